@@ -1,0 +1,179 @@
+package keys
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // a key ID is the SHA-1 of a certificate, as Google's are: a name, not a protection
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+)
+
+// Bits is the size of every key, the size Google's signing keys have.
+const Bits = 2048
+
+const (
+	privateKeyBlock  = "PRIVATE KEY"
+	certificateBlock = "CERTIFICATE"
+	publicKeyBlock   = "PUBLIC KEY"
+)
+
+// Key is an RSA key pair with its self-signed certificate. It is immutable.
+type Key struct {
+	id      string
+	private *rsa.PrivateKey
+	cert    *x509.Certificate
+}
+
+// newKey certifies an RSA private key for a use, from a moment on.
+func newKey(private *rsa.PrivateKey, use Use, notBefore time.Time) (*Key, error) {
+	serial := make([]byte, 8)
+	_, _ = rand.Read(serial) // never fails: crypto/rand ends the process instead
+	serial[0] &= 0x7f        // a serial number is positive (RFC 5280, section 4.1.2.2)
+
+	usage, err := clientAuthUsage()
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          new(big.Int).SetBytes(serial),
+		Subject:               pkix.Name{CommonName: use.commonName},
+		NotBefore:             notBefore.UTC().Truncate(time.Second),
+		NotAfter:              use.notAfter(notBefore.UTC().Truncate(time.Second)),
+		SignatureAlgorithm:    x509.SHA1WithRSA,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtraExtensions:       []pkix.Extension{usage},
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return nil, fmt.Errorf("certify a key for %q: %w", use.commonName, err)
+	}
+	return assemble(private, der)
+}
+
+// clientAuthUsage is the critical extended key usage that Google's certificates carry;
+// x509.Certificate can only express it as not critical.
+func clientAuthUsage() (pkix.Extension, error) {
+	value, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 2}})
+	if err != nil {
+		return pkix.Extension{}, fmt.Errorf("encode the extended key usage: %w", err)
+	}
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: value}, nil
+}
+
+func assemble(private *rsa.PrivateKey, der []byte) (*Key, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("parse the certificate: %w", err)
+	}
+	if !private.PublicKey.Equal(cert.PublicKey) {
+		return nil, errors.New("the certificate belongs to another private key")
+	}
+	sum := sha1.Sum(der) //nolint:gosec // see the import
+	return &Key{id: hex.EncodeToString(sum[:]), private: private, cert: cert}, nil
+}
+
+// ID is the key's ID, the "kid" of a JOSE header: the SHA-1 of the certificate in
+// lower-case hexadecimal, 40 characters.
+func (k *Key) ID() string { return k.id }
+
+// Private is the private half. It must not be changed.
+func (k *Key) Private() *rsa.PrivateKey { return k.private }
+
+// Public is the public half. It must not be changed.
+func (k *Key) Public() *rsa.PublicKey { return &k.private.PublicKey }
+
+// NotBefore is the moment from which the certificate is valid.
+func (k *Key) NotBefore() time.Time { return k.cert.NotBefore }
+
+// NotAfter is the last moment at which the certificate is valid.
+func (k *Key) NotAfter() time.Time { return k.cert.NotAfter }
+
+// Certificate is the self-signed X.509 certificate in PEM, with a final newline.
+func (k *Key) Certificate() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: k.cert.Raw}))
+}
+
+// PublicKey is the public half as a PKIX PEM block, with a final newline.
+func (k *Key) PublicKey() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: k.cert.RawSubjectPublicKeyInfo}))
+}
+
+// PrivateKey is the private half as a PKCS #8 PEM block, as a service account key file
+// carries it, with a final newline.
+func (k *Key) PrivateKey() (string, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(k.private)
+	if err != nil {
+		return "", fmt.Errorf("encode the private key: %w", err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: der})), nil
+}
+
+// JWK is a public RSA signing key as RFC 7517 writes it, with the members that every
+// Google verifier looks for.
+type JWK struct {
+	Algorithm string `json:"alg"`
+	Exponent  string `json:"e"`
+	ID        string `json:"kid"`
+	Type      string `json:"kty"`
+	Modulus   string `json:"n"`
+	Use       string `json:"use"`
+}
+
+// JWK is the public half as a JSON web key.
+func (k *Key) JWK() JWK {
+	public := k.Public()
+	return JWK{
+		Algorithm: "RS256",
+		Exponent:  base64.RawURLEncoding.EncodeToString(big.NewInt(int64(public.E)).Bytes()),
+		ID:        k.id,
+		Type:      "RSA",
+		Modulus:   base64.RawURLEncoding.EncodeToString(public.N.Bytes()),
+		Use:       "sig",
+	}
+}
+
+// encode writes the key as it is kept: the certificate, then the private key.
+func (k *Key) encode() ([]byte, error) {
+	private, err := k.PrivateKey()
+	if err != nil {
+		return nil, err
+	}
+	return []byte(k.Certificate() + private), nil
+}
+
+// decode reads what encode wrote.
+func decode(data []byte) (*Key, error) {
+	blocks := map[string][]byte{}
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			if len(bytes.TrimSpace(rest)) > 0 {
+				return nil, errors.New("it is truncated, or is not PEM")
+			}
+			break
+		}
+		blocks[block.Type] = block.Bytes
+	}
+	if blocks[certificateBlock] == nil || blocks[privateKeyBlock] == nil {
+		return nil, errors.New("it is truncated: a certificate and a private key are expected")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(blocks[privateKeyBlock])
+	if err != nil {
+		return nil, errors.New("its private key is damaged")
+	}
+	private, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("its private key is not an RSA key")
+	}
+	return assemble(private, blocks[certificateBlock])
+}

@@ -1,0 +1,72 @@
+package keys
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"runtime"
+	"sync"
+)
+
+// pool makes RSA private keys. The time it takes to find two primes varies more than
+// tenfold, so that every processor (of two at the most) looks for a key at once and the
+// first to find one serves the longest wait; a key found too late is the next one's.
+type pool struct {
+	generate func() (*rsa.PrivateKey, error)
+
+	mu      sync.Mutex
+	waiting []chan<- made
+	running int
+	spares  []*rsa.PrivateKey
+}
+
+type made struct {
+	key *rsa.PrivateKey
+	err error
+}
+
+func newPool() *pool {
+	return &pool{generate: func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, Bits) }}
+}
+
+func (p *pool) workers() int { return min(2, runtime.GOMAXPROCS(0)) }
+
+// take returns a private key that nobody else gets.
+func (p *pool) take() (*rsa.PrivateKey, error) {
+	p.mu.Lock()
+	if n := len(p.spares); n > 0 {
+		key := p.spares[n-1]
+		p.spares = p.spares[:n-1]
+		p.mu.Unlock()
+		return key, nil
+	}
+	result := make(chan made, 1)
+	p.waiting = append(p.waiting, result)
+	for p.running < p.workers() {
+		p.running++
+		go p.work()
+	}
+	p.mu.Unlock()
+	got := <-result
+	return got.key, got.err
+}
+
+// work makes keys until nobody waits for one.
+func (p *pool) work() {
+	for {
+		key, err := p.generate()
+		p.mu.Lock()
+		switch {
+		case len(p.waiting) > 0:
+			p.waiting[0] <- made{key, err}
+			p.waiting = p.waiting[1:]
+		case err == nil:
+			p.spares = append(p.spares, key) // at most one a worker
+		}
+		if len(p.waiting) == 0 {
+			p.running--
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+	}
+}

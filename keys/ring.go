@@ -1,0 +1,113 @@
+package keys
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Ring holds every key of one emulator. It is safe for concurrent use.
+type Ring struct {
+	vault  vault
+	pool   *pool
+	now    func() time.Time
+	google *Set
+
+	mu       sync.Mutex
+	accounts map[string]*Set
+
+	secret func() ([]byte, error)
+}
+
+// NewRing is a ring whose keys are kept below dir/keys, or nowhere where dir is empty.
+// It reads and makes nothing yet. Its clock decides which keys have expired.
+func NewRing(dir string, now func() time.Time) *Ring {
+	var kept vault = memory{}
+	if dir != "" {
+		kept = directory(dir)
+	}
+	r := &Ring{vault: kept, pool: newPool(), now: now, accounts: map[string]*Set{}}
+	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
+	r.secret = sync.OnceValues(r.loadSecret)
+	return r
+}
+
+// Load reads the keys that are needed first, makes none, and returns the error of a file
+// that cannot be used.
+func (r *Ring) Load() error {
+	_, err := r.google.Known()
+	return err
+}
+
+// Warm makes the keys that sign ID tokens, so that no request has to wait for them.
+func (r *Ring) Warm(ctx context.Context) error {
+	_, err := r.google.Published(ctx)
+	return err
+}
+
+// Google is the set that signs ID tokens.
+func (r *Ring) Google() *Set { return r.google }
+
+// System is the set with which Google signs for a service account (signJwt, signBlob).
+func (r *Ring) System(email string) *Set {
+	return r.account("system", email, SystemManaged(email))
+}
+
+// User is the set that a service account's key files hold.
+func (r *Ring) User(email, uniqueID string) *Set {
+	return r.account("user", email, UserManaged(uniqueID))
+}
+
+func (r *Ring) account(kind, email string, use Use) *Set {
+	folder := "keys/accounts/" + folderName(email) + "/" + kind
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	set, ok := r.accounts[folder]
+	if !ok {
+		set = newSet(use, folder, r.vault, r.pool, r.now)
+		r.accounts[folder] = set
+	}
+	return set
+}
+
+// folderName makes one safe path element of an e-mail address.
+func folderName(email string) string {
+	escaped := url.PathEscape(strings.ToLower(email))
+	if strings.Trim(escaped, ".") == "" { // "." and ".." name other folders
+		return strings.ReplaceAll(escaped, ".", "%2E")
+	}
+	return escaped
+}
+
+const secretSize = 32
+
+// Secret is 32 random bytes that every process with the same directory shares. They
+// protect the tokens that carry no signature.
+func (r *Ring) Secret() ([]byte, error) { return r.secret() }
+
+func (r *Ring) loadSecret() ([]byte, error) {
+	const name = "keys/token.secret"
+	data, err := r.vault.read(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		fresh := make([]byte, secretSize)
+		_, _ = rand.Read(fresh) // never fails: crypto/rand ends the process instead
+		data, err = r.vault.create(name, []byte(hex.EncodeToString(fresh)+"\n"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	secret, err := hex.DecodeString(strings.TrimSpace(string(data)))
+	if err != nil || len(secret) != secretSize {
+		return nil, &FileError{
+			Path: r.vault.path(name), Problem: "cannot be used",
+			Err: errors.New("it is truncated, or is not 64 hexadecimal digits"),
+		}
+	}
+	return secret, nil
+}
