@@ -1,0 +1,97 @@
+package signer
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"gcp-metadata-emulator/keys"
+)
+
+// JWT signs claims, a value that encoding/json can write, and returns the token in its
+// compact form (RFC 7519). The header is Google's: alg, kid, typ.
+func JWT(key *keys.Key, claims any) (string, error) {
+	var payload bytes.Buffer
+	encoder := json.NewEncoder(&payload)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(claims); err != nil {
+		return "", fmt.Errorf("encode the claims: %w", err)
+	}
+	return RawJWT(key, bytes.TrimSuffix(payload.Bytes(), []byte("\n")))
+}
+
+// RawJWT signs a payload byte for byte as it is given, as the signJwt method does.
+func RawJWT(key *keys.Key, payload []byte) (string, error) {
+	header := `{"alg":"RS256","kid":"` + key.ID() + `","typ":"JWT"}`
+	input := make([]byte, 0, len(header)*4/3+len(payload)*4/3+8)
+	input = base64.RawURLEncoding.AppendEncode(input, []byte(header))
+	input = append(input, '.')
+	input = base64.RawURLEncoding.AppendEncode(input, payload)
+
+	signature, err := jwt.SigningMethodRS256.Sign(string(input), key.Private())
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return string(base64.RawURLEncoding.AppendEncode(append(input, '.'), signature)), nil
+}
+
+// Blob signs any bytes: RSASSA-PKCS1-v1_5 with SHA-256, as the signBlob method does.
+func Blob(key *keys.Key, data []byte) ([]byte, error) {
+	signature, err := jwt.SigningMethodRS256.Sign(string(data), key.Private())
+	if err != nil {
+		return nil, fmt.Errorf("sign a blob: %w", err)
+	}
+	return signature, nil
+}
+
+// Parsed is a JWT that has been taken apart and not been verified.
+type Parsed struct {
+	Header map[string]any
+	Claims map[string]any // numbers are json.Number
+
+	method    jwt.SigningMethod // nil where the header names none that exists
+	input     string
+	signature []byte
+}
+
+// ErrMalformed says that a text is no JWT in compact form.
+var ErrMalformed = errors.New("not a JSON Web Token")
+
+// Parse takes a JWT apart. Segments may carry base64 padding, which some clients send
+// and Google accepts. The error is always ErrMalformed.
+func Parse(text string) (*Parsed, error) {
+	parser := jwt.NewParser(jwt.WithJSONNumber(), jwt.WithPaddingAllowed())
+	claims := jwt.MapClaims{}
+	token, parts, err := parser.ParseUnverified(text, claims)
+	if err != nil && !errors.Is(err, jwt.ErrTokenUnverifiable) { // a signing method that we do not have
+		return nil, ErrMalformed
+	}
+	signature, err := parser.DecodeSegment(parts[2])
+	if err != nil {
+		return nil, ErrMalformed
+	}
+	return &Parsed{
+		Header:    token.Header,
+		Claims:    claims,
+		method:    token.Method,
+		input:     parts[0] + "." + parts[1],
+		signature: signature,
+	}, nil
+}
+
+// KeyID is the ID of the key that the header names; empty where it names none.
+func (p *Parsed) KeyID() string {
+	id, _ := p.Header["kid"].(string)
+	return id
+}
+
+// SignedBy tells whether the RS256 signature is that of a key. A token with another
+// algorithm, none included, is signed by nobody.
+func (p *Parsed) SignedBy(key *rsa.PublicKey) bool {
+	return p.method == jwt.SigningMethodRS256 && p.method.Verify(p.input, p.signature, key) == nil
+}

@@ -1,0 +1,182 @@
+package signer_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/signer"
+)
+
+func newKey(t *testing.T) *keys.Key {
+	t.Helper()
+	key, err := keys.NewRing("", time.Now).System("a@b.c").Active(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func TestJWT(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	token, err := signer.JWT(key, map[string]any{"aud": "https://a?b&c", "iat": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("token has %d parts", len(parts))
+	}
+	for i, want := range []string{
+		`{"alg":"RS256","kid":"` + key.ID() + `","typ":"JWT"}`,
+		`{"aud":"https://a?b&c","iat":1}`, // not \u0026
+	} {
+		got, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil || string(got) != want {
+			t.Errorf("part %d = %q, %v; want %q", i, got, err, want)
+		}
+	}
+
+	parsed, err := signer.Parse(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !parsed.SignedBy(key.Public()) {
+		t.Error("SignedBy = false for the key that signed")
+	}
+	if parsed.SignedBy(newKey(t).Public()) {
+		t.Error("SignedBy = true for another key")
+	}
+	if diff := cmp.Diff(map[string]any{"aud": "https://a?b&c", "iat": json.Number("1")}, parsed.Claims); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryByteCounts(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	token, err := signer.JWT(key, map[string]any{"sub": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(token) - 1 { // the last character holds unused bits
+		changed := []byte(token)
+		if changed[i]++; changed[i] == token[i] {
+			continue
+		}
+		if parsed, err := signer.Parse(string(changed)); err == nil && parsed.SignedBy(key.Public()) {
+			t.Fatalf("still verifies with byte %d changed from %q to %q", i, token[i], changed[i])
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	encode := base64.RawURLEncoding.EncodeToString
+	header, claims := encode([]byte(`{"alg":"RS256"}`)), encode([]byte(`{"iss":"x"}`))
+	tests := []struct {
+		name, token string
+		ok          bool
+	}{
+		{"plain", header + "." + claims + ".", true},
+		{"padded", base64.URLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + claims + ".", true},
+		{"alg none", encode([]byte(`{"alg":"none"}`)) + "." + claims + ".", true},
+		{"alg unknown", encode([]byte(`{"alg":"XX9"}`)) + "." + claims + ".", true},
+		{"no alg", encode([]byte(`{}`)) + "." + claims + ".", true},
+		{"empty", "", false},
+		{"two parts", header + "." + claims, false},
+		{"four parts", header + "." + claims + "..", false},
+		{"bad base64", header + ".!." + "x", false},
+		{"signature of bad base64", header + "." + claims + ".!", false},
+		{"header is no object", encode([]byte(`[]`)) + "." + claims + ".", false},
+		{"claims are null", header + "." + encode([]byte(`null`)) + ".", true}, // none at all
+		{"claims are no object", header + "." + encode([]byte(`"x"`)) + ".", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			parsed, err := signer.Parse(test.token)
+			if (err == nil) != test.ok {
+				t.Fatalf("Parse: %v, want ok %v", err, test.ok)
+			}
+			if err == nil && parsed.SignedBy(newKey(t).Public()) {
+				t.Error("SignedBy = true without a signature")
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("e30.e30.")
+	f.Add("eyJhbGciOiJSUzI1NiJ9.e30=.AA==")
+	key, err := keys.NewRing("", time.Now).System("a@b.c").Active(context.Background())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		parsed, err := signer.Parse(text)
+		if err == nil && parsed.SignedBy(key.Public()) {
+			t.Errorf("%q verifies with a key that never signed", text)
+		}
+	})
+}
+
+func TestBlob(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	signature, err := signer.Blob(key, []byte("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("hello"))
+	if err := rsa.VerifyPKCS1v15(key.Public(), crypto.SHA256, digest[:], signature); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSealer(t *testing.T) {
+	t.Parallel()
+	type content struct{ Subject string }
+	seal := func(secret, prefix string) *signer.Sealer {
+		sealer, err := signer.NewSealer([]byte(secret), prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sealer
+	}
+	sealer := seal("secret", "ya29.c.")
+	token, err := sealer.Seal(content{"x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got content
+	if err := seal("secret", "ya29.c.").Open(token, &got); err != nil || got.Subject != "x" {
+		t.Errorf("Open with the same secret = %v, %v", got, err)
+	}
+	for name, refused := range map[string]struct {
+		sealer *signer.Sealer
+		token  string
+	}{
+		"other secret": {seal("other", "ya29.c."), token},
+		"other prefix": {sealer, "1//" + strings.TrimPrefix(token, "ya29.c.")},
+		"other kind":   {seal("secret", "1//"), "1//" + strings.TrimPrefix(token, "ya29.c.")},
+		"changed":      {sealer, token[:len(token)-5] + "AAAAA"},
+		"short":        {sealer, "ya29.c.AA"},
+		"empty":        {sealer, ""},
+		"no base64":    {sealer, "ya29.c.%%"},
+	} {
+		if err := refused.sealer.Open(refused.token, &got); err == nil {
+			t.Errorf("%s: token is accepted", name)
+		}
+	}
+}
