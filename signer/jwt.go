@@ -90,8 +90,11 @@ func (p *Parsed) KeyID() string {
 	return id
 }
 
+// IsRS256 tells whether the header names the one algorithm that is used here.
+func (p *Parsed) IsRS256() bool { return p.method == jwt.SigningMethodRS256 }
+
 // SignedBy tells whether the RS256 signature is that of a key. A token with another
 // algorithm, none included, is signed by nobody.
 func (p *Parsed) SignedBy(key *rsa.PublicKey) bool {
-	return p.method == jwt.SigningMethodRS256 && p.method.Verify(p.input, p.signature, key) == nil
+	return p.IsRS256() && p.method.Verify(p.input, p.signature, key) == nil
 }
