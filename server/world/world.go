@@ -1,0 +1,107 @@
+// Package world is the state of an emulator: the project, accounts, users and instances
+// that it plays.
+//
+// A [World] is complete and indexed, where the fixture that describes it is optional and
+// short. It is immutable: whoever has one may read it without a lock for as long as they
+// like. How it is kept and replaced is for package server/store, who may do what for
+// package server/iam, and how it looks on the wire for the surfaces.
+package world
+
+import (
+	"crypto/rsa"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+)
+
+// World is everything that is emulated, at one moment.
+type World struct {
+	Project        Project
+	UniverseDomain string
+	Accounts       []*ServiceAccount // in the fixture's order
+	Users          []*User
+	Instances      []*Instance // at least one; the first is the default
+
+	accountsByID map[string]*ServiceAccount // lower-case e-mail addresses and unique IDs
+}
+
+// Project is a Google Cloud project.
+type Project struct {
+	ID         string
+	Number     uint64
+	Attributes map[string]string
+}
+
+// ServiceAccount is an identity of a program.
+type ServiceAccount struct {
+	Email            string
+	UniqueID         string // 21 digits
+	DisplayName      string
+	Disabled         bool
+	MaxTokenLifetime time.Duration    // how long its access tokens may live
+	PublicKeys       []*rsa.PublicKey // further user-managed keys, known by their public half alone
+}
+
+// User is a person.
+type User struct {
+	Email    string
+	UniqueID string // 21 digits
+}
+
+// DefaultTokenLifetime is how long access tokens live unless an organisation allows more
+// (https://cloud.google.com/iam/docs/create-short-lived-credentials-direct).
+const DefaultTokenLifetime = time.Hour
+
+// New completes and indexes what a fixture describes.
+func New(f *fixtures.Fixture) *World {
+	w := &World{
+		Project:        Project{ID: f.Project.ID, Number: f.Project.Number, Attributes: f.Project.Attributes},
+		UniverseDomain: f.UniverseDomain,
+		accountsByID:   make(map[string]*ServiceAccount, 2*len(f.ServiceAccounts)),
+	}
+	for _, account := range f.ServiceAccounts {
+		w.addAccount(account)
+	}
+	for _, user := range f.Users {
+		w.Users = append(w.Users, &User{Email: user.Email, UniqueID: inventedID(user.Email)})
+	}
+	for _, instance := range f.Instances {
+		w.Instances = append(w.Instances, newInstance(w, instance))
+	}
+	return w
+}
+
+func (w *World) addAccount(f fixtures.ServiceAccount) {
+	account := &ServiceAccount{
+		Email:            f.Email,
+		UniqueID:         f.UniqueID,
+		DisplayName:      f.DisplayName,
+		Disabled:         f.Disabled,
+		MaxTokenLifetime: time.Duration(f.MaxTokenLifetime),
+	}
+	if account.UniqueID == "" {
+		account.UniqueID = inventedID(f.Email)
+	}
+	if account.MaxTokenLifetime == 0 {
+		account.MaxTokenLifetime = DefaultTokenLifetime
+	}
+	for _, key := range f.PublicKeys {
+		account.PublicKeys = append(account.PublicKeys, key.Key)
+	}
+	w.Accounts = append(w.Accounts, account)
+	w.accountsByID[strings.ToLower(account.Email)] = account
+	w.accountsByID[account.UniqueID] = account
+}
+
+// Account finds a service account by its e-mail address, in any case, or its unique ID.
+func (w *World) Account(id string) (*ServiceAccount, bool) {
+	account, ok := w.accountsByID[id]
+	if !ok {
+		account, ok = w.accountsByID[strings.ToLower(id)]
+	}
+	return account, ok
+}
+
+// DefaultInstance is the instance that is meant where none is named.
+func (w *World) DefaultInstance() *Instance { return w.Instances[0] }
