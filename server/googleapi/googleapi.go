@@ -1,0 +1,174 @@
+// Package googleapi is the vocabulary of Google's JSON APIs: errors of the form of AIP-193,
+// request messages in the JSON mapping of protocol buffers, and bearer credentials.
+//
+// It decides nothing about a method; the surfaces that use it do (iamcredentials, control).
+package googleapi
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// ContentType is the content type of every JSON answer.
+const ContentType = "application/json; charset=UTF-8"
+
+// Error is an error answer of a Google API (https://google.aip.dev/193).
+type Error struct {
+	Code    int    `json:"code"` // the HTTP status
+	Message string `json:"message"`
+	Status  string `json:"status"`            // a name of google.rpc.Code
+	Details []any  `json:"details,omitempty"` // ErrorInfo, BadRequest
+
+	challenge string // the WWW-Authenticate header
+}
+
+func (e *Error) Error() string { return e.Status + ": " + e.Message }
+
+// KnownToClients marks the error as one that clients may read.
+func (e *Error) KnownToClients() {}
+
+// ErrorInfo is the cause of an error in a form for programs (google.rpc.ErrorInfo).
+type ErrorInfo struct {
+	Type     string            `json:"@type"`
+	Reason   string            `json:"reason"`
+	Domain   string            `json:"domain"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
+// BadRequest lists what is wrong with a request message (google.rpc.BadRequest).
+type BadRequest struct {
+	Type            string           `json:"@type"`
+	FieldViolations []FieldViolation `json:"fieldViolations"`
+}
+
+// FieldViolation is what is wrong with one field.
+type FieldViolation struct {
+	Field       string `json:"field,omitempty"`
+	Description string `json:"description"`
+}
+
+// InvalidArgument is an answer with status 400.
+func InvalidArgument(message string) *Error {
+	return &Error{Code: http.StatusBadRequest, Message: message, Status: "INVALID_ARGUMENT"}
+}
+
+// NotFound is an answer with status 404.
+func NotFound(message string) *Error {
+	return &Error{Code: http.StatusNotFound, Message: message, Status: "NOT_FOUND"}
+}
+
+// PermissionDenied is an answer with status 403.
+func PermissionDenied(message string) *Error {
+	return &Error{Code: http.StatusForbidden, Message: message, Status: "PERMISSION_DENIED"}
+}
+
+// Unavailable is an answer with status 503.
+func Unavailable(message string) *Error {
+	return &Error{Code: http.StatusServiceUnavailable, Message: message, Status: "UNAVAILABLE"}
+}
+
+func invalidField(field, description string) *Error {
+	err := InvalidArgument(description)
+	err.Details = []any{BadRequest{
+		Type:            "type.googleapis.com/google.rpc.BadRequest",
+		FieldViolations: []FieldViolation{{Field: field, Description: description}},
+	}}
+	return err
+}
+
+// expectedCredential ends the message of every 401.
+const expectedCredential = "Expected OAuth 2 access token, login cookie or other valid authentication credential. " +
+	"See https://developers.google.com/identity/sign-in/web/devconsole-project."
+
+const challenge = `Bearer realm="https://accounts.google.com/"`
+
+func credentialsMissing(method string) *Error {
+	return &Error{
+		Code:    http.StatusUnauthorized,
+		Message: "Request is missing required authentication credential. " + expectedCredential,
+		Status:  "UNAUTHENTICATED",
+		Details: []any{ErrorInfo{
+			Type:     "type.googleapis.com/google.rpc.ErrorInfo",
+			Reason:   "CREDENTIALS_MISSING",
+			Domain:   "googleapis.com",
+			Metadata: map[string]string{"method": method, "service": "iamcredentials.googleapis.com"},
+		}},
+		challenge: challenge,
+	}
+}
+
+func credentialsInvalid() *Error {
+	return &Error{
+		Code:      http.StatusUnauthorized,
+		Message:   "Request had invalid authentication credentials. " + expectedCredential,
+		Status:    "UNAUTHENTICATED",
+		challenge: challenge + `, error="invalid_token"`,
+	}
+}
+
+// Bearer is the bearer token of a request (RFC 6750, section 2; the query parameter is
+// Google's standard parameter access_token). A request without a credential, or with one
+// that is no bearer token, gets the error of status 401. The method is the full name of
+// the one that is called, as errors show it.
+func Bearer(r *http.Request, method string) (string, error) {
+	authorization := r.Header.Get("Authorization")
+	if authorization == "" {
+		if token := r.URL.Query().Get("access_token"); token != "" {
+			return token, nil
+		}
+		return "", credentialsMissing(method)
+	}
+	scheme, token, _ := strings.Cut(authorization, " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", credentialsInvalid()
+	}
+	return token, nil
+}
+
+// JSON is a successful answer.
+func JSON(value any) wire.Response {
+	return wire.Response{ContentType: ContentType, Body: wire.Pretty(value)}
+}
+
+// Dialect is how Google's APIs speak.
+func Dialect() wire.Dialect {
+	return wire.Dialect{
+		Header: []wire.Field{
+			{Name: "Cache-Control", Value: "private"},
+			{Name: "Server", Value: "scaffolding on HTTPServer2"},
+			{Name: "Vary", Value: "Origin"},
+			{Name: "Vary", Value: "X-Origin"},
+			{Name: "Vary", Value: "Referer"},
+			{Name: "X-Content-Type-Options", Value: "nosniff"},
+			{Name: "X-Frame-Options", Value: "SAMEORIGIN"},
+			{Name: "X-XSS-Protection", Value: "0"},
+		},
+		Error: writeError,
+	}
+}
+
+func writeError(r *http.Request, err error) wire.Response {
+	var known *Error
+	if !errors.As(err, &known) {
+		return robot.Error(r, err)
+	}
+	response := JSON(struct {
+		Error *Error `json:"error"`
+	}{known})
+	response.Status = known.Code
+	if known.challenge != "" {
+		response.Header = []wire.Field{{Name: "WWW-Authenticate", Value: known.challenge}}
+	}
+	return response
+}
+
+// NoMethod answers a request for which the API has no method: with a page, and with 404
+// whatever the HTTP method, as Google's front ends do.
+func NoMethod(r *http.Request) (wire.Response, error) {
+	return robot.NotFound(r), nil
+}

@@ -1,0 +1,218 @@
+package googleapi
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Message is a request message in the JSON mapping of protocol buffers
+// (https://protobuf.dev/programming-guides/json): fields by their camel-case or their
+// original name, null for an absent one, and strings that say a number or a boolean. It is
+// as lenient as Google's servers are.
+type Message struct {
+	fields map[string]json.RawMessage // by original name
+}
+
+// ReadMessage reads the body of a request as a message with the given fields, which are
+// named in snake case. A body of form data sets fields as a query does; an empty one is an
+// empty message.
+func ReadMessage(r *http.Request, fields ...string) (Message, error) {
+	body, err := wire.ReadBody(r)
+	if err != nil {
+		return Message{}, err
+	}
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "application/x-www-form-urlencoded" {
+		return readForm(body, fields)
+	}
+	return readJSON(body, fields)
+}
+
+func readJSON(body []byte, fields []string) (Message, error) {
+	message := Message{fields: map[string]json.RawMessage{}}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return message, nil
+	}
+	var object map[string]json.RawMessage
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if err := decoder.Decode(&object); err != nil || object == nil {
+		return Message{}, unexpectedToken(body, decoder.InputOffset())
+	}
+	if rest := bytes.TrimSpace(body[decoder.InputOffset():]); len(rest) > 0 {
+		return Message{}, unexpectedToken(body, int64(len(body)-len(rest)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		field, ok := find(fields, name)
+		if !ok {
+			return Message{}, invalidField("", fmt.Sprintf(`Invalid JSON payload received. Unknown name "%s": Cannot find field.`, name))
+		}
+		message.fields[field] = object[name]
+	}
+	return message, nil
+}
+
+func readForm(body []byte, fields []string) (Message, error) {
+	message := Message{fields: map[string]json.RawMessage{}}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return Message{}, unexpectedToken(body, 0)
+	}
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		field, ok := find(fields, name)
+		if !ok {
+			return Message{}, invalidField("", fmt.Sprintf(
+				`Invalid JSON payload received. Unknown name "%[1]s": Cannot bind query parameter. Field '%[1]s' could not be found in request message.`, name))
+		}
+		var value any = form[name]
+		if len(form[name]) == 1 {
+			value = form[name][0]
+		}
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			return Message{}, fmt.Errorf("encode a form value: %w", err)
+		}
+		message.fields[field] = encoded
+	}
+	return message, nil
+}
+
+// find matches a field's snake-case name or its camel-case form.
+func find(fields []string, name string) (string, bool) {
+	i := slices.IndexFunc(fields, func(field string) bool { return name == field || name == camel(field) })
+	if i < 0 {
+		return "", false
+	}
+	return fields[i], true
+}
+
+func camel(snake string) string {
+	words := strings.Split(snake, "_")
+	for i, word := range words[1:] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return strings.Join(words, "")
+}
+
+// unexpectedToken shows where a body stops being a JSON object: the line, and a mark
+// below it.
+func unexpectedToken(body []byte, offset int64) *Error {
+	const shown = 60
+	start := max(0, min(int(offset), len(body))-shown/2)
+	excerpt := body[start:min(len(body), start+shown)]
+	if i := bytes.IndexByte(excerpt, '\n'); i >= 0 {
+		excerpt = excerpt[:i]
+	}
+	mark := strings.Repeat(" ", max(0, min(int(offset)-start, len(excerpt)))) + "^"
+	return InvalidArgument("Invalid JSON payload received. Unexpected token.\n" +
+		strings.ToValidUTF8(string(excerpt), "\uFFFD") + "\n" + mark)
+}
+
+func invalidValue(field, kind string, value json.RawMessage) *Error {
+	return invalidField(field, fmt.Sprintf("Invalid value at '%s' (%s), %s", field, kind, value))
+}
+
+// value is a field's JSON, or false where it is absent or null.
+func (m Message) value(field string) (json.RawMessage, bool) {
+	value, ok := m.fields[field]
+	return value, ok && string(value) != "null"
+}
+
+// Has tells whether a field is present.
+func (m Message) Has(field string) bool {
+	_, ok := m.value(field)
+	return ok
+}
+
+// Text is the value of a string field; empty where it is absent.
+func (m Message) Text(field string) (string, error) {
+	value, ok := m.value(field)
+	if !ok {
+		return "", nil
+	}
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return "", invalidValue(field, "TYPE_STRING", value)
+	}
+	return text, nil
+}
+
+// Texts is the value of a repeated string field. One string stands for a list of one.
+func (m Message) Texts(field string) ([]string, error) {
+	value, ok := m.value(field)
+	if !ok {
+		return nil, nil
+	}
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		return []string{text}, nil
+	}
+	var items []json.RawMessage
+	if json.Unmarshal(value, &items) != nil {
+		return nil, invalidValue(field, "TYPE_STRING", value)
+	}
+	texts := make([]string, len(items))
+	for i, item := range items {
+		if string(item) == "null" || json.Unmarshal(item, &texts[i]) != nil {
+			return nil, invalidValue(fmt.Sprintf("%s[%d]", field, i), "TYPE_STRING", item)
+		}
+	}
+	return texts, nil
+}
+
+// Bool is the value of a boolean field; false where it is absent.
+func (m Message) Bool(field string) (bool, error) {
+	value, ok := m.value(field)
+	if !ok {
+		return false, nil
+	}
+	switch string(value) {
+	case "true", `"true"`:
+		return true, nil
+	case "false", `"false"`:
+		return false, nil
+	default:
+		return false, invalidValue(field, "TYPE_BOOL", value)
+	}
+}
+
+// Bytes is the value of a bytes field: base64 of either alphabet, padded or not.
+func (m Message) Bytes(field string) ([]byte, error) {
+	text, err := m.Text(field)
+	if err != nil {
+		return nil, err
+	}
+	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
+	data, err := base64.RawStdEncoding.DecodeString(standard)
+	if err != nil {
+		return nil, invalidField(field, fmt.Sprintf("Invalid value at '%s' (TYPE_BYTES), Base64 decoding failed for %q", field, text))
+	}
+	return data, nil
+}
+
+// Duration is the value of a google.protobuf.Duration: seconds, with up to nine fractional
+// digits, and "s".
+func (m Message) Duration(field string) (time.Duration, error) {
+	value, ok := m.value(field)
+	if !ok {
+		return 0, nil
+	}
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		seconds, isSeconds := strings.CutSuffix(text, "s")
+		isSeconds = isSeconds && strings.Trim(seconds, "-.0123456789") == "" // no other unit before it
+		if duration, err := time.ParseDuration(text); err == nil && isSeconds {
+			return duration, nil
+		}
+	}
+	return 0, invalidValue(field, "type.googleapis.com/google.protobuf.Duration", value)
+}

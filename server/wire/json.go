@@ -1,0 +1,20 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Pretty writes a value as Google's APIs print JSON: two spaces of indentation, no HTML
+// escapes, a final newline. The value must be one that encoding/json can write.
+func Pretty(value any) []byte {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		panic(fmt.Sprintf("encode %T: %v", value, err)) // a value of ours; Adapt answers 500
+	}
+	return out.Bytes()
+}

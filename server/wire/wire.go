@@ -1,0 +1,151 @@
+// Package wire turns the result of a handler into an HTTP response.
+//
+// A [Handler] is a function from a request to a [Response] or an error. The [Dialect] of
+// its surface puts the surface's headers on every answer and writes errors in the words
+// that clients of that surface know. Handlers therefore never write to a connection, and
+// the words of an error that no dialect knows go to the log and never to a client.
+//
+// The package knows no Google API; the vocabularies do (packages oauth2, googleapi, robot).
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+)
+
+// Response is an answer. The zero value is an empty 200.
+type Response struct {
+	Status      int // 0 for 200
+	ContentType string
+	Header      []Field // further headers
+	Body        []byte
+}
+
+// Field is one line of a header. Its name is sent as it is spelled here.
+type Field struct{ Name, Value string }
+
+// Handler answers a request or says why not.
+type Handler func(r *http.Request) (Response, error)
+
+// Dialect is how a surface speaks.
+type Dialect struct {
+	// Header is put on every answer.
+	Header []Field
+	// Error writes an error: one that is Known, or one of this package's.
+	Error func(r *http.Request, err error) Response
+}
+
+// MaxBody is the largest request body that is read, in bytes.
+const MaxBody = 1 << 20
+
+// drained is how much of a larger body is thrown away, in bytes.
+const drained = 16 << 20
+
+var (
+	// ErrTooLarge says that a request body is larger than MaxBody.
+	ErrTooLarge = errors.New("request body is too large")
+	// ErrUnread says that a request body could not be read to its end: it is malformed, or
+	// the client has gone.
+	ErrUnread = errors.New("request body cannot be read")
+	// ErrInternal stands for an error whose words are not the client's business.
+	ErrInternal = errors.New("internal error")
+	// ErrStopping says that the server is being stopped; it is the cause with which the
+	// contexts of requests that are still waiting end.
+	ErrStopping = errors.New("the emulator is being stopped")
+)
+
+// Known is an error that a dialect can write. Every other one is logged, and written as
+// ErrInternal.
+type Known interface {
+	error
+	// KnownToClients marks the error; it does nothing.
+	KnownToClients()
+}
+
+// Adapt makes an HTTP handler of a handler that speaks a dialect.
+func (d Dialect) Adapt(logger *slog.Logger, handle Handler) http.Handler {
+	common := http.Header{} // not canonical: names stay as they are spelled
+	for _, field := range d.Header {
+		common[field.Name] = append(common[field.Name], field.Value)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		response, err := safely(handle, r)
+		if err != nil {
+			response = d.Error(r, disclose(r, logger, err))
+		}
+		write(w, common, response)
+	})
+}
+
+// ReadBody reads the whole body of a request. Of one that is larger than MaxBody it
+// returns ErrTooLarge.
+func ReadBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	if err == nil && len(body) > MaxBody {
+		// A client that is still sending when its connection is closed does not see the
+		// answer. Most are done after a little more.
+		_, _ = io.CopyN(io.Discard, r.Body, drained)
+		return nil, ErrTooLarge
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnread, err)
+	}
+	return body, nil
+}
+
+func write(w http.ResponseWriter, common http.Header, response Response) {
+	header := w.Header()
+	maps.Copy(header, common)
+	if response.ContentType != "" {
+		header["Content-Type"] = []string{response.ContentType}
+	}
+	header["Content-Length"] = []string{strconv.Itoa(len(response.Body))}
+	for _, field := range response.Header {
+		header[field.Name] = []string{field.Value}
+	}
+	if response.Status != 0 {
+		w.WriteHeader(response.Status)
+	}
+	_, _ = w.Write(response.Body) // a client that has gone needs no answer
+}
+
+// safely turns a panic into an error, so that it is logged and answered like one.
+func safely(handle Handler, r *http.Request) (response Response, err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = &panicError{problem: problem, stack: debug.Stack()}
+		}
+	}()
+	return handle(r)
+}
+
+type panicError struct {
+	problem any
+	stack   []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.problem, e.stack) }
+
+// disclose returns what a dialect may see of an error, and logs what it may not.
+func disclose(r *http.Request, logger *slog.Logger, err error) error {
+	if known, ok := errors.AsType[Known](err); ok {
+		return known
+	}
+	for _, sentinel := range []error{ErrTooLarge, ErrUnread, ErrStopping} {
+		if errors.Is(err, sentinel) {
+			return sentinel
+		}
+	}
+	if cause := context.Cause(r.Context()); cause != nil && errors.Is(err, cause) {
+		return ErrInternal // the client has gone: nobody will read it
+	}
+	logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	return ErrInternal
+}
