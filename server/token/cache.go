@@ -1,0 +1,58 @@
+package token
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+)
+
+// cache remembers the tokens that were used last. Its lock is never held while a token is
+// made, and callers who miss the same key at once share one token.
+type cache[K comparable] struct {
+	now    func() time.Time
+	tokens *lru.Cache[K, Token]
+	flight singleflight.Group
+}
+
+func newCache[K comparable](now func() time.Time) *cache[K] {
+	tokens, err := lru.New[K, Token](cachedTokens)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &cache[K]{now: now, tokens: tokens}
+}
+
+// get returns the token of a key, made now where there is none that is good for
+// MinimumLeft. A token whose key is larger than cachedBytes is not remembered.
+func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.Context) (Token, error)) (Token, error) {
+	if token, ok := c.fresh(key); ok {
+		return token, nil
+	}
+	// The work belongs to all who wait for it: the first may leave without failing the rest.
+	shared := context.WithoutCancel(ctx)
+	result := c.flight.DoChan(fmt.Sprintf("%#v", key), func() (any, error) {
+		if token, ok := c.fresh(key); ok { // made between the look and the flight
+			return token, nil
+		}
+		token, err := mint(shared)
+		if err == nil && size <= cachedBytes {
+			c.tokens.Add(key, token)
+		}
+		return token, err
+	})
+	select {
+	case made := <-result:
+		token, _ := made.Val.(Token)
+		return token, made.Err
+	case <-ctx.Done():
+		return Token{}, context.Cause(ctx)
+	}
+}
+
+func (c *cache[K]) fresh(key K) (Token, bool) {
+	token, ok := c.tokens.Get(key)
+	return token, ok && token.Expires.Sub(c.now()) >= MinimumLeft
+}

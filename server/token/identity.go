@@ -1,0 +1,133 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/signer"
+)
+
+// issuerURL is the issuer that Google's ID tokens carry.
+const issuerURL = "https://accounts.google.com"
+
+// Claims are what an ID token says, times aside: they are the token's when it is signed.
+// Two tokens with equal claims can stand for each other.
+type Claims struct {
+	Audience        string
+	AuthorizedParty string
+	Subject         string
+	Email           string // empty: the token names none
+	Google          Google
+}
+
+// Google is the claim of the same name, about where a token was issued.
+type Google struct {
+	ComputeEngine ComputeEngine  `json:"compute_engine,omitzero"`
+	Organization  NoOrganization `json:"organization_number,omitzero"`
+}
+
+// NoOrganization is true where a token was asked to tell the number of its project's
+// organisation. A fixture has none, which Google writes as null.
+type NoOrganization bool
+
+// MarshalJSON writes null.
+func (NoOrganization) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+
+// ComputeEngine describes the VM that a token was issued on
+// (https://cloud.google.com/compute/docs/instances/verifying-instance-identity).
+type ComputeEngine struct {
+	CreationTimestamp int64    `json:"instance_creation_timestamp"` // Unix seconds
+	ID                string   `json:"instance_id"`
+	Name              string   `json:"instance_name"`
+	Licenses          Licenses `json:"license_id,omitempty"`
+	ProjectID         string   `json:"project_id"`
+	ProjectNumber     uint64   `json:"project_number"`
+	Zone              string   `json:"zone"`
+}
+
+// Licenses is a list of licence IDs with a comma between them, which unlike a slice can
+// be compared.
+type Licenses string
+
+// MarshalJSON writes a list of strings.
+func (l Licenses) MarshalJSON() ([]byte, error) {
+	return json.Marshal(strings.Split(string(l), ","))
+}
+
+// signedClaims is the payload, in the order in which Google writes it.
+type signedClaims struct {
+	Audience        string `json:"aud"`
+	AuthorizedParty string `json:"azp"`
+	Email           string `json:"email,omitempty"`
+	EmailVerified   bool   `json:"email_verified,omitempty"`
+	Expires         int64  `json:"exp"`
+	Google          Google `json:"google,omitzero"`
+	IssuedAt        int64  `json:"iat"`
+	Issuer          string `json:"iss"`
+	Subject         string `json:"sub"`
+}
+
+// ID issues an ID token with Google's active key. It waits where the key is still being
+// made.
+func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
+	key, err := i.keys.Google().Active(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	issued := i.now().Truncate(time.Second) // never in the future: verifiers allow no skew
+	expires := issued.Add(IDTokenLifetime)
+	text, err := signer.JWT(key, signedClaims{
+		Audience:        claims.Audience,
+		AuthorizedParty: claims.AuthorizedParty,
+		Email:           claims.Email,
+		EmailVerified:   claims.Email != "",
+		Expires:         expires.Unix(),
+		Google:          claims.Google,
+		IssuedAt:        issued.Unix(),
+		Issuer:          issuerURL,
+		Subject:         claims.Subject,
+	})
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{Text: text, Expires: expires}, nil
+}
+
+// CachedID is ID, but gives out the same token again while it is good for MinimumLeft.
+// Any number of callers who ask for the same claims at once cause one signature.
+func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
+	return i.identities.get(ctx, claims, len(claims.Audience), func(ctx context.Context) (Token, error) {
+		return i.ID(ctx, claims)
+	})
+}
+
+// VerifyID reads an ID token that is signed with one of Google's published keys and has
+// not expired. The error is ErrUnknown or ErrExpired, or says why the keys cannot be read.
+func (i *Issuer) VerifyID(ctx context.Context, text string) (*signer.Parsed, error) {
+	parsed, err := signer.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	published, err := i.keys.Google().Published(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range published {
+		if key.ID() == parsed.KeyID() && parsed.SignedBy(key.Public()) {
+			return parsed, i.unexpired(parsed)
+		}
+	}
+	return nil, ErrUnknown
+}
+
+func (i *Issuer) unexpired(parsed *signer.Parsed) error {
+	number, _ := parsed.Claims["exp"].(json.Number)
+	expires, err := number.Int64()
+	if err != nil || !i.now().Before(time.Unix(expires, 0)) {
+		return ErrExpired
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package token_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world"
+)
+
+var account = &world.ServiceAccount{Email: "a@p.iam.gserviceaccount.com", UniqueID: "100000000000000000001"}
+
+// clock is a time that a test moves.
+type clock struct{ unix atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.unix.Store(1_800_000_000)
+	return c
+}
+
+func (c *clock) now() time.Time          { return time.Unix(c.unix.Load(), 5e8) }
+func (c *clock) advance(d time.Duration) { c.unix.Add(int64(d / time.Second)) }
+
+func newIssuer() (*token.Issuer, *clock) {
+	c := newClock()
+	return token.NewIssuer(keys.NewRing("", c.now), c.now), c
+}
+
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	issuer, clock := newIssuer()
+	issued, err := issuer.Access(account, []string{"s1", "s2"}, time.Minute)
+	if err != nil || !strings.HasPrefix(issued.Text, "ya29.c.") {
+		t.Fatalf("Access = %+v, %v", issued, err)
+	}
+	access, err := issuer.Recognise(issued.Text)
+	if err != nil || access.Email != account.Email || access.UniqueID != account.UniqueID ||
+		strings.Join(access.Scopes, " ") != "s1 s2" || access.Expires != issued.Expires.Unix() || access.ID == "" {
+		t.Errorf("Recognise = %+v, %v", access, err)
+	}
+	clock.advance(59 * time.Second)
+	if _, err := issuer.Recognise(issued.Text); err != nil {
+		t.Errorf("refused a second early: %v", err)
+	}
+	clock.advance(time.Second)
+	if _, err := issuer.Recognise(issued.Text); !errors.Is(err, token.ErrExpired) {
+		t.Errorf("Recognise = %v after its time, want ErrExpired", err)
+	}
+	for _, unknown := range []string{"", "x", "ya29.c.", "ya29.c.AAAA", issued.Text[:30] + "A" + issued.Text[31:] + "A"} {
+		if _, err := issuer.Recognise(unknown); !errors.Is(err, token.ErrUnknown) {
+			t.Errorf("Recognise(%q) = %v, want ErrUnknown", unknown, err)
+		}
+	}
+}
+
+// A process with the same directory knows the tokens of another.
+func TestRecognisedByAReplica(t *testing.T) {
+	t.Parallel()
+	dir, clock := t.TempDir(), newClock()
+	issued, err := token.NewIssuer(keys.NewRing(dir, clock.now), clock.now).Access(account, nil, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if access, err := token.NewIssuer(keys.NewRing(dir, clock.now), clock.now).Recognise(issued.Text); err != nil || access.Email != account.Email {
+		t.Errorf("Recognise = %+v, %v", access, err)
+	}
+}
+
+// The same token comes again, with less time left, and never with less than five minutes.
+func TestCacheAges(t *testing.T) {
+	t.Parallel()
+	issuer, clock := newIssuer()
+	ctx := context.Background()
+	caches := map[string]func() (token.Token, error){
+		"access": func() (token.Token, error) { return issuer.CachedAccess(ctx, account, []string{"s"}) },
+		"id":     func() (token.Token, error) { return issuer.CachedID(ctx, token.Claims{Audience: "x", Subject: "1"}) },
+	}
+	first := map[string]token.Token{}
+	for name, get := range caches {
+		issued, err := get()
+		if err != nil {
+			t.Fatal(err)
+		}
+		first[name] = issued
+	}
+	clock.advance(54 * time.Minute)
+	for name, get := range caches {
+		if again, err := get(); err != nil || again != first[name] {
+			t.Errorf("%s: another token with six minutes left: %v", name, err)
+		}
+	}
+	clock.advance(time.Minute + time.Second)
+	for name, get := range caches {
+		if again, err := get(); err != nil || again == first[name] || again.Expires.Sub(clock.now()) < 59*time.Minute {
+			t.Errorf("%s: the same token with less than five minutes left: %v", name, err)
+		}
+	}
+}
+
+// What makes a token another one makes it another entry.
+func TestCacheKeys(t *testing.T) {
+	t.Parallel()
+	issuer, _ := newIssuer()
+	claims := []token.Claims{
+		{Audience: "a"},
+		{Audience: "b"},
+		{Audience: "a", Email: "x@y"},
+		{Audience: "a", Google: token.Google{ComputeEngine: token.ComputeEngine{ID: "1"}}},
+		{Audience: "a", Google: token.Google{ComputeEngine: token.ComputeEngine{ID: "1", Licenses: "7"}}},
+		{Audience: `a", Email: "x@y`},
+	}
+	seen := map[string]int{}
+	for range 2 {
+		for i, c := range claims {
+			issued, err := issuer.CachedID(context.Background(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if other, ok := seen[issued.Text]; ok && other != i {
+				t.Errorf("claims %d and %d share a token", i, other)
+			}
+			seen[issued.Text] = i
+		}
+	}
+	if len(seen) != len(claims) {
+		t.Errorf("%d tokens for %d claims", len(seen), len(claims))
+	}
+}
+
+// Many who ask at once get one token, also where the first of them leaves.
+func TestOneSignatureForAll(t *testing.T) {
+	t.Parallel()
+	issuer, _ := newIssuer()
+	left, leave := context.WithCancel(context.Background())
+	leave()
+	_, _ = issuer.CachedID(left, token.Claims{Audience: "x"}) // whatever becomes of it
+
+	got := make([]string, 50)
+	var group sync.WaitGroup
+	for i := range got {
+		group.Go(func() {
+			issued, err := issuer.CachedID(context.Background(), token.Claims{Audience: "x"})
+			if err != nil {
+				t.Error(err)
+			}
+			got[i] = issued.Text
+		})
+	}
+	group.Wait()
+	for i := range got {
+		if got[i] != got[0] {
+			t.Fatal("there is more than one token")
+		}
+	}
+}
+
+func TestWaitEndsWithContext(t *testing.T) {
+	t.Parallel()
+	issuer, _ := newIssuer()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	reason := errors.New("stop")
+	cancel(reason)
+	if _, err := issuer.CachedID(ctx, token.Claims{Audience: fmt.Sprint(time.Now())}); !errors.Is(err, reason) {
+		t.Errorf("CachedID = %v, want %v", err, reason)
+	}
+}
+
+func TestVerifyID(t *testing.T) {
+	t.Parallel()
+	issuer, clock := newIssuer()
+	issued, err := issuer.ID(context.Background(), token.Claims{Audience: "x", Subject: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parsed, err := issuer.VerifyID(context.Background(), issued.Text); err != nil || parsed.Claims["sub"] != "1" {
+		t.Errorf("VerifyID = %v, %v", parsed, err)
+	}
+	other, _ := newIssuer()
+	if _, err := other.VerifyID(context.Background(), issued.Text); !errors.Is(err, token.ErrUnknown) {
+		t.Errorf("VerifyID elsewhere = %v, want ErrUnknown", err)
+	}
+	clock.advance(time.Hour)
+	if _, err := issuer.VerifyID(context.Background(), issued.Text); !errors.Is(err, token.ErrExpired) {
+		t.Errorf("VerifyID later = %v, want ErrExpired", err)
+	}
+}
+
+func FuzzRecognise(f *testing.F) {
+	issuer, _ := newIssuer()
+	f.Add("ya29.c.AAAA")
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := issuer.Recognise(text); !errors.Is(err, token.ErrUnknown) {
+			t.Errorf("Recognise(%q) = %v", text, err)
+		}
+	})
+}
