@@ -1,0 +1,97 @@
+package mds
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// place is where a request arrived.
+type place struct {
+	world    *world.World
+	instance *world.Instance
+}
+
+// endpoint answers with a token made for the request.
+func (s *Server) endpoint(r *http.Request, n *node, at place, q query) (wire.Response, error) {
+	if q.wait { // there is nothing that could change
+		return robot.BadRequest(), nil
+	}
+	if n.kind == tokenEndpoint {
+		return s.accessToken(r.Context(), n.account, q)
+	}
+	return s.identity(r.Context(), n.account, at, q)
+}
+
+// accessToken answers with the account's token for the scopes of the instance. It is the
+// same one, with less time left, until it is about to expire.
+func (s *Server) accessToken(ctx context.Context, attached world.AttachedAccount, q query) (wire.Response, error) {
+	issued, err := s.issuer.CachedAccess(ctx, attached.Account, attached.Scopes)
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", attached.Account.Email, err)
+	}
+	left := int64(issued.Expires.Sub(s.now()) / time.Second)
+	if q.form == textForm {
+		return wire.Response{
+			ContentType: textType,
+			Body:        fmt.Appendf(nil, "access_token %s\nexpires_in %d\ntoken_type Bearer\n", issued.Text, left),
+		}, nil
+	}
+	return wire.Response{
+		ContentType: jsonType,
+		Body:        fmt.Appendf(nil, `{"access_token":"%s","expires_in":%d,"token_type":"Bearer"}`, issued.Text, left),
+	}, nil
+}
+
+// identity answers with an ID token of the account for an audience
+// (https://cloud.google.com/compute/docs/instances/verifying-instance-identity).
+func (s *Server) identity(ctx context.Context, attached world.AttachedAccount, at place, q query) (wire.Response, error) {
+	audience := q.values.Get("audience")
+	if audience == "" {
+		return wire.Response{
+			Status:      http.StatusBadRequest,
+			ContentType: robot.ContentType,
+			Body:        []byte("non-empty audience parameter required\n"),
+		}, nil
+	}
+	claims := token.Claims{
+		Audience:        audience,
+		AuthorizedParty: attached.Account.UniqueID,
+		Subject:         attached.Account.UniqueID,
+	}
+	switch strings.ToLower(q.values.Get("format")) {
+	case "", "standard":
+	case "full":
+		claims.Email = attached.Account.Email
+		claims.Google.ComputeEngine = computeEngine(at)
+		if isTrue(q.values.Get("licenses")) {
+			claims.Google.ComputeEngine.Licenses = token.Licenses(strings.Join(at.instance.LicenseIDs(), ","))
+		}
+	default:
+		return robot.BadRequest(), nil
+	}
+	issued, err := s.issuer.CachedID(ctx, claims)
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("issue an ID token for %q: %w", attached.Account.Email, err)
+	}
+	return wire.Response{ContentType: "text/html", Body: []byte(issued.Text)}, nil
+}
+
+func computeEngine(at place) token.ComputeEngine {
+	return token.ComputeEngine{
+		CreationTimestamp: at.instance.CreationTimestamp.Unix(),
+		ID:                at.instance.ID(),
+		Name:              at.instance.Name,
+		ProjectID:         at.world.Project.ID,
+		ProjectNumber:     at.world.Project.Number,
+		Zone:              path.Base(at.instance.Zone()),
+	}
+}

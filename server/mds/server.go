@@ -1,0 +1,191 @@
+package mds
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Server answers metadata requests. It is safe for concurrent use.
+type Server struct {
+	worlds *store.Store[*world.World]
+	issuer *token.Issuer
+	now    func() time.Time
+
+	tree atomic.Pointer[memo]
+}
+
+// memo is the tree that was built last, and of what.
+type memo struct {
+	instance *world.Instance
+	root     *node
+}
+
+// New is a metadata server for the default instance of the current world.
+func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
+	return &Server{worlds: worlds, issuer: issuer, now: now}
+}
+
+// Dialect is how the metadata server speaks.
+func Dialect() wire.Dialect {
+	return wire.Dialect{
+		Header: []wire.Field{
+			{Name: "Metadata-Flavor", Value: "Google"},
+			{Name: "Server", Value: "Metadata Server for VM"},
+			{Name: "X-XSS-Protection", Value: "0"},
+			{Name: "X-Frame-Options", Value: "SAMEORIGIN"},
+		},
+		Error: robot.Error,
+	}
+}
+
+// root is the tree of an instance, built once for each of its versions.
+func (s *Server) root(instance *world.Instance) *node {
+	if known := s.tree.Load(); known != nil && known.instance == instance {
+		return known.root
+	}
+	built := &memo{instance: instance, root: build(instance)}
+	s.tree.Store(built)
+	return built.root
+}
+
+// Ping answers "/", which clients ask, without the header that everything else needs, to
+// find out whether they run on Google Cloud.
+func (s *Server) Ping(r *http.Request) (wire.Response, error) {
+	if refusal, refused := refuseForwarded(r); refused {
+		return refusal, nil
+	}
+	if !isRead(r) {
+		return robot.MethodNotAllowed(r), nil
+	}
+	root := s.root(s.worlds.Load().State.DefaultInstance())
+	return wire.Response{ContentType: textType, Body: root.listing().body}, nil
+}
+
+// Unknown answers a path that nobody serves, as the metadata server does.
+func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
+	if !isRead(r) {
+		return robot.MethodNotAllowed(r), nil
+	}
+	return robot.NotFound(r), nil
+}
+
+// Metadata answers everything below /computeMetadata.
+func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
+	if refusal, refused := refuseForwarded(r); refused {
+		return refusal, nil
+	}
+	if !hasFlavor(r) {
+		response := robot.Forbidden(r, "Missing Metadata-Flavor:Google header.")
+		response.Header = []wire.Field{{Name: "Connection", Value: "Close"}}
+		return response, nil
+	}
+	if !isRead(r) {
+		return robot.MethodNotAllowed(r), nil
+	}
+	return s.read(r, parseQuery(r))
+}
+
+// read answers with the entry at the request's path, when it is the one that the client
+// waits for: load, look, wait for a change, and again.
+func (s *Server) read(r *http.Request, q query) (wire.Response, error) {
+	ctx, cancel := q.waiting(r.Context())
+	defer cancel()
+	for {
+		snapshot := s.worlds.Load()
+		answer, etag, err := s.look(r, snapshot.State, q)
+		if q.lastETag == "" { // a client that has seen nothing has seen this
+			q.lastETag = etag
+		}
+		if err != nil || !q.wait || etag == "" || etag != q.lastETag {
+			return answer, err
+		}
+		select {
+		case <-snapshot.Changed:
+		case <-ctx.Done(): // the time is over, the client has gone or the server stops
+			return answer, nil
+		}
+	}
+}
+
+// look answers with the entry as it is now. The ETag is empty where there is nothing to
+// wait for.
+func (s *Server) look(r *http.Request, w *world.World, q query) (answer wire.Response, etag string, err error) {
+	instance := w.DefaultInstance()
+	found, slash, ok := lookUp(s.root(instance), r.URL.EscapedPath())
+	switch {
+	case !ok:
+		return robot.NotFound(r), "", nil
+	case found.isEndpoint():
+		answer, err = s.endpoint(r, found, place{w, instance}, q)
+		return answer, "", err
+	case found.kind == directory && !q.recursive && (q.wait || q.form != defaultForm):
+		return robot.BadRequest(), "", nil
+	case found.kind == directory && !q.recursive && !slash:
+		return redirect(r), "", nil
+	}
+	rendered := found.render(q)
+	return wire.Response{
+		ContentType: rendered.contentType,
+		Header:      []wire.Field{{Name: "ETag", Value: rendered.etag}},
+		Body:        rendered.body,
+	}, rendered.etag, nil
+}
+
+// hasFlavor tells whether a request has the header that no browser and no proxy sends by
+// accident. The second one is deprecated and still accepted.
+func hasFlavor(r *http.Request) bool {
+	return r.Header.Get("Metadata-Flavor") == "Google" ||
+		strings.EqualFold(r.Header.Get("X-Google-Metadata-Request"), "true")
+}
+
+// refuseForwarded refuses a request that came through a proxy, whatever else it says.
+func refuseForwarded(r *http.Request) (wire.Response, bool) {
+	if _, forwarded := r.Header["X-Forwarded-For"]; !forwarded {
+		return wire.Response{}, false
+	}
+	return robot.Forbidden(r, ""), true
+}
+
+func isRead(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead
+}
+
+// lookUp finds the entry at a path, as it was sent: Google's server decodes no percent
+// escape. Doubled slashes count as one; the second result tells of a final one.
+func lookUp(root *node, path string) (found *node, slash, ok bool) {
+	found = root
+	for rest := path; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		if name == "" {
+			continue
+		}
+		if found, ok = found.child(name); !ok {
+			return nil, false, false
+		}
+	}
+	slash = strings.HasSuffix(path, "/")
+	if slash && found.kind != directory {
+		return nil, false, false
+	}
+	return found, slash, true
+}
+
+// redirect sends a client from a directory's name to the directory.
+func redirect(r *http.Request) wire.Response {
+	path := r.URL.EscapedPath() + "/"
+	return wire.Response{
+		Status:      http.StatusMovedPermanently,
+		ContentType: "text/html",
+		Header:      []wire.Field{{Name: "Location", Value: "http://" + r.Host + path}},
+		Body:        []byte(path + "\n"),
+	}
+}
