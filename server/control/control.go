@@ -1,0 +1,89 @@
+// Package control is the control plane: what a test or a developer asks of the emulator
+// itself, and Google has no word for.
+//
+// Only a client on this machine, or one that was allowed, is answered: a web page that
+// resolves its own name to a loopback address must not get at keys and state.
+package control
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Server answers the control plane. It is safe for concurrent use.
+type Server struct {
+	worlds       *store.Store[*world.World]
+	keys         *keys.Ring
+	allowedHosts []string
+}
+
+// New is a control plane. It answers requests for a loopback Host, and for the Hosts that
+// are allowed besides, which are named without a port.
+func New(worlds *store.Store[*world.World], ring *keys.Ring, allowedHosts []string) *Server {
+	return &Server{worlds: worlds, keys: ring, allowedHosts: allowedHosts}
+}
+
+// Guard lets through what a handler may answer: requests for an allowed Host that no web
+// page of another origin has sent.
+func (s *Server) Guard(handle wire.Handler) wire.Handler {
+	return func(r *http.Request) (wire.Response, error) {
+		host := hostName(r.Host)
+		if !isLocal(host) && !slices.ContainsFunc(s.allowedHosts, func(allowed string) bool { return strings.EqualFold(allowed, host) }) {
+			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
+				"the control plane does not answer for host %q; allow it with --allow-host %s", host, host))
+		}
+		if origin := r.Header.Get("Origin"); origin != "" && origin != wire.BaseURL(r) {
+			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
+				"the control plane does not answer web pages of another origin (%s)", origin))
+		}
+		return handle(r)
+	}
+}
+
+func hostName(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.Trim(hostport, "[]")
+}
+
+func isLocal(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+type status struct {
+	Status string `json:"status"`
+}
+
+// Live answers while the process does.
+func (s *Server) Live(*http.Request) (wire.Response, error) {
+	return googleapi.JSON(status{"ok"}), nil
+}
+
+// Ready answers when the first key exists, or says that it is being made.
+func (s *Server) Ready(r *http.Request) (wire.Response, error) {
+	known, err := s.keys.Google().Known()
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("read the signing keys: %w", err)
+	}
+	if len(known) == 0 {
+		return wire.Response{}, googleapi.Unavailable("the signing keys are still being made")
+	}
+	return googleapi.JSON(status{"ok"}), nil
+}
+
+// Unknown answers a path that the control plane does not have.
+func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
+	return wire.Response{}, googleapi.NotFound(fmt.Sprintf("the control plane has no %s %s", r.Method, r.URL.Path))
+}

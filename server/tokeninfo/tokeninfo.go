@@ -1,0 +1,183 @@
+// Package tokeninfo is the endpoint that tells what a token says, for debugging
+// (https://developers.google.com/identity/sign-in/web/backend-auth#calling-the-tokeninfo-endpoint).
+package tokeninfo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+)
+
+const (
+	invalidValue = "Invalid Value"
+	noToken      = "Either access_token, id_token, or token_handle required"
+)
+
+// Server answers tokeninfo requests. It is safe for concurrent use.
+type Server struct {
+	issuer *token.Issuer
+	now    func() time.Time
+}
+
+// New is a tokeninfo endpoint.
+func New(issuer *token.Issuer, now func() time.Time) *Server {
+	return &Server{issuer: issuer, now: now}
+}
+
+// Describe answers as version 3 does: every value is a string.
+func (s *Server) Describe(r *http.Request) (wire.Response, error) {
+	access, id, err := tokens(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if access == "" {
+		return s.describeID(r.Context(), id)
+	}
+	known, err := s.recognise(access)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	info := accessInfo{
+		AuthorizedParty: known.UniqueID,
+		Audience:        known.UniqueID,
+		Scope:           strings.Join(known.Scopes, " "),
+		Expires:         strconv.FormatInt(known.Expires, 10),
+		ExpiresIn:       strconv.FormatInt(s.left(known), 10),
+		AccessType:      "online",
+	}
+	if tellsIdentity(known) {
+		info.Subject, info.Email, info.EmailVerified = known.UniqueID, known.Email, "true"
+	}
+	return oauth2.JSON(info), nil
+}
+
+// accessInfo is version 3's description of an access token.
+type accessInfo struct {
+	AuthorizedParty string `json:"azp"`
+	Audience        string `json:"aud"`
+	Subject         string `json:"sub,omitempty"`
+	Scope           string `json:"scope"`
+	Expires         string `json:"exp"`
+	ExpiresIn       string `json:"expires_in"`
+	Email           string `json:"email,omitempty"`
+	EmailVerified   string `json:"email_verified,omitempty"`
+	AccessType      string `json:"access_type"`
+}
+
+// DescribeOld answers as versions 1 and 2 do, in the terms of OAuth 2.0 drafts.
+func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
+	access, id, err := tokens(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if access == "" {
+		return s.describeID(r.Context(), id)
+	}
+	known, err := s.recognise(access)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	info := oldAccessInfo{
+		IssuedTo:   known.UniqueID,
+		Audience:   known.UniqueID,
+		Scope:      strings.Join(known.Scopes, " "),
+		ExpiresIn:  s.left(known),
+		AccessType: "online",
+	}
+	if tellsIdentity(known) {
+		info.UserID, info.Email, info.VerifiedEmail = known.UniqueID, known.Email, true
+	}
+	return oauth2.JSON(info), nil
+}
+
+type oldAccessInfo struct {
+	IssuedTo      string `json:"issued_to"`
+	Audience      string `json:"audience"`
+	UserID        string `json:"user_id,omitempty"`
+	Scope         string `json:"scope"`
+	ExpiresIn     int64  `json:"expires_in"`
+	Email         string `json:"email,omitempty"`
+	VerifiedEmail bool   `json:"verified_email,omitempty"`
+	AccessType    string `json:"access_type"`
+}
+
+// describeID lists the claims of an ID token and what its header says. What is no scalar
+// has no place in a list of strings.
+func (s *Server) describeID(ctx context.Context, text string) (wire.Response, error) {
+	parsed, err := s.issuer.VerifyID(ctx, text)
+	if err != nil {
+		return wire.Response{}, refuse(err)
+	}
+	info := map[string]string{}
+	for _, claims := range []map[string]any{parsed.Claims, parsed.Header} {
+		for name, value := range claims {
+			switch value := value.(type) {
+			case string:
+				info[name] = value
+			case json.Number, bool:
+				info[name] = fmt.Sprint(value)
+			}
+		}
+	}
+	return oauth2.JSON(info), nil
+}
+
+func (s *Server) recognise(text string) (token.Access, error) {
+	access, err := s.issuer.Recognise(text)
+	if err != nil {
+		return token.Access{}, refuse(err)
+	}
+	return access, nil
+}
+
+func (s *Server) left(access token.Access) int64 { return access.Expires - s.now().Unix() }
+
+// refuse tells a token that is not accepted from a failure of ours.
+func refuse(err error) error {
+	if errors.Is(err, token.ErrUnknown) || errors.Is(err, token.ErrExpired) {
+		return oauth2.NewError(oauth2.InvalidToken, invalidValue)
+	}
+	return err
+}
+
+// tellsIdentity tells whether a token's scopes cover who its principal is.
+func tellsIdentity(access token.Access) bool {
+	return slices.ContainsFunc(access.Scopes, func(scope string) bool {
+		return scope == "openid" || scope == "email" || strings.HasSuffix(scope, "/auth/userinfo.email")
+	})
+}
+
+// tokens are the access token or the ID token that a request asks about: in the query, in
+// the body or, for an access token, as its own credential.
+func tokens(r *http.Request) (access, id string, err error) {
+	form, err := oauth2.ReadForm(r)
+	if err != nil {
+		return "", "", err
+	}
+	query := r.URL.Query()
+	first := func(name string) string {
+		if value := query.Get(name); value != "" {
+			return value
+		}
+		return form.Get(name)
+	}
+	access, id = first("access_token"), first("id_token")
+	if access == "" && id == "" {
+		scheme, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") || credential == "" {
+			return "", "", oauth2.NewError(oauth2.InvalidRequest, noToken)
+		}
+		access = strings.TrimSpace(credential)
+	}
+	return access, id, nil
+}
