@@ -1,0 +1,136 @@
+package server_test
+
+import (
+	"encoding/json"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "gcp-metadata-emulator"
+
+// layers are the packages from the top down. A package imports those of lower layers
+// alone; a layer's packages do not know each other.
+func layers() [][]string {
+	return [][]string{
+		{""},
+		{"server/cli"},
+		{"server"},
+		{"server/mds", "server/grants", "server/tokeninfo", "server/iamcredentials", "server/discovery", "server/control"},
+		{"server/oauth2", "server/googleapi"},
+		{"server/robot"},
+		{"server/wire"},
+		{"server/token"},
+		{"server/world"},
+		{"server/reach", "server/store", "signer"},
+		{"keys", "fixtures"},
+	}
+}
+
+// isOutside tells of packages that are no part of the emulator.
+func isOutside(name string) bool { return strings.HasPrefix(name, "scripts/") }
+
+type goPackage struct {
+	ImportPath string   `json:"ImportPath"`
+	Doc        string   `json:"Doc"`
+	Imports    []string `json:"Imports"`
+	Deps       []string `json:"Deps"`
+}
+
+func packages(t *testing.T) map[string]goPackage {
+	t.Helper()
+	command := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,Deps", "./...")
+	command.Dir = ".."
+	out, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]goPackage{}
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := decoder.Decode(&p); err == io.EOF {
+			return found
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		found[name(p.ImportPath)] = p
+	}
+}
+
+func name(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, module), "/") }
+
+func layerOf(name string) int {
+	return slices.IndexFunc(layers(), func(layer []string) bool { return slices.Contains(layer, name) })
+}
+
+func TestArrowsGoDown(t *testing.T) {
+	t.Parallel()
+	for own, p := range packages(t) {
+		if isOutside(own) {
+			continue
+		}
+		layer := layerOf(own)
+		if layer < 0 {
+			t.Errorf("package %q has no layer", own)
+			continue
+		}
+		for _, path := range p.Imports {
+			if !strings.HasPrefix(path, module) {
+				continue
+			}
+			if imported := name(path); layerOf(imported) <= layer {
+				t.Errorf("package %q imports %q, which is not below it", own, imported)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	for own, p := range packages(t) {
+		if len(p.Doc) < 40 {
+			t.Errorf("package %q has no comment", own)
+		}
+	}
+}
+
+func TestDomainKnowsNoHTTP(t *testing.T) {
+	t.Parallel()
+	found := packages(t)
+	for _, own := range []string{"keys", "signer", "fixtures", "server/store", "server/world", "server/token", "server/reach"} {
+		if slices.Contains(found[own].Imports, "net/http") {
+			t.Errorf("package %q imports net/http", own)
+		}
+	}
+}
+
+func TestBinaryLinksNoTestCode(t *testing.T) {
+	t.Parallel()
+	for _, path := range packages(t)[""].Deps {
+		if path == "testing" || path == "net/http/httptest" {
+			t.Errorf("the binary links %s", path)
+		}
+	}
+}
+
+func TestTopLevel(t *testing.T) {
+	t.Parallel()
+	command := exec.Command("git", "ls-files")
+	command.Dir = ".."
+	out, err := command.Output()
+	if err != nil {
+		t.Skipf("not a git checkout: %v", err)
+	}
+	allowed := []string{
+		"go.mod", "go.sum", "main.go", "server", "signer", "keys", "fixtures", "scripts", "Dockerfile", "integration", "README.md", "LICENSE",
+	}
+	for file := range strings.Lines(string(out)) {
+		top, _, _ := strings.Cut(filepath.ToSlash(strings.TrimSpace(file)), "/")
+		if !strings.HasPrefix(top, ".") && !slices.Contains(allowed, top) {
+			t.Errorf("%s does not belong at the top level", top)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"gcp-metadata-emulator/server/control"
+	"gcp-metadata-emulator/server/discovery"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/grants"
+	"gcp-metadata-emulator/server/iamcredentials"
+	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/tokeninfo"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// surfaces are the APIs that the emulator plays.
+type surfaces struct {
+	metadata       *mds.Server
+	grants         *grants.Server
+	tokeninfo      *tokeninfo.Server
+	iamcredentials *iamcredentials.Server
+	discovery      *discovery.Server
+	control        *control.Server
+}
+
+// route is one operation: what is called how, who answers and in which dialect.
+type route struct {
+	name    string // its label wherever operations are named
+	method  string // empty: any
+	path    string // a pattern of gorilla/mux for the whole path, or a first segment and "below"
+	dialect wire.Dialect
+	handle  wire.Handler
+}
+
+const (
+	anyMethod   = ""
+	below       = "/..." // everything that begins with this segment
+	accountPath = "/v1/projects/{project}/serviceAccounts/{account:[^/:]+}"
+)
+
+// routes is the table of everything that is served. The names of Google's methods are
+// Google's. Routes that begin with the same segment are tried in this order: those that
+// are asked for most come first.
+func (s surfaces) routes() []route {
+	metadata, oauth, keys, api := mds.Dialect(), oauth2.Dialect(), discovery.Dialect(), googleapi.Dialect()
+	return []route{
+		{"mds.ping", anyMethod, "/", metadata, s.metadata.Ping},
+		{"mds.metadata", anyMethod, "/computeMetadata" + below, metadata, s.metadata.Metadata},
+
+		{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", keys, s.discovery.JWKS},
+		{"keys.certs", http.MethodGet, "/oauth2/v1/certs", keys, s.discovery.Certificates},
+		{"keys.account.x509", http.MethodGet, "/service_accounts/v1/metadata/x509/{account}", keys, s.discovery.AccountCertificates},
+		{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/metadata/jwk/{account}", keys, s.discovery.AccountJWKS},
+		{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/jwk/{account}", keys, s.discovery.AccountJWKS},
+		{"keys.account.raw", http.MethodGet, "/service_accounts/v1/metadata/raw/{account}", keys, s.discovery.AccountRaw},
+		{"keys.account.x509", http.MethodGet, "/robot/v1/metadata/x509/{account}", keys, s.discovery.AccountCertificates},
+		{"keys.account.jwk", http.MethodGet, "/robot/v1/metadata/jwk/{account}", keys, s.discovery.AccountJWKS},
+		{"openid.configuration", http.MethodGet, "/.well-known/openid-configuration", keys, s.discovery.Configuration},
+
+		{"oauth2.token", http.MethodPost, "/token", oauth, s.grants.Token},
+		{"oauth2.token", http.MethodPost, "/oauth2/{version:v3|v4}/token", oauth, s.grants.Token},
+		{"oauth2.token", http.MethodPost, "/o/oauth2/token", oauth, s.grants.Token},
+		{"oauth2.tokeninfo", anyMethod, "/tokeninfo", oauth, s.tokeninfo.Describe},
+		{"oauth2.tokeninfo", anyMethod, "/oauth2/v3/tokeninfo", oauth, s.tokeninfo.Describe},
+		{"oauth2.tokeninfo", anyMethod, "/oauth2/{version:v1|v2}/tokeninfo", oauth, s.tokeninfo.DescribeOld},
+
+		{"iamcredentials.generateAccessToken", http.MethodPost, accountPath + ":generateAccessToken", api, s.iamcredentials.GenerateAccessToken},
+		{"iamcredentials.generateIdToken", http.MethodPost, accountPath + ":generateIdToken", api, s.iamcredentials.GenerateIDToken},
+		{"iamcredentials.signBlob", http.MethodPost, accountPath + ":signBlob", api, s.iamcredentials.SignBlob},
+		{"iamcredentials.signJwt", http.MethodPost, accountPath + ":signJwt", api, s.iamcredentials.SignJWT},
+
+		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Guard(s.control.Live)},
+		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Guard(s.control.Ready)},
+		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Guard(s.control.Credentials)},
+	}
+}
+
+// unknown is who answers a path that begins like a route and is none.
+func (s surfaces) unknown(segment string) (wire.Dialect, wire.Handler) {
+	switch segment {
+	case "emulator":
+		return googleapi.Dialect(), s.control.Guard(s.control.Unknown)
+	case "":
+		return mds.Dialect(), s.metadata.Unknown
+	default:
+		return googleapi.Dialect(), googleapi.NoMethod
+	}
+}
+
+// handler routes requests in two steps: by the first segment of the path, and then by the
+// routes that begin with it, so that no request is matched against those of other surfaces.
+func (s surfaces) handler(logger *slog.Logger) http.Handler {
+	routers := map[string]*mux.Router{}
+	handlers := map[string]http.Handler{}
+	for _, route := range s.routes() {
+		segment := firstSegment(route.path)
+		if strings.HasSuffix(route.path, below) {
+			handlers[segment] = route.dialect.Adapt(logger, route.handle)
+			continue
+		}
+		router, ok := routers[segment]
+		if !ok {
+			dialect, handle := s.unknown(segment)
+			router = mux.NewRouter().SkipClean(true).UseEncodedPath()
+			router.NotFoundHandler = dialect.Adapt(logger, handle)
+			router.MethodNotAllowedHandler = router.NotFoundHandler
+			routers[segment], handlers[segment] = router, router
+		}
+		registered := router.Path(route.path).Handler(route.dialect.Adapt(logger, withVariables(route.handle)))
+		if route.method != anyMethod {
+			registered.Methods(route.method)
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = withoutLeadingSlashes(r)
+		handler, ok := handlers[firstSegment(r.URL.EscapedPath())]
+		if !ok {
+			handler = handlers[""]
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// firstSegment is the path up to its second slash.
+func firstSegment(path string) string {
+	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return segment
+}
+
+// withoutLeadingSlashes takes doubled slashes from the front of a path: some clients join
+// a base URL that ends in one with a path that begins with one.
+func withoutLeadingSlashes(r *http.Request) *http.Request {
+	if !strings.HasPrefix(r.URL.Path, "//") {
+		return r
+	}
+	trimmed := *r
+	trimmed.URL = &url.URL{}
+	*trimmed.URL = *r.URL
+	trimmed.URL.Path = "/" + strings.TrimLeft(r.URL.Path, "/")
+	trimmed.URL.RawPath = ""
+	if r.URL.RawPath != "" {
+		trimmed.URL.RawPath = "/" + strings.TrimLeft(r.URL.RawPath, "/")
+	}
+	return &trimmed
+}
+
+// withVariables gives a handler the variables of its path, unescaped, as path values, so
+// that nothing but this file knows the router.
+func withVariables(handle wire.Handler) wire.Handler {
+	return func(r *http.Request) (wire.Response, error) {
+		for name, value := range mux.Vars(r) {
+			if unescaped, err := url.PathUnescape(value); err == nil {
+				value = unescaped
+			}
+			r.SetPathValue(name, value)
+		}
+		return handle(r)
+	}
+}

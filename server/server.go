@@ -1,0 +1,105 @@
+// Package server is the emulator as an HTTP server: it composes the surfaces into one
+// handler and serves it.
+//
+// Each surface is a package of its own with narrow dependencies; they are wired here, and
+// their routes stand in one table, in routes.go. What a request means is for the surfaces.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/control"
+	"gcp-metadata-emulator/server/discovery"
+	"gcp-metadata-emulator/server/grants"
+	"gcp-metadata-emulator/server/iamcredentials"
+	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/tokeninfo"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Config is what an emulator is made of. Every field but AllowedHosts is needed.
+type Config struct {
+	World        *world.World
+	Keys         *keys.Ring
+	Now          func() time.Time
+	Logger       *slog.Logger
+	AllowedHosts []string // Hosts for which the control plane answers besides the loopback ones
+}
+
+// Server is an emulator. It is an http.Handler, and any number of them run in one process.
+type Server struct {
+	http.Handler
+
+	logger *slog.Logger
+}
+
+// New composes an emulator.
+func New(config Config) *Server {
+	worlds := store.New(config.World)
+	issuer := token.NewIssuer(config.Keys, config.Now)
+	return &Server{
+		logger: config.Logger,
+		Handler: surfaces{
+			metadata:       mds.New(worlds, issuer, config.Now),
+			grants:         grants.New(worlds, config.Keys, issuer, config.Now),
+			tokeninfo:      tokeninfo.New(issuer, config.Now),
+			iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, config.Now),
+			discovery:      discovery.New(worlds, config.Keys, config.Now),
+			control:        control.New(worlds, config.Keys, config.AllowedHosts),
+		}.handler(config.Logger),
+	}
+}
+
+// Limits of connections. There is none on writing, because a client may wait for a change
+// of metadata for as long as it likes.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = time.Minute
+	idleTimeout       = 10 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	shutdownTimeout   = 5 * time.Second
+)
+
+// Serve answers the connections of a listener, which it closes, until the context ends.
+// Requests that are parked then are answered at once, and others are let finish. A nil
+// error says that it has ended as it was asked to.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	requests, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	stop(wire.ErrStopping)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(late); err != nil {
+		_ = server.Close() // whoever is not done by now is cut off
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

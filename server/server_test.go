@@ -1,0 +1,116 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/world"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serving is a server on a listener, stopped by stop, which returns what Serve did.
+func serving(t *testing.T) (base string, stop func() error) {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	emulator := server.New(server.Config{
+		World: world.New(fixtures.Default()), Keys: keys.NewRing("", time.Now), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- emulator.Serve(ctx, listener) }()
+	return listener.Addr().String(), func() error { cancel(); return <-ended }
+}
+
+// A request that waits for a change is answered with what there is when the server stops,
+// and does not hold the server up.
+func TestShutdownEndsParkedRequests(t *testing.T) {
+	address, stop := serving(t)
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/maintenance-event?wait_for_change=true HTTP/1.1\r\nHost: x\r\nMetadata-Flavor: Google\r\n\r\n")
+	reader := bufio.NewReader(conn)
+	if err := conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Peek(1); err == nil {
+		t.Fatal("the request does not wait")
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK || string(body) != "NONE" {
+		t.Errorf("answer is %d %q, %v", response.StatusCode, body, err)
+	}
+}
+
+// Metadata is there before any key is, and what needs one waits for it.
+func TestMetadataNeedsNoKey(t *testing.T) {
+	address, stop := serving(t)
+	defer func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	get := func(path string) (int, string) {
+		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+address+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Metadata-Flavor", "Google")
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(body)
+	}
+	if status, _ := get("/emulator/v1/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("ready with status %d before there is a key", status)
+	}
+	if status, body := get("/computeMetadata/v1/project/project-id"); status != http.StatusOK || body != "demo-project" {
+		t.Errorf("metadata: %d %q", status, body)
+	}
+	if status, body := get("/computeMetadata/v1/instance/service-accounts/default/identity?audience=x"); status != http.StatusOK || strings.Count(body, ".") != 2 {
+		t.Errorf("identity: %d %q", status, body)
+	}
+	if status, _ := get("/emulator/v1/readyz"); status != http.StatusOK {
+		t.Errorf("not ready with status %d although there is a key", status)
+	}
+}

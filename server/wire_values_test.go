@@ -1,0 +1,150 @@
+package server_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/signer"
+)
+
+const (
+	worker   = "worker@demo-project.iam.gserviceaccount.com"
+	workerID = "100000000000000000002"
+	platform = "https://www.googleapis.com/auth/cloud-platform"
+)
+
+// wireValues are the values that scripts name: tokens and assertions.
+func (e *emulator) wireValues(t *testing.T) *strings.Replacer {
+	t.Helper()
+	now, _ := time.Parse(time.RFC3339, wireNow)
+	user := must[*keys.Key](t)(e.ring.User(worker, workerID).Active(context.Background()))
+	system := must[*keys.Key](t)(e.ring.System(worker).Active(context.Background()))
+	stranger := must[*keys.Key](t)(keys.NewRing("", time.Now).User(worker, workerID).Active(context.Background()))
+
+	values := map[string]string{}
+	for name, changes := range assertionClaims(now.Unix()) {
+		values["assertion:"+name] = assertion(t, user, now.Unix(), changes)
+	}
+	values["assertion:system-key"] = assertion(t, system, now.Unix(), nil)
+	values["assertion:other-key"] = assertion(t, stranger, now.Unix(), nil)
+	good := values["assertion:good"]
+	values["assertion:two-parts"] = good[:strings.LastIndex(good, ".")]
+	values["assertion:four-parts"] = good + ".AA"
+	values["assertion:no-json"] = "aGVsbG8." + good[strings.Index(good, ".")+1:]
+	values["assertion:tampered"] = tampered(good)
+	for _, algorithm := range []string{"none", "HS256"} {
+		values["assertion:alg-"+algorithm] = withHeader(good, `{"alg":"`+algorithm+`","typ":"JWT"}`)
+	}
+	values["assertion:alg-absent"] = withHeader(good, `{"typ":"JWT"}`)
+
+	maps.Copy(values, e.tokenValues(t, now))
+	var pairs []string
+	for name, value := range values {
+		pairs = append(pairs, "${"+name+"}", value)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// assertionClaims are what the claims of an assertion change of the good one. Nil takes
+// a claim away.
+func assertionClaims(now int64) map[string]map[string]any {
+	return map[string]map[string]any{
+		"good":              {},
+		"id-token":          {"target_audience": "https://service.example.com", "scope": ""},
+		"unique-id":         {"iss": workerID},
+		"aud-list":          {"aud": []string{"https://www.googleapis.com/oauth2/v4/token"}},
+		"aud-here":          {"aud": "http://emulator.test:8254/token"},
+		"aud-absent":        {"aud": nil},
+		"aud-wrong":         {"aud": "https://example.com/token"},
+		"iss-unknown":       {"iss": "nobody@demo-project.iam.gserviceaccount.com"},
+		"iss-absent":        {"iss": nil},
+		"iss-disabled":      {"iss": "gone@demo-project.iam.gserviceaccount.com"},
+		"iat-absent":        {"iat": nil},
+		"exp-absent":        {"exp": nil},
+		"iat-text":          {"iat": "soon"},
+		"digits":            {"iat": strconv.FormatInt(now, 10), "exp": strconv.FormatInt(now+3600, 10)},
+		"iat-ahead":         {"iat": now + 300, "exp": now + 3900},
+		"iat-far-ahead":     {"iat": now + 301, "exp": now + 3900},
+		"just-expired":      {"iat": now - 3600, "exp": now},
+		"expired":           {"iat": now - 7200, "exp": now - 3600},
+		"too-long":          {"exp": now + 3601},
+		"backwards":         {"iat": now, "exp": now - 1},
+		"huge":              {"iat": now, "exp": json.Number("1e300")},
+		"scope-absent":      {"scope": nil},
+		"scope-unknown":     {"scope": "https://my-service.example.com"},
+		"scope-some":        {"scope": platform + " not-a-scope"},
+		"sub-self":          {"sub": worker},
+		"sub-null":          {"sub": json.RawMessage("null")},
+		"sub-user":          {"sub": "dev@example.com"},
+		"sub-unknown":       {"sub": "nobody@example.com"},
+		"several-scopes":    {"scope": platform + " openid"},
+		"wrong-and-expired": {"aud": "x", "exp": now - 3600, "iat": now - 7200},
+	}
+}
+
+func assertion(t *testing.T, key *keys.Key, now int64, changes map[string]any) string {
+	t.Helper()
+	claims := map[string]any{
+		"iss": worker, "scope": platform, "aud": "https://oauth2.googleapis.com/token", "iat": now, "exp": now + 3600,
+	}
+	maps.Copy(claims, changes)
+	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
+	return must[string](t)(signer.JWT(key, claims))
+}
+
+// tokenValues are access and ID tokens, good and expired.
+func (e *emulator) tokenValues(t *testing.T, now time.Time) map[string]string {
+	t.Helper()
+	account, ok := e.world.Account(worker)
+	if !ok {
+		t.Fatalf("no account %s", worker)
+	}
+	issuer := token.NewIssuer(e.ring, func() time.Time { return now })
+	earlier := token.NewIssuer(e.ring, func() time.Time { return now.Add(-2 * time.Hour) })
+	elsewhere := token.NewIssuer(keys.NewRing("", time.Now), func() time.Time { return now })
+	claims := token.Claims{Audience: "https://service.example.com", AuthorizedParty: workerID, Subject: workerID, Email: worker}
+	id := must[token.Token](t)(issuer.ID(context.Background(), claims)).Text
+	return map[string]string{
+		"access":           must[token.Token](t)(issuer.Access(account, []string{platform}, time.Hour)).Text,
+		"access:email":     must[token.Token](t)(issuer.Access(account, []string{platform, "email"}, time.Hour)).Text,
+		"access:expired":   must[token.Token](t)(earlier.Access(account, []string{platform}, time.Hour)).Text,
+		"access:elsewhere": must[token.Token](t)(elsewhere.Access(account, []string{platform}, time.Hour)).Text,
+		"id":               id,
+		"id:tampered":      tampered(id),
+		"id:expired":       must[token.Token](t)(earlier.ID(context.Background(), claims)).Text,
+		"id:elsewhere":     must[token.Token](t)(elsewhere.ID(context.Background(), claims)).Text,
+		"zeros":            strings.Repeat("0", 1<<20+1),
+	}
+}
+
+// tampered changes one byte in the middle of a token's claims.
+func tampered(jwt string) string {
+	middle := []byte(jwt)
+	i := strings.Index(jwt, ".") + 10
+	middle[i] ^= 1
+	return string(middle)
+}
+
+func withHeader(jwt, header string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(header)) + jwt[strings.Index(jwt, "."):]
+}
+
+// must is the result of a call that has to succeed.
+func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
+	return func(value T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
