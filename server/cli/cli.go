@@ -1,0 +1,132 @@
+// Package cli is the command line: commands, flags, environment, files that users name,
+// and exit codes.
+//
+// One definition of each flag gives its name, its environment variable, its default and
+// its help. What a command does is mostly done elsewhere; only this package reads flags
+// and the environment.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+const (
+	program   = "gcp-metadata-emulator"
+	envPrefix = "GCP_METADATA_EMULATOR"
+
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// grammar is every command.
+type grammar struct {
+	Serve       serveCommand       `cmd:"" default:"withargs" help:"Serve until interrupted. This is what happens without a command."`
+	Exec        execCommand        `cmd:"" help:"Serve on a free port while a command runs with an environment that brings it here."`
+	Env         envCommand         `cmd:"" help:"Print that environment for a shell."`
+	Credentials credentialsCommand `cmd:"" help:"Write a credential file that works against a running emulator."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+}
+
+// streams are what a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Main runs the program with the process's arguments and returns its exit code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+}
+
+func run(ctx context.Context, args []string, std streams) int {
+	parsed, code, done := parse(args, std)
+	if done {
+		return code
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(std); err != nil {
+		return report(std.err, err)
+	}
+	return 0
+}
+
+// parse reads the arguments. It is done where they were wrong, or asked for help.
+func parse(args []string, std streams) (parsed *kong.Context, code int, done bool) {
+	parser, err := kong.New(&grammar{},
+		kong.Name(program),
+		kong.Description("Google Cloud's metadata server, OAuth 2.0 token endpoint and IAM Credentials API, offline."),
+		kong.DefaultEnvars(envPrefix),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(status int) { code, done = status, true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"state_dir": defaultStateDir()},
+	)
+	if err != nil {
+		return nil, report(std.err, err), true // the grammar above is wrong
+	}
+	parsed, err = parser.Parse(args)
+	switch {
+	case done:
+		return nil, code, true
+	case err != nil:
+		return nil, report(std.err, &usageError{err}), true
+	}
+	return parsed, 0, false
+}
+
+// usageError says that the command line cannot be understood.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// Hint says where the command line is explained.
+func (e *usageError) Hint() string { return "see " + program + " --help" }
+
+// statusError is the status of a command that was run, which becomes this program's own.
+type statusError int
+
+func (c statusError) Error() string { return fmt.Sprintf("the command ended with status %d", int(c)) }
+
+// report tells a person what went wrong and what to do, and returns the exit code.
+func report(w io.Writer, err error) int {
+	if status, ok := errors.AsType[statusError](err); ok {
+		return int(status)
+	}
+	_, _ = fmt.Fprintf(w, "%s: %v\n", program, err)
+	var detailed interface{ Detail() string }
+	if errors.As(err, &detailed) && detailed.Detail() != "" {
+		_, _ = fmt.Fprintln(w, strings.TrimSuffix(detailed.Detail(), "\n"))
+	}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		_, _ = fmt.Fprintf(w, "hint: %s\n", hinted.Hint())
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// hintError is an error with advice.
+type hintError struct {
+	message, hint string
+	cause         error
+}
+
+func (e *hintError) Error() string { return e.message }
+
+func (e *hintError) Unwrap() error { return e.cause }
+
+// Hint says what to do about it.
+func (e *hintError) Hint() string { return e.hint }

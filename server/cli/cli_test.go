@@ -1,0 +1,31 @@
+package cli_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"gcp-metadata-emulator/server/cli"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"gcp-metadata-emulator": func() { os.Exit(cli.Main()) },
+		"print-environment":     printEnvironment,
+		"wait-for-file":         waitForFile,
+		"fetch":                 fetch,
+		"end-by-signal":         endBySignal,
+		"await-signal":          awaitSignal,
+	})
+}
+
+// The scripts show what a person sees: output, exit codes, files.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}

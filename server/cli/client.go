@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// clientFlags are those of every command that talks to a running emulator.
+type clientFlags struct {
+	URL string `name:"url" default:"http://127.0.0.1:8254" placeholder:"URL" help:"The running emulator (${default})."`
+}
+
+const clientTimeout = 30 * time.Second
+
+// base is the URL, checked.
+func (f clientFlags) base() (*url.URL, error) {
+	base, err := url.Parse(strings.TrimSuffix(f.URL, "/"))
+	if err != nil || base.Scheme != "http" || base.Host == "" || base.Path != "" {
+		return nil, &usageError{fmt.Errorf("%q is not the URL of an emulator, such as http://127.0.0.1:8254", f.URL)}
+	}
+	return base, nil
+}
+
+// get reads a resource of the emulator.
+func (f clientFlags) get(ctx context.Context, resource string) (string, error) {
+	base, err := f.base()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base.String()+resource, http.NoBody)
+	if err != nil {
+		return "", fmt.Errorf("ask the emulator for %q: %w", resource, err)
+	}
+	request.Header.Set("Metadata-Flavor", "Google")
+	client := &http.Client{Transport: &http.Transport{Proxy: nil}} // never the way to an emulator
+	response, err := client.Do(request)
+	if err != nil {
+		return "", &hintError{
+			message: fmt.Sprintf("no emulator answers at %q: %v", base, rootCause(err)),
+			hint:    "start one with: " + program + " serve; or say where it is with --url",
+			cause:   err,
+		}
+	}
+	defer func() { _ = response.Body.Close() }() // it was only read
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", fmt.Errorf("read the emulator's answer: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", refusal(response.StatusCode, body)
+	}
+	return string(body), nil
+}
+
+// refusal is what the emulator says of a request that it does not serve.
+func refusal(status int, body []byte) error {
+	var answer struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &answer) == nil && answer.Error.Message != "" {
+		return errors.New(answer.Error.Message)
+	}
+	return &hintError{
+		message: fmt.Sprintf("the server answers with status %d", status),
+		hint:    "is it an emulator? say where it is with --url",
+	}
+}

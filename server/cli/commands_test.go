@@ -1,0 +1,106 @@
+package cli_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The commands that scripts run besides the program.
+
+// fail ends a command.
+func fail(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	os.Exit(1)
+}
+
+// printEnvironment prints the variables with the given prefixes, sorted.
+func printEnvironment() {
+	environment := os.Environ()
+	slices.Sort(environment)
+	for _, entry := range environment {
+		if slices.ContainsFunc(os.Args[1:], func(prefix string) bool { return strings.HasPrefix(entry, prefix) }) {
+			fmt.Println(entry)
+		}
+	}
+}
+
+// waitForFile waits until a file is there, which takes at most ten seconds.
+func waitForFile() {
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(os.Args[1]); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			fail("no file %s", os.Args[1])
+		}
+	}
+}
+
+// fetch prints what a server answers; the URL is $GCP_METADATA_EMULATOR_URL and a path, or
+// the content of a file and a path.
+func fetch() {
+	base := os.Getenv("GCP_METADATA_EMULATOR_URL")
+	if len(os.Args) > 2 {
+		content, err := os.ReadFile(os.Args[2])
+		if err != nil {
+			fail("%v", err)
+		}
+		base = strings.TrimSpace(string(content))
+	}
+	request, err := http.NewRequest(http.MethodGet, base+os.Args[1], http.NoBody)
+	if err != nil {
+		fail("%v", err)
+	}
+	request.Header.Set("Metadata-Flavor", "Google")
+	response, err := (&http.Client{Transport: &http.Transport{}}).Do(request)
+	if err != nil {
+		fail("%v", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		fail("status %d", response.StatusCode)
+	}
+	if _, err := io.Copy(os.Stdout, response.Body); err != nil {
+		fail("%v", err)
+	}
+}
+
+// endBySignal ends as a process that was killed does.
+func endBySignal() {
+	process, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		fail("%v", err)
+	}
+	if err := process.Signal(syscall.SIGKILL); err != nil {
+		fail("%v", err)
+	}
+	select {}
+}
+
+// awaitSignal makes a file, and ends with status 7 when it is asked to stop.
+func awaitSignal() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if err := os.WriteFile(os.Args[1], nil, 0o600); err != nil {
+		fail("%v", err)
+	}
+	select {
+	case received := <-signals:
+		fmt.Println("got", received)
+		os.Exit(7)
+	case <-time.After(20 * time.Second):
+		fail("no signal")
+	}
+}

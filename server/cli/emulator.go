@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/world"
+)
+
+// emulatorFlags are those of every command that runs an emulator.
+type emulatorFlags struct {
+	Fixture   string   `type:"path" placeholder:"FILE" help:"The world to emulate, in YAML or JSON. Without one: a project \"demo-project\" with a VM and three service accounts."`
+	StateDir  string   `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Where signing keys are kept from run to run (${default})."`
+	Ephemeral bool     `help:"Keep nothing on disk: every run has new keys."`
+	AllowHost []string `placeholder:"HOST" help:"Let the control plane (/emulator/) answer under this name as well as under loopback ones."`
+	URLFile   string   `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
+	LogFormat string   `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
+	LogLevel  string   `enum:"debug,info,warn,error" default:"info" help:"What to write there: ${enum}."`
+}
+
+func defaultStateDir() string {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) { // XDG says to ignore relative ones
+		return filepath.Join(dir, program)
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", program)
+	}
+	return ""
+}
+
+// emulator is a running one.
+type emulator struct {
+	url    *url.URL
+	world  *world.World
+	logger *slog.Logger
+	ended  chan error // gets one value when it no longer serves
+}
+
+// start opens a listener and serves until the context ends. It returns when metadata is
+// being served; the keys may still be in the making.
+func (f emulatorFlags) start(ctx context.Context, listen string, std streams) (*emulator, error) {
+	logger := f.logger(std)
+	ring, err := f.ring()
+	if err != nil {
+		return nil, err
+	}
+	fixture, err := f.fixture()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := open(ctx, listen)
+	if err != nil {
+		return nil, err
+	}
+	e := &emulator{url: baseURL(listener.Addr()), world: world.New(fixture), logger: logger, ended: make(chan error, 1)}
+	handler := server.New(server.Config{
+		World: e.world, Keys: ring, Now: time.Now, Logger: logger, AllowedHosts: f.AllowHost,
+	})
+	go func() { e.ended <- handler.Serve(ctx, listener) }()
+	go func() {
+		if err := ring.Warm(ctx); err != nil && ctx.Err() == nil {
+			logger.ErrorContext(ctx, "cannot make signing keys", "error", err)
+		}
+	}()
+	if err := writeURL(f.URLFile, e.url); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (f emulatorFlags) logger(std streams) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(f.LogLevel)) // one of the enum's
+	options := &slog.HandlerOptions{Level: level}
+	if f.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(std.err, options))
+	}
+	return slog.New(slog.NewTextHandler(std.err, options))
+}
+
+// fixture is the world that was asked for.
+func (f emulatorFlags) fixture() (*fixtures.Fixture, error) {
+	if f.Fixture == "" {
+		return fixtures.Default(), nil
+	}
+	return fixtures.Load(f.Fixture)
+}
+
+// ring opens the keys and finds out whether those on disk can be used.
+func (f emulatorFlags) ring() (*keys.Ring, error) {
+	dir := f.StateDir
+	switch {
+	case f.Ephemeral:
+		dir = ""
+	case dir == "":
+		return nil, &hintError{message: "there is no home directory to keep signing keys in", hint: "name one with --state-dir, or run with --ephemeral"}
+	}
+	ring := keys.NewRing(dir, time.Now)
+	return ring, ring.Load()
+}
+
+func open(ctx context.Context, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		hint := "another program may be using it; choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
+		if _, malformed := errors.AsType[*net.AddrError](err); malformed {
+			hint = "an address is written HOST:PORT, for example 127.0.0.1:8254"
+		}
+		return nil, &hintError{message: fmt.Sprintf("cannot listen on %q: %v", address, rootCause(err)), hint: hint, cause: err}
+	}
+	return listener, nil
+}
+
+// rootCause is the innermost error, which says what the system has against it.
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// baseURL is the URL of a listener as a client on this machine reaches it.
+func baseURL(address net.Addr) *url.URL {
+	hostport := address.String()
+	if parsed, err := netip.ParseAddrPort(hostport); err == nil && parsed.Addr().IsUnspecified() {
+		hostport = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), parsed.Port()).String()
+	}
+	return &url.URL{Scheme: "http", Host: hostport}
+}
+
+// isLoopback tells whether only this machine can reach an address.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	parsed, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && parsed.IsLoopback()
+}
+
+// writeURL puts the URL into a file, whole: whoever waits for the file never reads half.
+func writeURL(path string, base *url.URL) error {
+	if path == "" {
+		return nil
+	}
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, []byte(base.String()+"\n"), 0o644); err != nil { //nolint:gosec // a URL is no secret
+		return fmt.Errorf("write the URL file %q: %w", path, rootCause(err))
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("write the URL file %q: %w", path, rootCause(err))
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gcp-metadata-emulator/server/reach"
+)
+
+type envCommand struct {
+	clientFlags `embed:""`
+
+	Reach string `enum:"env" default:"env" help:"How programs find the emulator: by environment variables (env)."`
+	Shell string `enum:"posix,fish,powershell,dotenv,json,github" default:"posix" help:"For what to write it: ${enum}."`
+}
+
+// Run prints the environment that leads to a running emulator.
+func (c *envCommand) Run(ctx context.Context, std streams) error {
+	base, err := c.base()
+	if err != nil {
+		return err
+	}
+	projectID, err := c.get(ctx, "/computeMetadata/v1/project/project-id")
+	if err != nil {
+		return err
+	}
+	gcloudConfig, err := c.gcloudConfig(ctx)
+	if err != nil {
+		return err
+	}
+	target := reach.Target{URL: base, ProjectID: projectID, GcloudConfig: gcloudConfig, NoProxy: os.Getenv("NO_PROXY")}
+	return write(std.out, c.Shell, target.Variables(), reach.Obstacles())
+}
+
+// gcloudConfig is a directory that gcloud does not share with other servers: it keeps
+// there what it has found out and the tokens it was given. The keys that sign those name it.
+func (c *envCommand) gcloudConfig(ctx context.Context) (string, error) {
+	answer, err := c.get(ctx, "/oauth2/v3/certs")
+	if err != nil {
+		return "", err
+	}
+	var set struct {
+		Keys []struct {
+			ID string `json:"kid"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal([]byte(answer), &set); err != nil || len(set.Keys) == 0 {
+		return "", &hintError{message: "the server publishes no keys", hint: "is it an emulator? say where it is with --url", cause: err}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", &hintError{message: "there is no cache directory for gcloud's configuration", hint: "set HOME or XDG_CACHE_HOME", cause: err}
+	}
+	return filepath.Join(cache, program, "gcloud", set.Keys[0].ID), nil
+}
+
+// write prints variables to set and to take away.
+func write(w io.Writer, shell string, variables []reach.Variable, obstacles []string) error {
+	if shell == "json" {
+		return writeJSON(w, variables, obstacles)
+	}
+	var out strings.Builder
+	set, unset := statements(shell)
+	for _, variable := range variables {
+		out.WriteString(set(variable.Name, variable.Value) + "\n")
+	}
+	for _, name := range obstacles {
+		out.WriteString(unset(name) + "\n")
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// statements are how a shell sets a variable and takes one away.
+func statements(shell string) (set func(name, value string) string, unset func(name string) string) {
+	switch shell {
+	case "fish":
+		quote := strings.NewReplacer(`\`, `\\`, "'", `\'`)
+		return func(name, value string) string { return "set -gx " + name + " '" + quote.Replace(value) + "'" },
+			func(name string) string { return "set -e " + name }
+	case "powershell":
+		return func(name, value string) string {
+				return "$Env:" + name + " = '" + strings.ReplaceAll(value, "'", "''") + "'"
+			},
+			func(name string) string { return "Remove-Item -ErrorAction SilentlyContinue Env:" + name }
+	case "dotenv", "github": // neither can take a variable away
+		return func(name, value string) string { return name + "=" + value },
+			func(name string) string { return name + "=" }
+	default:
+		return func(name, value string) string {
+				return "export " + name + "='" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+			},
+			func(name string) string { return "unset " + name }
+	}
+}
+
+func writeJSON(w io.Writer, variables []reach.Variable, obstacles []string) error {
+	document := struct {
+		Set   map[string]string `json:"set"`
+		Unset []string          `json:"unset"`
+	}{Set: map[string]string{}, Unset: obstacles}
+	for _, variable := range variables {
+		document.Set[variable.Name] = variable.Value
+	}
+	encoded, err := json.MarshalIndent(document, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the environment: %w", err)
+	}
+	_, err = fmt.Fprintf(w, "%s\n", encoded)
+	return err
+}

@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"gcp-metadata-emulator/server/reach"
+)
+
+type execCommand struct {
+	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Where every surface is served (a free port)."`
+	Reach  string `enum:"env" default:"env" help:"How the command finds the emulator: by environment variables (env)."`
+
+	emulatorFlags `embed:""`
+
+	Command []string `arg:"" passthrough:"" placeholder:"COMMAND" help:"The command and its arguments, after --."`
+}
+
+// Run serves while the command runs, and ends with the command's status.
+func (c *execCommand) Run(ctx context.Context, std streams) error {
+	command := c.Command
+	if command[0] == "--" {
+		command = command[1:]
+	}
+	if len(command) == 0 {
+		return &usageError{errors.New("there is no command to run after \"--\"")}
+	}
+	if c.LogLevel == "info" {
+		c.LogLevel = "warn" // the terminal is the command's
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // signals are the command's to answer
+	defer stop()
+	e, err := c.start(serving, c.Listen, std)
+	if err != nil {
+		return err
+	}
+	gcloudConfig, err := os.MkdirTemp("", program+"-gcloud-")
+	if err != nil {
+		return fmt.Errorf("make a directory for gcloud: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(gcloudConfig) }() // it holds copies of our own tokens
+
+	environment := c.environment(e, gcloudConfig, command[0], std)
+	err = runChild(command, environment, std)
+	stop()
+	if ended := <-e.ended; ended != nil && err == nil {
+		err = ended
+	}
+	return err
+}
+
+// environment is the caller's, with what leads to the emulator and without what leads
+// elsewhere.
+func (c *execCommand) environment(e *emulator, gcloudConfig, command string, std streams) []string {
+	target := reach.Target{
+		URL:          e.url,
+		ProjectID:    e.world.Project.ID,
+		GcloudConfig: gcloudConfig,
+		NoProxy:      os.Getenv("NO_PROXY"),
+	}
+	variables := append(target.Variables(), reach.ForCommand(command)...)
+	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, value, _ := strings.Cut(entry, "=")
+		isObstacle := slices.Contains(reach.Obstacles(), name)
+		if name == "GOOGLE_APPLICATION_CREDENTIALS" {
+			isObstacle = reach.IsForeignCredential(value)
+		}
+		if isObstacle && value != "" {
+			_, _ = fmt.Fprintf(std.err, "%s: %s is set aside: it would lead away from the emulator\n", program, name)
+		}
+		return isObstacle || slices.ContainsFunc(variables, func(v reach.Variable) bool { return v.Name == name })
+	})
+	for _, variable := range variables {
+		environment = append(environment, variable.Name+"="+variable.Value)
+	}
+	warnOfUserCredentials(std)
+	return environment
+}
+
+// warnOfUserCredentials tells of a file that some libraries read before they look for a
+// metadata server, and that no variable keeps them from.
+func warnOfUserCredentials(std streams) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return
+	}
+	file := filepath.Join(home, ".config", "gcloud", "application_default_credentials.json")
+	if _, err := os.Stat(file); err == nil {
+		_, _ = fmt.Fprintf(std.err, "%s: Go and Node libraries prefer %q to a metadata server\n"+
+			"hint: run the command with another HOME, or move the file away\n", program, file)
+	}
+}
+
+// runChild runs a command to its end. What would interrupt this program is passed on.
+func runChild(command, environment []string, std streams) error {
+	child := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // the caller's own command, which no context may kill
+	child.Env = environment
+	child.Stdin, child.Stdout, child.Stderr = std.in, std.out, std.err
+
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+	atTerminal := isTerminal(std.in)
+	if err := child.Start(); err != nil {
+		return &hintError{
+			message: fmt.Sprintf("cannot run %q: %v", command[0], rootCause(err)),
+			hint:    "the command is looked up in PATH; arguments of its own go after it: exec -- COMMAND ARG...",
+			cause:   err,
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	for {
+		select {
+		case received := <-signals:
+			if fromKeyboard := received == os.Interrupt || received == syscall.SIGQUIT; atTerminal && fromKeyboard {
+				continue // the terminal has sent it to the command as well
+			}
+			_ = child.Process.Signal(received) // it may have ended already
+		case err := <-ended:
+			return exitStatus(err)
+		}
+	}
+}
+
+// exitStatus is how a command ended: as it says itself, or 128+N where signal N ended it.
+func exitStatus(err error) error {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &exit):
+		return fmt.Errorf("wait for the command: %w", err)
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		const bySignal = 128
+		return statusError(bySignal + int(status.Signal()))
+	}
+	return statusError(exit.ExitCode())
+}
+
+func isTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

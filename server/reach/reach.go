@@ -1,0 +1,143 @@
+// Package reach knows by which environment variables each client library and tool finds
+// the servers that it talks to, so that unmodified programs find an emulator.
+//
+// It says what to set and what to take away; how a child process or a shell gets it is for
+// the command line.
+package reach
+
+import (
+	"encoding/json"
+	"net/url"
+	"os"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Target is an emulator as clients are to find it.
+type Target struct {
+	URL          *url.URL // http, with host and port
+	ProjectID    string
+	GcloudConfig string // a configuration directory for gcloud; empty: leave the caller's
+	NoProxy      string // what the caller's NO_PROXY already says
+}
+
+// Variable is an environment variable and its value.
+type Variable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Variables are all that clients read, in the order of the clients.
+func (t Target) Variables() []Variable {
+	base, hostport := strings.TrimSuffix(t.URL.String(), "/"), t.URL.Host
+	variables := []Variable{
+		// Go, Java, .NET, Python, Node, Ruby and Rust libraries read the first, gcloud and
+		// C++ the second, and Python's and Node's detection the third. Node lets the third
+		// win over the first, so that they must agree.
+		{"GCE_METADATA_HOST", hostport},
+		{"GCE_METADATA_ROOT", hostport},
+		{"GCE_METADATA_IP", hostport},
+		{"METADATA_SERVER_DETECTION", "assume-present"}, // Node: no probe of Google's address
+
+		{"GOOGLE_CLOUD_PROJECT", t.ProjectID},
+		{"GCLOUD_PROJECT", t.ProjectID}, // older Node libraries
+
+		// gcloud knows its other servers by these alone; the final slashes are needed.
+		{"CLOUDSDK_CORE_PROJECT", t.ProjectID},
+		{"CLOUDSDK_CORE_CHECK_GCE_METADATA", "true"},
+		{"CLOUDSDK_AUTH_TOKEN_HOST", base + "/token"},
+		{"CLOUDSDK_AUTH_TOKEN_INTROSPECTION_ENDPOINT", base + "/v1/introspect"},
+		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM", base + "/"},
+		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", base + "/"},
+		{"CLOUDSDK_CORE_DISABLE_PROMPTS", "1"},
+		{"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true"},
+		{"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true"},
+		{"CLOUDSDK_SURVEY_DISABLE_PROMPTS", "1"},
+
+		// Node and Python send metadata requests to a proxy unless they are told not to.
+		{"NO_PROXY", t.noProxy()},
+		{"no_proxy", t.noProxy()},
+
+		// The emulator's own commands find it by this.
+		{"GCP_METADATA_EMULATOR_URL", base},
+	}
+	if t.GcloudConfig != "" {
+		variables = append(variables, Variable{"CLOUDSDK_CONFIG", t.GcloudConfig})
+	}
+	return variables
+}
+
+func (t Target) noProxy() string {
+	hosts := strings.FieldsFunc(t.NoProxy, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, host := range []string{t.URL.Hostname(), "127.0.0.1", "localhost", "169.254.169.254", "metadata.google.internal"} {
+		if !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return strings.Join(hosts, ",")
+}
+
+// Obstacles are variables that lead a client elsewhere, whatever else is set: to the
+// caller's own credentials, or past the metadata server.
+func Obstacles() []string {
+	return []string{
+		"GOOGLE_APPLICATION_CREDENTIALS",
+		"CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
+		"CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+		"CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT",
+		"CLOUDSDK_CORE_ACCOUNT",
+		"CLOUDSDK_ACTIVE_CONFIG_NAME",
+		"DEVSHELL_CLIENT_PORT",
+		"NO_GCE_CHECK",
+		"GCE_METADATA_MTLS_MODE",
+		"GOOGLE_API_USE_CLIENT_CERTIFICATE",
+		"GOOGLE_API_USE_MTLS_ENDPOINT",
+		"EXPERIMENTAL_GOOGLE_API_USE_S2A",
+	}
+}
+
+// ForCommand are further variables for the runtime of a command. Ruby's library asks a
+// metadata server only where it believes to be on Google Cloud, and Cloud Run's variables
+// are the only sign that a process can be given; other libraries would take them for more
+// than that.
+func ForCommand(command string) []Variable {
+	name := strings.TrimSuffix(path.Base(strings.ReplaceAll(command, `\`, "/")), ".exe")
+	if !slices.Contains([]string{"ruby", "irb", "bundle", "rake", "rails", "rspec"}, name) {
+		return nil
+	}
+	return []Variable{
+		{"K_SERVICE", "emulator"},
+		{"K_REVISION", "emulator-00001"},
+		{"K_CONFIGURATION", "emulator"},
+	}
+}
+
+// IsForeignCredential tells whether a credential file leads to another server than a local
+// one. A file that cannot be read does: nothing is known of it.
+func IsForeignCredential(file string) bool {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return true
+	}
+	var endpoints struct {
+		Token         string `json:"token_uri"`
+		Exchange      string `json:"token_url"`
+		Impersonation string `json:"service_account_impersonation_url"`
+	}
+	if json.Unmarshal(data, &endpoints) != nil {
+		return true
+	}
+	named := 0
+	for _, endpoint := range []string{endpoints.Token, endpoints.Exchange, endpoints.Impersonation} {
+		if endpoint == "" {
+			continue
+		}
+		named++
+		if parsed, err := url.Parse(endpoint); err != nil || strings.HasSuffix(parsed.Hostname(), "googleapis.com") ||
+			strings.HasSuffix(parsed.Hostname(), "google.com") {
+			return true
+		}
+	}
+	return named == 0
+}
