@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/gorilla/mux"
 
@@ -96,26 +97,15 @@ func (s surfaces) unknown(segment string) (wire.Dialect, wire.Handler) {
 // handler routes requests in two steps: by the first segment of the path, and then by the
 // routes that begin with it, so that no request is matched against those of other surfaces.
 func (s surfaces) handler(logger *slog.Logger) http.Handler {
-	routers := map[string]*mux.Router{}
-	handlers := map[string]http.Handler{}
+	segments := map[string][]route{}
 	for _, route := range s.routes() {
 		segment := firstSegment(route.path)
-		if strings.HasSuffix(route.path, below) {
-			handlers[segment] = route.dialect.Adapt(logger, route.handle)
-			continue
-		}
-		router, ok := routers[segment]
-		if !ok {
-			dialect, handle := s.unknown(segment)
-			router = mux.NewRouter().SkipClean(true).UseEncodedPath()
-			router.NotFoundHandler = dialect.Adapt(logger, handle)
-			router.MethodNotAllowedHandler = router.NotFoundHandler
-			routers[segment], handlers[segment] = router, router
-		}
-		registered := router.Path(route.path).Handler(route.dialect.Adapt(logger, withVariables(route.handle)))
-		if route.method != anyMethod {
-			registered.Methods(route.method)
-		}
+		segments[segment] = append(segments[segment], route)
+	}
+	handlers := map[string]func() http.Handler{}
+	for segment, routes := range segments {
+		// Patterns take long to compile; a process that has just started has better to do.
+		handlers[segment] = sync.OnceValue(func() http.Handler { return s.segment(segment, routes, logger) })
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = withoutLeadingSlashes(r)
@@ -123,8 +113,26 @@ func (s surfaces) handler(logger *slog.Logger) http.Handler {
 		if !ok {
 			handler = handlers[""]
 		}
-		handler.ServeHTTP(w, r)
+		handler().ServeHTTP(w, r)
 	})
+}
+
+// segment is the handler of the routes that begin with the same segment.
+func (s surfaces) segment(segment string, routes []route, logger *slog.Logger) http.Handler {
+	if only := routes[0]; strings.HasSuffix(only.path, below) {
+		return only.dialect.Adapt(logger, only.handle)
+	}
+	dialect, handle := s.unknown(segment)
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	router.NotFoundHandler = dialect.Adapt(logger, handle)
+	router.MethodNotAllowedHandler = router.NotFoundHandler
+	for _, route := range routes {
+		registered := router.Path(route.path).Handler(route.dialect.Adapt(logger, withVariables(route.handle)))
+		if route.method != anyMethod {
+			registered.Methods(route.method)
+		}
+	}
+	return router
 }
 
 // firstSegment is the path up to its second slash.

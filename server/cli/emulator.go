@@ -47,8 +47,9 @@ type emulator struct {
 	ended  chan error // gets one value when it no longer serves
 }
 
-// start opens a listener and serves until the context ends. It returns when metadata is
-// being served; the keys may still be in the making.
+// start opens a listener and serves until the context ends. It returns when the keys that
+// are on disk have been read; others may still be in the making. Metadata is served before
+// either.
 func (f emulatorFlags) start(ctx context.Context, listen string, std streams) (*emulator, error) {
 	logger := f.logger(std)
 	ring, err := f.ring()
@@ -68,6 +69,9 @@ func (f emulatorFlags) start(ctx context.Context, listen string, std streams) (*
 		World: e.world, Keys: ring, Now: time.Now, Logger: logger, AllowedHosts: f.AllowHost,
 	})
 	go func() { e.ended <- handler.Serve(ctx, listener) }()
+	if err := ring.Load(); err != nil {
+		return nil, err
+	}
 	go func() {
 		if err := ring.Warm(ctx); err != nil && ctx.Err() == nil {
 			logger.ErrorContext(ctx, "cannot make signing keys", "error", err)
@@ -97,7 +101,7 @@ func (f emulatorFlags) fixture() (*fixtures.Fixture, error) {
 	return fixtures.Load(f.Fixture)
 }
 
-// ring opens the keys and finds out whether those on disk can be used.
+// ring is the keys, of which none has been read yet.
 func (f emulatorFlags) ring() (*keys.Ring, error) {
 	dir := f.StateDir
 	switch {
@@ -106,8 +110,7 @@ func (f emulatorFlags) ring() (*keys.Ring, error) {
 	case dir == "":
 		return nil, &hintError{message: "there is no home directory to keep signing keys in", hint: "name one with --state-dir, or run with --ephemeral"}
 	}
-	ring := keys.NewRing(dir, time.Now)
-	return ring, ring.Load()
+	return keys.NewRing(dir, time.Now), nil
 }
 
 func open(ctx context.Context, address string) (net.Listener, error) {
