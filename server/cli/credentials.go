@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 )
 
 type credentialsCommand struct {
@@ -30,7 +29,8 @@ func (c *credentialsCommand) Run(ctx context.Context, std streams) error {
 		_, err := io.WriteString(std.out, content)
 		return err
 	}
-	if err := os.WriteFile(c.Output, []byte(content), 0o600); err != nil {
+	const secret = 0o600
+	if err := replaceFile(c.Output, content, secret); err != nil {
 		return fmt.Errorf("write %q: %w", c.Output, rootCause(err))
 	}
 	return nil

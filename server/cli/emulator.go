@@ -128,13 +128,10 @@ func open(ctx context.Context, address string) (net.Listener, error) {
 
 // rootCause is the innermost error, which says what the system has against it.
 func rootCause(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
-		}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}
+	return err
 }
 
 // baseURL is the URL of a listener as a client on this machine reaches it.
@@ -156,16 +153,13 @@ func isLoopback(address string) bool {
 	return host == "localhost" || err == nil && parsed.IsLoopback()
 }
 
-// writeURL puts the URL into a file, whole: whoever waits for the file never reads half.
+// writeURL tells others where the emulator is.
 func writeURL(path string, base *url.URL) error {
 	if path == "" {
 		return nil
 	}
-	temporary := path + ".new"
-	if err := os.WriteFile(temporary, []byte(base.String()+"\n"), 0o644); err != nil { //nolint:gosec // a URL is no secret
-		return fmt.Errorf("write the URL file %q: %w", path, rootCause(err))
-	}
-	if err := os.Rename(temporary, path); err != nil {
+	const readable = 0o644
+	if err := replaceFile(path, base.String()+"\n", readable); err != nil {
 		return fmt.Errorf("write the URL file %q: %w", path, rootCause(err))
 	}
 	return nil
