@@ -1,0 +1,60 @@
+// Command gocloud is a program of the kind the emulator is for: it uses Google's own Go libraries, unmodified, and knows
+// nothing about an emulator except where a library wants an address in code. Each subcommand does one thing such a program
+// does and prints what it got as JSON; what the values have to be is written in the tests that run it.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+)
+
+const cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gocloud:", err)
+		os.Exit(1) //nolint:forbidigo // a client program ends with a status of its own
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New("usage: gocloud metadata | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | iam TARGET AUDIENCE")
+	}
+	report, err := dispatch(ctx, args)
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(report)
+}
+
+func dispatch(ctx context.Context, args []string) (any, error) {
+	switch name, rest := args[0], args[1:]; {
+	case name == "metadata" && len(rest) == 0:
+		return readMetadata(ctx)
+	case name == "access" && len(rest) == 0:
+		return accessTokens(ctx)
+	case name == "identity" && len(rest) == 1:
+		return identityTokens(ctx, rest[0])
+	case name == "keyfile" && len(rest) == 2:
+		return keyFileTokens(ctx, rest[0], rest[1])
+	case name == "impersonated" && len(rest) == 2:
+		return impersonatedTokens(ctx, rest[0], rest[1])
+	case name == "iam" && len(rest) == 2:
+		return callIAMCredentials(ctx, rest[0], rest[1])
+	default:
+		return nil, fmt.Errorf("unknown command or wrong number of arguments: %q", args)
+	}
+}
+
+// emulator is the base URL of the running emulator, for the few addresses that a library takes only in code.
+func emulator() string {
+	return os.Getenv("GCP_METADATA_EMULATOR_URL") //nolint:forbidigo // exec says here where it listens
+}

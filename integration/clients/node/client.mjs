@@ -1,0 +1,95 @@
+// Google's Node libraries, unmodified, as a program on a Compute Engine VM uses them. Prints what it got as JSON; what the
+// values have to be is written in the tests that run it.
+//
+//   node client.mjs AUDIENCE TARGET
+
+import diagnostics from 'node:diagnostics_channel';
+import {GoogleAuth, Impersonated, OAuth2Client} from 'google-auth-library';
+import gcpMetadata from 'gcp-metadata';
+import {tamper} from './tamper.mjs';
+
+const [audience, target] = process.argv.slice(2);
+const emulator = process.env.GCP_METADATA_EMULATOR_URL;
+const scope = 'https://www.googleapis.com/auth/cloud-platform';
+
+/** Every host that this process opens a connection to, by the libraries or by anything else. */
+const hosts = new Set();
+diagnostics.subscribe('net.client.socket', ({socket}) => {
+  socket.once('lookup', (err, address, family, host) => hosts.add(host));
+  socket.once('connect', () => hosts.add(socket.remoteAddress));
+});
+
+/** What the metadata server says, by gcp-metadata. */
+async function metadata() {
+  return {
+    isAvailable: await gcpMetadata.isAvailable(),
+    projectId: await gcpMetadata.project('project-id'),
+    numericProjectId: String(await gcpMetadata.project('numeric-project-id')),
+    instanceId: String(await gcpMetadata.instance('id')),
+    name: await gcpMetadata.instance('name'),
+    hostname: await gcpMetadata.instance('hostname'),
+    zone: await gcpMetadata.instance('zone'),
+    email: await gcpMetadata.instance('service-accounts/default/email'),
+    universeDomain: await gcpMetadata.universe('universe-domain'),
+    serviceAccount: await gcpMetadata.instance({property: 'service-accounts/default/', params: {recursive: 'true'}}),
+    missing: await refused(() => gcpMetadata.instance('attributes/nobody-set-this')),
+    answersPing: await ping(),
+  };
+}
+
+/** Whether the metadata server is found when nobody has said that there is one: the library asks for a folder, without its slash. */
+async function ping() {
+  process.env.METADATA_SERVER_DETECTION = 'ping-only';
+  gcpMetadata.resetIsAvailableCache();
+  return gcpMetadata.isAvailable();
+}
+
+/** How a call was refused. A call that was not is a failure. */
+async function refused(call) {
+  try {
+    await call();
+  } catch (error) {
+    return {message: error.message, status: error.status ?? null};
+  }
+  throw new Error(`not refused: ${call}`);
+}
+
+/** What a service does that is called with an ID token: Google's verifier, with the emulator's certificates. */
+async function verify(idToken) {
+  const verifier = new OAuth2Client({
+    endpoints: {oauth2FederatedSignonPemCertsUrl: `${emulator}/oauth2/v1/certs`},
+  });
+  const ticket = await verifier.verifyIdToken({idToken, audience});
+  const wrongAudience = await refused(() => verifier.verifyIdToken({idToken, audience: 'https://someone-else.example.com'}));
+  const tampered = [];
+  for (const altered of tamper(idToken)) {
+    tampered.push(await refused(() => verifier.verifyIdToken({idToken: altered, audience})));
+  }
+  return {payload: ticket.getPayload(), wrongAudience, tampered};
+}
+
+async function main() {
+  const auth = new GoogleAuth({scopes: [scope]});
+  const client = await auth.getClient();
+  const {token: accessToken} = await client.getAccessToken();
+  const idClient = await auth.getIdTokenClient(audience);
+  const idToken = await idClient.idTokenProvider.fetchIdToken(audience);
+  const impersonated = new Impersonated({sourceClient: client, targetPrincipal: target, targetScopes: [scope], endpoint: emulator});
+  const {token: impersonatedAccessToken} = await impersonated.getAccessToken();
+  const impersonatedIdToken = await impersonated.fetchIdToken(audience, {includeEmail: true});
+  return {
+    metadata: await metadata(),
+    client: client.constructor.name,
+    projectId: await auth.getProjectId(),
+    accessToken,
+    expiryDate: client.credentials.expiry_date,
+    authorization: (await client.getRequestHeaders()).get('authorization'),
+    idToken,
+    verified: await verify(idToken),
+    impersonatedAccessToken,
+    impersonatedIdToken,
+    hosts: [...hosts].sort(),
+  };
+}
+
+console.log(JSON.stringify(await main()));

@@ -1,0 +1,155 @@
+package integration_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What TestEscapesAreSeen tries, and nothing else does: a name and an address that are reserved for examples.
+const (
+	exampleName    = "escape.invalid"
+	exampleAddress = "192.0.2.1"
+)
+
+// layTripwires listens wherever a client that is looking for Google would arrive in a namespace whose every address is this
+// machine: the ports of HTTP and HTTPS, and the name servers that the machine is set up with.
+func layTripwires(escapes string) error {
+	log, err := os.OpenFile(escapes, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	for _, port := range []string{"80", "443"} {
+		listener, err := net.Listen("tcp", net.JoinHostPort("", port))
+		if err != nil {
+			return err
+		}
+		go acceptEscapes(listener, log)
+	}
+	for _, server := range nameServers() {
+		packets, err := net.ListenPacket("udp", net.JoinHostPort(server, "53"))
+		if err != nil {
+			return err
+		}
+		go answerNoName(packets, log)
+	}
+	return nil
+}
+
+func acceptEscapes(listener net.Listener, log *os.File) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		fmt.Fprintln(log, "connection to", conn.LocalAddr())
+		conn.Close()
+	}
+}
+
+// answerNoName says of every name that it does not exist.
+func answerNoName(packets net.PacketConn, log *os.File) {
+	buffer := make([]byte, 1500)
+	for {
+		n, from, err := packets.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		query := buffer[:n]
+		fmt.Fprintln(log, "query for", questionName(query))
+		if n < 12 {
+			continue
+		}
+		const response, nameError = 1 << 15, 3
+		flags := binary.BigEndian.Uint16(query[2:]) | response | nameError
+		binary.BigEndian.PutUint16(query[2:], flags)
+		_, _ = packets.WriteTo(query, from)
+	}
+}
+
+// questionName reads the name that a DNS query asks for, which follows a header of twelve bytes.
+func questionName(query []byte) string {
+	var labels []string
+	for at := 12; at < len(query) && query[at] != 0; {
+		end := at + 1 + int(query[at])
+		if end > len(query) {
+			break
+		}
+		labels = append(labels, string(query[at+1:end]))
+		at = end
+	}
+	return strings.Join(labels, ".")
+}
+
+func nameServers() []string {
+	data, _ := os.ReadFile("/etc/resolv.conf")
+	var servers []string
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || fields[0] != "nameserver" || slices.Contains(servers, fields[1]) {
+			continue
+		}
+		if !strings.Contains(fields[1], "%") { // an address on a link that the namespace does not have
+			servers = append(servers, fields[1])
+		}
+	}
+	if len(servers) == 0 {
+		return []string{"127.0.0.1"}
+	}
+	return servers
+}
+
+// readEscapes returns what was written to the file of escapes so far.
+func readEscapes(file string) []string {
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return strings.FieldsFunc(string(data), func(r rune) bool { return r == '\n' })
+}
+
+// unexpected leaves out the attempts that TestEscapesAreSeen makes on purpose.
+func unexpected(escapes []string) []string {
+	return slices.DeleteFunc(escapes, func(escape string) bool {
+		return strings.Contains(escape, exampleName) || strings.Contains(escape, exampleAddress)
+	})
+}
+
+func TestEscapesAreSeen(t *testing.T) {
+	file := theStage().Escapes
+	if file == "" {
+		skip(t, "the clients do not run in a network namespace, so nothing watches where they connect")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := net.DefaultResolver.LookupHost(ctx, exampleName)
+	if notFound, ok := errors.AsType[*net.DNSError](err); !ok || !notFound.IsNotFound {
+		t.Errorf("looking up %s: got %v, want that there is no such name", exampleName, err)
+	}
+	var dialer net.Dialer
+	for _, port := range []string{"80", "443"} {
+		address := net.JoinHostPort(exampleAddress, port)
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Read(make([]byte, 1)) // ends when the other side has seen us
+		conn.Close()
+		if want := "connection to " + address; !slices.Contains(readEscapes(file), want) {
+			t.Errorf("got %q, want also %q", readEscapes(file), want)
+		}
+	}
+	if want := "query for " + exampleName; !slices.Contains(readEscapes(file), want) {
+		t.Errorf("got %q, want also %q", readEscapes(file), want)
+	}
+}
