@@ -33,14 +33,14 @@ type surfaces struct {
 // route is one operation: what is called how, who answers and in which dialect.
 type route struct {
 	name    string // its label wherever operations are named
-	method  string // empty: any
+	method  string // or getOrPost
 	path    string // a pattern of gorilla/mux for the whole path, or a first segment and "below"
 	dialect wire.Dialect
 	handle  wire.Handler
 }
 
 const (
-	anyMethod   = ""
+	getOrPost   = "GET|POST"
 	below       = "/..." // everything that begins with this segment
 	accountPath = "/v1/projects/{project}/serviceAccounts/{account:[^/:]+}"
 )
@@ -51,8 +51,8 @@ const (
 func (s surfaces) routes() []route {
 	metadata, oauth, keys, api := mds.Dialect(), oauth2.Dialect(), discovery.Dialect(), googleapi.Dialect()
 	return []route{
-		{"mds.ping", anyMethod, "/", metadata, s.metadata.Ping},
-		{"mds.metadata", anyMethod, "/computeMetadata" + below, metadata, s.metadata.Metadata},
+		{"mds.ping", getOrPost, "/", metadata, s.metadata.Ping},
+		{"mds.metadata", getOrPost, "/computeMetadata" + below, metadata, s.metadata.Metadata},
 
 		{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", keys, s.discovery.JWKS},
 		{"keys.certs", http.MethodGet, "/oauth2/v1/certs", keys, s.discovery.Certificates},
@@ -67,9 +67,9 @@ func (s surfaces) routes() []route {
 		{"oauth2.token", http.MethodPost, "/token", oauth, s.grants.Token},
 		{"oauth2.token", http.MethodPost, "/oauth2/{version:v3|v4}/token", oauth, s.grants.Token},
 		{"oauth2.token", http.MethodPost, "/o/oauth2/token", oauth, s.grants.Token},
-		{"oauth2.tokeninfo", anyMethod, "/tokeninfo", oauth, s.tokeninfo.Describe},
-		{"oauth2.tokeninfo", anyMethod, "/oauth2/v3/tokeninfo", oauth, s.tokeninfo.Describe},
-		{"oauth2.tokeninfo", anyMethod, "/oauth2/{version:v1|v2}/tokeninfo", oauth, s.tokeninfo.DescribeOld},
+		{"oauth2.tokeninfo", getOrPost, "/tokeninfo", oauth, s.tokeninfo.Describe},
+		{"oauth2.tokeninfo", getOrPost, "/oauth2/v3/tokeninfo", oauth, s.tokeninfo.Describe},
+		{"oauth2.tokeninfo", getOrPost, "/oauth2/{version:v1|v2}/tokeninfo", oauth, s.tokeninfo.DescribeOld},
 
 		{"iamcredentials.generateAccessToken", http.MethodPost, accountPath + ":generateAccessToken", api, s.iamcredentials.GenerateAccessToken},
 		{"iamcredentials.generateIdToken", http.MethodPost, accountPath + ":generateIdToken", api, s.iamcredentials.GenerateIDToken},
@@ -117,22 +117,49 @@ func (s surfaces) handler(logger *slog.Logger) http.Handler {
 	})
 }
 
-// segment is the handler of the routes that begin with the same segment.
+// segment is the handler of the routes that begin with the same segment. Paths that are no
+// patterns are looked up, and only the others matched.
 func (s surfaces) segment(segment string, routes []route, logger *slog.Logger) http.Handler {
 	if only := routes[0]; strings.HasSuffix(only.path, below) {
 		return only.dialect.Adapt(logger, only.handle)
 	}
 	dialect, handle := s.unknown(segment)
-	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	router.NotFoundHandler = dialect.Adapt(logger, handle)
-	router.MethodNotAllowedHandler = router.NotFoundHandler
+	unknown := dialect.Adapt(logger, handle)
+	patterns := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	patterns.NotFoundHandler, patterns.MethodNotAllowedHandler = unknown, unknown
+	fixed := map[string]map[string]http.Handler{} // by method and path
 	for _, route := range routes {
-		registered := router.Path(route.path).Handler(route.dialect.Adapt(logger, withVariables(route.handle)))
-		if route.method != anyMethod {
-			registered.Methods(route.method)
+		handler := route.dialect.Adapt(logger, withVariables(route.handle))
+		for _, method := range route.methods() {
+			if strings.Contains(route.path, "{") {
+				patterns.Path(route.path).Methods(method).Handler(handler)
+				continue
+			}
+			if fixed[method] == nil {
+				fixed[method] = map[string]http.Handler{}
+			}
+			fixed[method][route.path] = handler
 		}
 	}
-	return router
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if handler, ok := fixed[r.Method][r.URL.EscapedPath()]; ok {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		patterns.ServeHTTP(w, r)
+	})
+}
+
+// methods are the HTTP methods that a route answers; HEAD goes with GET.
+func (r route) methods() []string {
+	switch r.method {
+	case http.MethodGet:
+		return []string{http.MethodGet, http.MethodHead}
+	case getOrPost:
+		return []string{http.MethodGet, http.MethodHead, http.MethodPost}
+	default:
+		return []string{r.method}
+	}
 }
 
 // firstSegment is the path up to its second slash.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,21 +15,15 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// place is where a request arrived.
-type place struct {
-	world    *world.World
-	instance *world.Instance
-}
-
 // endpoint answers with a token made for the request.
-func (s *Server) endpoint(r *http.Request, n *node, at place, q query) (wire.Response, error) {
+func (s *Server) endpoint(r *http.Request, n *node, t *tree, q query) (wire.Response, error) {
 	if q.wait { // there is nothing that could change
 		return robot.BadRequest(), nil
 	}
 	if n.kind == tokenEndpoint {
 		return s.accessToken(r.Context(), n.account, q)
 	}
-	return s.identity(r.Context(), n.account, at, q)
+	return s.identity(r.Context(), n.account, t, q)
 }
 
 // accessToken answers with the account's token for the scopes of the instance. It is the
@@ -47,15 +42,14 @@ func (s *Server) accessToken(ctx context.Context, attached world.AttachedAccount
 	}
 	return wire.Response{
 		ContentType: jsonType,
-		Body:        fmt.Appendf(nil, `{"access_token":"%s","expires_in":%d,"token_type":"Bearer"}`, issued.Text, left),
+		Body:        []byte(`{"access_token":"` + issued.Text + `","expires_in":` + strconv.FormatInt(left, 10) + `,"token_type":"Bearer"}`),
 	}, nil
 }
 
 // identity answers with an ID token of the account for an audience
 // (https://cloud.google.com/compute/docs/instances/verifying-instance-identity).
-func (s *Server) identity(ctx context.Context, attached world.AttachedAccount, at place, q query) (wire.Response, error) {
-	audience := q.values.Get("audience")
-	if audience == "" {
+func (s *Server) identity(ctx context.Context, attached world.AttachedAccount, t *tree, q query) (wire.Response, error) {
+	if q.audience == "" {
 		return wire.Response{
 			Status:      http.StatusBadRequest,
 			ContentType: robot.ContentType,
@@ -63,17 +57,17 @@ func (s *Server) identity(ctx context.Context, attached world.AttachedAccount, a
 		}, nil
 	}
 	claims := token.Claims{
-		Audience:        audience,
+		Audience:        q.audience,
 		AuthorizedParty: attached.Account.UniqueID,
 		Subject:         attached.Account.UniqueID,
 	}
-	switch strings.ToLower(q.values.Get("format")) {
+	switch strings.ToLower(q.format) {
 	case "", "standard":
 	case "full":
 		claims.Email = attached.Account.Email
-		claims.Google.ComputeEngine = computeEngine(at)
-		if isTrue(q.values.Get("licenses")) {
-			claims.Google.ComputeEngine.Licenses = token.Licenses(strings.Join(at.instance.LicenseIDs(), ","))
+		claims.Google.ComputeEngine = t.computeEngine
+		if !q.licenses {
+			claims.Google.ComputeEngine.Licenses = ""
 		}
 	default:
 		return robot.BadRequest(), nil
@@ -85,13 +79,14 @@ func (s *Server) identity(ctx context.Context, attached world.AttachedAccount, a
 	return wire.Response{ContentType: "text/html", Body: []byte(issued.Text)}, nil
 }
 
-func computeEngine(at place) token.ComputeEngine {
+func computeEngine(w *world.World, instance *world.Instance) token.ComputeEngine {
 	return token.ComputeEngine{
-		CreationTimestamp: at.instance.CreationTimestamp.Unix(),
-		ID:                at.instance.ID(),
-		Name:              at.instance.Name,
-		ProjectID:         at.world.Project.ID,
-		ProjectNumber:     at.world.Project.Number,
-		Zone:              path.Base(at.instance.Zone()),
+		CreationTimestamp: instance.CreationTimestamp.Unix(),
+		ID:                instance.ID(),
+		Name:              instance.Name,
+		Licenses:          token.Licenses(strings.Join(instance.LicenseIDs(), ",")),
+		ProjectID:         w.Project.ID,
+		ProjectNumber:     w.Project.Number,
+		Zone:              path.Base(instance.Zone()),
 	}
 }

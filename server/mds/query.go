@@ -2,45 +2,75 @@ package mds
 
 import (
 	"context"
-	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // query is what the query parameters of a request ask for. What Google's server does not
-// know it ignores, and so does this one.
+// know it ignores, and so does this one; of a parameter that is given twice the first counts.
 type query struct {
 	recursive bool
 	form      form
 	wait      bool
 	lastETag  string
 	timeout   time.Duration // 0: none
-	values    url.Values
+
+	audience, format string // of an identity
+	licenses         bool
 }
 
-func parseQuery(r *http.Request) query {
-	if r.URL.RawQuery == "" {
-		return query{}
-	}
-	values, _ := url.ParseQuery(r.URL.RawQuery) // what can be read of it
-	q := query{
-		recursive: isTrue(values.Get("recursive")),
-		wait:      isTrue(values.Get("wait_for_change")),
-		lastETag:  values.Get("last_etag"),
-		values:    values,
-	}
-	switch values.Get("alt") {
-	case "json":
-		q.form = jsonForm
-	case "text":
-		q.form = textForm
-	}
-	if seconds, err := strconv.ParseUint(values.Get("timeout_sec"), 10, 31); err == nil {
-		q.timeout = time.Duration(seconds) * time.Second
+// parseQuery reads a query. It is on the way of every request, and therefore does without
+// the map that net/url would make.
+func parseQuery(rawQuery string) query {
+	var q query
+	seen := make([]string, 0, 8)
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		value, err := url.QueryUnescape(value)
+		if err != nil || slices.Contains(seen, name) {
+			continue
+		}
+		seen = append(seen, name)
+		q.set(name, value)
 	}
 	return q
+}
+
+func (q *query) set(name, value string) {
+	switch name {
+	case "recursive":
+		q.recursive = isTrue(value)
+	case "alt":
+		q.form = forms(value)
+	case "wait_for_change":
+		q.wait = isTrue(value)
+	case "last_etag":
+		q.lastETag = value
+	case "timeout_sec":
+		if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+			q.timeout = time.Duration(seconds) * time.Second
+		}
+	case "audience":
+		q.audience = value
+	case "format":
+		q.format = value
+	case "licenses":
+		q.licenses = isTrue(value)
+	}
+}
+
+func forms(alt string) form {
+	switch alt {
+	case "json":
+		return jsonForm
+	case "text":
+		return textForm
+	default:
+		return defaultForm
+	}
 }
 
 // isTrue reads a boolean as Google's server does: some words mean true in any case, and
@@ -55,7 +85,7 @@ func isTrue(text string) bool {
 }
 
 // waiting is a context that ends when the client has waited for as long as it wants to.
-func (q query) waiting(ctx context.Context) (context.Context, context.CancelFunc) {
+func (q *query) waiting(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !q.wait || q.timeout == 0 {
 		return ctx, func() {}
 	}

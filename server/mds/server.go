@@ -19,13 +19,14 @@ type Server struct {
 	issuer *token.Issuer
 	now    func() time.Time
 
-	tree atomic.Pointer[memo]
+	last atomic.Pointer[tree]
 }
 
-// memo is the tree that was built last, and of what.
-type memo struct {
-	instance *world.Instance
-	root     *node
+// tree is what is served for one version of an instance.
+type tree struct {
+	instance      *world.Instance
+	root          *node
+	computeEngine token.ComputeEngine // the instance, as its ID tokens tell
 }
 
 // New is a metadata server for the default instance of the current world.
@@ -46,14 +47,14 @@ func Dialect() wire.Dialect {
 	}
 }
 
-// root is the tree of an instance, built once for each of its versions.
-func (s *Server) root(instance *world.Instance) *node {
-	if known := s.tree.Load(); known != nil && known.instance == instance {
-		return known.root
+// tree is that of an instance, built once for each of its versions.
+func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
+	if last := s.last.Load(); last != nil && last.instance == instance {
+		return last
 	}
-	built := &memo{instance: instance, root: build(instance)}
-	s.tree.Store(built)
-	return built.root
+	built := &tree{instance: instance, root: build(instance), computeEngine: computeEngine(w, instance)}
+	s.last.Store(built)
+	return built
 }
 
 // Ping answers "/", which clients ask, without the header that everything else needs, to
@@ -65,8 +66,9 @@ func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 	if !isRead(r) {
 		return robot.MethodNotAllowed(r), nil
 	}
-	root := s.root(s.worlds.Load().State.DefaultInstance())
-	return wire.Response{ContentType: textType, Body: root.listing().body}, nil
+	current := s.worlds.Load().State
+	listing := s.tree(current, current.DefaultInstance()).root.listing()
+	return wire.Response{ContentType: listing.contentType, Body: listing.body}, nil
 }
 
 // Unknown answers a path that nobody serves, as the metadata server does.
@@ -90,7 +92,7 @@ func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 	if !isRead(r) {
 		return robot.MethodNotAllowed(r), nil
 	}
-	return s.read(r, parseQuery(r))
+	return s.read(r, parseQuery(r.URL.RawQuery))
 }
 
 // read answers with the entry at the request's path, when it is the one that the client
@@ -118,13 +120,13 @@ func (s *Server) read(r *http.Request, q query) (wire.Response, error) {
 // look answers with the entry as it is now. The ETag is empty where there is nothing to
 // wait for.
 func (s *Server) look(r *http.Request, w *world.World, q query) (answer wire.Response, etag string, err error) {
-	instance := w.DefaultInstance()
-	found, slash, ok := lookUp(s.root(instance), r.URL.EscapedPath())
+	tree := s.tree(w, w.DefaultInstance())
+	found, slash, ok := lookUp(tree.root, r.URL.EscapedPath())
 	switch {
 	case !ok:
 		return robot.NotFound(r), "", nil
 	case found.isEndpoint():
-		answer, err = s.endpoint(r, found, place{w, instance}, q)
+		answer, err = s.endpoint(r, found, tree, q)
 		return answer, "", err
 	case found.kind == directory && !q.recursive && (q.wait || q.form != defaultForm):
 		return robot.BadRequest(), "", nil

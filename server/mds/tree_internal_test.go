@@ -3,12 +3,11 @@ package mds
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/quick"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -197,14 +196,32 @@ func TestIsTrue(t *testing.T) {
 	}
 }
 
+func TestParseQuery(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]query{
+		"": {},
+		"recursive=true&alt=json&wait_for_change=True&last_etag=0&timeout_sec=60": {
+			recursive: true, form: jsonForm, wait: true, lastETag: "0", timeout: time.Minute,
+		},
+		"alt=text&alt=json": {form: textForm}, // the first counts
+		"alt=xml&timeout_sec=soon&timeout_sec=-1&foo=bar&&=": {},
+		"timeout_sec=99999999999999999999":                   {},
+		"audience=https://a/b?c=d&format=full&licenses=TRUE": {audience: "https://a/b?c=d", format: "full", licenses: true},
+		"audience=https%3A%2F%2Fa%2Fb+c":                     {audience: "https://a/b c"},
+		"audience=%zz&audience=b":                            {audience: "b"}, // what cannot be read is not there
+	} {
+		if diff := cmp.Diff(want, parseQuery(raw), cmp.AllowUnexported(query{})); diff != "" {
+			t.Errorf("parseQuery(%q) (-want +got):\n%s", raw, diff)
+		}
+	}
+}
+
 func FuzzLookUp(f *testing.F) {
 	f.Add("/computeMetadata/v1/instance/", "recursive=true&alt=json")
 	f.Add("//computeMetadata//v1/project/project-id", "wait_for_change=1&timeout_sec=9999999999999")
 	root := build(&world.Instance{Metadata: map[string]any{"instance": map[string]any{"tags": []any{"a"}}}})
 	f.Fuzz(func(t *testing.T, path, rawQuery string) {
-		request := httptest.NewRequest(http.MethodGet, "/", nil)
-		request.URL.RawQuery = rawQuery
-		q := parseQuery(request)
+		q := parseQuery(rawQuery)
 		if found, _, ok := lookUp(root, path); ok && !found.isEndpoint() && found.render(q).etag == "" {
 			t.Errorf("%q?%q is not rendered", path, rawQuery)
 		}

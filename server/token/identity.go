@@ -99,6 +99,9 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 // CachedID is ID, but gives out the same token again while it is good for MinimumLeft.
 // Any number of callers who ask for the same claims at once cause one signature.
 func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
+	if known, ok := i.identities.fresh(claims); ok {
+		return known, nil
+	}
 	return i.identities.get(ctx, claims, len(claims.Audience), func(ctx context.Context) (Token, error) {
 		return i.ID(ctx, claims)
 	})

@@ -36,7 +36,7 @@ const MinimumLeft = 5 * time.Minute
 const accessTokenPrefix = "ya29.c."
 
 const (
-	cachedTokens = 1024 // how many of either kind are remembered
+	cachedTokens = 512  // how many of either kind are remembered
 	cachedBytes  = 2048 // a token for a longer audience or scope is not
 )
 
@@ -120,6 +120,9 @@ type accessKey struct{ email, uniqueID, scopes string }
 // MinimumLeft.
 func (i *Issuer) CachedAccess(ctx context.Context, account *world.ServiceAccount, scopes []string) (Token, error) {
 	key := accessKey{account.Email, account.UniqueID, strings.Join(scopes, " ")}
+	if known, ok := i.accesses.fresh(key); ok {
+		return known, nil
+	}
 	return i.accesses.get(ctx, key, len(key.scopes), func(context.Context) (Token, error) {
 		return i.Access(account, scopes, world.DefaultTokenLifetime)
 	})
