@@ -1,0 +1,172 @@
+package main
+
+// These tests are inside the package because a command has no other way in.
+
+import (
+	"context"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// refused names the path that the stub refuses.
+const refused = "BENCHMARK_TEST_REFUSED"
+
+// TestMain lets the test binary play the processes that the benchmark starts:
+// the reference servers, and an emulator that is a stub.
+func TestMain(m *testing.M) {
+	if len(os.Args) < 2 || os.Args[1] != "serve" && os.Args[1] != referenceCommand {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	start := stub
+	if os.Args[1] == referenceCommand {
+		start = func(ctx context.Context, args []string) error { return reference(ctx, args, os.Stdin) }
+	}
+	if err := start(ctx, os.Args[2:]); err != nil {
+		panic(err)
+	}
+}
+
+// stub answers every request alike, but for the one that it refuses.
+func stub(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("stub", flag.ContinueOnError)
+	listen := flags.String("listen", "", "")
+	urlFile := flags.String("url-file", "", "")
+	flags.String("state-dir", "", "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *urlFile != "" {
+		if err := os.WriteFile(*urlFile, []byte("http://"+*listen), 0o600); err != nil {
+			return err
+		}
+	}
+	path := os.Getenv(refused)
+	server := &http.Server{Addr: *listen, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path != "" && strings.HasSuffix(r.URL.Path, path) {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		io.WriteString(w, `{"access_token": "a&b"}`)
+	})}
+	context.AfterFunc(ctx, func() { server.Close() })
+	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}
+
+// quick are flags with which everything is measured, but hardly.
+func quick(t *testing.T, more ...string) []string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The race detector would make every process linger for a second.
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
+	return append([]string{
+		"--emulator", self, "--duration", "10ms", "--rounds", "1", "--connections", "2", "--audiences", "50", "--starts", "1",
+	}, more...)
+}
+
+func TestRun(t *testing.T) {
+	var stdout strings.Builder
+	if err := run(t.Context(), quick(t), &stdout, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	report := stdout.String()
+	t.Log(report)
+	if !strings.HasPrefix(report, "Measured on ") {
+		t.Errorf("the report does not begin with the machine")
+	}
+	const ratio = `\d+\.\d\d \(\d+\.\d\d–\d+\.\d\d\)`
+	for _, o := range operations() {
+		row := `(?m)^\| ` + regexp.QuoteMeta(o.name) + ` \| bare server, [^|]+(\| ` + ratio + ` ){3}\|$`
+		if !regexp.MustCompile(row).MatchString(report) {
+			t.Errorf("no row like %s", row)
+		}
+	}
+	for _, c := range coldStarts() {
+		row := `(?m)^\| ` + regexp.QuoteMeta(c.name) + ` \| [^|]+ \| \d+\.\d\d( \(\d+ ms ÷ \d+ ms\))? \|$`
+		if !regexp.MustCompile(row).MatchString(report) {
+			t.Errorf("no row like %s", row)
+		}
+	}
+	if !strings.Contains(report, "| after ID tokens for 50 more audiences |") {
+		t.Errorf("nothing on memory")
+	}
+}
+
+func TestRunOnly(t *testing.T) {
+	var stdout strings.Builder
+	if err := run(t.Context(), quick(t, "--only", "^JWKS$"), &stdout, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	if rows := strings.Count(stdout.String(), "\n| "); rows != 3 {
+		t.Errorf("got %d lines in tables, want a header, a rule and a row:\n%s", rows, stdout.String())
+	}
+}
+
+func TestRunStopsAtRefusal(t *testing.T) {
+	t.Setenv(refused, ":signBlob")
+	err := run(t.Context(), quick(t, "--only", "signBlob"), io.Discard, t.Output())
+	const want = `"signBlob": the emulator: answered 418: "{\"access_token\": \"a&b\"}"`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestRunSaysHowTheEmulatorEnded(t *testing.T) {
+	binary, err := exec.LookPath("false")
+	if err != nil {
+		t.Skip(err)
+	}
+	err = run(t.Context(), []string{"--emulator", binary}, io.Discard, t.Output())
+	if err == nil || !strings.Contains(err.Error(), `false" ended by itself (exit status 1)`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRunRefusesFlags(t *testing.T) {
+	for _, args := range [][]string{{}, quick(t, "--rounds", "0"), quick(t, "--only", "("), quick(t, "what")} {
+		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
+			t.Errorf("%q: got no error", args)
+		}
+	}
+}
+
+func TestParseResident(t *testing.T) {
+	before, err := parseResident([]byte("Name:\tx\nVmRSS:\t   1024 kB\nThreads:\t3\n"))
+	if err != nil || before.String() != "1.0 MiB" {
+		t.Errorf("got %v, %v", before, err)
+	}
+	after, err := parseResident([]byte("VmRSS:\t   3584 kB\n"))
+	if err != nil || after.growth(before) != "+2.5 MiB" {
+		t.Errorf("got %v, %v", after.growth(before), err)
+	}
+	if text := after.growth(resident{}); text != "not available" {
+		t.Errorf("got %q", text)
+	}
+	if _, err := parseResident([]byte("Name:\tx\n")); err == nil {
+		t.Error("got no error for a status without VmRSS")
+	}
+}
+
+func TestParseModel(t *testing.T) {
+	info := []byte("processor\t: 0\nmodel name\t: Fast CPU: 3 GHz\nmodel name\t: Other\n")
+	if got := parseModel(info, "unknown"); got != "Fast CPU: 3 GHz" {
+		t.Errorf("got %q", got)
+	}
+	if got := parseModel([]byte("Processor\t: AArch64\n"), "unknown"); got != "unknown" {
+		t.Errorf("got %q", got)
+	}
+}

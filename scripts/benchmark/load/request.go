@@ -1,0 +1,81 @@
+package load
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+)
+
+// Counter is replaced in a request's target and body by a number that no
+// other request made from the same template has.
+const Counter = "{n}"
+
+// width is the number of digits of a counter: fixed, so that every request of
+// a template has the same length.
+const width = 12
+
+// Request describes a request in words.
+type Request struct {
+	Method string
+	Target string   // path and query
+	Header []string // whole lines, "Name: value"
+	Body   string
+}
+
+// Template is a request as bytes, complete but for its counters. It may be
+// used by many connections at once.
+type Template struct {
+	raw     []byte
+	at      []int // where the counters are
+	counter atomic.Uint64
+}
+
+// Compile makes the bytes that are sent to host.
+func (r Request) Compile(host string) *Template {
+	zeroes := strings.Repeat("0", width)
+	body := strings.ReplaceAll(r.Body, Counter, zeroes)
+
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, r.Target, host)
+	for _, line := range r.Header {
+		text.WriteString(line + "\r\n")
+	}
+	if body != "" {
+		fmt.Fprintf(&text, "Content-Length: %d\r\n", len(body))
+	}
+	text.WriteString("\r\n" + r.Body)
+
+	template := &Template{}
+	for rest := text.String(); ; {
+		before, after, found := strings.Cut(rest, Counter)
+		template.raw = append(template.raw, before...)
+		if !found {
+			return template
+		}
+		template.at = append(template.at, len(template.raw))
+		template.raw = append(template.raw, zeroes...)
+		rest = after
+	}
+}
+
+// Next returns the bytes of the next request, in buf when they differ from the
+// last one's. They are not to be changed.
+func (t *Template) Next(buf []byte) []byte {
+	if len(t.at) == 0 {
+		return t.raw
+	}
+	buf = append(buf[:0], t.raw...)
+	n := t.counter.Add(1)
+	for _, at := range t.at {
+		write(buf[at:at+width], n)
+	}
+	return buf
+}
+
+// write fills digits with n in decimal.
+func write(digits []byte, n uint64) {
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = byte('0' + n%10)
+		n /= 10
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"gcp-metadata-emulator/scripts/benchmark/load"
+)
+
+// resident is a process's resident memory.
+type resident struct {
+	kib   int64
+	known bool // systems other than Linux do not say
+}
+
+// memory reads a process's resident memory.
+func (p *process) memory() (resident, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return resident{}, nil
+	}
+	if err != nil {
+		return resident{}, err
+	}
+	return parseResident(status)
+}
+
+// parseResident finds "VmRSS:    23456 kB".
+func parseResident(status []byte) (resident, error) {
+	for line := range bytes.Lines(status) {
+		fields := bytes.Fields(line)
+		if len(fields) != 3 || string(fields[0]) != "VmRSS:" {
+			continue
+		}
+		kib, err := strconv.ParseInt(string(fields[1]), 10, 64)
+		return resident{kib: kib, known: err == nil}, err
+	}
+	return resident{}, errors.New("the process's status has no VmRSS")
+}
+
+func (r resident) String() string {
+	if !r.known {
+		return "not available"
+	}
+	return fmt.Sprintf("%.1f MiB", float64(r.kib)/1024)
+}
+
+// growth since an earlier reading.
+func (r resident) growth(before resident) string {
+	if !r.known || !before.known {
+		return "not available"
+	}
+	return fmt.Sprintf("%+.1f MiB", float64(r.kib-before.kib)/1024)
+}
+
+// memory shows how the loaded emulator's memory grew from what it was when
+// idle: with the operations so far, and then with more audiences than any
+// cache holds.
+func (b *bench) memory(ctx context.Context, emulator *process, idle resident) (table, error) {
+	if !b.only.MatchString("memory") {
+		return table{}, nil
+	}
+	b.say("memory: %d audiences", b.audiences)
+	loaded, err := emulator.memory()
+	if err != nil {
+		return table{}, err
+	}
+	if err := b.manyAudiences(ctx, emulator); err != nil {
+		return table{}, fmt.Errorf("%q: the emulator: %w", "memory", err)
+	}
+	full, err := emulator.memory()
+	if err != nil {
+		return table{}, err
+	}
+	return table{
+		intro:  "Resident memory of the emulator (`VmRSS`).",
+		header: []string{"memory", "resident", "growth"},
+		rows: [][]string{
+			{"idle, with its keys", idle.String(), ""},
+			{"after the load above", loaded.String(), loaded.growth(idle)},
+			{fmt.Sprintf("after ID tokens for %d more audiences", b.audiences), full.String(), full.growth(loaded)},
+		},
+	}, nil
+}
+
+// manyAudiences asks for ID tokens, each for an audience of its own.
+func (b *bench) manyAudiences(ctx context.Context, emulator *process) error {
+	// A signature takes about a millisecond; the time is the end of a server
+	// that became much slower.
+	const slowest = 10 * time.Millisecond
+	template := identity("https://memory.example.com/" + load.Counter).Compile(emulator.addr)
+	result, err := emulator.load(ctx, template, load.Limits{
+		Connections: b.connections,
+		Duration:    time.Minute + time.Duration(b.audiences)*slowest,
+		Requests:    b.audiences,
+	})
+	if err != nil {
+		return err
+	}
+	if answered := result.Latencies.Count(); answered != uint64(b.audiences) {
+		return fmt.Errorf("answered only %d of %d requests within %v", answered, b.audiences, result.Elapsed.Round(time.Second))
+	}
+	return nil
+}

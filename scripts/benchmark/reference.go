@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// kind is what a reference server does.
+type kind string
+
+const (
+	constant kind = "constant" // answers the same bytes to everything
+	signing  kind = "signing"  // makes one RSA-2048 signature per request
+
+	// referenceCommand, as the first argument, makes this program a reference
+	// server.
+	referenceCommand = "reference"
+)
+
+// reference serves until its context or its input ends: the latter when the
+// benchmark itself is killed, so that nothing is left behind.
+func reference(ctx context.Context, args []string, stdin io.Reader) error {
+	flags := flag.NewFlagSet(referenceCommand, flag.ContinueOnError)
+	does := flags.String("kind", string(constant), "constant or signing")
+	listen := flags.String("listen", "127.0.0.1:0", "address to listen on")
+	size := flags.Int("size", 0, "bytes in a constant answer")
+	header := http.Header{}
+	flags.Func("header", "a field of a constant answer's header, \"NAME: VALUE\"", func(text string) error {
+		name, value, _ := strings.Cut(text, ": ")
+		header.Add(name, value)
+		return nil
+	})
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	handler := constantHandler(*size, header)
+	if kind(*does) == signing {
+		var err error
+		if handler, err = signingHandler(); err != nil {
+			return err
+		}
+	}
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *listen)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // the process ends with it
+	go func() {
+		_, _ = io.Copy(io.Discard, stdin) // its end is what matters, not how it came
+		_ = server.Close()
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func constantHandler(size int, header http.Header) http.Handler {
+	body := bytes.Repeat([]byte("x"), size)
+	length := strconv.Itoa(size)
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		maps.Copy(w.Header(), header)
+		w.Header().Set("Content-Length", length)
+		_, _ = w.Write(body) // the loader sees what is missing
+	})
+}
+
+func signingHandler() (http.Handler, error) {
+	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a key: %w", err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		digest := sha256.Sum256([]byte(r.RequestURI))
+		signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+		if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, base64.RawURLEncoding.EncodeToString(signature)) // the loader sees what is missing
+	}), nil
+}

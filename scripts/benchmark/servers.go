@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"gcp-metadata-emulator/scripts/benchmark/load"
+)
+
+// readiness is how long an emulator may take to make its keys.
+const readiness = time.Minute
+
+// startEmulator starts the emulator that is loaded, and waits until it has
+// keys and has answered.
+func (b *bench) startEmulator(ctx context.Context) (*process, error) {
+	ready := filepath.Join(b.dir, "url")
+	emulator, err := b.serve(ctx, filepath.Join(b.dir, "state"), "--url-file", ready)
+	if err != nil {
+		return nil, err
+	}
+	b.say("waiting for the emulator")
+	err = emulator.awaitFile(ctx, ready)
+	for _, request := range []load.Request{projectID(), identity("https://bench.example.com")} {
+		if err == nil {
+			_, err = emulator.once(ctx, request)
+		}
+	}
+	if err != nil {
+		emulator.stop()
+		return nil, fmt.Errorf("the emulator is not ready: %w", err)
+	}
+	return emulator, nil
+}
+
+// serve starts an emulator and does not wait.
+func (b *bench) serve(ctx context.Context, stateDir string, flags ...string) (*process, error) {
+	args := append([]string{"serve", "--listen", "{addr}", "--state-dir", stateDir}, flags...)
+	return start(ctx, b.emulator, args...)
+}
+
+// refer starts a reference server and does not wait. A constant one answers as
+// many bytes as the answer given, with the same header fields: how many there are
+// is what net/http needs most of its time for.
+func (b *bench) refer(ctx context.Context, does kind, answer *load.Answer) (*process, error) {
+	args := []string{referenceCommand, "--listen", "{addr}", "--kind", string(does), "--size", strconv.Itoa(len(answer.Body))}
+	for name, values := range answer.Header {
+		switch {
+		case name == "Date", name == "Content-Length": // net/http's own
+		case b.bareHeader && name != "Content-Type":
+		default:
+			for _, value := range values {
+				args = append(args, "--header", name+": "+value)
+			}
+		}
+	}
+	return start(ctx, b.self, args...)
+}
+
+// awaitFile waits until the process has written a file.
+func (p *process) awaitFile(ctx context.Context, path string) error {
+	ctx, detach := p.during(ctx)
+	defer detach()
+	ctx, cancel := context.WithTimeoutCause(ctx, readiness, fmt.Errorf("%q was not written within %v", path, readiness))
+	defer cancel()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticker.C:
+		}
+	}
+}

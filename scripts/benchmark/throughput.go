@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/scripts/benchmark/load"
+	"gcp-metadata-emulator/scripts/benchmark/ratio"
+)
+
+// throughput loads the emulator and a reference server in turn, for every
+// operation.
+func (b *bench) throughput(ctx context.Context, emulator *process) (table, error) {
+	t := table{
+		intro: fmt.Sprintf("Emulator ÷ reference, median (lowest–highest) of %d rounds with %d connections. "+
+			"More requests per second are better, and less latency.", b.rounds, b.connections),
+		header: []string{"operation", "compared with", "requests/s", "p50 latency", "p99 latency"},
+	}
+	for _, o := range operations() {
+		if !b.only.MatchString(o.name) {
+			continue
+		}
+		b.say("%s", o.name)
+		row, err := b.compare(ctx, emulator, o)
+		if err != nil {
+			return table{}, fmt.Errorf("%q: %w", o.name, err)
+		}
+		b.say("    %s", strings.Join(row[2:], "  "))
+		t.rows = append(t.rows, row)
+	}
+	return t, nil
+}
+
+// compare makes one row.
+func (b *bench) compare(ctx context.Context, emulator *process, o operation) ([]string, error) {
+	request, err := resolve(ctx, emulator, o.request)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := emulator.once(ctx, request)
+	if err != nil {
+		return nil, fmt.Errorf("the emulator: %w", err)
+	}
+	server, err := b.refer(ctx, o.against, answer)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	if _, err := server.once(ctx, request); err != nil {
+		return nil, fmt.Errorf("the reference server: %w", err)
+	}
+
+	ours, theirs := newSubject("the emulator", emulator, request), newSubject("the reference server", server, request)
+	// A short round warms both up, and is forgotten.
+	if err := b.round(ctx, ours, theirs, b.duration/5); err != nil {
+		return nil, err
+	}
+	ours.forget()
+	theirs.forget()
+	for range b.rounds {
+		if err := b.round(ctx, ours, theirs, b.duration); err != nil {
+			return nil, err
+		}
+	}
+	return []string{
+		o.name, o.against.String(),
+		ratio.Of(ours.rates, theirs.rates).String(),
+		ratio.Of(ours.p50s, theirs.p50s).String(),
+		ratio.Of(ours.p99s, theirs.p99s).String(),
+	}, nil
+}
+
+// round loads each of two servers for the duration given, and adds a
+// measurement to each. They take turns in slices so short that whatever else
+// the machine does in the meantime slows both.
+func (b *bench) round(ctx context.Context, ours, theirs *subject, duration time.Duration) error {
+	const slice = 100 * time.Millisecond
+	both := map[*subject]*load.Result{ours: {}, theirs: {}}
+	for left := duration; left > 0; left -= slice {
+		for _, s := range []*subject{ours, theirs} {
+			result, err := s.server.load(ctx, s.template, b.limits(min(left, slice)))
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			both[s].Add(result)
+		}
+	}
+	for s, result := range both {
+		if result.Latencies.Count() == 0 {
+			return fmt.Errorf("%s: answered nothing in time", s.name)
+		}
+		s.record(result)
+	}
+	return nil
+}
+
+// limits of one run. The time ends it, the number of requests only if the time
+// should not.
+func (b *bench) limits(duration time.Duration) load.Limits {
+	const most = 1_000_000 // more than a server answers in a slice
+	return load.Limits{
+		Connections: b.connections,
+		Duration:    duration,
+		Requests:    most,
+	}
+}
+
+// resolve puts a token of the emulator's into the request when it needs one.
+func resolve(ctx context.Context, emulator *process, request load.Request) (load.Request, error) {
+	if !strings.Contains(request.Target, accessToken) {
+		return request, nil
+	}
+	answer, err := emulator.once(ctx, accessTokenRequest())
+	if err != nil {
+		return request, fmt.Errorf("cannot get an access token: the emulator: %w", err)
+	}
+	var issued struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal(answer.Body, &issued); err != nil {
+		return request, fmt.Errorf("cannot get an access token: %w", err)
+	}
+	request.Target = strings.ReplaceAll(request.Target, accessToken, url.QueryEscape(issued.AccessToken))
+	return request, nil
+}
+
+// subject is a server under load, and what each round measured.
+type subject struct {
+	name              string
+	server            *process
+	template          *load.Template
+	rates, p50s, p99s []float64
+}
+
+func newSubject(name string, server *process, request load.Request) *subject {
+	return &subject{name: name, server: server, template: request.Compile(server.addr)}
+}
+
+// record adds what one round measured.
+func (s *subject) record(result *load.Result) {
+	s.rates = append(s.rates, result.Rate())
+	s.p50s = append(s.p50s, milliseconds(result.Latencies.Quantile(0.50)))
+	s.p99s = append(s.p99s, milliseconds(result.Latencies.Quantile(0.99)))
+}
+
+// forget drops what was measured.
+func (s *subject) forget() {
+	s.rates, s.p50s, s.p99s = nil, nil, nil
+}
+
+func milliseconds(d time.Duration) float64 {
+	return float64(d) / float64(time.Millisecond)
+}
