@@ -32,7 +32,7 @@ type Config struct {
 	Keys         *keys.Ring
 	Now          func() time.Time
 	Logger       *slog.Logger
-	AllowedHosts []string // Hosts for which the control plane answers besides the loopback ones
+	AllowedHosts []string // names under which the emulator answers besides its own; "*" for any
 }
 
 // Server is an emulator. It is an http.Handler, and any number of them run in one process.
@@ -46,16 +46,17 @@ type Server struct {
 func New(config Config) *Server {
 	worlds := store.New(config.World)
 	issuer := token.NewIssuer(config.Keys, config.Now)
+	all := surfaces{
+		metadata:       mds.New(worlds, issuer, config.Now),
+		grants:         grants.New(worlds, config.Keys, issuer, config.Now),
+		tokeninfo:      tokeninfo.New(issuer, config.Now),
+		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, config.Now),
+		discovery:      discovery.New(worlds, config.Keys, config.Now),
+		control:        control.New(worlds, config.Keys, config.AllowedHosts),
+	}
 	return &Server{
-		logger: config.Logger,
-		Handler: surfaces{
-			metadata:       mds.New(worlds, issuer, config.Now),
-			grants:         grants.New(worlds, config.Keys, issuer, config.Now),
-			tokeninfo:      tokeninfo.New(issuer, config.Now),
-			iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, config.Now),
-			discovery:      discovery.New(worlds, config.Keys, config.Now),
-			control:        control.New(worlds, config.Keys, config.AllowedHosts),
-		}.handler(config.Logger),
+		logger:  config.Logger,
+		Handler: hosts{worlds: worlds, allowed: config.AllowedHosts}.guard(config.Logger, all.handler(config.Logger)),
 	}
 }
 

@@ -47,7 +47,7 @@ func TestShutdownEndsParkedRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/maintenance-event?wait_for_change=true HTTP/1.1\r\nHost: x\r\nMetadata-Flavor: Google\r\n\r\n")
+	fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/maintenance-event?wait_for_change=true HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n\r\n")
 	reader := bufio.NewReader(conn)
 	if err := conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
 		t.Fatal(err)

@@ -62,6 +62,8 @@ func newEmulator(t *testing.T) *emulator {
 		Keys:   e.ring,
 		Now:    clock,
 		Logger: slog.New(slog.NewTextHandler(e.logs, nil)),
+
+		AllowedHosts: []string{"emulator.test"},
 	}))
 	t.Cleanup(e.Close)
 	return e

@@ -23,7 +23,7 @@ type emulatorFlags struct {
 	Fixture   string   `type:"path" placeholder:"FILE" help:"The world to emulate, in YAML or JSON. Without one: a project \"demo-project\" with a VM and three service accounts."`
 	StateDir  string   `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Where signing keys are kept from run to run (${default})."`
 	Ephemeral bool     `help:"Keep nothing on disk: every run has new keys."`
-	AllowHost []string `placeholder:"HOST" help:"Let the control plane (/emulator/) answer under this name as well as under loopback ones."`
+	AllowHost []string `placeholder:"HOST" help:"Answer under this name too, besides loopback addresses, localhost, and the names of the metadata server and the instances; * for any."`
 	URLFile   string   `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
 	LogFormat string   `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
 	LogLevel  string   `enum:"debug,info,warn,error" default:"info" help:"What to write there: ${enum}."`

@@ -38,7 +38,9 @@ func New(worlds *store.Store[*world.World], ring *keys.Ring, allowedHosts []stri
 func (s *Server) Guard(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		host := hostName(r.Host)
-		if !isLocal(host) && !slices.ContainsFunc(s.allowedHosts, func(allowed string) bool { return strings.EqualFold(allowed, host) }) {
+		if !isLocal(host) && !slices.ContainsFunc(s.allowedHosts, func(allowed string) bool {
+			return allowed == "*" || strings.EqualFold(allowed, host)
+		}) {
 			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
 				"the control plane does not answer for host %q; allow it with --allow-host %s", host, host))
 		}

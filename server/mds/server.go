@@ -3,6 +3,7 @@ package mds
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +20,13 @@ type Server struct {
 	issuer *token.Issuer
 	now    func() time.Time
 
-	last atomic.Pointer[tree]
+	trees atomic.Pointer[trees]
+}
+
+// trees are those of one version of the world, made as they are asked for.
+type trees struct {
+	world *world.World
+	built sync.Map // of *tree by *world.Instance
 }
 
 // tree is what is served for one version of an instance.
@@ -29,7 +36,7 @@ type tree struct {
 	computeEngine token.ComputeEngine // the instance, as its ID tokens tell
 }
 
-// New is a metadata server for the default instance of the current world.
+// New is a metadata server for every instance of the current world.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
 	return &Server{worlds: worlds, issuer: issuer, now: now}
 }
@@ -49,12 +56,17 @@ func Dialect() wire.Dialect {
 
 // tree is that of an instance, built once for each of its versions.
 func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
-	if last := s.last.Load(); last != nil && last.instance == instance {
-		return last
+	current := s.trees.Load()
+	if current == nil || current.world != w {
+		current = &trees{world: w}
+		s.trees.Store(current)
+	}
+	if known, ok := current.built.Load(instance); ok {
+		return known.(*tree)
 	}
 	built := &tree{instance: instance, root: build(instance), computeEngine: computeEngine(w, instance)}
-	s.last.Store(built)
-	return built
+	known, _ := current.built.LoadOrStore(instance, built)
+	return known.(*tree)
 }
 
 // Ping answers "/", which clients ask, without the header that everything else needs, to
@@ -67,7 +79,7 @@ func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 		return robot.MethodNotAllowed(r), nil
 	}
 	current := s.worlds.Load().State
-	listing := s.tree(current, current.DefaultInstance()).root.listing()
+	listing := s.tree(current, instanceOf(r, current)).root.listing()
 	return wire.Response{ContentType: listing.contentType, Body: listing.body}, nil
 }
 
@@ -120,7 +132,7 @@ func (s *Server) read(r *http.Request, q query) (wire.Response, error) {
 // look answers with the entry as it is now. The ETag is empty where there is nothing to
 // wait for.
 func (s *Server) look(r *http.Request, w *world.World, q query) (answer wire.Response, etag string, err error) {
-	tree := s.tree(w, w.DefaultInstance())
+	tree := s.tree(w, instanceOf(r, w))
 	found, slash, ok := lookUp(tree.root, r.URL.EscapedPath())
 	switch {
 	case !ok:

@@ -23,7 +23,8 @@ type World struct {
 	Users          []*User
 	Instances      []*Instance // at least one; the first is the default
 
-	accountsByID map[string]*ServiceAccount // lower-case e-mail addresses and unique IDs
+	accountsByID    map[string]*ServiceAccount // lower-case e-mail addresses and unique IDs
+	instancesByName map[string]*Instance
 }
 
 // Project is a Google Cloud project.
@@ -59,6 +60,8 @@ func New(f *fixtures.Fixture) *World {
 		Project:        Project{ID: f.Project.ID, Number: f.Project.Number, Attributes: f.Project.Attributes},
 		UniverseDomain: f.UniverseDomain,
 		accountsByID:   make(map[string]*ServiceAccount, 2*len(f.ServiceAccounts)),
+
+		instancesByName: make(map[string]*Instance, len(f.Instances)),
 	}
 	for _, account := range f.ServiceAccounts {
 		w.addAccount(account)
@@ -66,8 +69,10 @@ func New(f *fixtures.Fixture) *World {
 	for _, user := range f.Users {
 		w.Users = append(w.Users, &User{Email: user.Email, UniqueID: inventedID(user.Email)})
 	}
-	for _, instance := range f.Instances {
-		w.Instances = append(w.Instances, newInstance(w, instance))
+	for _, described := range f.Instances {
+		instance := newInstance(w, described)
+		w.Instances = append(w.Instances, instance)
+		w.instancesByName[instance.Name] = instance
 	}
 	return w
 }
@@ -101,6 +106,12 @@ func (w *World) Account(id string) (*ServiceAccount, bool) {
 		account, ok = w.accountsByID[strings.ToLower(id)]
 	}
 	return account, ok
+}
+
+// Instance finds an instance by its name.
+func (w *World) Instance(name string) (*Instance, bool) {
+	instance, ok := w.instancesByName[name]
+	return instance, ok
 }
 
 // DefaultInstance is the instance that is meant where none is named.

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// hosts decides under which names the emulator answers. A web page can make its own name
+// resolve to this machine and then read whatever is served under it (DNS rebinding); it
+// cannot do so with an address, with a name that is not its own, or without a name.
+type hosts struct {
+	worlds  *store.Store[*world.World]
+	allowed []string // further names; "*" allows all
+}
+
+// guard lets requests for the emulator's names through.
+func (h hosts) guard(logger *slog.Logger, next http.Handler) http.Handler {
+	refuse := wire.Dialect{Error: robot.Error}.Adapt(logger, func(r *http.Request) (wire.Response, error) {
+		return wire.Response{
+			Status:      http.StatusForbidden,
+			ContentType: "text/plain; charset=utf-8",
+			Body: fmt.Appendf(nil, "The emulator does not answer for host %q.\nhint: start it with --allow-host %s\n",
+				hostName(r.Host), hostName(r.Host)),
+		}, nil
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.answers(r.Host) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		refuse.ServeHTTP(w, r)
+	})
+}
+
+func (h hosts) answers(hostport string) bool {
+	host := hostName(hostport)
+	if host == "" || isOurs(host) || googleapi.IsHost(host) || h.isAllowed(host) {
+		return true
+	}
+	label, rest, _ := strings.Cut(host, ".")
+	if _, isInstance := h.worlds.Load().State.Instance(label); !isInstance {
+		return false
+	}
+	// demo-vm, demo-vm.localhost, and its name in Google's internal DNS, which nobody can own.
+	return rest == "" || isOurs(rest) || h.isAllowed(rest) || strings.HasSuffix(rest, ".internal")
+}
+
+func (h hosts) isAllowed(host string) bool {
+	return slices.ContainsFunc(h.allowed, func(allowed string) bool {
+		return allowed == "*" || strings.EqualFold(hostName(allowed), host)
+	})
+}
+
+// isOurs tells whether a host is this machine, or the metadata server under one of its
+// names (https://cloud.google.com/compute/docs/metadata/querying-metadata).
+func isOurs(host string) bool {
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.IsLoopback() || address == netip.AddrFrom4([4]byte{169, 254, 169, 254}) ||
+			address.String() == "fd20:ce::254"
+	}
+	switch host {
+	case "localhost", "metadata", "metadata.google.internal", "metadata.goog":
+		return true
+	default:
+		return false
+	}
+}
+
+// hostName is the name in a Host header: in lower case, without a port, brackets or a
+// final dot.
+func hostName(hostport string) string {
+	host := hostport
+	if name, _, err := net.SplitHostPort(hostport); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
