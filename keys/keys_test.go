@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -312,6 +313,16 @@ func TestExpiry(t *testing.T) {
 	much := ids(published(t, set))
 	if len(much) != 2 || active(t, set).ID() != much[0] {
 		t.Errorf("%v are published a year later, want two new keys", much)
+	}
+
+	// From then on no key signs that was not published a day before.
+	before := much
+	for day := range 40 {
+		now.Store(start.Add(time.Duration(366+day) * 24 * time.Hour).Unix())
+		if got := active(t, set).ID(); !slices.Contains(before, got) {
+			t.Fatalf("on day %d the active key is %s, and the day before %v were published", day, got, before)
+		}
+		before = ids(published(t, set))
 	}
 }
 

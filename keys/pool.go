@@ -50,6 +50,13 @@ func (p *pool) take() (*rsa.PrivateKey, error) {
 	return got.key, got.err
 }
 
+// give returns a key that was not used.
+func (p *pool) give(key *rsa.PrivateKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spares = append(p.spares, key)
+}
+
 // work makes keys until nobody waits for one.
 func (p *pool) work() {
 	for {

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -22,7 +23,7 @@ type Ring struct {
 	mu       sync.Mutex
 	accounts map[string]*Set
 
-	secret func() ([]byte, error)
+	secret []byte // nil until it is known
 }
 
 // NewRing is a ring whose keys are kept below dir/keys, or nowhere where dir is empty.
@@ -34,15 +35,15 @@ func NewRing(dir string, now func() time.Time) *Ring {
 	}
 	r := &Ring{vault: kept, pool: newPool(), now: now, accounts: map[string]*Set{}}
 	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
-	r.secret = sync.OnceValues(r.loadSecret)
 	return r
 }
 
-// Load reads the keys that are needed first, makes none, and returns the error of a file
-// that cannot be used.
+// Load reads what is needed first, and returns the error of a file that cannot be used or
+// of a directory that cannot be written. It makes no keys.
 func (r *Ring) Load() error {
-	_, err := r.google.Known()
-	return err
+	_, keysErr := r.google.Known()
+	_, secretErr := r.Secret()
+	return cmp.Or(keysErr, secretErr)
 }
 
 // Warm makes the keys that sign ID tokens, so that no request has to wait for them.
@@ -89,7 +90,18 @@ const secretSize = 32
 
 // Secret is 32 random bytes that every process with the same directory shares. They
 // protect the tokens that carry no signature.
-func (r *Ring) Secret() ([]byte, error) { return r.secret() }
+func (r *Ring) Secret() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.secret != nil {
+		return r.secret, nil
+	}
+	secret, err := r.loadSecret()
+	if err == nil {
+		r.secret = secret
+	}
+	return secret, err
+}
 
 func (r *Ring) loadSecret() ([]byte, error) {
 	const name = "keys/token.secret"

@@ -205,7 +205,7 @@ func (s *Set) create() (numbered, error) {
 	if all := s.all(); len(all) > 0 {
 		number = all[len(all)-1].number + 1
 	}
-	key, err := newKey(private, s.use, s.use.notBefore(s.now(), number))
+	key, err := newKey(private, s.use, s.use.notBefore(s.now(), len(s.usable())))
 	if err != nil {
 		return numbered{}, err
 	}
@@ -216,6 +216,7 @@ func (s *Set) create() (numbered, error) {
 	name := fileName(s.folder, number)
 	kept, err := s.vault.create(name, data)
 	if err != nil {
+		s.pool.give(private) // it took long to find, and the trouble may pass
 		return numbered{}, err
 	}
 	if string(kept) != string(data) {

@@ -51,10 +51,11 @@ func (u Use) notAfter(notBefore time.Time) time.Time {
 	return notBefore.Add(u.lifetime)
 }
 
-// notBefore is the start of validity of the key number N of a set, made now. The very
-// first of a set with a next one is dated back, so that the two do not expire together.
-func (u Use) notBefore(now time.Time, number int) time.Time {
-	if u.ahead && number == 1 {
+// notBefore is the start of validity of a key made now for a set that has so many usable
+// ones. In a set with a next key one that becomes active at once is dated back, so that the
+// two do not expire together.
+func (u Use) notBefore(now time.Time, usable int) time.Time {
+	if u.ahead && usable == 0 {
 		return now.Add(-backdate - stagger)
 	}
 	return now.Add(-backdate)

@@ -54,7 +54,7 @@ func (d directory) numbers(folder string) ([]int, error) {
 	var numbers []int
 	for _, entry := range entries {
 		base, isPEM := strings.CutSuffix(entry.Name(), ".pem")
-		if n, err := strconv.Atoi(base); isPEM && err == nil && n > 0 {
+		if n, err := strconv.Atoi(base); isPEM && err == nil && n > 0 && strconv.Itoa(n) == base {
 			numbers = append(numbers, n)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"gcp-metadata-emulator/keys"
@@ -76,6 +77,7 @@ const (
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	requests, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
+	var unused unusedConns
 	server := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -84,6 +86,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnState:         unused.track,
+
+		DisableGeneralOptionsHandler: true,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -94,6 +99,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	stop(wire.ErrStopping)
+	unused.close()
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(late); err != nil {
@@ -103,4 +109,23 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+// unusedConns are connections on which no request has come yet. A server that shuts down
+// would wait for one.
+type unusedConns struct{ conns sync.Map }
+
+func (u *unusedConns) track(conn net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		u.conns.Store(conn, nil)
+		return
+	}
+	u.conns.Delete(conn)
+}
+
+func (u *unusedConns) close() {
+	u.conns.Range(func(conn, _ any) bool {
+		_ = conn.(net.Conn).Close() // nobody has asked anything
+		return true
+	})
 }

@@ -114,3 +114,51 @@ func TestMetadataNeedsNoKey(t *testing.T) {
 		t.Errorf("not ready with status %d although there is a key", status)
 	}
 }
+
+// A client that forgets the header has to connect again, as at Google's.
+func TestRefusalEndsConnection(t *testing.T) {
+	address, stop := serving(t)
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/name HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(answer), "Connection: close\r\n") || !strings.HasSuffix(string(answer), "know.</ins>\n") {
+		t.Errorf("connection ends with %v after %q", err, answer)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A connection on which nothing was asked does not hold the server up.
+func TestShutdownEndsUnusedConnections(t *testing.T) {
+	address, stop := serving(t)
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// A second one, which is answered, shows that the first has been accepted.
+	other, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	fmt.Fprintf(other, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	if _, err := io.ReadAll(other); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+}

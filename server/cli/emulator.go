@@ -26,7 +26,7 @@ type emulatorFlags struct {
 	AllowHost []string `placeholder:"HOST" help:"Answer under this name too, besides loopback addresses, localhost, and the names of the metadata server and the instances; * for any."`
 	URLFile   string   `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
 	LogFormat string   `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
-	LogLevel  string   `enum:"debug,info,warn,error" default:"info" help:"What to write there: ${enum}."`
+	LogLevel  string   `enum:"auto,debug,info,warn,error" default:"auto" help:"What to write there: ${enum}; auto is info, and warn under exec."`
 }
 
 func defaultStateDir() string {
@@ -50,8 +50,7 @@ type emulator struct {
 // start opens a listener and serves until the context ends. It returns when the keys that
 // are on disk have been read; others may still be in the making. Metadata is served before
 // either.
-func (f emulatorFlags) start(ctx context.Context, listen string, std streams) (*emulator, error) {
-	logger := f.logger(std)
+func (f emulatorFlags) start(ctx context.Context, listen string, logger *slog.Logger) (*emulator, error) {
 	ring, err := f.ring()
 	if err != nil {
 		return nil, err
@@ -60,15 +59,23 @@ func (f emulatorFlags) start(ctx context.Context, listen string, std streams) (*
 	if err != nil {
 		return nil, err
 	}
+	removeURL(f.URLFile) // of a run that could not do it
 	listener, err := open(ctx, listen)
 	if err != nil {
 		return nil, err
+	}
+	if !isLoopback(listen) {
+		logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listen)
 	}
 	e := &emulator{url: baseURL(listener.Addr()), world: world.New(fixture), logger: logger, ended: make(chan error, 1)}
 	handler := server.New(server.Config{
 		World: e.world, Keys: ring, Now: time.Now, Logger: logger, AllowedHosts: f.AllowHost,
 	})
-	go func() { e.ended <- handler.Serve(ctx, listener) }()
+	go func() {
+		err := handler.Serve(ctx, listener)
+		removeURL(f.URLFile)
+		e.ended <- err
+	}()
 	if err := ring.Load(); err != nil {
 		return nil, err
 	}
@@ -83,9 +90,9 @@ func (f emulatorFlags) start(ctx context.Context, listen string, std streams) (*
 	return e, nil
 }
 
-func (f emulatorFlags) logger(std streams) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(f.LogLevel)) // one of the enum's
+func (f emulatorFlags) logger(usual slog.Level, std streams) *slog.Logger {
+	level := usual
+	_ = level.UnmarshalText([]byte(f.LogLevel)) // anything but "auto" is one of slog's
 	options := &slog.HandlerOptions{Level: level}
 	if f.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(std.err, options))
@@ -163,4 +170,11 @@ func writeURL(path string, base *url.URL) error {
 		return fmt.Errorf("write the URL file %q: %w", path, rootCause(err))
 	}
 	return nil
+}
+
+// removeURL takes back what writeURL told.
+func removeURL(path string) {
+	if path != "" {
+		_ = os.Remove(path) // it need not be there
+	}
 }

@@ -33,8 +33,26 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	target := reach.Target{URL: base, ProjectID: projectID, GcloudConfig: gcloudConfig, NoProxy: os.Getenv("NO_PROXY")}
+	target := reach.Target{URL: base, ProjectID: projectID, GcloudConfig: gcloudConfig, NoProxy: noProxy()}
+	if c.Shell == "dotenv" || c.Shell == "github" {
+		warnOfObstacles(std, c.Shell)
+	}
 	return write(std.out, c.Shell, target.Variables(), reach.Obstacles())
+}
+
+// noProxy is what the caller's environment keeps from proxies, in either spelling.
+func noProxy() string {
+	return strings.Trim(os.Getenv("NO_PROXY")+","+os.Getenv("no_proxy"), ",")
+}
+
+// warnOfObstacles names what is set and leads elsewhere, for a format that can only set
+// variables: an empty one is not the same as none to every client.
+func warnOfObstacles(std streams, format string) {
+	for _, name := range reach.Obstacles() {
+		if os.Getenv(name) != "" {
+			_, _ = fmt.Fprintf(std.err, "%s: %s leads away from the emulator, and %s cannot unset it\n", program, name, format)
+		}
+	}
 }
 
 // gcloudConfig is a directory that gcloud does not share with other servers: it keeps
@@ -70,7 +88,7 @@ func write(w io.Writer, shell string, variables []reach.Variable, obstacles []st
 		out.WriteString(set(variable.Name, variable.Value) + "\n")
 	}
 	for _, name := range obstacles {
-		out.WriteString(unset(name) + "\n")
+		out.WriteString(unset(name))
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
@@ -82,20 +100,20 @@ func statements(shell string) (set func(name, value string) string, unset func(n
 	case "fish":
 		quote := strings.NewReplacer(`\`, `\\`, "'", `\'`)
 		return func(name, value string) string { return "set -gx " + name + " '" + quote.Replace(value) + "'" },
-			func(name string) string { return "set -e " + name }
+			func(name string) string { return "set -e " + name + "\n" }
 	case "powershell":
 		return func(name, value string) string {
 				return "$Env:" + name + " = '" + strings.ReplaceAll(value, "'", "''") + "'"
 			},
-			func(name string) string { return "Remove-Item -ErrorAction SilentlyContinue Env:" + name }
+			func(name string) string { return "Remove-Item -ErrorAction SilentlyContinue Env:" + name + "\n" }
 	case "dotenv", "github": // neither can take a variable away
 		return func(name, value string) string { return name + "=" + value },
-			func(name string) string { return name + "=" }
+			func(string) string { return "" }
 	default:
 		return func(name, value string) string {
 				return "export " + name + "='" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 			},
-			func(name string) string { return "unset " + name }
+			func(name string) string { return "unset " + name + "\n" }
 	}
 }
 

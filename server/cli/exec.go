@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -13,11 +14,13 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/term"
+
 	"gcp-metadata-emulator/server/reach"
 )
 
 type execCommand struct {
-	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Where every surface is served (a free port)."`
+	Listen string `default:"127.0.0.1:0" env:"GCP_METADATA_EMULATOR_EXEC_LISTEN" placeholder:"ADDR" help:"Where every surface is served (a free port)."`
 	Reach  string `enum:"env" default:"env" help:"How the command finds the emulator: by environment variables (env)."`
 
 	emulatorFlags `embed:""`
@@ -34,12 +37,9 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	if len(command) == 0 {
 		return &usageError{errors.New("there is no command to run after \"--\"")}
 	}
-	if c.LogLevel == "info" {
-		c.LogLevel = "warn" // the terminal is the command's
-	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // signals are the command's to answer
 	defer stop()
-	e, err := c.start(serving, c.Listen, std)
+	e, err := c.start(serving, c.Listen, c.logger(slog.LevelWarn, std)) // the terminal is the command's
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	defer func() { _ = os.RemoveAll(gcloudConfig) }() // it holds copies of our own tokens
 
 	environment := c.environment(e, gcloudConfig, command[0], std)
-	err = runChild(command, environment, std)
+	err = runChild(ctx, command, environment, std)
 	stop()
 	if ended := <-e.ended; ended != nil && err == nil {
 		err = ended
@@ -65,7 +65,7 @@ func (c *execCommand) environment(e *emulator, gcloudConfig, command string, std
 		URL:          e.url,
 		ProjectID:    e.world.Project.ID,
 		GcloudConfig: gcloudConfig,
-		NoProxy:      os.Getenv("NO_PROXY"),
+		NoProxy:      noProxy(),
 	}
 	variables := append(target.Variables(), reach.ForCommand(command)...)
 	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
@@ -95,13 +95,14 @@ func warnOfUserCredentials(std streams) {
 	}
 	file := filepath.Join(home, ".config", "gcloud", "application_default_credentials.json")
 	if _, err := os.Stat(file); err == nil {
-		_, _ = fmt.Fprintf(std.err, "%s: Go and Node libraries prefer %q to a metadata server\n"+
+		_, _ = fmt.Fprintf(std.err, "%s: Go libraries prefer %q to a metadata server\n"+
 			"hint: run the command with another HOME, or move the file away\n", program, file)
 	}
 }
 
-// runChild runs a command to its end. What would interrupt this program is passed on.
-func runChild(command, environment []string, std streams) error {
+// runChild runs a command to its end. What would interrupt this program is passed on; the
+// context has ended where that came before the command could run.
+func runChild(ctx context.Context, command, environment []string, std streams) error {
 	child := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // the caller's own command, which no context may kill
 	child.Env = environment
 	child.Stdin, child.Stdout, child.Stderr = std.in, std.out, std.err
@@ -109,6 +110,9 @@ func runChild(command, environment []string, std streams) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
+	if ctx.Err() != nil {
+		return statusError(bySignal + int(syscall.SIGTERM))
+	}
 	atTerminal := isTerminal(std.in)
 	if err := child.Start(); err != nil {
 		return &hintError{
@@ -132,6 +136,9 @@ func runChild(command, environment []string, std streams) error {
 	}
 }
 
+// bySignal is the status of a command that signal 0 would have ended.
+const bySignal = 128
+
 // exitStatus is how a command ended: as it says itself, or 128+N where signal N ended it.
 func exitStatus(err error) error {
 	var exit *exec.ExitError
@@ -142,7 +149,6 @@ func exitStatus(err error) error {
 		return fmt.Errorf("wait for the command: %w", err)
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		const bySignal = 128
 		return statusError(bySignal + int(status.Signal()))
 	}
 	return statusError(exit.ExitCode())
@@ -150,9 +156,5 @@ func exitStatus(err error) error {
 
 func isTerminal(in io.Reader) bool {
 	file, ok := in.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && term.IsTerminal(int(file.Fd()))
 }

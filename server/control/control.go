@@ -1,8 +1,10 @@
 // Package control is the control plane: what a test or a developer asks of the emulator
 // itself, and Google has no word for.
 //
-// Only a client on this machine, or one that was allowed, is answered: a web page that
-// resolves its own name to a loopback address must not get at keys and state.
+// Only requests for a loopback Host, or for one that was allowed, are answered, and none of
+// a web page of another origin: such a page must not get at keys and state. It is no
+// protection from a program that reaches the address; that is what listening on a loopback
+// address is for.
 package control
 
 import (
@@ -47,6 +49,9 @@ func (s *Server) Guard(handle wire.Handler) wire.Handler {
 		if origin := r.Header.Get("Origin"); origin != "" && origin != wire.BaseURL(r) {
 			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
 				"the control plane does not answer web pages of another origin (%s)", origin))
+		}
+		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+			return wire.Response{}, googleapi.PermissionDenied("the control plane does not answer web pages of another site")
 		}
 		return handle(r)
 	}

@@ -172,7 +172,7 @@ func (s *Server) Configuration(r *http.Request) (wire.Response, error) {
 	if !googleapi.IsHost(r.Host) {
 		document.move(wire.BaseURL(r))
 	}
-	return s.cacheable(wire.Pretty(document)), nil
+	return s.cacheable(wire.Indented(document, " ")), nil
 }
 
 // configuration has the members in the order of Google's document.

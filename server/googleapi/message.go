@@ -54,7 +54,7 @@ func readJSON(body []byte, fields []string) (Message, error) {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		field, ok := find(fields, name)
 		if !ok {
-			return Message{}, invalidField("", fmt.Sprintf(`Invalid JSON payload received. Unknown name "%s": Cannot find field.`, name))
+			return Message{}, invalidField("", fmt.Sprintf(`Invalid JSON payload received. Unknown name "%s": Cannot find field.`, shortened(name)))
 		}
 		message.fields[field] = object[name]
 	}
@@ -63,15 +63,18 @@ func readJSON(body []byte, fields []string) (Message, error) {
 
 func readForm(body []byte, fields []string) (Message, error) {
 	message := Message{fields: map[string]json.RawMessage{}}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return Message{}, unexpectedToken(body, 0)
+	form := url.Values{}
+	for pair := range strings.SplitSeq(string(body), "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if pair != "" {
+			form.Add(unescaped(name), unescaped(value))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		field, ok := find(fields, name)
 		if !ok {
 			return Message{}, invalidField("", fmt.Sprintf(
-				`Invalid JSON payload received. Unknown name "%[1]s": Cannot bind query parameter. Field '%[1]s' could not be found in request message.`, name))
+				`Invalid JSON payload received. Unknown name "%[1]s": Cannot bind query parameter. Field '%[1]s' could not be found in request message.`, shortened(name)))
 		}
 		var value any = form[name]
 		if len(form[name]) == 1 {
@@ -84,6 +87,14 @@ func readForm(body []byte, fields []string) (Message, error) {
 		message.fields[field] = encoded
 	}
 	return message, nil
+}
+
+// unescaped takes what is not escaped as it should be for what it is.
+func unescaped(text string) string {
+	if plain, err := url.QueryUnescape(text); err == nil {
+		return plain
+	}
+	return text
 }
 
 // find matches a field's snake-case name or its camel-case form.
@@ -118,7 +129,16 @@ func unexpectedToken(body []byte, offset int64) *Error {
 }
 
 func invalidValue(field, kind string, value json.RawMessage) *Error {
-	return invalidField(field, fmt.Sprintf("Invalid value at '%s' (%s), %s", field, kind, value))
+	return invalidField(field, fmt.Sprintf("Invalid value at '%s' (%s), %s", field, kind, shortened(string(value))))
+}
+
+// shortened keeps an answer from repeating a large request.
+func shortened(text string) string {
+	const longest = 1000
+	if len(text) > longest {
+		text = text[:longest] + "..."
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
 }
 
 // value is a field's JSON, or false where it is absent or null.
@@ -194,7 +214,8 @@ func (m Message) Bytes(field string) ([]byte, error) {
 	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
 	data, err := base64.RawStdEncoding.DecodeString(standard)
 	if err != nil {
-		return nil, invalidField(field, fmt.Sprintf("Invalid value at '%s' (TYPE_BYTES), Base64 decoding failed for %q", field, text))
+		return nil, invalidField(field, fmt.Sprintf(
+			`Invalid value at '%s' (TYPE_BYTES), Base64 decoding failed for "%s"`, field, shortened(text)))
 	}
 	return data, nil
 }

@@ -3,6 +3,7 @@ package grants
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -15,8 +16,8 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// An assertion lives for an hour at the most, and Google's server allows clocks to differ
-// by five minutes.
+// An assertion lives for an hour at the most, and Google's server lets the issuer's clock be
+// five minutes ahead.
 const (
 	maxAssertionLifetime = time.Hour
 	allowedSkew          = 5 * time.Minute
@@ -119,7 +120,7 @@ func (v verifier) checkTimes(claims map[string]any) error {
 	}
 	lifetime := expires.Sub(issuedAt)
 	if lifetime > maxAssertionLifetime || lifetime < 0 ||
-		issuedAt.After(v.now.Add(allowedSkew)) || expires.Before(v.now.Add(-allowedSkew)) {
+		issuedAt.After(v.now.Add(allowedSkew)) || expires.Before(v.now.Truncate(time.Second)) {
 		return oauth2.NewError(oauth2.InvalidGrant, badTimeframe)
 	}
 	return nil
@@ -163,7 +164,7 @@ func requested(account *world.ServiceAccount, claims map[string]any, form url.Va
 	case unknown < 0:
 		return grant{account: account, scopes: scopes}, nil
 	case len(scopes) == 1:
-		return grant{account: account, audience: scope}, nil
+		return grant{account: account, audience: scopes[0]}, nil
 	default:
 		return grant{}, oauth2.NewError(oauth2.InvalidScope, scopes[unknown]+notAnAudienceEnd)
 	}
@@ -183,7 +184,10 @@ func (v verifier) checkAudience(claim any) error {
 // checkSubject accepts the account itself. To act for a user takes domain-wide delegation,
 // which nobody has.
 func (v verifier) checkSubject(account *world.ServiceAccount, claim any) error {
-	subject, _ := claim.(string)
+	subject, isText := claim.(string)
+	if claim != nil && !isText {
+		return oauth2.NewError(oauth2.InvalidGrant, unknownSubject)
+	}
 	if subject == "" || strings.EqualFold(subject, account.Email) || subject == account.UniqueID {
 		return nil
 	}
@@ -191,6 +195,6 @@ func (v verifier) checkSubject(account *world.ServiceAccount, claim any) error {
 		return oauth2.NewError(oauth2.InvalidGrant, unknownSubject)
 	}
 	refused := oauth2.NewError(oauth2.UnauthorizedClient, notDelegated)
-	refused.Status = 401
+	refused.Status = http.StatusUnauthorized
 	return refused
 }

@@ -12,7 +12,6 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
-	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -49,7 +48,7 @@ func (s *Server) account(id string) (*world.ServiceAccount, error) {
 	}
 	account, ok := s.worlds.Load().State.Account(id)
 	switch {
-	case ok:
+	case ok && !account.Disabled:
 		return account, nil
 	case isNumber:
 		return nil, googleapi.NotFound("Not found; Gaia id not found for unique ID " + id)
@@ -86,6 +85,3 @@ func (s *Server) read(r *http.Request, fields ...string) (googleapi.Message, err
 func invalidArgument() error {
 	return googleapi.InvalidArgument("Request contains an invalid argument.")
 }
-
-// Unknown answers what is no method of the API.
-func (s *Server) Unknown(r *http.Request) (wire.Response, error) { return googleapi.NoMethod(r) }

@@ -85,7 +85,7 @@ func checkPayload(payload string, now time.Time) error {
 	var claims map[string]any
 	decoder := json.NewDecoder(bytes.NewReader([]byte(payload)))
 	decoder.UseNumber()
-	if err := decoder.Decode(&claims); err != nil || claims == nil || decoder.More() {
+	if err := decoder.Decode(&claims); err != nil || claims == nil || !json.Valid([]byte(payload)) {
 		return googleapi.InvalidArgument("The payload must be a JSON object with the claims of the JWT.")
 	}
 	claim, ok := claims["exp"]

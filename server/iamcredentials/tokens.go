@@ -77,7 +77,7 @@ func lifetime(message googleapi.Message, account *world.ServiceAccount) (time.Du
 		return lifetime, nil
 	case account.MaxTokenLifetime > world.DefaultTokenLifetime:
 		return 0, googleapi.InvalidArgument(fmt.Sprintf(
-			"Service account access tokens can not have lifetimes of more than %.0f hours.", account.MaxTokenLifetime.Hours()))
+			"Service account access tokens can not have lifetimes of more than %g hours.", account.MaxTokenLifetime.Hours()))
 	default:
 		return 0, googleapi.InvalidArgument("Service account access tokens can not have lifetimes of more than 1 hour. " +
 			"Use the Org Policy Constraint constraints/iam.allowServiceAccountCredentialLifetimeExtension to allow up to 12 hours.")

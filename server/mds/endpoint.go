@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,18 +21,60 @@ func (s *Server) endpoint(r *http.Request, n *node, t *tree, q query) (wire.Resp
 	if q.wait { // there is nothing that could change
 		return robot.BadRequest(), nil
 	}
+	if n.account.Account.Disabled {
+		return robot.NotFound(r), nil
+	}
 	if n.kind == tokenEndpoint {
-		return s.accessToken(r.Context(), n.account, q)
+		scopes, ok := t.scopes(n.account, q)
+		if !ok {
+			return robot.BadRequest(), nil
+		}
+		return s.accessToken(r.Context(), n.account.Account, scopes, q)
 	}
 	return s.identity(r.Context(), n.account, t, q)
 }
 
-// accessToken answers with the account's token for the scopes of the instance. It is the
-// same one, with less time left, until it is about to expire.
-func (s *Server) accessToken(ctx context.Context, attached world.AttachedAccount, q query) (wire.Response, error) {
-	issued, err := s.issuer.CachedAccess(ctx, attached.Account, attached.Scopes)
+// scopes are those of an access token: all that the account has on the instance, whatever
+// the request asks for, unless the request or an attribute of the instance or the project
+// enforces what it asks for. It is false where that is more than there is.
+func (t *tree) scopes(attached world.AttachedAccount, q query) ([]string, bool) {
+	switch strings.ToLower(q.enforceScopes) {
+	case "":
+		if !t.enforceScopes {
+			return attached.Scopes, true
+		}
+	case "true", "1", "yes", "y":
+	default:
+		return nil, false
+	}
+	if len(q.scopes) == 0 {
+		return attached.Scopes, true
+	}
+	for _, scope := range q.scopes {
+		if !slices.Contains(attached.Scopes, scope) {
+			return nil, false
+		}
+	}
+	return q.scopes, true
+}
+
+// enforcesScopes tells whether an attribute makes the scopes of requests count.
+func enforcesScopes(root *node) bool {
+	for _, section := range []string{"instance", "project"} {
+		found, ok := root.find("computeMetadata", "v1", section, "attributes", "enable-access-token-enforce-scopes")
+		if ok {
+			return isTrue(found.text)
+		}
+	}
+	return false
+}
+
+// accessToken answers with the account's token for some scopes. It is the same one, with
+// less time left, until it is about to expire.
+func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount, scopes []string, q query) (wire.Response, error) {
+	issued, err := s.issuer.CachedAccess(ctx, account, scopes)
 	if err != nil {
-		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", attached.Account.Email, err)
+		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", account.Email, err)
 	}
 	left := int64(issued.Expires.Sub(s.now()) / time.Second)
 	if q.form == textForm {

@@ -20,27 +20,43 @@ type query struct {
 
 	audience, format string // of an identity
 	licenses         bool
+
+	scopes        []string // of an access token
+	enforceScopes string
 }
 
 // parseQuery reads a query. It is on the way of every request, and therefore does without
 // the map that net/url would make.
 func parseQuery(rawQuery string) query {
 	var q query
-	seen := make([]string, 0, 8)
+	var seen uint
 	for pair := range strings.SplitSeq(rawQuery, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		value, err := url.QueryUnescape(value)
-		if err != nil || slices.Contains(seen, name) {
+		known := slices.Index(parameters(), name)
+		if known < 0 || seen&(1<<known) != 0 {
 			continue
 		}
-		seen = append(seen, name)
-		q.set(name, value)
+		if value, err := url.QueryUnescape(value); err == nil {
+			seen |= 1 << known
+			q.set(name, value)
+		}
 	}
 	return q
 }
 
+func parameters() []string {
+	return []string{
+		"recursive", "alt", "wait_for_change", "last_etag", "timeout_sec",
+		"audience", "format", "licenses", "scopes", "enforce_scopes",
+	}
+}
+
 func (q *query) set(name, value string) {
 	switch name {
+	case "scopes":
+		q.scopes = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+	case "enforce_scopes":
+		q.enforceScopes = value
 	case "recursive":
 		q.recursive = isTrue(value)
 	case "alt":

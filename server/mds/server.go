@@ -34,6 +34,7 @@ type tree struct {
 	instance      *world.Instance
 	root          *node
 	computeEngine token.ComputeEngine // the instance, as its ID tokens tell
+	enforceScopes bool                // the scopes that a request for a token names count
 }
 
 // New is a metadata server for every instance of the current world.
@@ -64,7 +65,10 @@ func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
 	if known, ok := current.built.Load(instance); ok {
 		return known.(*tree)
 	}
-	built := &tree{instance: instance, root: build(instance), computeEngine: computeEngine(w, instance)}
+	root := build(instance)
+	built := &tree{
+		instance: instance, root: root, computeEngine: computeEngine(w, instance), enforceScopes: enforcesScopes(root),
+	}
 	known, _ := current.built.LoadOrStore(instance, built)
 	return known.(*tree)
 }
@@ -98,7 +102,8 @@ func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 	}
 	if !hasFlavor(r) {
 		response := robot.Forbidden(r, "Missing Metadata-Flavor:Google header.")
-		response.Header = []wire.Field{{Name: "Connection", Value: "Close"}}
+		// Google's server writes "Close"; net/http ends the connection only for this spelling.
+		response.Header = []wire.Field{{Name: "Connection", Value: "close"}}
 		return response, nil
 	}
 	if !isRead(r) {
@@ -196,10 +201,17 @@ func lookUp(root *node, path string) (found *node, slash, ok bool) {
 // redirect sends a client from a directory's name to the directory.
 func redirect(r *http.Request) wire.Response {
 	path := r.URL.EscapedPath() + "/"
+	location := path
+	if r.Host != "" {
+		location = wire.BaseURL(r) + path
+	}
+	if r.URL.RawQuery != "" {
+		location += "?" + r.URL.RawQuery
+	}
 	return wire.Response{
 		Status:      http.StatusMovedPermanently,
 		ContentType: "text/html",
-		Header:      []wire.Field{{Name: "Location", Value: "http://" + r.Host + path}},
+		Header:      []wire.Field{{Name: "Location", Value: location}},
 		Body:        []byte(path + "\n"),
 	}
 }

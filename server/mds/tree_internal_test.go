@@ -116,7 +116,7 @@ func TestListedIsReadable(t *testing.T) {
 		}
 		chosen := map[string]any{}
 		for name, value := range attributes {
-			if name != "" && !strings.Contains(name, "/") {
+			if name != "" && !strings.ContainsAny(name, "/\n") { // as fixtures demand
 				chosen[name] = value
 			}
 		}
@@ -153,9 +153,6 @@ func walk(t *testing.T, root, n *node, path string) bool {
 	ok := true
 	for line := range strings.Lines(string(n.listing().body)) {
 		name, isDirectory := strings.CutSuffix(strings.TrimSuffix(line, "\n"), "/")
-		if strings.ContainsAny(name, "\n") {
-			continue
-		}
 		below := path + "/" + name
 		if isDirectory {
 			below += "/"

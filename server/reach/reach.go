@@ -7,6 +7,7 @@ package reach
 
 import (
 	"encoding/json"
+	"net/netip"
 	"net/url"
 	"os"
 	"path"
@@ -70,6 +71,11 @@ func (t Target) Variables() []Variable {
 
 func (t Target) noProxy() string {
 	hosts := strings.FieldsFunc(t.NoProxy, func(r rune) bool { return r == ',' || r == ' ' })
+	if slices.Contains(hosts, "*") {
+		return "*" // no proxy at all, which some clients read only where it stands alone
+	}
+	slices.Sort(hosts)
+	hosts = slices.Compact(hosts)
 	for _, host := range []string{t.URL.Hostname(), "127.0.0.1", "localhost", "169.254.169.254", "metadata.google.internal"} {
 		if !slices.Contains(hosts, host) {
 			hosts = append(hosts, host)
@@ -89,6 +95,7 @@ func Obstacles() []string {
 		"CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT",
 		"CLOUDSDK_CORE_ACCOUNT",
 		"CLOUDSDK_CORE_UNIVERSE_DOMAIN",
+		"GOOGLE_CLOUD_UNIVERSE_DOMAIN",
 		"CLOUDSDK_ACTIVE_CONFIG_NAME",
 		"CLOUDSDK_CONTEXT_AWARE_USE_CLIENT_CERTIFICATE",
 		"CLOUDSDK_PROXY_TYPE", // a proxy of gcloud's own, for which NO_PROXY means nothing
@@ -121,31 +128,44 @@ func ForCommand(command string) []Variable {
 	}
 }
 
-// IsForeignCredential tells whether a credential file leads to another server than a local
-// one. A file that cannot be read does: nothing is known of it.
+// IsForeignCredential tells whether a credential file leads to another server than one on
+// this machine. A file that cannot be read does, because nothing is known of it, and so
+// does one that names no server: libraries then use Google's.
 func IsForeignCredential(file string) bool {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return true
 	}
-	var endpoints struct {
-		Token         string `json:"token_uri"`
-		Exchange      string `json:"token_url"`
-		Impersonation string `json:"service_account_impersonation_url"`
-	}
-	if json.Unmarshal(data, &endpoints) != nil {
+	var credential map[string]any
+	if json.Unmarshal(data, &credential) != nil {
 		return true
 	}
-	named := 0
-	for _, endpoint := range []string{endpoints.Token, endpoints.Exchange, endpoints.Impersonation} {
-		if endpoint == "" {
+	return isForeign(credential)
+}
+
+func isForeign(credential map[string]any) bool {
+	if credential["type"] == "authorized_user" {
+		return true // most libraries do not look at its token_uri
+	}
+	if source, ok := credential["source_credentials"].(map[string]any); ok && isForeign(source) {
+		return true
+	}
+	named := false
+	for _, key := range []string{"token_uri", "token_url", "service_account_impersonation_url"} {
+		endpoint, ok := credential[key].(string)
+		if !ok {
 			continue
 		}
-		named++
-		if parsed, err := url.Parse(endpoint); err != nil || strings.HasSuffix(parsed.Hostname(), "googleapis.com") ||
-			strings.HasSuffix(parsed.Hostname(), "google.com") {
+		named = true
+		parsed, err := url.Parse(endpoint)
+		if err != nil || !isLoopback(parsed.Hostname()) {
 			return true
 		}
 	}
-	return named == 0
+	return !named
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
 }

@@ -26,7 +26,7 @@ func variables(t *testing.T, target reach.Target) map[string]string {
 func TestVariables(t *testing.T) {
 	t.Parallel()
 	set := variables(t, reach.Target{
-		URL: &url.URL{Scheme: "http", Host: "127.0.0.1:8254"}, ProjectID: "p", GcloudConfig: "/tmp/x", NoProxy: "corp.example.com, 127.0.0.1",
+		URL: &url.URL{Scheme: "http", Host: "127.0.0.1:8254"}, ProjectID: "p", GcloudConfig: "/tmp/x", NoProxy: "corp.example.com, 127.0.0.1,corp.example.com",
 	})
 	for name, want := range map[string]string{
 		"GCE_METADATA_HOST": "127.0.0.1:8254", // no scheme: Go and Java add their own
@@ -36,7 +36,7 @@ func TestVariables(t *testing.T) {
 		"CLOUDSDK_AUTH_TOKEN_HOST":                       "http://127.0.0.1:8254/token",
 		"GOOGLE_CLOUD_PROJECT":                           "p",
 		"CLOUDSDK_CONFIG":                                "/tmp/x",
-		"NO_PROXY":                                       "corp.example.com,127.0.0.1,localhost,169.254.169.254,metadata.google.internal",
+		"NO_PROXY":                                       "127.0.0.1,corp.example.com,localhost,169.254.169.254,metadata.google.internal",
 		"GCP_METADATA_EMULATOR_URL":                      "http://127.0.0.1:8254",
 	} {
 		if set[name] != want {
@@ -47,6 +47,9 @@ func TestVariables(t *testing.T) {
 		if _, ok := set[obstacle]; ok {
 			t.Errorf("%s is both set and taken away", obstacle)
 		}
+	}
+	if got := variables(t, reach.Target{URL: &url.URL{Host: "h"}, NoProxy: "a,*"})["NO_PROXY"]; got != "*" {
+		t.Errorf("NO_PROXY = %q, want the * alone", got)
 	}
 	if _, ok := variables(t, reach.Target{URL: &url.URL{Host: "h"}})["CLOUDSDK_CONFIG"]; ok {
 		t.Error("CLOUDSDK_CONFIG is set to nothing")
@@ -75,7 +78,11 @@ func TestIsForeignCredential(t *testing.T) {
 		"ours":             {`{"token_uri":"http://127.0.0.1:8254/token","universe_domain":"googleapis.com"}`, false},
 		"federated":        {`{"token_url":"http://127.0.0.1:8254/v1/token"}`, false},
 		"impersonating":    {`{"token_url":"http://127.0.0.1:1/v1/token","service_account_impersonation_url":"https://iamcredentials.googleapis.com/v1/x"}`, true},
-		"names no server":  {`{"type":"authorized_user"}`, true},
+		"names no server":  {`{"type":"service_account"}`, true},
+		"is of a user":     {`{"type":"authorized_user","token_uri":"http://127.0.0.1:8254/token"}`, true},
+		"is of a universe": {`{"token_uri":"https://oauth2.example.com/token"}`, true},
+		"has a source":     {`{"service_account_impersonation_url":"http://localhost:1/x","source_credentials":{"token_uri":"https://oauth2.googleapis.com/token"}}`, true},
+		"has our source":   {`{"service_account_impersonation_url":"http://localhost:1/x","source_credentials":{"token_uri":"http://[::1]:1/token"}}`, false},
 		"is no JSON":       {`hello`, true},
 		"is no URL at all": {`{"token_uri":"http://[::1"}`, true},
 	} {

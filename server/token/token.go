@@ -14,7 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -68,7 +68,7 @@ var (
 type Issuer struct {
 	keys   *keys.Ring
 	now    func() time.Time
-	sealer func() (*signer.Sealer, error)
+	sealer atomic.Pointer[signer.Sealer] // nil until it is needed
 
 	accesses   *cache[accessKey]
 	identities *cache[Claims]
@@ -77,23 +77,32 @@ type Issuer struct {
 // NewIssuer is an issuer that signs with a ring's keys at the times of a clock.
 func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 	return &Issuer{
-		keys: ring,
-		now:  now,
-		sealer: sync.OnceValues(func() (*signer.Sealer, error) {
-			secret, err := ring.Secret()
-			if err != nil {
-				return nil, err
-			}
-			return signer.NewSealer(secret, accessTokenPrefix)
-		}),
+		keys:       ring,
+		now:        now,
 		accesses:   newCache[accessKey](now),
 		identities: newCache[Claims](now),
 	}
 }
 
+// accessSealer seals access tokens.
+func (i *Issuer) accessSealer() (*signer.Sealer, error) {
+	if sealer := i.sealer.Load(); sealer != nil {
+		return sealer, nil
+	}
+	secret, err := i.keys.Secret()
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := signer.NewSealer(secret, accessTokenPrefix)
+	if err == nil {
+		i.sealer.Store(sealer)
+	}
+	return sealer, err
+}
+
 // Access issues an access token for a service account. It lives for whole seconds.
 func (i *Issuer) Access(account *world.ServiceAccount, scopes []string, lifetime time.Duration) (Token, error) {
-	sealer, err := i.sealer()
+	sealer, err := i.accessSealer()
 	if err != nil {
 		return Token{}, err
 	}
@@ -131,7 +140,7 @@ func (i *Issuer) CachedAccess(ctx context.Context, account *world.ServiceAccount
 // Recognise reads an access token that an emulator with the same keys has issued. The
 // error is ErrUnknown or ErrExpired, or says why the keys cannot be read.
 func (i *Issuer) Recognise(text string) (Access, error) {
-	sealer, err := i.sealer()
+	sealer, err := i.accessSealer()
 	if err != nil {
 		return Access{}, err
 	}

@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -186,6 +187,10 @@ func TestVerifyID(t *testing.T) {
 	other, _ := newIssuer()
 	if _, err := other.VerifyID(context.Background(), issued.Text); !errors.Is(err, token.ErrUnknown) {
 		t.Errorf("VerifyID elsewhere = %v, want ErrUnknown", err)
+	}
+	unnamed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"JWT"}`)) + issued.Text[strings.Index(issued.Text, "."):]
+	if _, err := issuer.VerifyID(context.Background(), unnamed); !errors.Is(err, token.ErrUnknown) {
+		t.Errorf("VerifyID of a token that names no key = %v, want ErrUnknown", err)
 	}
 	clock.advance(time.Hour)
 	if _, err := issuer.VerifyID(context.Background(), issued.Text); !errors.Is(err, token.ErrExpired) {

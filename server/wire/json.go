@@ -8,11 +8,14 @@ import (
 
 // Pretty writes a value as Google's APIs print JSON: two spaces of indentation, no HTML
 // escapes, a final newline. The value must be one that encoding/json can write.
-func Pretty(value any) []byte {
+func Pretty(value any) []byte { return Indented(value, "  ") }
+
+// Indented is Pretty with another indentation.
+func Indented(value any, indent string) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
+	encoder.SetIndent("", indent)
 	if err := encoder.Encode(value); err != nil {
 		panic(fmt.Sprintf("encode %T: %v", value, err)) // a value of ours; Adapt answers 500
 	}
