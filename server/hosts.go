@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/robot"
@@ -22,15 +23,17 @@ import (
 type hosts struct {
 	worlds  *store.Store[*world.World]
 	allowed []string // further names; "*" allows all
+
+	last atomic.Pointer[string] // the Host that was found to be ours last: nearly always the next one
 }
 
 // guard lets requests for the emulator's names through.
-func (h hosts) guard(logger *slog.Logger, next http.Handler) http.Handler {
+func (h *hosts) guard(logger *slog.Logger, next http.Handler) http.Handler {
 	refuse := wire.Dialect{Error: robot.Error}.Adapt(logger, func(r *http.Request) (wire.Response, error) {
 		return wire.Response{
 			Status:      http.StatusForbidden,
 			ContentType: "text/plain; charset=utf-8",
-			Body: fmt.Appendf(nil, "The emulator does not answer for host %q.\nhint: start it with --allow-host %s\n",
+			Body: fmt.Sprintf("The emulator does not answer for host %q.\nhint: start it with --allow-host %s\n",
 				hostName(r.Host), hostName(r.Host)),
 		}, nil
 	})
@@ -43,9 +46,13 @@ func (h hosts) guard(logger *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-func (h hosts) answers(hostport string) bool {
+func (h *hosts) answers(hostport string) bool {
+	if last := h.last.Load(); last != nil && *last == hostport {
+		return true
+	}
 	host := hostName(hostport)
 	if host == "" || isOurs(host) || googleapi.IsHost(host) || h.isAllowed(host) {
+		h.remember(hostport)
 		return true
 	}
 	label, rest, _ := strings.Cut(host, ".")
@@ -56,7 +63,10 @@ func (h hosts) answers(hostport string) bool {
 	return rest == "" || isOurs(rest) || h.isAllowed(rest) || strings.HasSuffix(rest, ".internal")
 }
 
-func (h hosts) isAllowed(host string) bool {
+// remember is a function of its own for its argument to be copied only here.
+func (h *hosts) remember(hostport string) { h.last.Store(&hostport) }
+
+func (h *hosts) isAllowed(host string) bool {
 	return slices.ContainsFunc(h.allowed, func(allowed string) bool {
 		return allowed == "*" || strings.EqualFold(hostName(allowed), host)
 	})

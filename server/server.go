@@ -55,9 +55,10 @@ func New(config Config) *Server {
 		discovery:      discovery.New(worlds, config.Keys, config.Now),
 		control:        control.New(worlds, config.Keys, config.AllowedHosts),
 	}
+	names := &hosts{worlds: worlds, allowed: config.AllowedHosts}
 	return &Server{
 		logger:  config.Logger,
-		Handler: hosts{worlds: worlds, allowed: config.AllowedHosts}.guard(config.Logger, all.handler(config.Logger)),
+		Handler: names.guard(config.Logger, all.handler(config.Logger)),
 	}
 }
 

@@ -24,9 +24,9 @@ const (
 	program   = "gcp-metadata-emulator"
 	envPrefix = "GCP_METADATA_EMULATOR"
 
-	// gcPercent is half of Go's default: what lives is so small that collecting it twice as
-	// often is not noticed, and what is kept until then is most of the memory in use.
-	gcPercent = 50
+	// gcPercent is three quarters of Go's default: what lives is so small that collecting it
+	// more often is hardly noticed, and what waits to be collected is most of the memory.
+	gcPercent = 75
 
 	exitFailed = 1
 	exitUsage  = 2

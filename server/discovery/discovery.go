@@ -56,10 +56,10 @@ type memo struct {
 
 type printed struct {
 	keys []*keys.Key
-	body []byte
+	body string
 }
 
-func (m *memo) print(published []*keys.Key, write func([]*keys.Key) any) []byte {
+func (m *memo) print(published []*keys.Key, write func([]*keys.Key) any) string {
 	if last := m.last.Load(); last != nil && slices.Equal(last.keys, published) {
 		return last.body
 	}
@@ -116,7 +116,7 @@ func (s *Server) account(r *http.Request, write func([]*keys.Key) any) (wire.Res
 	return s.cacheable(wire.Pretty(write(append(published, user...)))), nil
 }
 
-func (s *Server) cacheable(body []byte) wire.Response {
+func (s *Server) cacheable(body string) wire.Response {
 	return wire.Response{
 		ContentType: googleapi.ContentType,
 		Header: []wire.Field{

@@ -80,12 +80,12 @@ func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount,
 	if q.form == textForm {
 		return wire.Response{
 			ContentType: textType,
-			Body:        fmt.Appendf(nil, "access_token %s\nexpires_in %d\ntoken_type Bearer\n", issued.Text, left),
+			Body:        fmt.Sprintf("access_token %s\nexpires_in %d\ntoken_type Bearer\n", issued.Text, left),
 		}, nil
 	}
 	return wire.Response{
 		ContentType: jsonType,
-		Body:        []byte(`{"access_token":"` + issued.Text + `","expires_in":` + strconv.FormatInt(left, 10) + `,"token_type":"Bearer"}`),
+		Body:        `{"access_token":"` + issued.Text + `","expires_in":` + strconv.FormatInt(left, 10) + `,"token_type":"Bearer"}`,
 	}, nil
 }
 
@@ -96,7 +96,7 @@ func (s *Server) identity(ctx context.Context, attached world.AttachedAccount, t
 		return wire.Response{
 			Status:      http.StatusBadRequest,
 			ContentType: robot.ContentType,
-			Body:        []byte("non-empty audience parameter required\n"),
+			Body:        "non-empty audience parameter required\n",
 		}, nil
 	}
 	claims := token.Claims{
@@ -119,7 +119,7 @@ func (s *Server) identity(ctx context.Context, attached world.AttachedAccount, t
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an ID token for %q: %w", attached.Account.Email, err)
 	}
-	return wire.Response{ContentType: "text/html", Body: []byte(issued.Text)}, nil
+	return wire.Response{ContentType: "text/html", Body: issued.Text}, nil
 }
 
 func computeEngine(w *world.World, instance *world.Instance) token.ComputeEngine {

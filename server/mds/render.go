@@ -25,7 +25,7 @@ const (
 // rendering is an entry as it is sent.
 type rendering struct {
 	contentType string
-	body        []byte
+	body        string
 	etag        string
 }
 
@@ -44,11 +44,11 @@ func (n *node) render(q query) rendering {
 	switch {
 	case n.kind != directory && (q.form == jsonForm || q.form == defaultForm && n.jsonByDefault):
 		encoded := n.asJSON()
-		return rendering{jsonType, []byte(encoded), etagOf(encoded)}
+		return rendering{jsonType, encoded, etagOf(encoded)}
 	case n.kind == list:
-		return rendering{textType, []byte(n.lines()), etagOf(n.asJSON())}
+		return rendering{textType, n.lines(), etagOf(n.asJSON())}
 	case n.kind != directory:
-		return rendering{textType, []byte(n.text), etagOf(n.json)}
+		return rendering{textType, n.text, etagOf(n.json)}
 	case !q.recursive:
 		return n.listing()
 	case q.form == textForm:
@@ -68,7 +68,7 @@ func (n *node) listing() rendering {
 		}
 		out.WriteByte('\n')
 	}
-	return rendering{textType, []byte(out.String()), etagOf(out.String())}
+	return rendering{textType, out.String(), etagOf(out.String())}
 }
 
 // recursive renders everything below a directory, endpoints left out. It is done once.
@@ -82,8 +82,8 @@ func (n *node) recursive() *document {
 	encoded := n.asJSON()
 	etag := etagOf("recursive\n" + encoded)
 	whole := &document{
-		json: rendering{jsonType, []byte(encoded), etag},
-		text: rendering{textType, []byte(text.String()), etag},
+		json: rendering{jsonType, encoded, etag},
+		text: rendering{textType, text.String(), etag},
 	}
 	n.whole.Store(whole)
 	return whole

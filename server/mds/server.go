@@ -212,6 +212,6 @@ func redirect(r *http.Request) wire.Response {
 		Status:      http.StatusMovedPermanently,
 		ContentType: "text/html",
 		Header:      []wire.Field{{Name: "Location", Value: location}},
-		Body:        []byte(path + "\n"),
+		Body:        path + "\n",
 	}
 }

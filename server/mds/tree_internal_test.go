@@ -37,14 +37,14 @@ const recorded = `{"instance":{"attributes":{},"cpuPlatform":"Intel Broadwell","
 
 func TestRecordedDocument(t *testing.T) {
 	t.Parallel()
-	if got := string(treeOf(t, recorded).recursive().json.body); got != recorded {
+	if got := treeOf(t, recorded).recursive().json.body; got != recorded {
 		t.Errorf("document differs:\n%s", cmp.Diff(recorded, got))
 	}
 }
 
 func TestRecordedText(t *testing.T) {
 	t.Parallel()
-	text := string(treeOf(t, recorded).recursive().text.body)
+	text := treeOf(t, recorded).recursive().text.body
 	for _, line := range []string{
 		"instance/network-interfaces/0/dns-servers 169.254.169.254\n",
 		"instance/disks/0/device-name play-vm0\n",
@@ -151,7 +151,7 @@ func walk(t *testing.T, root, n *node, path string) bool {
 		n = root
 	}
 	ok := true
-	for line := range strings.Lines(string(n.listing().body)) {
+	for line := range strings.Lines(n.listing().body) {
 		name, isDirectory := strings.CutSuffix(strings.TrimSuffix(line, "\n"), "/")
 		below := path + "/" + name
 		if isDirectory {
@@ -169,12 +169,12 @@ func walk(t *testing.T, root, n *node, path string) bool {
 		}
 		if found.kind == directory {
 			ok = walk(t, root, found, strings.TrimSuffix(below, "/")) && ok
-		} else if found.kind == leaf && !json.Valid(found.render(query{form: jsonForm}).body) {
+		} else if found.kind == leaf && !json.Valid([]byte(found.render(query{form: jsonForm}).body)) {
 			t.Errorf("%q is not JSON: %s", below, found.render(query{form: jsonForm}).body)
 			ok = false
 		}
 	}
-	if !json.Valid(n.recursive().json.body) {
+	if !json.Valid([]byte(n.recursive().json.body)) {
 		t.Errorf("%q is not JSON: %s", path, n.recursive().json.body)
 		ok = false
 	}

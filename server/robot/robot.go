@@ -34,7 +34,7 @@ func Page(status int, message string) wire.Response {
 	return wire.Response{
 		Status:      status,
 		ContentType: ContentType,
-		Body:        fmt.Appendf(nil, template, status, http.StatusText(status), message),
+		Body:        fmt.Sprintf(template, status, http.StatusText(status), message),
 	}
 }
 

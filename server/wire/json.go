@@ -1,23 +1,23 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Pretty writes a value as Google's APIs print JSON: two spaces of indentation, no HTML
 // escapes, a final newline. The value must be one that encoding/json can write.
-func Pretty(value any) []byte { return Indented(value, "  ") }
+func Pretty(value any) string { return Indented(value, "  ") }
 
 // Indented is Pretty with another indentation.
-func Indented(value any, indent string) []byte {
-	var out bytes.Buffer
+func Indented(value any, indent string) string {
+	var out strings.Builder
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", indent)
 	if err := encoder.Encode(value); err != nil {
 		panic(fmt.Sprintf("encode %T: %v", value, err)) // a value of ours; Adapt answers 500
 	}
-	return out.Bytes()
+	return out.String()
 }

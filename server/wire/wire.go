@@ -25,7 +25,7 @@ type Response struct {
 	Status      int // 0 for 200
 	ContentType string
 	Header      []Field // further headers
-	Body        []byte
+	Body        string
 }
 
 // Field is one line of a header. Its name is sent as it is spelled here.
@@ -80,7 +80,7 @@ func (d Dialect) Adapt(logger *slog.Logger, handle Handler) http.Handler {
 		if err != nil {
 			response = d.Error(r, disclose(r, logger, err))
 		}
-		write(w, common, response)
+		write(w, r, common, response)
 	})
 }
 
@@ -100,20 +100,30 @@ func ReadBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-func write(w http.ResponseWriter, common http.Header, response Response) {
+// computed is the length below which net/http finds out the length of a body by itself.
+const computed = 2048
+
+func write(w http.ResponseWriter, r *http.Request, common http.Header, response Response) {
 	header := w.Header()
 	maps.Copy(header, common)
-	if response.ContentType != "" {
-		header["Content-Type"] = []string{response.ContentType}
+	values := make([]string, 0, len(response.Header)+2) // one allocation for all of them
+	set := func(name, value string) {
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	header["Content-Length"] = []string{strconv.Itoa(len(response.Body))}
+	if response.ContentType != "" {
+		set("Content-Type", response.ContentType)
+	}
+	if r.Method == http.MethodHead || len(response.Body) >= computed {
+		set("Content-Length", strconv.Itoa(len(response.Body)))
+	}
 	for _, field := range response.Header {
-		header[field.Name] = []string{field.Value}
+		set(field.Name, field.Value)
 	}
 	if response.Status != 0 {
 		w.WriteHeader(response.Status)
 	}
-	_, _ = w.Write(response.Body) // a client that has gone needs no answer
+	_, _ = io.WriteString(w, response.Body) // a client that has gone needs no answer
 }
 
 // safely turns a panic into an error, so that it is logged and answered like one.

@@ -22,7 +22,7 @@ func dialect() wire.Dialect {
 	return wire.Dialect{
 		Header: []wire.Field{{Name: "X-Surface", Value: "test"}},
 		Error: func(_ *http.Request, err error) wire.Response {
-			return wire.Response{Status: http.StatusTeapot, Body: []byte(err.Error())}
+			return wire.Response{Status: http.StatusTeapot, Body: err.Error()}
 		},
 	}
 }
@@ -100,7 +100,7 @@ func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 func TestPretty(t *testing.T) {
 	t.Parallel()
 	want := "{\n  \"a\": \"<&>\"\n}\n"
-	if got := string(wire.Pretty(map[string]string{"a": "<&>"})); got != want {
+	if got := (wire.Pretty(map[string]string{"a": "<&>"})); got != want {
 		t.Errorf("Pretty = %q, want %q", got, want)
 	}
 }
