@@ -100,7 +100,7 @@ func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 func TestPretty(t *testing.T) {
 	t.Parallel()
 	want := "{\n  \"a\": \"<&>\"\n}\n"
-	if got := (wire.Pretty(map[string]string{"a": "<&>"})); got != want {
+	if got := wire.Pretty(map[string]string{"a": "<&>"}); got != want {
 		t.Errorf("Pretty = %q, want %q", got, want)
 	}
 }
