@@ -42,6 +42,7 @@ type route struct {
 const (
 	getOrPost   = "GET|POST"
 	below       = "/..." // everything that begins with this segment
+	entryPath   = "/emulator/v1/instances/{instance}/metadata/{path:.+}"
 	accountPath = "/v1/projects/{project}/serviceAccounts/{account:[^/:]+}"
 )
 
@@ -78,6 +79,10 @@ func (s surfaces) routes() []route {
 
 		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Guard(s.control.Live)},
 		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Guard(s.control.Ready)},
+		{"control.metadata.get", http.MethodGet, entryPath, api, s.control.Guard(s.control.Metadata)},
+		{"control.metadata.set", http.MethodPut, entryPath, api, s.control.Guard(s.control.SetMetadata)},
+		{"control.metadata.delete", http.MethodDelete, entryPath, api, s.control.Guard(s.control.DeleteMetadata)},
+		{"control.waiters", http.MethodGet, "/emulator/v1/waiters", api, s.control.Guard(s.control.Waiters)},
 		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Guard(s.control.Credentials)},
 	}
 }

@@ -47,18 +47,30 @@ type Server struct {
 func New(config Config) *Server {
 	worlds := store.New(config.World)
 	issuer := token.NewIssuer(config.Keys, config.Now)
+	metadata := mds.New(worlds, issuer, config.Now)
 	all := surfaces{
-		metadata:       mds.New(worlds, issuer, config.Now),
+		metadata:       metadata,
 		grants:         grants.New(worlds, config.Keys, issuer, config.Now),
 		tokeninfo:      tokeninfo.New(issuer, config.Now),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, config.Now),
 		discovery:      discovery.New(worlds, config.Keys, config.Now),
-		control:        control.New(worlds, config.Keys, config.AllowedHosts),
+		control:        control.New(worlds, config.Keys, config.AllowedHosts, waiters(metadata)),
 	}
 	names := &hosts{worlds: worlds, allowed: config.AllowedHosts}
 	return &Server{
 		logger:  config.Logger,
 		Handler: names.guard(config.Logger, all.handler(config.Logger)),
+	}
+}
+
+// waiters tells the control plane, which does not know the metadata server, who waits.
+func waiters(metadata *mds.Server) func() []control.Waiter {
+	return func() []control.Waiter {
+		var list []control.Waiter
+		for _, waiter := range metadata.Waiters() {
+			list = append(list, control.Waiter(waiter))
+		}
+		return list
 	}
 }
 

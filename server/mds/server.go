@@ -2,6 +2,7 @@ package mds
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +21,26 @@ type Server struct {
 	issuer *token.Issuer
 	now    func() time.Time
 
-	trees atomic.Pointer[trees]
+	trees  atomic.Pointer[trees]
+	parked sync.Map // the keys are of *Waiter
+}
+
+// Waiter is a request that waits for a change.
+type Waiter struct {
+	Instance string
+	Path     string // with its query
+	Since    time.Time
+}
+
+// Waiters are the requests that wait for a change, those that have waited longest first.
+func (s *Server) Waiters() []Waiter {
+	var list []Waiter
+	s.parked.Range(func(waiter, _ any) bool {
+		list = append(list, *waiter.(*Waiter))
+		return true
+	})
+	slices.SortFunc(list, func(a, b Waiter) int { return a.Since.Compare(b.Since) })
+	return list
 }
 
 // trees are those of one version of the world, made as they are asked for.
@@ -117,6 +137,12 @@ func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 func (s *Server) read(r *http.Request, q query) (wire.Response, error) {
 	ctx, cancel := q.waiting(r.Context())
 	defer cancel()
+	var parked *Waiter
+	defer func() {
+		if parked != nil {
+			s.parked.Delete(parked)
+		}
+	}()
 	for {
 		snapshot := s.worlds.Load()
 		answer, etag, err := s.look(r, snapshot.State, q)
@@ -125,6 +151,10 @@ func (s *Server) read(r *http.Request, q query) (wire.Response, error) {
 		}
 		if err != nil || !q.wait || etag == "" || etag != q.lastETag {
 			return answer, err
+		}
+		if parked == nil {
+			parked = &Waiter{Instance: instanceOf(r, snapshot.State).Name, Path: r.URL.RequestURI(), Since: s.now()}
+			s.parked.Store(parked, nil)
 		}
 		select {
 		case <-snapshot.Changed:

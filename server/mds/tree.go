@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"unicode"
 
 	"gcp-metadata-emulator/server/world"
 )
@@ -53,7 +52,7 @@ func (n *node) isEndpoint() bool { return n.kind == tokenEndpoint || n.kind == i
 
 // build makes the tree of an instance, from "/" on.
 func build(instance *world.Instance) *node {
-	tree := object("v1", instance.Metadata, naming{})
+	tree := object("v1", instance.Metadata, world.Naming{})
 	if accounts, ok := tree.find("instance", "service-accounts"); ok {
 		for _, attached := range instance.ServiceAccounts {
 			for _, name := range append([]string{attached.Account.Email}, attached.Aliases...) {
@@ -94,39 +93,9 @@ func (n *node) add(children ...*node) {
 	}
 }
 
-// naming is how the keys of an object become names: fixed ones change from camel to kebab
-// case, those that users choose stay as they are.
-type naming struct {
-	chosen int // for how many levels from here on the keys are chosen by users
-}
-
-// everyLevel is more levels than a document has.
-const everyLevel = 1 << 30
-
-// namingBelow is the naming of what stands below a key.
-func namingBelow(key string, outer naming) naming {
-	if outer.chosen > 0 {
-		return naming{chosen: outer.chosen - 1}
-	}
-	switch key {
-	case "attributes", "serviceAccounts":
-		return naming{chosen: 1}
-	case "guestAttributes": // namespaces and their keys
-		return naming{chosen: 2}
-	case "partnerAttributes":
-		return naming{chosen: everyLevel}
-	default:
-		return naming{}
-	}
-}
-
 // entry makes the node of a document's value.
-func entry(key string, value any, outer naming) *node {
-	name := key
-	if outer.chosen == 0 {
-		name = kebab(key)
-	}
-	below := namingBelow(key, outer)
+func entry(key string, value any, naming world.Naming) *node {
+	name, below := naming.Name(key), naming.Below(key)
 	var n *node
 	switch value := value.(type) {
 	case map[string]any:
@@ -140,7 +109,7 @@ func entry(key string, value any, outer naming) *node {
 	return n
 }
 
-func object(name string, document map[string]any, below naming) *node {
+func object(name string, document map[string]any, below world.Naming) *node {
 	children := make([]*node, 0, len(document))
 	for key, value := range document {
 		children = append(children, entry(key, value, below))
@@ -150,7 +119,7 @@ func object(name string, document map[string]any, below naming) *node {
 
 // array makes a list of scalars, and of anything else a directory of numbers. Two lists of
 // addresses are directories although their items are scalars.
-func array(key, name string, items []any, below naming) *node {
+func array(key, name string, items []any, below world.Naming) *node {
 	scalars := !slices.ContainsFunc(items, isContainer)
 	empty := len(items) == 0
 	switch key {
@@ -180,10 +149,10 @@ func isContainer(value any) bool {
 	}
 }
 
-func numbered(name string, items []any, below naming) *node {
+func numbered(name string, items []any, below world.Naming) *node {
 	n := &node{kind: directory, name: name, isArray: true, index: make(map[string]*node, len(items))}
 	for i, item := range items {
-		child := entry(strconv.Itoa(i), item, naming{chosen: 1})
+		child := entry(strconv.Itoa(i), item, world.Naming{})
 		if fields, ok := item.(map[string]any); ok {
 			child = object(strconv.Itoa(i), fields, below)
 		}
@@ -225,19 +194,4 @@ func quote(value string) string {
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(value) //nolint:errchkjson // a string can always be written
 	return strings.TrimSuffix(out.String(), "\n")
-}
-
-// kebab changes camel case to kebab case: numericProjectId to numeric-project-id.
-func kebab(camel string) string {
-	var out strings.Builder
-	for i, letter := range camel {
-		if unicode.IsUpper(letter) {
-			if i > 0 {
-				out.WriteByte('-')
-			}
-			letter = unicode.ToLower(letter)
-		}
-		out.WriteRune(letter)
-	}
-	return out.String()
 }

@@ -60,18 +60,6 @@ func TestRecordedText(t *testing.T) {
 	}
 }
 
-func TestKebab(t *testing.T) {
-	t.Parallel()
-	for camel, want := range map[string]string{
-		"id": "id", "projectId": "project-id", "numericProjectId": "numeric-project-id", "gatewayIpv6": "gateway-ipv6",
-		"dhcpv6Refresh": "dhcpv6-refresh", "remainingCpuTime": "remaining-cpu-time",
-	} {
-		if got := kebab(camel); got != want {
-			t.Errorf("kebab(%q) = %q, want %q", camel, got, want)
-		}
-	}
-}
-
 // What users name stays as they wrote it.
 func TestChosenNames(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,142 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// entry is a value of an instance's metadata tree, as its document has it.
+type entry struct {
+	Value any `json:"value"`
+}
+
+// Metadata reads an entry of an instance's metadata.
+func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
+	current := s.worlds.Load().State
+	instance, err := chosenInstance(current, r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	value, err := current.Metadata(instance, r.PathValue("path"))
+	if err != nil {
+		return wire.Response{}, editError(err)
+	}
+	return googleapi.JSON(entry{value}), nil
+}
+
+// SetMetadata gives an entry a value, and answers with it. Whoever waits for a change of it
+// is woken.
+func (s *Server) SetMetadata(r *http.Request) (wire.Response, error) {
+	path := r.PathValue("path")
+	value, err := readValue(r, path)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if err := s.edit(r, func(w *world.World, instance *world.Instance) (*world.World, error) {
+		return w.WithMetadata(instance, path, value)
+	}); err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.JSON(entry{value}), nil
+}
+
+// DeleteMetadata takes an entry away.
+func (s *Server) DeleteMetadata(r *http.Request) (wire.Response, error) {
+	if err := s.edit(r, func(w *world.World, instance *world.Instance) (*world.World, error) {
+		return w.WithoutMetadata(instance, r.PathValue("path"))
+	}); err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.JSON(struct{}{}), nil
+}
+
+// edit makes the next version of the world.
+func (s *Server) edit(r *http.Request, change func(*world.World, *world.Instance) (*world.World, error)) error {
+	err := s.worlds.Update(func(current *world.World) (*world.World, error) {
+		instance, err := chosenInstance(current, r)
+		if err != nil {
+			return nil, err
+		}
+		return change(current, instance)
+	})
+	return editError(err)
+}
+
+// chosenInstance is the instance that a path names; "-" is the default one.
+func chosenInstance(w *world.World, r *http.Request) (*world.Instance, error) {
+	name := r.PathValue("instance")
+	if name == "-" {
+		return w.DefaultInstance(), nil
+	}
+	instance, ok := w.Instance(name)
+	if !ok {
+		return nil, googleapi.NotFound(fmt.Sprintf("there is no instance %q", name))
+	}
+	return instance, nil
+}
+
+// readValue reads {"value": …}. Numbers stay as they are written.
+func readValue(r *http.Request, path string) (any, error) {
+	body, err := wire.ReadBody(r)
+	if err != nil {
+		return nil, err
+	}
+	var document map[string]any
+	decoder := json.NewDecoder(strings.NewReader(string(body)))
+	decoder.UseNumber()
+	value, ok := any(nil), false
+	if err := decoder.Decode(&document); err == nil && len(document) == 1 && json.Valid(body) {
+		value, ok = document["value"]
+	}
+	if !ok || value == nil {
+		return nil, googleapi.InvalidArgument(`the body must be {"value": …}, with a text, a number, a boolean, a list or an object`)
+	}
+	if _, isText := value.(string); !isText && isAttribute(path) {
+		return nil, googleapi.InvalidArgument(fmt.Sprintf("%q is an attribute: its value must be a text", path))
+	}
+	return value, nil
+}
+
+func isAttribute(path string) bool {
+	const parts = 3
+	names := strings.Split(strings.Trim(path, "/"), "/")
+	return len(names) == parts && names[1] == "attributes"
+}
+
+// editError puts what a world says of an edit into the words of an API.
+func editError(err error) error {
+	switch {
+	case errors.Is(err, world.ErrNoEntry):
+		return googleapi.NotFound(err.Error())
+	case errors.Is(err, world.ErrFixedEntry):
+		return googleapi.InvalidArgument(err.Error())
+	default:
+		return err
+	}
+}
+
+// Waiter is a request that waits for a change of metadata.
+type Waiter struct {
+	Instance string    `json:"instance"`
+	Path     string    `json:"path"` // with its query
+	Since    time.Time `json:"since"`
+}
+
+// Waiters lists the requests that wait.
+func (s *Server) Waiters(*http.Request) (wire.Response, error) {
+	list := s.waiters()
+	if list == nil {
+		list = []Waiter{}
+	}
+	return googleapi.JSON(struct {
+		Waiters []Waiter `json:"waiters"`
+	}{list}), nil
+}

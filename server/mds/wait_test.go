@@ -1,0 +1,226 @@
+package mds_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// rig is a metadata server whose world a test changes.
+type rig struct {
+	*mds.Server
+
+	worlds *store.Store[*world.World]
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	fixture, err := fixtures.Parse("test.yaml", []byte(`
+instances:
+  - {name: demo-vm, metadata: {instance: {attributes: {a: "1", b: "2"}}}}
+  - {name: other-vm}
+`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	worlds := store.New(world.New(fixture))
+	return &rig{mds.New(worlds, token.NewIssuer(keys.NewRing("", time.Now), time.Now), time.Now), worlds}
+}
+
+// get starts a request and returns a channel with its answer.
+func (r *rig) get(t *testing.T, ctx context.Context, path string) <-chan wire.Response {
+	t.Helper()
+	request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/computeMetadata/v1/"+path, http.NoBody)
+	request.Header.Set("Metadata-Flavor", "Google")
+	answered := make(chan wire.Response, 1)
+	go func() {
+		response, err := r.Metadata(request)
+		if err != nil {
+			t.Error(err)
+		}
+		answered <- response
+	}()
+	return answered
+}
+
+func (r *rig) set(t *testing.T, instance, path string, value any) {
+	t.Helper()
+	r.edit(t, func(w *world.World) (*world.World, error) {
+		found, ok := w.Instance(instance)
+		if !ok {
+			t.Fatalf("no instance %q", instance)
+		}
+		return w.WithMetadata(found, path, value)
+	})
+}
+
+func (r *rig) edit(t *testing.T, change func(*world.World) (*world.World, error)) {
+	t.Helper()
+	if err := r.worlds.Update(change); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func etag(response wire.Response) string {
+	for _, field := range response.Header {
+		if field.Name == "ETag" {
+			return field.Value
+		}
+	}
+	return ""
+}
+
+// waiting makes sure that there is no answer yet, and returns it when there is.
+func waiting(t *testing.T, answered <-chan wire.Response) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case response := <-answered:
+		t.Fatalf("answered with %d %q", response.Status, response.Body)
+	default:
+	}
+}
+
+func answer(t *testing.T, answered <-chan wire.Response) wire.Response {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case response := <-answered:
+		return response
+	default:
+		t.Fatal("no answer")
+		return wire.Response{}
+	}
+}
+
+const wait = "?wait_for_change=true"
+
+func TestWaitersAreWokenByWhatTheyWaitFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig, ctx := newRig(t), t.Context()
+		leaf := rig.get(t, ctx, "instance/attributes/a"+wait)
+		list := rig.get(t, ctx, "instance/tags"+wait)
+		subtree := rig.get(t, ctx, "instance/"+wait+"&recursive=true")
+		project := rig.get(t, ctx, "project/"+wait+"&recursive=true")
+		waiting(t, leaf)
+
+		// What they do not look at wakes nobody: another instance, another entry.
+		rig.set(t, "other-vm", "instance/attributes/a", "9")
+		rig.set(t, "demo-vm", "instance/attributes/a", "1")
+		for _, answered := range []<-chan wire.Response{leaf, list, subtree, project} {
+			waiting(t, answered)
+		}
+		if got := len(rig.Waiters()); got != 4 {
+			t.Errorf("%d waiters are listed, want 4", got)
+		}
+
+		rig.set(t, "demo-vm", "instance/attributes/a", "3")
+		if got := answer(t, leaf); got.Body != "3" {
+			t.Errorf("leaf is %q", got.Body)
+		}
+		answer(t, subtree)
+		waiting(t, list)
+		waiting(t, project)
+
+		rig.set(t, "demo-vm", "instance/tags", []any{"web"})
+		if got := answer(t, list); got.Body != `["web"]` {
+			t.Errorf("tags are %q", got.Body)
+		}
+		rig.set(t, "other-vm", "project/attributes/k", "v") // the project is everybody's
+		if got := answer(t, project); got.Body != `{"attributes":{"k":"v"},"numericProjectId":123456789012,"projectId":"demo-project"}` {
+			t.Errorf("project is %s", got.Body)
+		}
+		if got := rig.Waiters(); len(got) != 0 {
+			t.Errorf("still listed as waiting: %v", got)
+		}
+	})
+}
+
+func TestDeletionWakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig(t)
+		leaf := rig.get(t, t.Context(), "instance/attributes/a"+wait)
+		directory := rig.get(t, t.Context(), "instance/attributes/"+wait+"&recursive=true")
+		waiting(t, leaf)
+		rig.edit(t, func(w *world.World) (*world.World, error) {
+			return w.WithoutMetadata(w.DefaultInstance(), "instance/attributes/a")
+		})
+		if got := answer(t, leaf); got.Status != http.StatusNotFound {
+			t.Errorf("leaf: status %d, want 404", got.Status)
+		}
+		if got := answer(t, directory); got.Body != `{"b":"2"}` {
+			t.Errorf("directory is %s", got.Body)
+		}
+	})
+}
+
+func TestLastETag(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig(t)
+		now := answer(t, rig.get(t, t.Context(), "instance/attributes/a"))
+		for _, stale := range []string{"0", "NONE", "abc"} {
+			if got := answer(t, rig.get(t, t.Context(), "instance/attributes/a"+wait+"&last_etag="+stale)); got.Body != "1" {
+				t.Errorf("last_etag=%s: %q", stale, got.Body)
+			}
+		}
+		current := rig.get(t, t.Context(), "instance/attributes/a"+wait+"&last_etag="+etag(now))
+		waiting(t, current)
+		rig.set(t, "demo-vm", "instance/attributes/a", "2")
+		changed := answer(t, current)
+		if etag(changed) == etag(now) || changed.Body != "2" {
+			t.Errorf("changed to %q with ETag %s, which was %s", changed.Body, etag(changed), etag(now))
+		}
+		rig.set(t, "demo-vm", "instance/attributes/a", "1")
+		if back := answer(t, rig.get(t, t.Context(), "instance/attributes/a?alt=json")); etag(back) != etag(now) {
+			t.Errorf("the ETag does not come back with the content: %s, which was %s", etag(back), etag(now))
+		}
+	})
+}
+
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig(t)
+		begun := time.Now()
+		limited := rig.get(t, t.Context(), "instance/attributes/a"+wait+"&timeout_sec=60")
+		waiting(t, limited)
+		time.Sleep(30 * time.Second)
+		rig.set(t, "demo-vm", "instance/attributes/b", "9") // no reason to begin again
+		if got := <-limited; got.Body != "1" || etag(got) == "" || got.Status != 0 {
+			t.Errorf("after the time: %+v", got)
+		}
+		if took := time.Since(begun); took != time.Minute {
+			t.Errorf("waited for %v, want a minute", took)
+		}
+	})
+}
+
+// A client that has gone, or a server that stops, ends the wait at once.
+func TestContextEndsWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := rig.get(t, ctx, "instance/attributes/a"+wait)
+		waiting(t, gone)
+		cancel()
+		answer(t, gone)
+		if got := rig.Waiters(); len(got) != 0 {
+			t.Errorf("still listed as waiting: %v", got)
+		}
+	})
+}

@@ -1,0 +1,66 @@
+package world
+
+import (
+	"strings"
+	"unicode"
+)
+
+// Naming is how the keys of a metadata document and the names of the metadata tree become
+// one another, level by level: fixed ones are camel case in the document and kebab case in
+// the tree, those that users choose are the same in both. The zero value is that of the
+// topmost level.
+type Naming struct {
+	chosen int // for how many levels from here on users choose the keys
+}
+
+// everyLevel is more levels than a document has.
+const everyLevel = 1 << 30
+
+// Below is the naming of the level below a key.
+func (n Naming) Below(key string) Naming {
+	if n.chosen > 0 {
+		return Naming{chosen: n.chosen - 1}
+	}
+	switch key {
+	case "attributes", "serviceAccounts":
+		return Naming{chosen: 1}
+	case "guestAttributes": // namespaces and their keys
+		return Naming{chosen: 2}
+	case "partnerAttributes":
+		return Naming{chosen: everyLevel}
+	default:
+		return Naming{}
+	}
+}
+
+// Name is the name of a key in the tree.
+func (n Naming) Name(key string) string {
+	if n.chosen > 0 {
+		return key
+	}
+	var out strings.Builder
+	for i, letter := range key {
+		if unicode.IsUpper(letter) {
+			if i > 0 {
+				out.WriteByte('-')
+			}
+			letter = unicode.ToLower(letter)
+		}
+		out.WriteRune(letter)
+	}
+	return out.String()
+}
+
+// Key is the key of a name in the document.
+func (n Naming) Key(name string) string {
+	if n.chosen > 0 {
+		return name
+	}
+	words := strings.Split(name, "-")
+	for i, word := range words[1:] {
+		if word != "" {
+			words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+		}
+	}
+	return strings.Join(words, "")
+}
