@@ -138,17 +138,8 @@ func JSON(value any) wire.Response {
 // Dialect is how Google's APIs speak.
 func Dialect() wire.Dialect {
 	return wire.Dialect{
-		Header: []wire.Field{
-			{Name: "Cache-Control", Value: "private"},
-			{Name: "Server", Value: "scaffolding on HTTPServer2"},
-			{Name: "Vary", Value: "Origin"},
-			{Name: "Vary", Value: "X-Origin"},
-			{Name: "Vary", Value: "Referer"},
-			{Name: "X-Content-Type-Options", Value: "nosniff"},
-			{Name: "X-Frame-Options", Value: "SAMEORIGIN"},
-			{Name: "X-XSS-Protection", Value: "0"},
-		},
-		Error: writeError,
+		Header: append(robot.FrontEnd(), wire.Field{Name: "Cache-Control", Value: "private"}),
+		Error:  writeError,
 	}
 }
 

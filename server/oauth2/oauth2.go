@@ -55,18 +55,11 @@ func jsonResponse(status int, value any) wire.Response {
 // section 5.1).
 func Dialect() wire.Dialect {
 	return wire.Dialect{
-		Header: []wire.Field{
-			{Name: "Cache-Control", Value: "no-cache, no-store, max-age=0, must-revalidate"},
-			{Name: "Expires", Value: "Mon, 01 Jan 1990 00:00:00 GMT"},
-			{Name: "Pragma", Value: "no-cache"},
-			{Name: "Server", Value: "scaffolding on HTTPServer2"},
-			{Name: "Vary", Value: "Origin"},
-			{Name: "Vary", Value: "X-Origin"},
-			{Name: "Vary", Value: "Referer"},
-			{Name: "X-Content-Type-Options", Value: "nosniff"},
-			{Name: "X-Frame-Options", Value: "SAMEORIGIN"},
-			{Name: "X-XSS-Protection", Value: "0"},
-		},
+		Header: append(robot.FrontEnd(),
+			wire.Field{Name: "Cache-Control", Value: "no-cache, no-store, max-age=0, must-revalidate"},
+			wire.Field{Name: "Expires", Value: "Mon, 01 Jan 1990 00:00:00 GMT"},
+			wire.Field{Name: "Pragma", Value: "no-cache"},
+		),
 		Error: writeError,
 	}
 }

@@ -1,5 +1,6 @@
-// Package robot writes the HTML error pages of Google's front ends, which the metadata
-// server and every API answer with when a request does not get as far as a method.
+// Package robot is what Google's front ends add to every server behind them: the header of
+// API answers, and the HTML error pages that the metadata server and every API answer with
+// when a request does not get as far as a method.
 package robot
 
 import (
@@ -28,6 +29,19 @@ const template = `<!DOCTYPE html>
   <p><b>%[1]d.</b> <ins>That’s an error.</ins>
   <p>%[3]s <ins>That’s all we know.</ins>
 `
+
+// FrontEnd is the header that the front ends put on every answer of an API.
+func FrontEnd() []wire.Field {
+	return []wire.Field{
+		{Name: "Server", Value: "scaffolding on HTTPServer2"},
+		{Name: "Vary", Value: "Origin"},
+		{Name: "Vary", Value: "X-Origin"},
+		{Name: "Vary", Value: "Referer"},
+		{Name: "X-Content-Type-Options", Value: "nosniff"},
+		{Name: "X-Frame-Options", Value: "SAMEORIGIN"},
+		{Name: "X-XSS-Protection", Value: "0"},
+	}
+}
 
 // Page is an error page. The message is HTML, without the final sentence.
 func Page(status int, message string) wire.Response {

@@ -36,6 +36,17 @@ func New(issuer *token.Issuer, now func() time.Time) *Server {
 
 // Describe answers as version 3 does: every value is a string.
 func (s *Server) Describe(r *http.Request) (wire.Response, error) {
+	return s.describe(r, s.accessInfo)
+}
+
+// DescribeOld answers as versions 1 and 2 do, in the terms of OAuth 2.0 drafts.
+func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
+	return s.describe(r, s.oldAccessInfo)
+}
+
+// describe answers with what an ID token says, or with one of two forms of what an access
+// token says.
+func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Response, error) {
 	access, id, err := tokens(r)
 	if err != nil {
 		return wire.Response{}, err
@@ -43,10 +54,14 @@ func (s *Server) Describe(r *http.Request) (wire.Response, error) {
 	if access == "" {
 		return s.describeID(r.Context(), id)
 	}
-	known, err := s.recognise(access)
+	known, err := s.issuer.Recognise(access)
 	if err != nil {
-		return wire.Response{}, err
+		return wire.Response{}, refuse(err)
 	}
+	return oauth2.JSON(form(known)), nil
+}
+
+func (s *Server) accessInfo(known token.Access) any {
 	info := accessInfo{
 		AuthorizedParty: known.UniqueID,
 		Audience:        known.UniqueID,
@@ -58,7 +73,7 @@ func (s *Server) Describe(r *http.Request) (wire.Response, error) {
 	if tellsIdentity(known) {
 		info.Subject, info.Email, info.EmailVerified = known.UniqueID, known.Email, "true"
 	}
-	return oauth2.JSON(info), nil
+	return info
 }
 
 // accessInfo is version 3's description of an access token.
@@ -74,19 +89,7 @@ type accessInfo struct {
 	AccessType      string `json:"access_type"`
 }
 
-// DescribeOld answers as versions 1 and 2 do, in the terms of OAuth 2.0 drafts.
-func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
-	access, id, err := tokens(r)
-	if err != nil {
-		return wire.Response{}, err
-	}
-	if access == "" {
-		return s.describeID(r.Context(), id)
-	}
-	known, err := s.recognise(access)
-	if err != nil {
-		return wire.Response{}, err
-	}
+func (s *Server) oldAccessInfo(known token.Access) any {
 	info := oldAccessInfo{
 		IssuedTo:   known.UniqueID,
 		Audience:   known.UniqueID,
@@ -97,7 +100,7 @@ func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
 	if tellsIdentity(known) {
 		info.UserID, info.Email, info.VerifiedEmail = known.UniqueID, known.Email, true
 	}
-	return oauth2.JSON(info), nil
+	return info
 }
 
 type oldAccessInfo struct {
@@ -130,14 +133,6 @@ func (s *Server) describeID(ctx context.Context, text string) (wire.Response, er
 		}
 	}
 	return oauth2.JSON(info), nil
-}
-
-func (s *Server) recognise(text string) (token.Access, error) {
-	access, err := s.issuer.Recognise(text)
-	if err != nil {
-		return token.Access{}, refuse(err)
-	}
-	return access, nil
 }
 
 func (s *Server) left(access token.Access) int64 { return access.Expires - s.now().Unix() }
