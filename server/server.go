@@ -40,7 +40,14 @@ type Config struct {
 type Server struct {
 	http.Handler
 
+	worlds *store.Store[*world.World]
 	logger *slog.Logger
+}
+
+// Replace serves another world from the next request on, and wakes who waits for what has
+// changed by it.
+func (s *Server) Replace(w *world.World) {
+	_ = s.worlds.Update(func(*world.World) (*world.World, error) { return w, nil }) // never fails
 }
 
 // New composes an emulator.
@@ -58,6 +65,7 @@ func New(config Config) *Server {
 	}
 	names := &hosts{worlds: worlds, allowed: config.AllowedHosts}
 	return &Server{
+		worlds:  worlds,
 		logger:  config.Logger,
 		Handler: names.guard(config.Logger, all.handler(config.Logger)),
 	}

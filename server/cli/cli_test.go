@@ -15,6 +15,8 @@ func TestMain(m *testing.M) {
 		"print-environment":     printEnvironment,
 		"wait-for-file":         waitForFile,
 		"fetch":                 fetch,
+		"await-waiter":          awaitWaiter,
+		"await-line":            awaitLine,
 		"end-by-signal":         endBySignal,
 		"await-signal":          awaitSignal,
 	})

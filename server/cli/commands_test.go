@@ -31,21 +31,51 @@ func printEnvironment() {
 	}
 }
 
-// waitForFile waits until a file is there, which takes at most ten seconds.
-func waitForFile() {
+// await looks for something that comes within ten seconds.
+func await(what string, there func() bool) {
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if _, err := os.Stat(os.Args[1]); err == nil {
-			return
-		}
+	for !there() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			fail("no file %s", os.Args[1])
+			fail("no %s", what)
 		}
 	}
+}
+
+// waitForFile waits until a file is there.
+func waitForFile() {
+	await("file "+os.Args[1], func() bool {
+		_, err := os.Stat(os.Args[1])
+		return err == nil
+	})
+}
+
+// awaitLine waits until a file has a text in it.
+func awaitLine() {
+	await("line "+os.Args[2], func() bool {
+		content, err := os.ReadFile(os.Args[1])
+		return err == nil && strings.Contains(string(content), os.Args[2])
+	})
+}
+
+// awaitWaiter waits until a request waits, at the server whose URL is in a file.
+func awaitWaiter() {
+	content, err := os.ReadFile(os.Args[1])
+	if err != nil {
+		fail("%v", err)
+	}
+	await("waiter", func() bool {
+		response, err := http.Get(strings.TrimSpace(string(content)) + "/emulator/v1/waiters")
+		if err != nil {
+			fail("%v", err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return err == nil && strings.Contains(string(body), `"path"`)
+	})
 }
 
 // fetch prints what a server answers; the URL is $GCP_METADATA_EMULATOR_URL and a path, or

@@ -42,7 +42,8 @@ func defaultStateDir() string {
 // emulator is a running one.
 type emulator struct {
 	url    *url.URL
-	world  *world.World
+	world  *world.World // that it was started with
+	server *server.Server
 	logger *slog.Logger
 	ended  chan error // gets one value when it no longer serves
 }
@@ -68,11 +69,11 @@ func (f emulatorFlags) start(ctx context.Context, listen string, logger *slog.Lo
 		logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listen)
 	}
 	e := &emulator{url: baseURL(listener.Addr()), world: world.New(fixture), logger: logger, ended: make(chan error, 1)}
-	handler := server.New(server.Config{
+	e.server = server.New(server.Config{
 		World: e.world, Keys: ring, Now: time.Now, Logger: logger, AllowedHosts: f.AllowHost,
 	})
 	go func() {
-		err := handler.Serve(ctx, listener)
+		err := e.server.Serve(ctx, listener)
 		removeURL(f.URLFile)
 		e.ended <- err
 	}()
