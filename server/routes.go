@@ -79,6 +79,7 @@ func (s surfaces) routes() []route {
 
 		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Guard(s.control.Live)},
 		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Guard(s.control.Ready)},
+		{"control.instances", http.MethodGet, "/emulator/v1/instances", api, s.control.Guard(s.control.Instances)},
 		{"control.metadata.get", http.MethodGet, entryPath, api, s.control.Guard(s.control.Metadata)},
 		{"control.metadata.set", http.MethodPut, entryPath, api, s.control.Guard(s.control.SetMetadata)},
 		{"control.metadata.delete", http.MethodDelete, entryPath, api, s.control.Guard(s.control.DeleteMetadata)},

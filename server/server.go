@@ -34,6 +34,9 @@ type Config struct {
 	Now          func() time.Time
 	Logger       *slog.Logger
 	AllowedHosts []string // names under which the emulator answers besides its own; "*" for any
+
+	// InstanceURLs are the base URLs of instances with an address of their own, by name.
+	InstanceURLs map[string]string
 }
 
 // Server is an emulator. It is an http.Handler, and any number of them run in one process.
@@ -61,7 +64,7 @@ func New(config Config) *Server {
 		tokeninfo:      tokeninfo.New(issuer, config.Now),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, config.Now),
 		discovery:      discovery.New(worlds, config.Keys, config.Now),
-		control:        control.New(worlds, config.Keys, config.AllowedHosts, waiters(metadata)),
+		control:        control.New(worlds, config.Keys, config.AllowedHosts, config.InstanceURLs, waiters(metadata)),
 	}
 	names := &hosts{worlds: worlds, allowed: config.AllowedHosts}
 	return &Server{
@@ -96,7 +99,19 @@ const (
 // Requests that are parked then are answered at once, and others are let finish. A nil
 // error says that it has ended as it was asked to.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	requests, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	return s.serve(ctx, context.WithoutCancel(ctx), listener)
+}
+
+// ServeInstance is Serve for the address of one instance: its metadata server answers there,
+// and every other surface as anywhere.
+func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name string) error {
+	return s.serve(ctx, mds.WithInstance(context.WithoutCancel(ctx), name), listener)
+}
+
+// serve gives requests a context of their own, because they may go on for a while when the
+// server is to stop.
+func (s *Server) serve(ctx, base context.Context, listener net.Listener) error {
+	requests, stop := context.WithCancelCause(base)
 	defer stop(nil)
 	var unused unusedConns
 	server := &http.Server{

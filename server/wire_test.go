@@ -64,6 +64,7 @@ func newEmulator(t *testing.T) *emulator {
 		Logger: slog.New(slog.NewTextHandler(e.logs, nil)),
 
 		AllowedHosts: []string{"emulator.test"},
+		InstanceURLs: map[string]string{"other-vm": "http://127.0.0.1:18255"},
 	}))
 	t.Cleanup(e.Close)
 	return e

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -50,8 +48,8 @@ type emulator struct {
 
 // start opens a listener and serves until the context ends. It returns when the keys that
 // are on disk have been read; others may still be in the making. Metadata is served before
-// either.
-func (f emulatorFlags) start(ctx context.Context, listen string, logger *slog.Logger) (*emulator, error) {
+// either. The address is that of an instance where one is named.
+func (f emulatorFlags) start(ctx context.Context, listen, instance string, logger *slog.Logger) (*emulator, error) {
 	ring, err := f.ring()
 	if err != nil {
 		return nil, err
@@ -61,19 +59,16 @@ func (f emulatorFlags) start(ctx context.Context, listen string, logger *slog.Lo
 		return nil, err
 	}
 	removeURL(f.URLFile) // of a run that could not do it
-	listener, err := open(ctx, listen)
+	e := &emulator{world: world.New(fixture), logger: logger, ended: make(chan error, 1)}
+	listeners, err := e.open(ctx, listen, instance)
 	if err != nil {
 		return nil, err
 	}
-	if !isLoopback(listen) {
-		logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listen)
-	}
-	e := &emulator{url: baseURL(listener.Addr()), world: world.New(fixture), logger: logger, ended: make(chan error, 1)}
 	e.server = server.New(server.Config{
-		World: e.world, Keys: ring, Now: time.Now, Logger: logger, AllowedHosts: f.AllowHost,
+		World: e.world, Keys: ring, Now: time.Now, Logger: logger, AllowedHosts: f.AllowHost, InstanceURLs: listeners.urls(),
 	})
 	go func() {
-		err := e.server.Serve(ctx, listener)
+		err := e.serve(ctx, listeners)
 		removeURL(f.URLFile)
 		e.ended <- err
 	}()
@@ -121,44 +116,12 @@ func (f emulatorFlags) ring() (*keys.Ring, error) {
 	return keys.NewRing(dir, time.Now), nil
 }
 
-func open(ctx context.Context, address string) (net.Listener, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address)
-	if err != nil {
-		hint := "another program may be using it; choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
-		if _, malformed := errors.AsType[*net.AddrError](err); malformed {
-			hint = "an address is written HOST:PORT, for example 127.0.0.1:8254"
-		}
-		return nil, &hintError{message: fmt.Sprintf("cannot listen on %q: %v", address, rootCause(err)), hint: hint, cause: err}
-	}
-	return listener, nil
-}
-
 // rootCause is the innermost error, which says what the system has against it.
 func rootCause(err error) error {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}
 	return err
-}
-
-// baseURL is the URL of a listener as a client on this machine reaches it.
-func baseURL(address net.Addr) *url.URL {
-	hostport := address.String()
-	if parsed, err := netip.ParseAddrPort(hostport); err == nil && parsed.Addr().IsUnspecified() {
-		hostport = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), parsed.Port()).String()
-	}
-	return &url.URL{Scheme: "http", Host: hostport}
-}
-
-// isLoopback tells whether only this machine can reach an address.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	parsed, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && parsed.IsLoopback()
 }
 
 // writeURL tells others where the emulator is.

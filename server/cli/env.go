@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,8 +16,9 @@ import (
 type envCommand struct {
 	clientFlags `embed:""`
 
-	Reach string `enum:"env" default:"env" help:"How programs find the emulator: by environment variables (env)."`
-	Shell string `enum:"posix,fish,powershell,dotenv,json,github" default:"posix" help:"For what to write it: ${enum}."`
+	Reach    string `enum:"env" default:"env" help:"How programs find the emulator: by environment variables (env)."`
+	Instance string `placeholder:"NAME" help:"Whose metadata server programs find (that of the default instance)."`
+	Shell    string `enum:"posix,fish,powershell,dotenv,json,github" default:"posix" help:"For what to write it: ${enum}."`
 }
 
 // Run prints the environment that leads to a running emulator.
@@ -24,6 +26,11 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 	base, err := c.base()
 	if err != nil {
 		return err
+	}
+	if c.Instance != "" {
+		if base, err = c.instanceURL(ctx); err != nil {
+			return err
+		}
 	}
 	projectID, err := c.get(ctx, "/computeMetadata/v1/project/project-id")
 	if err != nil {
@@ -38,6 +45,38 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 		warnOfObstacles(std, c.Shell)
 	}
 	return write(std.out, c.Shell, target.Variables(), reach.Obstacles())
+}
+
+// instanceURL is the address of an instance's own.
+func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
+	answer, err := c.get(ctx, "/emulator/v1/instances")
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Instances []struct {
+			Name string `json:"name"`
+			URL  string `json:"url"`
+		} `json:"instances"`
+	}
+	if err := json.Unmarshal([]byte(answer), &list); err != nil {
+		return nil, fmt.Errorf("read the list of instances: %w", err)
+	}
+	names := ""
+	for _, instance := range list.Instances {
+		names += fmt.Sprintf(" %q", instance.Name)
+		switch {
+		case instance.Name != c.Instance:
+		case instance.URL == "":
+			return nil, &hintError{
+				message: fmt.Sprintf("instance %q has no address of its own", c.Instance),
+				hint:    "give it one in the fixture: listen: 127.0.0.1:0",
+			}
+		default:
+			return url.Parse(instance.URL)
+		}
+	}
+	return nil, &hintError{message: fmt.Sprintf("there is no instance %q", c.Instance), hint: "there are:" + names}
 }
 
 // noProxy is what the caller's environment keeps from proxies, in either spelling.

@@ -23,6 +23,8 @@ type execCommand struct {
 	Listen string `default:"127.0.0.1:0" env:"GCP_METADATA_EMULATOR_EXEC_LISTEN" placeholder:"ADDR" help:"Where every surface is served (a free port)."`
 	Reach  string `enum:"env" default:"env" help:"How the command finds the emulator: by environment variables (env)."`
 
+	Instance string `placeholder:"NAME" help:"Whose metadata server the command finds (that of the fixture's first instance)."`
+
 	emulatorFlags `embed:""`
 
 	Command []string `arg:"" passthrough:"" placeholder:"COMMAND" help:"The command and its arguments, after --."`
@@ -39,7 +41,7 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // signals are the command's to answer
 	defer stop()
-	e, err := c.start(serving, c.Listen, c.logger(slog.LevelWarn, std)) // the terminal is the command's
+	e, err := c.start(serving, c.Listen, c.Instance, c.logger(slog.LevelWarn, std)) // the terminal is the command's
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 type Instance struct {
 	Name              string
 	CreationTimestamp time.Time
+	Listen            string // an address of its own, HOST:PORT; empty: none
 	ServiceAccounts   []AttachedAccount
 
 	// Metadata is what its metadata server serves, tokens aside, as a JSON document in the
@@ -29,7 +30,7 @@ type AttachedAccount struct {
 }
 
 func newInstance(w *World, f fixtures.Instance) *Instance {
-	instance := &Instance{Name: f.Name, CreationTimestamp: f.CreationTimestamp}
+	instance := &Instance{Name: f.Name, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen}
 	for _, attached := range f.ServiceAccounts {
 		if account, ok := w.Account(attached.Email); ok { // a fixture refers to accounts that exist
 			instance.ServiceAccounts = append(instance.ServiceAccounts,

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+
+	"gcp-metadata-emulator/server/world"
+)
+
+// listeners are the addresses of an emulator: its own first, and those of instances.
+type listeners []listener
+
+type listener struct {
+	net.Listener
+
+	instance string // empty: the default one, or the one that a Host names
+}
+
+// urls are the base URLs of the instances that have an address.
+func (l listeners) urls() map[string]string {
+	urls := map[string]string{}
+	for _, one := range l {
+		if one.instance != "" {
+			urls[one.instance] = baseURL(one.Addr()).String()
+		}
+	}
+	return urls
+}
+
+// open opens the emulator's own address, which may be that of an instance, and those that
+// the fixture gives to others.
+func (e *emulator) open(ctx context.Context, address, name string) (listeners, error) {
+	if _, known := e.world.Instance(name); name != "" && !known {
+		return nil, noInstance(e.world, name)
+	}
+	wanted := []struct{ address, instance string }{{address, name}}
+	for _, instance := range e.world.Instances {
+		if instance.Listen != "" && instance.Name != name {
+			wanted = append(wanted, struct{ address, instance string }{instance.Listen, instance.Name})
+		}
+	}
+	var opened listeners
+	for _, want := range wanted {
+		one, err := listen(ctx, want.address)
+		if err != nil {
+			opened.close()
+			return nil, err
+		}
+		if !isLoopback(want.address) {
+			e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", want.address)
+		}
+		opened = append(opened, listener{one, want.instance})
+	}
+	e.url = baseURL(opened[0].Addr())
+	return opened, nil
+}
+
+func (l listeners) close() {
+	for _, one := range l {
+		_ = one.Close() // nothing has come in
+	}
+}
+
+// noInstance says which instances there are.
+func noInstance(w *world.World, name string) error {
+	names := ""
+	for _, instance := range w.Instances {
+		names += fmt.Sprintf(" %q", instance.Name)
+	}
+	return &hintError{message: fmt.Sprintf("there is no instance %q", name), hint: "there are:" + names}
+}
+
+// serve serves every address until the context ends or one of them fails.
+func (e *emulator) serve(ctx context.Context, opened listeners) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error)
+	for _, one := range opened {
+		go func() {
+			if one.instance == "" {
+				ended <- e.server.Serve(ctx, one)
+				return
+			}
+			ended <- e.server.ServeInstance(ctx, one, one.instance)
+		}()
+	}
+	var first error
+	for range opened {
+		if err := <-ended; err != nil && first == nil {
+			first = err
+		}
+		cancel()
+	}
+	return first
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		hint := "another program may be using it; choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
+		if _, malformed := errors.AsType[*net.AddrError](err); malformed {
+			hint = "an address is written HOST:PORT, for example 127.0.0.1:8254"
+		}
+		return nil, &hintError{message: fmt.Sprintf("cannot listen on %q: %v", address, rootCause(err)), hint: hint, cause: err}
+	}
+	return listener, nil
+}
+
+// baseURL is the URL of a listener as a client on this machine reaches it.
+func baseURL(address net.Addr) *url.URL {
+	hostport := address.String()
+	if parsed, err := netip.ParseAddrPort(hostport); err == nil && parsed.Addr().IsUnspecified() {
+		hostport = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), parsed.Port()).String()
+	}
+	return &url.URL{Scheme: "http", Host: hostport}
+}
+
+// isLoopback tells whether only this machine can reach an address.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	parsed, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && parsed.IsLoopback()
+}

@@ -1,0 +1,25 @@
+package control
+
+import (
+	"net/http"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// instance is one of the world's, and where its metadata server is.
+type instance struct {
+	Name string `json:"name"`
+	URL  string `json:"url,omitempty"` // of its own address; the emulator's serves the default one
+}
+
+// Instances lists the instances, the default one first.
+func (s *Server) Instances(*http.Request) (wire.Response, error) {
+	var list struct {
+		Instances []instance `json:"instances"`
+	}
+	for _, known := range s.worlds.Load().State.Instances {
+		list.Instances = append(list.Instances, instance{Name: known.Name, URL: s.instanceURLs[known.Name]})
+	}
+	return googleapi.JSON(list), nil
+}
