@@ -62,9 +62,9 @@ func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
 	if err := json.Unmarshal([]byte(answer), &list); err != nil {
 		return nil, fmt.Errorf("read the list of instances: %w", err)
 	}
-	names := ""
+	var names []string
 	for _, instance := range list.Instances {
-		names += fmt.Sprintf(" %q", instance.Name)
+		names = append(names, instance.Name)
 		switch {
 		case instance.Name != c.Instance:
 		case instance.URL == "":
@@ -76,7 +76,7 @@ func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
 			return url.Parse(instance.URL)
 		}
 	}
-	return nil, &hintError{message: fmt.Sprintf("there is no instance %q", c.Instance), hint: "there are:" + names}
+	return nil, noInstance(c.Instance, names)
 }
 
 // noProxy is what the caller's environment keeps from proxies, in either spelling.

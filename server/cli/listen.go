@@ -7,8 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-
-	"gcp-metadata-emulator/server/world"
+	"strings"
 )
 
 // listeners are the addresses of an emulator: its own first, and those of instances.
@@ -35,7 +34,11 @@ func (l listeners) urls() map[string]string {
 // the fixture gives to others.
 func (e *emulator) open(ctx context.Context, address, name string) (listeners, error) {
 	if _, known := e.world.Instance(name); name != "" && !known {
-		return nil, noInstance(e.world, name)
+		names := make([]string, len(e.world.Instances))
+		for i, instance := range e.world.Instances {
+			names[i] = instance.Name
+		}
+		return nil, noInstance(name, names)
 	}
 	wanted := []struct{ address, instance string }{{address, name}}
 	for _, instance := range e.world.Instances {
@@ -66,12 +69,11 @@ func (l listeners) close() {
 }
 
 // noInstance says which instances there are.
-func noInstance(w *world.World, name string) error {
-	names := ""
-	for _, instance := range w.Instances {
-		names += fmt.Sprintf(" %q", instance.Name)
+func noInstance(name string, known []string) error {
+	return &hintError{
+		message: fmt.Sprintf("there is no instance %q", name),
+		hint:    "there are: " + strings.Join(known, ", "),
 	}
-	return &hintError{message: fmt.Sprintf("there is no instance %q", name), hint: "there are:" + names}
 }
 
 // serve serves every address until the context ends or one of them fails.
