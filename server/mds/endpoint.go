@@ -58,17 +58,6 @@ func (t *tree) scopes(attached world.AttachedAccount, q query) ([]string, bool) 
 	return q.scopes, true
 }
 
-// enforcesScopes tells whether an attribute makes the scopes of requests count.
-func enforcesScopes(root *node) bool {
-	for _, section := range []string{"instance", "project"} {
-		found, ok := root.find("computeMetadata", "v1", section, "attributes", "enable-access-token-enforce-scopes")
-		if ok {
-			return isTrue(found.text)
-		}
-	}
-	return false
-}
-
 // accessToken answers with the account's token for some scopes. It is the same one, with
 // less time left, until it is about to expire.
 func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount, scopes []string, q query) (wire.Response, error) {

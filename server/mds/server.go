@@ -55,6 +55,7 @@ type tree struct {
 	root          *node
 	computeEngine token.ComputeEngine // the instance, as its ID tokens tell
 	enforceScopes bool                // the scopes that a request for a token names count
+	guestEnabled  bool                // guest attributes can be read and written
 }
 
 // New is a metadata server for every instance of the current world.
@@ -87,7 +88,9 @@ func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
 	}
 	root := build(instance)
 	built := &tree{
-		instance: instance, root: root, computeEngine: computeEngine(w, instance), enforceScopes: enforcesScopes(root),
+		instance: instance, root: root, computeEngine: computeEngine(w, instance),
+		enforceScopes: isTrue(attribute(root, "enable-access-token-enforce-scopes")),
+		guestEnabled:  isTrue(attribute(root, "enable-guest-attributes")),
 	}
 	known, _ := current.built.LoadOrStore(instance, built)
 	return known.(*tree)
@@ -125,6 +128,9 @@ func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 		// Google's server writes "Close"; net/http ends the connection only for this spelling.
 		response.Header = []wire.Field{{Name: "Connection", Value: "close"}}
 		return response, nil
+	}
+	if names, ok := guestPath(r.URL.EscapedPath()); ok {
+		return s.guest(r, names)
 	}
 	if !isRead(r) {
 		return robot.MethodNotAllowed(r), nil

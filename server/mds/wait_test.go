@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,6 +222,41 @@ func TestContextEndsWait(t *testing.T) {
 		answer(t, gone)
 		if got := rig.Waiters(); len(got) != 0 {
 			t.Errorf("still listed as waiting: %v", got)
+		}
+	})
+}
+
+// What the instance writes it reads, and whoever waits for it is woken.
+func TestGuestAttributes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig(t)
+		rig.set(t, "demo-vm", "instance/attributes/enable-guest-attributes", "TRUE")
+		waiter := rig.get(t, t.Context(), "instance/guest-attributes/"+wait+"&recursive=true")
+		waiting(t, waiter)
+		write := func(method, body string) wire.Response {
+			request := httptest.NewRequest(method, "/computeMetadata/v1/instance/guest-attributes/ns/k", strings.NewReader(body))
+			request.Header.Set("Metadata-Flavor", "Google")
+			response, err := rig.Metadata(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return response
+		}
+		if got := write(http.MethodPut, "a b\n"); got.Status != 0 {
+			t.Fatalf("PUT: %+v", got)
+		}
+		if got := answer(t, waiter); got.Body != `{"ns":{"k":"a b\n"}}` {
+			t.Errorf("waiter is told %s", got.Body)
+		}
+		if got := answer(t, rig.get(t, t.Context(), "instance/guest-attributes/ns/k")); got.Body != "a b\n" {
+			t.Errorf("read %q", got.Body)
+		}
+		if got := write(http.MethodDelete, ""); got.Status != 0 {
+			t.Fatalf("DELETE: %+v", got)
+		}
+		if got := answer(t, rig.get(t, t.Context(), "instance/guest-attributes/ns/k")); got.Status != http.StatusNotFound {
+			t.Errorf("still there: %+v", got)
 		}
 	})
 }
