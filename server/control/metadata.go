@@ -99,16 +99,52 @@ func readValue(r *http.Request, path string) (any, error) {
 	if !ok || value == nil {
 		return nil, googleapi.InvalidArgument(`the body must be {"value": …}, with a text, a number, a boolean, a list or an object`)
 	}
-	if _, isText := value.(string); !isText && isAttribute(path) {
-		return nil, googleapi.InvalidArgument(fmt.Sprintf("%q is an attribute: its value must be a text", path))
+	if problem := checkValue(value, isAttributes(path), 0); problem != "" {
+		return nil, googleapi.InvalidArgument(fmt.Sprintf("%q: %s", path, problem))
 	}
 	return value, nil
 }
 
-func isAttribute(path string) bool {
-	const parts = 3
-	names := strings.Split(strings.Trim(path, "/"), "/")
-	return len(names) == parts && names[1] == "attributes"
+// isAttributes tells whether a path is that of a directory of attributes, or of one of them.
+func isAttributes(path string) bool {
+	names := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+	const section, attribute = 2, 3
+	return (len(names) == section || len(names) == attribute) && names[1] == "attributes"
+}
+
+// maxDepth is how deep a value may be: more than any of the metadata server's.
+const maxDepth = 16
+
+// checkValue says what keeps a value from being metadata.
+func checkValue(value any, attributes bool, depth int) string {
+	switch value := value.(type) {
+	case nil:
+		return "null is no value"
+	case map[string]any:
+		for name, below := range value {
+			if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '/' || r == '%' || r >= 0x7f }) {
+				return fmt.Sprintf("%q cannot be a name", name)
+			}
+			if problem := checkValue(below, attributes, depth+1); problem != "" {
+				return problem
+			}
+		}
+	case []any:
+		for _, below := range value {
+			if problem := checkValue(below, attributes, depth+1); problem != "" {
+				return problem
+			}
+		}
+	case string:
+		return ""
+	}
+	if _, isDirectory := value.(map[string]any); attributes && (!isDirectory || depth > 0) {
+		return "the value of an attribute must be a text"
+	}
+	if depth > maxDepth {
+		return "the value has too many levels"
+	}
+	return ""
 }
 
 // editError puts what a world says of an edit into the words of an API.

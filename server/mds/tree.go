@@ -56,7 +56,7 @@ func build(instance *world.Instance) *node {
 	if accounts, ok := tree.find("instance", "service-accounts"); ok {
 		for _, attached := range instance.ServiceAccounts {
 			for _, name := range append([]string{attached.Account.Email}, attached.Aliases...) {
-				if entry, ok := accounts.child(name); ok {
+				if entry, ok := accounts.child(name); ok && entry.kind == directory {
 					entry.add(&node{kind: identityEndpoint, name: "identity", account: attached},
 						&node{kind: tokenEndpoint, name: "token", account: attached})
 				}

@@ -16,47 +16,93 @@ var (
 	ErrFixedEntry = errors.New("the entry cannot be edited")
 )
 
+// step is one level of a path: the name as it was given, and the key or index that it is in
+// the document.
+type step struct {
+	name string
+	key  string
+}
+
+// index is the place in a list of a length that a step names.
+func (s step) index(length int) (int, bool) {
+	index, err := strconv.Atoi(s.name)
+	return index, err == nil && strconv.Itoa(index) == s.name && index >= 0 && index < length
+}
+
+// steps takes a path apart. Names may be those of the tree or the keys of the document.
+func steps(document any, path string) ([]step, error) {
+	var steps []step
+	var naming Naming
+	for _, name := range strings.FieldsFunc(path, func(r rune) bool { return r == '/' }) {
+		if _, isList := document.([]any); isList {
+			steps = append(steps, step{name: name, key: name})
+		} else {
+			key := naming.canonical(name)
+			if name != key && name != naming.Name(key) || !isText(name) {
+				return nil, fmt.Errorf("%w: %q cannot be a name", ErrFixedEntry, name)
+			}
+			steps, naming = append(steps, step{name: name, key: key}), naming.Below(key)
+		}
+		document, _ = child(document, steps[len(steps)-1])
+	}
+	return steps, nil
+}
+
+// isText tells whether a name can stand in a path and on a line of a listing as it is.
+func isText(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '%' || r == '/' || r >= 0x7f })
+}
+
+// child is what a container has at a step.
+func child(container any, s step) (any, bool) {
+	switch container := container.(type) {
+	case map[string]any:
+		value, ok := container[s.key]
+		return value, ok
+	case []any:
+		if index, ok := s.index(len(container)); ok {
+			return container[index], true
+		}
+	}
+	return nil, false
+}
+
 // Metadata is the value at a path of an instance's metadata tree, such as
 // "instance/attributes/k", in the form it has in the document.
 func (w *World) Metadata(instance *Instance, path string) (any, error) {
 	var value any = instance.Metadata
-	var naming Naming
-	for _, name := range segments(path) {
-		switch container := value.(type) {
-		case map[string]any:
-			key := naming.Key(name)
-			below, ok := container[key]
-			if !ok {
-				return nil, fmt.Errorf("%w: %q", ErrNoEntry, path)
-			}
-			value, naming = below, naming.Below(key)
-		case []any:
-			index, err := strconv.Atoi(name)
-			if err != nil || index < 0 || index >= len(container) {
-				return nil, fmt.Errorf("%w: %q", ErrNoEntry, path)
-			}
-			value = container[index]
-		default:
+	steps, err := steps(value, path)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range steps {
+		below, ok := child(value, step)
+		if !ok {
 			return nil, fmt.Errorf("%w: %q", ErrNoEntry, path)
 		}
+		value = below
 	}
 	return value, nil
 }
 
 // WithMetadata is a world in which an entry of an instance's metadata has another value,
-// a JSON value as in Instance.Metadata. Directories on the way are made where they are
-// missing. What is below project/ is the same for every instance.
+// a JSON value as in Instance.Metadata and of the kind that the entry has. Directories on
+// the way are made where they are missing. What is below project/ is the same for every
+// instance.
 func (w *World) WithMetadata(instance *Instance, path string, value any) (*World, error) {
-	return w.edit(instance, path, func(container any, name string, naming Naming) (any, error) {
+	return w.edit(instance, path, func(container any, at step) (any, error) {
+		if old, exists := child(container, at); exists && kindOf(old) != kindOf(value) {
+			return nil, fmt.Errorf("%w: %q is %s", ErrFixedEntry, path, kindOf(old))
+		}
 		switch container := container.(type) {
 		case map[string]any:
 			edited := maps.Clone(container)
-			edited[naming.Key(name)] = value
+			edited[at.key] = value
 			return edited, nil
 		case []any:
-			index, err := strconv.Atoi(name)
-			if err != nil || index < 0 || index > len(container) {
-				return nil, fmt.Errorf("%w: %q has no place %q", ErrNoEntry, path, name)
+			index, ok := at.index(len(container) + 1)
+			if !ok {
+				return nil, fmt.Errorf("%w: %q has no place %q", ErrNoEntry, path, at.name)
 			}
 			edited := slices.Clone(container)
 			if index == len(container) {
@@ -75,38 +121,53 @@ func (w *World) WithoutMetadata(instance *Instance, path string) (*World, error)
 	if _, err := w.Metadata(instance, path); err != nil {
 		return nil, err
 	}
-	return w.edit(instance, path, func(container any, name string, naming Naming) (any, error) {
-		if list, ok := container.([]any); ok {
-			index, err := strconv.Atoi(name)
-			if err != nil {
-				return nil, fmt.Errorf("%w: %q", ErrNoEntry, path)
+	return w.edit(instance, path, func(container any, at step) (any, error) {
+		switch container := container.(type) {
+		case map[string]any:
+			edited := maps.Clone(container)
+			delete(edited, at.key)
+			return edited, nil
+		case []any:
+			if index, ok := at.index(len(container)); ok {
+				return slices.Delete(slices.Clone(container), index, index+1), nil
 			}
-			return slices.Delete(slices.Clone(list), index, index+1), nil
 		}
-		object, _ := container.(map[string]any)
-		edited := maps.Clone(object)
-		delete(edited, naming.Key(name))
-		return edited, nil
+		return container, nil // another instance, which has no such entry
 	})
 }
 
-// change gives a container another value under a name.
-type change func(container any, name string, naming Naming) (any, error)
+// kindOf says what a value is, in words for people.
+func kindOf(value any) string {
+	switch value.(type) {
+	case map[string]any:
+		return "a directory"
+	case []any:
+		return "a list"
+	default:
+		return "a single value"
+	}
+}
+
+// change gives a container another value at a step.
+type change func(container any, at step) (any, error)
 
 // edit changes the entry at a path. Nothing that the old world holds is touched.
 func (w *World) edit(instance *Instance, path string, change change) (*World, error) {
-	names := segments(path)
-	if err := editable(names, path); err != nil {
+	steps, err := steps(instance.Metadata, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := editable(steps, path); err != nil {
 		return nil, err
 	}
 	edited := *w
 	edited.Instances = slices.Clone(w.Instances)
 	edited.instancesByName = maps.Clone(w.instancesByName)
 	for i, other := range w.Instances {
-		if other != instance && names[0] != "project" {
+		if other != instance && steps[0].key != "project" {
 			continue
 		}
-		metadata, err := descend(other.Metadata, names, Naming{}, change)
+		metadata, err := descend(other.Metadata, steps, change)
 		if err != nil {
 			return nil, err
 		}
@@ -118,13 +179,13 @@ func (w *World) edit(instance *Instance, path string, change change) (*World, er
 }
 
 // editable refuses what is made from other parts of the world.
-func editable(names []string, path string) error {
+func editable(steps []step, path string) error {
 	const sections = 2
-	if len(names) < sections {
+	if len(steps) < sections || steps[0].key != "instance" && steps[0].key != "project" && steps[0].key != "oslogin" {
 		return fmt.Errorf("%w: %q; name one below instance/ or project/", ErrFixedEntry, path)
 	}
-	switch strings.Join(names[:2], "/") {
-	case "instance/name", "instance/service-accounts", "project/project-id", "project/numeric-project-id", "universe/universe-domain":
+	switch steps[0].key + "/" + steps[1].key {
+	case "instance/name", "instance/id", "instance/zone", "instance/serviceAccounts", "project/projectId", "project/numericProjectId":
 		return fmt.Errorf("%w: %q is told by the fixture", ErrFixedEntry, path)
 	default:
 		return nil
@@ -132,41 +193,37 @@ func editable(names []string, path string) error {
 }
 
 // descend changes the entry below a container, copying the containers on the way.
-func descend(container any, names []string, naming Naming, change change) (any, error) {
-	if len(names) == 1 {
-		return change(container, names[0], naming)
+func descend(container any, steps []step, change change) (any, error) {
+	at := steps[0]
+	if len(steps) == 1 {
+		return change(container, at)
 	}
+	below, ok := child(container, at)
 	switch container := container.(type) {
 	case map[string]any:
-		key := naming.Key(names[0])
-		below, ok := container[key]
 		if !ok {
 			below = map[string]any{}
 		}
-		replaced, err := descend(below, names[1:], naming.Below(key), change)
+		replaced, err := descend(below, steps[1:], change)
 		if err != nil {
 			return nil, err
 		}
 		edited := maps.Clone(container)
-		edited[key] = replaced
+		edited[at.key] = replaced
 		return edited, nil
 	case []any:
-		index, err := strconv.Atoi(names[0])
-		if err != nil || index < 0 || index >= len(container) {
-			return nil, fmt.Errorf("%w: there is no place %q in a list", ErrNoEntry, names[0])
+		if !ok {
+			return nil, fmt.Errorf("%w: there is no place %q in a list", ErrNoEntry, at.name)
 		}
-		replaced, err := descend(container[index], names[1:], naming, change)
+		replaced, err := descend(below, steps[1:], change)
 		if err != nil {
 			return nil, err
 		}
 		edited := slices.Clone(container)
+		index, _ := at.index(len(container))
 		edited[index] = replaced
 		return edited, nil
 	default:
-		return nil, fmt.Errorf("%w: %q is not a directory", ErrFixedEntry, names[0])
+		return nil, fmt.Errorf("%w: %q is not in a directory", ErrFixedEntry, at.name)
 	}
-}
-
-func segments(path string) []string {
-	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }

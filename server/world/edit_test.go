@@ -91,6 +91,11 @@ func TestEditsThatCannotBe(t *testing.T) {
 		"project/project-id":                 world.ErrFixedEntry,
 		"instance/name":                      world.ErrFixedEntry,
 		"instance/service-accounts/a/email":  world.ErrFixedEntry,
+		"instance/serviceAccounts/a":         world.ErrFixedEntry, // the key means the same
+		"instance/zone":                      world.ErrFixedEntry,
+		"instance/foo-1":                     world.ErrFixedEntry, // no key has this name
+		"instance/network-interfaces/+0":     world.ErrNoEntry,
+		"instance/scheduling":                world.ErrFixedEntry, // a directory, not a text
 		"instance/zone/below":                world.ErrFixedEntry,
 		"instance/zone/below/more":           world.ErrFixedEntry,
 		"instance/network-interfaces/7/ip":   world.ErrNoEntry,
@@ -124,5 +129,39 @@ func TestNaming(t *testing.T) {
 	}
 	if got := (world.Naming{}).Below("attributes").Name("kubeEnv"); got != "kubeEnv" {
 		t.Errorf("the name of an attribute becomes %q", got)
+	}
+}
+
+// An entry that only some instances have is taken from those.
+func TestProjectEntryOfSome(t *testing.T) {
+	t.Parallel()
+	before := parse(t, `
+instances:
+  - {name: a, metadata: {project: {list: ["1", "2", "3"], one: {x: "1"}}}}
+  - {name: b, metadata: {project: {list: ["1"], one: "7"}}}
+`)
+	after, err := before.WithoutMetadata(before.DefaultInstance(), "project/list/2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, err = after.WithoutMetadata(after.DefaultInstance(), "project/one/x"); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]any{"project/list": []any{"1"}, "project/one": "7"} {
+		if got, err := after.Metadata(after.Instances[1], path); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("%s of the other instance is %v, %v; want %v", path, got, err, want)
+		}
+	}
+}
+
+// A key and the name that it becomes are one.
+func TestKeysAreCanonical(t *testing.T) {
+	t.Parallel()
+	w := parse(t, "instances: [{name: a, metadata: {instance: {cpu-platform: X}}}]")
+	if got := at(t, w.DefaultInstance().Metadata, "instance", "cpuPlatform"); got != "X" {
+		t.Errorf("cpuPlatform is %v, want X", got)
+	}
+	if got := at(t, w.DefaultInstance().Metadata, "instance", "cpu-platform"); got != nil {
+		t.Errorf("there is a second key with value %v", got)
 	}
 }

@@ -37,7 +37,8 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 				AttachedAccount{Account: account, Aliases: attached.Aliases, Scopes: attached.Scopes})
 		}
 	}
-	instance.Metadata = merge(gceMetadata(w, f, instance.ServiceAccounts), f.Metadata)
+	overlay, _ := canonicalDocument(f.Metadata, Naming{}).(map[string]any)
+	instance.Metadata = merge(gceMetadata(w, f, instance.ServiceAccounts), overlay)
 	return instance
 }
 

@@ -1,6 +1,8 @@
 package world
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -63,4 +65,28 @@ func (n Naming) Key(name string) string {
 		}
 	}
 	return strings.Join(words, "")
+}
+
+// canonical is the key that a key or a name stands for.
+func (n Naming) canonical(text string) string { return n.Key(n.Name(text)) }
+
+// canonicalDocument writes the keys of a document in their one form.
+func canonicalDocument(value any, naming Naming) any {
+	switch value := value.(type) {
+	case map[string]any:
+		canonical := make(map[string]any, len(value))
+		for _, text := range slices.Sorted(maps.Keys(value)) {
+			key := naming.canonical(text)
+			canonical[key] = canonicalDocument(value[text], naming.Below(key))
+		}
+		return canonical
+	case []any:
+		canonical := make([]any, len(value))
+		for i, item := range value {
+			canonical[i] = canonicalDocument(item, naming)
+		}
+		return canonical
+	default:
+		return value
+	}
 }
