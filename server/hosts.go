@@ -3,10 +3,8 @@ package server
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -34,7 +32,7 @@ func (h *hosts) guard(logger *slog.Logger, next http.Handler) http.Handler {
 			Status:      http.StatusForbidden,
 			ContentType: "text/plain; charset=utf-8",
 			Body: fmt.Sprintf("The emulator does not answer for host %q.\nhint: start it with --allow-host %s\n",
-				hostName(r.Host), hostName(r.Host)),
+				wire.HostName(r.Host), wire.HostName(r.Host)),
 		}, nil
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -50,8 +48,8 @@ func (h *hosts) answers(hostport string) bool {
 	if last := h.last.Load(); last != nil && *last == hostport {
 		return true
 	}
-	host := hostName(hostport)
-	if host == "" || isOurs(host) || googleapi.IsHost(host) || h.isAllowed(host) {
+	host := wire.HostName(hostport)
+	if host == "" || isOurs(host) || googleapi.IsHost(host) || wire.IsAllowed(host, h.allowed) {
 		h.remember(hostport)
 		return true
 	}
@@ -60,17 +58,11 @@ func (h *hosts) answers(hostport string) bool {
 		return false
 	}
 	// demo-vm, demo-vm.localhost, and its name in Google's internal DNS, which nobody can own.
-	return rest == "" || isOurs(rest) || h.isAllowed(rest) || strings.HasSuffix(rest, ".internal")
+	return rest == "" || isOurs(rest) || wire.IsAllowed(rest, h.allowed) || strings.HasSuffix(rest, ".internal")
 }
 
 // remember is a function of its own for its argument to be copied only here.
 func (h *hosts) remember(hostport string) { h.last.Store(&hostport) }
-
-func (h *hosts) isAllowed(host string) bool {
-	return slices.ContainsFunc(h.allowed, func(allowed string) bool {
-		return allowed == "*" || strings.EqualFold(hostName(allowed), host)
-	})
-}
 
 // isOurs tells whether a host is this machine, or the metadata server under one of its
 // names (https://cloud.google.com/compute/docs/metadata/querying-metadata).
@@ -85,14 +77,4 @@ func isOurs(host string) bool {
 	default:
 		return false
 	}
-}
-
-// hostName is the name in a Host header: in lower case, without a port, brackets or a
-// final dot.
-func hostName(hostport string) string {
-	host := hostport
-	if name, _, err := net.SplitHostPort(hostport); err == nil {
-		host = name
-	}
-	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }

@@ -46,10 +46,10 @@ type emulator struct {
 	ended  chan error // gets one value when it no longer serves
 }
 
-// start opens a listener and serves until the context ends. It returns when the keys that
+// start opens the addresses of a plan and serves until the context ends. It returns when the keys that
 // are on disk have been read; others may still be in the making. Metadata is served before
-// either. The address is that of an instance where one is named.
-func (f emulatorFlags) start(ctx context.Context, listen, instance string, logger *slog.Logger) (*emulator, error) {
+// either.
+func (f emulatorFlags) start(ctx context.Context, plan plan, logger *slog.Logger) (*emulator, error) {
 	ring, err := f.ring()
 	if err != nil {
 		return nil, err
@@ -58,17 +58,24 @@ func (f emulatorFlags) start(ctx context.Context, listen, instance string, logge
 	if err != nil {
 		return nil, err
 	}
-	removeURL(f.URLFile) // of a run that could not do it
 	e := &emulator{world: world.New(fixture), logger: logger, ended: make(chan error, 1)}
-	listeners, err := e.open(ctx, listen, instance)
+	wanted, err := plan(e.world)
 	if err != nil {
 		return nil, err
 	}
+	listeners, err := e.open(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	removeURL(f.URLFile) // of a run that could not do it
+	told := make(chan struct{})
+	defer close(told)
 	e.server = server.New(server.Config{
 		World: e.world, Keys: ring, Now: time.Now, Logger: logger, AllowedHosts: f.AllowHost, InstanceURLs: listeners.urls(),
 	})
 	go func() {
 		err := e.serve(ctx, listeners)
+		<-told
 		removeURL(f.URLFile)
 		e.ended <- err
 	}()

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/server/reach"
@@ -41,11 +42,17 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	target := reach.Target{URL: base, ProjectID: projectID, GcloudConfig: gcloudConfig, NoProxy: noProxy()}
+	obstacles := slices.DeleteFunc(reach.Obstacles(), func(name string) bool {
+		return name == credentialsVariable && os.Getenv(name) != "" && !reach.IsForeignCredential(os.Getenv(name))
+	})
 	if c.Shell == "dotenv" || c.Shell == "github" {
-		warnOfObstacles(std, c.Shell)
+		warnOfObstacles(std, c.Shell, obstacles)
 	}
-	return write(std.out, c.Shell, target.Variables(), reach.Obstacles())
+	return write(std.out, c.Shell, target.Variables(), obstacles)
 }
+
+// credentialsVariable names the file that libraries read before they look for anything else.
+const credentialsVariable = "GOOGLE_APPLICATION_CREDENTIALS"
 
 // instanceURL is the address of an instance's own.
 func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
@@ -63,10 +70,12 @@ func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
 		return nil, fmt.Errorf("read the list of instances: %w", err)
 	}
 	var names []string
-	for _, instance := range list.Instances {
+	for i, instance := range list.Instances {
 		names = append(names, instance.Name)
 		switch {
 		case instance.Name != c.Instance:
+		case instance.URL == "" && i == 0:
+			return c.base()
 		case instance.URL == "":
 			return nil, &hintError{
 				message: fmt.Sprintf("instance %q has no address of its own", c.Instance),
@@ -86,8 +95,8 @@ func noProxy() string {
 
 // warnOfObstacles names what is set and leads elsewhere, for a format that can only set
 // variables: an empty one is not the same as none to every client.
-func warnOfObstacles(std streams, format string) {
-	for _, name := range reach.Obstacles() {
+func warnOfObstacles(std streams, format string, obstacles []string) {
+	for _, name := range obstacles {
 		if os.Getenv(name) != "" {
 			_, _ = fmt.Fprintf(std.err, "%s: %s leads away from the emulator, and %s cannot unset it\n", program, name, format)
 		}
@@ -113,7 +122,7 @@ func (c *envCommand) gcloudConfig(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", &hintError{message: "there is no cache directory for gcloud's configuration", hint: "set HOME or XDG_CACHE_HOME", cause: err}
 	}
-	return filepath.Join(cache, program, "gcloud", set.Keys[0].ID), nil
+	return filepath.Join(cache, program, "gcloud", set.Keys[0].ID, c.Instance), nil
 }
 
 // write prints variables to set and to take away.

@@ -39,9 +39,12 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	if len(command) == 0 {
 		return &usageError{errors.New("there is no command to run after \"--\"")}
 	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(signals)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // signals are the command's to answer
 	defer stop()
-	e, err := c.start(serving, c.Listen, c.Instance, c.logger(slog.LevelWarn, std)) // the terminal is the command's
+	e, err := c.start(serving, oneAddress(c.Listen, c.Instance), c.logger(slog.LevelWarn, std)) // the terminal is the command's
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	defer func() { _ = os.RemoveAll(gcloudConfig) }() // it holds copies of our own tokens
 
 	environment := c.environment(e, gcloudConfig, command[0], std)
-	err = runChild(ctx, command, environment, std)
+	err = runChild(signals, command, environment, std)
 	stop()
 	if ended := <-e.ended; ended != nil && err == nil {
 		err = ended
@@ -73,7 +76,7 @@ func (c *execCommand) environment(e *emulator, gcloudConfig, command string, std
 	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, value, _ := strings.Cut(entry, "=")
 		isObstacle := slices.Contains(reach.Obstacles(), name)
-		if name == "GOOGLE_APPLICATION_CREDENTIALS" {
+		if name == credentialsVariable {
 			isObstacle = reach.IsForeignCredential(value)
 		}
 		if isObstacle && value != "" {
@@ -102,18 +105,18 @@ func warnOfUserCredentials(std streams) {
 	}
 }
 
-// runChild runs a command to its end. What would interrupt this program is passed on; the
-// context has ended where that came before the command could run.
-func runChild(ctx context.Context, command, environment []string, std streams) error {
+// runChild runs a command to its end. What would interrupt this program is passed on; what
+// came before the command could run keeps it from running.
+func runChild(signals <-chan os.Signal, command, environment []string, std streams) error {
 	child := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // the caller's own command, which no context may kill
 	child.Env = environment
 	child.Stdin, child.Stdout, child.Stderr = std.in, std.out, std.err
 
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	defer signal.Stop(signals)
-	if ctx.Err() != nil {
-		return statusError(bySignal + int(syscall.SIGTERM))
+	select {
+	case received := <-signals:
+		number, _ := received.(syscall.Signal)
+		return statusError(bySignal + int(number))
+	default:
 	}
 	atTerminal := isTerminal(std.in)
 	if err := child.Start(); err != nil {

@@ -8,9 +8,9 @@ import (
 
 // replaceFile gives a file a content and a mode, both at once: nobody reads half of it, and
 // nobody reads a secret through the mode that the file had before. What is no regular file,
-// such as /dev/stdout, is written to.
+// such as /dev/stdout or another link, is written to.
 func replaceFile(path, content string, mode os.FileMode) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return os.WriteFile(path, []byte(content), mode)
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // made with mode 0600

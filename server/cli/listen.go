@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"gcp-metadata-emulator/server/world"
 )
 
 // listeners are the addresses of an emulator: its own first, and those of instances.
@@ -30,35 +32,57 @@ func (l listeners) urls() map[string]string {
 	return urls
 }
 
-// open opens the emulator's own address, which may be that of an instance, and those that
-// the fixture gives to others.
-func (e *emulator) open(ctx context.Context, address, name string) (listeners, error) {
-	if _, known := e.world.Instance(name); name != "" && !known {
-		names := make([]string, len(e.world.Instances))
-		for i, instance := range e.world.Instances {
-			names[i] = instance.Name
+// address is where to listen, and the instance whose address it is; empty: the emulator's.
+type address struct{ hostport, instance string }
+
+// plan says where an emulator of a world is to listen, its own address first.
+type plan func(*world.World) ([]address, error)
+
+// everywhere is the emulator's own address and those that the fixture gives to instances.
+func everywhere(hostport string) plan {
+	return func(w *world.World) ([]address, error) {
+		wanted := []address{{hostport: hostport}}
+		for _, instance := range w.Instances {
+			if instance.Listen != "" {
+				wanted = append(wanted, address{instance.Listen, instance.Name})
+			}
 		}
-		return nil, noInstance(name, names)
+		return wanted, nil
 	}
-	wanted := []struct{ address, instance string }{{address, name}}
-	for _, instance := range e.world.Instances {
-		if instance.Listen != "" && instance.Name != name {
-			wanted = append(wanted, struct{ address, instance string }{instance.Listen, instance.Name})
+}
+
+// oneAddress is the address of one instance, or of the emulator where none is named.
+func oneAddress(hostport, name string) plan {
+	return func(w *world.World) ([]address, error) {
+		if _, known := w.Instance(name); name != "" && !known {
+			names := make([]string, len(w.Instances))
+			for i, instance := range w.Instances {
+				names[i] = instance.Name
+			}
+			return nil, noInstance(name, names)
 		}
+		return []address{{hostport, name}}, nil
 	}
+}
+
+// open opens addresses.
+func (e *emulator) open(ctx context.Context, wanted []address) (listeners, error) {
 	var opened listeners
 	for _, want := range wanted {
-		one, err := listen(ctx, want.address)
+		one, err := listen(ctx, want.hostport)
 		if err != nil {
 			opened.close()
 			return nil, err
 		}
-		if !isLoopback(want.address) {
-			e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", want.address)
+		if !isLoopback(want.hostport) {
+			e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", one.Addr().String())
 		}
 		opened = append(opened, listener{one, want.instance})
 	}
 	e.url = baseURL(opened[0].Addr())
+	for name, url := range opened[1:].urls() {
+		e.logger.InfoContext(ctx, "serving an instance", "url", url, "instance", name)
+	}
 	return opened, nil
 }
 

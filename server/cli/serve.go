@@ -21,7 +21,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP) // before anybody can know that there is something to hang up
 	defer signal.Stop(hangUps)
-	e, err := c.start(ctx, c.Listen, "", c.logger(slog.LevelInfo, std))
+	e, err := c.start(ctx, everywhere(c.Listen), c.logger(slog.LevelInfo, std))
 	if err != nil {
 		return err
 	}

@@ -9,10 +9,8 @@ package control
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/keys"
@@ -46,10 +44,8 @@ func New(
 // page of another origin has sent.
 func (s *Server) Guard(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
-		host := hostName(r.Host)
-		if !isLocal(host) && !slices.ContainsFunc(s.allowedHosts, func(allowed string) bool {
-			return allowed == "*" || strings.EqualFold(allowed, host)
-		}) {
+		host := wire.HostName(r.Host)
+		if !isLocal(host) && !wire.IsAllowed(host, s.allowedHosts) {
 			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
 				"the control plane does not answer for host %q; allow it with --allow-host %s", host, host))
 		}
@@ -64,16 +60,9 @@ func (s *Server) Guard(handle wire.Handler) wire.Handler {
 	}
 }
 
-func hostName(hostport string) string {
-	if host, _, err := net.SplitHostPort(hostport); err == nil {
-		return host
-	}
-	return strings.Trim(hostport, "[]")
-}
-
 func isLocal(host string) bool {
 	address, err := netip.ParseAddr(host)
-	return err == nil && address.IsLoopback() || strings.EqualFold(host, "localhost")
+	return err == nil && address.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 type status struct {

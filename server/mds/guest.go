@@ -32,8 +32,11 @@ func guestPath(path string) (names []string, ok bool) {
 // guest answers what is asked of guest attributes: a refusal while they are not enabled,
 // reading as everywhere, and writing.
 func (s *Server) guest(r *http.Request, names []string) (wire.Response, error) {
-	current := s.worlds.Load().State
-	if !s.tree(current, instanceOf(r, current)).guestEnabled {
+	tree, ok := s.treeOf(r, s.worlds.Load().State)
+	if !ok {
+		return robot.Unavailable(), nil
+	}
+	if !tree.guestEnabled {
 		return wire.Response{
 			Status:      http.StatusForbidden,
 			ContentType: "text/html",
@@ -62,10 +65,15 @@ func (s *Server) writeGuest(r *http.Request, path string) (wire.Response, error)
 		return robot.BadRequest(), nil
 	}
 	err = s.worlds.Update(func(w *world.World) (*world.World, error) {
-		if r.Method == http.MethodDelete {
-			return w.WithoutMetadata(instanceOf(r, w), path)
+		instance, ok := instanceOf(r, w)
+		switch {
+		case !ok:
+			return nil, world.ErrNoEntry
+		case r.Method == http.MethodDelete:
+			return w.WithoutMetadata(instance, path)
+		default:
+			return w.WithMetadata(instance, path, string(value))
 		}
-		return w.WithMetadata(instanceOf(r, w), path, string(value))
 	})
 	if errors.Is(err, world.ErrNoEntry) {
 		return robot.NotFound(r), nil

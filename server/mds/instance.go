@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -18,17 +20,24 @@ func WithInstance(ctx context.Context, name string) context.Context {
 
 // instanceOf is the instance whose metadata server a request is meant for: that of the
 // address at which it arrived, or the one whose name is the first label of its Host, or the
-// default one.
-func instanceOf(r *http.Request, w *world.World) *world.Instance {
+// default one. It is false where the address is that of an instance that is no more.
+func instanceOf(r *http.Request, w *world.World) (*world.Instance, bool) {
 	if name, ok := r.Context().Value(instanceKey{}).(string); ok {
-		if instance, ok := w.Instance(name); ok {
-			return instance
+		return w.Instance(name)
+	}
+	if len(w.Instances) > 1 {
+		if instance, ok := named(wire.HostName(r.Host), w); ok {
+			return instance, true
 		}
 	}
-	if label, _, ok := strings.Cut(r.Host, "."); ok {
-		if instance, ok := w.Instance(strings.ToLower(label)); ok {
-			return instance
-		}
+	return w.DefaultInstance(), true
+}
+
+// named is the instance that a Host names. Google's own names are nobody's.
+func named(host string, w *world.World) (*world.Instance, bool) {
+	if host == "metadata" || host == "metadata.google.internal" || host == "metadata.goog" || googleapi.IsHost(host) {
+		return nil, false
 	}
-	return w.DefaultInstance()
+	label, _, _ := strings.Cut(host, ".")
+	return w.Instance(label)
 }

@@ -96,6 +96,15 @@ func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
 	return known.(*tree)
 }
 
+// treeOf is what a request reads. It is false where there is no such instance any more.
+func (s *Server) treeOf(r *http.Request, w *world.World) (*tree, bool) {
+	instance, ok := instanceOf(r, w)
+	if !ok {
+		return nil, false
+	}
+	return s.tree(w, instance), true
+}
+
 // Ping answers "/", which clients ask, without the header that everything else needs, to
 // find out whether they run on Google Cloud.
 func (s *Server) Ping(r *http.Request) (wire.Response, error) {
@@ -105,8 +114,11 @@ func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 	if !isRead(r) {
 		return robot.MethodNotAllowed(r), nil
 	}
-	current := s.worlds.Load().State
-	listing := s.tree(current, instanceOf(r, current)).root.listing()
+	tree, ok := s.treeOf(r, s.worlds.Load().State)
+	if !ok {
+		return robot.Unavailable(), nil
+	}
+	listing := tree.root.listing()
 	return wire.Response{ContentType: listing.contentType, Body: listing.body}, nil
 }
 
@@ -159,7 +171,8 @@ func (s *Server) read(r *http.Request, q query) (wire.Response, error) {
 			return answer, err
 		}
 		if parked == nil {
-			parked = &Waiter{Instance: instanceOf(r, snapshot.State).Name, Path: r.URL.RequestURI(), Since: s.now()}
+			instance, _ := instanceOf(r, snapshot.State) // it has just answered
+			parked = &Waiter{Instance: instance.Name, Path: r.URL.RequestURI(), Since: s.now()}
 			s.parked.Store(parked, nil)
 		}
 		select {
@@ -173,7 +186,10 @@ func (s *Server) read(r *http.Request, q query) (wire.Response, error) {
 // look answers with the entry as it is now. The ETag is empty where there is nothing to
 // wait for.
 func (s *Server) look(r *http.Request, w *world.World, q query) (answer wire.Response, etag string, err error) {
-	tree := s.tree(w, instanceOf(r, w))
+	tree, ok := s.treeOf(r, w)
+	if !ok {
+		return robot.Unavailable(), "", nil
+	}
 	found, slash, ok := lookUp(tree.root, r.URL.EscapedPath())
 	switch {
 	case !ok:
