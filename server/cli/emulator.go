@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
@@ -86,6 +87,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, logger *slog.Logger
 		if err := ring.Warm(ctx); err != nil && ctx.Err() == nil {
 			logger.ErrorContext(ctx, "cannot make signing keys", "error", err)
 		}
+		debug.FreeOSMemory() // what the start took is not needed again
 	}()
 	if err := writeURL(f.URLFile, e.url); err != nil {
 		return nil, err

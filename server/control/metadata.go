@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,34 +120,41 @@ const maxDepth = 16
 
 // checkValue says what keeps a value from being metadata.
 func checkValue(value any, attributes bool, depth int) string {
-	switch value := value.(type) {
-	case nil:
+	_, isText := value.(string)
+	_, isDirectory := value.(map[string]any)
+	switch {
+	case value == nil:
 		return "null is no value"
-	case map[string]any:
-		for name, below := range value {
-			if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '/' || r == '%' || r >= 0x7f }) {
-				return fmt.Sprintf("%q cannot be a name", name)
-			}
-			if problem := checkValue(below, attributes, depth+1); problem != "" {
-				return problem
-			}
-		}
-	case []any:
-		for _, below := range value {
-			if problem := checkValue(below, attributes, depth+1); problem != "" {
-				return problem
-			}
-		}
-	case string:
-		return ""
-	}
-	if _, isDirectory := value.(map[string]any); attributes && (!isDirectory || depth > 0) {
+	case attributes && !isText && (!isDirectory || depth > 0):
 		return "the value of an attribute must be a text"
-	}
-	if depth > maxDepth {
+	case depth > maxDepth:
 		return "the value has too many levels"
 	}
+	for name, below := range entries(value) {
+		if !isName(name) {
+			return fmt.Sprintf("%q cannot be a name", name)
+		}
+		if problem := checkValue(below, attributes, depth+1); problem != "" {
+			return problem
+		}
+	}
 	return ""
+}
+
+// entries are what a value contains, by name or by number.
+func entries(value any) iter.Seq2[string, any] {
+	contained, _ := value.(map[string]any)
+	if list, ok := value.([]any); ok {
+		contained = make(map[string]any, len(list))
+		for i, below := range list {
+			contained[strconv.Itoa(i)] = below
+		}
+	}
+	return maps.All(contained)
+}
+
+func isName(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '/' || r == '%' || r >= 0x7f })
 }
 
 // editError puts what a world says of an edit into the words of an API.
