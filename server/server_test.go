@@ -38,15 +38,22 @@ func serving(t *testing.T) (base string, stop func() error) {
 	return listener.Addr().String(), func() error { cancel(); return <-ended }
 }
 
-// A request that waits for a change is answered with what there is when the server stops,
-// and does not hold the server up.
-func TestShutdownEndsParkedRequests(t *testing.T) {
-	address, stop := serving(t)
+// dial opens a connection that the test closes in the end.
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// A request that waits for a change is answered with what there is when the server stops,
+// and does not hold the server up.
+func TestShutdownEndsParkedRequests(t *testing.T) {
+	address, stop := serving(t)
+	conn := dial(t, address)
 	fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/maintenance-event?wait_for_change=true HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n\r\n")
 	reader := bufio.NewReader(conn)
 	if err := conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
@@ -118,11 +125,7 @@ func TestMetadataNeedsNoKey(t *testing.T) {
 // A client that forgets the header has to connect again, as at Google's.
 func TestRefusalEndsConnection(t *testing.T) {
 	address, stop := serving(t)
-	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := dial(t, address)
 	fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/name HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -139,17 +142,9 @@ func TestRefusalEndsConnection(t *testing.T) {
 // A connection on which nothing was asked does not hold the server up.
 func TestShutdownEndsUnusedConnections(t *testing.T) {
 	address, stop := serving(t)
-	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	_ = dial(t, address)
 	// A second one, which is answered, shows that the first has been accepted.
-	other, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
+	other := dial(t, address)
 	fmt.Fprintf(other, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	if _, err := io.ReadAll(other); err != nil {
 		t.Fatal(err)

@@ -2,12 +2,10 @@ package server_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
@@ -144,11 +142,7 @@ func (a answer) header(name string) (string, bool) {
 // exchange sends a request of a script and reads the answer, byte for byte.
 func (e *emulator) exchange(t *testing.T, script string) answer {
 	t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", e.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := dial(t, e.Listener.Addr().String())
 	if _, err := io.WriteString(conn, rawRequest(script, e.Listener.Addr().String())); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -133,33 +132,6 @@ func TestCacheKeys(t *testing.T) {
 	}
 	if len(seen) != len(claims) {
 		t.Errorf("%d tokens for %d claims", len(seen), len(claims))
-	}
-}
-
-// Many who ask at once get one token, also where the first of them leaves.
-func TestOneSignatureForAll(t *testing.T) {
-	t.Parallel()
-	issuer, _ := newIssuer()
-	left, leave := context.WithCancel(context.Background())
-	leave()
-	_, _ = issuer.CachedID(left, token.Claims{Audience: "x"}) // whatever becomes of it
-
-	got := make([]string, 50)
-	var group sync.WaitGroup
-	for i := range got {
-		group.Go(func() {
-			issued, err := issuer.CachedID(context.Background(), token.Claims{Audience: "x"})
-			if err != nil {
-				t.Error(err)
-			}
-			got[i] = issued.Text
-		})
-	}
-	group.Wait()
-	for i := range got {
-		if got[i] != got[0] {
-			t.Fatal("there is more than one token")
-		}
 	}
 }
 

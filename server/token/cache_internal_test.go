@@ -1,0 +1,91 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// In package token: how often a token is made cannot be told from the token, because equal
+// claims at the same second have the same signature.
+
+// mint counts how often it is called.
+type mint struct{ calls atomic.Int64 }
+
+func (m *mint) make(context.Context) (Token, error) {
+	time.Sleep(time.Second) // as signing takes time, in which others ask; synthetic time
+	m.calls.Add(1)
+	return Token{Text: "x", Expires: time.Now().Add(time.Hour)}, nil
+}
+
+func TestManyMissesMakeOneToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, m := newCache[string](time.Now), &mint{}
+		leaving, leave := context.WithCancel(t.Context())
+		go func() { _, _ = c.get(leaving, "k", 0, m.make) }() // the first, who gives up
+		synctest.Wait()
+		for range 50 {
+			go func() {
+				if token, err := c.get(t.Context(), "k", 0, m.make); err != nil || token.Text != "x" {
+					t.Errorf("get = %+v, %v", token, err)
+				}
+			}()
+		}
+		synctest.Wait()
+		leave()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := m.calls.Load(); got != 1 {
+			t.Errorf("made %d times, want once", got)
+		}
+		if _, err := c.get(t.Context(), "k", 0, m.make); err != nil || m.calls.Load() != 1 {
+			t.Errorf("made %d times after it was remembered, %v", m.calls.Load(), err)
+		}
+		if _, err := c.get(t.Context(), "other", 0, m.make); err != nil || m.calls.Load() != 2 {
+			t.Errorf("another key was not made: %d calls, %v", m.calls.Load(), err)
+		}
+	})
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, m := newCache[string](time.Now), &mint{}
+		for i := range 2 * cachedTokens {
+			if _, err := c.get(t.Context(), strconv.Itoa(i), 0, m.make); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := c.tokens.Len(); got != cachedTokens {
+			t.Errorf("%d tokens are remembered, want %d", got, cachedTokens)
+		}
+		for range 2 { // what is too large is made each time
+			if _, err := c.get(t.Context(), "large", cachedBytes+1, m.make); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := m.calls.Load(); got != 2*cachedTokens+2 {
+			t.Errorf("made %d times, want %d", got, 2*cachedTokens+2)
+		}
+	})
+}
+
+func TestFailureIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, m := newCache[string](time.Now), &mint{}
+		failure := errors.New("no key")
+		fail := func(context.Context) (Token, error) { return Token{}, failure }
+		if _, err := c.get(t.Context(), "k", 0, fail); !errors.Is(err, failure) {
+			t.Errorf("get = %v, want %v", err, failure)
+		}
+		if token, err := c.get(t.Context(), "k", 0, m.make); err != nil || token.Text != "x" {
+			t.Errorf("get after a failure = %+v, %v", token, err)
+		}
+	})
+}
