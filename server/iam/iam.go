@@ -1,0 +1,95 @@
+// Package iam answers one question: may this principal do this on that resource?
+//
+// It is pure: principals, policies, roles and permissions are values, as Google's Identity
+// and Access Management has them (https://cloud.google.com/iam/docs/overview). Which
+// policies there are is for package world, who a credential speaks for is for package token,
+// and in which words a refusal is written is for the surfaces.
+package iam
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Kind is what a principal is.
+type Kind string
+
+// The kinds of principal. The zero value is nobody in particular: the bearer of a
+// credential that is not known.
+const (
+	KindUnknown        Kind = ""
+	KindServiceAccount Kind = "serviceAccount"
+	KindUser           Kind = "user"
+	KindFederated      Kind = "federated" // a workload of another identity provider
+)
+
+// Principal is who a credential speaks for. It can be written as JSON.
+type Principal struct {
+	Kind  Kind   `json:"kind,omitempty"`
+	Email string `json:"email,omitempty"` // of a service account or user
+	ID    string `json:"id,omitempty"`    // the unique ID of one, or the subject of a federated principal
+
+	// Pool is the workload identity pool of a federated principal:
+	// projects/NUMBER/locations/global/workloadIdentityPools/POOL.
+	Pool       string            `json:"pool,omitempty"`
+	Groups     []string          `json:"groups,omitempty"`     // google.groups of its attribute mapping
+	Attributes map[string]string `json:"attributes,omitempty"` // attribute.NAME, without the prefix
+}
+
+const federatedHost = "//iam.googleapis.com/"
+
+// Member is the principal as policies, logs and error messages name it
+// (https://cloud.google.com/iam/docs/principal-identifiers); empty where it is not known.
+func (p Principal) Member() string {
+	switch p.Kind {
+	case KindServiceAccount, KindUser:
+		return string(p.Kind) + ":" + p.Email
+	case KindFederated:
+		return "principal:" + federatedHost + p.Pool + "/subject/" + p.ID
+	case KindUnknown:
+	}
+	return ""
+}
+
+// Identities are all identifiers of a policy that name the principal, groups of the
+// fixture aside: itself, the sets that it is in, everybody.
+func (p Principal) Identities() []string {
+	const everybody = "allUsers"
+	switch p.Kind {
+	case KindServiceAccount:
+		return []string{canonical(p.Member()), "allAuthenticatedUsers", everybody}
+	case KindUser:
+		_, domain, _ := strings.Cut(p.Email, "@")
+		return []string{canonical(p.Member()), "domain:" + strings.ToLower(domain), "allAuthenticatedUsers", everybody}
+	case KindFederated:
+		return append(p.federatedIdentities(), everybody)
+	case KindUnknown:
+	}
+	return []string{everybody}
+}
+
+func (p Principal) federatedIdentities() []string {
+	set := "principalSet:" + federatedHost + p.Pool + "/"
+	identities := []string{p.Member(), set + "*"}
+	for _, group := range p.Groups {
+		identities = append(identities, set+"group/"+group)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Attributes)) {
+		identities = append(identities, set+"attribute."+name+"/"+p.Attributes[name])
+	}
+	return identities
+}
+
+// canonical is a member in the form in which members are compared: e-mail addresses have
+// no case, everything else has.
+func canonical(member string) string {
+	kind, _, _ := strings.Cut(member, ":")
+	switch kind {
+	case "user", "serviceAccount", "group", "domain":
+		if !strings.Contains(member, "[") { // of a Kubernetes service account: PROJECT.svc.id.goog[NAMESPACE/NAME]
+			return kind + ":" + strings.ToLower(member[len(kind)+1:])
+		}
+	}
+	return member
+}

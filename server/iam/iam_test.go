@@ -1,0 +1,152 @@
+package iam_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/server/iam"
+)
+
+const pool = "projects/123/locations/global/workloadIdentityPools/ci"
+
+func account(email string) iam.Principal {
+	return iam.Principal{Kind: iam.KindServiceAccount, Email: email, ID: "1"}
+}
+
+func user(email string) iam.Principal {
+	return iam.Principal{Kind: iam.KindUser, Email: email, ID: "2"}
+}
+
+func workload() iam.Principal {
+	return iam.Principal{
+		Kind: iam.KindFederated, ID: "repo:acme/app", Pool: pool,
+		Groups: []string{"builders"}, Attributes: map[string]string{"repository": "acme/app"},
+	}
+}
+
+func TestIdentities(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		principal iam.Principal
+		member    string
+		want      []string
+	}{
+		"service account": {
+			account("Worker@demo.iam.gserviceaccount.com"), "serviceAccount:Worker@demo.iam.gserviceaccount.com",
+			[]string{"serviceAccount:worker@demo.iam.gserviceaccount.com", "allAuthenticatedUsers", "allUsers"},
+		},
+		"user": {
+			user("dev@Example.com"), "user:dev@Example.com",
+			[]string{"user:dev@example.com", "domain:example.com", "allAuthenticatedUsers", "allUsers"},
+		},
+		"federated": {
+			workload(), "principal://iam.googleapis.com/" + pool + "/subject/repo:acme/app",
+			[]string{
+				"principal://iam.googleapis.com/" + pool + "/subject/repo:acme/app",
+				"principalSet://iam.googleapis.com/" + pool + "/*",
+				"principalSet://iam.googleapis.com/" + pool + "/group/builders",
+				"principalSet://iam.googleapis.com/" + pool + "/attribute.repository/acme/app",
+				"allUsers",
+			},
+		},
+		"unknown": {iam.Principal{}, "", []string{"allUsers"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(test.want, test.principal.Identities()); diff != "" {
+				t.Errorf("identities (-want +got):\n%s", diff)
+			}
+			if got := test.principal.Member(); got != test.member {
+				t.Errorf("member %q, want %q", got, test.member)
+			}
+		})
+	}
+}
+
+func TestPolicyGrants(t *testing.T) {
+	t.Parallel()
+	groups := iam.NewGroups(map[string][]string{
+		"team@example.com": {"user:DEV@example.com"},
+		"all@example.com":  {"group:team@example.com", "group:all@example.com"}, // in itself, which must end
+	})
+	creator := "roles/iam.serviceAccountTokenCreator"
+	for name, test := range map[string]struct {
+		binding   iam.Binding
+		principal iam.Principal
+		want      bool
+	}{
+		"member":             {iam.Binding{Role: creator, Members: []string{"user:dev@example.com"}}, user("dev@example.com"), true},
+		"member, other case": {iam.Binding{Role: creator, Members: []string{"user:Dev@Example.com"}}, user("dev@example.com"), true},
+		"another":            {iam.Binding{Role: creator, Members: []string{"user:dev@example.com"}}, user("eve@example.com"), false},
+		"another kind":       {iam.Binding{Role: creator, Members: []string{"user:dev@example.com"}}, account("dev@example.com"), false},
+		"group in a group":   {iam.Binding{Role: creator, Members: []string{"group:all@example.com"}}, user("dev@example.com"), true},
+		"not in the group":   {iam.Binding{Role: creator, Members: []string{"group:all@example.com"}}, user("eve@example.com"), false},
+		"domain":             {iam.Binding{Role: creator, Members: []string{"domain:example.com"}}, user("dev@example.com"), true},
+		"everybody":          {iam.Binding{Role: creator, Members: []string{"allUsers"}}, iam.Principal{}, true},
+		"the authenticated":  {iam.Binding{Role: creator, Members: []string{"allAuthenticatedUsers"}}, iam.Principal{}, false},
+		"federated set": {
+			iam.Binding{Role: creator, Members: []string{"principalSet://iam.googleapis.com/" + pool + "/attribute.repository/acme/app"}},
+			workload(), true,
+		},
+		"role without it": {iam.Binding{Role: "roles/iam.serviceAccountUser", Members: []string{"user:dev@example.com"}}, user("dev@example.com"), false},
+		"owner":           {iam.Binding{Role: "roles/owner", Members: []string{"user:dev@example.com"}}, user("dev@example.com"), false},
+		"custom role":     {iam.Binding{Role: "projects/demo/roles/mine", Members: []string{"user:dev@example.com"}}, user("dev@example.com"), false},
+		"condition": {
+			iam.Binding{Role: creator, Members: []string{"user:dev@example.com"}, Condition: &iam.Condition{Title: "now", Expression: "true"}},
+			user("dev@example.com"), false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			policy := iam.NewPolicy([]iam.Binding{test.binding})
+			if got := policy.Grants(iam.GetAccessToken, groups.With(test.principal.Identities())); got != test.want {
+				t.Errorf("granted: %t, want %t", got, test.want)
+			}
+		})
+	}
+	var none *iam.Policy
+	if none.Grants(iam.GetAccessToken, []string{"allUsers"}) {
+		t.Error("no policy grants something")
+	}
+}
+
+func TestRolesThatMint(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{
+		"roles/iam.serviceAccountTokenCreator":       {iam.GetAccessToken, iam.GetOpenIDToken, iam.SignBlob, iam.SignJWT, iam.ImplicitDelegation},
+		"roles/iam.serviceAccountOpenIdTokenCreator": {iam.GetOpenIDToken},
+		"roles/iam.workloadIdentityUser":             {iam.GetAccessToken, iam.GetOpenIDToken},
+		"roles/iam.serviceAccountUser":               nil,
+		"roles/iam.serviceAccountAdmin":              nil,
+		"roles/iam.serviceAccountKeyAdmin":           nil,
+		"roles/owner":                                nil,
+		"roles/editor":                               nil,
+		"roles/viewer":                               nil,
+	}
+	for role, permissions := range want {
+		var got []string
+		for _, permission := range []string{iam.GetAccessToken, iam.GetOpenIDToken, iam.SignBlob, iam.SignJWT, iam.ImplicitDelegation} {
+			if iam.Includes(role, permission) {
+				got = append(got, permission)
+			}
+		}
+		if diff := cmp.Diff(permissions, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", role, diff)
+		}
+	}
+	for role, permission := range map[string]string{
+		"roles/iam.serviceAccountKeyAdmin": "iam.serviceAccountKeys.upload",
+		"roles/editor":                     "iam.serviceAccounts.create",
+		"roles/owner":                      "iam.serviceAccounts.setIamPolicy",
+		"roles/iam.serviceAccountAdmin":    "iam.serviceAccounts.setIamPolicy",
+		"roles/compute.viewer":             "compute.instances.list",
+	} {
+		if !iam.Includes(role, permission) {
+			t.Errorf("%s lacks %s", role, permission)
+		}
+	}
+	if iam.Includes("roles/editor", "iam.serviceAccounts.setIamPolicy") {
+		t.Error("an editor may set policies")
+	}
+}
