@@ -25,7 +25,7 @@ func layers() [][]string {
 		{"server/wire"},
 		{"server/token"},
 		{"server/world"},
-		{"server/reach", "server/store", "signer"},
+		{"server/iam", "server/reach", "server/store", "signer"},
 		{"keys", "fixtures"},
 	}
 }

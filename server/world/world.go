@@ -3,7 +3,7 @@
 //
 // A [World] is complete and indexed, where the fixture that describes it is optional and
 // short. It is immutable: whoever has one may read it without a lock for as long as they
-// like. How it is kept and replaced is for package server/store, who may do what for
+// like. How it is kept and replaced is for package server/store, what a policy means for
 // package server/iam, and how it looks on the wire for the surfaces.
 package world
 
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/iam"
 )
 
 // World is everything that is emulated, at one moment.
@@ -21,10 +22,15 @@ type World struct {
 	UniverseDomain string
 	Accounts       []*ServiceAccount // in the fixture's order
 	Users          []*User
+	OAuthClients   []*OAuthClient // none: every client is known
+	Pools          []*Pool
 	Instances      []*Instance // at least one; the first is the default
 
 	accountsByID    map[string]*ServiceAccount // lower-case e-mail addresses and unique IDs
+	usersByID       map[string]*User           // lower-case e-mail addresses and unique IDs
 	instancesByName map[string]*Instance
+	groups          iam.Groups
+	policies        map[string]*iam.Policy // by unique ID of the service account; the project's by ""
 }
 
 // Project is a Google Cloud project.
@@ -42,12 +48,33 @@ type ServiceAccount struct {
 	Disabled         bool
 	MaxTokenLifetime time.Duration    // how long its access tokens may live
 	PublicKeys       []*rsa.PublicKey // further user-managed keys, known by their public half alone
+
+	// DomainWideDelegation are the scopes for which it may act for any user.
+	DomainWideDelegation []string
+}
+
+// Principal is the account as one that asks for something.
+func (a *ServiceAccount) Principal() iam.Principal {
+	return iam.Principal{Kind: iam.KindServiceAccount, Email: a.Email, ID: a.UniqueID}
 }
 
 // User is a person.
 type User struct {
 	Email    string
 	UniqueID string // 21 digits
+	Name     string // the full name; may be empty
+}
+
+// Principal is the user as one who asks for something.
+func (u *User) Principal() iam.Principal {
+	return iam.Principal{Kind: iam.KindUser, Email: u.Email, ID: u.UniqueID}
+}
+
+// OAuthClient is a registered OAuth 2.0 client.
+type OAuthClient struct {
+	ID           string
+	Secret       string   // empty: a public client
+	RedirectURIs []string // none: any on this machine
 }
 
 // DefaultTokenLifetime is how long access tokens live unless an organisation allows more
@@ -60,6 +87,7 @@ func New(f *fixtures.Fixture) *World {
 		Project:        Project{ID: f.Project.ID, Number: f.Project.Number, Attributes: f.Project.Attributes},
 		UniverseDomain: f.UniverseDomain,
 		accountsByID:   make(map[string]*ServiceAccount, 2*len(f.ServiceAccounts)),
+		usersByID:      make(map[string]*User, 2*len(f.Users)),
 
 		instancesByName: make(map[string]*Instance, len(f.Instances)),
 	}
@@ -67,8 +95,13 @@ func New(f *fixtures.Fixture) *World {
 		w.addAccount(account)
 	}
 	for _, user := range f.Users {
-		w.Users = append(w.Users, &User{Email: user.Email, UniqueID: inventedID(user.Email)})
+		w.addUser(user)
 	}
+	for _, client := range f.OAuthClients {
+		w.OAuthClients = append(w.OAuthClients, new(OAuthClient(client)))
+	}
+	w.addPools(f.WorkloadIdentityPools)
+	w.addPolicies(f)
 	for _, described := range f.Instances {
 		instance := newInstance(w, described)
 		w.Instances = append(w.Instances, instance)
@@ -84,6 +117,8 @@ func (w *World) addAccount(f fixtures.ServiceAccount) {
 		DisplayName:      f.DisplayName,
 		Disabled:         f.Disabled,
 		MaxTokenLifetime: time.Duration(f.MaxTokenLifetime),
+
+		DomainWideDelegation: f.DomainWideDelegation,
 	}
 	if account.UniqueID == "" {
 		account.UniqueID = inventedID(f.Email)
@@ -97,6 +132,22 @@ func (w *World) addAccount(f fixtures.ServiceAccount) {
 	w.Accounts = append(w.Accounts, account)
 	w.accountsByID[strings.ToLower(account.Email)] = account
 	w.accountsByID[account.UniqueID] = account
+}
+
+func (w *World) addUser(f fixtures.User) {
+	user := &User{Email: f.Email, UniqueID: f.UniqueID, Name: f.Name}
+	if user.UniqueID == "" {
+		user.UniqueID = inventedID(f.Email)
+	}
+	w.Users = append(w.Users, user)
+	w.usersByID[strings.ToLower(user.Email)] = user
+	w.usersByID[user.UniqueID] = user
+}
+
+// User finds a user by their e-mail address, in any case, or their unique ID.
+func (w *World) User(id string) (*User, bool) {
+	user, ok := w.usersByID[strings.ToLower(id)]
+	return user, ok
 }
 
 // Account finds a service account by its e-mail address, in any case, or its unique ID.

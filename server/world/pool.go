@@ -1,0 +1,65 @@
+package world
+
+import (
+	"fmt"
+	"strings"
+
+	"gcp-metadata-emulator/fixtures"
+)
+
+// Pool is a workload identity pool: identities that other providers vouch for.
+type Pool struct {
+	Name      string // projects/NUMBER/locations/global/workloadIdentityPools/ID
+	Disabled  bool
+	Providers []*Provider
+}
+
+// Provider is an OpenID Connect issuer that a pool trusts.
+type Provider struct {
+	Name     string // POOL/providers/ID
+	Disabled bool
+	Issuer   string
+	JWKS     []byte // a JSON Web Key Set; nil: the emulator's own keys
+
+	AllowedAudiences   []string          // none: the provider's own name, with or without https:
+	AttributeMapping   map[string]string // google.subject, google.groups and attribute.NAME
+	AttributeCondition string
+}
+
+func (w *World) addPools(list []fixtures.WorkloadIdentityPool) {
+	for _, described := range list {
+		pool := &Pool{
+			Name:     fmt.Sprintf("projects/%d/locations/global/workloadIdentityPools/%s", w.Project.Number, described.ID),
+			Disabled: described.Disabled,
+		}
+		for _, provider := range described.Providers {
+			pool.Providers = append(pool.Providers, newProvider(pool.Name, provider))
+		}
+		w.Pools = append(w.Pools, pool)
+	}
+}
+
+func newProvider(pool string, f fixtures.WorkloadIdentityProvider) *Provider {
+	provider := &Provider{
+		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, JWKS: f.JWKS.Content,
+		AllowedAudiences: f.AllowedAudiences, AttributeMapping: f.AttributeMapping, AttributeCondition: f.AttributeCondition,
+	}
+	if provider.AttributeMapping == nil {
+		provider.AttributeMapping = map[string]string{"google.subject": "assertion.sub"}
+	}
+	return provider
+}
+
+// Provider finds a provider that can be used, by its full resource name as a token exchange
+// names it: //iam.googleapis.com/projects/NUMBER/…/providers/ID.
+func (w *World) Provider(audience string) (*Pool, *Provider, bool) {
+	name, _ := strings.CutPrefix(audience, "//iam.googleapis.com/")
+	for _, pool := range w.Pools {
+		for _, provider := range pool.Providers {
+			if provider.Name == name {
+				return pool, provider, !pool.Disabled && !provider.Disabled
+			}
+		}
+	}
+	return nil, nil, false
+}
