@@ -17,6 +17,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/discovery"
+	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/grants"
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/mds"
@@ -27,12 +28,14 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config is what an emulator is made of. Every field but AllowedHosts is needed.
+// Config is what an emulator is made of. Every field but Strict, AllowedHosts and
+// InstanceURLs is needed.
 type Config struct {
 	World        *world.World
 	Keys         *keys.Ring
 	Now          func() time.Time
 	Logger       *slog.Logger
+	Strict       bool     // bearer tokens are checked, and policies enforced
 	AllowedHosts []string // names under which the emulator answers besides its own; "*" for any
 
 	// InstanceURLs are the base URLs of instances with an address of their own, by name.
@@ -57,12 +60,16 @@ func (s *Server) Replace(w *world.World) {
 func New(config Config) *Server {
 	worlds := store.New(config.World)
 	issuer := token.NewIssuer(config.Keys, config.Now)
+	guard := googleapi.NewGuard(worlds, issuer)
+	if config.Strict {
+		guard = googleapi.NewStrictGuard(worlds, issuer)
+	}
 	metadata := mds.New(worlds, issuer, config.Now)
 	all := surfaces{
 		metadata:       metadata,
-		grants:         grants.New(worlds, config.Keys, issuer, config.Now),
+		grants:         grants.New(worlds, issuer, config.Now),
 		tokeninfo:      tokeninfo.New(issuer, config.Now),
-		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, config.Now),
+		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, config.Now),
 		discovery:      discovery.New(worlds, config.Keys, config.Now),
 		control:        control.New(worlds, config.Keys, config.AllowedHosts, config.InstanceURLs, waiters(metadata)),
 	}

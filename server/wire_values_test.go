@@ -110,20 +110,21 @@ func (e *emulator) tokenValues(t *testing.T, now time.Time) map[string]string {
 	if !ok {
 		t.Fatalf("no account %s", worker)
 	}
+	ctx := t.Context()
 	issuer := token.NewIssuer(e.ring, func() time.Time { return now })
 	earlier := token.NewIssuer(e.ring, func() time.Time { return now.Add(-2 * time.Hour) })
 	elsewhere := token.NewIssuer(keys.NewRing("", time.Now), func() time.Time { return now })
 	claims := token.Claims{Audience: "https://service.example.com", AuthorizedParty: workerID, Subject: workerID, Email: worker}
-	id := must[token.Token](t)(issuer.ID(context.Background(), claims)).Text
+	id := must[token.Token](t)(issuer.ID(ctx, claims)).Text
 	return map[string]string{
-		"access":           must[token.Token](t)(issuer.Access(account, []string{platform}, time.Hour)).Text,
-		"access:email":     must[token.Token](t)(issuer.Access(account, []string{platform, "email"}, time.Hour)).Text,
-		"access:expired":   must[token.Token](t)(earlier.Access(account, []string{platform}, time.Hour)).Text,
-		"access:elsewhere": must[token.Token](t)(elsewhere.Access(account, []string{platform}, time.Hour)).Text,
+		"access":           must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
+		"access:email":     must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform, "email"}), time.Hour)).Text,
+		"access:expired":   must[token.Token](t)(earlier.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
+		"access:elsewhere": must[token.Token](t)(elsewhere.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
 		"id":               id,
 		"id:tampered":      tampered(id),
-		"id:expired":       must[token.Token](t)(earlier.ID(context.Background(), claims)).Text,
-		"id:elsewhere":     must[token.Token](t)(elsewhere.ID(context.Background(), claims)).Text,
+		"id:expired":       must[token.Token](t)(earlier.ID(ctx, claims)).Text,
+		"id:elsewhere":     must[token.Token](t)(elsewhere.ID(ctx, claims)).Text,
 		"zeros":            strings.Repeat("0", 1<<20+1),
 	}
 }

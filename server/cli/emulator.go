@@ -22,6 +22,7 @@ type emulatorFlags struct {
 	Fixture   string   `type:"path" placeholder:"FILE" help:"The world to emulate, in YAML or JSON. Without one: a project \"demo-project\" with a VM and three service accounts."`
 	StateDir  string   `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Where signing keys are kept from run to run (${default})."`
 	Ephemeral bool     `help:"Keep nothing on disk: every run has new keys."`
+	Strict    bool     `help:"Enforce IAM policies, and refuse bearer tokens that are not the emulator's own."`
 	AllowHost []string `placeholder:"HOST" help:"Answer under this name too, besides loopback addresses, localhost, and the names of the metadata server and the instances; * for any."`
 	URLFile   string   `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
 	LogFormat string   `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
@@ -72,7 +73,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, logger *slog.Logger
 	told := make(chan struct{})
 	defer close(told)
 	e.server = server.New(server.Config{
-		World: e.world, Keys: ring, Now: time.Now, Logger: logger, AllowedHosts: f.AllowHost, InstanceURLs: listeners.urls(),
+		World: e.world, Keys: ring, Now: time.Now, Logger: logger, Strict: f.Strict, AllowedHosts: f.AllowHost, InstanceURLs: listeners.urls(),
 	})
 	go func() {
 		err := e.serve(ctx, listeners)

@@ -1,13 +1,12 @@
 // Package googleapi is the vocabulary of Google's JSON APIs: errors of the form of AIP-193,
-// request messages in the JSON mapping of protocol buffers, and bearer credentials.
+// request messages in the JSON mapping of protocol buffers, and who may call a method.
 //
-// It decides nothing about a method; the surfaces that use it do (iamcredentials, control).
+// What a method does is for the surfaces (iamcredentials, control and others).
 package googleapi
 
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"gcp-metadata-emulator/server/robot"
 	"gcp-metadata-emulator/server/wire"
@@ -78,56 +77,6 @@ func invalidField(field, description string) *Error {
 		FieldViolations: []FieldViolation{{Field: field, Description: description}},
 	}}
 	return err
-}
-
-// expectedCredential ends the message of every 401.
-const expectedCredential = "Expected OAuth 2 access token, login cookie or other valid authentication credential. " +
-	"See https://developers.google.com/identity/sign-in/web/devconsole-project."
-
-const challenge = `Bearer realm="https://accounts.google.com/"`
-
-func credentialsMissing(method string) *Error {
-	return &Error{
-		Code:    http.StatusUnauthorized,
-		Message: "Request is missing required authentication credential. " + expectedCredential,
-		Status:  "UNAUTHENTICATED",
-		Details: []any{ErrorInfo{
-			Type:     "type.googleapis.com/google.rpc.ErrorInfo",
-			Reason:   "CREDENTIALS_MISSING",
-			Domain:   "googleapis.com",
-			Metadata: map[string]string{"method": method, "service": "iamcredentials.googleapis.com"},
-		}},
-		challenge: challenge,
-	}
-}
-
-func credentialsInvalid() *Error {
-	return &Error{
-		Code:      http.StatusUnauthorized,
-		Message:   "Request had invalid authentication credentials. " + expectedCredential,
-		Status:    "UNAUTHENTICATED",
-		challenge: challenge + `, error="invalid_token"`,
-	}
-}
-
-// Bearer is the bearer token of a request (RFC 6750, section 2; the query parameter is
-// Google's standard parameter access_token). A request without a credential, or with one
-// that is no bearer token, gets the error of status 401. The method is the full name of
-// the one that is called, as errors show it.
-func Bearer(r *http.Request, method string) (string, error) {
-	authorization := r.Header.Get("Authorization")
-	if authorization == "" {
-		if token := r.URL.Query().Get("access_token"); token != "" {
-			return token, nil
-		}
-		return "", credentialsMissing(method)
-	}
-	scheme, token, _ := strings.Cut(authorization, " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", credentialsInvalid()
-	}
-	return token, nil
 }
 
 // JSON is a successful answer.

@@ -2,7 +2,6 @@ package grants
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
 )
@@ -51,7 +50,7 @@ type grant struct {
 // https://developers.google.com/identity/protocols/oauth2/service-account#httprest).
 type verifier struct {
 	world     *world.World
-	keys      *keys.Ring
+	issuer    *token.Issuer
 	now       time.Time
 	audiences []string
 }
@@ -80,8 +79,7 @@ func (v verifier) verify(form url.Values) (grant, error) {
 	return granted, v.checkSubject(account, parsed.Claims["sub"])
 }
 
-// signer is the account that issued an assertion and signed it. A signature by any key of
-// the account counts, whatever key the header names: some clients name none.
+// signer is the account that issued an assertion and signed it.
 func (v verifier) signer(parsed *signer.Parsed) (*world.ServiceAccount, error) {
 	if !parsed.IsRS256() {
 		return nil, oauth2.NewError(oauth2.InvalidGrant, badSignature)
@@ -91,22 +89,15 @@ func (v verifier) signer(parsed *signer.Parsed) (*world.ServiceAccount, error) {
 	if !ok || account.Disabled {
 		return nil, oauth2.NewError(oauth2.InvalidGrant, accountNotFound)
 	}
-	sets := []*keys.Set{v.keys.User(account.Email, account.UniqueID), v.keys.System(account.Email)}
-	for _, set := range sets {
-		known, err := set.Known()
-		if err != nil {
-			return nil, fmt.Errorf("read the keys of %q: %w", account.Email, err)
-		}
-		for _, key := range known {
-			if parsed.SignedBy(key.Public()) {
-				return account, nil
-			}
-		}
-	}
-	if slices.ContainsFunc(account.PublicKeys, parsed.SignedBy) {
+	signed, err := v.issuer.SignedBy(parsed, account)
+	switch {
+	case err != nil:
+		return nil, err
+	case !signed:
+		return nil, oauth2.NewError(oauth2.InvalidGrant, badSignature)
+	default:
 		return account, nil
 	}
-	return nil, oauth2.NewError(oauth2.InvalidGrant, badSignature)
 }
 
 func (v verifier) checkTimes(claims map[string]any) error {

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"time"
 
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -31,14 +30,13 @@ const expiresIn = 3599
 // Server answers token requests. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
-	keys   *keys.Ring
 	issuer *token.Issuer
 	now    func() time.Time
 }
 
 // New is a token endpoint.
-func New(worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issuer, now func() time.Time) *Server {
-	return &Server{worlds: worlds, keys: ring, issuer: issuer, now: now}
+func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
+	return &Server{worlds: worlds, issuer: issuer, now: now}
 }
 
 // accessTokenResponse is a successful answer (RFC 6749, section 5.1).
@@ -67,7 +65,7 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 }
 
 func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, error) {
-	verifier := verifier{world: s.worlds.Load().State, keys: s.keys, now: s.now(), audiences: audiences(r)}
+	verifier := verifier{world: s.worlds.Load().State, issuer: s.issuer, now: s.now(), audiences: audiences(r)}
 	granted, err := verifier.verify(form)
 	if err != nil {
 		return wire.Response{}, err
@@ -75,7 +73,7 @@ func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, err
 	if granted.audience != "" {
 		return s.idToken(r.Context(), granted)
 	}
-	issued, err := s.issuer.Access(granted.account, granted.scopes, world.DefaultTokenLifetime)
+	issued, err := s.issuer.Access(r.Context(), token.ForAccount(granted.account, granted.scopes), world.DefaultTokenLifetime)
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", granted.account.Email, err)
 	}

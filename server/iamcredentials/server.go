@@ -10,6 +10,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
@@ -20,12 +21,23 @@ type Server struct {
 	worlds *store.Store[*world.World]
 	keys   *keys.Ring
 	issuer *token.Issuer
+	guard  *googleapi.Guard
 	now    func() time.Time
 }
 
 // New is an IAM Credentials API.
-func New(worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issuer, now func() time.Time) *Server {
-	return &Server{worlds: worlds, keys: ring, issuer: issuer, now: now}
+func New(
+	worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issuer, guard *googleapi.Guard, now func() time.Time,
+) *Server {
+	return &Server{worlds: worlds, keys: ring, issuer: issuer, guard: guard, now: now}
+}
+
+func api() googleapi.API {
+	return googleapi.API{
+		Host:    "iamcredentials.googleapis.com",
+		Service: "google.iam.credentials.v1.IAMCredentials",
+		Scopes:  []string{oauth2.CloudPlatformScope, "https://www.googleapis.com/auth/iam"},
+	}
 }
 
 const resourcePrefix = "projects/-/serviceAccounts/"
@@ -33,7 +45,7 @@ const resourcePrefix = "projects/-/serviceAccounts/"
 // authorised is what every method begins with: the caller's credential is looked at before
 // the account, and the account before the body.
 func (s *Server) authorised(r *http.Request, method string) (*world.ServiceAccount, error) {
-	if _, err := googleapi.Bearer(r, "google.iam.credentials.v1.IAMCredentials."+method); err != nil {
+	if _, err := s.guard.Caller(r, api(), method); err != nil {
 		return nil, err
 	}
 	return s.account(r.PathValue("account"))

@@ -36,7 +36,7 @@ func (s *Server) GenerateAccessToken(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	issued, err := s.issuer.Access(account, scopes, lifetime)
+	issued, err := s.issuer.Access(r.Context(), token.ForAccount(account, scopes), lifetime)
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", account.Email, err)
 	}

@@ -56,3 +56,6 @@ func (c *cache[K]) fresh(key K) (Token, bool) {
 	token, ok := c.tokens.Get(key)
 	return token, ok && token.Expires.Sub(c.now()) >= MinimumLeft
 }
+
+// forget drops every token.
+func (c *cache[K]) forget() { c.tokens.Purge() }

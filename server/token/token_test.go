@@ -37,12 +37,12 @@ func newIssuer() (*token.Issuer, *clock) {
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	issuer, clock := newIssuer()
-	issued, err := issuer.Access(account, []string{"s1", "s2"}, time.Minute)
+	issued, err := issuer.Access(t.Context(), token.ForAccount(account, []string{"s1", "s2"}), time.Minute)
 	if err != nil || !strings.HasPrefix(issued.Text, "ya29.c.") {
 		t.Fatalf("Access = %+v, %v", issued, err)
 	}
 	access, err := issuer.Recognise(issued.Text)
-	if err != nil || access.Email != account.Email || access.UniqueID != account.UniqueID ||
+	if err != nil || access.Principal.Email != account.Email || access.Principal.ID != account.UniqueID ||
 		strings.Join(access.Scopes, " ") != "s1 s2" || access.Expires != issued.Expires.Unix() || access.ID == "" {
 		t.Errorf("Recognise = %+v, %v", access, err)
 	}
@@ -65,11 +65,11 @@ func TestAccess(t *testing.T) {
 func TestRecognisedByAReplica(t *testing.T) {
 	t.Parallel()
 	dir, clock := t.TempDir(), newClock()
-	issued, err := token.NewIssuer(keys.NewRing(dir, clock.now), clock.now).Access(account, nil, time.Hour)
+	issued, err := token.NewIssuer(keys.NewRing(dir, clock.now), clock.now).Access(t.Context(), token.ForAccount(account, nil), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if access, err := token.NewIssuer(keys.NewRing(dir, clock.now), clock.now).Recognise(issued.Text); err != nil || access.Email != account.Email {
+	if access, err := token.NewIssuer(keys.NewRing(dir, clock.now), clock.now).Recognise(issued.Text); err != nil || access.Principal.Email != account.Email {
 		t.Errorf("Recognise = %+v, %v", access, err)
 	}
 }

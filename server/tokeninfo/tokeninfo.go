@@ -63,15 +63,15 @@ func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Re
 
 func (s *Server) accessInfo(known token.Access) any {
 	info := accessInfo{
-		AuthorizedParty: known.UniqueID,
-		Audience:        known.UniqueID,
+		AuthorizedParty: known.Principal.ID,
+		Audience:        known.Principal.ID,
 		Scope:           strings.Join(known.Scopes, " "),
 		Expires:         strconv.FormatInt(known.Expires, 10),
 		ExpiresIn:       strconv.FormatInt(s.left(known), 10),
 		AccessType:      "online",
 	}
 	if tellsIdentity(known) {
-		info.Subject, info.Email, info.EmailVerified = known.UniqueID, known.Email, "true"
+		info.Subject, info.Email, info.EmailVerified = known.Principal.ID, known.Principal.Email, "true"
 	}
 	return info
 }
@@ -91,14 +91,14 @@ type accessInfo struct {
 
 func (s *Server) oldAccessInfo(known token.Access) any {
 	info := oldAccessInfo{
-		IssuedTo:   known.UniqueID,
-		Audience:   known.UniqueID,
+		IssuedTo:   known.Principal.ID,
+		Audience:   known.Principal.ID,
 		Scope:      strings.Join(known.Scopes, " "),
 		ExpiresIn:  s.left(known),
 		AccessType: "online",
 	}
 	if tellsIdentity(known) {
-		info.UserID, info.Email, info.VerifiedEmail = known.UniqueID, known.Email, true
+		info.UserID, info.Email, info.VerifiedEmail = known.Principal.ID, known.Principal.Email, true
 	}
 	return info
 }
@@ -139,7 +139,7 @@ func (s *Server) left(access token.Access) int64 { return access.Expires - s.now
 
 // refuse tells a token that is not accepted from a failure of ours.
 func refuse(err error) error {
-	if errors.Is(err, token.ErrUnknown) || errors.Is(err, token.ErrExpired) {
+	if errors.Is(err, token.ErrUnknown) || errors.Is(err, token.ErrExpired) || errors.Is(err, token.ErrRevoked) {
 		return oauth2.NewError(oauth2.InvalidToken, invalidValue)
 	}
 	return err

@@ -1,0 +1,123 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Grant is what a token entitles its bearer to.
+type Grant struct {
+	Principal iam.Principal `json:"who"`
+	Scopes    []string      `json:"scopes"`
+
+	// Client is the OAuth client that a user's token was issued to.
+	Client string `json:"client,omitempty"`
+	// Session is shared by the tokens that come from one consent of a user: revoking one
+	// revokes all.
+	Session string `json:"session,omitempty"`
+	// Boundary is the access boundary of a downscoped token, as the exchange was given it
+	// (https://cloud.google.com/iam/docs/downscoping-short-lived-credentials).
+	Boundary json.RawMessage `json:"boundary,omitempty"`
+}
+
+// ForAccount is the grant of scopes to a service account.
+func ForAccount(account *world.ServiceAccount, scopes []string) Grant {
+	return Grant{Principal: account.Principal(), Scopes: scopes}
+}
+
+// Access is what an access token says. Times are Unix seconds.
+type Access struct {
+	Grant
+
+	ID       string `json:"jti"`
+	IssuedAt int64  `json:"iat"`
+	Expires  int64  `json:"exp"`
+}
+
+// The beginnings of Google's access tokens, by whom they speak for.
+const (
+	accountPrefix   = "ya29.c."
+	userPrefix      = "ya29.a0"
+	federatedPrefix = "ya29.d."
+)
+
+func accessPrefixes() []string { return []string{accountPrefix, userPrefix, federatedPrefix} }
+
+func accessPrefix(kind iam.Kind) string {
+	switch kind {
+	case iam.KindUser:
+		return userPrefix
+	case iam.KindFederated:
+		return federatedPrefix
+	case iam.KindServiceAccount, iam.KindUnknown:
+	}
+	return accountPrefix
+}
+
+// Access issues an access token. It lives for whole seconds.
+func (i *Issuer) Access(_ context.Context, grant Grant, lifetime time.Duration) (Token, error) {
+	sealer, err := i.Sealer(accessPrefix(grant.Principal.Kind))
+	if err != nil {
+		return Token{}, err
+	}
+	issued := i.now().Truncate(time.Second)
+	expires := issued.Add(lifetime.Truncate(time.Second))
+	text, err := sealer.Seal(Access{Grant: grant, ID: uuid.NewString(), IssuedAt: issued.Unix(), Expires: expires.Unix()})
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{Text: text, Expires: expires}, nil
+}
+
+// accessKey is what makes two cached access tokens the same.
+type accessKey struct{ email, uniqueID, scopes string }
+
+// CachedAccess issues an access token for a service account, or gives out the same one again
+// while it is good for MinimumLeft.
+func (i *Issuer) CachedAccess(ctx context.Context, account *world.ServiceAccount, scopes []string) (Token, error) {
+	key := accessKey{account.Email, account.UniqueID, strings.Join(scopes, " ")}
+	if known, ok := i.accesses.fresh(key); ok {
+		return known, nil
+	}
+	return i.accesses.get(ctx, key, len(key.scopes), func(ctx context.Context) (Token, error) {
+		return i.Access(ctx, ForAccount(account, scopes), world.DefaultTokenLifetime)
+	})
+}
+
+// IsAccess tells whether a text looks like one of Google's access tokens.
+func IsAccess(text string) bool { return strings.HasPrefix(text, "ya29.") }
+
+// Recognise reads an access token that an emulator with the same keys has issued. The
+// error is ErrUnknown, ErrExpired or ErrRevoked, or says why the keys cannot be read.
+func (i *Issuer) Recognise(text string) (Access, error) {
+	prefixes := accessPrefixes()
+	kind := slices.IndexFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
+	if kind < 0 {
+		return Access{}, ErrUnknown
+	}
+	sealer, err := i.Sealer(prefixes[kind])
+	if err != nil {
+		return Access{}, err
+	}
+	var access Access
+	if err := sealer.Open(text, &access); err != nil {
+		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	switch {
+	case !i.now().Before(time.Unix(access.Expires, 0)):
+		return Access{}, ErrExpired
+	case i.revoked.has(access.ID, access.Session):
+		return Access{}, ErrRevoked
+	default:
+		return access, nil
+	}
+}

@@ -1,0 +1,206 @@
+package token_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/signer"
+)
+
+const (
+	workerEmail = "worker@demo-project.iam.gserviceaccount.com"
+	host        = "iamcredentials.googleapis.com"
+)
+
+func newWorld(t *testing.T, yaml string) *world.World {
+	t.Helper()
+	f, err := fixtures.Parse("f.yaml", []byte(yaml), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return world.New(f)
+}
+
+func mint(t *testing.T, issuer *token.Issuer, grant token.Grant) string {
+	t.Helper()
+	issued, err := issuer.Access(t.Context(), grant, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issued.Text
+}
+
+// Whom a token speaks for shows in its first letters, as with Google's.
+func TestAccessPrefixes(t *testing.T) {
+	t.Parallel()
+	issuer, _ := newIssuer()
+	kinds := []iam.Kind{iam.KindServiceAccount, iam.KindUser, iam.KindFederated}
+	prefixes := []string{"ya29.c.", "ya29.a0", "ya29.d."}
+	for i, kind := range kinds {
+		prefix := prefixes[i]
+		text := mint(t, issuer, token.Grant{Principal: iam.Principal{Kind: kind, ID: "1"}})
+		access, err := issuer.Recognise(text)
+		if err != nil || access.Principal.Kind != kind || !strings.HasPrefix(text, prefix) || !token.IsAccess(text) {
+			t.Errorf("%s: %.10s… is recognised as %+v, %v", kind, text, access, err)
+		}
+		for _, other := range prefixes {
+			if forged := other + text[len(prefix):]; forged != text {
+				if _, err := issuer.Recognise(forged); !errors.Is(err, token.ErrUnknown) {
+					t.Errorf("%s passes for %s: %v", kind, other, err)
+				}
+			}
+		}
+	}
+}
+
+// Revoking any token of a session revokes all of them, and no others.
+func TestRevoke(t *testing.T) {
+	t.Parallel()
+	issuer, clock := newIssuer()
+	session := token.Grant{Principal: iam.Principal{Kind: iam.KindUser, ID: "1"}, Session: "s1"}
+	other := session
+	other.Session = "s2"
+	refresh, err := issuer.Refresh(session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherRefresh, err := issuer.Refresh(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, otherAccess := mint(t, issuer, session), mint(t, issuer, other)
+	if known, err := issuer.RecogniseRefresh(refresh); err != nil || known.Session != "s1" {
+		t.Errorf("RecogniseRefresh = %+v, %v", known, err)
+	}
+	if err := issuer.Revoke(access); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := issuer.RecogniseRefresh(refresh); !errors.Is(err, token.ErrRevoked) {
+		t.Errorf("the refresh token of a revoked session: %v", err)
+	}
+	if err := issuer.Revoke(access); !errors.Is(err, token.ErrRevoked) {
+		t.Errorf("revoked again: %v", err)
+	}
+	if err := issuer.Revoke("x"); !errors.Is(err, token.ErrUnknown) {
+		t.Errorf("revoked what is no token: %v", err)
+	}
+	if err := issuer.Revoke(otherRefresh); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := issuer.Recognise(otherAccess); !errors.Is(err, token.ErrRevoked) {
+		t.Errorf("the access token of a revoked session: %v", err)
+	}
+	alone := mint(t, issuer, token.ForAccount(account, nil))
+	if _, err := issuer.Recognise(alone); err != nil {
+		t.Error(err)
+	}
+	clock.advance(time.Hour)
+	if err := issuer.Revoke(alone); !errors.Is(err, token.ErrExpired) {
+		t.Errorf("revoked an expired token: %v", err)
+	}
+	issuer.Reset()
+	if _, err := issuer.RecogniseRefresh(refresh); err != nil {
+		t.Errorf("after a reset: %v", err)
+	}
+}
+
+// The metadata server does not give out a token that was revoked.
+func TestRevokedTokenIsNotCached(t *testing.T) {
+	t.Parallel()
+	issuer, _ := newIssuer()
+	first, err := issuer.CachedAccess(t.Context(), account, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := issuer.Revoke(first.Text); err != nil {
+		t.Fatal(err)
+	}
+	second, err := issuer.CachedAccess(t.Context(), account, nil)
+	if err != nil || second.Text == first.Text {
+		t.Errorf("the same token again, %v", err)
+	}
+}
+
+func TestBearerMustExist(t *testing.T) {
+	t.Parallel()
+	issuer, _ := newIssuer()
+	w := newWorld(t, "")
+	gone := newWorld(t, "serviceAccounts: [{email: "+workerEmail+", disabled: true}]\nusers: []\nworkloadIdentityPools: []")
+	worker, _ := w.Account(workerEmail)
+	user, _ := w.User("dev@example.com")
+	for name, principal := range map[string]iam.Principal{
+		"service account": worker.Principal(),
+		"user":            user.Principal(),
+		"federated":       {Kind: iam.KindFederated, ID: "s", Pool: w.Pools[0].Name},
+	} {
+		text := mint(t, issuer, token.Grant{Principal: principal})
+		if _, err := issuer.Bearer(w, text, host); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := issuer.Bearer(gone, text, host); !errors.Is(err, token.ErrInactive) {
+			t.Errorf("%s that is no more: %v, want ErrInactive", name, err)
+		}
+	}
+}
+
+func TestSelfSigned(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	ring := keys.NewRing("", c.now)
+	issuer, w := token.NewIssuer(ring, c.now), newWorld(t, "")
+	worker, _ := w.Account(workerEmail)
+	key, err := ring.User(worker.Email, worker.UniqueID).Active(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	google, err := ring.Google().Active(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := c.now().Unix()
+	for name, test := range map[string]struct {
+		key    *keys.Key
+		change map[string]any
+		want   error
+		scope  string
+	}{
+		"for the API":        {key, nil, nil, "https://www.googleapis.com/auth/cloud-platform"},
+		"without a path":     {key, map[string]any{"aud": "https://" + host}, nil, "https://www.googleapis.com/auth/cloud-platform"},
+		"with a scope":       {key, map[string]any{"aud": nil, "scope": "s1"}, nil, "s1"},
+		"for another API":    {key, map[string]any{"aud": "https://storage.googleapis.com/"}, token.ErrUnknown, ""},
+		"for a longer name":  {key, map[string]any{"aud": "https://" + host + ".example.com/"}, token.ErrUnknown, ""},
+		"for nothing":        {key, map[string]any{"aud": nil}, token.ErrUnknown, ""},
+		"another's key":      {google, nil, token.ErrUnknown, ""},
+		"another subject":    {key, map[string]any{"sub": "dev@example.com"}, token.ErrUnknown, ""},
+		"unknown account":    {key, map[string]any{"iss": "x@example.com", "sub": "x@example.com"}, token.ErrUnknown, ""},
+		"expired":            {key, map[string]any{"iat": now - 3600, "exp": now}, token.ErrExpired, ""},
+		"too long":           {key, map[string]any{"exp": now + 3601}, token.ErrExpired, ""},
+		"a little early":     {key, map[string]any{"iat": now + 300, "exp": now + 600}, nil, "https://www.googleapis.com/auth/cloud-platform"},
+		"too early":          {key, map[string]any{"iat": now + 301, "exp": now + 600}, token.ErrExpired, ""},
+		"without iat":        {key, map[string]any{"iat": nil}, token.ErrExpired, ""},
+		"without expiration": {key, map[string]any{"exp": nil}, token.ErrExpired, ""},
+	} {
+		claims := map[string]any{"iss": workerEmail, "sub": workerEmail, "aud": "https://" + host + "/", "iat": now, "exp": now + 3600}
+		for claim, value := range test.change {
+			claims[claim] = value
+			if value == nil {
+				delete(claims, claim)
+			}
+		}
+		text, err := signer.JWT(test.key, claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		access, err := issuer.Bearer(w, text, host)
+		if !errors.Is(err, test.want) || strings.Join(access.Scopes, " ") != test.scope {
+			t.Errorf("%s: %v with scopes %q, want %v", name, err, access.Scopes, test.want)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package token
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// refreshPrefix begins Google's refresh tokens.
+const refreshPrefix = "1//0"
+
+// Refresh is what a refresh token says. It does not expire (RFC 6749, section 1.5).
+type Refresh struct {
+	Grant
+
+	ID       string `json:"jti"`
+	IssuedAt int64  `json:"iat"` // Unix seconds
+}
+
+// Refresh issues a refresh token for a grant, which should have a session.
+func (i *Issuer) Refresh(grant Grant) (string, error) {
+	sealer, err := i.Sealer(refreshPrefix)
+	if err != nil {
+		return "", err
+	}
+	return sealer.Seal(Refresh{Grant: grant, ID: uuid.NewString(), IssuedAt: i.now().Unix()})
+}
+
+// RecogniseRefresh reads a refresh token that an emulator with the same keys has issued.
+// The error is ErrUnknown or ErrRevoked, or says why the keys cannot be read.
+func (i *Issuer) RecogniseRefresh(text string) (Refresh, error) {
+	sealer, err := i.Sealer(refreshPrefix)
+	if err != nil {
+		return Refresh{}, err
+	}
+	var refresh Refresh
+	if err := sealer.Open(text, &refresh); err != nil {
+		return Refresh{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	if i.revoked.has(refresh.ID, refresh.Session) {
+		return Refresh{}, ErrRevoked
+	}
+	return refresh, nil
+}
