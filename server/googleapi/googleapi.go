@@ -97,7 +97,7 @@ func writeError(r *http.Request, err error) wire.Response {
 	if !errors.As(err, &known) {
 		return robot.Error(r, err)
 	}
-	response := JSON(struct {
+	response := Reply(r, struct {
 		Error *Error `json:"error"`
 	}{known})
 	response.Status = known.Code

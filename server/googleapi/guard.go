@@ -158,6 +158,13 @@ func Bearer(r *http.Request, api API, method string) (string, error) {
 		if token := r.URL.Query().Get("access_token"); token != "" {
 			return token, nil
 		}
+	}
+	return BearerOf(authorization, api, method)
+}
+
+// BearerOf is Bearer for what an Authorization header says.
+func BearerOf(authorization string, api API, method string) (string, error) {
+	if authorization == "" {
 		return "", credentialsMissing(api, method)
 	}
 	scheme, token, _ := strings.Cut(authorization, " ")

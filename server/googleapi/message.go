@@ -237,3 +237,32 @@ func (m Message) Duration(field string) (time.Duration, error) {
 	}
 	return 0, invalidValue(field, "type.googleapis.com/google.protobuf.Duration", value)
 }
+
+// Fields reads the fields of a message one after the other, and keeps the first error.
+type Fields struct {
+	Message Message
+	Err     error
+}
+
+func read[T any](f *Fields, field string, get func(string) (T, error)) T {
+	value, err := get(field)
+	if f.Err == nil {
+		f.Err = err
+	}
+	return value
+}
+
+// Text is Message.Text.
+func (f *Fields) Text(field string) string { return read(f, field, f.Message.Text) }
+
+// Texts is Message.Texts.
+func (f *Fields) Texts(field string) []string { return read(f, field, f.Message.Texts) }
+
+// Bool is Message.Bool.
+func (f *Fields) Bool(field string) bool { return read(f, field, f.Message.Bool) }
+
+// Bytes is Message.Bytes.
+func (f *Fields) Bytes(field string) []byte { return read(f, field, f.Message.Bytes) }
+
+// Duration is Message.Duration.
+func (f *Fields) Duration(field string) time.Duration { return read(f, field, f.Message.Duration) }

@@ -11,7 +11,12 @@ import (
 func Pretty(value any) string { return Indented(value, "  ") }
 
 // Indented is Pretty with another indentation.
-func Indented(value any, indent string) string {
+func Indented(value any, indent string) string { return encode(value, indent) }
+
+// Compact is Pretty without any space between its tokens, and without a newline.
+func Compact(value any) string { return strings.TrimSuffix(encode(value, ""), "\n") }
+
+func encode(value any, indent string) string {
 	var out strings.Builder
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)

@@ -1,0 +1,58 @@
+package googleapi
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/server/wire"
+)
+
+// CheckQuery refuses query parameters that are none of Google's standard parameters
+// (https://cloud.google.com/apis/docs/system-parameters), whose names may begin with a
+// dollar sign, and forms of answers other than JSON.
+func CheckQuery(r *http.Request) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	query := r.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.Contains(standardParameters(), strings.TrimPrefix(strings.TrimPrefix(name, "$"), ".")) {
+			return invalidField("", fmt.Sprintf(
+				`Invalid JSON payload received. Unknown name "%[1]s": Cannot bind query parameter. Field '%[1]s' could not be found in request message.`,
+				shortened(name)))
+		}
+	}
+	if form, _, _ := strings.Cut(standard(query, "alt"), ";"); form != "" && form != "json" {
+		return InvalidArgument(fmt.Sprintf(`Invalid value "%s" for query parameter "alt". The emulator answers in JSON.`, shortened(form)))
+	}
+	return nil
+}
+
+func standardParameters() []string {
+	return []string{
+		"access_token", "alt", "apiVersion", "bearer_token", "callback", "ct", "fields", "httpHeaders", "key", "oauth_token",
+		"outputDefaults", "pp", "prettyPrint", "quotaUser", "trace", "unique", "upload_protocol", "uploadType", "userIp", "userProject", "xgafv",
+	}
+}
+
+// standard is the value of a standard parameter under either of its names.
+func standard(query url.Values, name string) string {
+	if value := query.Get(name); value != "" {
+		return value
+	}
+	return query.Get("$" + name)
+}
+
+// Reply is a successful answer in the form that a request asks for: indented, unless it
+// says prettyPrint=false.
+func Reply(r *http.Request, value any) wire.Response {
+	response := JSON(value)
+	if strings.Contains(r.URL.RawQuery, "prettyPrint") && standard(r.URL.Query(), "prettyPrint") == "false" {
+		response.Body = wire.Compact(value)
+	}
+	return response
+}
