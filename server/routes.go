@@ -44,6 +44,9 @@ const (
 	below       = "/..." // everything that begins with this segment
 	entryPath   = "/emulator/v1/instances/{instance}/metadata/{path:.+}"
 	accountPath = "/v1/projects/{project}/serviceAccounts/{account:[^/:]+}"
+
+	poolPath      = "/v1/projects/{project}/locations/global/workloadIdentityPools/{pool}"
+	workforcePath = "/v1/locations/global/workforcePools/{pool}"
 )
 
 // routes is the table of everything that is served. The names of Google's methods are
@@ -76,6 +79,9 @@ func (s surfaces) routes() []route {
 		{"iamcredentials.generateIdToken", http.MethodPost, accountPath + ":generateIdToken", api, s.iamcredentials.GenerateIDToken},
 		{"iamcredentials.signBlob", http.MethodPost, accountPath + ":signBlob", api, s.iamcredentials.SignBlob},
 		{"iamcredentials.signJwt", http.MethodPost, accountPath + ":signJwt", api, s.iamcredentials.SignJWT},
+		{"iamcredentials.allowedLocations", http.MethodGet, accountPath + "/allowedLocations", api, s.iamcredentials.AllowedLocations},
+		{"iamcredentials.allowedLocations", http.MethodGet, poolPath + "/allowedLocations", api, s.iamcredentials.AllowedLocationsOfPool},
+		{"iamcredentials.allowedLocations", http.MethodGet, workforcePath + "/allowedLocations", api, s.iamcredentials.AllowedLocationsOfPool},
 
 		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Guard(s.control.Live)},
 		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Guard(s.control.Ready)},

@@ -77,7 +77,7 @@ func New(config Config) *Server {
 	return &Server{
 		worlds:  worlds,
 		logger:  config.Logger,
-		Handler: names.guard(config.Logger, all.handler(config.Logger)),
+		Handler: names.guard(config.Logger, withRPC(all.handler(config.Logger), all.rpc(config.Logger))),
 	}
 }
 
@@ -133,6 +133,9 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener) error {
 
 		DisableGeneralOptionsHandler: true,
 	}
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true) // gRPC on a loopback address does without TLS
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 

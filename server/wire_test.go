@@ -45,17 +45,22 @@ type emulator struct {
 
 func newEmulator(t *testing.T) *emulator {
 	t.Helper()
+	return newEmulatorWith(t, "fixture.yaml", func(*server.Config) {})
+}
+
+func newEmulatorWith(t *testing.T, fixtureFile string, change func(*server.Config)) *emulator {
+	t.Helper()
 	now, err := time.Parse(time.RFC3339, wireNow)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fixture, err := fixtures.Load(filepath.Join("testdata", "fixture.yaml"))
+	fixture, err := fixtures.Load(filepath.Join("testdata", fixtureFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	clock := func() time.Time { return now }
 	e := &emulator{ring: keys.NewRing("", clock), world: world.New(fixture), logs: &strings.Builder{}}
-	e.Server = httptest.NewServer(server.New(server.Config{
+	config := server.Config{
 		World:  e.world,
 		Keys:   e.ring,
 		Now:    clock,
@@ -63,7 +68,13 @@ func newEmulator(t *testing.T) *emulator {
 
 		AllowedHosts: []string{"emulator.test"},
 		InstanceURLs: map[string]string{"other-vm": "http://127.0.0.1:18255"},
-	}))
+	}
+	change(&config)
+	e.Server = httptest.NewUnstartedServer(server.New(config))
+	e.Config.Protocols = new(http.Protocols)
+	e.Config.Protocols.SetHTTP1(true)
+	e.Config.Protocols.SetUnencryptedHTTP2(true)
+	e.Start()
 	t.Cleanup(e.Close)
 	return e
 }

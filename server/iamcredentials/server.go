@@ -1,15 +1,18 @@
 // Package iamcredentials is the IAM Service Account Credentials API: short-lived
 // credentials for service accounts, and signatures with their system-managed keys
 // (https://cloud.google.com/iam/docs/reference/credentials/rest).
+//
+// Each method is one function of a request's values; what is said in JSON (rest.go) and in
+// gRPC (grpc.go) comes to the same. Who may call it is for googleapi.Guard.
 package iamcredentials
 
 import (
-	"net/http"
 	"strings"
 	"time"
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -32,7 +35,8 @@ func New(
 	return &Server{worlds: worlds, keys: ring, issuer: issuer, guard: guard, now: now}
 }
 
-func api() googleapi.API {
+// API is the IAM Credentials API, as its callers and its errors name it.
+func API() googleapi.API {
 	return googleapi.API{
 		Host:    "iamcredentials.googleapis.com",
 		Service: "google.iam.credentials.v1.IAMCredentials",
@@ -40,15 +44,21 @@ func api() googleapi.API {
 	}
 }
 
-const resourcePrefix = "projects/-/serviceAccounts/"
+// call is a call of a method: by whom, and for which service account.
+type call struct {
+	caller  googleapi.Caller
+	account *world.ServiceAccount
+}
 
-// authorised is what every method begins with: the caller's credential is looked at before
-// the account, and the account before the body.
-func (s *Server) authorised(r *http.Request, method string) (*world.ServiceAccount, error) {
-	if _, err := s.guard.Caller(r, api(), method); err != nil {
-		return nil, err
+// begin is what every method begins with: the caller's credential is looked at before the
+// account, and the account before the rest of the message.
+func (s *Server) begin(credential, method, account string) (call, error) {
+	caller, err := s.guard.Authenticate(credential, API(), method)
+	if err != nil {
+		return call{}, err
 	}
-	return s.account(r.PathValue("account"))
+	found, err := s.account(account)
+	return call{caller, found}, err
 }
 
 // account finds a service account by what stands in a resource name.
@@ -69,28 +79,31 @@ func (s *Server) account(id string) (*world.ServiceAccount, error) {
 	}
 }
 
-// checkDelegates looks at the chain of accounts through which a caller acts. Each must
-// exist; some clients name them by their e-mail addresses alone.
-func (s *Server) checkDelegates(message googleapi.Message) error {
-	delegates, err := message.Texts("delegates")
-	if err != nil {
-		return err
-	}
-	for _, delegate := range delegates {
-		if _, err := s.account(strings.TrimPrefix(delegate, resourcePrefix)); err != nil {
+const resourcePrefix = "projects/-/serviceAccounts/"
+
+// permit refuses a call that the policies do not allow. A caller acts through a chain of
+// delegates: each must be allowed to act through the next, and the last one has the
+// permission itself (https://cloud.google.com/iam/docs/create-short-lived-credentials-delegated).
+// Some clients name delegates by their e-mail addresses alone.
+func (s *Server) permit(c call, delegates []string, permission string) error {
+	chain := make([]*world.ServiceAccount, len(delegates))
+	for i, delegate := range delegates {
+		account, err := s.account(strings.TrimPrefix(delegate, resourcePrefix))
+		if err != nil {
 			return err
 		}
+		chain[i] = account
 	}
-	return nil
-}
-
-// read reads the request message of a method, with the fields that all of them have.
-func (s *Server) read(r *http.Request, fields ...string) (googleapi.Message, error) {
-	message, err := googleapi.ReadMessage(r, append(fields, "name", "delegates")...)
-	if err != nil {
-		return googleapi.Message{}, err
+	need := c.caller.Need
+	for _, delegate := range chain {
+		if err := need(iam.ImplicitDelegation, delegate); err != nil {
+			return err
+		}
+		need = func(permission string, on *world.ServiceAccount) error {
+			return c.caller.NeedAs(delegate, permission, on)
+		}
 	}
-	return message, s.checkDelegates(message)
+	return need(permission, c.account)
 }
 
 // invalidArgument is what Google's server says where it does not say what is wrong.

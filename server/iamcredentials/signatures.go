@@ -2,80 +2,55 @@ package iamcredentials
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"time"
 
+	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/signer"
 )
 
 // maxJWTLifetime is how far ahead the exp claim of a JWT may be.
 const maxJWTLifetime = 12 * time.Hour
 
-type signBlobResponse struct {
-	KeyID      string `json:"keyId"`
-	SignedBlob []byte `json:"signedBlob"` // standard base64
+// signBlob signs bytes with the account's system-managed key, and tells the key's ID.
+func (s *Server) signBlob(ctx context.Context, c call, delegates []string, payload []byte) (keyID string, signature []byte, err error) {
+	if err := s.permit(c, delegates, iam.SignBlob); err != nil {
+		return "", nil, err
+	}
+	key, err := s.systemKey(ctx, c)
+	if err != nil {
+		return "", nil, err
+	}
+	signature, err = signer.Blob(key, payload)
+	return key.ID(), signature, err
 }
 
-// SignBlob signs bytes with the account's system-managed key.
-func (s *Server) SignBlob(r *http.Request) (wire.Response, error) {
-	account, err := s.authorised(r, "SignBlob")
-	if err != nil {
-		return wire.Response{}, err
-	}
-	message, err := s.read(r, "payload")
-	if err != nil {
-		return wire.Response{}, err
-	}
-	payload, err := message.Bytes("payload")
-	if err != nil {
-		return wire.Response{}, err
-	}
-	key, err := s.keys.System(account.Email).Active(r.Context())
-	if err != nil {
-		return wire.Response{}, fmt.Errorf("make the key of %q: %w", account.Email, err)
-	}
-	signature, err := signer.Blob(key, payload)
-	if err != nil {
-		return wire.Response{}, err
-	}
-	return googleapi.JSON(signBlobResponse{KeyID: key.ID(), SignedBlob: signature}), nil
-}
-
-type signJWTResponse struct {
-	KeyID     string `json:"keyId"`
-	SignedJWT string `json:"signedJwt"`
-}
-
-// SignJWT signs a JWT payload, as it is given, with the account's system-managed key.
-func (s *Server) SignJWT(r *http.Request) (wire.Response, error) {
-	account, err := s.authorised(r, "SignJwt")
-	if err != nil {
-		return wire.Response{}, err
-	}
-	message, err := s.read(r, "payload")
-	if err != nil {
-		return wire.Response{}, err
-	}
-	payload, err := message.Text("payload")
-	if err != nil {
-		return wire.Response{}, err
+// signJWT signs a JWT payload, as it is given, with the account's system-managed key.
+func (s *Server) signJWT(ctx context.Context, c call, delegates []string, payload string) (keyID, signed string, err error) {
+	if err := s.permit(c, delegates, iam.SignJWT); err != nil {
+		return "", "", err
 	}
 	if err := checkPayload(payload, s.now()); err != nil {
-		return wire.Response{}, err
+		return "", "", err
 	}
-	key, err := s.keys.System(account.Email).Active(r.Context())
+	key, err := s.systemKey(ctx, c)
 	if err != nil {
-		return wire.Response{}, fmt.Errorf("make the key of %q: %w", account.Email, err)
+		return "", "", err
 	}
-	signed, err := signer.RawJWT(key, []byte(payload))
+	signed, err = signer.RawJWT(key, []byte(payload))
+	return key.ID(), signed, err
+}
+
+func (s *Server) systemKey(ctx context.Context, c call) (*keys.Key, error) {
+	key, err := s.keys.System(c.account.Email).Active(ctx)
 	if err != nil {
-		return wire.Response{}, err
+		return nil, fmt.Errorf("make the key of %q: %w", c.account.Email, err)
 	}
-	return googleapi.JSON(signJWTResponse{KeyID: key.ID(), SignedJWT: signed}), nil
+	return key, nil
 }
 
 // checkPayload accepts a JSON object whose exp, where it has one, is a whole number, not

@@ -1,0 +1,161 @@
+package iamcredentials
+
+import (
+	"net/http"
+	"time"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// read begins a call over HTTP: credential, account, query and then the message, with the
+// fields that all methods have.
+func (s *Server) read(r *http.Request, method string, fields ...string) (call, googleapi.Message, error) {
+	credential, err := googleapi.Bearer(r, API(), method)
+	if err != nil {
+		return call{}, googleapi.Message{}, err
+	}
+	c, err := s.begin(credential, method, r.PathValue("account"))
+	if err != nil {
+		return call{}, googleapi.Message{}, err
+	}
+	if err := googleapi.CheckQuery(r); err != nil {
+		return call{}, googleapi.Message{}, err
+	}
+	message, err := googleapi.ReadMessage(r, append(fields, "name", "delegates")...)
+	return c, message, err
+}
+
+type accessTokenResponse struct {
+	AccessToken string `json:"accessToken"`
+	ExpireTime  string `json:"expireTime"` // RFC 3339 in whole seconds: some clients read no others
+}
+
+// GenerateAccessToken issues an access token for a service account.
+func (s *Server) GenerateAccessToken(r *http.Request) (wire.Response, error) {
+	c, message, err := s.read(r, "GenerateAccessToken", "scope", "lifetime", "type")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	fields := googleapi.Fields{Message: message}
+	request := accessTokenRequest{
+		delegates:   fields.Texts("delegates"),
+		scopes:      fields.Texts("scope"),
+		hasLifetime: message.Has("lifetime"),
+		lifetime:    fields.Duration("lifetime"),
+	}
+	if fields.Err != nil {
+		return wire.Response{}, fields.Err
+	}
+	issued, err := s.generateAccessToken(r.Context(), c, request)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.Reply(r, accessTokenResponse{
+		AccessToken: issued.Text,
+		ExpireTime:  issued.Expires.UTC().Format(time.RFC3339),
+	}), nil
+}
+
+type idTokenResponse struct {
+	Token string `json:"token"`
+}
+
+// GenerateIDToken issues an ID token for a service account.
+func (s *Server) GenerateIDToken(r *http.Request) (wire.Response, error) {
+	c, message, err := s.read(r, "GenerateIdToken", "audience", "include_email", "organization_number_included", "use_email_azp")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	fields := googleapi.Fields{Message: message}
+	request := idTokenRequest{
+		delegates:           fields.Texts("delegates"),
+		audience:            fields.Text("audience"),
+		includeEmail:        fields.Bool("include_email"),
+		includeOrganization: fields.Bool("organization_number_included"),
+		emailAsParty:        fields.Bool("use_email_azp"),
+	}
+	if fields.Err != nil {
+		return wire.Response{}, fields.Err
+	}
+	issued, err := s.generateIDToken(r.Context(), c, request)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.Reply(r, idTokenResponse{Token: issued.Text}), nil
+}
+
+type signBlobResponse struct {
+	KeyID      string `json:"keyId"`
+	SignedBlob []byte `json:"signedBlob"` // standard base64
+}
+
+// SignBlob signs bytes with the account's system-managed key.
+func (s *Server) SignBlob(r *http.Request) (wire.Response, error) {
+	c, message, err := s.read(r, "SignBlob", "payload")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	fields := googleapi.Fields{Message: message}
+	delegates, payload := fields.Texts("delegates"), fields.Bytes("payload")
+	if fields.Err != nil {
+		return wire.Response{}, fields.Err
+	}
+	keyID, signature, err := s.signBlob(r.Context(), c, delegates, payload)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.Reply(r, signBlobResponse{KeyID: keyID, SignedBlob: signature}), nil
+}
+
+type signJWTResponse struct {
+	KeyID     string `json:"keyId"`
+	SignedJWT string `json:"signedJwt"`
+}
+
+// SignJWT signs a JWT payload, as it is given, with the account's system-managed key.
+func (s *Server) SignJWT(r *http.Request) (wire.Response, error) {
+	c, message, err := s.read(r, "SignJwt", "payload")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	fields := googleapi.Fields{Message: message}
+	delegates, payload := fields.Texts("delegates"), fields.Text("payload")
+	if fields.Err != nil {
+		return wire.Response{}, fields.Err
+	}
+	keyID, signed, err := s.signJWT(r.Context(), c, delegates, payload)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.Reply(r, signJWTResponse{KeyID: keyID, SignedJWT: signed}), nil
+}
+
+// allowedLocations is where the credentials of an account or of a pool may be used.
+type allowedLocations struct {
+	Locations        []string `json:"locations"`
+	EncodedLocations string   `json:"encodedLocations"`
+}
+
+// everywhere is the encoding that client libraries take for no restriction.
+const everywhere = "0x0"
+
+// AllowedLocations answers that the credentials of a service account may be used everywhere.
+func (s *Server) AllowedLocations(r *http.Request) (wire.Response, error) {
+	credential, err := googleapi.Bearer(r, API(), "GetAllowedLocations")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if _, err := s.begin(credential, "GetAllowedLocations", r.PathValue("account")); err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.Reply(r, allowedLocations{[]string{}, everywhere}), nil
+}
+
+// AllowedLocationsOfPool is AllowedLocations for the principals of a pool of identities.
+func (s *Server) AllowedLocationsOfPool(r *http.Request) (wire.Response, error) {
+	if _, err := s.guard.Caller(r, API(), "GetAllowedLocations"); err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.Reply(r, allowedLocations{[]string{}, everywhere}), nil
+}
