@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,59 +172,4 @@ func TestGoImpersonatedFile(t *testing.T) {
 	keyFile := filepath.Join(t.TempDir(), "key.json")
 	got := report[goAccess](t, r.execWithKeyFile(t, keyFile, r.stage.GoCloud, "impersonated", keyFile, targetAccount))
 	r.checkGoAccess(t, got, targetAccount)
-}
-
-func TestGoIAMCredentials(t *testing.T) {
-	r := newRig(t)
-	got := report[struct {
-		AccessToken accessToken
-		IDToken     string
-		Validation  goValidation
-		Blob        struct {
-			KeyID              string
-			Payload, Signature []byte
-		}
-		JWT     struct{ KeyID, Payload, Token string }
-		Unknown struct {
-			HTTPCode int
-			Error    string
-		}
-	}](t, r.exec(t, r.stage.GoCloud, "iam", targetAccount, audience))
-
-	r.checkAccessToken(t, got.AccessToken.Value, targetAccount)
-	checkExpiry(t, "generateAccessToken", got.AccessToken.Expiry)
-
-	claims := r.claims(t, targetAccount, emailClaims(targetAccount))
-	r.checkIDToken(t, "generateIdToken", got.IDToken, claims)
-	checkGoValidation(t, got.Validation, claims)
-
-	certificates := r.certificates(t, "/service_accounts/v1/metadata/x509/"+targetAccount)
-	if key, ok := certificates[got.Blob.KeyID]; !ok {
-		t.Errorf("signBlob: no certificate for %q is published", got.Blob.KeyID)
-	} else if err := verifySignature(key, got.Blob.Payload, got.Blob.Signature); err != nil {
-		t.Errorf("signBlob: %v", err)
-	}
-
-	var want map[string]any
-	decoder := json.NewDecoder(strings.NewReader(got.JWT.Payload))
-	decoder.UseNumber()
-	if err := decoder.Decode(&want); err != nil {
-		t.Fatal(err)
-	}
-	for form, keys := range map[string]keyring{"x509": certificates, "jwk": r.jwks(t, "/service_accounts/v1/jwk/"+targetAccount)} {
-		signed, err := keys.verify(got.JWT.Token)
-		if err != nil {
-			t.Errorf("signJwt: %s: %v", form, err)
-		}
-		if diff := cmp.Diff(want, signed); diff != "" {
-			t.Errorf("signJwt: %s: claims (-want +got):\n%s", form, diff)
-		}
-		if keys[got.JWT.KeyID] == nil {
-			t.Errorf("signJwt: %s: no key %q is published", form, got.JWT.KeyID)
-		}
-	}
-
-	if got.Unknown.HTTPCode != 404 || !strings.Contains(got.Unknown.Error, "Gaia id not found for email nobody@demo-project.iam.gserviceaccount.com") {
-		t.Errorf("an account that does not exist: %+v, want Google's 404", got.Unknown)
-	}
 }

@@ -26,7 +26,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: gocloud metadata | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | iam TARGET AUDIENCE")
+		return errors.New("usage: gocloud metadata | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | iam rest|grpc TARGET AUDIENCE | signedurl ACCOUNT")
 	}
 	report, err := dispatch(ctx, args)
 	if err != nil {
@@ -47,8 +47,10 @@ func dispatch(ctx context.Context, args []string) (any, error) {
 		return keyFileTokens(ctx, rest[0], rest[1])
 	case name == "impersonated" && len(rest) == 2:
 		return impersonatedTokens(ctx, rest[0], rest[1])
-	case name == "iam" && len(rest) == 2:
-		return callIAMCredentials(ctx, rest[0], rest[1])
+	case name == "iam" && len(rest) == 3:
+		return callIAMCredentials(ctx, rest[0], rest[1], rest[2])
+	case name == "signedurl" && len(rest) == 1:
+		return signedURL(ctx, rest[0])
 	default:
 		return nil, fmt.Errorf("unknown command or wrong number of arguments: %q", args)
 	}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
+	"cloud.google.com/go/storage"
+)
+
+// signedURL signs the URL of an object in Cloud Storage with the system-managed key of an account.
+func signedURL(ctx context.Context, account string) (_ string, err error) {
+	client, err := newIAMCredentialsClient(ctx, "grpc")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	return storage.SignedURL("a-bucket", "a folder/an object", &storage.SignedURLOptions{
+		GoogleAccessID: account,
+		Method:         http.MethodGet,
+		Scheme:         storage.SigningSchemeV4,
+		Expires:        time.Now().Add(time.Hour),
+		SignBytes: func(payload []byte) ([]byte, error) {
+			signed, err := client.SignBlob(ctx, &credentialspb.SignBlobRequest{Name: "projects/-/serviceAccounts/" + account, Payload: payload})
+			return signed.GetSignedBlob(), err
+		},
+	})
+}
