@@ -70,6 +70,24 @@ func TestGcloudImpersonation(t *testing.T) {
 	})
 }
 
+// TestGcloudChain impersonates through a chain of delegates under enforced policies, and in vain without the chain.
+func TestGcloudChain(t *testing.T) {
+	r := newGcloudRig(t)
+	strict := []string{"exec", "--strict", "--fixture", "testdata/chain.yaml", "--state-dir", r.state, "--"}
+	printToken := func(chain string) []string {
+		return append(strict, "gcloud", "auth", "print-access-token", "--impersonate-service-account="+chain)
+	}
+	t.Run("all the way", func(t *testing.T) {
+		r.checkAccessToken(t, oneLine(t, r.run(t, printToken(workerAccount+","+targetAccount)...)), targetAccount)
+	})
+	t.Run("without the one between", func(t *testing.T) {
+		printed, complained, err := r.try(t, printToken(targetAccount)...)
+		if err == nil || !strings.Contains(string(complained), "Permission 'iam.serviceAccounts.getAccessToken' denied on resource") {
+			t.Errorf("gcloud ended with %v, printed %q and said %s", err, printed, complained)
+		}
+	})
+}
+
 func TestGcloudKeyFile(t *testing.T) {
 	r := newGcloudRig(t)
 	results, keyFile := t.TempDir(), filepath.Join(t.TempDir(), "key.json")

@@ -61,6 +61,7 @@ type nodeReport struct {
 		Tampered      []refusal
 	}
 	ImpersonatedAccessToken, ImpersonatedIDToken string
+	Signature                                    []byte
 	Hosts                                        []string
 }
 
@@ -89,6 +90,14 @@ func TestNode(t *testing.T) {
 		r.checkAccessToken(t, got.ImpersonatedAccessToken, targetAccount)
 		// The library asks for azp to be the e-mail address when it asks for the address at all.
 		r.checkIDToken(t, "Impersonated", got.ImpersonatedIDToken, r.grantedClaims(t, targetAccount))
+	})
+	t.Run("sign", func(t *testing.T) {
+		for _, key := range r.certificates(t, "/service_accounts/v1/metadata/x509/"+defaultAccount) {
+			if verifySignature(key, []byte("bytes that a client wants signed"), got.Signature) == nil {
+				return
+			}
+		}
+		t.Errorf("no key of %s made the signature", defaultAccount)
 	})
 	t.Run("no other host", func(t *testing.T) {
 		if want := []string{"127.0.0.1"}; !slices.Equal(got.Hosts, want) {

@@ -129,6 +129,16 @@ func (r *rig) execWithKeyFile(t *testing.T, keyFile string, client ...string) []
 // leave the machine meanwhile.
 func (r *rig) run(t *testing.T, arguments ...string) []byte {
 	t.Helper()
+	stdout, stderr, err := r.try(t, arguments...)
+	if err != nil {
+		t.Fatalf("%q: %v\nstdout: %s\nstderr: %s", arguments, err, stdout, stderr)
+	}
+	return stdout
+}
+
+// try is run for a program that may fail.
+func (r *rig) try(t *testing.T, arguments ...string) (printed, complained []byte, err error) {
+	t.Helper()
 	before := len(readEscapes(r.stage.Escapes))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -137,14 +147,11 @@ func (r *rig) run(t *testing.T, arguments ...string) []byte {
 	command.Env, command.Stdout, command.Stderr = r.environment(), &stdout, &stderr
 	command.WaitDelay = time.Second
 	endWithParent(command)
-	err := command.Run()
+	err = command.Run()
 	if escapes := readEscapes(r.stage.Escapes)[before:]; len(escapes) > 0 {
 		t.Errorf("%q tried to leave the machine: %q", arguments, escapes)
 	}
-	if err != nil {
-		t.Fatalf("%q: %v\nstdout: %s\nstderr: %s", arguments, err, &stdout, &stderr)
-	}
-	return stdout.Bytes()
+	return stdout.Bytes(), stderr.Bytes(), err
 }
 
 // report decodes what a client printed.

@@ -10,6 +10,7 @@ import {tamper} from './tamper.mjs';
 
 const [audience, target] = process.argv.slice(2);
 const emulator = process.env.GCP_METADATA_EMULATOR_URL;
+const signedBytes = 'bytes that a client wants signed';
 const scope = 'https://www.googleapis.com/auth/cloud-platform';
 
 /** Every host that this process opens a connection to, by the libraries or by anything else. */
@@ -88,6 +89,7 @@ async function main() {
     verified: await verify(idToken),
     impersonatedAccessToken,
     impersonatedIdToken,
+    signature: await auth.sign(signedBytes, `${emulator}/v1/projects/-/serviceAccounts/`),
     hosts: [...hosts].sort(),
   };
 }
