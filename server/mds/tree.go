@@ -1,6 +1,7 @@
 package mds
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -89,7 +90,9 @@ func (n *node) add(children ...*node) {
 	}
 	n.children = append(n.children, children...)
 	if !n.isArray { // the entries of an array keep their order, 10 after 9
-		slices.SortFunc(n.children, func(a, b *node) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(n.children, func(a, b *node) int {
+			return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.key, b.key))
+		})
 	}
 }
 

@@ -38,6 +38,9 @@ func steps(document any, path string) ([]step, error) {
 			steps = append(steps, step{name: name, key: name})
 		} else {
 			key := naming.canonical(name)
+			if _, recorded := child(document, step{key: name}); recorded {
+				key = name // whatever its form
+			}
 			if name != key && name != naming.Name(key) || !isText(name) {
 				return nil, fmt.Errorf("%w: %q cannot be a name", ErrFixedEntry, name)
 			}

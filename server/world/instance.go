@@ -31,14 +31,18 @@ type AttachedAccount struct {
 
 func newInstance(w *World, f fixtures.Instance) *Instance {
 	instance := &Instance{Name: f.Name, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen}
-	for _, attached := range f.ServiceAccounts {
+	attachments := f.ServiceAccounts
+	if f.Recording.Exists() {
+		attachments = f.Recording.Accounts()
+	}
+	for _, attached := range attachments {
 		if account, ok := w.Account(attached.Email); ok { // a fixture refers to accounts that exist
 			instance.ServiceAccounts = append(instance.ServiceAccounts,
 				AttachedAccount{Account: account, Aliases: attached.Aliases, Scopes: attached.Scopes})
 		}
 	}
 	overlay, _ := canonicalDocument(f.Metadata, Naming{}).(map[string]any)
-	instance.Metadata = merge(gceMetadata(w, f, instance.ServiceAccounts), overlay)
+	instance.Metadata = merge(f.Recording.Over(gceMetadata(w, f, instance.ServiceAccounts)), overlay)
 	return instance
 }
 

@@ -94,6 +94,13 @@ func New(f *fixtures.Fixture) *World {
 	for _, account := range f.ServiceAccounts {
 		w.addAccount(account)
 	}
+	for _, instance := range f.Instances {
+		for _, recorded := range instance.Recording.Accounts() {
+			if _, known := w.Account(recorded.Email); !known {
+				w.addAccount(fixtures.ServiceAccount{Email: recorded.Email})
+			}
+		}
+	}
 	for _, user := range f.Users {
 		w.addUser(user)
 	}
