@@ -38,8 +38,9 @@ type Config struct {
 	Strict       bool     // bearer tokens are checked, and policies enforced
 	AllowedHosts []string // names under which the emulator answers besides its own; "*" for any
 
-	// InstanceURLs are the base URLs of instances with an address of their own, by name.
-	InstanceURLs map[string]string
+	// InstanceURLs are the base URLs of instances that have an address of their own at the
+	// moment, by name.
+	InstanceURLs func() map[string]string
 }
 
 // Server is an emulator. It is an http.Handler, and any number of them run in one process.

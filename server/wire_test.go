@@ -50,11 +50,16 @@ func newEmulator(t *testing.T) *emulator {
 
 func newEmulatorWith(t *testing.T, fixtureFile string, change func(*server.Config)) *emulator {
 	t.Helper()
+	return newEmulatorOf(t, fixtures.Files{Fixture: filepath.Join("testdata", fixtureFile)}, change)
+}
+
+func newEmulatorOf(t *testing.T, files fixtures.Files, change func(*server.Config)) *emulator {
+	t.Helper()
 	now, err := time.Parse(time.RFC3339, wireNow)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fixture, err := fixtures.Load(filepath.Join("testdata", fixtureFile))
+	fixture, _, err := files.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +72,7 @@ func newEmulatorWith(t *testing.T, fixtureFile string, change func(*server.Confi
 		Logger: slog.New(slog.NewTextHandler(e.logs, nil)),
 
 		AllowedHosts: []string{"emulator.test"},
-		InstanceURLs: map[string]string{"other-vm": "http://127.0.0.1:18255"},
+		InstanceURLs: func() map[string]string { return map[string]string{"other-vm": "http://127.0.0.1:18255"} },
 	}
 	change(&config)
 	e.Server = httptest.NewUnstartedServer(server.New(config))

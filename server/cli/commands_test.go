@@ -61,8 +61,13 @@ func awaitLine() {
 	})
 }
 
-// awaitWaiter waits until a request waits, at the server whose URL is in a file.
+// awaitWaiter waits until a request waits, at the server whose URL is in a file, for a path
+// with a text in it.
 func awaitWaiter() {
+	text := `"path"`
+	if len(os.Args) > 2 {
+		text = os.Args[2]
+	}
 	content, err := os.ReadFile(os.Args[1])
 	if err != nil {
 		fail("%v", err)
@@ -74,7 +79,7 @@ func awaitWaiter() {
 		}
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
-		return err == nil && strings.Contains(string(body), `"path"`)
+		return err == nil && strings.Contains(string(body), text)
 	})
 }
 

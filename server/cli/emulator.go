@@ -20,6 +20,8 @@ import (
 // emulatorFlags are those of every command that runs an emulator.
 type emulatorFlags struct {
 	Fixture   string   `type:"path" placeholder:"FILE" help:"The world to emulate, in YAML or JSON. Without one: a project \"demo-project\" with a VM and three service accounts."`
+	Metadata  string   `type:"path" placeholder:"FILE" help:"A recorded ?recursive=true reply, in JSON, to serve as it was recorded in the place of the metadata of the fixture's first instance. It also tells the project, the universe domain, and that instance's name and service accounts; everything else stays the fixture's."`
+	Watch     bool     `help:"Reload when one of these files, or a file that the fixture names, changes. SIGHUP always makes serve reload."`
 	StateDir  string   `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Where signing keys are kept from run to run (${default})."`
 	Ephemeral bool     `help:"Keep nothing on disk: every run has new keys."`
 	Strict    bool     `help:"Enforce IAM policies, and refuse bearer tokens that are not the emulator's own."`
@@ -46,37 +48,43 @@ type emulator struct {
 	server *server.Server
 	logger *slog.Logger
 	ended  chan error // gets one value when it no longer serves
+
+	files   fixtures.Files
+	watch   *watch           // of the files; nil: they are not watched
+	hangUps <-chan os.Signal // make it reload; nil: there are none
+	plan    plan
+	sites   sites
 }
 
 // start opens the addresses of a plan and serves until the context ends. It returns when the keys that
 // are on disk have been read; others may still be in the making. Metadata is served before
 // either.
-func (f emulatorFlags) start(ctx context.Context, plan plan, logger *slog.Logger) (*emulator, error) {
+func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.Signal, logger *slog.Logger) (*emulator, error) {
 	ring, err := f.ring()
 	if err != nil {
 		return nil, err
 	}
-	fixture, err := f.fixture()
-	if err != nil {
-		return nil, err
+	e := &emulator{
+		logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan,
+		files: fixtures.Files{Fixture: f.Fixture, Recording: f.Metadata}, sites: newSites(),
 	}
-	e := &emulator{world: world.New(fixture), logger: logger, ended: make(chan error, 1)}
-	wanted, err := plan(e.world)
-	if err != nil {
-		return nil, err
+	if f.Watch {
+		if e.watch, err = newWatch(logger); err != nil {
+			return nil, err
+		}
 	}
-	listeners, err := e.open(ctx, wanted)
-	if err != nil {
+	if err := e.prepare(ctx); err != nil {
+		e.watch.close()
 		return nil, err
 	}
 	removeURL(f.URLFile) // of a run that could not do it
 	told := make(chan struct{})
 	defer close(told)
 	e.server = server.New(server.Config{
-		World: e.world, Keys: ring, Now: time.Now, Logger: logger, Strict: f.Strict, AllowedHosts: f.AllowHost, InstanceURLs: listeners.urls(),
+		World: e.world, Keys: ring, Now: time.Now, Logger: logger, Strict: f.Strict, AllowedHosts: f.AllowHost, InstanceURLs: e.sites.urls,
 	})
 	go func() {
-		err := e.serve(ctx, listeners)
+		err := e.serve(ctx)
 		<-told
 		removeURL(f.URLFile)
 		e.ended <- err
@@ -96,6 +104,16 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, logger *slog.Logger
 	return e, nil
 }
 
+// prepare reads the world and opens the addresses.
+func (e *emulator) prepare(ctx context.Context) error {
+	w, wanted, err := e.load()
+	if err != nil {
+		return err
+	}
+	e.world = w
+	return e.open(ctx, wanted)
+}
+
 func (f emulatorFlags) logger(usual slog.Level, std streams) *slog.Logger {
 	level := usual
 	_ = level.UnmarshalText([]byte(f.LogLevel)) // anything but "auto" is one of slog's
@@ -104,14 +122,6 @@ func (f emulatorFlags) logger(usual slog.Level, std streams) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(std.err, options))
 	}
 	return slog.New(slog.NewTextHandler(std.err, options))
-}
-
-// fixture is the world that was asked for.
-func (f emulatorFlags) fixture() (*fixtures.Fixture, error) {
-	if f.Fixture == "" {
-		return fixtures.Default(), nil
-	}
-	return fixtures.Load(f.Fixture)
 }
 
 // ring is the keys, of which none has been read yet.

@@ -44,7 +44,7 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	defer signal.Stop(signals)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // signals are the command's to answer
 	defer stop()
-	e, err := c.start(serving, oneAddress(c.Listen, c.Instance), c.logger(slog.LevelWarn, std)) // the terminal is the command's
+	e, err := c.start(serving, oneAddress(c.Listen, c.Instance), nil, c.logger(slog.LevelWarn, std)) // the terminal is the command's
 	if err != nil {
 		return err
 	}

@@ -7,32 +7,52 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"gcp-metadata-emulator/server/world"
 )
 
-// listeners are the addresses of an emulator: its own first, and those of instances.
-type listeners []listener
-
-type listener struct {
+// site is an address at which an emulator is found.
+type site struct {
 	net.Listener
+	address
 
-	instance string // empty: the default one, or the one that a Host names
+	stop context.CancelFunc
+	done chan struct{} // closed when it no longer serves
+	err  error         // why, once it is done; nil: because it was stopped
+}
+
+// sites are the addresses of an emulator: its own first, and those of instances. They
+// belong to the goroutine that serves, but for the URLs.
+type sites struct {
+	open    []*site
+	serving int        // how many are, given up ones too
+	over    chan *site // gets each that no longer serves
+
+	published *atomic.Pointer[map[string]string]
+}
+
+func newSites() sites {
+	return sites{over: make(chan *site), published: &atomic.Pointer[map[string]string]{}}
 }
 
 // urls are the base URLs of the instances that have an address.
-func (l listeners) urls() map[string]string {
+func (s sites) urls() map[string]string { return *s.published.Load() }
+
+func (s sites) publish() {
 	urls := map[string]string{}
-	for _, one := range l {
+	for _, one := range s.open {
 		if one.instance != "" {
 			urls[one.instance] = baseURL(one.Addr()).String()
 		}
 	}
-	return urls
+	s.published.Store(&urls)
 }
 
-// address is where to listen, and the instance whose address it is; empty: the emulator's.
+// address is where to listen, and the instance whose address it is; empty: the default one,
+// or the one that a Host names.
 type address struct{ hostport, instance string }
 
 // plan says where an emulator of a world is to listen, its own address first.
@@ -65,31 +85,76 @@ func oneAddress(hostport, name string) plan {
 	}
 }
 
-// open opens addresses.
-func (e *emulator) open(ctx context.Context, wanted []address) (listeners, error) {
-	var opened listeners
+// open opens addresses, all or none.
+func (e *emulator) open(ctx context.Context, wanted []address) error {
 	for _, want := range wanted {
-		one, err := listen(ctx, want.hostport)
-		if err != nil {
-			opened.close()
-			return nil, err
+		if err := e.openOne(ctx, want); err != nil {
+			for _, one := range e.sites.open {
+				_ = one.Close() // nothing has come in
+			}
+			return err
 		}
-		if !isLoopback(want.hostport) {
-			e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", one.Addr().String())
-		}
-		opened = append(opened, listener{one, want.instance})
 	}
-	e.url = baseURL(opened[0].Addr())
-	for name, url := range opened[1:].urls() {
-		e.logger.InfoContext(ctx, "serving an instance", "url", url, "instance", name)
-	}
-	return opened, nil
+	e.url = baseURL(e.sites.open[0].Addr())
+	e.sites.publish()
+	return nil
 }
 
-func (l listeners) close() {
-	for _, one := range l {
-		_ = one.Close() // nothing has come in
+func (e *emulator) openOne(ctx context.Context, want address) error {
+	listener, err := listen(ctx, want.hostport)
+	if err != nil {
+		return err
 	}
+	if !isLoopback(want.hostport) {
+		e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listener.Addr().String())
+	}
+	if len(e.sites.open) > 0 {
+		e.logger.InfoContext(ctx, "serving an instance", "url", baseURL(listener.Addr()).String(), "instance", want.instance)
+	}
+	e.sites.open = append(e.sites.open, &site{Listener: listener, address: want, done: make(chan struct{})})
+	return nil
+}
+
+// move gives up the addresses of instances that are no longer wanted, and opens those that
+// are new. One that cannot be opened is left out.
+func (e *emulator) move(ctx context.Context, wanted []address) {
+	own, others := e.sites.open[:1:1], e.sites.open[1:]
+	e.sites.open = own
+	for _, one := range others {
+		if slices.Contains(wanted, one.address) {
+			e.sites.open = append(e.sites.open, one)
+			continue
+		}
+		one.stop()
+		<-one.done // another one may want the address
+	}
+	for _, want := range wanted {
+		if slices.ContainsFunc(e.sites.open[1:], func(one *site) bool { return one.address == want }) {
+			continue
+		}
+		if err := e.openOne(ctx, want); err != nil {
+			e.logger.ErrorContext(ctx, "an instance has no address of its own", "instance", want.instance, "error", err)
+			continue
+		}
+		e.answer(ctx, e.sites.open[len(e.sites.open)-1])
+	}
+	e.sites.publish()
+}
+
+// answer serves an address until the context ends or it is given up.
+func (e *emulator) answer(ctx context.Context, one *site) {
+	ctx, one.stop = context.WithCancel(ctx)
+	e.sites.serving++
+	go func() {
+		if one.instance == "" {
+			one.err = e.server.Serve(ctx, one)
+		} else {
+			one.err = e.server.ServeInstance(ctx, one, one.instance)
+		}
+		one.stop()
+		close(one.done)
+		e.sites.over <- one
+	}()
 }
 
 // noInstance says which instances there are.
@@ -100,26 +165,36 @@ func noInstance(name string, known []string) error {
 	}
 }
 
-// serve serves every address until the context ends or one of them fails.
-func (e *emulator) serve(ctx context.Context, opened listeners) error {
+// serve serves every address until the context ends or one of them fails, and reloads when
+// it is told to.
+func (e *emulator) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan error)
-	for _, one := range opened {
-		go func() {
-			if one.instance == "" {
-				ended <- e.server.Serve(ctx, one)
-				return
-			}
-			ended <- e.server.ServeInstance(ctx, one, one.instance)
-		}()
+	defer e.watch.close()
+	for _, one := range e.sites.open {
+		e.answer(ctx, one)
 	}
 	var first error
-	for range opened {
-		if err := <-ended; err != nil && first == nil {
-			first = err
+	for e.sites.serving > 0 {
+		select {
+		case one := <-e.sites.over:
+			e.sites.serving--
+			if !slices.Contains(e.sites.open, one) {
+				continue // it was given up
+			}
+			if first == nil {
+				first = one.err
+			}
+			cancel()
+		case <-e.hangUps:
+			e.reload(ctx)
+		case event := <-e.watch.events():
+			e.watch.note(event)
+		case err := <-e.watch.failures():
+			e.watch.lost(err)
+		case <-e.watch.changed():
+			e.reload(ctx)
 		}
-		cancel()
 	}
 	return first
 }

@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"gcp-metadata-emulator/server/world"
 )
 
 type serveCommand struct {
@@ -21,29 +19,11 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP) // before anybody can know that there is something to hang up
 	defer signal.Stop(hangUps)
-	e, err := c.start(ctx, everywhere(c.Listen), c.logger(slog.LevelInfo, std))
+	e, err := c.start(ctx, everywhere(c.Listen), hangUps, c.logger(slog.LevelInfo, std))
 	if err != nil {
 		return err
 	}
 	e.logger.InfoContext(ctx, "serving", "url", e.url.String(), "project", e.world.Project.ID,
 		"instance", e.world.DefaultInstance().Name)
-	for {
-		select {
-		case err := <-e.ended:
-			return err
-		case <-hangUps:
-			c.reload(ctx, e)
-		}
-	}
-}
-
-// reload reads the fixture again. One that cannot be read changes nothing.
-func (c *serveCommand) reload(ctx context.Context, e *emulator) {
-	fixture, err := c.fixture()
-	if err != nil {
-		e.logger.ErrorContext(ctx, "the fixture cannot be read; what was served before still is", "error", err)
-		return
-	}
-	e.server.Replace(world.New(fixture))
-	e.logger.InfoContext(ctx, "reloaded", "project", fixture.Project.ID, "instances", len(fixture.Instances))
+	return <-e.ended
 }

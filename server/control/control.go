@@ -25,17 +25,17 @@ type Server struct {
 	worlds       *store.Store[*world.World]
 	keys         *keys.Ring
 	allowedHosts []string
-	instanceURLs map[string]string
+	instanceURLs func() map[string]string
 	waiters      func() []Waiter
 }
 
 // New is a control plane. It answers requests for a loopback Host, and for the Hosts that
 // are allowed besides, which are named without a port. The URLs are those of instances with
-// an address of their own; the function lists the requests that wait for a change of
+// an address of their own; the last function lists the requests that wait for a change of
 // metadata.
 func New(
 	worlds *store.Store[*world.World], ring *keys.Ring, allowedHosts []string,
-	instanceURLs map[string]string, waiters func() []Waiter,
+	instanceURLs func() map[string]string, waiters func() []Waiter,
 ) *Server {
 	return &Server{worlds: worlds, keys: ring, allowedHosts: allowedHosts, instanceURLs: instanceURLs, waiters: waiters}
 }

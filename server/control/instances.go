@@ -18,8 +18,9 @@ func (s *Server) Instances(*http.Request) (wire.Response, error) {
 	var list struct {
 		Instances []instance `json:"instances"`
 	}
+	urls := s.instanceURLs()
 	for _, known := range s.worlds.Load().State.Instances {
-		list.Instances = append(list.Instances, instance{Name: known.Name, URL: s.instanceURLs[known.Name]})
+		list.Instances = append(list.Instances, instance{Name: known.Name, URL: urls[known.Name]})
 	}
 	return googleapi.JSON(list), nil
 }

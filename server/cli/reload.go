@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"context"
+
+	"gcp-metadata-emulator/server/world"
+)
+
+// load reads the world, and where it is to be served.
+func (e *emulator) load() (*world.World, []address, error) {
+	fixture, read, err := e.files.Load()
+	for e.watch.follow(read) {
+		fixture, read, err = e.files.Load()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	w := world.New(fixture)
+	wanted, err := e.plan(w)
+	return w, wanted, err
+}
+
+// reload reads the files again and serves what they say. Where they cannot be read, nothing
+// changes.
+func (e *emulator) reload(ctx context.Context) {
+	if ctx.Err() != nil {
+		return // there is nobody left to serve
+	}
+	w, wanted, err := e.load()
+	if err != nil {
+		e.logger.ErrorContext(ctx, "the fixture cannot be read; what was served before still is", "error", err)
+		return
+	}
+	e.server.Replace(w)
+	e.move(ctx, wanted[1:])
+	e.logger.InfoContext(ctx, "reloaded", "project", w.Project.ID, "instances", len(w.Instances))
+}
