@@ -1,0 +1,160 @@
+package server_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server"
+)
+
+// recordings/vm.json is what a VM answered, but for its addresses, which its owner changed.
+const realRecording = "testdata/recordings/vm.json"
+
+func newRecorded(t *testing.T, files fixtures.Files) *emulator {
+	t.Helper()
+	return newEmulatorOf(t, files, func(*server.Config) {})
+}
+
+func (e *emulator) metadata(t *testing.T, path string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.URL+"/computeMetadata/v1/"+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Metadata-Flavor", "Google")
+	response, err := e.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func TestRecordingIsServedAsRecorded(t *testing.T) {
+	t.Parallel()
+	e := newRecorded(t, fixtures.Files{Recording: realRecording})
+	want, err := os.ReadFile(realRecording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got := e.metadata(t, "?recursive=true")
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("recursive answer (-recorded +served):\n%s", diff)
+	}
+	for path, want := range map[string]string{
+		"instance/id":                               "5737554347302044216",
+		"instance/name":                             "trentm-play-vm0",
+		"instance/zone":                             "projects/523926462582/zones/us-west1-b",
+		"project/project-id":                        "acme-eng",
+		"project/numeric-project-id":                "523926462582",
+		"instance/service-accounts/default/email":   "523926462582-compute@developer.gserviceaccount.com",
+		"instance/network-interfaces/0/dns-servers": "169.254.169.254\n",
+	} {
+		if status, body := e.metadata(t, path); status != http.StatusOK || body != want {
+			t.Errorf("%s: %d %q, want %q", path, status, body, want)
+		}
+	}
+	for _, path := range []string{"universe/universe-domain", "instance/partner-attributes/", "instance/attributes/x"} {
+		if status, _ := e.metadata(t, path); status != http.StatusNotFound {
+			t.Errorf("%s: %d, want 404: it was not recorded", path, status)
+		}
+	}
+	if status, body := e.metadata(t, "instance/guest-attributes/"); status != http.StatusForbidden {
+		t.Errorf("guest attributes, which are not enabled: %d %q", status, body)
+	}
+	for _, endpoint := range []string{"default/token", "523926462582-compute@developer.gserviceaccount.com/identity?audience=a"} {
+		if status, body := e.metadata(t, "instance/service-accounts/"+endpoint); status != http.StatusOK {
+			t.Errorf("%s: %d %q", endpoint, status, body)
+		}
+	}
+}
+
+// What was recorded below instance/ stands among what the fixture says.
+func TestRecordingOfInstanceAlone(t *testing.T) {
+	t.Parallel()
+	whole, err := os.ReadFile(realRecording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sections map[string]json.RawMessage
+	if err := json.Unmarshal(whole, &sections); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "instance.json")
+	const owner = 0o600
+	if err := os.WriteFile(file, sections["instance"], owner); err != nil {
+		t.Fatal(err)
+	}
+	e := newRecorded(t, fixtures.Files{Fixture: "testdata/fixture.yaml", Recording: file})
+	for path, want := range map[string]string{
+		"instance/?recursive=true":   string(sections["instance"]),
+		"project/numeric-project-id": "523926462582",
+		"project/project-id":         "demo-project",
+		"universe/universe-domain":   "googleapis.com",
+	} {
+		if status, body := e.metadata(t, path); status != http.StatusOK || body != want {
+			t.Errorf("%s: %d %q, want %q", path, status, body, want)
+		}
+	}
+}
+
+func TestRecordingInTheFormatOfAnEmulator(t *testing.T) {
+	t.Parallel()
+	e := newRecorded(t, fixtures.Files{Recording: "testdata/recordings/emulator.json"})
+	for path, want := range map[string]string{
+		"instance/id":                             "5775171277418378000",
+		"instance/remaining-cpu-time":             "-1",
+		"project/project-id":                      "$PROJECT",
+		"instance/service-accounts/default/email": "metadata-sa@$PROJECT.iam.gserviceaccount.com",
+		"instance/tags":                           `["tag1","tag2"]`,
+		"instance/attributes/startup-script":      "#!/bin/sh\necho hi",
+	} {
+		if status, body := e.metadata(t, path); status != http.StatusOK || body != want {
+			t.Errorf("%s: %d %q, want %q", path, status, body, want)
+		}
+	}
+	if status, body := e.metadata(t, "instance/service-accounts/default/token"); status != http.StatusOK {
+		t.Errorf("token: %d %q", status, body)
+	}
+}
+
+// Values of other kinds than Google's, and names in other forms, are served as they are.
+func TestRecordingOfOddThings(t *testing.T) {
+	t.Parallel()
+	const odd = `{"instance":{"attributes":{"a":1.50,"b":[1,true],"c":{"D":"e"}},"foo-bar":{"Ab":[{"x":[]}],"z":12345678901234567890}},"project":{}}`
+	file := filepath.Join(t.TempDir(), "odd.json")
+	const owner = 0o600
+	if err := os.WriteFile(file, []byte(odd), owner); err != nil {
+		t.Fatal(err)
+	}
+	e := newRecorded(t, fixtures.Files{Recording: file})
+	for path, want := range map[string]string{
+		"?recursive=true":         odd,
+		"instance/attributes/a":   "1.50",
+		"instance/attributes/b":   "1\ntrue\n",
+		"instance/attributes/c/d": "e",
+		"instance/foo-bar/z":      "12345678901234567890",
+	} {
+		if status, body := e.metadata(t, path); status != http.StatusOK || body != want {
+			t.Errorf("%s: %d %q, want %q", path, status, body, want)
+		}
+	}
+	edited, err := e.world.WithMetadata(e.world.DefaultInstance(), "instance/foo-bar/z", "new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if value, err := edited.Metadata(edited.DefaultInstance(), "instance/foo-bar/z"); err != nil || value != "new" {
+		t.Errorf("edited: %v, %v", value, err)
+	}
+}
