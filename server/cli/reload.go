@@ -28,7 +28,7 @@ func (e *emulator) reload(ctx context.Context) {
 	}
 	w, wanted, err := e.load()
 	if err != nil {
-		e.logger.ErrorContext(ctx, "the fixture cannot be read; what was served before still is", "error", err)
+		e.logger.ErrorContext(ctx, "cannot reload; what was served before still is", "error", err)
 		return
 	}
 	e.server.Replace(w)
