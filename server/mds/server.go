@@ -46,7 +46,7 @@ func (s *Server) Waiters() []Waiter {
 // trees are those of one version of the world, made as they are asked for.
 type trees struct {
 	world *world.World
-	built sync.Map // of *tree by *world.Instance
+	built sync.Map // of func() *tree by *world.Instance
 }
 
 // tree is what is served for one version of an instance.
@@ -76,24 +76,28 @@ func Dialect() wire.Dialect {
 	}
 }
 
-// tree is that of an instance, built once for each of its versions.
+// tree is that of an instance, built once for each of its versions: whoever waits for a
+// change comes here at the same time.
 func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
 	current := s.trees.Load()
-	if current == nil || current.world != w {
-		current = &trees{world: w}
-		s.trees.Store(current)
+	for current == nil || current.world != w {
+		s.trees.CompareAndSwap(current, &trees{world: w})
+		current = s.trees.Load()
 	}
-	if known, ok := current.built.Load(instance); ok {
-		return known.(*tree)
+	known, ok := current.built.Load(instance)
+	if !ok {
+		known, _ = current.built.LoadOrStore(instance, sync.OnceValue(func() *tree { return newTree(w, instance) }))
 	}
+	return known.(func() *tree)()
+}
+
+func newTree(w *world.World, instance *world.Instance) *tree {
 	root := build(instance)
-	built := &tree{
+	return &tree{
 		instance: instance, root: root, computeEngine: computeEngine(w, instance),
 		enforceScopes: isTrue(attribute(root, "enable-access-token-enforce-scopes")),
 		guestEnabled:  isTrue(attribute(root, "enable-guest-attributes")),
 	}
-	known, _ := current.built.LoadOrStore(instance, built)
-	return known.(*tree)
 }
 
 // treeOf is what a request reads. It is false where there is no such instance any more.
