@@ -17,7 +17,7 @@ import (
 )
 
 // endpoint answers with a token made for the request.
-func (s *Server) endpoint(r *http.Request, n *node, t *tree, q query) (wire.Response, error) {
+func (s *Server) endpoint(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
 	if q.wait { // there is nothing that could change
 		return robot.BadRequest(), nil
 	}
@@ -37,7 +37,7 @@ func (s *Server) endpoint(r *http.Request, n *node, t *tree, q query) (wire.Resp
 // scopes are those of an access token: all that the account has on the instance, whatever
 // the request asks for, unless the request or an attribute of the instance or the project
 // enforces what it asks for. It is false where that is more than there is.
-func (t *tree) scopes(attached world.AttachedAccount, q query) ([]string, bool) {
+func (t *tree) scopes(attached world.AttachedAccount, q *query) ([]string, bool) {
 	switch strings.ToLower(q.enforceScopes) {
 	case "":
 		if !t.enforceScopes {
@@ -60,7 +60,7 @@ func (t *tree) scopes(attached world.AttachedAccount, q query) ([]string, bool) 
 
 // accessToken answers with the account's token for some scopes. It is the same one, with
 // less time left, until it is about to expire.
-func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount, scopes []string, q query) (wire.Response, error) {
+func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount, scopes []string, q *query) (wire.Response, error) {
 	issued, err := s.issuer.CachedAccess(ctx, account, scopes)
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", account.Email, err)
@@ -80,7 +80,7 @@ func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount,
 
 // identity answers with an ID token of the account for an audience
 // (https://cloud.google.com/compute/docs/instances/verifying-instance-identity).
-func (s *Server) identity(ctx context.Context, attached world.AttachedAccount, t *tree, q query) (wire.Response, error) {
+func (s *Server) identity(ctx context.Context, attached world.AttachedAccount, t *tree, q *query) (wire.Response, error) {
 	if q.audience == "" {
 		return wire.Response{
 			Status:      http.StatusBadRequest,

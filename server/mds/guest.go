@@ -44,7 +44,7 @@ func (s *Server) guest(r *http.Request, names []string) (wire.Response, error) {
 		}, nil
 	}
 	if isRead(r) {
-		return s.read(r, parseQuery(r.URL.RawQuery))
+		return s.read(r)
 	}
 	if r.Method != http.MethodPut && r.Method != http.MethodDelete {
 		return robot.MethodNotAllowed(r), nil

@@ -3,51 +3,39 @@ package mds
 import (
 	"context"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // query is what the query parameters of a request ask for. What Google's server does not
-// know it ignores, and so does this one; of a parameter that is given twice the first counts.
+// know it ignores, and so does this one.
 type query struct {
-	recursive bool
 	form      form
+	recursive bool
 	wait      bool
-	lastETag  string
-	timeout   time.Duration // 0: none
+	licenses  bool // in an identity
+
+	lastETag string
+	timeout  time.Duration // 0: none
 
 	audience, format string // of an identity
-	licenses         bool
 
 	scopes        []string // of an access token
 	enforceScopes string
 }
 
-// parseQuery reads a query. It is on the way of every request, and therefore does without
-// the map that net/url would make.
-func parseQuery(rawQuery string) query {
-	var q query
-	var seen uint
-	for pair := range strings.SplitSeq(rawQuery, "&") {
-		name, value, _ := strings.Cut(pair, "=")
-		known := slices.Index(parameters(), name)
-		if known < 0 || seen&(1<<known) != 0 {
-			continue
-		}
+// parse reads a query, from its end, so that of a parameter that is given twice the first
+// counts. It is on the way of every request, and therefore does without the map that net/url
+// would make.
+func (q *query) parse(rawQuery string) {
+	for end := len(rawQuery); end > 0; {
+		begin := strings.LastIndexByte(rawQuery[:end], '&') + 1
+		name, value, _ := strings.Cut(rawQuery[begin:end], "=")
 		if value, err := url.QueryUnescape(value); err == nil {
-			seen |= 1 << known
 			q.set(name, value)
 		}
-	}
-	return q
-}
-
-func parameters() []string {
-	return []string{
-		"recursive", "alt", "wait_for_change", "last_etag", "timeout_sec",
-		"audience", "format", "licenses", "scopes", "enforce_scopes",
+		end = begin - 1
 	}
 }
 
@@ -66,9 +54,11 @@ func (q *query) set(name, value string) {
 	case "last_etag":
 		q.lastETag = value
 	case "timeout_sec":
-		if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-			q.timeout = time.Duration(seconds) * time.Second
+		seconds, err := strconv.ParseUint(value, 10, 31)
+		if err != nil {
+			seconds = 0
 		}
+		q.timeout = time.Duration(seconds) * time.Second
 	case "audience":
 		q.audience = value
 	case "format":
@@ -100,9 +90,18 @@ func isTrue(text string) bool {
 	}
 }
 
+// waitsFor tells whether a client that is shown an entry with this ETag wants another one.
+// One that has seen nothing has seen the first. The ETag is empty where nothing can change.
+func (q *query) waitsFor(etag string) bool {
+	if q.lastETag == "" {
+		q.lastETag = etag
+	}
+	return q.wait && etag != "" && etag == q.lastETag
+}
+
 // waiting is a context that ends when the client has waited for as long as it wants to.
 func (q *query) waiting(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !q.wait || q.timeout == 0 {
+	if q.timeout == 0 {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, q.timeout)

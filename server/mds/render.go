@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"strconv"
 	"strings"
+
+	"gcp-metadata-emulator/server/wire"
 )
 
 // Content types, bare as Google's server sends them: clients compare the whole string.
@@ -14,7 +16,7 @@ const (
 )
 
 // form is one of the two forms of an answer.
-type form int
+type form uint8
 
 const (
 	defaultForm form = iota
@@ -22,14 +24,18 @@ const (
 	textForm
 )
 
-// rendering is an entry as it is sent.
+// rendering is an answer: mostly an entry as it is sent.
 type rendering struct {
-	contentType string
-	body        string
-	etag        string
+	wire.Response
+
+	etag string // empty where there is nothing that could change
 }
 
-// document is a directory with everything below it, in both forms.
+func newRendering(contentType, body, etag string) rendering {
+	return rendering{wire.Response{ContentType: contentType, Header: []wire.Field{{Name: "ETag", Value: etag}}, Body: body}, etag}
+}
+
+// document is an entry with everything below it, in both forms.
 type document struct{ json, text rendering }
 
 // etagOf is the ETag of a content: 64 bits of a hash, in hexadecimal without leading
@@ -39,27 +45,30 @@ func etagOf(content string) string {
 	return strconv.FormatUint(binary.BigEndian.Uint64(sum[:]), 16)
 }
 
+// isContent tells whether a request for an entry is answered with its content. Of a
+// directory there is a listing, but only under its name with a slash, and nobody can wait
+// for it or ask for another form.
+func (n *node) isContent(slash bool, q *query) bool {
+	if n.kind == directory && !q.recursive {
+		return slash && !q.wait && q.form == defaultForm
+	}
+	return !n.isEndpoint()
+}
+
 // render gives an entry the form that a query asks for.
-func (n *node) render(q query) rendering {
+func (n *node) render(q *query) *rendering {
 	switch {
-	case n.kind != directory && (q.form == jsonForm || q.form == defaultForm && n.jsonByDefault):
-		encoded := n.asJSON()
-		return rendering{jsonType, encoded, etagOf(encoded)}
-	case n.kind == list:
-		return rendering{textType, n.lines(), etagOf(n.asJSON())}
-	case n.kind != directory:
-		return rendering{textType, n.text, etagOf(n.json)}
-	case !q.recursive:
+	case n.kind == directory && !q.recursive:
 		return n.listing()
-	case q.form == textForm:
-		return n.recursive().text
+	case q.form == textForm, q.form == defaultForm && n.kind != directory && !n.jsonByDefault:
+		return &n.document().text
 	default:
-		return n.recursive().json
+		return &n.document().json
 	}
 }
 
 // listing renders a directory without what is below its entries.
-func (n *node) listing() rendering {
+func (n *node) listing() *rendering {
 	var out strings.Builder
 	for _, child := range n.children {
 		out.WriteString(child.name)
@@ -68,22 +77,25 @@ func (n *node) listing() rendering {
 		}
 		out.WriteByte('\n')
 	}
-	return rendering{textType, out.String(), etagOf(out.String())}
+	listing := newRendering(textType, out.String(), etagOf(out.String()))
+	return &listing
 }
 
-// recursive renders everything below a directory, endpoints left out. It is done once.
-// Both forms have one ETag, and it is not the listing's.
-func (n *node) recursive() *document {
+// document renders an entry and everything below it, endpoints left out. It is done once.
+// Both forms have one ETag, and a directory's is not that of its listing.
+func (n *node) document() *document {
 	if whole := n.whole.Load(); whole != nil {
 		return whole
 	}
-	var text strings.Builder
-	n.appendText(&text, "")
 	encoded := n.asJSON()
-	etag := etagOf("recursive\n" + encoded)
+	hashed := encoded
+	if n.kind == directory {
+		hashed = "recursive\n" + encoded
+	}
+	etag := etagOf(hashed)
 	whole := &document{
-		json: rendering{jsonType, encoded, etag},
-		text: rendering{textType, text.String(), etag},
+		json: newRendering(jsonType, encoded, etag),
+		text: newRendering(textType, n.asText(), etag),
 	}
 	n.whole.Store(whole)
 	return whole
@@ -145,6 +157,24 @@ func (n *node) appendEntries(out *strings.Builder) {
 	out.WriteByte(brackets[1])
 }
 
+// asText is a leaf's value, the items of a list with a newline each, or what is below a
+// directory.
+func (n *node) asText() string {
+	if n.kind == leaf {
+		return n.text
+	}
+	var out strings.Builder
+	if n.kind == directory {
+		n.appendText(&out, "")
+	}
+	if n.kind == list {
+		for _, item := range n.children {
+			out.WriteString(item.text + "\n")
+		}
+	}
+	return out.String()
+}
+
 // appendText writes "path value" lines, one for each leaf and for each item of a list.
 func (n *node) appendText(out *strings.Builder, path string) {
 	switch n.kind {
@@ -163,13 +193,4 @@ func (n *node) appendText(out *strings.Builder, path string) {
 		}
 	case tokenEndpoint, identityEndpoint: // not part of a document
 	}
-}
-
-// lines are the items of a list, each with a newline.
-func (n *node) lines() string {
-	var out strings.Builder
-	for _, item := range n.children {
-		out.WriteString(item.text + "\n")
-	}
-	return out.String()
 }

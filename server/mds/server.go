@@ -1,6 +1,7 @@
 package mds
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ type Server struct {
 	now    func() time.Time
 
 	trees  atomic.Pointer[trees]
-	parked sync.Map // the keys are of *Waiter
+	parked sync.Map // the keys are of *parking
 }
 
 // Waiter is a request that waits for a change.
@@ -36,7 +37,7 @@ type Waiter struct {
 func (s *Server) Waiters() []Waiter {
 	var list []Waiter
 	s.parked.Range(func(waiter, _ any) bool {
-		list = append(list, *waiter.(*Waiter))
+		list = append(list, waiter.(*parking).Waiter)
 		return true
 	})
 	slices.SortFunc(list, func(a, b Waiter) int { return a.Since.Compare(b.Since) })
@@ -123,7 +124,7 @@ func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 		return robot.Unavailable(), nil
 	}
 	listing := tree.root.listing()
-	return wire.Response{ContentType: listing.contentType, Body: listing.body}, nil
+	return wire.Response{ContentType: listing.ContentType, Body: listing.Body}, nil
 }
 
 // Unknown answers a path that nobody serves, as the metadata server does.
@@ -136,14 +137,8 @@ func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
 
 // Metadata answers everything below /computeMetadata.
 func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
-	if refusal, refused := refuseForwarded(r); refused {
+	if refusal, refused := refuse(r); refused {
 		return refusal, nil
-	}
-	if !hasFlavor(r) {
-		response := robot.Forbidden(r, "Missing Metadata-Flavor:Google header.")
-		// Google's server writes "Close"; net/http ends the connection only for this spelling.
-		response.Header = []wire.Field{{Name: "Connection", Value: "close"}}
-		return response, nil
 	}
 	if names, ok := guestPath(r.URL.EscapedPath()); ok {
 		return s.guest(r, names)
@@ -151,67 +146,108 @@ func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 	if !isRead(r) {
 		return robot.MethodNotAllowed(r), nil
 	}
-	return s.read(r, parseQuery(r.URL.RawQuery))
+	return s.read(r)
 }
 
 // read answers with the entry at the request's path, when it is the one that the client
 // waits for: load, look, wait for a change, and again.
-func (s *Server) read(r *http.Request, q query) (wire.Response, error) {
-	ctx, cancel := q.waiting(r.Context())
-	defer cancel()
-	var parked *Waiter
-	defer func() {
-		if parked != nil {
-			s.parked.Delete(parked)
-		}
-	}()
+//
+// Thousands of clients may wait. What a goroutine keeps on its stack at this depth decides
+// how large a stack it needs; therefore little is passed by value from here on down.
+func (s *Server) read(r *http.Request) (wire.Response, error) {
+	var q query
+	q.parse(r.URL.RawQuery)
+	var parked *parking
 	for {
 		snapshot := s.worlds.Load()
-		answer, etag, err := s.look(r, snapshot.State, q)
-		if q.lastETag == "" { // a client that has seen nothing has seen this
-			q.lastETag = etag
-		}
-		if err != nil || !q.wait || etag == "" || etag != q.lastETag {
-			return answer, err
+		found, err := s.look(r, snapshot.State, &q)
+		if err != nil || !q.waitsFor(found.etag) {
+			return found.Response, err
 		}
 		if parked == nil {
-			instance, _ := instanceOf(r, snapshot.State) // it has just answered
-			parked = &Waiter{Instance: instance.Name, Path: r.URL.RequestURI(), Since: s.now()}
-			s.parked.Store(parked, nil)
+			parked = s.park(r, &q, snapshot.State)
+			defer parked.leave()
 		}
 		select {
 		case <-snapshot.Changed:
-		case <-ctx.Done(): // the time is over, the client has gone or the server stops
-			return answer, nil
+		case <-parked.over:
+			q.wait = false // whatever there is now
 		}
 	}
 }
 
-// look answers with the entry as it is now. The ETag is empty where there is nothing to
-// wait for.
-func (s *Server) look(r *http.Request, w *world.World, q query) (answer wire.Response, etag string, err error) {
+// parking is the place of a request that waits.
+type parking struct {
+	Waiter
+
+	server *Server
+	over   <-chan struct{} // closed when the time is over, the client has gone or the server stops
+	cancel context.CancelFunc
+}
+
+func (s *Server) park(r *http.Request, q *query, w *world.World) *parking {
+	instance, _ := instanceOf(r, w) // it has just answered
+	ctx, cancel := q.waiting(r.Context())
+	p := &parking{
+		Waiter: Waiter{Instance: instance.Name, Path: r.URL.RequestURI(), Since: s.now()},
+		server: s, over: ctx.Done(), cancel: cancel,
+	}
+	s.parked.Store(p, nil)
+	return p
+}
+
+func (p *parking) leave() {
+	p.cancel()
+	p.server.parked.Delete(p)
+}
+
+// look finds what there is to answer now. The ETag is empty where there is nothing to wait
+// for.
+func (s *Server) look(r *http.Request, w *world.World, q *query) (*rendering, error) {
 	tree, ok := s.treeOf(r, w)
 	if !ok {
-		return robot.Unavailable(), "", nil
+		return s.exception(r, nil, nil, q)
 	}
 	found, slash, ok := lookUp(tree.root, r.URL.EscapedPath())
-	switch {
-	case !ok:
-		return robot.NotFound(r), "", nil
-	case found.isEndpoint():
-		answer, err = s.endpoint(r, found, tree, q)
-		return answer, "", err
-	case found.kind == directory && !q.recursive && (q.wait || q.form != defaultForm):
-		return robot.BadRequest(), "", nil
-	case found.kind == directory && !q.recursive && !slash:
-		return redirect(r), "", nil
+	if ok && found.isContent(slash, q) {
+		return found.render(q), nil
 	}
-	rendered := found.render(q)
-	return wire.Response{
-		ContentType: rendered.contentType,
-		Header:      []wire.Field{{Name: "ETag", Value: rendered.etag}},
-		Body:        rendered.body,
-	}, rendered.etag, nil
+	return s.exception(r, tree, found, q)
+}
+
+// exception answers a request for what has no content: an endpoint, a directory of which a
+// listing is no answer, or nothing.
+func (s *Server) exception(r *http.Request, t *tree, found *node, q *query) (*rendering, error) {
+	var answer rendering
+	var err error
+	switch {
+	case t == nil:
+		answer.Response = robot.Unavailable()
+	case found == nil:
+		answer.Response = robot.NotFound(r)
+	case found.isEndpoint():
+		answer.Response, err = s.endpoint(r, found, t, q)
+	case q.wait || q.form != defaultForm:
+		answer.Response = robot.BadRequest()
+	default:
+		answer.Response = redirect(r)
+	}
+	return &answer, err
+}
+
+// refuse answers what no metadata server serves: a request that came through a proxy, and
+// one without the header that no browser and no proxy sends by accident.
+func refuse(r *http.Request) (wire.Response, bool) {
+	if refusal, refused := refuseForwarded(r); refused {
+		return refusal, true
+	}
+	if hasFlavor(r) {
+		return wire.Response{}, false
+	}
+	response := robot.Forbidden(r, "Missing Metadata-Flavor:Google header.")
+	// Google's server writes "Close"; net/http ends the connection only for this spelling.
+	response.Header = []wire.Field{{Name: "Connection", Value: "close"}}
+	return response, true
 }
 
 // hasFlavor tells whether a request has the header that no browser and no proxy sends by

@@ -40,7 +40,7 @@ type node struct {
 
 	account world.AttachedAccount // of an endpoint
 
-	whole atomic.Pointer[document] // of a directory: its recursive form, once asked for
+	whole atomic.Pointer[document] // with everything below it, once asked for
 }
 
 // child finds an entry of a directory.

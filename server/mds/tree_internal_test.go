@@ -37,14 +37,14 @@ const recorded = `{"instance":{"attributes":{},"cpuPlatform":"Intel Broadwell","
 
 func TestRecordedDocument(t *testing.T) {
 	t.Parallel()
-	if got := treeOf(t, recorded).recursive().json.body; got != recorded {
+	if got := treeOf(t, recorded).document().json.Body; got != recorded {
 		t.Errorf("document differs:\n%s", cmp.Diff(recorded, got))
 	}
 }
 
 func TestRecordedText(t *testing.T) {
 	t.Parallel()
-	text := treeOf(t, recorded).recursive().text.body
+	text := treeOf(t, recorded).document().text.Body
 	for _, line := range []string{
 		"instance/network-interfaces/0/dns-servers 169.254.169.254\n",
 		"instance/disks/0/device-name play-vm0\n",
@@ -81,14 +81,14 @@ func TestETags(t *testing.T) {
 	t.Parallel()
 	tree := treeOf(t, recorded)
 	project, _ := tree.find("project")
-	if project.listing().etag == project.recursive().json.etag {
+	if project.listing().etag == project.document().json.etag {
 		t.Error("a listing and the recursive form have the same ETag")
 	}
-	if again, _ := treeOf(t, recorded).find("project"); again.recursive().json.etag != project.recursive().json.etag {
+	if again, _ := treeOf(t, recorded).find("project"); again.document().json.etag != project.document().json.etag {
 		t.Error("the same content has another ETag")
 	}
 	changed, _ := treeOf(t, strings.Replace(recorded, "acme-eng", "acme-dev", 2)).find("project")
-	if changed.recursive().json.etag == project.recursive().json.etag || changed.listing().etag != project.listing().etag {
+	if changed.document().json.etag == project.document().json.etag || changed.listing().etag != project.listing().etag {
 		t.Error("the recursive form's ETag depends on values, the listing's on names")
 	}
 }
@@ -139,7 +139,7 @@ func walk(t *testing.T, root, n *node, path string) bool {
 		n = root
 	}
 	ok := true
-	for line := range strings.Lines(n.listing().body) {
+	for line := range strings.Lines(n.listing().Body) {
 		name, isDirectory := strings.CutSuffix(strings.TrimSuffix(line, "\n"), "/")
 		below := path + "/" + name
 		if isDirectory {
@@ -157,13 +157,13 @@ func walk(t *testing.T, root, n *node, path string) bool {
 		}
 		if found.kind == directory {
 			ok = walk(t, root, found, strings.TrimSuffix(below, "/")) && ok
-		} else if found.kind == leaf && !json.Valid([]byte(found.render(query{form: jsonForm}).body)) {
-			t.Errorf("%q is not JSON: %s", below, found.render(query{form: jsonForm}).body)
+		} else if found.kind == leaf && !json.Valid([]byte(found.render(&query{form: jsonForm}).Body)) {
+			t.Errorf("%q is not JSON: %s", below, found.render(&query{form: jsonForm}).Body)
 			ok = false
 		}
 	}
-	if !json.Valid([]byte(n.recursive().json.body)) {
-		t.Errorf("%q is not JSON: %s", path, n.recursive().json.body)
+	if !json.Valid([]byte(n.document().json.Body)) {
+		t.Errorf("%q is not JSON: %s", path, n.document().json.Body)
 		ok = false
 	}
 	return ok
@@ -181,6 +181,11 @@ func TestIsTrue(t *testing.T) {
 	}
 }
 
+func parsed(rawQuery string) (q query) {
+	q.parse(rawQuery)
+	return q
+}
+
 func TestParseQuery(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]query{
@@ -195,8 +200,8 @@ func TestParseQuery(t *testing.T) {
 		"audience=https%3A%2F%2Fa%2Fb+c":                     {audience: "https://a/b c"},
 		"audience=%zz&audience=b":                            {audience: "b"}, // what cannot be read is not there
 	} {
-		if diff := cmp.Diff(want, parseQuery(raw), cmp.AllowUnexported(query{})); diff != "" {
-			t.Errorf("parseQuery(%q) (-want +got):\n%s", raw, diff)
+		if diff := cmp.Diff(want, parsed(raw), cmp.AllowUnexported(query{})); diff != "" {
+			t.Errorf("parse(%q) (-want +got):\n%s", raw, diff)
 		}
 	}
 }
@@ -206,8 +211,8 @@ func FuzzLookUp(f *testing.F) {
 	f.Add("//computeMetadata//v1/project/project-id", "wait_for_change=1&timeout_sec=9999999999999")
 	root := build(&world.Instance{Metadata: map[string]any{"instance": map[string]any{"tags": []any{"a"}}}})
 	f.Fuzz(func(t *testing.T, path, rawQuery string) {
-		q := parseQuery(rawQuery)
-		if found, _, ok := lookUp(root, path); ok && !found.isEndpoint() && found.render(q).etag == "" {
+		q := parsed(rawQuery)
+		if found, _, ok := lookUp(root, path); ok && !found.isEndpoint() && found.render(&q).etag == "" {
 			t.Errorf("%q?%q is not rendered", path, rawQuery)
 		}
 	})
@@ -228,7 +233,7 @@ func BenchmarkLeaf(b *testing.B) {
 				if !ok {
 					b.Fatal("not found")
 				}
-				found.render(query{})
+				found.render(&query{})
 			}
 		})
 	}

@@ -76,11 +76,11 @@ func (d Dialect) Adapt(logger *slog.Logger, handle Handler) http.Handler {
 		common[field.Name] = append(common[field.Name], field.Value)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		response, err := safely(handle, r)
-		if err != nil {
+		var response Response
+		if err := safely(handle, r, &response); err != nil {
 			response = d.Error(r, disclose(r, logger, err))
 		}
-		write(w, r, common, response)
+		write(w, r, common, &response)
 	})
 }
 
@@ -103,7 +103,7 @@ func ReadBody(r *http.Request) ([]byte, error) {
 // computed is the length below which net/http finds out the length of a body by itself.
 const computed = 2048
 
-func write(w http.ResponseWriter, r *http.Request, common http.Header, response Response) {
+func write(w http.ResponseWriter, r *http.Request, common http.Header, response *Response) {
 	header := w.Header()
 	maps.Copy(header, common)
 	values := make([]string, 0, len(response.Header)+2) // one allocation for all of them
@@ -127,13 +127,14 @@ func write(w http.ResponseWriter, r *http.Request, common http.Header, response 
 }
 
 // safely turns a panic into an error, so that it is logged and answered like one.
-func safely(handle Handler, r *http.Request) (response Response, err error) {
+func safely(handle Handler, r *http.Request, response *Response) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			err = &panicError{problem: problem, stack: debug.Stack()}
 		}
 	}()
-	return handle(r)
+	*response, err = handle(r)
+	return err
 }
 
 type panicError struct {
