@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -23,10 +22,6 @@ import (
 const (
 	program   = "gcp-metadata-emulator"
 	envPrefix = "GCP_METADATA_EMULATOR"
-
-	// gcPercent is three quarters of Go's default: what lives is so small that collecting it
-	// more often is hardly noticed, and what waits to be collected is most of the memory.
-	gcPercent = 75
 
 	exitFailed = 1
 	exitUsage  = 2
@@ -49,9 +44,7 @@ type streams struct {
 
 // Main runs the program with the process's arguments and returns its exit code.
 func Main() int {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	boundGarbage()
 	forgetEmptyVariables()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
