@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"os/signal"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -42,6 +44,7 @@ func stub(ctx context.Context, args []string) error {
 	listen := flags.String("listen", "", "")
 	urlFile := flags.String("url-file", "", "")
 	flags.String("state-dir", "", "")
+	flags.String("fixture", "", "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -51,7 +54,17 @@ func stub(ctx context.Context, args []string) error {
 		}
 	}
 	path := os.Getenv(refused)
+	var waiting waiting
 	server := &http.Server{Addr: *listen, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPut:
+			waiting.end()
+		case strings.HasSuffix(r.URL.Path, "/waiters"):
+			fmt.Fprintf(w, `{"waiters": [{}%s]}`, strings.Repeat(", {}", waiting.count()-1))
+			return
+		case r.URL.Query().Has("wait_for_change"):
+			<-waiting.begin()
+		}
 		if path != "" && strings.HasSuffix(r.URL.Path, path) {
 			w.WriteHeader(http.StatusTeapot)
 		}
@@ -64,6 +77,34 @@ func stub(ctx context.Context, args []string) error {
 	return nil
 }
 
+// waiting are the stub's requests that wait. Some wait when it is asked how many.
+type waiting struct {
+	mu   sync.Mutex
+	list []chan struct{}
+}
+
+func (w *waiting) begin() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, make(chan struct{}))
+	return w.list[len(w.list)-1]
+}
+
+func (w *waiting) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range w.list {
+		close(one)
+	}
+	w.list = nil
+}
+
+func (w *waiting) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(1, len(w.list))
+}
+
 // quick are flags with which everything is measured, but hardly.
 func quick(t *testing.T, more ...string) []string {
 	t.Helper()
@@ -74,7 +115,7 @@ func quick(t *testing.T, more ...string) []string {
 	// The race detector would make every process linger for a second.
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	return append([]string{
-		"--emulator", self, "--duration", "10ms", "--rounds", "1", "--connections", "2", "--audiences", "50", "--starts", "1",
+		"--emulator", self, "--duration", "10ms", "--rounds", "1", "--connections", "2", "--audiences", "50", "--waiters", "20", "--starts", "1",
 	}, more...)
 }
 
@@ -100,6 +141,15 @@ func TestRun(t *testing.T) {
 		if !regexp.MustCompile(row).MatchString(report) {
 			t.Errorf("no row like %s", row)
 		}
+	}
+	for _, s := range scales()[1:] {
+		row := `(?m)^\| ` + regexp.QuoteMeta(s.name) + ` \| \d+\.\d \| (yes|no) (\| ` + ratio + ` ){2}\|$`
+		if !regexp.MustCompile(row).MatchString(report) {
+			t.Errorf("no row like %s", row)
+		}
+	}
+	if row := `(?m)^\| 20 on new connections \| [^|]+ \| [^|]+ \| ` + ratio + ` \| (yes|no) \|$`; !regexp.MustCompile(row).MatchString(report) {
+		t.Errorf("no row like %s", row)
 	}
 	if !strings.Contains(report, "| after ID tokens for 50 more audiences |") {
 		t.Errorf("nothing on memory")

@@ -43,6 +43,7 @@ type options struct {
 	rounds      int
 	connections int
 	audiences   int64
+	waiting     int
 	starts      int
 	only        *regexp.Regexp
 	bareHeader  bool
@@ -90,6 +91,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 7, "how often the emulator and its reference are loaded in turn")
 	flags.IntVar(&o.connections, "connections", 16, "connections that load a server at the same time")
 	flags.Int64Var(&o.audiences, "audiences", 20_000, "distinct audiences for which ID tokens are asked when memory is measured")
+	flags.IntVar(&o.waiting, "waiters", 10_000, "requests that wait for a change at the same time")
 	flags.IntVar(&o.starts, "starts", 20, "how often each process is started when cold starts are measured")
 	flags.BoolVar(&o.bareHeader, "bare-header", false, "let the constant server send no header field but Content-Type, Content-Length and Date")
 	flags.Func("only", "measure only the rows whose name matches this `regexp`", func(text string) (err error) {
@@ -104,8 +106,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("%q is not a flag", flags.Arg(0))
 	case o.emulator == "":
 		return o, errors.New("--emulator is missing")
-	case o.duration <= 0, o.rounds < 1, o.connections < 1, o.audiences < 1, o.starts < 1:
-		return o, errors.New("--duration, --rounds, --connections, --audiences and --starts have to be positive")
+	case o.duration <= 0, o.rounds < 1, o.connections < 1, o.audiences < 1, o.waiting < 1, o.starts < 1:
+		return o, errors.New("--duration, --rounds, --connections, --audiences, --waiters and --starts have to be positive")
 	}
 	return o, nil
 }
@@ -128,6 +130,8 @@ func (b *bench) measure(ctx context.Context, stdout io.Writer) error {
 	steps := []func(context.Context) (table, error){
 		func(ctx context.Context) (table, error) { return b.throughput(ctx, emulator) },
 		func(ctx context.Context) (table, error) { return b.memory(ctx, emulator, idle) },
+		b.waiters,
+		b.scale,
 		b.coldStarts,
 	}
 	for _, step := range steps {

@@ -22,6 +22,7 @@ type operation struct {
 func operations() []operation {
 	return []operation{
 		{"metadata value", constant, projectID()},
+		{"recursive root", constant, metadata("/computeMetadata/v1/?recursive=true")},
 		{"recursive service account", constant, metadata(instanceAccount + "?recursive=true")},
 		{"access token, cached", constant, accessTokenRequest()},
 		{"ID token, cached", constant, identity("https://bench.example.com")},

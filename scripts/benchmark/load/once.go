@@ -18,7 +18,7 @@ const (
 	// to answer.
 	patience = 10 * time.Second
 	// largest is the longest body that Once keeps.
-	largest = 1 << 20
+	largest = 16 << 20
 )
 
 // Answer is one answer in full.

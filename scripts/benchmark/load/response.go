@@ -33,7 +33,7 @@ type Responses struct {
 
 // NewResponses reads from source.
 func NewResponses(source io.Reader) *Responses {
-	return &Responses{source: source, buf: make([]byte, bufferSize)}
+	return &Responses{source: source}
 }
 
 // Next consumes one answer. An answer other than 200 is a *StatusError.
@@ -103,6 +103,9 @@ func (r *Responses) fill() error {
 	if r.start > 0 {
 		r.end = copy(r.buf, r.buf[r.start:r.end])
 		r.start = 0
+	}
+	if r.buf == nil { // none for a connection that has received nothing
+		r.buf = make([]byte, bufferSize)
 	}
 	if r.end == len(r.buf) {
 		return fmt.Errorf("the answer's header is longer than %d bytes", len(r.buf))

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/scripts/benchmark/load"
+	"gcp-metadata-emulator/scripts/benchmark/ratio"
+)
+
+// soon is how long a large world may take to load.
+const soon = time.Second
+
+// scale is one row of the table of large worlds.
+type scale struct {
+	name    string
+	value   string // the entry that is asked for
+	fixture func() string
+}
+
+func scales() []scale {
+	const one, hundred, tenThousand, attributes = 1, 100, 10_000, 100_000
+	return []scale{
+		{"1 instance and account", "instance/name", func() string { return instances(one) }},
+		{"100 instances and accounts", "instance/name", func() string { return instances(hundred) }},
+		{"10,000 instances and accounts", "instance/name", func() string { return instances(tenThousand) }},
+		{"100,000 attributes", "instance/attributes/key-77777", func() string { return attributed(attributes) }},
+	}
+}
+
+// instances is a fixture of instances, each with an account of its own.
+func instances(n int) string {
+	var accounts, machines strings.Builder
+	for i := range n {
+		email := fmt.Sprintf("account-%d@demo-project.iam.gserviceaccount.com", i)
+		fmt.Fprintf(&accounts, "  - {email: %s}\n", email)
+		fmt.Fprintf(&machines, "  - name: vm-%d\n    serviceAccounts: [{email: %s, aliases: [default]}]\n", i, email)
+	}
+	return "serviceAccounts:\n" + accounts.String() + "instances:\n" + machines.String()
+}
+
+// attributed is a fixture of one instance with many attributes.
+func attributed(n int) string {
+	var out strings.Builder
+	out.WriteString(instances(1) + "    metadata:\n      instance:\n        attributes:\n")
+	for i := range n {
+		fmt.Fprintf(&out, "          key-%d: value-%d\n", i, i)
+	}
+	return out.String()
+}
+
+// scale compares emulators of large worlds with that of the smallest.
+func (b *bench) scale(ctx context.Context) (table, error) {
+	t := table{
+		intro: fmt.Sprintf("Emulators of large worlds ÷ the first: the cold start to the first byte of a value, median of %d; "+
+			"requests/s of a value and of a cached access token, median (lowest–highest) of %d rounds.", b.loads(), b.rounds),
+		header: []string{"world", "cold start", "loaded within 1 s", "a value", "an access token"},
+	}
+	if !b.only.MatchString("scale") {
+		return t, nil
+	}
+	var smallest *world
+	for _, s := range scales() {
+		b.say("scale: %s", s.name)
+		w, err := b.load(ctx, s)
+		if err != nil {
+			return table{}, fmt.Errorf("%q: %w", s.name, err)
+		}
+		defer w.emulator.stop()
+		if smallest == nil {
+			smallest = w
+			continue
+		}
+		row, err := b.compareWorlds(ctx, w, smallest)
+		if err != nil {
+			return table{}, fmt.Errorf("%q: %w", s.name, err)
+		}
+		w.emulator.stop()
+		b.say("    %s", strings.Join(row[1:], "  "))
+		t.rows = append(t.rows, row)
+	}
+	return t, nil
+}
+
+// loads is how often each world is loaded.
+func (b *bench) loads() int {
+	const most = 5 // a large one takes its time
+	return min(b.starts, most)
+}
+
+// world is an emulator of a world, and how long it took to load it.
+type world struct {
+	scale
+
+	emulator *process
+	start    time.Duration // median
+}
+
+// load starts an emulator of a world several times, and leaves the last one running.
+func (b *bench) load(ctx context.Context, s scale) (*world, error) {
+	const private = 0o600
+	fixture := filepath.Join(b.dir, "fixture.yaml")
+	if err := os.WriteFile(fixture, []byte(s.fixture()), private); err != nil {
+		return nil, err
+	}
+	w := &world{scale: s}
+	var starts []float64
+	for range b.loads() {
+		if w.emulator != nil {
+			w.emulator.stop()
+		}
+		var err error
+		if w.emulator, err = b.serve(ctx, filepath.Join(b.dir, "state"), "--fixture", fixture); err != nil {
+			return nil, err
+		}
+		took, err := w.emulator.firstAnswer(ctx, metadata("/computeMetadata/v1/"+s.value))
+		if err != nil {
+			w.emulator.stop()
+			return nil, err
+		}
+		starts = append(starts, float64(took))
+	}
+	w.start = time.Duration(ratio.Median(starts))
+	return w, nil
+}
+
+// compareWorlds makes one row.
+func (b *bench) compareWorlds(ctx context.Context, large, small *world) ([]string, error) {
+	within := "yes"
+	if large.start-small.start > soon {
+		within = "no"
+	}
+	row := []string{large.name, fmt.Sprintf("%.1f", float64(large.start)/float64(small.start)), within}
+	for _, requests := range [][2]load.Request{
+		{metadata("/computeMetadata/v1/" + large.value), metadata("/computeMetadata/v1/" + small.value)},
+		{accessTokenRequest(), accessTokenRequest()},
+	} {
+		rates, err := b.compareRates(ctx, newSubject("the large world", large.emulator, requests[0]), newSubject("the small world", small.emulator, requests[1]))
+		if err != nil {
+			return nil, err
+		}
+		row = append(row, rates.String())
+	}
+	return row, nil
+}
+
+// compareRates loads two servers in turn.
+func (b *bench) compareRates(ctx context.Context, one, other *subject) (ratio.Summary, error) {
+	const warmUp, share = 10, 2 // it is one figure of three: half the time does
+	if err := b.round(ctx, one, other, b.duration/warmUp); err != nil {
+		return ratio.Summary{}, err
+	}
+	one.forget()
+	other.forget()
+	for range b.rounds {
+		if err := b.round(ctx, one, other, b.duration/share); err != nil {
+			return ratio.Summary{}, err
+		}
+	}
+	return ratio.Of(one.rates, other.rates), nil
+}
