@@ -1,0 +1,83 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/world"
+)
+
+// FuzzRequest sends whatever net/http takes for a request: no request is an error of ours,
+// every answer of the metadata server says whose it is, and JSON is JSON.
+func FuzzRequest(f *testing.F) {
+	const value = "/computeMetadata/v1/instance/attributes/greeting"
+	for _, seed := range [][4]string{
+		{"GET", value, "", ""},
+		{"GET", "/computeMetadata/v1/", "recursive=true&alt=text", "X-Google-Metadata-Request: True"},
+		{"HEAD", "//computeMetadata//v1/instance", "alt=json", "X-Forwarded-For: 10.0.0.1"},
+		{"GET", value, "wait_for_change=true&last_etag=NONE&timeout_sec=9999999999", ""},
+		{"GET", "/computeMetadata/v1/instance/service-accounts/default/identity", "audience=a&format=full&licenses=1", ""},
+		{"GET", "/computeMetadata/v1/instance/service-accounts/default/token", "scopes=a,b&enforce_scopes=%zz", ""},
+		{"PUT", "/computeMetadata/v1/instance/guest-attributes/a/b", "", "Content-Length: 0"},
+		{"DELETE", "/computeMetadata/v1/instance/guest-attributes/%2f/..", ";&=&", ""},
+		{"POST", "/token", "grant_type=x", "Content-Type: application/x-www-form-urlencoded"},
+		{"POST", "/v1/projects/-/serviceAccounts/a@b:signBlob", "", "Authorization: Bearer x"},
+		{"PUT", "/emulator/v1/instances/-/metadata/instance/tags", "", "Origin: null"},
+		{"OPTIONS", "*", "", ""},
+		{"GET", "http://metadata.google.internal/", "", "Host: x"},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3])
+	}
+	fixture, err := fixtures.Load(filepath.Join("testdata", "fixture.yaml"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	ring := keys.NewRing("", time.Now)
+	if err := ring.Warm(context.Background()); err != nil {
+		f.Fatal(err)
+	}
+	described := world.New(fixture)
+	f.Fuzz(func(t *testing.T, method, path, query, header string) {
+		raw := method + " " + path + "?" + query + " HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n" + header + "\r\n\r\n"
+		request, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+		if err != nil || strings.Contains(header, "\n") {
+			t.Skip("no request")
+		}
+		if strings.Contains(query, "wait_for_change") { // nothing will change
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			request = request.WithContext(ctx)
+		}
+		// A new server each time: requests must not make its world larger and larger.
+		emulator := server.New(server.Config{World: described, Keys: ring, Now: time.Now, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		recorder := httptest.NewRecorder()
+		emulator.ServeHTTP(recorder, request)
+		checkAnswer(t, request, recorder)
+	})
+}
+
+func checkAnswer(t *testing.T, request *http.Request, recorder *httptest.ResponseRecorder) {
+	t.Helper()
+	if recorder.Code >= http.StatusInternalServerError {
+		t.Errorf("status %d: %s", recorder.Code, recorder.Body)
+	}
+	isMetadata := request.Host == "localhost" && strings.HasPrefix(request.URL.Path, "/computeMetadata/")
+	if isMetadata && recorder.Header().Get("Metadata-Flavor") != "Google" {
+		t.Errorf("status %d without Metadata-Flavor", recorder.Code)
+	}
+	isJSON := recorder.Header().Get("Content-Type") == "application/json"
+	if isJSON && !json.Valid(recorder.Body.Bytes()) {
+		t.Errorf("this is not JSON: %s", recorder.Body)
+	}
+}
