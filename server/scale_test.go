@@ -1,0 +1,91 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/world"
+)
+
+// What a request costs does not depend on how large the world is: shown by what is
+// allocated, which does not depend on what else the machine does.
+func TestCostDoesNotGrow(t *testing.T) {
+	ring := keys.NewRing("", time.Now)
+	requests := map[string]string{ // by name, "HOST PATH"
+		"a value":             "127.0.0.1:8254 /computeMetadata/v1/instance/name",
+		"an attribute":        "127.0.0.1:8254 /computeMetadata/v1/instance/attributes/key-0",
+		"a directory":         "127.0.0.1:8254 /computeMetadata/v1/project/?recursive=true",
+		"an instance by Host": "vm-0.localhost:8254 /computeMetadata/v1/instance/name",
+		"an access token":     "127.0.0.1:8254 /computeMetadata/v1/instance/service-accounts/default/token",
+		"an ID token":         "127.0.0.1:8254 /computeMetadata/v1/instance/service-accounts/default/identity?audience=a&format=full",
+		"the keys":            "127.0.0.1:8254 /oauth2/v3/certs",
+		"an account's keys":   "127.0.0.1:8254 /robot/v1/metadata/jwk/account-0@demo-project.iam.gserviceaccount.com",
+	}
+	smallest := newSized(ring, 2) // where there is one instance, nobody looks at the Host
+	for _, size := range []int{100, 10_000} {
+		large := newSized(ring, size)
+		for name, request := range requests {
+			if of, in := allocations(t, smallest, request), allocations(t, large, request); in > of*1.1+1 { // under the race detector, pools forget
+				t.Errorf("%s: %.0f allocations in a world of %d, %.0f in a world of 2", name, in, size, of)
+			}
+		}
+	}
+}
+
+// newSized is an emulator of a world of n instances and accounts, the first of which has as
+// many attributes.
+func newSized(ring *keys.Ring, n int) *server.Server {
+	fixture := fixtures.Default()
+	attributes := map[string]any{}
+	account, instance := fixture.ServiceAccounts[0], fixture.Instances[0]
+	attached := instance.ServiceAccounts[0]
+	instance.Metadata = map[string]any{"instance": map[string]any{"attributes": attributes}}
+	fixture.ServiceAccounts, fixture.Instances = nil, nil
+	for i := range n {
+		account.UniqueID, account.Email = "", fmt.Sprintf("account-%d@demo-project.iam.gserviceaccount.com", i)
+		attached.Email = account.Email
+		instance.Name, instance.ServiceAccounts = fmt.Sprintf("vm-%d", i), []fixtures.AttachedAccount{attached}
+		attributes[fmt.Sprintf("key-%d", i)] = "value"
+		fixture.ServiceAccounts, fixture.Instances = append(fixture.ServiceAccounts, account), append(fixture.Instances, instance)
+		instance.Metadata = nil
+	}
+	return server.New(server.Config{World: world.New(fixture), Keys: ring, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// allocations of one request, after those of the first ones, which fill caches.
+func allocations(t *testing.T, emulator *server.Server, target string) float64 {
+	t.Helper()
+	host, path, _ := strings.Cut(target, " ")
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+host+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Metadata-Flavor", "Google")
+	answer := &statusOnly{discard: discard{http.Header{}}}
+	const runs = 100
+	count := testing.AllocsPerRun(runs, func() {
+		clear(answer.header)
+		emulator.ServeHTTP(answer, request)
+	})
+	if answer.status != 0 {
+		t.Fatalf("%s: status %d", target, answer.status)
+	}
+	return count
+}
+
+// statusOnly is a ResponseWriter that keeps a status other than 200.
+type statusOnly struct {
+	discard
+
+	status int
+}
+
+func (s *statusOnly) WriteHeader(status int) { s.status = status }
