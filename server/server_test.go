@@ -56,12 +56,7 @@ func TestShutdownEndsParkedRequests(t *testing.T) {
 	conn := dial(t, address)
 	fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/maintenance-event?wait_for_change=true HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n\r\n")
 	reader := bufio.NewReader(conn)
-	if err := conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reader.Peek(1); err == nil {
-		t.Fatal("the request does not wait")
-	}
+	awaitWaiters(t, address, 1)
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +74,59 @@ func TestShutdownEndsParkedRequests(t *testing.T) {
 	defer response.Body.Close()
 	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK || string(body) != "NONE" {
 		t.Errorf("answer is %d %q, %v", response.StatusCode, body, err)
+	}
+}
+
+// A request whose client has gone no longer waits.
+func TestWaiterGoesWithItsClient(t *testing.T) {
+	address, stop := serving(t)
+	defer func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var conns []net.Conn
+	for range 2 {
+		conn := dial(t, address)
+		fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/tags?wait_for_change=true HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n\r\n")
+		conns = append(conns, conn)
+	}
+	awaitWaiters(t, address, 2)
+	if err := conns[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaitWaiters(t, address, 1)
+	if err := conns[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaitWaiters(t, address, 0)
+}
+
+// awaitWaiters asks who waits until it is as many as there should be.
+func awaitWaiters(t *testing.T, address string, want int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn := dial(t, address)
+	reader := bufio.NewReader(conn)
+	for {
+		fmt.Fprintf(conn, "GET /emulator/v1/waiters HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Count(string(body), `"path":`)
+		if got == want {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%d requests wait, want %d", got, want)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ func TestGarbageIsBounded(t *testing.T) {
 func TestScanned(t *testing.T) {
 	t.Parallel()
 	with := scannedWith(make([]byte, 64<<20))
-	if without := scannedWith(nil); with < without+60<<20 {
+	if without := scannedWith(nil); with < without+32<<20 {
 		t.Errorf("with 64 MiB more there are %d bytes, without them %d", with, without)
 	}
 }

@@ -192,6 +192,78 @@ func TestLastETag(t *testing.T) {
 	})
 }
 
+// Leaves, lists and directories with what is below them are waited for alike.
+func TestEveryKindIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	const elsewhere = "instance/description"
+	for name, test := range map[string]struct {
+		path, query string // what is waited for
+		edited      string // an entry in it
+		value       any
+		deleted     string // takes it away
+	}{
+		"leaf":              {"instance/attributes/a", "", "instance/attributes/a", "2", "instance/attributes/a"},
+		"leaf as JSON":      {"instance/attributes/a", "&alt=json", "instance/attributes/a", "2", "instance/attributes/a"},
+		"list":              {"instance/tags", "", "instance/tags", []any{"web"}, "instance/tags"},
+		"directory":         {"instance/attributes/", "&recursive=true", "instance/attributes/new", "2", "instance/attributes"},
+		"directory as text": {"instance/attributes/", "&recursive=true&alt=text", "instance/attributes/a", "2", "instance/attributes"},
+		"deep directory":    {"instance/scheduling", "&recursive=true", "instance/scheduling/preemptible", "TRUE", "instance/scheduling"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				rig := newRig(t)
+				get := func(parameters string) <-chan wire.Response {
+					return rig.get(t, t.Context(), test.path+"?timeout_sec=60"+test.query+parameters)
+				}
+				first := answer(t, get(""))
+				for _, stale := range []string{"NONE", "0", "abc"} {
+					if got := answer(t, get("&wait_for_change=true&last_etag="+stale)); etag(got) != etag(first) {
+						t.Errorf("last_etag=%s: answered with ETag %q, want %q", stale, etag(got), etag(first))
+					}
+				}
+
+				unchanged := get("&wait_for_change=true&last_etag=" + etag(first))
+				rig.set(t, "demo-vm", elsewhere, "x")
+				waiting(t, unchanged)
+				if got := <-unchanged; got.Body != first.Body || etag(got) != etag(first) { // the time is over
+					t.Errorf("unchanged: %q with ETag %q, want %q with %q", got.Body, etag(got), first.Body, etag(first))
+				}
+
+				before, _ := rig.worlds.Load().State.Metadata(rig.worlds.Load().State.DefaultInstance(), test.edited)
+				changing := get("&wait_for_change=true&last_etag=" + etag(first))
+				waiting(t, changing)
+				rig.set(t, "demo-vm", test.edited, test.value)
+				second := answer(t, changing)
+				if second.Body == first.Body || etag(second) == etag(first) {
+					t.Errorf("changed: %q with ETag %q, as before", second.Body, etag(second))
+				}
+				rig.restore(t, test.edited, before)
+				if got := answer(t, get("")); got.Body != first.Body || etag(got) != etag(first) {
+					t.Errorf("changed back: %q with ETag %q, want %q with %q", got.Body, etag(got), first.Body, etag(first))
+				}
+
+				disappearing := get("&wait_for_change=true&last_etag=" + etag(first))
+				waiting(t, disappearing)
+				rig.restore(t, test.deleted, nil)
+				if got := answer(t, disappearing); got.Status != http.StatusNotFound {
+					t.Errorf("deleted: status %d, want 404", got.Status)
+				}
+			})
+		})
+	}
+}
+
+// restore gives an entry of the default instance the value that it had; nil: none.
+func (r *rig) restore(t *testing.T, path string, value any) {
+	t.Helper()
+	if value != nil {
+		r.set(t, "demo-vm", path, value)
+		return
+	}
+	r.edit(t, func(w *world.World) (*world.World, error) { return w.WithoutMetadata(w.DefaultInstance(), path) })
+}
+
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
