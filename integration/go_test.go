@@ -128,6 +128,26 @@ func TestGoMetadata(t *testing.T) {
 	})
 }
 
+// A subscription is told of each value once, of nothing else, and of the end.
+func TestGoSubscribe(t *testing.T) {
+	r := newRig(t)
+	got := report[[]string](t, r.exec(t, r.stage.GoCloud, "watch"))
+	if diff := cmp.Diff([]string{"one true", "two true", " false"}, got); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
+
+func TestGuestAgent(t *testing.T) {
+	r := newRig(t)
+	got := report[struct{ Greetings, ETags []string }](t, r.exec(t, r.stage.GoCloud, "agent"))
+	if diff := cmp.Diff([]string{"", "hello", "hello"}, got.Greetings); diff != "" {
+		t.Errorf("the attribute was (-want +got):\n%s", diff)
+	}
+	if len(got.ETags) != 3 || got.ETags[0] == "" || got.ETags[0] == got.ETags[1] || got.ETags[1] != got.ETags[2] {
+		t.Errorf("the ETags were %q, want another after the change, and the same after the time was over", got.ETags)
+	}
+}
+
 func TestGoDefaultCredentials(t *testing.T) {
 	r := newRig(t)
 	t.Run("access token", func(t *testing.T) {

@@ -46,8 +46,12 @@ type nodeReport struct {
 	Metadata struct {
 		IsAvailable, AnswersPing                                bool
 		ProjectID, NumericProjectID, InstanceID, Name, Hostname string
-		Zone, Email, UniverseDomain                             string
-		ServiceAccount                                          struct {
+		Zone, Email, UniverseDomain, Attribute                  string
+		Everything                                              struct {
+			ID, BulkID, BulkName, Text string
+			Folders                    []string
+		}
+		ServiceAccount struct {
 			Aliases, Scopes []string
 			Email           string
 		}
@@ -117,6 +121,9 @@ func checkNodeMetadata(t *testing.T, r *rig, got nodeReport) {
 	want.Hostname = "demo-vm.us-central1-a.c.demo-project.internal"
 	want.Zone = "projects/" + projectNumber + "/zones/" + zone
 	want.Email, want.UniverseDomain = defaultAccount, "googleapis.com"
+	want.Attribute = "hello"
+	want.Everything.ID, want.Everything.BulkID, want.Everything.BulkName = want.InstanceID, want.InstanceID, instanceName
+	want.Everything.Folders, want.Everything.Text = []string{"attributes/", "numeric-project-id", "project-id", ""}, "greeting hello\n"
 	want.ServiceAccount.Aliases, want.ServiceAccount.Scopes = []string{"default"}, []string{cloudPlatform}
 	want.ServiceAccount.Email = defaultAccount
 	if diff := cmp.Diff(want, got.Metadata); diff != "" {

@@ -26,7 +26,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: gocloud metadata | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | iam rest|grpc TARGET AUDIENCE | signedurl ACCOUNT")
+		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | iam rest|grpc TARGET AUDIENCE | signedurl ACCOUNT")
 	}
 	report, err := dispatch(ctx, args)
 	if err != nil {
@@ -39,6 +39,10 @@ func dispatch(ctx context.Context, args []string) (any, error) {
 	switch name, rest := args[0], args[1:]; {
 	case name == "metadata" && len(rest) == 0:
 		return readMetadata(ctx)
+	case name == "watch" && len(rest) == 0:
+		return watch(ctx)
+	case name == "agent" && len(rest) == 0:
+		return agent(ctx)
 	case name == "access" && len(rest) == 0:
 		return accessTokens(ctx)
 	case name == "identity" && len(rest) == 1:

@@ -22,6 +22,13 @@ diagnostics.subscribe('net.client.socket', ({socket}) => {
 
 /** What the metadata server says, by gcp-metadata. */
 async function metadata() {
+  const edit = await fetch(`${emulator}/emulator/v1/instances/-/metadata/instance/attributes/greeting`, {
+    method: 'PUT',
+    body: JSON.stringify({value: 'hello'}),
+  });
+  if (!edit.ok) {
+    throw new Error(`not edited: ${await edit.text()}`);
+  }
   return {
     isAvailable: await gcpMetadata.isAvailable(),
     projectId: await gcpMetadata.project('project-id'),
@@ -33,8 +40,21 @@ async function metadata() {
     email: await gcpMetadata.instance('service-accounts/default/email'),
     universeDomain: await gcpMetadata.universe('universe-domain'),
     serviceAccount: await gcpMetadata.instance({property: 'service-accounts/default/', params: {recursive: 'true'}}),
+    attribute: await gcpMetadata.instance('attributes/greeting'),
+    everything: await everything(),
     missing: await refused(() => gcpMetadata.instance('attributes/nobody-set-this')),
     answersPing: await ping(),
+  };
+}
+
+/** The same values by calls for many at a time: a folder, a query, the library's own list of requests. */
+async function everything() {
+  const whole = await gcpMetadata.instance({property: '', params: {recursive: 'true'}, headers: {'X-Of-Ours': 'x'}});
+  const bulk = await gcpMetadata.bulk([{metadataKey: 'instance/name'}, {metadataKey: 'instance/id'}]);
+  return {
+    id: String(whole.id), bulkId: String(bulk['instance/id']), bulkName: bulk['instance/name'],
+    folders: (await gcpMetadata.project()).split('\n'),
+    text: await gcpMetadata.instance({property: 'attributes/', params: {recursive: 'true', alt: 'text'}}),
   };
 }
 
