@@ -20,7 +20,10 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Two keys are looked for at a time, and the search for the second is not interrupted.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gcp-metadata-emulator/keys.(*pool).work"))
+}
 
 // serving is a server on a listener, stopped by stop, which returns what Serve did.
 func serving(t *testing.T) (base string, stop func() error) {
