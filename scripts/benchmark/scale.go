@@ -150,14 +150,13 @@ func (b *bench) compareWorlds(ctx context.Context, large, small *world) ([]strin
 
 // compareRates loads two servers in turn.
 func (b *bench) compareRates(ctx context.Context, one, other *subject) (ratio.Summary, error) {
-	const warmUp, share = 10, 2 // it is one figure of three: half the time does
-	if err := b.round(ctx, one, other, b.duration/warmUp); err != nil {
+	if err := b.round(ctx, one, other, b.duration); err != nil { // which warms both up
 		return ratio.Summary{}, err
 	}
 	one.forget()
 	other.forget()
 	for range b.rounds {
-		if err := b.round(ctx, one, other, b.duration/share); err != nil {
+		if err := b.round(ctx, one, other, b.duration); err != nil {
 			return ratio.Summary{}, err
 		}
 	}
