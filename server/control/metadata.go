@@ -102,6 +102,9 @@ func readValue(r *http.Request, path string) (any, error) {
 	if !ok || value == nil {
 		return nil, googleapi.InvalidArgument(`the body must be {"value": …}, with a text, a number, a boolean, a list or an object`)
 	}
+	if world.InDocument(path) {
+		return value, nil
+	}
 	if problem := checkValue(value, isAttributes(path), 0); problem != "" {
 		return nil, googleapi.InvalidArgument(fmt.Sprintf("%q: %s", path, problem))
 	}
@@ -162,7 +165,7 @@ func editError(err error) error {
 	switch {
 	case errors.Is(err, world.ErrNoEntry):
 		return googleapi.NotFound(err.Error())
-	case errors.Is(err, world.ErrFixedEntry):
+	case errors.Is(err, world.ErrFixedEntry), errors.Is(err, world.ErrTooLarge):
 		return googleapi.InvalidArgument(err.Error())
 	default:
 		return err

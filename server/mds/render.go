@@ -35,8 +35,9 @@ func newRendering(contentType, body, etag string) rendering {
 	return rendering{wire.Response{ContentType: contentType, Header: []wire.Field{{Name: "ETag", Value: etag}}, Body: body}, etag}
 }
 
-// document is an entry with everything below it, in both forms.
-type document struct{ json, text rendering }
+// document is an entry with everything below it, in both forms. A leaf that is a JSON
+// document has a third, which is the text of one and the content type of the other.
+type document struct{ json, text, indented rendering }
 
 // etagOf is the ETag of a content: 64 bits of a hash, in hexadecimal without leading
 // zeros. It depends on the content alone, so that it comes back when the content does.
@@ -60,6 +61,8 @@ func (n *node) render(q *query) *rendering {
 	switch {
 	case n.kind == directory && !q.recursive:
 		return n.listing()
+	case n.kind == leaf && n.jsonByDefault && q.form == defaultForm:
+		return &n.document().indented
 	case q.form == textForm, q.form == defaultForm && n.kind != directory && !n.jsonByDefault:
 		return &n.document().text
 	default:
@@ -96,6 +99,9 @@ func (n *node) document() *document {
 	whole := &document{
 		json: newRendering(jsonType, encoded, etag),
 		text: newRendering(textType, n.asText(), etag),
+	}
+	if n.kind == leaf && n.jsonByDefault {
+		whole.indented = newRendering(jsonType, n.text, etag)
 	}
 	n.whole.Store(whole)
 	return whole

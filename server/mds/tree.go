@@ -36,7 +36,7 @@ type node struct {
 	children []*node          // of a directory, in the order of listings; the leaves of a list
 	index    map[string]*node // of a directory: by name
 
-	jsonByDefault bool // of a list: read as JSON unless text is asked for
+	jsonByDefault bool // of a list or a leaf: read as JSON unless text is asked for
 
 	account world.AttachedAccount // of an endpoint
 
@@ -107,6 +107,9 @@ func entry(key string, value any, naming world.Naming) *node {
 		n = array(key, name, value, below)
 	default:
 		n = scalar(name, value)
+	}
+	if naming.IsDocument(key) && isContainer(value) {
+		n = &node{kind: leaf, name: name, text: indented(value), json: compact(value), jsonByDefault: true}
 	}
 	n.key = key
 	return n
@@ -191,10 +194,18 @@ func encoded(value any) string {
 }
 
 // quote writes a JSON string without HTML escapes.
-func quote(value string) string {
+func quote(value string) string { return compact(value) }
+
+func compact(value any) string { return encode(value, "") }
+
+// indented writes a document as Google's server does.
+func indented(value any) string { return encode(value, " ") }
+
+func encode(value any, indent string) string {
 	var out strings.Builder
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) //nolint:errchkjson // a string can always be written
+	encoder.SetIndent("", indent)
+	_ = encoder.Encode(value) //nolint:errchkjson // what was read from JSON can be written as JSON
 	return strings.TrimSuffix(out.String(), "\n")
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gcp-metadata-emulator/fixtures"
 )
 
 var (
@@ -14,6 +16,8 @@ var (
 	ErrNoEntry = errors.New("there is no such entry")
 	// ErrFixedEntry says that an entry cannot be edited.
 	ErrFixedEntry = errors.New("the entry cannot be edited")
+	// ErrTooLarge says that attributes would be larger than Google keeps.
+	ErrTooLarge = errors.New("the metadata would be too large")
 )
 
 // step is one level of a path: the name as it was given, and the key or index that it is in
@@ -160,18 +164,21 @@ func (w *World) edit(instance *Instance, path string, change change) (*World, er
 	if err != nil {
 		return nil, err
 	}
-	if err := editable(steps, path); err != nil {
+	if err := editable(instance.Profile, steps, path); err != nil {
 		return nil, err
 	}
 	edited := *w
 	edited.Instances = slices.Clone(w.Instances)
 	edited.instancesByName = maps.Clone(w.instancesByName)
 	for i, other := range w.Instances {
-		if other != instance && steps[0].key != "project" {
+		if other != instance && (steps[0].key != "project" || !serves(other.Profile, steps)) {
 			continue
 		}
 		metadata, err := descend(other.Metadata, steps, change)
 		if err != nil {
+			return nil, err
+		}
+		if err := checkSize(metadata, steps, path); err != nil {
 			return nil, err
 		}
 		replaced := *other
@@ -182,7 +189,7 @@ func (w *World) edit(instance *Instance, path string, change change) (*World, er
 }
 
 // editable refuses what is made from other parts of the world.
-func editable(steps []step, path string) error {
+func editable(profile fixtures.Profile, steps []step, path string) error {
 	const sections = 2
 	if len(steps) < sections || steps[0].key != "instance" && steps[0].key != "project" && steps[0].key != "oslogin" {
 		return fmt.Errorf("%w: %q; name one below instance/ or project/", ErrFixedEntry, path)
@@ -190,9 +197,46 @@ func editable(steps []step, path string) error {
 	switch steps[0].key + "/" + steps[1].key {
 	case "instance/name", "instance/id", "instance/zone", "instance/serviceAccounts", "project/projectId", "project/numericProjectId":
 		return fmt.Errorf("%w: %q is told by the fixture", ErrFixedEntry, path)
-	default:
+	}
+	if !serves(profile, steps) {
+		return fmt.Errorf("%w: the metadata of profile %q has no %q", ErrFixedEntry, profile, path)
+	}
+	return nil
+}
+
+// serves tells whether instances of a profile can have an entry.
+func serves(profile fixtures.Profile, steps []step) bool {
+	keys, limited := profile.Metadata(steps[0].key)
+	return !limited || slices.Contains(keys, steps[1].key)
+}
+
+// checkSize refuses attributes that are larger than Google keeps. Those that the instance
+// writes itself have the same limits.
+func checkSize(metadata any, steps []step, path string) error {
+	if steps[1].key != "attributes" && steps[1].key != "guestAttributes" {
 		return nil
 	}
+	section, _ := child(metadata, steps[0])
+	attributes, _ := child(section, steps[1])
+	total, largest := size(attributes)
+	if largest > fixtures.MaxAttribute || total > fixtures.MaxAttributes {
+		return fmt.Errorf("%w: %q; a value has up to %d bytes, and all of them with their keys up to %d",
+			ErrTooLarge, path, fixtures.MaxAttribute, fixtures.MaxAttributes)
+	}
+	return nil
+}
+
+// size counts the bytes of the keys and texts in a value, and of its largest text.
+func size(value any) (total, largest int) {
+	if text, ok := value.(string); ok {
+		return len(text), len(text)
+	}
+	directory, _ := value.(map[string]any)
+	for key, below := range directory {
+		all, one := size(below)
+		total, largest = total+len(key)+all, max(largest, one)
+	}
+	return total, largest
 }
 
 // descend changes the entry below a container, copying the containers on the way.

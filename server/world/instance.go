@@ -12,9 +12,11 @@ import (
 // Instance is a workload with a metadata server of its own.
 type Instance struct {
 	Name              string
+	Profile           fixtures.Profile
 	CreationTimestamp time.Time
 	Listen            string // an address of its own, HOST:PORT; empty: none
 	ServiceAccounts   []AttachedAccount
+	LimitsGuest       bool // queries of guest attributes beyond Google's limit are refused
 
 	// Metadata is what its metadata server serves, tokens aside, as a JSON document in the
 	// shape of a ?recursive=true answer: maps, slices, strings, booleans, and json.Number
@@ -25,12 +27,20 @@ type Instance struct {
 // AttachedAccount is a service account that an instance runs as.
 type AttachedAccount struct {
 	Account *ServiceAccount
+	Email   string // under which it is listed
 	Aliases []string
 	Scopes  []string
+
+	// Kubernetes is the Kubernetes service account, NAMESPACE/NAME, of a pod that is annotated
+	// with no Google service account, and stands for none. There are no ID tokens of it.
+	Kubernetes string
 }
 
 func newInstance(w *World, f fixtures.Instance) *Instance {
-	instance := &Instance{Name: f.Name, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen}
+	instance := &Instance{
+		Name: f.Name, Profile: f.Profile, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen,
+		LimitsGuest: f.GuestAttributes.RateLimit,
+	}
 	attachments := f.ServiceAccounts
 	if f.Recording.Exists() {
 		attachments = f.Recording.Accounts()
@@ -38,12 +48,30 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 	for _, attached := range attachments {
 		if account, ok := w.Account(attached.Email); ok { // a fixture refers to accounts that exist
 			instance.ServiceAccounts = append(instance.ServiceAccounts,
-				AttachedAccount{Account: account, Aliases: attached.Aliases, Scopes: attached.Scopes})
+				AttachedAccount{Account: account, Email: account.Email, Aliases: attached.Aliases, Scopes: attached.Scopes})
 		}
 	}
+	if f.Profile == fixtures.GKE && len(instance.ServiceAccounts) == 0 {
+		instance.ServiceAccounts = []AttachedAccount{workloadAccount(w, f.KubernetesServiceAccount)}
+	}
 	overlay, _ := canonicalDocument(f.Metadata, Naming{}).(map[string]any)
-	instance.Metadata = merge(f.Recording.Over(gceMetadata(w, f, instance.ServiceAccounts)), overlay)
+	if f.Profile == fixtures.GCE && !f.Recording.Exists() {
+		completeLists(w, f, overlay)
+	}
+	instance.Metadata = merge(f.Recording.Over(profileMetadata(w, f, instance.ServiceAccounts)), overlay)
 	return instance
+}
+
+// profileMetadata is what an instance of a profile serves by default.
+func profileMetadata(w *World, f fixtures.Instance, accounts []AttachedAccount) map[string]any {
+	switch f.Profile {
+	case fixtures.GKE:
+		return gkeMetadata(w, f, accounts)
+	case fixtures.CloudRun, fixtures.CloudFunctions, fixtures.AppEngine:
+		return serverlessMetadata(w, f, accounts)
+	case fixtures.GCE:
+	}
+	return gceMetadata(w, f, accounts)
 }
 
 // ID is the instance ID, a number in decimal digits.

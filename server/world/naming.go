@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"gcp-metadata-emulator/fixtures"
 )
 
 // Naming is how the keys of a metadata document and the names of the metadata tree become
@@ -23,6 +25,9 @@ func (n Naming) Below(key string) Naming {
 	if n.chosen > 0 {
 		return Naming{chosen: n.chosen - 1}
 	}
+	if n.IsDocument(key) {
+		return Naming{chosen: everyLevel}
+	}
 	switch key {
 	case "attributes", "serviceAccounts":
 		return Naming{chosen: 1}
@@ -33,6 +38,24 @@ func (n Naming) Below(key string) Naming {
 	default:
 		return Naming{}
 	}
+}
+
+// IsDocument tells whether the value of a key is one entry of the tree, whatever is in it.
+func (n Naming) IsDocument(key string) bool { return n.chosen == 0 && fixtures.IsDocument(key) }
+
+// InDocument tells whether a path is that of such an entry, or of a part of one.
+func InDocument(path string) bool {
+	var naming Naming
+	for name := range strings.SplitSeq(path, "/") {
+		key := naming.canonical(name)
+		if naming.IsDocument(key) {
+			return true
+		}
+		if name != "" {
+			naming = naming.Below(key)
+		}
+	}
+	return false
 }
 
 // Name is the name of a key in the tree.

@@ -1,0 +1,44 @@
+package world
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"gcp-metadata-emulator/fixtures"
+)
+
+// gkeMetadata is what a pod of a GKE cluster with Workload Identity can read: little of the
+// node that it runs on, and the cluster
+// (https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity#metadata_server).
+func gkeMetadata(w *World, f fixtures.Instance, accounts []AttachedAccount) map[string]any {
+	const cluster = "demo-cluster"
+	uid := sha256.Sum256([]byte("cluster-uid:" + w.Project.ID + "/" + cluster))
+	return map[string]any{
+		"instance": map[string]any{
+			"attributes": map[string]any{
+				"cluster-location": f.Zone,
+				"cluster-name":     cluster,
+				"cluster-uid":      hex.EncodeToString(uid[:]),
+			},
+			"hostname":        hostname(f.Name, f.Zone, w.Project.ID),
+			"id":              jsonNumber(inventedInstanceID(w.Project.ID, f.Name)),
+			"serviceAccounts": serviceAccounts(accounts),
+			"zone":            zone(w.Project.Number, f.Zone),
+		},
+		"project": projectIDs(w),
+	}
+}
+
+// workloadAccount is who a pod is whose Kubernetes service account is annotated with no
+// Google service account: a member of the project's workload identity pool.
+func workloadAccount(w *World, kubernetes string) AttachedAccount {
+	pool := dotted(w.Project.ID) + ".svc.id.goog"
+	principal := pool + "[" + kubernetes + "]"
+	return AttachedAccount{
+		Account:    &ServiceAccount{Email: principal, UniqueID: inventedID(principal), MaxTokenLifetime: DefaultTokenLifetime},
+		Email:      pool,
+		Kubernetes: kubernetes,
+		Aliases:    []string{"default"},
+		Scopes:     []string{"https://www.googleapis.com/auth/cloud-platform"},
+	}
+}

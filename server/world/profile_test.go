@@ -1,0 +1,230 @@
+package world_test
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/server/world"
+)
+
+const everyProfile = `
+project: {number: 4711}
+instances:
+  - {name: vm}
+  - {name: pod, profile: gke, zone: europe-west1-b, kubernetesServiceAccount: prod/web, serviceAccounts: []}
+  - {name: annotated, profile: gke}
+  - {name: service, profile: cloud-run, zone: europe-west1-b}
+  - {name: function, profile: cloud-functions, metadata: {instance: {id: "00aa"}}}
+  - {name: app, profile: app-engine}
+`
+
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	w := parse(t, everyProfile)
+	if !slices.Contains(keys(t, at(t, w.Instances[0].Metadata, "instance")), "tags") {
+		t.Error("a VM has no tags")
+	}
+	serverless := []string{"id", "region", "serviceAccounts", "zone"}
+	pod := []string{"attributes", "hostname", "id", "serviceAccounts", "zone"}
+	for i, want := range map[int][]string{1: pod, 2: pod, 3: serverless, 4: serverless, 5: serverless} {
+		metadata := w.Instances[i].Metadata
+		if diff := cmp.Diff(want, keys(t, at(t, metadata, "instance"))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", w.Instances[i].Name, diff)
+		}
+		if diff := cmp.Diff([]string{"instance", "project"}, keys(t, metadata)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", w.Instances[i].Name, diff)
+		}
+		if diff := cmp.Diff(map[string]any{"projectId": "demo-project", "numericProjectId": json.Number("4711")}, at(t, metadata, "project")); diff != "" {
+			t.Errorf("%s: project (-want +got):\n%s", w.Instances[i].Name, diff)
+		}
+	}
+}
+
+func keys(t *testing.T, document any) []string {
+	t.Helper()
+	object, ok := document.(map[string]any)
+	if !ok {
+		t.Fatalf("no object: %v", document)
+	}
+	return slices.Sorted(maps.Keys(object))
+}
+
+func TestProfileValues(t *testing.T) {
+	t.Parallel()
+	w := parse(t, everyProfile)
+	for _, test := range []struct {
+		instance string
+		want     any
+		path     []any
+	}{
+		{"pod", "pod.europe-west1-b.c.demo-project.internal", []any{"instance", "hostname"}},
+		{"pod", "projects/4711/zones/europe-west1-b", []any{"instance", "zone"}},
+		{"pod", "europe-west1-b", []any{"instance", "attributes", "cluster-location"}},
+		{"pod", "demo-project.svc.id.goog", []any{"instance", "serviceAccounts", "default", "email"}},
+		{"pod", "demo-project.svc.id.goog", []any{"instance", "serviceAccounts", "demo-project.svc.id.goog", "email"}},
+		{"annotated", "4711-compute@developer.gserviceaccount.com", []any{"instance", "serviceAccounts", "default", "email"}},
+		{"service", "projects/4711/regions/europe-west1", []any{"instance", "region"}},
+		{"service", "projects/4711/zones/europe-west1-1", []any{"instance", "zone"}},
+		{"function", "00aa", []any{"instance", "id"}},
+		{"app", "demo-project@appspot.gserviceaccount.com", []any{"instance", "serviceAccounts", "default", "email"}},
+	} {
+		instance, ok := w.Instance(test.instance)
+		if !ok {
+			t.Fatalf("no instance %q", test.instance)
+		}
+		if diff := cmp.Diff(test.want, at(t, instance.Metadata, test.path...)); diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", test.instance, test.path, diff)
+		}
+	}
+	service, _ := w.Instance("service")
+	if id := service.ID(); len(id) != 130 || strings.Trim(id, "0123456789abcdef") != "" || !strings.HasPrefix(id, "00") {
+		t.Errorf("ID of a service is %q, want 130 hexadecimal digits", id)
+	}
+	pod, _ := w.Instance("pod")
+	account := pod.ServiceAccounts[0]
+	if account.Kubernetes != "prod/web" || account.Account.Email != "demo-project.svc.id.goog[prod/web]" || len(account.Account.UniqueID) != 21 {
+		t.Errorf("a pod without a Google account is %+v of %+v", account, account.Account)
+	}
+	if _, ok := w.Account(account.Account.Email); ok {
+		t.Error("a Kubernetes service account is one of the project's")
+	}
+}
+
+// What a fixture leaves out of an interface or a disk fits what it says.
+func TestListsAreCompleted(t *testing.T) {
+	t.Parallel()
+	w := parse(t, `
+instances:
+  - name: app
+    metadata:
+      instance:
+        disks: [{deviceName: boot}, {type: LOCAL-SSD}]
+        networkInterfaces:
+          - {ip: 10.138.0.7}
+          - {ip: 192.168.5.9, subnetmask: 255.255.255.0, mtu: 8896}
+          - {}
+          - {ip: "fd20::1", mac: "42:01:00:00:00:01"}
+          - {gateway: 10.9.9.9, subnetmask: none}
+`)
+	metadata := w.DefaultInstance().Metadata
+	nic := func(i int, key string) []any { return []any{"instance", "networkInterfaces", i, key} }
+	for _, test := range []struct {
+		want any
+		path []any
+	}{
+		{"10.138.0.1", nic(0, "gateway")},
+		{"42:01:0a:8a:00:07", nic(0, "mac")},
+		{"255.255.240.0", nic(0, "subnetmask")},
+		{json.Number("1460"), nic(0, "mtu")},
+		{"projects/123456789012/networks/default", nic(0, "network")},
+		{"192.168.5.1", nic(1, "gateway")},
+		{"42:01:c0:a8:05:09", nic(1, "mac")},
+		{json.Number("8896"), nic(1, "mtu")},
+		{"10.130.0.1", nic(2, "gateway")},
+		{"fd20::1", nic(3, "ip")},
+		{nil, nic(3, "gateway")},
+		{"42:01:00:00:00:01", nic(3, "mac")},
+		{"10.9.9.9", nic(4, "gateway")},
+		{"boot", []any{"instance", "disks", 0, "deviceName"}},
+		{"PERSISTENT-BALANCED", []any{"instance", "disks", 0, "type"}},
+		{json.Number("1"), []any{"instance", "disks", 1, "index"}},
+		{"persistent-disk-1", []any{"instance", "disks", 1, "deviceName"}},
+		{"LOCAL-SSD", []any{"instance", "disks", 1, "type"}},
+	} {
+		if diff := cmp.Diff(test.want, at(t, metadata, test.path...)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", test.path, diff)
+		}
+	}
+}
+
+// The keys of a document are not names of the tree.
+func TestDocumentsStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	w := parse(t, `
+instances:
+  - name: app
+    metadata:
+      instance:
+        gce-workload-certificates: {config-status: {partner-errors: {}, "spiffe://a/b": 1}}
+        attributes: {users: x}
+`)
+	want := map[string]any{"configStatus": map[string]any{"partner-errors": map[string]any{}, "spiffe://a/b": json.Number("1")}}
+	if diff := cmp.Diff(want, at(t, w.DefaultInstance().Metadata, "instance", "gceWorkloadCertificates")); diff != "" {
+		t.Errorf("certificates (-want +got):\n%s", diff)
+	}
+	for path, want := range map[string]bool{
+		"instance/gce-workload-certificates/config-status":     true,
+		"instance/gceWorkloadCertificates/configStatus/a":      true,
+		"/instance//platform-security/auto-mtls-configuration": true,
+		"oslogin/users": true, "instance/attributes/users": false, "instance/guest-attributes/users/authorize": false, "instance/tags": false, "": false,
+	} {
+		if got := world.InDocument(path); got != want {
+			t.Errorf("InDocument(%q) = %v", path, got)
+		}
+	}
+}
+
+func TestEditsFitTheProfile(t *testing.T) {
+	t.Parallel()
+	w := parse(t, everyProfile)
+	for _, test := range []struct {
+		instance, path string
+		want           error
+	}{
+		{"pod", "instance/attributes/cluster-name", nil},
+		{"pod", "instance/tags/0", world.ErrFixedEntry},
+		{"pod", "project/attributes/k", world.ErrFixedEntry},
+		{"service", "instance/region", nil},
+		{"service", "instance/attributes/k", world.ErrFixedEntry},
+		{"vm", "project/attributes/k", nil},
+	} {
+		instance, _ := w.Instance(test.instance)
+		after, err := w.WithMetadata(instance, test.path, "v")
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: %s: %v, want %v", test.instance, test.path, err, test.want)
+		}
+		if err != nil || test.instance != "vm" {
+			continue
+		}
+		for _, other := range after.Instances[1:] {
+			if slices.Contains(keys(t, at(t, other.Metadata, "project")), "attributes") {
+				t.Errorf("%s has project attributes", other.Name)
+			}
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	w := parse(t, everyProfile)
+	set := func(path string, size int) error {
+		after, err := w.WithMetadata(w.DefaultInstance(), path, strings.Repeat("x", size))
+		if err == nil {
+			w = after
+		}
+		return err
+	}
+	for _, directory := range []string{"instance/attributes/", "project/attributes/", "instance/guest-attributes/ns/"} {
+		if err := set(directory+"a", 256<<10); err != nil {
+			t.Errorf("%s: %v", directory, err)
+		}
+		if err := set(directory+"b", 256<<10+1); !errors.Is(err, world.ErrTooLarge) {
+			t.Errorf("%s: too large a value: %v", directory, err)
+		}
+		if err := set(directory+"b", 256<<10-4); err != nil {
+			t.Errorf("%s: all that there can be: %v", directory, err)
+		}
+		if err := set(directory+"c", 3); !errors.Is(err, world.ErrTooLarge) {
+			t.Errorf("%s: too much: %v", directory, err)
+		}
+	}
+	if err := set("instance/description", 1<<20); err != nil {
+		t.Errorf("a description has no such limit: %v", err)
+	}
+}
