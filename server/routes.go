@@ -53,7 +53,7 @@ const (
 // Google's. Routes that begin with the same segment are tried in this order: those that
 // are asked for most come first.
 func (s surfaces) routes() []route {
-	metadata, oauth, keys, api := mds.Dialect(), oauth2.Dialect(), discovery.Dialect(), googleapi.Dialect()
+	metadata, oauth, keys, api := s.metadata.Dialect(), oauth2.Dialect(), discovery.Dialect(), googleapi.Dialect()
 	return []route{
 		{"mds.ping", getOrPost, "/", metadata, s.metadata.Ping},
 		{"mds.metadata", getOrPost, "/computeMetadata" + below, metadata, s.metadata.Metadata},
@@ -100,7 +100,7 @@ func (s surfaces) unknown(segment string) (wire.Dialect, wire.Handler) {
 	case "emulator":
 		return googleapi.Dialect(), s.control.Guard(s.control.Unknown)
 	case "":
-		return mds.Dialect(), s.metadata.Unknown
+		return s.metadata.Dialect(), s.metadata.Unknown
 	default:
 		return googleapi.Dialect(), googleapi.NoMethod
 	}

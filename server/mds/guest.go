@@ -4,9 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
-	"gcp-metadata-emulator/server/robot"
+	"golang.org/x/time/rate"
+
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
@@ -29,40 +31,51 @@ func guestPath(path string) (names []string, ok bool) {
 	return names[above:], true
 }
 
+// How often an instance may ask for its guest attributes, where its fixture limits it: ten
+// times a minute, three times at once
+// (https://cloud.google.com/compute/docs/metadata/manage-guest-attributes).
+const (
+	guestQueriesPerMinute = 10
+	guestQueriesAtOnce    = 3
+)
+
 // guest answers what is asked of guest attributes: a refusal while they are not enabled,
 // reading as everywhere, and writing.
-func (s *Server) guest(r *http.Request, names []string) (wire.Response, error) {
-	tree, ok := s.treeOf(r, s.worlds.Load().State)
-	if !ok {
-		return robot.Unavailable(), nil
-	}
-	if !tree.guestEnabled {
-		return wire.Response{
-			Status:      http.StatusForbidden,
-			ContentType: "text/html",
-			Body:        "Guest attributes endpoint access is disabled.\n",
-		}, nil
-	}
-	if isRead(r) {
-		return s.read(r)
-	}
-	if r.Method != http.MethodPut && r.Method != http.MethodDelete {
-		return robot.MethodNotAllowed(r), nil
-	}
+func (s *Server) guest(r *http.Request, v view, names []string) (wire.Response, error) {
 	const namespaceAndKey = 2
-	if len(names) != namespaceAndKey || !isGuestName(names[0]) || !isGuestName(names[1]) {
-		return robot.BadRequest(), nil
+	switch {
+	case !s.tree(v.State, v.instance).guestEnabled:
+		response := v.profile.answer("text/html", "Guest attributes endpoint access is disabled.\n")
+		response.Status = http.StatusForbidden
+		return response, nil
+	case v.instance.LimitsGuest && !s.limit(v.instance.Name).AllowN(s.now(), 1):
+		return v.profile.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes. "), nil
+	case isRead(r):
+		return s.read(r, v)
+	case r.Method != http.MethodPut && r.Method != http.MethodDelete:
+		return v.profile.refuse(r, http.StatusMethodNotAllowed, ""), nil
+	case len(names) != namespaceAndKey || !isGuestName(names[0]) || !isGuestName(names[1]):
+		return v.profile.refuse(r, http.StatusBadRequest, ""), nil
 	}
-	return s.writeGuest(r, guestAttributes+"/"+names[0]+"/"+names[1])
+	return s.writeGuest(r, v.profile, guestAttributes+"/"+names[0]+"/"+names[1])
 }
 
-func (s *Server) writeGuest(r *http.Request, path string) (wire.Response, error) {
+// limit counts the queries of an instance.
+func (s *Server) limit(instance string) *rate.Limiter {
+	if known, ok := s.limits.Load(instance); ok {
+		return known.(*rate.Limiter)
+	}
+	known, _ := s.limits.LoadOrStore(instance, rate.NewLimiter(rate.Every(time.Minute/guestQueriesPerMinute), guestQueriesAtOnce))
+	return known.(*rate.Limiter)
+}
+
+func (s *Server) writeGuest(r *http.Request, p *profile, path string) (wire.Response, error) {
 	value, err := wire.ReadBody(r)
 	if err != nil {
 		return wire.Response{}, err
 	}
 	if !utf8.Valid(value) {
-		return robot.BadRequest(), nil
+		return p.refuse(r, http.StatusBadRequest, ""), nil
 	}
 	err = s.worlds.Update(func(w *world.World) (*world.World, error) {
 		instance, ok := instanceOf(r, w)
@@ -75,10 +88,16 @@ func (s *Server) writeGuest(r *http.Request, path string) (wire.Response, error)
 			return w.WithMetadata(instance, path, string(value))
 		}
 	})
-	if errors.Is(err, world.ErrNoEntry) {
-		return robot.NotFound(r), nil
+	switch {
+	case errors.Is(err, world.ErrNoEntry):
+		return p.refuse(r, http.StatusNotFound, ""), nil
+	case errors.Is(err, world.ErrFixedEntry): // a namespace in place of a key, or the other way round
+		return p.refuse(r, http.StatusBadRequest, ""), nil
+	case errors.Is(err, world.ErrTooLarge):
+		return p.refuse(r, http.StatusRequestEntityTooLarge, ""), nil
+	default:
+		return p.answer(textType, ""), err
 	}
-	return wire.Response{ContentType: textType}, err
 }
 
 // isGuestName tells whether a text can name a namespace or a key.

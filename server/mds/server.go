@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/robot"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -22,8 +23,10 @@ type Server struct {
 	issuer *token.Issuer
 	now    func() time.Time
 
-	trees  atomic.Pointer[trees]
-	parked sync.Map // the keys are of *parking
+	profiles map[fixtures.Profile]*profile
+	trees    atomic.Pointer[trees]
+	parked   sync.Map // the keys are of *parking
+	limits   sync.Map // of *rate.Limiter by the name of an instance
 }
 
 // Waiter is a request that waits for a change.
@@ -53,6 +56,7 @@ type trees struct {
 // tree is what is served for one version of an instance.
 type tree struct {
 	instance      *world.Instance
+	profile       *profile
 	root          *node
 	computeEngine token.ComputeEngine // the instance, as its ID tokens tell
 	enforceScopes bool                // the scopes that a request for a token names count
@@ -61,20 +65,19 @@ type tree struct {
 
 // New is a metadata server for every instance of the current world.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
-	return &Server{worlds: worlds, issuer: issuer, now: now}
+	return &Server{worlds: worlds, issuer: issuer, now: now, profiles: profiles()}
 }
 
-// Dialect is how the metadata server speaks.
-func Dialect() wire.Dialect {
-	return wire.Dialect{
-		Header: []wire.Field{
-			{Name: "Metadata-Flavor", Value: "Google"},
-			{Name: "Server", Value: "Metadata Server for VM"},
-			{Name: "X-XSS-Protection", Value: "0"},
-			{Name: "X-Frame-Options", Value: "SAMEORIGIN"},
-		},
-		Error: robot.Error,
-	}
+// Dialect is how the metadata server speaks. Its answers are complete: their header depends
+// on the instance that is asked.
+func (s *Server) Dialect() wire.Dialect {
+	return wire.Dialect{Error: func(r *http.Request, err error) wire.Response {
+		p := s.profiles[fixtures.GCE]
+		if instance, ok := instanceOf(r, s.worlds.Load().State); ok {
+			p = s.profiles[instance.Profile]
+		}
+		return p.refuse(r, robot.Error(r, err).Status, "")
+	}}
 }
 
 // tree is that of an instance, built once for each of its versions: whoever waits for a
@@ -87,91 +90,115 @@ func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
 	}
 	known, ok := current.built.Load(instance)
 	if !ok {
-		known, _ = current.built.LoadOrStore(instance, sync.OnceValue(func() *tree { return newTree(w, instance) }))
+		known, _ = current.built.LoadOrStore(instance, sync.OnceValue(func() *tree { return s.newTree(w, instance) }))
 	}
 	return known.(func() *tree)()
 }
 
-func newTree(w *world.World, instance *world.Instance) *tree {
+func (s *Server) newTree(w *world.World, instance *world.Instance) *tree {
 	root := build(instance)
 	return &tree{
-		instance: instance, root: root, computeEngine: computeEngine(w, instance),
+		instance: instance, profile: s.profiles[instance.Profile], root: root, computeEngine: computeEngine(w, instance),
 		enforceScopes: isTrue(attribute(root, "enable-access-token-enforce-scopes")),
 		guestEnabled:  isTrue(attribute(root, "enable-guest-attributes")),
 	}
 }
 
-// treeOf is what a request reads. It is false where there is no such instance any more.
-func (s *Server) treeOf(r *http.Request, w *world.World) (*tree, bool) {
-	instance, ok := instanceOf(r, w)
-	if !ok {
-		return nil, false
-	}
-	return s.tree(w, instance), true
+// view is the world at the moment of a request, and the instance that the request is for.
+type view struct {
+	store.Snapshot[*world.World]
+
+	instance *world.Instance
+	profile  *profile
 }
 
-// Ping answers "/", which clients ask, without the header that everything else needs, to
-// find out whether they run on Google Cloud.
+// look is the world as it is now. It is false where the instance that a request is for is
+// no more.
+func (s *Server) look(r *http.Request) (view, bool) {
+	snapshot := s.worlds.Load()
+	instance, ok := instanceOf(r, snapshot.State)
+	if !ok {
+		return view{Snapshot: snapshot, profile: s.profiles[fixtures.GCE]}, false
+	}
+	return view{Snapshot: snapshot, instance: instance, profile: s.profiles[instance.Profile]}, true
+}
+
+// Ping answers "/", which clients ask to find out whether they run on Google Cloud; on a VM
+// without the header that everything else needs.
 func (s *Server) Ping(r *http.Request) (wire.Response, error) {
-	if refusal, refused := refuseForwarded(r); refused {
+	v, ok := s.look(r)
+	if !ok {
+		return v.profile.refuse(r, http.StatusServiceUnavailable, ""), nil
+	}
+	if refusal, refused := v.profile.refuseForwarded(r); refused {
 		return refusal, nil
 	}
+	if v.profile.pingNeedsFlavor && !v.profile.hasFlavor(r) {
+		return v.profile.missingFlavor(r), nil
+	}
 	if !isRead(r) {
-		return robot.MethodNotAllowed(r), nil
+		return v.profile.refuse(r, http.StatusMethodNotAllowed, ""), nil
 	}
-	tree, ok := s.treeOf(r, s.worlds.Load().State)
-	if !ok {
-		return robot.Unavailable(), nil
-	}
-	listing := tree.root.listing()
-	return wire.Response{ContentType: listing.ContentType, Body: listing.Body}, nil
+	listing := s.tree(v.State, v.instance).root.listing()
+	return v.profile.answer(listing.ContentType, listing.Body), nil
 }
 
 // Unknown answers a path that nobody serves, as the metadata server does.
 func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
+	v, _ := s.look(r)
 	if !isRead(r) {
-		return robot.MethodNotAllowed(r), nil
+		return v.profile.refuse(r, http.StatusMethodNotAllowed, ""), nil
 	}
-	return robot.NotFound(r), nil
+	return v.profile.refuse(r, http.StatusNotFound, ""), nil
 }
 
 // Metadata answers everything below /computeMetadata.
 func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
-	if refusal, refused := refuse(r); refused {
+	v, ok := s.look(r)
+	if !ok {
+		return v.profile.refuse(r, http.StatusServiceUnavailable, ""), nil
+	}
+	if refusal, refused := v.profile.refuseForwarded(r); refused {
 		return refusal, nil
 	}
-	if names, ok := guestPath(r.URL.EscapedPath()); ok {
-		return s.guest(r, names)
+	if !v.profile.hasFlavor(r) {
+		return v.profile.missingFlavor(r), nil
+	}
+	if names, ok := guestPath(r.URL.EscapedPath()); ok && v.instance.Profile == fixtures.GCE {
+		return s.guest(r, v, names)
 	}
 	if !isRead(r) {
-		return robot.MethodNotAllowed(r), nil
+		return v.profile.refuse(r, http.StatusMethodNotAllowed, ""), nil
 	}
-	return s.read(r)
+	return s.read(r, v)
 }
 
 // read answers with the entry at the request's path, when it is the one that the client
-// waits for: load, look, wait for a change, and again.
+// waits for: look, wait for a change, and again.
 //
 // Thousands of clients may wait. What a goroutine keeps on its stack at this depth decides
 // how large a stack it needs; therefore little is passed by value from here on down.
-func (s *Server) read(r *http.Request) (wire.Response, error) {
+func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
 	var q query
 	q.parse(r.URL.RawQuery)
 	var parked *parking
 	for {
-		snapshot := s.worlds.Load()
-		found, err := s.look(r, snapshot.State, &q)
+		found, err := s.find(r, &v, &q)
 		if err != nil || !q.waitsFor(found.etag) {
-			return found.Response, err
+			return v.profile.complete(found), err
 		}
 		if parked == nil {
-			parked = s.park(r, &q, snapshot.State)
+			parked = s.park(r, &q, v.instance)
 			defer parked.leave()
 		}
 		select {
-		case <-snapshot.Changed:
+		case <-v.Changed:
 		case <-parked.over:
 			q.wait = false // whatever there is now
+		}
+		var ok bool
+		if v, ok = s.look(r); !ok {
+			return v.profile.refuse(r, http.StatusServiceUnavailable, ""), nil
 		}
 	}
 }
@@ -185,8 +212,7 @@ type parking struct {
 	cancel context.CancelFunc
 }
 
-func (s *Server) park(r *http.Request, q *query, w *world.World) *parking {
-	instance, _ := instanceOf(r, w) // it has just answered
+func (s *Server) park(r *http.Request, q *query, instance *world.Instance) *parking {
 	ctx, cancel := q.waiting(r.Context())
 	p := &parking{
 		Waiter: Waiter{Instance: instance.Name, Path: r.URL.RequestURI(), Since: s.now()},
@@ -201,13 +227,10 @@ func (p *parking) leave() {
 	p.server.parked.Delete(p)
 }
 
-// look finds what there is to answer now. The ETag is empty where there is nothing to wait
+// find finds what there is to answer now. The ETag is empty where there is nothing to wait
 // for.
-func (s *Server) look(r *http.Request, w *world.World, q *query) (*rendering, error) {
-	tree, ok := s.treeOf(r, w)
-	if !ok {
-		return s.exception(r, nil, nil, q)
-	}
+func (s *Server) find(r *http.Request, v *view, q *query) (*rendering, error) {
+	tree := s.tree(v.State, v.instance)
 	found, slash, ok := lookUp(tree.root, r.URL.EscapedPath())
 	if ok && found.isContent(slash, q) {
 		return found.render(q), nil
@@ -221,48 +244,45 @@ func (s *Server) exception(r *http.Request, t *tree, found *node, q *query) (*re
 	var answer rendering
 	var err error
 	switch {
-	case t == nil:
-		answer.Response = robot.Unavailable()
 	case found == nil:
-		answer.Response = robot.NotFound(r)
+		answer.Response = t.missing(r)
 	case found.isEndpoint():
 		answer.Response, err = s.endpoint(r, found, t, q)
 	case q.wait || q.form != defaultForm:
-		answer.Response = robot.BadRequest()
+		answer.Response = t.profile.refuse(r, http.StatusBadRequest, "")
 	default:
-		answer.Response = redirect(r)
+		answer.Response = t.profile.redirect(r)
 	}
 	return &answer, err
 }
 
-// refuse answers what no metadata server serves: a request that came through a proxy, and
-// one without the header that no browser and no proxy sends by accident.
-func refuse(r *http.Request) (wire.Response, bool) {
-	if refusal, refused := refuseForwarded(r); refused {
-		return refusal, true
+// missing says that there is no such entry. Those about the certificates of workloads could
+// be there, if they were configured.
+func (t *tree) missing(r *http.Request) wire.Response {
+	name, ok := strings.CutPrefix(r.URL.EscapedPath(), "/computeMetadata/v1/instance/")
+	configurable := []string{
+		"gce-workload-certificates/config-status", "gce-workload-certificates/trust-anchors", "gce-workload-certificates/workload-identities",
+		"workload-certificates-config-status", "workload-identities", "workload-trusted-root-certs",
 	}
-	if hasFlavor(r) {
-		return wire.Response{}, false
+	if ok && t.instance.Profile == fixtures.GCE && slices.Contains(configurable, name) {
+		return t.profile.refuse(r, http.StatusPreconditionFailed, "Workload certificates are not configured. ")
 	}
-	response := robot.Forbidden(r, "Missing Metadata-Flavor:Google header.")
-	// Google's server writes "Close"; net/http ends the connection only for this spelling.
-	response.Header = []wire.Field{{Name: "Connection", Value: "close"}}
-	return response, true
+	return t.profile.refuse(r, http.StatusNotFound, "")
 }
 
 // hasFlavor tells whether a request has the header that no browser and no proxy sends by
-// accident. The second one is deprecated and still accepted.
-func hasFlavor(r *http.Request) bool {
+// accident. The second one is deprecated, and still accepted on VMs.
+func (p *profile) hasFlavor(r *http.Request) bool {
 	return r.Header.Get("Metadata-Flavor") == "Google" ||
-		strings.EqualFold(r.Header.Get("X-Google-Metadata-Request"), "true")
+		p.oldFlavor && strings.EqualFold(r.Header.Get("X-Google-Metadata-Request"), "true")
 }
 
 // refuseForwarded refuses a request that came through a proxy, whatever else it says.
-func refuseForwarded(r *http.Request) (wire.Response, bool) {
+func (p *profile) refuseForwarded(r *http.Request) (wire.Response, bool) {
 	if _, forwarded := r.Header["X-Forwarded-For"]; !forwarded {
 		return wire.Response{}, false
 	}
-	return robot.Forbidden(r, ""), true
+	return p.refuse(r, http.StatusForbidden, ""), true
 }
 
 func isRead(r *http.Request) bool {
@@ -291,7 +311,7 @@ func lookUp(root *node, path string) (found *node, slash, ok bool) {
 }
 
 // redirect sends a client from a directory's name to the directory.
-func redirect(r *http.Request) wire.Response {
+func (p *profile) redirect(r *http.Request) wire.Response {
 	path := r.URL.EscapedPath() + "/"
 	location := path
 	if r.Host != "" {
@@ -300,10 +320,7 @@ func redirect(r *http.Request) wire.Response {
 	if r.URL.RawQuery != "" {
 		location += "?" + r.URL.RawQuery
 	}
-	return wire.Response{
-		Status:      http.StatusMovedPermanently,
-		ContentType: "text/html",
-		Header:      []wire.Field{{Name: "Location", Value: location}},
-		Body:        path + "\n",
-	}
+	response := p.answer("text/html", path+"\n", wire.Field{Name: "Location", Value: location})
+	response.Status = http.StatusMovedPermanently
+	return response
 }

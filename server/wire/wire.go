@@ -26,6 +26,10 @@ type Response struct {
 	ContentType string
 	Header      []Field // further headers
 	Body        string
+
+	// Shared is header fields that answers have in common, named as they are sent; nobody
+	// changes it.
+	Shared http.Header
 }
 
 // Field is one line of a header. Its name is sent as it is spelled here.
@@ -106,6 +110,7 @@ const computed = 2048
 func write(w http.ResponseWriter, r *http.Request, common http.Header, response *Response) {
 	header := w.Header()
 	maps.Copy(header, common)
+	maps.Copy(header, response.Shared)
 	values := make([]string, 0, len(response.Header)+2) // one allocation for all of them
 	set := func(name, value string) {
 		values = append(values, value)
