@@ -126,6 +126,7 @@ func (e *emulator) tokenValues(t *testing.T, now time.Time) map[string]string {
 		"id:expired":       must[token.Token](t)(earlier.ID(ctx, claims)).Text,
 		"id:elsewhere":     must[token.Token](t)(elsewhere.ID(ctx, claims)).Text,
 		"zeros":            strings.Repeat("0", 1<<20+1),
+		"large":            strings.Repeat("0", 256<<10+1),
 	}
 }
 
