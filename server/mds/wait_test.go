@@ -31,6 +31,8 @@ func newRig(t *testing.T) *rig {
 instances:
   - {name: demo-vm, metadata: {instance: {attributes: {a: "1", b: "2"}}}}
   - {name: other-vm}
+  - {name: limited-vm, guestAttributes: {rateLimit: true}, metadata: {instance: {attributes: {enable-guest-attributes: "TRUE"}}}}
+  - {name: pod, profile: gke}
 `), "")
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +46,12 @@ func (r *rig) get(t *testing.T, ctx context.Context, path string) <-chan wire.Re
 	t.Helper()
 	request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/computeMetadata/v1/"+path, http.NoBody)
 	request.Header.Set("Metadata-Flavor", "Google")
+	return r.send(t, request)
+}
+
+// send starts a request and returns a channel with its answer.
+func (r *rig) send(t *testing.T, request *http.Request) <-chan wire.Response {
+	t.Helper()
 	answered := make(chan wire.Response, 1)
 	go func() {
 		response, err := r.Metadata(request)
@@ -329,6 +337,65 @@ func TestGuestAttributes(t *testing.T) {
 		}
 		if got := answer(t, rig.get(t, t.Context(), "instance/guest-attributes/ns/k")); got.Status != http.StatusNotFound {
 			t.Errorf("still there: %+v", got)
+		}
+	})
+}
+
+// A limited instance may ask three times at once and ten times a minute, of whatever it
+// has.
+func TestGuestRateLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig(t)
+		ask := func(instance string) int {
+			request := httptest.NewRequest(http.MethodGet, "/computeMetadata/v1/instance/guest-attributes/", http.NoBody)
+			request.Header.Set("Metadata-Flavor", "Google")
+			request.Host = instance + ".localhost"
+			return answer(t, rig.send(t, request)).Status
+		}
+		rig.set(t, "demo-vm", "instance/attributes/enable-guest-attributes", "TRUE")
+		for i := range 20 {
+			if got := ask("demo-vm"); got != 0 {
+				t.Fatalf("query %d of an instance without a limit: status %d", i, got)
+			}
+		}
+		allowed := func() (count int) {
+			for ask("limited-vm") == 0 {
+				count++
+			}
+			return count
+		}
+		if got := allowed(); got != 3 {
+			t.Errorf("%d queries at once, want 3", got)
+		}
+		if got := ask("limited-vm"); got != http.StatusTooManyRequests {
+			t.Errorf("status %d, want 429", got)
+		}
+		rig.set(t, "limited-vm", "instance/attributes/a", "b") // an edit gives nothing back
+		inAMinute := 0
+		for range 60 {
+			time.Sleep(time.Second)
+			inAMinute += allowed()
+		}
+		if inAMinute != 10 {
+			t.Errorf("%d queries in a minute, want 10", inAMinute)
+		}
+	})
+}
+
+// GKE's answers have no ETag; a client can wait all the same.
+func TestWaitWithoutETag(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig(t)
+		request := httptest.NewRequest(http.MethodGet, "/computeMetadata/v1/instance/attributes/cluster-name"+wait, http.NoBody)
+		request.Header.Set("Metadata-Flavor", "Google")
+		request.Host = "pod.localhost"
+		waiter := rig.send(t, request)
+		waiting(t, waiter)
+		rig.set(t, "pod", "instance/attributes/cluster-name", "other")
+		if got := answer(t, waiter); got.Body != "other" || etag(got) != "" {
+			t.Errorf("answer is %+v", got)
 		}
 	})
 }

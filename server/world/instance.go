@@ -52,7 +52,9 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 		}
 	}
 	if f.Profile == fixtures.GKE && len(instance.ServiceAccounts) == 0 {
-		instance.ServiceAccounts = []AttachedAccount{workloadAccount(w, f.KubernetesServiceAccount)}
+		workload := workloadAccount(w, f.KubernetesServiceAccount)
+		w.accountsByID[workload.Account.UniqueID] = workload.Account // for its tokens to be somebody's
+		instance.ServiceAccounts = []AttachedAccount{workload}
 	}
 	overlay, _ := canonicalDocument(f.Metadata, Naming{}).(map[string]any)
 	if f.Profile == fixtures.GCE && !f.Recording.Exists() {

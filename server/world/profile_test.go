@@ -91,7 +91,10 @@ func TestProfileValues(t *testing.T) {
 	if account.Kubernetes != "prod/web" || account.Account.Email != "demo-project.svc.id.goog[prod/web]" || len(account.Account.UniqueID) != 21 {
 		t.Errorf("a pod without a Google account is %+v of %+v", account, account.Account)
 	}
-	if _, ok := w.Account(account.Account.Email); ok {
+	if found, ok := w.Account(account.Account.UniqueID); !ok || found != account.Account {
+		t.Error("nobody is behind the tokens of a Kubernetes service account")
+	}
+	if _, ok := w.Account(account.Account.Email); ok || slices.Contains(w.Accounts, account.Account) {
 		t.Error("a Kubernetes service account is one of the project's")
 	}
 }

@@ -1,0 +1,180 @@
+package server_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world"
+)
+
+const accountPath = "/computeMetadata/v1/instance/service-accounts/default/"
+
+// ask sends a metadata request to an instance and returns the body of a 200.
+func (e *emulator) ask(t *testing.T, instance, path string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, e.URL+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = instance + ".localhost"
+	request.Header.Set("Metadata-Flavor", "Google")
+	response, err := e.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s of %s: status %d, %v\n%s", path, instance, response.StatusCode, err, body)
+	}
+	return string(body)
+}
+
+// Only VMs are described by their ID tokens; which tokens tell an e-mail address without
+// being asked differs.
+func TestIdentityOfProfiles(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	const app = "demo-project@appspot.gserviceaccount.com"
+	type claims struct {
+		Email    string `json:"email"`
+		Verified bool   `json:"email_verified"`
+		Google   any    `json:"google"`
+	}
+	for _, test := range []struct {
+		instance, query string
+		want            claims
+	}{
+		{"other-vm", "", claims{}},
+		{"annotated-pod", "", claims{Email: worker, Verified: true}},
+		{"annotated-pod", "&format=full&licenses=TRUE", claims{Email: worker, Verified: true}},
+		{"service", "", claims{}},
+		{"service", "&format=full", claims{Email: defaults, Verified: true}},
+		{"function", "&format=standard", claims{}},
+		{"app", "&format=full&licenses=TRUE", claims{Email: app, Verified: true}},
+	} {
+		t.Run(test.instance+test.query, func(t *testing.T) {
+			t.Parallel()
+			jwt := e.ask(t, test.instance, accountPath+"identity?audience=https://a.example.com"+test.query)
+			payload, err := base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got claims
+			if err := json.Unmarshal(payload, &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("claims (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Which licences a token tells of is asked for in capitals, or in any other way.
+func TestLicenses(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	for value, want := range map[string]bool{
+		"": false, "TRUE": true, "true": true, "True": true, "1": true, "FALSE": false, "false": false, "0": false, "x": false,
+	} {
+		jwt := e.ask(t, "other-vm", accountPath+"identity?format=full&audience=x&licenses="+value)
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(payload), `"license_id":["2147286739765738111"]`); got != want {
+			t.Errorf("licenses=%s: %s", value, payload)
+		}
+	}
+}
+
+// VMs have scopes, which enforcing makes smaller; elsewhere a token has those that were
+// asked for.
+func TestScopesOfProfiles(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	const drive, email = "https://www.googleapis.com/auth/drive", "https://www.googleapis.com/auth/userinfo.email"
+	for _, test := range []struct{ instance, query, want string }{
+		{"demo-vm", "", platform + " " + email},
+		{"demo-vm", "?scopes=" + drive, platform + " " + email},
+		{"demo-vm", "?scopes=" + email + "&enforce_scopes=true", email},
+		{"demo-vm", "?enforce_scopes=true", platform + " " + email},
+		{"other-vm", "?scopes=" + platform, platform},
+		{"full-vm", "?scopes=" + drive, platform},
+		{"pod", "", platform},
+		{"pod", "?scopes=" + drive, drive},
+		{"annotated-pod", "?scopes=" + drive + "," + email, drive + " " + email},
+		{"service", "?scopes=" + drive + "&enforce_scopes=true", drive},
+		{"function", "?scopes=" + email, email},
+		{"app", "", platform},
+	} {
+		var answer struct {
+			AccessToken string `json:"access_token"`
+		}
+		if err := json.Unmarshal([]byte(e.ask(t, test.instance, accountPath+"token"+test.query)), &answer); err != nil {
+			t.Fatal(err)
+		}
+		var info map[string]string
+		e.callJSON(t, http.MethodGet, "/tokeninfo?access_token="+answer.AccessToken, "", &info)
+		if info["scope"] != test.want {
+			t.Errorf("%s%s has scopes %q, want %q", test.instance, test.query, info["scope"], test.want)
+		}
+	}
+}
+
+// Workload Identity: a pod's own token may take a service account's place where a policy
+// names its Kubernetes service account, and nowhere else.
+func TestWorkloadIdentity(t *testing.T) {
+	t.Parallel()
+	fixture, err := fixtures.Parse("test.yaml", []byte(`
+policies:
+  - resource: serviceAccounts/target@demo-project.iam.gserviceaccount.com
+    bindings: [{role: roles/iam.workloadIdentityUser, members: ["serviceAccount:demo-project.svc.id.goog[prod/web]"]}]
+instances:
+  - {name: bound, profile: gke, kubernetesServiceAccount: prod/web, serviceAccounts: []}
+  - {name: unbound, profile: gke, kubernetesServiceAccount: test/web, serviceAccounts: []}
+`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, w := keys.NewRing("", time.Now), world.New(fixture)
+	emulated := httptest.NewServer(server.New(server.Config{World: w, Keys: ring, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}))
+	t.Cleanup(emulated.Close)
+	e := &emulator{Server: emulated}
+	impersonated, _ := w.Account(target)
+	other, _ := w.Account(worker)
+	for instance, want := range map[string]bool{"bound": true, "unbound": false} {
+		var answer struct {
+			AccessToken string `json:"access_token"`
+		}
+		if err := json.Unmarshal([]byte(e.ask(t, instance, accountPath+"token")), &answer); err != nil {
+			t.Fatal(err)
+		}
+		access, err := token.NewIssuer(ring, time.Now).Bearer(w, answer.AccessToken, "iamcredentials.googleapis.com")
+		if err != nil {
+			t.Fatalf("%s: %v", instance, err)
+		}
+		const permission = "iam.serviceAccounts.getAccessToken"
+		if got := w.May(access.Principal, permission, impersonated); got != want {
+			t.Errorf("%s: %+v may take the account's place: %v", instance, access.Principal, got)
+		}
+		if w.May(access.Principal, permission, other) {
+			t.Errorf("%s: %+v may take another account's place", instance, access.Principal)
+		}
+	}
+}
