@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -121,6 +122,18 @@ func TestListedIsReadable(t *testing.T) {
 		t.Error(err)
 	}
 	walk(t, build(&world.Instance{Metadata: treeDocument(t)}), nil, "")
+}
+
+// So it is for every kind of workload, and with everything that there can be.
+func TestEveryProfileIsReadable(t *testing.T) {
+	t.Parallel()
+	fixture, err := fixtures.Load("../testdata/fixture.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, instance := range world.New(fixture).Instances {
+		walk(t, build(instance), nil, "")
+	}
 }
 
 func treeDocument(t *testing.T) map[string]any {
