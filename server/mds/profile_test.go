@@ -1,0 +1,65 @@
+package mds_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+func request(instance, path string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+	r.Header.Set("Metadata-Flavor", "Google")
+	r.Host = instance + ".localhost"
+	return r
+}
+
+func ask(t *testing.T, rig *rig, r *http.Request) wire.Response {
+	t.Helper()
+	response, err := rig.Metadata(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response
+}
+
+// Errors that no handler has written are in the words of the instance that was asked.
+func TestErrorsSpeakTheDialectOfTheInstance(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t)
+	for instance, want := range map[string][2]string{
+		"demo-vm": {"Metadata Server for VM", "text/html; charset=UTF-8"},
+		"pod":     {"GKE Metadata Server", "text/plain; charset=utf-8"},
+	} {
+		got := rig.Dialect().Error(request(instance, "/computeMetadata/v1/"), wire.ErrStopping)
+		if server := got.Shared["Server"][0]; server != want[0] || got.ContentType != want[1] || got.Status != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d of %q in %q, want 503 and %q", instance, got.Status, server, got.ContentType, want)
+		}
+	}
+}
+
+// A fixture that is read again may make another kind of workload of an instance, or none.
+func TestProfileChanges(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t)
+	const path = "/computeMetadata/v1/instance/name"
+	if got := ask(t, rig, request("other-vm", path)); got.Body != "other-vm" {
+		t.Fatalf("name is %q", got.Body)
+	}
+	fixture, err := fixtures.Parse("test.yaml", []byte("instances: [{name: demo-vm}, {name: other-vm, profile: gke}]"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig.edit(t, func(*world.World) (*world.World, error) { return world.New(fixture), nil })
+	if got := ask(t, rig, request("other-vm", path)); got.Status != http.StatusNotFound || got.Body != "404 page not found\n" {
+		t.Errorf("answer is %+v", got)
+	}
+	gone := request("pod", path)
+	if got := ask(t, rig, gone.WithContext(mds.WithInstance(gone.Context(), "pod"))); got.Status != http.StatusServiceUnavailable {
+		t.Errorf("an instance that is no more answers %+v", got)
+	}
+}
