@@ -72,11 +72,8 @@ func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() tim
 // on the instance that is asked.
 func (s *Server) Dialect() wire.Dialect {
 	return wire.Dialect{Error: func(r *http.Request, err error) wire.Response {
-		p := s.profiles[fixtures.GCE]
-		if instance, ok := instanceOf(r, s.worlds.Load().State); ok {
-			p = s.profiles[instance.Profile]
-		}
-		return p.refuse(r, robot.Error(r, err).Status, "")
+		v, _ := s.look(r)
+		return v.profile.refuse(r, robot.Error(r, err).Status, "")
 	}}
 }
 
@@ -113,7 +110,7 @@ type view struct {
 }
 
 // look is the world as it is now. It is false where the instance that a request is for is
-// no more.
+// no more; what is said of that is said as a VM.
 func (s *Server) look(r *http.Request) (view, bool) {
 	snapshot := s.worlds.Load()
 	instance, ok := instanceOf(r, snapshot.State)
