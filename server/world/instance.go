@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"strconv"
@@ -37,6 +38,7 @@ type AttachedAccount struct {
 }
 
 func newInstance(w *World, f fixtures.Instance) *Instance {
+	f.Profile = cmp.Or(f.Profile, fixtures.GCE) // a fixture that nobody has read may leave it out
 	instance := &Instance{
 		Name: f.Name, Profile: f.Profile, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen,
 		LimitsGuest: f.GuestAttributes.RateLimit,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -43,6 +44,15 @@ func TestProfiles(t *testing.T) {
 		if diff := cmp.Diff(map[string]any{"projectId": "demo-project", "numericProjectId": json.Number("4711")}, at(t, metadata, "project")); diff != "" {
 			t.Errorf("%s: project (-want +got):\n%s", w.Instances[i].Name, diff)
 		}
+	}
+}
+
+// A fixture that was not read from a file need not name a profile.
+func TestProfileIsOptional(t *testing.T) {
+	t.Parallel()
+	w := world.New(&fixtures.Fixture{Instances: []fixtures.Instance{{Name: "vm", Zone: "us-central1-a"}}})
+	if got := w.DefaultInstance().Profile; got != fixtures.GCE {
+		t.Errorf("profile is %q, want %q", got, fixtures.GCE)
 	}
 }
 
