@@ -3,6 +3,7 @@ package world
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 
 	"gcp-metadata-emulator/fixtures"
 )
@@ -29,10 +30,18 @@ func gkeMetadata(w *World, f fixtures.Instance, accounts []AttachedAccount) map[
 	}
 }
 
+// workloadPool ends the name of a project's workload identity pool, which stands in the
+// place of an e-mail address.
+const workloadPool = ".svc.id.goog"
+
+func isWorkloadPool(email string) bool {
+	return strings.HasSuffix(email, workloadPool) && !strings.Contains(email, "@")
+}
+
 // workloadAccount is who a pod is whose Kubernetes service account is annotated with no
 // Google service account: a member of the project's workload identity pool.
 func workloadAccount(w *World, kubernetes string) AttachedAccount {
-	pool := dotted(w.Project.ID) + ".svc.id.goog"
+	pool := dotted(w.Project.ID) + workloadPool
 	principal := pool + "[" + kubernetes + "]"
 	return AttachedAccount{
 		Account:    &ServiceAccount{Email: principal, UniqueID: inventedID(principal), MaxTokenLifetime: DefaultTokenLifetime},

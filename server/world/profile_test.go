@@ -109,6 +109,30 @@ func TestProfileValues(t *testing.T) {
 	}
 }
 
+// A recording tells what is there; who stands behind it, the profile.
+func TestRecordedProfiles(t *testing.T) {
+	t.Parallel()
+	w := parse(t, `
+instances:
+  - name: pod
+    profile: gke
+    recording: {instance: {id: 1, serviceAccounts: {default: {aliases: [default], email: demo-project.svc.id.goog, scopes: [a]}}}, project: {projectId: demo-project}}
+  - name: service
+    profile: cloud-run
+    recording: {id: "00ab", region: projects/1/regions/europe-west1, serviceAccounts: {default: {email: x@example.com}}}
+`)
+	pod, service := w.Instances[0], w.Instances[1]
+	if len(pod.ServiceAccounts) != 1 || pod.ServiceAccounts[0].Kubernetes != "default/default" || pod.ServiceAccounts[0].Email != "demo-project.svc.id.goog" {
+		t.Errorf("the pod runs as %+v", pod.ServiceAccounts)
+	}
+	if _, ok := w.Account("demo-project.svc.id.goog"); ok {
+		t.Error("the pool is a service account")
+	}
+	if len(service.ServiceAccounts) != 1 || service.ServiceAccounts[0].Account.Email != "x@example.com" || service.ID() != "00ab" {
+		t.Errorf("the service is %s and runs as %+v", service.ID(), service.ServiceAccounts)
+	}
+}
+
 // What a fixture leaves out of an interface or a disk fits what it says.
 func TestListsAreCompleted(t *testing.T) {
 	t.Parallel()

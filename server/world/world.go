@@ -96,7 +96,7 @@ func New(f *fixtures.Fixture) *World {
 	}
 	for _, instance := range f.Instances {
 		for _, recorded := range instance.Recording.Accounts() {
-			if _, known := w.Account(recorded.Email); !known {
+			if _, known := w.Account(recorded.Email); !known && !isWorkloadPool(recorded.Email) {
 				w.addAccount(fixtures.ServiceAccount{Email: recorded.Email})
 			}
 		}
