@@ -9,6 +9,7 @@ package world
 
 import (
 	"crypto/rsa"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ type World struct {
 	UniverseDomain string
 	Accounts       []*ServiceAccount // in the fixture's order
 	Users          []*User
-	OAuthClients   []*OAuthClient // none: every client is known
+	OAuthClients   []*OAuthClient // those that are registered; see OAuthClient
 	Pools          []*Pool
 	Instances      []*Instance // at least one; the first is the default
 
@@ -58,6 +59,13 @@ func (a *ServiceAccount) Principal() iam.Principal {
 	return iam.Principal{Kind: iam.KindServiceAccount, Email: a.Email, ID: a.UniqueID}
 }
 
+// ActsForUsers tells whether the account may act for any user with these scopes, of which
+// there has to be one.
+func (a *ServiceAccount) ActsForUsers(scopes []string) bool {
+	isMissing := func(scope string) bool { return !slices.Contains(a.DomainWideDelegation, scope) }
+	return len(scopes) > 0 && !slices.ContainsFunc(scopes, isMissing)
+}
+
 // User is a person.
 type User struct {
 	Email    string
@@ -70,11 +78,15 @@ func (u *User) Principal() iam.Principal {
 	return iam.Principal{Kind: iam.KindUser, Email: u.Email, ID: u.UniqueID}
 }
 
-// OAuthClient is a registered OAuth 2.0 client.
-type OAuthClient struct {
-	ID           string
-	Secret       string   // empty: a public client
-	RedirectURIs []string // none: any on this machine
+// Names are the given and the family name: the last word of the full name is the latter,
+// where there are several.
+func (u *User) Names() (given, family string) {
+	words := strings.Fields(u.Name)
+	if len(words) < 2 {
+		return strings.TrimSpace(u.Name), ""
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], " "), words[last]
 }
 
 // DefaultTokenLifetime is how long access tokens live unless an organisation allows more

@@ -1,0 +1,51 @@
+package world
+
+import (
+	"crypto/subtle"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// OAuthClient is an OAuth 2.0 client.
+type OAuthClient struct {
+	ID           string
+	Secret       string   // empty: nobody checks it
+	RedirectURIs []string // none: any on this machine
+}
+
+// OAuthClient finds a client by its ID. Where the fixture registers none, every ID is that
+// of a client, with any secret.
+func (w *World) OAuthClient(id string) (*OAuthClient, bool) {
+	if len(w.OAuthClients) == 0 {
+		return &OAuthClient{ID: id}, id != ""
+	}
+	at := slices.IndexFunc(w.OAuthClients, func(client *OAuthClient) bool { return client.ID == id })
+	if at < 0 {
+		return nil, false
+	}
+	return w.OAuthClients[at], true
+}
+
+// Accepts tells whether a secret is the client's. A public client has none to check.
+func (c *OAuthClient) Accepts(secret string) bool {
+	return c.Secret == "" || subtle.ConstantTimeCompare([]byte(secret), []byte(c.Secret)) == 1
+}
+
+// MayRedirectTo tells whether an authorization answer may be sent to a URI: to those that
+// are registered, character for character (RFC 9700, section 2.1), or, without any, to a
+// server on this machine (RFC 8252, section 7.3).
+func (c *OAuthClient) MayRedirectTo(uri string) bool {
+	if len(c.RedirectURIs) > 0 {
+		return slices.Contains(c.RedirectURIs, uri)
+	}
+	parsed, err := url.Parse(uri)
+	return err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") &&
+		parsed.User == nil && !strings.Contains(uri, "#") && isLoopback(parsed.Hostname())
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
