@@ -1,7 +1,7 @@
-// Package oauth2 is the vocabulary of the OAuth 2.0 endpoints: the names of RFC 6749 and
-// RFC 7523, their errors, and the dialect in which Google's servers write them.
+// Package oauth2 is the vocabulary of the OAuth 2.0 endpoints: the names of RFC 6749 and its
+// extensions, their errors, and the dialect in which Google's servers write them.
 //
-// It decides nothing; the surfaces that use it do (grants, tokeninfo).
+// It decides nothing; the surfaces that use it do (grants, tokeninfo, userinfo).
 package oauth2
 
 import (
@@ -12,24 +12,42 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Error codes of RFC 6749, section 5.2, and of RFC 6750, section 3.1.
+// Error codes of RFC 6749, sections 4.1.2.1 and 5.2, RFC 6750, section 3.1, RFC 8628, section
+// 3.5, and OpenID Connect Core 1.0, section 3.1.2.6.
 const (
-	InvalidRequest       = "invalid_request"
-	InvalidGrant         = "invalid_grant"
-	InvalidScope         = "invalid_scope"
-	InvalidToken         = "invalid_token"
-	UnauthorizedClient   = "unauthorized_client"
-	UnsupportedGrantType = "unsupported_grant_type"
+	InvalidRequest          = "invalid_request"
+	InvalidClient           = "invalid_client"
+	InvalidGrant            = "invalid_grant"
+	InvalidScope            = "invalid_scope"
+	InvalidToken            = "invalid_token"
+	UnauthorizedClient      = "unauthorized_client"
+	UnsupportedGrantType    = "unsupported_grant_type"
+	UnsupportedResponseType = "unsupported_response_type"
+	RedirectURIMismatch     = "redirect_uri_mismatch" // Google's
+	AccessDenied            = "access_denied"
+	InteractionRequired     = "interaction_required"
+	AuthorizationPending    = "authorization_pending"
+	SlowDown                = "slow_down"
+	ExpiredToken            = "expired_token"
 )
 
-// GrantTypeJWTBearer is the grant type of RFC 7523, section 2.1.
-const GrantTypeJWTBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+// Grant types of RFC 6749, RFC 7523 and RFC 8628, and the one that came before RFC 7523, with
+// the only type of assertion it knows.
+const (
+	GrantTypeAuthorizationCode = "authorization_code"
+	GrantTypeRefreshToken      = "refresh_token"
+	GrantTypeJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	GrantTypeDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantTypeAssertion         = "assertion"
+	AssertionTypeJWT           = "http://oauth.net/grant_type/jwt/1.0/bearer"
+)
 
 // Error is an error answer of an OAuth 2.0 endpoint.
 type Error struct {
-	Status      int // 0 for 400
+	Status      int
 	Code        string
 	Description string
+	Challenge   string // the WWW-Authenticate header; none where empty
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Description }
@@ -40,6 +58,21 @@ func (e *Error) KnownToClients() {}
 // NewError is an answer with status 400.
 func NewError(code, description string) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: code, Description: description}
+}
+
+// Unauthorized is an answer with status 401.
+func Unauthorized(code, description string) *Error {
+	return &Error{Status: http.StatusUnauthorized, Code: code, Description: description}
+}
+
+// Forbidden is an answer with status 403.
+func Forbidden(code string) *Error {
+	return &Error{Status: http.StatusForbidden, Code: code, Description: "Forbidden"}
+}
+
+// Missing says that a request lacks a parameter.
+func Missing(parameter string) *Error {
+	return NewError(InvalidRequest, "Missing required parameter: "+parameter)
 }
 
 // JSON is a successful answer.
@@ -69,8 +102,12 @@ func writeError(r *http.Request, err error) wire.Response {
 	if !errors.As(err, &known) {
 		return robot.Error(r, err)
 	}
-	return jsonResponse(known.Status, struct {
+	response := jsonResponse(known.Status, struct {
 		Code        string `json:"error"`
 		Description string `json:"error_description"`
 	}{known.Code, known.Description})
+	if known.Challenge != "" {
+		response.Header = []wire.Field{{Name: "WWW-Authenticate", Value: known.Challenge}}
+	}
+	return response
 }

@@ -19,8 +19,11 @@ type Grant struct {
 	Principal iam.Principal `json:"who"`
 	Scopes    []string      `json:"scopes"`
 
-	// Client is the OAuth client that a user's token was issued to.
+	// Client is the OAuth client that a user's token was issued to, or the unique ID of the
+	// service account that acts for the user.
 	Client string `json:"client,omitempty"`
+	// Offline says that the client has a refresh token too.
+	Offline bool `json:"offline,omitempty"`
 	// Session is shared by the tokens that come from one consent of a user: revoking one
 	// revokes all.
 	Session string `json:"session,omitempty"`

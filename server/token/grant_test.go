@@ -60,6 +60,11 @@ func TestAccessPrefixes(t *testing.T) {
 	}
 }
 
+func recognised(issuer *token.Issuer, text string) error {
+	_, err := issuer.Recognise(text)
+	return err
+}
+
 // Revoking any token of a session revokes all of them, and no others.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
@@ -96,6 +101,12 @@ func TestRevoke(t *testing.T) {
 	}
 	if _, err := issuer.Recognise(otherAccess); !errors.Is(err, token.ErrRevoked) {
 		t.Errorf("the access token of a revoked session: %v", err)
+	}
+	third := session
+	third.Session = "s3"
+	thirdAccess := mint(t, issuer, third)
+	if issuer.RevokeSession("s3"); !errors.Is(recognised(issuer, thirdAccess), token.ErrRevoked) {
+		t.Error("a token of a session that was revoked by name is good")
 	}
 	alone := mint(t, issuer, token.ForAccount(account, nil))
 	if _, err := issuer.Recognise(alone); err != nil {

@@ -2,6 +2,8 @@ package token
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -21,6 +23,21 @@ type Claims struct {
 	Subject         string
 	Email           string // empty: the token names none
 	Google          Google
+
+	// What a user's ID token says besides (OpenID Connect Core 1.0, sections 2 and 5.1); empty
+	// where it does not.
+	AccessTokenHash string
+	FamilyName      string
+	GivenName       string
+	Name            string
+	Nonce           string
+}
+
+// AccessTokenHash is the claim at_hash of an ID token that is issued with an access token
+// (OpenID Connect Core 1.0, section 3.1.3.6).
+func AccessTokenHash(accessToken string) string {
+	sum := sha256.Sum256([]byte(accessToken))
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
 // Google is the claim of the same name, about where a token was issued.
@@ -59,14 +76,19 @@ func (l Licenses) MarshalJSON() ([]byte, error) {
 
 // signedClaims is the payload, in the order in which Google writes it.
 type signedClaims struct {
+	AccessTokenHash string `json:"at_hash,omitempty"`
 	Audience        string `json:"aud"`
 	AuthorizedParty string `json:"azp"`
 	Email           string `json:"email,omitempty"`
 	EmailVerified   bool   `json:"email_verified,omitempty"`
 	Expires         int64  `json:"exp"`
+	FamilyName      string `json:"family_name,omitempty"`
+	GivenName       string `json:"given_name,omitempty"`
 	Google          Google `json:"google,omitzero"`
 	IssuedAt        int64  `json:"iat"`
 	Issuer          string `json:"iss"`
+	Name            string `json:"name,omitempty"`
+	Nonce           string `json:"nonce,omitempty"`
 	Subject         string `json:"sub"`
 }
 
@@ -80,14 +102,19 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 	issued := i.now().Truncate(time.Second) // never in the future: verifiers allow no skew
 	expires := issued.Add(IDTokenLifetime)
 	text, err := signer.JWT(key, signedClaims{
+		AccessTokenHash: claims.AccessTokenHash,
 		Audience:        claims.Audience,
 		AuthorizedParty: claims.AuthorizedParty,
 		Email:           claims.Email,
 		EmailVerified:   claims.Email != "",
 		Expires:         expires.Unix(),
+		FamilyName:      claims.FamilyName,
+		GivenName:       claims.GivenName,
 		Google:          claims.Google,
 		IssuedAt:        issued.Unix(),
 		Issuer:          issuerURL,
+		Name:            claims.Name,
+		Nonce:           claims.Nonce,
 		Subject:         claims.Subject,
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"errors"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -39,12 +40,14 @@ func (i *Issuer) Revoke(text string) error {
 	if err != nil {
 		return err
 	}
-	if session == "" {
-		session = id
-	}
-	i.revoked.add(session)
-	i.accesses.forget() // the metadata server must not give it out again
+	i.RevokeSession(cmp.Or(session, id))
 	return nil
+}
+
+// RevokeSession takes back every token of a session.
+func (i *Issuer) RevokeSession(session string) {
+	i.revoked.add(session)
+	i.accesses.forget() // the metadata server must not give one out again
 }
 
 // Reset forgets every revocation and every cached token.

@@ -170,6 +170,37 @@ func TestVerifyID(t *testing.T) {
 	}
 }
 
+// The example of OpenID Connect Core 1.0, appendix A.3.
+func TestAccessTokenHash(t *testing.T) {
+	t.Parallel()
+	if got := token.AccessTokenHash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"); got != "77QmUPtjPfzWtF2AnpK9RQ" {
+		t.Errorf("AccessTokenHash = %q", got)
+	}
+}
+
+// What a user's ID token says stands in it in Google's order.
+func TestUserClaims(t *testing.T) {
+	t.Parallel()
+	issuer, clock := newIssuer()
+	issued, err := issuer.ID(t.Context(), token.Claims{
+		Audience: "client", AuthorizedParty: "client", Subject: "1", Email: "a@b.c",
+		AccessTokenHash: "h", FamilyName: "F", GivenName: "G", Name: "G F", Nonce: "n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(issued.Text, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := clock.now().Unix()
+	want := fmt.Sprintf(`{"at_hash":"h","aud":"client","azp":"client","email":"a@b.c","email_verified":true,"exp":%d,`+
+		`"family_name":"F","given_name":"G","iat":%d,"iss":"https://accounts.google.com","name":"G F","nonce":"n","sub":"1"}`, now+3600, now)
+	if string(payload) != want {
+		t.Errorf("payload is %s, want %s", payload, want)
+	}
+}
+
 func FuzzRecognise(f *testing.F) {
 	issuer, _ := newIssuer()
 	f.Add("ya29.c.AAAA")

@@ -1,0 +1,51 @@
+package oauth2_test
+
+import (
+	"strings"
+	"testing"
+
+	"gcp-metadata-emulator/server/oauth2"
+)
+
+const scopePrefix = "https://www.googleapis.com/auth/"
+
+func TestCanonical(t *testing.T) {
+	t.Parallel()
+	for requested, want := range map[string]string{
+		"":                        "",
+		oauth2.CloudPlatformScope: oauth2.CloudPlatformScope,
+		"openid":                  "openid",
+		"email":                   scopePrefix + "userinfo.email openid",
+		"profile openid email":    scopePrefix + "userinfo.profile openid " + scopePrefix + "userinfo.email",
+		"email " + scopePrefix + "userinfo.email": scopePrefix + "userinfo.email openid",
+		scopePrefix + "drive openid openid":       scopePrefix + "drive openid",
+	} {
+		if got := strings.Join(oauth2.Canonical(strings.Fields(requested)), " "); got != want {
+			t.Errorf("Canonical(%q) = %q, want %q", requested, got, want)
+		}
+	}
+}
+
+func TestWhatScopesTell(t *testing.T) {
+	t.Parallel()
+	for scope, want := range map[string]struct{ identity, email, profile bool }{
+		"":                               {},
+		oauth2.CloudPlatformScope:        {},
+		"openid":                         {identity: true},
+		"email":                          {identity: true, email: true},
+		scopePrefix + "userinfo.email":   {identity: true, email: true},
+		"profile":                        {identity: true, profile: true},
+		scopePrefix + "userinfo.profile": {identity: true, profile: true},
+	} {
+		scopes := strings.Fields(oauth2.CloudPlatformScope + " " + scope)
+		if got := oauth2.TellIdentity(scopes); got != want.identity {
+			t.Errorf("TellIdentity(%q) = %v", scope, got)
+		}
+		if got := oauth2.TellEmail(scopes); got != want.email {
+			t.Errorf("TellEmail(%q) = %v", scope, got)
+		}
+		if got := oauth2.TellProfile(scopes); got != want.profile {
+			t.Errorf("TellProfile(%q) = %v", scope, got)
+		}
+	}
+}
