@@ -19,6 +19,10 @@ const (
 	worker   = "worker@demo-project.iam.gserviceaccount.com"
 	workerID = "100000000000000000002"
 	platform = "https://www.googleapis.com/auth/cloud-platform"
+
+	delegate   = "delegate@demo-project.iam.gserviceaccount.com"
+	delegateID = "100000000000000000004"
+	drive      = "https://www.googleapis.com/auth/drive"
 )
 
 // wireValues are the values that scripts name: tokens and assertions.
@@ -32,6 +36,10 @@ func (e *emulator) wireValues(t *testing.T) *strings.Replacer {
 	values := map[string]string{}
 	for name, changes := range assertionClaims(now.Unix()) {
 		values["assertion:"+name] = assertion(t, user, now.Unix(), changes)
+	}
+	delegate := must[*keys.Key](t)(e.ring.User(delegate, delegateID).Active(context.Background()))
+	for name, changes := range delegationClaims() {
+		values["delegation:"+name] = assertion(t, delegate, now.Unix(), changes)
 	}
 	values["assertion:system-key"] = assertion(t, system, now.Unix(), nil)
 	values["assertion:other-key"] = assertion(t, stranger, now.Unix(), nil)
@@ -91,6 +99,29 @@ func assertionClaims(now int64) map[string]map[string]any {
 		"several-scopes":    {"scope": platform + " openid"},
 		"wrong-and-expired": {"aud": "x", "exp": now - 3600, "iat": now - 7200},
 	}
+}
+
+// delegationClaims are those of an account that may act for users with some scopes.
+func delegationClaims() map[string]map[string]any {
+	claims := map[string]map[string]any{
+		"good":        {"sub": "dev@example.com"},
+		"unique-id":   {"sub": "200000000000000000001"},
+		"prn":         {"prn": "dev@example.com"},
+		"prn-and-sub": {"prn": "nobody@example.com", "sub": "dev@example.com"},
+		"sub-empty":   {"sub": "", "prn": "Dev@Example.com"},
+		"more-scopes": {"sub": "dev@example.com", "scope": drive + " " + platform},
+		"id-token":    {"sub": "dev@example.com", "target_audience": "https://service.example.com"},
+		"no-email":    {"sub": "dev"},
+		"no-user":     {"sub": "200000000000000000009"},
+		"self":        {"sub": delegateID},
+	}
+	for _, changes := range claims {
+		changes["iss"] = delegate
+		if _, other := changes["scope"]; !other {
+			changes["scope"] = drive
+		}
+	}
+	return claims
 }
 
 func assertion(t *testing.T, key *keys.Key, now int64, changes map[string]any) string {

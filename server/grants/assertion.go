@@ -1,7 +1,9 @@
 package grants
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
 )
@@ -34,14 +37,79 @@ const (
 	badAudience      = "Invalid JWT: Failed audience check."
 	scopeInForm      = "Invalid downscoping, scopes should not be specified as a request parameter."
 	unknownSubject   = "Invalid email or User ID"
+	noEmail          = "Not a valid email"
 	notDelegated     = "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested."
 	notAnAudienceEnd = " is not a valid audience string."
 )
 
+// assertion exchanges an assertion under its older grant type, which is still how a service
+// account that signs by way of IAM gets a user's token.
+func (s *Server) assertion(r *http.Request, form url.Values) (wire.Response, error) {
+	if form.Get("assertion_type") != oauth2.AssertionTypeJWT {
+		return wire.Response{}, oauth2.NewError(oauth2.InvalidRequest, badRequest)
+	}
+	return s.jwtBearer(r, form)
+}
+
+// jwtBearer exchanges an assertion.
+func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, error) {
+	verifier := verifier{world: s.worlds.Load().State, issuer: s.issuer, now: s.now(), audiences: audiences(r)}
+	granted, err := verifier.verify(form)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if granted.audience != "" {
+		return s.accountIDToken(r.Context(), granted)
+	}
+	entitled := token.ForAccount(granted.account, granted.scopes)
+	if granted.user != nil {
+		entitled.Principal, entitled.Client = granted.user.Principal(), granted.account.UniqueID
+	}
+	issued, err := s.issuer.Access(r.Context(), entitled, world.DefaultTokenLifetime)
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", entitled.Principal.Email, err)
+	}
+	return oauth2.JSON(tokens{AccessToken: issued.Text, ExpiresIn: expiresIn, TokenType: bearer}), nil
+}
+
+// accountIDToken answers with an ID token whose authorised party is, unlike that of the
+// metadata server, the account's e-mail address.
+func (s *Server) accountIDToken(ctx context.Context, granted grant) (wire.Response, error) {
+	issued, err := s.issuer.ID(ctx, token.Claims{
+		Audience:        granted.audience,
+		AuthorizedParty: granted.account.Email,
+		Subject:         granted.account.UniqueID,
+		Email:           granted.account.Email,
+	})
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("issue an ID token for %q: %w", granted.account.Email, err)
+	}
+	return oauth2.JSON(struct {
+		IDToken string `json:"id_token"`
+	}{issued.Text}), nil
+}
+
+// audiences are the ones that an assertion may be meant for: Google's token endpoints
+// under each of their names, and this one under the name by which it was reached.
+func audiences(r *http.Request) []string {
+	accepted := []string{
+		"https://oauth2.googleapis.com/token",
+		"https://oauth2.mtls.googleapis.com/token",
+		"https://www.googleapis.com/oauth2/v4/token",
+		"https://www.googleapis.com/oauth2/v3/token",
+		"https://accounts.google.com/o/oauth2/token",
+	}
+	for _, path := range Paths() {
+		accepted = append(accepted, "http://"+r.Host+path, "https://"+r.Host+path)
+	}
+	return accepted
+}
+
 // grant is what an assertion entitles to: an ID token for an audience, or an access token
-// for scopes.
+// for scopes, which is the user's where there is one.
 type grant struct {
 	account  *world.ServiceAccount
+	user     *world.User
 	audience string
 	scopes   []string
 }
@@ -76,7 +144,8 @@ func (v verifier) verify(form url.Values) (grant, error) {
 	if err := v.checkAudience(parsed.Claims["aud"]); err != nil {
 		return grant{}, err
 	}
-	return granted, v.checkSubject(account, parsed.Claims["sub"])
+	granted.user, err = v.subject(granted, parsed.Claims)
+	return granted, err
 }
 
 // signer is the account that issued an assertion and signed it.
@@ -172,20 +241,30 @@ func (v verifier) checkAudience(claim any) error {
 	return oauth2.NewError(oauth2.InvalidGrant, badAudience)
 }
 
-// checkSubject accepts the account itself. To act for a user takes domain-wide delegation,
-// which nobody has.
-func (v verifier) checkSubject(account *world.ServiceAccount, claim any) error {
+// subject is the user for whom the account wants to act, or nil where it acts for itself. To
+// act for a user takes domain-wide delegation of every scope
+// (https://developers.google.com/identity/protocols/oauth2/service-account#delegatingauthority).
+func (v verifier) subject(granted grant, claims map[string]any) (*world.User, error) {
+	claim := claims["sub"]
+	if claim == nil || claim == "" {
+		claim = claims["prn"] // its name in the drafts of RFC 7523
+	}
 	subject, isText := claim.(string)
-	if claim != nil && !isText {
-		return oauth2.NewError(oauth2.InvalidGrant, unknownSubject)
+	isItself := strings.EqualFold(subject, granted.account.Email) || subject == granted.account.UniqueID
+	if claim == nil || isText && subject == "" || isItself {
+		return nil, nil
 	}
-	if subject == "" || strings.EqualFold(subject, account.Email) || subject == account.UniqueID {
-		return nil
+	user, ok := v.world.User(subject)
+	switch {
+	case !ok && isText && !strings.Contains(subject, "@") && !isNumber(subject):
+		return nil, oauth2.NewError(oauth2.InvalidGrant, noEmail)
+	case !ok:
+		return nil, oauth2.NewError(oauth2.InvalidGrant, unknownSubject)
+	case !granted.account.ActsForUsers(granted.scopes):
+		return nil, oauth2.Unauthorized(oauth2.UnauthorizedClient, notDelegated)
+	default:
+		return user, nil
 	}
-	if !slices.ContainsFunc(v.world.Users, func(user *world.User) bool { return strings.EqualFold(user.Email, subject) }) {
-		return oauth2.NewError(oauth2.InvalidGrant, unknownSubject)
-	}
-	refused := oauth2.NewError(oauth2.UnauthorizedClient, notDelegated)
-	refused.Status = http.StatusUnauthorized
-	return refused
 }
+
+func isNumber(text string) bool { return strings.Trim(text, "0123456789") == "" }

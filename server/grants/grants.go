@@ -1,15 +1,15 @@
-// Package grants is the OAuth 2.0 token endpoint: it exchanges a grant for an access token
-// or an ID token.
+// Package grants is Google's OAuth 2.0 authorization server: it exchanges grants for tokens,
+// and lets users make them.
 //
 // An assertion (RFC 7523) is really verified, in the order and with the words of Google's
-// server; see verify. What the tokens are is for package token.
+// server; see verify. A user's grant is a refresh token, or begins with a page on which one
+// of the fixture's users is chosen, without a password: that of the authorization endpoint
+// (RFC 6749, section 3.1) or that of the device flow (RFC 8628). What the tokens are is for
+// package token.
 package grants
 
 import (
-	"context"
-	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"gcp-metadata-emulator/server/oauth2"
@@ -24,30 +24,31 @@ func Paths() []string {
 	return []string{"/token", "/oauth2/v3/token", "/oauth2/v4/token", "/o/oauth2/token"}
 }
 
-// expiresIn is what Google's server says of a token that lives for an hour.
-const expiresIn = 3599
+const (
+	expiresIn = 3599 // what Google's server says of a token that lives for an hour
+	bearer    = "Bearer"
+)
 
-// Server answers token requests. It is safe for concurrent use.
+// Server is an authorization server. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
 	now    func() time.Time
 }
 
-// New is a token endpoint.
+// New is an authorization server.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
 	return &Server{worlds: worlds, issuer: issuer, now: now}
 }
 
-// accessTokenResponse is a successful answer (RFC 6749, section 5.1).
-type accessTokenResponse struct {
-	AccessToken string `json:"access_token"`
-	ExpiresIn   int    `json:"expires_in"`
-	TokenType   string `json:"token_type"`
-}
-
-type idTokenResponse struct {
-	IDToken string `json:"id_token"`
+// tokens is a successful answer (RFC 6749, section 5.1), in Google's order.
+type tokens struct {
+	AccessToken  string `json:"access_token"`
+	ExpiresIn    int    `json:"expires_in"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Scope        string `json:"scope,omitempty"`
+	TokenType    string `json:"token_type"`
+	IDToken      string `json:"id_token,omitempty"`
 }
 
 // Token exchanges a grant.
@@ -59,54 +60,9 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 	switch grantType := form.Get("grant_type"); grantType {
 	case oauth2.GrantTypeJWTBearer:
 		return s.jwtBearer(r, form)
+	case oauth2.GrantTypeAssertion:
+		return s.assertion(r, form)
 	default:
 		return wire.Response{}, oauth2.NewError(oauth2.UnsupportedGrantType, "Invalid grant_type: "+grantType)
 	}
-}
-
-func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, error) {
-	verifier := verifier{world: s.worlds.Load().State, issuer: s.issuer, now: s.now(), audiences: audiences(r)}
-	granted, err := verifier.verify(form)
-	if err != nil {
-		return wire.Response{}, err
-	}
-	if granted.audience != "" {
-		return s.idToken(r.Context(), granted)
-	}
-	issued, err := s.issuer.Access(r.Context(), token.ForAccount(granted.account, granted.scopes), world.DefaultTokenLifetime)
-	if err != nil {
-		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", granted.account.Email, err)
-	}
-	return oauth2.JSON(accessTokenResponse{AccessToken: issued.Text, ExpiresIn: expiresIn, TokenType: "Bearer"}), nil
-}
-
-// idToken answers with an ID token whose authorised party is, unlike that of the metadata
-// server, the account's e-mail address.
-func (s *Server) idToken(ctx context.Context, granted grant) (wire.Response, error) {
-	issued, err := s.issuer.ID(ctx, token.Claims{
-		Audience:        granted.audience,
-		AuthorizedParty: granted.account.Email,
-		Subject:         granted.account.UniqueID,
-		Email:           granted.account.Email,
-	})
-	if err != nil {
-		return wire.Response{}, fmt.Errorf("issue an ID token for %q: %w", granted.account.Email, err)
-	}
-	return oauth2.JSON(idTokenResponse{IDToken: issued.Text}), nil
-}
-
-// audiences are the ones that an assertion may be meant for: Google's token endpoints
-// under each of their names, and this one under the name by which it was reached.
-func audiences(r *http.Request) []string {
-	accepted := []string{
-		"https://oauth2.googleapis.com/token",
-		"https://oauth2.mtls.googleapis.com/token",
-		"https://www.googleapis.com/oauth2/v4/token",
-		"https://www.googleapis.com/oauth2/v3/token",
-		"https://accounts.google.com/o/oauth2/token",
-	}
-	for _, path := range Paths() {
-		accepted = append(accepted, "http://"+r.Host+path, "https://"+r.Host+path)
-	}
-	return accepted
 }

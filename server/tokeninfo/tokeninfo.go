@@ -3,16 +3,17 @@
 package tokeninfo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -58,22 +59,40 @@ func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Re
 	if err != nil {
 		return wire.Response{}, refuse(err)
 	}
+	if known.Principal.Kind == iam.KindFederated { // the endpoint knows Google's own alone
+		return wire.Response{}, oauth2.NewError(oauth2.InvalidToken, invalidValue)
+	}
 	return oauth2.JSON(form(known)), nil
 }
 
 func (s *Server) accessInfo(known token.Access) any {
 	info := accessInfo{
-		AuthorizedParty: known.Principal.ID,
-		Audience:        known.Principal.ID,
+		AuthorizedParty: party(known),
+		Audience:        party(known),
 		Scope:           strings.Join(known.Scopes, " "),
 		Expires:         strconv.FormatInt(known.Expires, 10),
 		ExpiresIn:       strconv.FormatInt(s.left(known), 10),
-		AccessType:      "online",
+		AccessType:      accessType(known),
 	}
-	if tellsIdentity(known) {
-		info.Subject, info.Email, info.EmailVerified = known.Principal.ID, known.Principal.Email, "true"
+	if oauth2.TellIdentity(known.Scopes) {
+		info.Subject = known.Principal.ID
+	}
+	if oauth2.TellEmail(known.Scopes) {
+		info.Email, info.EmailVerified = known.Principal.Email, "true"
 	}
 	return info
+}
+
+// party is whom a token was issued to: the client that a user let have it, or the service
+// account itself.
+func party(known token.Access) string { return cmp.Or(known.Client, known.Principal.ID) }
+
+// accessType tells whether the token's client can get another one while the user is away.
+func accessType(known token.Access) string {
+	if known.Offline {
+		return "offline"
+	}
+	return "online"
 }
 
 // accessInfo is version 3's description of an access token.
@@ -91,14 +110,17 @@ type accessInfo struct {
 
 func (s *Server) oldAccessInfo(known token.Access) any {
 	info := oldAccessInfo{
-		IssuedTo:   known.Principal.ID,
-		Audience:   known.Principal.ID,
+		IssuedTo:   party(known),
+		Audience:   party(known),
 		Scope:      strings.Join(known.Scopes, " "),
 		ExpiresIn:  s.left(known),
-		AccessType: "online",
+		AccessType: accessType(known),
 	}
-	if tellsIdentity(known) {
-		info.UserID, info.Email, info.VerifiedEmail = known.Principal.ID, known.Principal.Email, true
+	if oauth2.TellIdentity(known.Scopes) {
+		info.UserID = known.Principal.ID
+	}
+	if oauth2.TellEmail(known.Scopes) {
+		info.Email, info.VerifiedEmail = known.Principal.Email, true
 	}
 	return info
 }
@@ -143,13 +165,6 @@ func refuse(err error) error {
 		return oauth2.NewError(oauth2.InvalidToken, invalidValue)
 	}
 	return err
-}
-
-// tellsIdentity tells whether a token's scopes cover who its principal is.
-func tellsIdentity(access token.Access) bool {
-	return slices.ContainsFunc(access.Scopes, func(scope string) bool {
-		return scope == "openid" || scope == "email" || strings.HasSuffix(scope, "/auth/userinfo.email")
-	})
 }
 
 // tokens are the access token or the ID token that a request asks about: in the query, in
