@@ -71,6 +71,8 @@ func (s surfaces) routes() []route {
 		{"oauth2.token", http.MethodPost, "/token", oauth, s.grants.Token},
 		{"oauth2.token", http.MethodPost, "/oauth2/{version:v3|v4}/token", oauth, s.grants.Token},
 		{"oauth2.token", http.MethodPost, "/o/oauth2/token", oauth, s.grants.Token},
+		{"oauth2.revoke", getOrPost, "/revoke", oauth, s.grants.Revoke},
+		{"oauth2.revoke", getOrPost, "/o/oauth2/revoke", oauth, s.grants.Revoke},
 		{"oauth2.tokeninfo", getOrPost, "/tokeninfo", oauth, s.tokeninfo.Describe},
 		{"oauth2.tokeninfo", getOrPost, "/oauth2/v3/tokeninfo", oauth, s.tokeninfo.Describe},
 		{"oauth2.tokeninfo", getOrPost, "/oauth2/{version:v1|v2}/tokeninfo", oauth, s.tokeninfo.DescribeOld},

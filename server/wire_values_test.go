@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -54,6 +56,7 @@ func (e *emulator) wireValues(t *testing.T) *strings.Replacer {
 	values["assertion:alg-absent"] = withHeader(good, `{"typ":"JWT"}`)
 
 	maps.Copy(values, e.tokenValues(t, now))
+	maps.Copy(values, e.userValues(t, now))
 	var pairs []string
 	for name, value := range values {
 		pairs = append(pairs, "${"+name+"}", value)
@@ -159,6 +162,33 @@ func (e *emulator) tokenValues(t *testing.T, now time.Time) map[string]string {
 		"zeros":            strings.Repeat("0", 1<<20+1),
 		"large":            strings.Repeat("0", 256<<10+1),
 	}
+}
+
+// userValues are tokens of users and of a federated principal.
+func (e *emulator) userValues(t *testing.T, now time.Time) map[string]string {
+	t.Helper()
+	dev, ok := e.world.User("dev@example.com")
+	if !ok {
+		t.Fatal("no user dev@example.com")
+	}
+	const client, email = "app.example", "https://www.googleapis.com/auth/userinfo.email"
+	issuer := token.NewIssuer(e.ring, func() time.Time { return now })
+	access := func(grant token.Grant) string {
+		return must[token.Token](t)(issuer.Access(t.Context(), grant, time.Hour)).Text
+	}
+	granted := token.ForUser(dev, client, []string{platform, email, "openid"})
+	openid := token.Grant{Principal: dev.Principal(), Client: client, Scopes: []string{"openid"}}
+	values := map[string]string{
+		"refresh":          must[string](t)(issuer.Refresh(granted)),
+		"refresh:deleted":  must[string](t)(issuer.Refresh(token.ForUser(&world.User{Email: "x@example.com", UniqueID: "7"}, client, nil))),
+		"access:user":      access(granted),
+		"access:openid":    access(openid),
+		"access:federated": access(token.Grant{Principal: iam.Principal{Kind: iam.KindFederated, ID: "x"}, Scopes: []string{platform}}),
+	}
+	for i := range 5 {
+		values["revoke:"+strconv.Itoa(i)] = must[string](t)(issuer.Refresh(token.ForUser(dev, client, nil)))
+	}
+	return values
 }
 
 // tampered changes one byte in the middle of a token's claims.

@@ -62,6 +62,8 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 		return s.jwtBearer(r, form)
 	case oauth2.GrantTypeAssertion:
 		return s.assertion(r, form)
+	case oauth2.GrantTypeRefreshToken:
+		return s.refreshToken(r, form)
 	default:
 		return wire.Response{}, oauth2.NewError(oauth2.UnsupportedGrantType, "Invalid grant_type: "+grantType)
 	}

@@ -27,12 +27,7 @@ func Canonical(scopes []string) []string {
 	var granted []string
 	identifies := false
 	for _, scope := range scopes {
-		switch scope {
-		case emailAlias:
-			scope = EmailScope
-		case profileAlias:
-			scope = ProfileScope
-		}
+		scope = LongName(scope)
 		identifies = identifies || scope == EmailScope || scope == ProfileScope
 		if !slices.Contains(granted, scope) {
 			granted = append(granted, scope)
@@ -42,6 +37,18 @@ func Canonical(scopes []string) []string {
 		granted = append(granted, OpenIDScope)
 	}
 	return granted
+}
+
+// LongName is the longer of a scope's names.
+func LongName(scope string) string {
+	switch scope {
+	case emailAlias:
+		return EmailScope
+	case profileAlias:
+		return ProfileScope
+	default:
+		return scope
+	}
 }
 
 // TellEmail tells whether scopes cover somebody's e-mail address.

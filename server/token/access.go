@@ -37,6 +37,12 @@ func ForAccount(account *world.ServiceAccount, scopes []string) Grant {
 	return Grant{Principal: account.Principal(), Scopes: scopes}
 }
 
+// ForUser is the grant of scopes by a user to an OAuth client, for which it may have a
+// refresh token. It begins a session.
+func ForUser(user *world.User, client string, scopes []string) Grant {
+	return Grant{Principal: user.Principal(), Scopes: scopes, Client: client, Session: uuid.NewString(), Offline: true}
+}
+
 // Access is what an access token says. Times are Unix seconds.
 type Access struct {
 	Grant
