@@ -17,6 +17,7 @@ import (
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/tokeninfo"
+	"gcp-metadata-emulator/server/userinfo"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -25,6 +26,7 @@ type surfaces struct {
 	metadata       *mds.Server
 	grants         *grants.Server
 	tokeninfo      *tokeninfo.Server
+	userinfo       *userinfo.Server
 	iamcredentials *iamcredentials.Server
 	discovery      *discovery.Server
 	control        *control.Server
@@ -76,6 +78,10 @@ func (s surfaces) routes() []route {
 		{"oauth2.tokeninfo", getOrPost, "/tokeninfo", oauth, s.tokeninfo.Describe},
 		{"oauth2.tokeninfo", getOrPost, "/oauth2/v3/tokeninfo", oauth, s.tokeninfo.Describe},
 		{"oauth2.tokeninfo", getOrPost, "/oauth2/{version:v1|v2}/tokeninfo", oauth, s.tokeninfo.DescribeOld},
+		{"oauth2.userinfo", getOrPost, "/oauth2/v3/userinfo", oauth, s.userinfo.Describe},
+		{"oauth2.userinfo", getOrPost, "/v1/userinfo", oauth, s.userinfo.Describe},
+		{"oauth2.userinfo", getOrPost, "/oauth2/{version:v1|v2}/userinfo", api, s.userinfo.DescribeOld},
+		{"oauth2.userinfo", getOrPost, "/userinfo/v2/me", api, s.userinfo.DescribeOld},
 
 		{"iamcredentials.generateAccessToken", http.MethodPost, accountPath + ":generateAccessToken", api, s.iamcredentials.GenerateAccessToken},
 		{"iamcredentials.generateIdToken", http.MethodPost, accountPath + ":generateIdToken", api, s.iamcredentials.GenerateIDToken},

@@ -24,6 +24,7 @@ import (
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/tokeninfo"
+	"gcp-metadata-emulator/server/userinfo"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
@@ -70,6 +71,7 @@ func New(config Config) *Server {
 		metadata:       metadata,
 		grants:         grants.New(worlds, issuer, config.Now),
 		tokeninfo:      tokeninfo.New(issuer, config.Now),
+		userinfo:       userinfo.New(worlds, issuer),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, config.Now),
 		discovery:      discovery.New(worlds, config.Keys, config.Now),
 		control:        control.New(worlds, config.Keys, config.AllowedHosts, config.InstanceURLs, waiters(metadata)),

@@ -171,7 +171,11 @@ func (e *emulator) userValues(t *testing.T, now time.Time) map[string]string {
 	if !ok {
 		t.Fatal("no user dev@example.com")
 	}
-	const client, email = "app.example", "https://www.googleapis.com/auth/userinfo.email"
+	const (
+		client  = "app.example"
+		email   = "https://www.googleapis.com/auth/userinfo.email"
+		profile = "https://www.googleapis.com/auth/userinfo.profile"
+	)
 	issuer := token.NewIssuer(e.ring, func() time.Time { return now })
 	access := func(grant token.Grant) string {
 		return must[token.Token](t)(issuer.Access(t.Context(), grant, time.Hour)).Text
@@ -183,6 +187,7 @@ func (e *emulator) userValues(t *testing.T, now time.Time) map[string]string {
 		"refresh:deleted":  must[string](t)(issuer.Refresh(token.ForUser(&world.User{Email: "x@example.com", UniqueID: "7"}, client, nil))),
 		"access:user":      access(granted),
 		"access:openid":    access(openid),
+		"access:profile":   access(token.ForUser(dev, client, []string{email, profile, "openid"})),
 		"access:federated": access(token.Grant{Principal: iam.Principal{Kind: iam.KindFederated, ID: "x"}, Scopes: []string{platform}}),
 	}
 	for i := range 5 {

@@ -22,7 +22,7 @@ type Error struct {
 	Status  string `json:"status"`            // a name of google.rpc.Code
 	Details []any  `json:"details,omitempty"` // ErrorInfo, BadRequest
 
-	challenge string // the WWW-Authenticate header
+	Challenge string `json:"-"` // the WWW-Authenticate header; none where empty
 }
 
 func (e *Error) Error() string { return e.Status + ": " + e.Message }
@@ -101,8 +101,8 @@ func writeError(r *http.Request, err error) wire.Response {
 		Error *Error `json:"error"`
 	}{known})
 	response.Status = known.Code
-	if known.challenge != "" {
-		response.Header = []wire.Field{{Name: "WWW-Authenticate", Value: known.challenge}}
+	if known.Challenge != "" {
+		response.Header = []wire.Field{{Name: "WWW-Authenticate", Value: known.Challenge}}
 	}
 	return response
 }

@@ -42,6 +42,7 @@ func NewStrictGuard(worlds *store.Store[*world.World], issuer *token.Issuer) *Gu
 // Caller is who calls a method.
 type Caller struct {
 	Principal iam.Principal // of kind iam.KindUnknown for a token that is not the emulator's
+	Scopes    []string      // of the credential, where it is the emulator's
 
 	guard   *Guard
 	bounded bool // by an access boundary
@@ -62,7 +63,7 @@ func (g *Guard) Authenticate(credential string, api API, method string) (Caller,
 	access, err := g.issuer.Bearer(g.worlds.Load().State, credential, api.Host)
 	switch {
 	case !g.strict:
-		return Caller{guard: g, Principal: access.Principal}, nil
+		return Caller{guard: g, Principal: access.Principal, Scopes: access.Scopes}, nil
 	case isRefusal(err):
 		return Caller{}, credentialsInvalid()
 	case err != nil:
@@ -70,7 +71,7 @@ func (g *Guard) Authenticate(credential string, api API, method string) (Caller,
 	case !slices.ContainsFunc(access.Scopes, func(scope string) bool { return slices.Contains(api.Scopes, scope) }):
 		return Caller{}, scopeInsufficient(api, method)
 	default:
-		return Caller{guard: g, Principal: access.Principal, bounded: access.Boundary != nil}, nil
+		return Caller{guard: g, Principal: access.Principal, Scopes: access.Scopes, bounded: access.Boundary != nil}, nil
 	}
 }
 
@@ -120,7 +121,7 @@ func credentialsMissing(api API, method string) *Error {
 		Message:   "Request is missing required authentication credential. " + expectedCredential,
 		Status:    "UNAUTHENTICATED",
 		Details:   []any{api.errorInfo("CREDENTIALS_MISSING", method)},
-		challenge: challenge,
+		Challenge: challenge,
 	}
 }
 
@@ -129,14 +130,14 @@ func credentialsInvalid() *Error {
 		Code:      http.StatusUnauthorized,
 		Message:   "Request had invalid authentication credentials. " + expectedCredential,
 		Status:    "UNAUTHENTICATED",
-		challenge: challenge + `, error="invalid_token"`,
+		Challenge: challenge + `, error="invalid_token"`,
 	}
 }
 
 func scopeInsufficient(api API, method string) *Error {
 	err := PermissionDenied("Request had insufficient authentication scopes.")
 	err.Details = []any{api.errorInfo("ACCESS_TOKEN_SCOPE_INSUFFICIENT", method)}
-	err.challenge = challenge + `, error="insufficient_scope", scope="` + strings.Join(api.Scopes, " ") + `"`
+	err.Challenge = challenge + `, error="insufficient_scope", scope="` + strings.Join(api.Scopes, " ") + `"`
 	return err
 }
 

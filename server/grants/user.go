@@ -71,7 +71,7 @@ func narrowed(granted []string, scope string) ([]string, error) {
 		return granted, nil
 	}
 	var wanted []string
-	for _, name := range strings.Fields(scope) {
+	for name := range strings.FieldsSeq(scope) {
 		name = oauth2.LongName(name)
 		if !slices.ContainsFunc(granted, func(scope string) bool { return oauth2.LongName(scope) == name }) {
 			return nil, oauth2.NewError(oauth2.InvalidScope, badRequest)

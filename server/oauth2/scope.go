@@ -63,7 +63,12 @@ func TellProfile(scopes []string) bool {
 
 // TellIdentity tells whether scopes cover who somebody is, by their unique ID at least.
 func TellIdentity(scopes []string) bool {
-	return slices.Contains(scopes, OpenIDScope) || TellEmail(scopes) || TellProfile(scopes)
+	return slices.ContainsFunc(IdentityScopes(), func(scope string) bool { return slices.Contains(scopes, scope) })
+}
+
+// IdentityScopes are those of which one is enough to know who somebody is.
+func IdentityScopes() []string {
+	return []string{OpenIDScope, EmailScope, ProfileScope, emailAlias, profileAlias}
 }
 
 // IsScope tells whether a text has the form of one of Google's OAuth 2.0 scopes
