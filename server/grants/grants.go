@@ -31,14 +31,16 @@ const (
 
 // Server is an authorization server. It is safe for concurrent use.
 type Server struct {
-	worlds *store.Store[*world.World]
-	issuer *token.Issuer
-	now    func() time.Time
+	worlds  *store.Store[*world.World]
+	issuer  *token.Issuer
+	now     func() time.Time
+	spent   spent
+	devices *devices
 }
 
 // New is an authorization server.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
-	return &Server{worlds: worlds, issuer: issuer, now: now}
+	return &Server{worlds: worlds, issuer: issuer, now: now, spent: newSpent(), devices: newDevices()}
 }
 
 // tokens is a successful answer (RFC 6749, section 5.1), in Google's order.
@@ -62,8 +64,12 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 		return s.jwtBearer(r, form)
 	case oauth2.GrantTypeAssertion:
 		return s.assertion(r, form)
+	case oauth2.GrantTypeAuthorizationCode:
+		return s.authorizationCode(r, form)
 	case oauth2.GrantTypeRefreshToken:
 		return s.refreshToken(r, form)
+	case oauth2.GrantTypeDeviceCode, oauth2.GrantTypeDeviceDraft:
+		return s.deviceGrant(r, form)
 	default:
 		return wire.Response{}, oauth2.NewError(oauth2.UnsupportedGrantType, "Invalid grant_type: "+grantType)
 	}

@@ -81,6 +81,21 @@ func narrowed(granted []string, scope string) ([]string, error) {
 	return wanted, nil
 }
 
+// issueFirst answers with the first tokens of a user's grant, a refresh token among them
+// where it is good while the user is away.
+func (s *Server) issueFirst(ctx context.Context, w *world.World, granted token.Grant, claims token.Claims) (wire.Response, error) {
+	issued, err := s.issue(ctx, w, granted, claims)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if granted.Offline {
+		if issued.RefreshToken, err = s.issuer.Refresh(granted); err != nil {
+			return wire.Response{}, fmt.Errorf("issue a refresh token for %q: %w", granted.Principal.Email, err)
+		}
+	}
+	return oauth2.JSON(issued), nil
+}
+
 // issue makes the tokens of a user's grant: an access token and, where the scopes or the
 // claims ask for it, an ID token with these claims and what the scopes cover.
 func (s *Server) issue(ctx context.Context, w *world.World, granted token.Grant, claims token.Claims) (tokens, error) {

@@ -31,13 +31,14 @@ const (
 	ExpiredToken            = "expired_token"
 )
 
-// Grant types of RFC 6749, RFC 7523 and RFC 8628, and the one that came before RFC 7523, with
-// the only type of assertion it knows.
+// Grant types of RFC 6749, RFC 7523 and RFC 8628, and those of drafts of the latter two, with
+// the type of assertion that one of them names.
 const (
 	GrantTypeAuthorizationCode = "authorization_code"
 	GrantTypeRefreshToken      = "refresh_token"
 	GrantTypeJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 	GrantTypeDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantTypeDeviceDraft       = "http://oauth.net/grant_type/device/1.0"
 	GrantTypeAssertion         = "assertion"
 	AssertionTypeJWT           = "http://oauth.net/grant_type/jwt/1.0/bearer"
 )
