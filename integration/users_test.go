@@ -120,3 +120,22 @@ func TestPythonUsers(t *testing.T) {
 		t.Errorf("a scope that was not granted was refused with %q", got.Refusal)
 	}
 }
+
+func TestGcloudLogin(t *testing.T) {
+	r := newGcloudRig(t)
+	python, _ := googleAuth(t)
+	got := report[struct {
+		Accounts                   []gcloudAccount
+		AccessToken, IdentityToken string
+	}](t, r.exec(t, python, "clients/gcloud/login.py"))
+	if diff := cmp.Diff([]gcloudAccount{{defaultAccount, ""}, {theUser, "ACTIVE"}}, got.Accounts); diff != "" {
+		t.Errorf("accounts (-want +got):\n%s", diff)
+	}
+	if info := r.userTokeninfo(t, got.AccessToken); info["email"] != theUser {
+		t.Errorf("tokeninfo: %v", info)
+	}
+	claims, err := r.jwks(t, "/oauth2/v3/certs").verify(got.IdentityToken)
+	if err != nil || claims["email"] != theUser {
+		t.Errorf("print-identity-token: %v, %v", claims, err)
+	}
+}

@@ -47,6 +47,7 @@ func (t Target) Variables() []Variable {
 		// gcloud knows its other servers by these alone; the final slashes are needed.
 		{"CLOUDSDK_CORE_PROJECT", t.ProjectID},
 		{"CLOUDSDK_CORE_CHECK_GCE_METADATA", "true"},
+		{"CLOUDSDK_AUTH_AUTH_HOST", base + "/o/oauth2/auth"},
 		{"CLOUDSDK_AUTH_TOKEN_HOST", base + "/token"},
 		{"CLOUDSDK_AUTH_TOKEN_INTROSPECTION_ENDPOINT", base + "/v1/introspect"},
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM", base + "/"},
@@ -59,6 +60,9 @@ func (t Target) Variables() []Variable {
 		// Node and Python send metadata requests to a proxy unless they are told not to.
 		{"NO_PROXY", t.noProxy()},
 		{"no_proxy", t.noProxy()},
+
+		// gcloud and Python programs let nobody sign in at a server without TLS unless told to.
+		{"OAUTHLIB_INSECURE_TRANSPORT", "1"},
 
 		// The emulator's own commands find it by this.
 		{"GCP_METADATA_EMULATOR_URL", base},
