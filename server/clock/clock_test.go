@@ -1,0 +1,212 @@
+package clock_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gcp-metadata-emulator/server/clock"
+)
+
+func date(year int) time.Time { return time.Date(year, time.May, 4, 3, 2, 1, 0, time.UTC) }
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(time.Now)
+		is := func(what string, want time.Time) {
+			t.Helper()
+			if got := c.Now(); !got.Equal(want) {
+				t.Errorf("%s: it is %v, want %v", what, got, want)
+			}
+		}
+		is("new", time.Now())
+		time.Sleep(time.Second)
+		is("a second later", time.Now())
+
+		if err := c.Set(date(2030)); err != nil || c.FollowsMachine() {
+			t.Fatalf("Set = %v, follows the machine: %t", err, c.FollowsMachine())
+		}
+		time.Sleep(time.Second)
+		is("set, a second ago", date(2030).Add(time.Second))
+
+		c.Freeze()
+		time.Sleep(time.Hour)
+		is("frozen, an hour ago", date(2030).Add(time.Second))
+		if err := c.Advance(time.Minute); err != nil || !c.Frozen() {
+			t.Fatalf("Advance = %v, frozen: %t", err, c.Frozen())
+		}
+		is("advanced", date(2030).Add(time.Second+time.Minute))
+
+		c.Run()
+		time.Sleep(time.Second)
+		is("running", date(2030).Add(2*time.Second+time.Minute))
+
+		c.Reset()
+		is("reset", time.Now())
+		if c.Run(); !c.FollowsMachine() {
+			t.Error("a clock that follows the machine ceases to when it is told to run")
+		}
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	c := clock.New(time.Now)
+	c.Freeze()
+	if err := c.Set(date(2030)); err != nil {
+		t.Fatal(err)
+	}
+	for _, year := range []int{-1, 1969, 9999, 12000} {
+		if err := c.Set(date(year)); !isRangeError(err) {
+			t.Errorf("Set to %d = %v, want a RangeError", year, err)
+		}
+	}
+	var backward *clock.BackwardError
+	if err := c.Advance(-time.Second); !errors.As(err, &backward) {
+		t.Errorf("Advance by a negative duration = %v", err)
+	}
+	if err := c.Set(date(9998)); err != nil {
+		t.Error(err)
+	}
+	if err := c.Advance(365 * 24 * time.Hour); !isRangeError(err) {
+		t.Errorf("Advance past the end = %v, want a RangeError", err)
+	}
+	if got := c.Now(); !got.Equal(date(9998)) {
+		t.Errorf("it is %v after refusals, want it unchanged", got)
+	}
+}
+
+func isRangeError(err error) bool {
+	_, ok := errors.AsType[*clock.RangeError](err)
+	return ok
+}
+
+// ended tells whether a context has ended, once everything else has come to rest.
+func ended(ctx context.Context) bool {
+	synctest.Wait()
+	return ctx.Err() != nil
+}
+
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(time.Now)
+		ctx, cancel := c.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		time.Sleep(59 * time.Second)
+		if ended(ctx) {
+			t.Error("ends too early")
+		}
+		time.Sleep(time.Second)
+		if !ended(ctx) || !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			t.Errorf("after its time the cause is %v", context.Cause(ctx))
+		}
+	})
+}
+
+func TestAdvancingEndsTimeouts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, begun := clock.New(time.Now), time.Now()
+		short, cancelShort := c.WithTimeout(t.Context(), time.Minute)
+		defer cancelShort()
+		long, cancelLong := c.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancelLong()
+		if err := c.Advance(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if !ended(short) || ended(long) {
+			t.Errorf("after an hour: the short one %v, the long one %v", short.Err(), long.Err())
+		}
+		if time.Since(begun) != 0 {
+			t.Error("it took time")
+		}
+		time.Sleep(time.Hour)
+		if !ended(long) {
+			t.Error("the long one does not end as the clock runs on")
+		}
+	})
+}
+
+func TestFrozenClockEndsNoTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(time.Now)
+		before, cancelBefore := c.WithTimeout(t.Context(), time.Minute)
+		defer cancelBefore()
+		c.Freeze()
+		after, cancelAfter := c.WithTimeout(t.Context(), time.Minute)
+		defer cancelAfter()
+		time.Sleep(time.Hour)
+		if ended(before) || ended(after) {
+			t.Error("time passes while the clock stands")
+		}
+		c.Run()
+		time.Sleep(time.Minute)
+		if !ended(before) || !ended(after) {
+			t.Error("no time passes when the clock runs again")
+		}
+	})
+}
+
+// A clock that is set back by years does not make anybody wait for years.
+func TestGoingBackPutsNothingOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(time.Now)
+		ctx, cancel := c.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		time.Sleep(30 * time.Second)
+		if err := c.Set(date(1980)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(29 * time.Second)
+		if ended(ctx) {
+			t.Error("ends too early")
+		}
+		time.Sleep(time.Second)
+		if !ended(ctx) {
+			t.Error("does not end")
+		}
+	})
+}
+
+func TestCancelledTimeoutLeavesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(time.Now)
+		ctx, cancel := c.WithTimeout(t.Context(), time.Minute)
+		cancel()
+		cancel() // as often as one likes
+		if !errors.Is(context.Cause(ctx), context.Canceled) {
+			t.Errorf("cause is %v", context.Cause(ctx))
+		}
+		if err := c.Advance(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	c := clock.New(time.Now)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 100 {
+				ctx, cancel := c.WithTimeout(t.Context(), time.Hour)
+				_ = c.Advance(2 * time.Hour)
+				<-ctx.Done()
+				cancel()
+				c.Freeze()
+				_ = c.Now()
+				c.Run()
+			}
+		})
+	}
+	all.Wait()
+}
