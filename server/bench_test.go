@@ -10,6 +10,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -26,7 +27,7 @@ func (d discard) WriteString(s string) (int, error) { return len(s), nil }
 // What the emulator itself costs, without net/http's share.
 func BenchmarkHandler(b *testing.B) {
 	handler := server.New(server.Config{
-		World: world.New(fixtures.Default()), Keys: keys.NewRing("", time.Now), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		World: world.New(fixtures.Default()), Keys: keys.NewRing("", time.Now), Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler),
 	})
 	for name, path := range map[string]string{
 		"value":    "/computeMetadata/v1/project/project-id",

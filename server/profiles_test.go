@@ -17,6 +17,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
@@ -153,7 +154,7 @@ instances:
 		t.Fatal(err)
 	}
 	ring, w := keys.NewRing("", time.Now), world.New(fixture)
-	emulated := httptest.NewServer(server.New(server.Config{World: w, Keys: ring, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}))
+	emulated := httptest.NewServer(server.New(server.Config{World: w, Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(emulated.Close)
 	e := &emulator{Server: emulated}
 	impersonated, _ := w.Account(target)

@@ -12,6 +12,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -57,7 +58,7 @@ func newSized(ring *keys.Ring, n int) *server.Server {
 		fixture.ServiceAccounts, fixture.Instances = append(fixture.ServiceAccounts, account), append(fixture.Instances, instance)
 		instance.Metadata = nil
 	}
-	return server.New(server.Config{World: world.New(fixture), Keys: ring, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	return server.New(server.Config{World: world.New(fixture), Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler)})
 }
 
 // allocations of one request, after those of the first ones, which fill caches.

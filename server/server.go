@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/discovery"
 	"gcp-metadata-emulator/server/googleapi"
@@ -34,7 +35,7 @@ import (
 type Config struct {
 	World        *world.World
 	Keys         *keys.Ring
-	Now          func() time.Time
+	Clock        *clock.Clock // the keys' too
 	Logger       *slog.Logger
 	Strict       bool     // bearer tokens are checked, and policies enforced
 	AllowedHosts []string // names under which the emulator answers besides its own; "*" for any
@@ -61,27 +62,39 @@ func (s *Server) Replace(w *world.World) {
 // New composes an emulator.
 func New(config Config) *Server {
 	worlds := store.New(config.World)
-	issuer := token.NewIssuer(config.Keys, config.Now)
+	now := config.Clock.Now
+	issuer := token.NewIssuer(config.Keys, now)
 	guard := googleapi.NewGuard(worlds, issuer)
 	if config.Strict {
 		guard = googleapi.NewStrictGuard(worlds, issuer)
 	}
-	metadata := mds.New(worlds, issuer, config.Now)
+	metadata := mds.New(worlds, issuer, config.Clock)
 	all := surfaces{
 		metadata:       metadata,
-		grants:         grants.New(worlds, issuer, config.Now),
-		tokeninfo:      tokeninfo.New(issuer, config.Now),
+		grants:         grants.New(worlds, issuer, now),
+		tokeninfo:      tokeninfo.New(issuer, now),
 		userinfo:       userinfo.New(worlds, issuer),
-		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, config.Now),
-		discovery:      discovery.New(worlds, config.Keys, config.Now),
+		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, now),
+		discovery:      discovery.New(worlds, config.Keys, now),
 		control:        control.New(worlds, config.Keys, config.AllowedHosts, config.InstanceURLs, waiters(metadata)),
 	}
 	names := &hosts{worlds: worlds, allowed: config.AllowedHosts}
 	return &Server{
 		worlds:  worlds,
 		logger:  config.Logger,
-		Handler: names.guard(config.Logger, withRPC(all.handler(config.Logger), all.rpc(config.Logger))),
+		Handler: dated(config.Clock, names.guard(config.Logger, withRPC(all.handler(config.Logger), all.rpc(config.Logger)))),
 	}
+}
+
+// dated dates answers by the emulator's clock where net/http, which goes by the machine's,
+// would be wrong.
+func dated(emulator *clock.Clock, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !emulator.FollowsMachine() {
+			w.Header().Set("Date", emulator.Now().UTC().Format(http.TimeFormat))
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // waiters tells the control plane, which does not know the metadata server, who waits.

@@ -17,6 +17,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -33,7 +34,7 @@ func serving(t *testing.T) (base string, stop func() error) {
 		t.Fatal(err)
 	}
 	emulator := server.New(server.Config{
-		World: world.New(fixtures.Default()), Keys: keys.NewRing("", time.Now), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		World: world.New(fixtures.Default()), Keys: keys.NewRing("", time.Now), Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -23,6 +23,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -63,12 +64,16 @@ func newEmulatorOf(t *testing.T, files fixtures.Files, change func(*server.Confi
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := func() time.Time { return now }
-	e := &emulator{ring: keys.NewRing("", clock), world: world.New(fixture), logs: &strings.Builder{}}
+	emulated := clock.New(time.Now)
+	emulated.Freeze()
+	if err := emulated.Set(now); err != nil {
+		t.Fatal(err)
+	}
+	e := &emulator{ring: keys.NewRing("", emulated.Now), world: world.New(fixture), logs: &strings.Builder{}}
 	config := server.Config{
 		World:  e.world,
 		Keys:   e.ring,
-		Now:    clock,
+		Clock:  emulated,
 		Logger: slog.New(slog.NewTextHandler(e.logs, nil)),
 
 		AllowedHosts: []string{"emulator.test"},

@@ -14,6 +14,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -60,7 +61,8 @@ type emulator struct {
 // are on disk have been read; others may still be in the making. Metadata is served before
 // either.
 func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.Signal, logger *slog.Logger) (*emulator, error) {
-	ring, err := f.ring()
+	emulated := clock.New(time.Now)
+	ring, err := f.ring(emulated)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +83,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	told := make(chan struct{})
 	defer close(told)
 	e.server = server.New(server.Config{
-		World: e.world, Keys: ring, Now: time.Now, Logger: logger, Strict: f.Strict, AllowedHosts: f.AllowHost, InstanceURLs: e.sites.urls,
+		World: e.world, Keys: ring, Clock: emulated, Logger: logger, Strict: f.Strict, AllowedHosts: f.AllowHost, InstanceURLs: e.sites.urls,
 	})
 	go func() {
 		err := e.serve(ctx)
@@ -125,7 +127,7 @@ func (f emulatorFlags) logger(usual slog.Level, std streams) *slog.Logger {
 }
 
 // ring is the keys, of which none has been read yet.
-func (f emulatorFlags) ring() (*keys.Ring, error) {
+func (f emulatorFlags) ring(emulated *clock.Clock) (*keys.Ring, error) {
 	dir := f.StateDir
 	switch {
 	case f.Ephemeral:
@@ -133,7 +135,7 @@ func (f emulatorFlags) ring() (*keys.Ring, error) {
 	case dir == "":
 		return nil, &hintError{message: "there is no home directory to keep signing keys in", hint: "name one with --state-dir, or run with --ephemeral"}
 	}
-	return keys.NewRing(dir, time.Now), nil
+	return keys.NewRing(dir, emulated.Now), nil
 }
 
 // rootCause is the innermost error, which says what the system has against it.

@@ -48,7 +48,7 @@ func (s *Server) guest(r *http.Request, v view, names []string) (wire.Response, 
 		response := v.profile.answer("text/html", "Guest attributes endpoint access is disabled.\n")
 		response.Status = http.StatusForbidden
 		return response, nil
-	case v.instance.LimitsGuest && !s.limit(v.instance.Name).AllowN(s.now(), 1):
+	case v.instance.LimitsGuest && !s.limit(v.instance.Name).AllowN(s.clock.Now(), 1):
 		return v.profile.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes. "), nil
 	case isRead(r):
 		return s.read(r, v)

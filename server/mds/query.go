@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gcp-metadata-emulator/server/clock"
 )
 
 // query is what the query parameters of a request ask for. What Google's server does not
@@ -100,9 +102,9 @@ func (q *query) waitsFor(etag string) bool {
 }
 
 // waiting is a context that ends when the client has waited for as long as it wants to.
-func (q *query) waiting(ctx context.Context) (context.Context, context.CancelFunc) {
+func (q *query) waiting(ctx context.Context, emulator *clock.Clock) (context.Context, context.CancelFunc) {
 	if q.timeout == 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, q.timeout)
+	return emulator.WithTimeout(ctx, q.timeout)
 }

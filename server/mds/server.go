@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/robot"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -21,7 +22,7 @@ import (
 type Server struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
-	now    func() time.Time
+	clock  *clock.Clock
 
 	profiles map[fixtures.Profile]*profile
 	trees    atomic.Pointer[trees]
@@ -64,8 +65,8 @@ type tree struct {
 }
 
 // New is a metadata server for every instance of the current world.
-func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
-	return &Server{worlds: worlds, issuer: issuer, now: now, profiles: profiles()}
+func New(worlds *store.Store[*world.World], issuer *token.Issuer, emulator *clock.Clock) *Server {
+	return &Server{worlds: worlds, issuer: issuer, clock: emulator, profiles: profiles()}
 }
 
 // Dialect is how the metadata server speaks. Its answers are complete: their header depends
@@ -210,9 +211,9 @@ type parking struct {
 }
 
 func (s *Server) park(r *http.Request, q *query, instance *world.Instance) *parking {
-	ctx, cancel := q.waiting(r.Context())
+	ctx, cancel := q.waiting(r.Context(), s.clock)
 	p := &parking{
-		Waiter: Waiter{Instance: instance.Name, Path: r.URL.RequestURI(), Since: s.now()},
+		Waiter: Waiter{Instance: instance.Name, Path: r.URL.RequestURI(), Since: s.clock.Now()},
 		server: s, over: ctx.Done(), cancel: cancel,
 	}
 	s.parked.Store(p, nil)

@@ -11,6 +11,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -23,6 +24,7 @@ type rig struct {
 	*mds.Server
 
 	worlds *store.Store[*world.World]
+	clock  *clock.Clock
 }
 
 func newRig(t *testing.T) *rig {
@@ -38,7 +40,8 @@ instances:
 		t.Fatal(err)
 	}
 	worlds := store.New(world.New(fixture))
-	return &rig{mds.New(worlds, token.NewIssuer(keys.NewRing("", time.Now), time.Now), time.Now), worlds}
+	emulated := clock.New(time.Now)
+	return &rig{mds.New(worlds, token.NewIssuer(keys.NewRing("", emulated.Now), emulated.Now), emulated), worlds, emulated}
 }
 
 // get starts a request and returns a channel with its answer.
@@ -287,6 +290,26 @@ func TestTimeout(t *testing.T) {
 		if took := time.Since(begun); took != time.Minute {
 			t.Errorf("waited for %v, want a minute", took)
 		}
+	})
+}
+
+// Timeouts are a matter of emulator time.
+func TestAdvancingEndsWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig, begun := newRig(t), time.Now()
+		limited := rig.get(t, t.Context(), "instance/attributes/a"+wait+"&timeout_sec=3600")
+		endless := rig.get(t, t.Context(), "instance/attributes/a"+wait)
+		waiting(t, limited)
+		if err := rig.clock.Advance(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if got := answer(t, limited); got.Body != "1" || time.Since(begun) != 0 {
+			t.Errorf("answered with %q after %v", got.Body, time.Since(begun))
+		}
+		waiting(t, endless)
+		rig.set(t, "demo-vm", "instance/attributes/a", "2")
+		answer(t, endless)
 	})
 }
 

@@ -84,7 +84,7 @@ func (i *Issuer) Access(_ context.Context, grant Grant, lifetime time.Duration) 
 	if err != nil {
 		return Token{}, err
 	}
-	return Token{Text: text, Expires: expires}, nil
+	return Token{Text: text, Issued: issued, Expires: expires}, nil
 }
 
 // accessKey is what makes two cached access tokens the same.

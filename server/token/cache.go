@@ -54,7 +54,8 @@ func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.C
 
 func (c *cache[K]) fresh(key K) (Token, bool) {
 	token, ok := c.tokens.Get(key)
-	return token, ok && token.Expires.Sub(c.now()) >= MinimumLeft
+	now := c.now() // which may have been set back
+	return token, ok && !token.Issued.After(now) && token.Expires.Sub(now) >= MinimumLeft
 }
 
 // forget drops every token.

@@ -120,7 +120,7 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	return Token{Text: text, Expires: expires}, nil
+	return Token{Text: text, Issued: issued, Expires: expires}, nil
 }
 
 // CachedID is ID, but gives out the same token again while it is good for MinimumLeft.

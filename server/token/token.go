@@ -31,10 +31,10 @@ const (
 	cachedBytes  = 2048 // a token for a longer audience or scope is not
 )
 
-// Token is a credential and the time until which it is good.
+// Token is a credential and the time from which and until which it is good.
 type Token struct {
-	Text    string
-	Expires time.Time
+	Text            string
+	Issued, Expires time.Time
 }
 
 var (
