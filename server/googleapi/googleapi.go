@@ -70,6 +70,37 @@ func Unavailable(message string) *Error {
 	return &Error{Code: http.StatusServiceUnavailable, Message: message, Status: "UNAVAILABLE"}
 }
 
+// ofStatus is what Google's APIs answer a request with when they have no more to say than its
+// status: the name of google.rpc.Code that maps to it, and the usual words. Nil: a page.
+func ofStatus(code int) *Error {
+	err := &Error{Code: code}
+	switch code {
+	case http.StatusBadRequest:
+		err.Status, err.Message = "INVALID_ARGUMENT", "Request contains an invalid argument."
+	case http.StatusUnauthorized:
+		return credentialsInvalid()
+	case http.StatusForbidden:
+		err.Status, err.Message = "PERMISSION_DENIED", "The caller does not have permission"
+	case http.StatusNotFound:
+		err.Status, err.Message = "NOT_FOUND", "Requested entity was not found."
+	case http.StatusConflict:
+		err.Status, err.Message = "ABORTED", "The operation was aborted."
+	case http.StatusTooManyRequests:
+		err.Status, err.Message = "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."
+	case http.StatusInternalServerError:
+		err.Status, err.Message = "INTERNAL", "Internal error encountered."
+	case http.StatusNotImplemented:
+		err.Status, err.Message = "UNIMPLEMENTED", "Operation is not implemented, or supported, or enabled."
+	case http.StatusServiceUnavailable:
+		err.Status, err.Message = "UNAVAILABLE", "The service is currently unavailable."
+	case http.StatusGatewayTimeout:
+		err.Status, err.Message = "DEADLINE_EXCEEDED", "Deadline expired before operation could complete."
+	default:
+		return nil
+	}
+	return err
+}
+
 func invalidField(field, description string) *Error {
 	err := InvalidArgument(description)
 	err.Details = []any{BadRequest{
@@ -94,7 +125,10 @@ func Dialect() wire.Dialect {
 
 func writeError(r *http.Request, err error) wire.Response {
 	var known *Error
-	if !errors.As(err, &known) {
+	if bare, ok := errors.AsType[*wire.StatusError](err); ok {
+		known = ofStatus(bare.Status)
+	}
+	if known == nil && !errors.As(err, &known) {
 		return robot.Error(r, err)
 	}
 	response := Reply(r, struct {

@@ -98,9 +98,34 @@ func Dialect() wire.Dialect {
 	}
 }
 
+// ofStatus is the error of a status that says no more. Nil: a page.
+func ofStatus(status int) *Error {
+	err := &Error{Status: status}
+	switch status {
+	case http.StatusBadRequest:
+		err.Code, err.Description = InvalidRequest, "Bad Request"
+	case http.StatusUnauthorized:
+		err.Code, err.Description = "invalid_client", "Unauthorized"
+	case http.StatusForbidden:
+		err.Code, err.Description = "access_denied", "Forbidden"
+	case http.StatusTooManyRequests:
+		err.Code, err.Description = "rate_limit_exceeded", "Rate Limit Exceeded"
+	case http.StatusInternalServerError:
+		err.Code, err.Description = "internal_failure", "Backend Error"
+	case http.StatusServiceUnavailable:
+		err.Code, err.Description = "temporarily_unavailable", "Service Unavailable"
+	default:
+		return nil
+	}
+	return err
+}
+
 func writeError(r *http.Request, err error) wire.Response {
 	var known *Error
-	if !errors.As(err, &known) {
+	if bare, ok := errors.AsType[*wire.StatusError](err); ok {
+		known = ofStatus(bare.Status)
+	}
+	if known == nil && !errors.As(err, &known) {
 		return robot.Error(r, err)
 	}
 	response := jsonResponse(known.Status, struct {

@@ -96,8 +96,35 @@ func Unavailable() wire.Response {
 		"The service you requested is not available at this time.<p>Service error -27. ")
 }
 
+// Status is the page with which the front ends send a status when they say no more.
+func Status(r *http.Request, status int) wire.Response {
+	switch status {
+	case http.StatusBadRequest:
+		return BadRequest()
+	case http.StatusForbidden:
+		return Forbidden(r, "")
+	case http.StatusNotFound:
+		return NotFound(r)
+	case http.StatusMethodNotAllowed:
+		return MethodNotAllowed(r)
+	case http.StatusRequestEntityTooLarge:
+		return TooLarge()
+	case http.StatusTooManyRequests:
+		return Page(status, "We're sorry, but you have sent too many requests to us recently. Please try again later. ")
+	case http.StatusInternalServerError:
+		return InternalError()
+	case http.StatusServiceUnavailable:
+		return Unavailable()
+	default:
+		return Page(status, "")
+	}
+}
+
 // Error writes the errors that every dialect must know as pages.
-func Error(_ *http.Request, err error) wire.Response {
+func Error(r *http.Request, err error) wire.Response {
+	if bare, ok := errors.AsType[*wire.StatusError](err); ok {
+		return Status(r, bare.Status)
+	}
 	switch {
 	case errors.Is(err, wire.ErrTooLarge):
 		return TooLarge()

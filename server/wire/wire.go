@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 )
 
 // Response is an answer. The zero value is an empty 200.
@@ -30,19 +31,28 @@ type Response struct {
 	// Shared is header fields that answers have in common, named as they are sent; nobody
 	// changes it.
 	Shared http.Header
+
+	// Stream writes a body piece by piece, in place of Body. Each write is sent at once, and
+	// fails where the client does not take it.
+	Stream func(w io.Writer)
 }
 
-// Field is one line of a header. Its name is sent as it is spelled here.
+// Field is one line of a header. Its name is sent as it is spelled here. One without a value
+// takes away what the dialect would send under the name.
 type Field struct{ Name, Value string }
 
 // Handler answers a request or says why not.
 type Handler func(r *http.Request) (Response, error)
 
+// Answer answers a request, in any case.
+type Answer func(r *http.Request) Response
+
 // Dialect is how a surface speaks.
 type Dialect struct {
 	// Header is put on every answer.
 	Header []Field
-	// Error writes an error: one that is Known, or one of this package's.
+	// Error writes an error: one that is Known, or one of this package's, such as a
+	// StatusError.
 	Error func(r *http.Request, err error) Response
 }
 
@@ -65,6 +75,15 @@ var (
 	ErrStopping = errors.New("the emulator is being stopped")
 )
 
+// StatusError asks for the answer with which a surface's servers send a status when they say
+// no more than that.
+type StatusError struct{ Status int }
+
+func (e *StatusError) Error() string { return http.StatusText(e.Status) }
+
+// KnownToClients marks the error as one that clients may read.
+func (e *StatusError) KnownToClients() {}
+
 // Known is an error that a dialect can write. Every other one is logged, and written as
 // ErrInternal.
 type Known interface {
@@ -75,15 +94,28 @@ type Known interface {
 
 // Adapt makes an HTTP handler of a handler that speaks a dialect.
 func (d Dialect) Adapt(logger *slog.Logger, handle Handler) http.Handler {
+	return d.Serve(d.Answer(logger, handle))
+}
+
+// Answer writes a handler's errors in the dialect.
+func (d Dialect) Answer(logger *slog.Logger, handle Handler) Answer {
+	return func(r *http.Request) Response {
+		var response Response
+		if err := safely(handle, r, &response); err != nil {
+			return d.Error(r, disclose(r, logger, err))
+		}
+		return response
+	}
+}
+
+// Serve makes an HTTP handler of answers in the dialect.
+func (d Dialect) Serve(answer Answer) http.Handler {
 	common := http.Header{} // not canonical: names stay as they are spelled
 	for _, field := range d.Header {
 		common[field.Name] = append(common[field.Name], field.Value)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var response Response
-		if err := safely(handle, r, &response); err != nil {
-			response = d.Error(r, disclose(r, logger, err))
-		}
+		response := answer(r)
 		write(w, r, common, &response)
 	})
 }
@@ -123,12 +155,30 @@ func write(w http.ResponseWriter, r *http.Request, common http.Header, response 
 		set("Content-Length", strconv.Itoa(len(response.Body)))
 	}
 	for _, field := range response.Header {
+		if field.Value == "" {
+			remove(header, field.Name)
+			continue
+		}
 		set(field.Name, field.Value)
 	}
 	if response.Status != 0 {
 		w.WriteHeader(response.Status)
 	}
+	if response.Stream != nil && r.Method != http.MethodHead {
+		response.Stream(newStream(w, r))
+		return
+	}
 	_, _ = io.WriteString(w, response.Body) // a client that has gone needs no answer
+}
+
+// remove takes a field away, in any spelling, and keeps net/http from adding one of its own.
+func remove(header http.Header, name string) {
+	for spelled := range header {
+		if strings.EqualFold(spelled, name) {
+			delete(header, spelled)
+		}
+	}
+	header[http.CanonicalHeaderKey(name)] = nil
 }
 
 // safely turns a panic into an error, so that it is logged and answered like one.
