@@ -1,0 +1,74 @@
+package journal
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/pattern"
+)
+
+// Filter says which exchanges one wants to see. Empty fields say nothing; names are patterns
+// (see package pattern).
+type Filter struct {
+	Route, Instance, Account, Audience string
+
+	Status string    // "503", or "5xx" for all that begin so
+	After  time.Time // by the emulator's clock
+}
+
+// Matches tells whether an exchange is one of them.
+func (f Filter) Matches(e Exchange) bool {
+	return pattern.Match(f.Route, e.Route) && pattern.Match(f.Instance, e.Instance) &&
+		pattern.Match(f.Account, e.Account) && pattern.Match(f.Audience, e.Audience) &&
+		f.matchesStatus(e.Status) && (f.After.IsZero() || e.Time.After(f.After))
+}
+
+func (f Filter) matchesStatus(status int) bool {
+	class, isClass := strings.CutSuffix(f.Status, "xx")
+	if isClass {
+		return class == strconv.Itoa(status/100)
+	}
+	return f.Status == "" || f.Status == strconv.Itoa(status)
+}
+
+// Expectation is how many exchanges there ought to be.
+type Expectation struct {
+	comparison string
+	count      int
+}
+
+// ParseExpectation reads a number, or one after "<", "<=", ">" or ">=".
+func ParseExpectation(text string) (Expectation, error) {
+	number := strings.TrimLeft(text, "<>=")
+	comparison := strings.TrimSuffix(text, number)
+	count, err := strconv.Atoi(number)
+	switch comparison {
+	case "", "<", "<=", ">", ">=":
+		if err == nil && count >= 0 {
+			return Expectation{comparison, count}, nil
+		}
+	}
+	return Expectation{}, fmt.Errorf(`%q is no number of requests: write 3, ">=1" or "<5"`, text)
+}
+
+// Met tells whether a number is as it ought to be.
+func (e Expectation) Met(count int) bool {
+	switch e.comparison {
+	case "<":
+		return count < e.count
+	case "<=":
+		return count <= e.count
+	case ">":
+		return count > e.count
+	case ">=":
+		return count >= e.count
+	default:
+		return count == e.count
+	}
+}
+
+func (e Expectation) String() string {
+	return strings.TrimSpace(e.comparison + " " + strconv.Itoa(e.count))
+}

@@ -1,0 +1,211 @@
+package journal_test
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/server/journal"
+)
+
+// sequences are the numbers of exchanges.
+func sequences(snapshot journal.Snapshot) []uint64 {
+	var numbers []uint64
+	for _, e := range snapshot.Exchanges {
+		numbers = append(numbers, e.Sequence)
+	}
+	return numbers
+}
+
+func TestSince(t *testing.T) {
+	t.Parallel()
+	j := journal.New()
+	if got := j.Since(0); len(got.Exchanges) > 0 || got.Last != 0 || got.Dropped != 0 {
+		t.Errorf("a new journal has %+v", got)
+	}
+	for range 40 {
+		j.Append(journal.Exchange{Route: "mds.token"})
+	}
+	if diff := cmp.Diff([]uint64{39, 40}, sequences(j.Since(38))); diff != "" {
+		t.Errorf("since 38 (-want +got):\n%s", diff)
+	}
+	j.Clear()
+	if got := j.Since(0); len(got.Exchanges) > 0 || got.Dropped != 0 || got.Last != 40 {
+		t.Errorf("after Clear: %+v", got)
+	}
+	j.Append(journal.Exchange{})
+	if diff := cmp.Diff([]uint64{41}, sequences(j.Since(0))); diff != "" {
+		t.Errorf("after Clear and one more (-want +got):\n%s", diff)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	j := journal.New()
+	const many = 2500
+	for i := range many {
+		j.Append(journal.Exchange{Path: strconv.Itoa(i)})
+	}
+	snapshot := j.Since(0)
+	if len(snapshot.Exchanges) != 1000 || snapshot.Dropped != many-1000 || snapshot.Exchanges[0].Path != "1500" {
+		t.Fatalf("after %d: %d are remembered, %d dropped", many, len(snapshot.Exchanges), snapshot.Dropped)
+	}
+	for i, e := range snapshot.Exchanges {
+		if e.Sequence != uint64(i+1501) || e.Path != strconv.Itoa(i+1500) {
+			t.Fatalf("exchange %d is %+v", i, e)
+		}
+	}
+	if got := j.Since(2000); got.Dropped != 0 || len(got.Exchanges) != 500 {
+		t.Errorf("since 2000: %d, %d dropped", len(got.Exchanges), got.Dropped)
+	}
+	if got := j.Since(1000); got.Dropped != 500 {
+		t.Errorf("since 1000: %d dropped, want 500", got.Dropped)
+	}
+	// A few large ones push the small ones out.
+	large := strings.Repeat("x", 60<<10)
+	for range 100 {
+		j.Append(journal.Exchange{Path: large})
+	}
+	if got := len(j.Since(0).Exchanges); got != 16 {
+		t.Errorf("%d exchanges of 60 KiB are remembered, want 16, which are less than a MiB", got)
+	}
+	j.Append(journal.Exchange{Path: strings.Repeat("x", 2<<20)})
+	if got := len(j.Since(0).Exchanges); got != 1 {
+		t.Errorf("one that is too large leaves %d, want itself", got)
+	}
+}
+
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	j := journal.New()
+	snapshot := j.Since(0)
+	select {
+	case <-snapshot.Changed:
+		t.Fatal("changed before anything came")
+	default:
+	}
+	j.Clear()
+	j.Append(journal.Exchange{})
+	select {
+	case <-snapshot.Changed:
+	default:
+		t.Error("not changed although something came")
+	}
+}
+
+// A reader who looks again whenever something has changed misses nothing that is remembered.
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	j := journal.New()
+	const writers, each = 4, 500
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			for range each {
+				j.Append(journal.Exchange{})
+			}
+		})
+	}
+	var last, seen uint64
+	for last < writers*each {
+		snapshot := j.Since(last)
+		for _, e := range snapshot.Exchanges {
+			if e.Sequence <= last {
+				t.Fatalf("%d comes after %d", e.Sequence, last)
+			}
+			last = e.Sequence
+			seen++
+		}
+		seen += snapshot.Dropped
+		if last < writers*each {
+			<-snapshot.Changed
+		}
+	}
+	all.Wait()
+	if seen != writers*each {
+		t.Errorf("saw %d, want %d", seen, writers*each)
+	}
+}
+
+func TestFilter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
+	e := journal.Exchange{
+		Route: "mds.token", Instance: "demo-vm", Account: "a@example.com", Audience: "https://x/y", Status: 503, Time: now,
+	}
+	for name, test := range map[string]struct {
+		filter journal.Filter
+		want   bool
+	}{
+		"nothing":           {journal.Filter{}, true},
+		"route":             {journal.Filter{Route: "mds.token"}, true},
+		"surface":           {journal.Filter{Route: "mds.*"}, true},
+		"another route":     {journal.Filter{Route: "mds.identity"}, false},
+		"instance":          {journal.Filter{Instance: "demo-vm"}, true},
+		"another instance":  {journal.Filter{Instance: "other-vm"}, false},
+		"account":           {journal.Filter{Account: "a@*"}, true},
+		"another account":   {journal.Filter{Account: "b@example.com"}, false},
+		"audience":          {journal.Filter{Audience: "https://x/*"}, true},
+		"another audience":  {journal.Filter{Audience: "https://z/*"}, false},
+		"status":            {journal.Filter{Status: "503"}, true},
+		"class":             {journal.Filter{Status: "5xx"}, true},
+		"another class":     {journal.Filter{Status: "2xx"}, false},
+		"another status":    {journal.Filter{Status: "500"}, false},
+		"after":             {journal.Filter{After: now.Add(-time.Second)}, true},
+		"after that moment": {journal.Filter{After: now}, false},
+		"two of them":       {journal.Filter{Route: "mds.token", Status: "200"}, false},
+	} {
+		if got := test.filter.Matches(e); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+func TestExpectation(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][3]bool{ // of 2, 3, 4
+		"3": {false, true, false}, ">3": {false, false, true}, ">=3": {false, true, true},
+		"<3": {true, false, false}, "<=3": {true, true, false},
+	} {
+		expectation, err := journal.ParseExpectation(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [3]bool{expectation.Met(2), expectation.Met(3), expectation.Met(4)}; got != want {
+			t.Errorf("%q (%s) is met by 2, 3, 4: %v, want %v", text, expectation, got, want)
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "=3", "3>", "<>3", ">", "99999999999999999999"} {
+		if _, err := journal.ParseExpectation(text); err == nil {
+			t.Errorf("%q is taken for an expectation", text)
+		}
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	for path, want := range map[string]string{
+		"/a/b":                               "/a/b",
+		"/a?recursive=true&alt=json":         "/a?recursive=true&alt=json",
+		"/a?audience=https://x&format=full":  "/a?audience=https://x&format=full",
+		"/tokeninfo?access_token=abc&x=1":    "/tokeninfo?access_token=REDACTED&x=1",
+		"/tokeninfo?id_token=abc":            "/tokeninfo?id_token=REDACTED",
+		"/a?x=1&assertion=abc":               "/a?x=1&assertion=REDACTED",
+		"/a?%61ccess_token=abc":              "/a?%61ccess_token=REDACTED",
+		"/a?Access_Token=abc":                "/a?Access_Token=REDACTED",
+		"/a?key=abc&client_secret=d&code=":   "/a?key=REDACTED&client_secret=REDACTED&code=",
+		"/a?anything=ya29.c.abc":             "/a?anything=REDACTED",
+		"/a?anything=eyJhbGciOi.eyJpc3.c2ln": "/a?anything=REDACTED",
+		"/a?last_etag=eyJh":                  "/a?last_etag=eyJh",
+	} {
+		if got := journal.Redacted(path); got != want {
+			t.Errorf("Redacted(%q) = %q, want %q", path, got, want)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { journal.Redacted("/a?recursive=true&alt=json") }); n > 0 {
+		t.Errorf("a path without secrets costs %v allocations", n)
+	}
+}
