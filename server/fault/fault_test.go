@@ -1,0 +1,275 @@
+package fault_test
+
+import (
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/fault"
+)
+
+func newSet() *fault.Set {
+	return fault.New([]string{"mds.identity", "mds.token", "oauth2.token"}, time.Now)
+}
+
+func add(t *testing.T, s *fault.Set, rule string) fault.Fault {
+	t.Helper()
+	var read fault.Rule
+	if err := json.Unmarshal([]byte(rule), &read); err != nil {
+		t.Fatal(err)
+	}
+	added, err := s.Add(read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return added
+}
+
+// request is one of mds.token, about nobody.
+func request(change func(*fault.Request)) fault.Request {
+	r := fault.Request{
+		Route: "mds.token", Path: "/a/token",
+		Subject: func() (account, audience string) { return "a@example.com", "https://service" },
+	}
+	if change != nil {
+		change(&r)
+	}
+	return r
+}
+
+// pattern shows which of so many requests go wrong.
+func pattern(s *fault.Set, requests int) string {
+	var out strings.Builder
+	for range requests {
+		if _, hit := s.Decide(request(nil)); hit {
+			out.WriteByte('x')
+		} else {
+			out.WriteByte('.')
+		}
+	}
+	return out.String()
+}
+
+func TestWhichRequests(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]string{
+		`{"route":"mds.token","status":503}`:                                  "xxxxxxxxxx",
+		`{"route":"mds.token","status":503,"times":2}`:                        "xx........",
+		`{"route":"mds.token","status":503,"after":3}`:                        "...xxxxxxx",
+		`{"route":"mds.token","status":503,"after":3,"times":1}`:              "...x......",
+		`{"route":"mds.token","status":503,"every":3}`:                        "..x..x..x.",
+		`{"route":"mds.token","status":503,"every":3,"after":1}`:              "...x..x..x",
+		`{"route":"mds.token","status":503,"every":2,"times":2}`:              ".x.x......",
+		`{"route":"mds.token","status":503,"probability":1}`:                  "xxxxxxxxxx",
+		`{"route":"mds.*","status":503}`:                                      "xxxxxxxxxx",
+		`{"route":"*","status":503}`:                                          "xxxxxxxxxx",
+		`{"route":"oauth2.token","status":503}`:                               "..........",
+		`{"route":"*","match":{"path":"/a/token"},"status":503}`:              "xxxxxxxxxx",
+		`{"route":"*","match":{"path":"/a/*"},"status":503}`:                  "xxxxxxxxxx",
+		`{"route":"*","match":{"path":"/b/*"},"status":503}`:                  "..........",
+		`{"route":"*","match":{"account":"a@example.com"},"status":503}`:      "xxxxxxxxxx",
+		`{"route":"*","match":{"account":"b@example.com"},"status":503}`:      "..........",
+		`{"route":"*","match":{"audience":"https://*"},"status":503}`:         "xxxxxxxxxx",
+		`{"route":"*","match":{"audience":"https://other"},"status":503}`:     "..........",
+		`{"route":"*","match":{"account":"a*","audience":"x"},"status":503}`:  "..........",
+		`{"route":"mds.token","status":503,"probability":0.5,"seed":1}`:       "x.xx..xx.x",
+		`{"route":"mds.token","status":503,"probability":0.000001,"seed":17}`: "..........",
+	} {
+		s := newSet()
+		added := add(t, s, rule)
+		if got := pattern(s, 10); got != want {
+			t.Errorf("%s: %s, want %s", rule, got, want)
+		}
+		f, ok := s.Find(added.ID)
+		if hits := strings.Count(want, "x"); !ok || f.Hits != hits {
+			t.Errorf("%s: %d hits are counted, want %d", rule, f.Hits, hits)
+		}
+	}
+}
+
+// What a seed has brought about, it brings about again.
+func TestSeedReproduces(t *testing.T) {
+	t.Parallel()
+	first := newSet()
+	chosen := add(t, first, `{"route":"mds.token","status":503,"probability":0.5}`)
+	again := newSet()
+	if _, err := again.Add(chosen.Rule); err != nil {
+		t.Fatal(err)
+	}
+	const many = 200
+	want := pattern(first, many)
+	if got := pattern(again, many); got != want {
+		t.Errorf("with seed %d:\n%s\nand\n%s", chosen.Seed, want, got)
+	}
+	if hits := strings.Count(want, "x"); hits < many/4 || hits > many*3/4 {
+		t.Errorf("%d of %d go wrong with a probability of a half", hits, many)
+	}
+}
+
+// The first fault that hits is the only one; one that is used up lets the next have its turn.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	s := newSet()
+	first := add(t, s, `{"route":"mds.token","status":503,"times":1}`)
+	second := add(t, s, `{"route":"mds.*","status":429,"times":1}`)
+	for _, want := range []string{first.ID, second.ID, ""} {
+		if met, _ := s.Decide(request(nil)); met.ID != want {
+			t.Errorf("met %q, want %q", met.ID, want)
+		}
+	}
+	if !s.Remove(first.ID) || s.Remove(first.ID) || len(s.List()) != 1 {
+		t.Error("a fault is not removed, or twice")
+	}
+	s.Clear()
+	if len(s.List()) != 0 {
+		t.Error("faults are left")
+	}
+}
+
+// An account is only looked for where a rule names one.
+func TestSubjectIsAskedOnlyWhenNeeded(t *testing.T) {
+	t.Parallel()
+	s := newSet()
+	add(t, s, `{"route":"mds.token","status":503}`)
+	add(t, s, `{"route":"oauth2.token","match":{"account":"x"},"status":503}`)
+	s.Decide(request(func(r *fault.Request) {
+		r.Subject = func() (string, string) { t.Error("asked"); return "", "" }
+	}))
+}
+
+func TestFor(t *testing.T) {
+	t.Parallel()
+	emulated := clock.New(time.Now)
+	emulated.Freeze()
+	s := fault.New([]string{"mds.token"}, emulated.Now)
+	added := add(t, s, `{"outage":"boot","for":"30s"}`)
+	if added.Route != "mds.*" || added.HangUp != fault.BeforeAny || added.Until == nil {
+		t.Errorf("outage is %+v", added)
+	}
+	if err := emulated.Advance(29 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if got := pattern(s, 2); got != "xx" {
+		t.Errorf("within its time: %s", got)
+	}
+	if err := emulated.Advance(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if got := pattern(s, 2); got != ".." {
+		t.Errorf("after its time: %s", got)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]string{
+		`{}`:                                               `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader" or "outage"`,
+		`{"status":503}`:                                   `"route": a fault needs the name of a route, such as "mds.token" or "mds.*"`,
+		`{"route":"mds.tokn","status":503}`:                `"route": there is no route "mds.tokn"; did you mean "mds.token"?`,
+		`{"route":"x","status":503}`:                       `"route": there is no route "x"; there are: mds.identity, mds.token, oauth2.token`,
+		`{"route":"control.*","status":503}`:               `"route": no route is named "control.*"; there are: mds.identity, mds.token, oauth2.token`,
+		`{"route":"*","status":99}`:                        `"status": 99 is no status of an answer: those are 200 to 599`,
+		`{"route":"*","status":-1}`:                        `"status": -1 is no status of an answer: those are 200 to 599`,
+		`{"route":"*","delay":"-1s"}`:                      `"delay": a delay is not negative, and at most an hour`,
+		`{"route":"*","delay":"2h"}`:                       `"delay": a delay is not negative, and at most an hour`,
+		`{"route":"*","hangUp":"later"}`:                   `"hangUp": "later" is no moment to hang up: write true, "before" or "body"`,
+		`{"route":"*","withoutHeader":"a b"}`:              `"withoutHeader": "a b" is no name of a header field`,
+		`{"route":"*","outage":"rain"}`:                    `"outage": "rain" is no outage; there are: "boot", "live-migration"`,
+		`{"outage":"boot","status":500}`:                   `"outage": an outage says what is answered: there can be no other status, body or hangUp with it`,
+		`{"route":"*","status":503,"match":{"path":"a"}}`:  `"match.path": "a" matches no path: they begin with "/"`,
+		`{"route":"*","status":503,"times":-1}`:            `"times": it cannot be negative`,
+		`{"route":"*","status":503,"for":"-1s"}`:           `"for": it cannot be negative`,
+		`{"route":"*","status":503,"probability":1.1}`:     `"probability": a probability is from 0 to 1`,
+		`{"route":"*","status":503,"seed":1}`:              `"seed": a seed is for a probability`,
+		`{"route":"*","status":503,"hangUp":false,"x":""}`: "",
+	} {
+		var read fault.Rule
+		if err := json.Unmarshal([]byte(rule), &read); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if _, err := newSet().Add(read); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", rule, got, want)
+		}
+	}
+	s := newSet()
+	for range 1000 {
+		add(t, s, `{"route":"*","status":503}`)
+	}
+	if _, err := s.Add(fault.Rule{Route: "*", Status: 503}); err == nil {
+		t.Error("there is no end to faults")
+	}
+}
+
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]fault.HangUp{
+		`true`: fault.BeforeAny, `"before"`: fault.BeforeAny, `"body"`: fault.DuringBody, `false`: fault.Never, `null`: fault.Never,
+	} {
+		var rule fault.Rule
+		if err := json.Unmarshal([]byte(`{"hangUp":`+text+`}`), &rule); err != nil || rule.HangUp != want {
+			t.Errorf("%s is %q, %v", text, rule.HangUp, err)
+		}
+	}
+	if err := json.Unmarshal([]byte(`{"hangUp":1}`), &fault.Rule{}); err == nil {
+		t.Error("a number is a moment to hang up")
+	}
+}
+
+func TestReplacement(t *testing.T) {
+	t.Parallel()
+	type replacement struct {
+		Body, ContentType string
+		OK                bool
+	}
+	for text, want := range map[string]replacement{
+		`"plain"`:     {"plain", "text/plain; charset=utf-8", true},
+		`""`:          {"", "text/plain; charset=utf-8", true},
+		`{"a" : [1]}`: {`{"a":[1]}`, "application/json; charset=UTF-8", true},
+		`7`:           {"7", "application/json; charset=UTF-8", true},
+	} {
+		var got replacement
+		got.Body, got.ContentType, got.OK = fault.Rule{Body: json.RawMessage(text)}.Replacement()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+	for _, none := range []fault.Rule{{}, {Body: json.RawMessage("null")}} {
+		if _, _, ok := none.Replacement(); ok {
+			t.Error("a rule without a body replaces one")
+		}
+	}
+}
+
+// However many ask at once, so many go wrong as the rule says.
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	s := newSet()
+	limited := add(t, s, `{"route":"mds.token","status":503,"times":7}`)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				s.Decide(request(nil))
+				other, err := s.Add(fault.Rule{Route: "oauth2.token", Status: 500})
+				if err != nil {
+					t.Error(err)
+				}
+				_ = s.List()
+				s.Remove(other.ID)
+			}
+		})
+	}
+	all.Wait()
+	if f, _ := s.Find(limited.ID); f.Hits != 7 || f.Requests != 400 {
+		t.Errorf("%d of %d went wrong, want 7 of 400", f.Hits, f.Requests)
+	}
+}
