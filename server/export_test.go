@@ -2,9 +2,11 @@ package server
 
 // RouteNames are the names of the table of routes.
 func RouteNames() []string {
-	var names []string
+	names := surfaces{}.names()
 	for _, route := range (surfaces{}).routes() {
-		names = append(names, route.name)
+		if !route.isObserved() {
+			names = append(names, route.name)
+		}
 	}
 	return names
 }

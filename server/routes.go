@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -30,6 +31,8 @@ type surfaces struct {
 	iamcredentials *iamcredentials.Server
 	discovery      *discovery.Server
 	control        *control.Server
+
+	observer *observer
 }
 
 // route is one operation: what is called how, who answers and in which dialect.
@@ -107,15 +110,71 @@ func (s surfaces) routes() []route {
 	}
 }
 
+// names are those of the operations that can be observed, and that a fault can strike: all but
+// the control plane's, by which one gets out of any trouble again.
+func (s surfaces) names() []string {
+	names := append(mds.Operations(), unknownRoute)
+	for _, route := range s.routes() {
+		if route.isObserved() && !route.hasOperations() {
+			names = append(names, route.name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+const unknownRoute = "unknown"
+
+func (r route) isObserved() bool { return !strings.HasPrefix(r.name, "control.") }
+
+// hasOperations tells whether it depends on the path which operation a request is for.
+func (r route) hasOperations() bool { return strings.HasSuffix(r.path, below) }
+
+// operation is which operation of a route a request is for.
+func (r route) operation() func(*http.Request) string {
+	if r.hasOperations() {
+		return mds.Operation
+	}
+	return func(*http.Request) string { return r.name }
+}
+
+// subject tells what requests of a route are about; nil: nothing.
+func (s surfaces) subject(route route) func(*http.Request) wire.Subject {
+	surface, _, _ := strings.Cut(route.name, ".")
+	switch {
+	case surface == "mds":
+		return s.metadata.Subject
+	case route.name == "oauth2.token":
+		return s.grants.Subject
+	case route.name == "oauth2.tokeninfo":
+		return s.tokeninfo.Subject
+	case surface == "iamcredentials":
+		return s.iamcredentials.Subject
+	case strings.HasPrefix(route.name, "keys.account."):
+		return func(r *http.Request) wire.Subject { return wire.Subject{Account: r.PathValue("account")} }
+	default:
+		return nil
+	}
+}
+
+// serve is the HTTP handler of a route.
+func (s surfaces) serve(route route, logger *slog.Logger) http.Handler {
+	answer := route.dialect.Answer(logger, route.handle)
+	if route.isObserved() {
+		answer = s.observer.observe(operation{route.operation(), s.subject(route), route.dialect, answer})
+	}
+	return route.dialect.Serve(withVariables(answer))
+}
+
 // unknown is who answers a path that begins like a route and is none.
-func (s surfaces) unknown(segment string) (wire.Dialect, wire.Handler) {
+func (s surfaces) unknown(segment string) route {
 	switch segment {
 	case "emulator":
-		return googleapi.Dialect(), s.control.Guard(s.control.Unknown)
+		return route{name: "control." + unknownRoute, dialect: googleapi.Dialect(), handle: s.control.Guard(s.control.Unknown)}
 	case "":
-		return s.metadata.Dialect(), s.metadata.Unknown
+		return route{name: unknownRoute, dialect: s.metadata.Dialect(), handle: s.metadata.Unknown}
 	default:
-		return googleapi.Dialect(), googleapi.NoMethod
+		return route{name: unknownRoute, dialect: googleapi.Dialect(), handle: googleapi.NoMethod}
 	}
 }
 
@@ -146,15 +205,14 @@ func (s surfaces) handler(logger *slog.Logger) http.Handler {
 // patterns are looked up, and only the others matched.
 func (s surfaces) segment(segment string, routes []route, logger *slog.Logger) http.Handler {
 	if only := routes[0]; strings.HasSuffix(only.path, below) {
-		return only.dialect.Adapt(logger, only.handle)
+		return s.serve(only, logger)
 	}
-	dialect, handle := s.unknown(segment)
-	unknown := dialect.Adapt(logger, handle)
+	unknown := s.serve(s.unknown(segment), logger)
 	patterns := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	patterns.NotFoundHandler, patterns.MethodNotAllowedHandler = unknown, unknown
 	fixed := map[string]map[string]http.Handler{} // by method and path
 	for _, route := range routes {
-		handler := route.dialect.Adapt(logger, withVariables(route.handle))
+		handler := s.serve(route, logger)
 		for _, method := range route.methods() {
 			if strings.Contains(route.path, "{") {
 				patterns.Path(route.path).Methods(method).Handler(handler)
@@ -210,16 +268,16 @@ func withoutLeadingSlashes(r *http.Request) *http.Request {
 	return &trimmed
 }
 
-// withVariables gives a handler the variables of its path, unescaped, as path values, so
+// withVariables gives requests the variables of their path, unescaped, as path values, so
 // that nothing but this file knows the router.
-func withVariables(handle wire.Handler) wire.Handler {
-	return func(r *http.Request) (wire.Response, error) {
+func withVariables(answer wire.Answer) wire.Answer {
+	return func(r *http.Request) wire.Response {
 		for name, value := range mux.Vars(r) {
 			if unescaped, err := url.PathUnescape(value); err == nil {
 				value = unescaped
 			}
 			r.SetPathValue(name, value)
 		}
-		return handle(r)
+		return answer(r)
 	}
 }

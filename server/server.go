@@ -18,9 +18,11 @@ import (
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/discovery"
+	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/grants"
 	"gcp-metadata-emulator/server/iamcredentials"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -49,6 +51,12 @@ type Config struct {
 type Server struct {
 	http.Handler
 
+	// The means by which an emulator is driven: those of the control plane, and of whoever has
+	// one in the same process.
+	Clock   *clock.Clock
+	Faults  *fault.Set
+	Journal *journal.Journal
+
 	worlds *store.Store[*world.World]
 	logger *slog.Logger
 }
@@ -69,7 +77,9 @@ func New(config Config) *Server {
 		guard = googleapi.NewStrictGuard(worlds, issuer)
 	}
 	metadata := mds.New(worlds, issuer, config.Clock)
+	observer := &observer{clock: config.Clock, faults: fault.New(surfaces{}.names(), now), journal: journal.New()}
 	all := surfaces{
+		observer:       observer,
 		metadata:       metadata,
 		grants:         grants.New(worlds, issuer, now),
 		tokeninfo:      tokeninfo.New(issuer, now),
@@ -80,6 +90,9 @@ func New(config Config) *Server {
 	}
 	names := &hosts{worlds: worlds, allowed: config.AllowedHosts}
 	return &Server{
+		Clock:   config.Clock,
+		Faults:  observer.faults,
+		Journal: observer.journal,
 		worlds:  worlds,
 		logger:  config.Logger,
 		Handler: dated(config.Clock, names.guard(config.Logger, withRPC(all.handler(config.Logger), all.rpc(config.Logger)))),

@@ -139,6 +139,9 @@ func (s *Set) Clear() {
 	s.replace(nil)
 }
 
+// None tells whether there are no faults, as there are nearly always.
+func (s *Set) None() bool { return s.armed.Load() == nil }
+
 // Decide tells what a request meets.
 func (s *Set) Decide(r Request) (Fault, bool) {
 	list := s.armed.Load()

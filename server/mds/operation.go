@@ -1,0 +1,86 @@
+package mds
+
+import (
+	"net/http"
+	"strings"
+
+	"gcp-metadata-emulator/server/wire"
+)
+
+// The operations of the metadata server below /computeMetadata.
+const (
+	operationMetadata = "mds.metadata"
+	operationToken    = "mds.token"
+	operationIdentity = "mds.identity"
+	operationGuest    = "mds.guest-attributes"
+)
+
+// Operations are the names of the metadata server's operations below /computeMetadata.
+func Operations() []string {
+	return []string{operationGuest, operationIdentity, operationMetadata, operationToken}
+}
+
+// Operation is what a request below /computeMetadata is for, by its path.
+func Operation(r *http.Request) string {
+	section, rest := section(r.URL.Path)
+	switch section {
+	case "guest-attributes":
+		return operationGuest
+	case "service-accounts":
+		_, rest = nextName(rest)
+		switch name, below := nextName(rest); {
+		case below != "":
+		case name == "token":
+			return operationToken
+		case name == "identity":
+			return operationIdentity
+		}
+	}
+	return operationMetadata
+}
+
+// Subject is what a metadata request is about: the instance and, below one of its service
+// accounts, the account's e-mail address.
+func (s *Server) Subject(r *http.Request) wire.Subject {
+	instance, ok := instanceOf(r, s.worlds.Load().State)
+	if !ok {
+		return wire.Subject{}
+	}
+	subject := wire.Subject{Instance: instance.Name}
+	section, rest := section(r.URL.Path)
+	if section != "service-accounts" {
+		return subject
+	}
+	alias, _ := nextName(rest)
+	subject.Account = alias
+	for _, attached := range instance.ServiceAccounts {
+		for _, known := range attached.Aliases {
+			if known == alias {
+				subject.Account = attached.Account.Email
+			}
+		}
+	}
+	if Operation(r) == operationIdentity {
+		var q query
+		q.parse(r.URL.RawQuery)
+		subject.Audience = q.audience
+	}
+	return subject
+}
+
+// section is what a path names below computeMetadata/v1/instance, and the rest of the path.
+func section(path string) (name, rest string) {
+	rest = path
+	for _, above := range [...]string{"computeMetadata", "v1", "instance"} {
+		if name, rest = nextName(rest); name != above {
+			return "", ""
+		}
+	}
+	return nextName(rest)
+}
+
+// nextName takes the first name off a path, in which doubled slashes count as one.
+func nextName(path string) (name, rest string) {
+	name, rest, _ = strings.Cut(strings.TrimLeft(path, "/"), "/")
+	return name, rest
+}

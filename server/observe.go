@@ -1,0 +1,203 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// observer stands around the operations of the Google surfaces: it lets faults strike, and
+// writes down what was asked and answered.
+type observer struct {
+	clock   *clock.Clock
+	faults  *fault.Set
+	journal *journal.Journal
+}
+
+// operation is what the observer has to know of one.
+type operation struct {
+	name    func(*http.Request) string
+	subject func(*http.Request) wire.Subject // nil where requests are about nothing
+	dialect wire.Dialect
+	answer  wire.Answer
+}
+
+// observe is the operation's answer, observed. It is written down before it is sent, so that
+// whoever has it finds it in the journal.
+func (o *observer) observe(op operation) wire.Answer {
+	return func(r *http.Request) wire.Response {
+		begun := o.clock.Machine()
+		e := journal.Exchange{
+			Time:      o.clock.Now(),
+			Method:    r.Method,
+			Path:      journal.Redacted(target(r)),
+			Route:     op.name(r),
+			UserAgent: userAgent(r),
+		}
+		about := op.about(r)
+		met, isMet := o.meet(r, e.Route, &about)
+		var response wire.Response
+		if isMet {
+			e.Fault = met.ID
+			response = op.spoilt(r, met)
+		} else {
+			response = op.answer(r)
+		}
+		subject := about.afterwards(r)
+		e.Instance, e.Account, e.Audience = subject.Instance, subject.Account, subject.Audience
+		e.Status, e.Bytes = statusOf(response), len(response.Body)
+		isHungUp := met.HangUp == fault.BeforeAny
+		if isHungUp {
+			e.Status, e.Bytes = 0, 0
+		}
+		e.Duration = clock.Duration(o.clock.Machine().Sub(begun))
+		o.journal.Append(e)
+		if isHungUp {
+			panic(http.ErrAbortHandler) // which net/http takes for this
+		}
+		return response
+	}
+}
+
+func statusOf(response wire.Response) int {
+	if response.Status == 0 {
+		return http.StatusOK
+	}
+	return response.Status
+}
+
+// target is the path and the query as they were sent; of a request through a proxy, without
+// the host.
+func target(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		return r.RequestURI
+	}
+	return r.URL.RequestURI()
+}
+
+func userAgent(r *http.Request) string {
+	if values := r.Header["User-Agent"]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// meet tells which fault a request meets.
+func (o *observer) meet(r *http.Request, route string, about *inquiry) (fault.Fault, bool) {
+	if o.faults.None() {
+		return fault.Fault{}, false
+	}
+	return o.faults.Decide(fault.Request{Route: route, Path: r.URL.Path, Subject: func() (string, string) {
+		subject := about.beforehand(r)
+		return subject.Account, subject.Audience
+	}})
+}
+
+// inquiry finds out what a request is about, once: before it is answered where a fault needs
+// to know, and otherwise afterwards, from as much of its body as has been read.
+type inquiry struct {
+	find  func(*http.Request) wire.Subject
+	body  *wire.Body // nil where there is none
+	known bool
+	found wire.Subject
+}
+
+func (op operation) about(r *http.Request) inquiry {
+	about := inquiry{find: op.subject}
+	if op.subject != nil && r.Body != nil && r.Body != http.NoBody {
+		about.body = wire.Rereadable(r)
+	}
+	return about
+}
+
+func (a *inquiry) beforehand(r *http.Request) wire.Subject {
+	if !a.known && a.find != nil {
+		a.found = a.find(r)
+		if a.body != nil {
+			a.body.Rewind()
+		}
+	}
+	a.known = true
+	return a.found
+}
+
+func (a *inquiry) afterwards(r *http.Request) wire.Subject {
+	if a.body != nil {
+		a.body.Remembered()
+	}
+	return a.beforehand(r)
+}
+
+// spoilt is what a request gets that meets a fault, unless the connection is hung up.
+func (op operation) spoilt(r *http.Request, met fault.Fault) wire.Response {
+	pause(r.Context(), time.Duration(met.Delay))
+	if met.HangUp == fault.BeforeAny {
+		return wire.Response{}
+	}
+	response := op.faulty(r, met)
+	if met.Malformed {
+		response.Body = brokenOff(response.Body)
+	}
+	if met.WithoutHeader != "" {
+		response.Header = append(slices.Clip(response.Header), wire.Field{Name: met.WithoutHeader})
+	}
+	if met.HangUp == fault.DuringBody {
+		response = hangingUp(response)
+	}
+	return response
+}
+
+// faulty is what a fault says, in the words of the surface unless it has its own; where it
+// says nothing, the surface's own answer.
+func (op operation) faulty(r *http.Request, met fault.Fault) wire.Response {
+	body, contentType, replaced := met.Replacement()
+	switch {
+	case replaced:
+		response := op.dialect.Error(r, &wire.StatusError{Status: cmp.Or(met.Status, http.StatusOK)}) // for its header
+		response.ContentType, response.Body = contentType, body
+		return response
+	case met.Status == http.StatusOK, met.Status == 0:
+		return op.answer(r)
+	default:
+		return op.dialect.Error(r, &wire.StatusError{Status: met.Status})
+	}
+}
+
+// brokenOff is the first half of a body; of JSON, no JSON.
+func brokenOff(body string) string { return body[:(len(body)+1)/2] }
+
+// hangingUp is an answer whose body is announced in full, and of which half is sent.
+func hangingUp(response wire.Response) wire.Response {
+	half := brokenOff(response.Body)
+	response.Header = append(slices.Clip(response.Header),
+		wire.Field{Name: "Content-Length", Value: strconv.Itoa(max(len(response.Body), len(half)+1))})
+	response.Body = half
+	response.Stream = func(w io.Writer) {
+		_, _ = io.WriteString(w, half)
+		panic(http.ErrAbortHandler)
+	}
+	return response
+}
+
+// pause lets time pass, of the machine's, unless the client goes or the server stops.
+func pause(ctx context.Context, delay time.Duration) {
+	if delay == 0 {
+		return
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,29 @@
+package tokeninfo
+
+import (
+	"net/http"
+
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/signer"
+)
+
+// Subject is what a request is about: whom the token speaks for, and an ID token's audience.
+// An ID token has not been verified.
+func (s *Server) Subject(r *http.Request) wire.Subject {
+	access, id, err := tokens(r)
+	if err != nil {
+		return wire.Subject{}
+	}
+	if access != "" {
+		known, _ := s.issuer.Recognise(access)
+		return wire.Subject{Account: known.Principal.Email}
+	}
+	parsed, err := signer.Parse(id)
+	if err != nil {
+		return wire.Subject{}
+	}
+	var subject wire.Subject
+	subject.Account, _ = parsed.Claims["email"].(string)
+	subject.Audience, _ = parsed.Claims["aud"].(string)
+	return subject
+}
