@@ -106,6 +106,18 @@ func (s surfaces) routes() []route {
 		{"control.metadata.set", http.MethodPut, entryPath, api, s.control.Guard(s.control.SetMetadata)},
 		{"control.metadata.delete", http.MethodDelete, entryPath, api, s.control.Guard(s.control.DeleteMetadata)},
 		{"control.waiters", http.MethodGet, "/emulator/v1/waiters", api, s.control.Guard(s.control.Waiters)},
+		{"control.clock.get", http.MethodGet, "/emulator/v1/clock", api, s.control.Guard(s.control.Clock)},
+		{"control.clock.set", http.MethodPut, "/emulator/v1/clock", api, s.control.Guard(s.control.SetClock)},
+		{"control.clock.advance", http.MethodPost, "/emulator/v1/clock:advance", api, s.control.Guard(s.control.AdvanceClock)},
+		{"control.faults.list", http.MethodGet, "/emulator/v1/faults", api, s.control.Guard(s.control.Faults)},
+		{"control.faults.add", http.MethodPost, "/emulator/v1/faults", api, s.control.Guard(s.control.AddFault)},
+		{"control.faults.clear", http.MethodDelete, "/emulator/v1/faults", api, s.control.Guard(s.control.ClearFaults)},
+		{"control.faults.get", http.MethodGet, "/emulator/v1/faults/{fault}", api, s.control.Guard(s.control.Fault)},
+		{"control.faults.remove", http.MethodDelete, "/emulator/v1/faults/{fault}", api, s.control.Guard(s.control.RemoveFault)},
+		{"control.requests.list", http.MethodGet, "/emulator/v1/requests", api, s.control.Guard(s.control.Requests)},
+		{"control.requests.clear", http.MethodDelete, "/emulator/v1/requests", api, s.control.Guard(s.control.ClearRequests)},
+		{"control.events", http.MethodGet, "/emulator/v1/events", api, s.control.Guard(s.control.Events)},
+		{"control.reset", http.MethodPost, "/emulator/v1/reset", api, s.control.Guard(s.control.Reset)},
 		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Guard(s.control.Credentials)},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gcp-metadata-emulator/keys"
@@ -58,13 +59,26 @@ type Server struct {
 	Journal *journal.Journal
 
 	worlds *store.Store[*world.World]
+	loaded atomic.Pointer[world.World] // what Reset goes back to
+	issuer *token.Issuer
 	logger *slog.Logger
 }
 
 // Replace serves another world from the next request on, and wakes who waits for what has
 // changed by it.
 func (s *Server) Replace(w *world.World) {
+	s.loaded.Store(w)
 	_ = s.worlds.Update(func(*world.World) (*world.World, error) { return w, nil }) // never fails
+}
+
+// Reset brings the emulator back to the world that it was given last, without what has been
+// done to it: changes of metadata, the clock's, faults, the journal and revocations. Keys stay.
+func (s *Server) Reset() {
+	s.Faults.Clear()
+	s.Clock.Reset()
+	s.issuer.Reset()
+	s.Replace(s.loaded.Load())
+	s.Journal.Clear()
 }
 
 // New composes an emulator.
@@ -77,7 +91,12 @@ func New(config Config) *Server {
 		guard = googleapi.NewStrictGuard(worlds, issuer)
 	}
 	metadata := mds.New(worlds, issuer, config.Clock)
-	observer := &observer{clock: config.Clock, faults: fault.New(surfaces{}.names(), now), journal: journal.New()}
+	s := &Server{
+		Clock: config.Clock, Faults: fault.New(surfaces{}.names(), now), Journal: journal.New(),
+		worlds: worlds, issuer: issuer, logger: config.Logger,
+	}
+	s.loaded.Store(config.World)
+	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal}
 	all := surfaces{
 		observer:       observer,
 		metadata:       metadata,
@@ -86,17 +105,14 @@ func New(config Config) *Server {
 		userinfo:       userinfo.New(worlds, issuer),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, now),
 		discovery:      discovery.New(worlds, config.Keys, now),
-		control:        control.New(worlds, config.Keys, config.AllowedHosts, config.InstanceURLs, waiters(metadata)),
+		control: control.New(control.Config{
+			Worlds: worlds, Keys: config.Keys, Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Reset: s.Reset,
+			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, Waiters: waiters(metadata),
+		}),
 	}
 	names := &hosts{worlds: worlds, allowed: config.AllowedHosts}
-	return &Server{
-		Clock:   config.Clock,
-		Faults:  observer.faults,
-		Journal: observer.journal,
-		worlds:  worlds,
-		logger:  config.Logger,
-		Handler: dated(config.Clock, names.guard(config.Logger, withRPC(all.handler(config.Logger), all.rpc(config.Logger)))),
-	}
+	s.Handler = dated(s.Clock, names.guard(config.Logger, withRPC(all.handler(config.Logger), all.rpc(config.Logger))))
+	return s
 }
 
 // dated dates answers by the emulator's clock where net/http, which goes by the machine's,

@@ -39,9 +39,10 @@ const wireNow = "2026-11-21T12:00:00Z"
 type emulator struct {
 	*httptest.Server
 
-	ring  *keys.Ring
-	world *world.World
-	logs  *strings.Builder
+	server *server.Server
+	ring   *keys.Ring
+	world  *world.World
+	logs   *strings.Builder
 }
 
 func newEmulator(t *testing.T) *emulator {
@@ -80,7 +81,8 @@ func newEmulatorOf(t *testing.T, files fixtures.Files, change func(*server.Confi
 		InstanceURLs: func() map[string]string { return map[string]string{"other-vm": "http://127.0.0.1:18255"} },
 	}
 	change(&config)
-	e.Server = httptest.NewUnstartedServer(server.New(config))
+	e.server = server.New(config)
+	e.Server = httptest.NewUnstartedServer(e.server)
 	e.Config.Protocols = new(http.Protocols)
 	e.Config.Protocols.SetHTTP1(true)
 	e.Config.Protocols.SetUnencryptedHTTP2(true)
@@ -98,8 +100,13 @@ func TestWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+		route := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		t.Run(route, func(t *testing.T) {
 			t.Parallel()
+			e, inTurn := e, drives(route)
+			if inTurn {
+				e = newEmulator(t)
+			}
 			for i := 0; i+1 < len(archive.Files); i += 2 {
 				request, response := archive.Files[i], archive.Files[i+1]
 				name := strings.TrimSuffix(request.Name, ".request")
@@ -107,7 +114,9 @@ func TestWire(t *testing.T) {
 					t.Fatalf("%s: %s is followed by %s", file, request.Name, response.Name)
 				}
 				t.Run(name, func(t *testing.T) {
-					t.Parallel()
+					if !inTurn {
+						t.Parallel()
+					}
 					compare(t, string(response.Data), e.exchange(t, values.Replace(string(request.Data))))
 				})
 			}
@@ -120,6 +129,14 @@ func TestWire(t *testing.T) {
 		if e.logs.Len() > 0 {
 			t.Errorf("something was logged:\n%s", e.logs)
 		}
+	})
+}
+
+// drives tells of scripts that change what others see. They have an emulator of their own, and
+// their requests come one after the other.
+func drives(route string) bool {
+	return slices.ContainsFunc([]string{"clock", "faults", "requests", "reset"}, func(name string) bool {
+		return strings.HasPrefix(route, "control."+name)
 	})
 }
 

@@ -12,32 +12,54 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
 
+// Config is what a control plane drives.
+type Config struct {
+	Worlds  *store.Store[*world.World]
+	Keys    *keys.Ring
+	Clock   *clock.Clock
+	Faults  *fault.Set
+	Journal *journal.Journal
+
+	AllowedHosts []string                 // that it answers for besides loopback ones, without a port
+	InstanceURLs func() map[string]string // of instances that have an address of their own, by name
+	Waiters      func() []Waiter          // lists the requests that wait for a change of metadata
+	Reset        func()                   // brings everything back to how it started
+}
+
 // Server answers the control plane. It is safe for concurrent use.
 type Server struct {
-	worlds       *store.Store[*world.World]
-	keys         *keys.Ring
+	worlds  *store.Store[*world.World]
+	keys    *keys.Ring
+	clock   *clock.Clock
+	faults  *fault.Set
+	journal *journal.Journal
+
 	allowedHosts []string
 	instanceURLs func() map[string]string
 	waiters      func() []Waiter
+	reset        func()
+
+	streams atomic.Int64 // how many are open
 }
 
-// New is a control plane. It answers requests for a loopback Host, and for the Hosts that
-// are allowed besides, which are named without a port. The URLs are those of instances with
-// an address of their own; the last function lists the requests that wait for a change of
-// metadata.
-func New(
-	worlds *store.Store[*world.World], ring *keys.Ring, allowedHosts []string,
-	instanceURLs func() map[string]string, waiters func() []Waiter,
-) *Server {
-	return &Server{worlds: worlds, keys: ring, allowedHosts: allowedHosts, instanceURLs: instanceURLs, waiters: waiters}
+// New is a control plane.
+func New(config Config) *Server {
+	return &Server{
+		worlds: config.Worlds, keys: config.Keys, clock: config.Clock, faults: config.Faults, journal: config.Journal,
+		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, waiters: config.Waiters, reset: config.Reset,
+	}
 }
 
 // Guard lets through what a handler may answer: requests for an allowed Host that no web

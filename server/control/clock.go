@@ -1,0 +1,64 @@
+package control
+
+import (
+	"net/http"
+	"time"
+
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// clockState is the emulator's time. When it is set, what is absent stays as it is.
+type clockState struct {
+	Now    *time.Time `json:"now"`
+	Frozen *bool      `json:"frozen"`
+}
+
+func (s *Server) clockState() wire.Response {
+	now, frozen := s.clock.Now().UTC(), s.clock.Frozen()
+	return googleapi.JSON(clockState{&now, &frozen})
+}
+
+// Clock tells the emulator's time.
+func (s *Server) Clock(*http.Request) (wire.Response, error) { return s.clockState(), nil }
+
+// SetClock puts the clock to a time, freezes it or lets it run.
+func (s *Server) SetClock(r *http.Request) (wire.Response, error) {
+	var wanted clockState
+	if err := readJSON(r, &wanted); err != nil {
+		return wire.Response{}, err
+	}
+	if wanted.Now == nil && wanted.Frozen == nil {
+		return wire.Response{}, googleapi.InvalidArgument(`the body must be {"now": …, "frozen": …}, or one of them`)
+	}
+	if wanted.Frozen != nil && *wanted.Frozen {
+		s.clock.Freeze() // first, for it to stand exactly where it is put
+	}
+	if wanted.Now != nil {
+		if err := s.clock.Set(*wanted.Now); err != nil {
+			return wire.Response{}, googleapi.InvalidArgument(err.Error())
+		}
+	}
+	if wanted.Frozen != nil && !*wanted.Frozen {
+		s.clock.Run()
+	}
+	return s.clockState(), nil
+}
+
+// AdvanceClock puts the clock on.
+func (s *Server) AdvanceClock(r *http.Request) (wire.Response, error) {
+	var wanted struct {
+		Duration *clock.Duration `json:"duration"`
+	}
+	if err := readJSON(r, &wanted); err != nil {
+		return wire.Response{}, err
+	}
+	if wanted.Duration == nil {
+		return wire.Response{}, googleapi.InvalidArgument(`the body must be {"duration": …}, such as "1h30m"`)
+	}
+	if err := s.clock.Advance(time.Duration(*wanted.Duration)); err != nil {
+		return wire.Response{}, googleapi.InvalidArgument(err.Error())
+	}
+	return s.clockState(), nil
+}

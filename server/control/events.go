@@ -1,0 +1,128 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/wire"
+)
+
+const (
+	maxStreams = 64
+	heartbeat  = 15 * time.Second // proxies and clients give up what is silent for longer
+)
+
+// Events streams what happens, as server-sent events
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html): "request" for each
+// exchange that the query asks for, "dropped" where a reader was too slow for some, and
+// "revision" for each version of the world that a reader is not too slow for.
+func (s *Server) Events(r *http.Request) (wire.Response, error) {
+	wanted, err := readLookUp(r.URL.Query())
+	if err != nil {
+		return wire.Response{}, err
+	}
+	response := wire.Response{
+		ContentType: "text/event-stream",
+		Header:      []wire.Field{{Name: "Cache-Control", Value: "no-store"}},
+	}
+	if r.Method == http.MethodHead {
+		return response, nil
+	}
+	if s.streams.Add(1) > maxStreams {
+		s.streams.Add(-1)
+		return wire.Response{}, &googleapi.Error{
+			Code: http.StatusTooManyRequests, Status: "RESOURCE_EXHAUSTED",
+			Message: fmt.Sprintf("%d streams are open already", maxStreams),
+		}
+	}
+	follower := follower{server: s, wanted: wanted, last: wanted.since}
+	if id, err := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64); err == nil {
+		follower.last = id
+	} else if wanted.since == 0 {
+		follower.last = s.journal.Since(0).Last // from now on
+	}
+	response.Stream = func(w io.Writer) {
+		defer s.streams.Add(-1)
+		follower.follow(r.Context(), w)
+	}
+	return response, nil
+}
+
+// follower is a reader of events.
+type follower struct {
+	server   *Server
+	wanted   lookUp
+	last     uint64 // the sequence number of the last exchange that it knows
+	revision uint64
+}
+
+// follow writes events until the client goes or the server stops: load, look, wait for a
+// change, and again. What happens in the meantime waits for nobody.
+func (f *follower) follow(ctx context.Context, w io.Writer) {
+	beats := time.NewTicker(heartbeat)
+	defer beats.Stop()
+	for {
+		worlds, requests := f.server.worlds.Load(), f.server.journal.Since(f.last)
+		if !send(w, f.news(worlds.Revision, requests)) {
+			return
+		}
+		select {
+		case <-worlds.Changed:
+		case <-requests.Changed:
+		case <-beats.C:
+			if !send(w, ":\n\n") {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// news are the events that a follower does not know yet.
+func (f *follower) news(revision uint64, requests journal.Snapshot) string {
+	var events strings.Builder
+	if revision != f.revision {
+		event(&events, "revision", struct {
+			Revision uint64 `json:"revision"`
+		}{revision})
+	}
+	if requests.Dropped > 0 {
+		event(&events, "dropped", struct {
+			Count uint64 `json:"count"`
+		}{requests.Dropped})
+	}
+	for _, e := range requests.Exchanges {
+		if f.wanted.filter.Matches(e) {
+			fmt.Fprintf(&events, "id: %d\n", e.Sequence)
+			event(&events, "request", e)
+		}
+	}
+	f.revision, f.last = revision, requests.Last
+	return events.String()
+}
+
+func event(out *strings.Builder, name string, data any) {
+	encoded, err := json.Marshal(data)
+	if err != nil {
+		panic(fmt.Sprintf("encode %T: %v", data, err)) // a value of ours
+	}
+	fmt.Fprintf(out, "event: %s\ndata: %s\n\n", name, encoded)
+}
+
+// send tells whether the client still reads.
+func send(w io.Writer, text string) bool {
+	if text == "" {
+		return true
+	}
+	_, err := io.WriteString(w, text)
+	return err == nil
+}

@@ -1,0 +1,57 @@
+package control
+
+import (
+	"fmt"
+	"net/http"
+
+	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Faults lists the faults, with their counts.
+func (s *Server) Faults(*http.Request) (wire.Response, error) {
+	return googleapi.JSON(struct {
+		Faults []fault.Fault `json:"faults"`
+	}{s.faults.List()}), nil
+}
+
+// AddFault puts a fault in force, and answers with it.
+func (s *Server) AddFault(r *http.Request) (wire.Response, error) {
+	var rule fault.Rule
+	if err := readJSON(r, &rule); err != nil {
+		return wire.Response{}, err
+	}
+	added, err := s.faults.Add(rule)
+	if err != nil {
+		return wire.Response{}, googleapi.InvalidArgument(err.Error())
+	}
+	return googleapi.JSON(added), nil
+}
+
+// Fault is one fault, with its counts.
+func (s *Server) Fault(r *http.Request) (wire.Response, error) {
+	found, ok := s.faults.Find(r.PathValue("fault"))
+	if !ok {
+		return wire.Response{}, noFault(r)
+	}
+	return googleapi.JSON(found), nil
+}
+
+// RemoveFault takes a fault away.
+func (s *Server) RemoveFault(r *http.Request) (wire.Response, error) {
+	if !s.faults.Remove(r.PathValue("fault")) {
+		return wire.Response{}, noFault(r)
+	}
+	return googleapi.JSON(struct{}{}), nil
+}
+
+// ClearFaults takes all faults away.
+func (s *Server) ClearFaults(*http.Request) (wire.Response, error) {
+	s.faults.Clear()
+	return googleapi.JSON(struct{}{}), nil
+}
+
+func noFault(r *http.Request) error {
+	return googleapi.NotFound(fmt.Sprintf("there is no fault %q", r.PathValue("fault")))
+}

@@ -1,0 +1,164 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gcp-metadata-emulator/server"
+)
+
+// follower follows the events of an emulator in synthetic time.
+type follower struct {
+	*httptest.ResponseRecorder
+
+	stop  context.CancelFunc
+	ended chan struct{}
+
+	mu   sync.Mutex
+	text strings.Builder // that has been sent and not been looked at
+}
+
+func (f *follower) Write(data []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.text.Write(data)
+}
+
+func follow(t *testing.T, s *server.Server, query string, header ...string) *follower {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &follower{ResponseRecorder: httptest.NewRecorder(), stop: cancel, ended: make(chan struct{})}
+	request := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1/emulator/v1/events"+query, http.NoBody)
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	go func() {
+		defer close(f.ended)
+		s.ServeHTTP(f, request)
+	}()
+	synctest.Wait()
+	return f
+}
+
+// news is what has come since it was asked for last: the kinds of events, and whatever else
+// is between them.
+func (f *follower) news() string {
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text := f.text.String()
+	f.text.Reset()
+	var lines []string
+	for block := range strings.SplitSeq(strings.TrimSuffix(text, "\n\n"), "\n\n") {
+		kind, data, _ := strings.Cut(block, "\ndata: ")
+		if _, path, ok := strings.Cut(data, `"path":"`); ok {
+			kind += " " + path[:strings.Index(path, `"`)]
+		} else if data != "" {
+			kind += " " + data
+		}
+		lines = append(lines, strings.ReplaceAll(kind, "\n", " "))
+	}
+	return strings.Join(lines, "; ")
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := synthetic()
+		ask(t.Context(), s, "/computeMetadata/v1/before")
+		all, tokens := follow(t, s, ""), follow(t, s, "?route=mds.token")
+		if got := all.Header().Get("Content-Type"); got != "text/event-stream" || !all.Flushed {
+			t.Errorf("content type %q, sent: %t", got, all.Flushed)
+		}
+		expect := func(f *follower, want string) {
+			t.Helper()
+			if got := f.news(); got != want {
+				t.Errorf("news are %q, want %q", got, want)
+			}
+		}
+		expect(all, `event: revision {"revision":1}`)
+		expect(tokens, `event: revision {"revision":1}`)
+
+		ask(t.Context(), s, "/computeMetadata/v1/project/project-id")
+		expect(all, "id: 2 event: request /computeMetadata/v1/project/project-id")
+		expect(tokens, "")
+		ask(t.Context(), s, accounts+"default/token")
+		expect(all, "id: 3 event: request "+accounts+"default/token")
+		expect(tokens, "id: 3 event: request "+accounts+"default/token")
+
+		s.Reset()
+		expect(all, `event: revision {"revision":2}`)
+
+		time.Sleep(20 * time.Second)
+		expect(all, ":")
+
+		// One who comes again is told what he has missed.
+		ask(t.Context(), s, "/")
+		again := follow(t, s, "", "Last-Event-ID", "3")
+		expect(again, `event: revision {"revision":2}; id: 4 event: request /`)
+
+		for _, f := range []*follower{all, tokens, again} {
+			f.stop()
+			<-f.ended
+		}
+	})
+}
+
+// There is an end to streams, and one that has ended leaves room for another.
+func TestEventStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := synthetic()
+		var open []*follower
+		for range 64 {
+			open = append(open, follow(t, s, ""))
+		}
+		one := follow(t, s, "")
+		if <-one.ended; one.Code != http.StatusTooManyRequests {
+			t.Errorf("one too many: status %d", one.Code)
+		}
+		open[0].stop()
+		<-open[0].ended
+		open[0] = follow(t, s, "")
+		for _, f := range open {
+			f.stop()
+			<-f.ended
+			if f.Code != http.StatusOK {
+				t.Errorf("status %d", f.Code)
+			}
+		}
+	})
+}
+
+// A stream ends when the server stops, and holds nothing up.
+func TestShutdownEndsStreams(t *testing.T) {
+	address, stop := serving(t)
+	conn := dial(t, address)
+	fmt.Fprintf(conn, "GET /emulator/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	begun := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	if _, err := io.ReadAll(response.Body); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+}
