@@ -13,6 +13,7 @@ import (
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -22,6 +23,7 @@ type observer struct {
 	clock   *clock.Clock
 	faults  *fault.Set
 	journal *journal.Journal
+	counts  *metrics.Requests
 }
 
 // operation is what the observer has to know of one.
@@ -49,6 +51,7 @@ func (o *observer) observe(op operation) wire.Answer {
 		var response wire.Response
 		if isMet {
 			e.Fault = met.ID
+			o.counts.ObserveFault(e.Route)
 			response = op.spoilt(r, met)
 		} else {
 			response = op.answer(r)
@@ -60,8 +63,10 @@ func (o *observer) observe(op operation) wire.Answer {
 		if isHungUp {
 			e.Status, e.Bytes = 0, 0
 		}
-		e.Duration = clock.Duration(o.clock.Machine().Sub(begun))
+		took := o.clock.Machine().Sub(begun)
+		e.Duration = clock.Duration(took)
 		o.journal.Append(e)
+		o.counts.Observe(e.Route, e.Status, took)
 		if isHungUp {
 			panic(http.ErrAbortHandler) // which net/http takes for this
 		}

@@ -117,6 +117,7 @@ func (s surfaces) routes() []route {
 		{"control.requests.list", http.MethodGet, "/emulator/v1/requests", api, s.control.Guard(s.control.Requests)},
 		{"control.requests.clear", http.MethodDelete, "/emulator/v1/requests", api, s.control.Guard(s.control.ClearRequests)},
 		{"control.events", http.MethodGet, "/emulator/v1/events", api, s.control.Guard(s.control.Events)},
+		{"control.metrics", http.MethodGet, "/emulator/metrics", api, s.control.Guard(s.control.Metrics)},
 		{"control.reset", http.MethodPost, "/emulator/v1/reset", api, s.control.Guard(s.control.Reset)},
 		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Guard(s.control.Credentials)},
 	}

@@ -25,6 +25,7 @@ import (
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/tokeninfo"
@@ -91,12 +92,13 @@ func New(config Config) *Server {
 		guard = googleapi.NewStrictGuard(worlds, issuer)
 	}
 	metadata := mds.New(worlds, issuer, config.Clock)
+	routes := surfaces{}.names()
 	s := &Server{
-		Clock: config.Clock, Faults: fault.New(surfaces{}.names(), now), Journal: journal.New(),
+		Clock: config.Clock, Faults: fault.New(routes, now), Journal: journal.New(),
 		worlds: worlds, issuer: issuer, logger: config.Logger,
 	}
 	s.loaded.Store(config.World)
-	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal}
+	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal, counts: metrics.NewRequests(routes)}
 	all := surfaces{
 		observer:       observer,
 		metadata:       metadata,
@@ -106,7 +108,7 @@ func New(config Config) *Server {
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, now),
 		discovery:      discovery.New(worlds, config.Keys, now),
 		control: control.New(control.Config{
-			Worlds: worlds, Keys: config.Keys, Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Reset: s.Reset,
+			Worlds: worlds, Keys: config.Keys, Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Reset: s.Reset,
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, Waiters: waiters(metadata),
 		}),
 	}

@@ -19,6 +19,7 @@ import (
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -26,11 +27,12 @@ import (
 
 // Config is what a control plane drives.
 type Config struct {
-	Worlds  *store.Store[*world.World]
-	Keys    *keys.Ring
-	Clock   *clock.Clock
-	Faults  *fault.Set
-	Journal *journal.Journal
+	Worlds   *store.Store[*world.World]
+	Keys     *keys.Ring
+	Clock    *clock.Clock
+	Faults   *fault.Set
+	Journal  *journal.Journal
+	Requests *metrics.Requests // those that have been counted
 
 	AllowedHosts []string                 // that it answers for besides loopback ones, without a port
 	InstanceURLs func() map[string]string // of instances that have an address of their own, by name
@@ -40,11 +42,12 @@ type Config struct {
 
 // Server answers the control plane. It is safe for concurrent use.
 type Server struct {
-	worlds  *store.Store[*world.World]
-	keys    *keys.Ring
-	clock   *clock.Clock
-	faults  *fault.Set
-	journal *journal.Journal
+	worlds   *store.Store[*world.World]
+	keys     *keys.Ring
+	clock    *clock.Clock
+	faults   *fault.Set
+	journal  *journal.Journal
+	requests *metrics.Requests
 
 	allowedHosts []string
 	instanceURLs func() map[string]string
@@ -57,7 +60,7 @@ type Server struct {
 // New is a control plane.
 func New(config Config) *Server {
 	return &Server{
-		worlds: config.Worlds, keys: config.Keys, clock: config.Clock, faults: config.Faults, journal: config.Journal,
+		worlds: config.Worlds, keys: config.Keys, clock: config.Clock, faults: config.Faults, journal: config.Journal, requests: config.Requests,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, waiters: config.Waiters, reset: config.Reset,
 	}
 }
