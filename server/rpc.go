@@ -15,7 +15,7 @@ import (
 // asked: most programs never do.
 func (s surfaces) rpc(logger *slog.Logger) func() http.Handler {
 	return sync.OnceValue(func() http.Handler {
-		return rpc.NewServer(logger, func(registrar grpc.ServiceRegistrar) {
+		return rpc.NewServer(logger, s.observer.call(s.iamcredentials.CallSubject), func(registrar grpc.ServiceRegistrar) {
 			s.iamcredentials.Register(registrar)
 		})
 	})

@@ -70,9 +70,10 @@ func Unavailable(message string) *Error {
 	return &Error{Code: http.StatusServiceUnavailable, Message: message, Status: "UNAVAILABLE"}
 }
 
-// ofStatus is what Google's APIs answer a request with when they have no more to say than its
-// status: the name of google.rpc.Code that maps to it, and the usual words. Nil: a page.
-func ofStatus(code int) *Error {
+// OfStatus is what Google's APIs answer a request with when they have no more to say than its
+// status: the name of google.rpc.Code that maps to it, and the usual words. It is nil for a
+// status that maps to none.
+func OfStatus(code int) *Error {
 	err := &Error{Code: code}
 	switch code {
 	case http.StatusBadRequest:
@@ -126,7 +127,7 @@ func Dialect() wire.Dialect {
 func writeError(r *http.Request, err error) wire.Response {
 	var known *Error
 	if bare, ok := errors.AsType[*wire.StatusError](err); ok {
-		known = ofStatus(bare.Status)
+		known = OfStatus(bare.Status)
 	}
 	if known == nil && !errors.As(err, &known) {
 		return robot.Error(r, err)

@@ -3,6 +3,7 @@ package iamcredentials
 import (
 	"encoding/json"
 	"net/http"
+	"path"
 	"strings"
 
 	"gcp-metadata-emulator/server/wire"
@@ -11,10 +12,7 @@ import (
 // Subject is what a request is about: the account in its path and, of generateIdToken, the
 // audience.
 func (s *Server) Subject(r *http.Request) wire.Subject {
-	subject := wire.Subject{Account: r.PathValue("account")}
-	if account, ok := s.worlds.Load().State.Account(subject.Account); ok {
-		subject.Account = account.Email
-	}
+	subject := s.subject(r.PathValue("account"))
 	if strings.HasSuffix(r.URL.Path, ":generateIdToken") {
 		var message struct {
 			Audience string `json:"audience"`
@@ -24,4 +22,23 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 		}
 	}
 	return subject
+}
+
+// CallSubject is what a call in gRPC is about, by its request message.
+func (s *Server) CallSubject(message any) wire.Subject {
+	var subject wire.Subject
+	if named, ok := message.(interface{ GetName() string }); ok {
+		subject = s.subject(path.Base(named.GetName()))
+	}
+	if request, ok := message.(interface{ GetAudience() string }); ok {
+		subject.Audience = request.GetAudience()
+	}
+	return subject
+}
+
+func (s *Server) subject(id string) wire.Subject {
+	if account, ok := s.worlds.Load().State.Account(id); ok {
+		return wire.Subject{Account: account.Email}
+	}
+	return wire.Subject{Account: id}
 }

@@ -29,9 +29,10 @@ import (
 )
 
 // NewServer is a server, an http.Handler for HTTP/2, with the services that a function
-// registers. Errors that clients must not read are logged.
-func NewServer(logger *slog.Logger, register func(grpc.ServiceRegistrar)) *grpc.Server {
-	server := grpc.NewServer(grpc.UnaryInterceptor(answer(logger)), grpc.MaxRecvMsgSize(wire.MaxBody))
+// registers, and with somebody who stands around their methods. Errors that clients must not
+// read are logged.
+func NewServer(logger *slog.Logger, around grpc.UnaryServerInterceptor, register func(grpc.ServiceRegistrar)) *grpc.Server {
+	server := grpc.NewServer(grpc.ChainUnaryInterceptor(answer(logger), around), grpc.MaxRecvMsgSize(wire.MaxBody))
 	register(server)
 	healthpb.RegisterHealthServer(server, health.NewServer())
 	reflection.Register(server)
