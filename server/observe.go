@@ -38,9 +38,9 @@ type operation struct {
 // whoever has it finds it in the journal.
 func (o *observer) observe(op operation) wire.Answer {
 	return func(r *http.Request) wire.Response {
-		begun := o.clock.Machine()
+		now, begun := o.clock.Both()
 		e := journal.Exchange{
-			Time:      o.clock.Now(),
+			Time:      now,
 			Method:    r.Method,
 			Path:      journal.Redacted(target(r)),
 			Route:     op.name(r),
@@ -56,14 +56,17 @@ func (o *observer) observe(op operation) wire.Answer {
 		} else {
 			response = op.answer(r)
 		}
-		subject := about.afterwards(r)
+		subject := response.About
+		if subject == (wire.Subject{}) {
+			subject = about.afterwards(r)
+		}
 		e.Instance, e.Account, e.Audience = subject.Instance, subject.Account, subject.Audience
 		e.Status, e.Bytes = statusOf(response), len(response.Body)
 		isHungUp := met.HangUp == fault.BeforeAny
 		if isHungUp {
 			e.Status, e.Bytes = 0, 0
 		}
-		took := o.clock.Machine().Sub(begun)
+		took := time.Since(begun)
 		e.Duration = clock.Duration(took)
 		o.journal.Append(e)
 		o.counts.Observe(e.Route, e.Status, took)

@@ -28,9 +28,10 @@ func (o *observer) call(subject func(message any) wire.Subject) grpc.UnaryServer
 		if !strings.Contains(info.FullMethod, "IAMCredentials/") {
 			return handle(ctx, message)
 		}
-		begun, about := o.clock.Machine(), subject(message)
+		now, begun := o.clock.Both()
+		about := subject(message)
 		e := journal.Exchange{
-			Time: o.clock.Now(), Method: http.MethodPost, Path: info.FullMethod, Route: route,
+			Time: now, Method: http.MethodPost, Path: info.FullMethod, Route: route,
 			Account: about.Account, Audience: about.Audience, UserAgent: callerOf(ctx),
 		}
 		met, isMet := o.faults.Decide(fault.Request{Route: route, Path: info.FullMethod, Subject: func() (string, string) {
@@ -46,7 +47,7 @@ func (o *observer) call(subject func(message any) wire.Subject) grpc.UnaryServer
 		if err == nil {
 			response, err = handle(ctx, message)
 		}
-		took := o.clock.Machine().Sub(begun)
+		took := time.Since(begun)
 		e.Status, e.Duration = callStatus(err), clock.Duration(took)
 		o.journal.Append(e)
 		o.counts.Observe(route, e.Status, took)

@@ -176,7 +176,10 @@ func (s surfaces) serve(route route, logger *slog.Logger) http.Handler {
 	if route.isObserved() {
 		answer = s.observer.observe(operation{route.operation(), s.subject(route), route.dialect, answer})
 	}
-	return route.dialect.Serve(withVariables(answer))
+	if strings.Contains(route.path, "{") {
+		answer = withVariables(answer)
+	}
+	return route.dialect.Serve(answer)
 }
 
 // unknown is who answers a path that begins like a route and is none.

@@ -39,19 +39,24 @@ func New(machine func() time.Time) *Clock {
 
 // Now is the emulator's time.
 func (c *Clock) Now() time.Time {
+	now, _ := c.Both()
+	return now
+}
+
+// Both is the emulator's time and the machine's, since which one can measure how long
+// something really takes.
+func (c *Clock) Both() (emulated, machine time.Time) {
+	machine = c.machine()
 	course := c.course.Load()
 	switch {
 	case course == nil:
-		return c.machine()
+		return machine, machine
 	case course.frozen:
-		return course.from
+		return course.from, machine
 	default:
-		return course.from.Add(c.machine().Sub(course.since))
+		return course.from.Add(machine.Sub(course.since)), machine
 	}
 }
-
-// Machine is the machine's time, to measure how long something really took.
-func (c *Clock) Machine() time.Time { return c.machine() }
 
 // FollowsMachine tells whether the clock is as the machine's.
 func (c *Clock) FollowsMachine() bool { return c.course.Load() == nil }

@@ -70,6 +70,12 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 
 // section is what a path names below computeMetadata/v1/instance, and the rest of the path.
 func section(path string) (name, rest string) {
+	if rest, ok := strings.CutPrefix(path, "/computeMetadata/v1/instance/"); ok {
+		return nextName(rest)
+	}
+	if !strings.Contains(path, "//") {
+		return "", ""
+	}
 	rest = path
 	for _, above := range [...]string{"computeMetadata", "v1", "instance"} {
 		if name, rest = nextName(rest); name != above {

@@ -62,7 +62,9 @@ func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Re
 	if known.Principal.Kind == iam.KindFederated { // the endpoint knows Google's own alone
 		return wire.Response{}, oauth2.NewError(oauth2.InvalidToken, invalidValue)
 	}
-	return oauth2.JSON(form(known)), nil
+	response := oauth2.JSON(form(known))
+	response.About = about(known)
+	return response, nil
 }
 
 func (s *Server) accessInfo(known token.Access) any {

@@ -35,6 +35,9 @@ type Response struct {
 	// Stream writes a body piece by piece, in place of Body. Each write is sent at once, and
 	// fails where the client does not take it.
 	Stream func(w io.Writer)
+
+	// About is what the request was about, where the handler has found out anyway.
+	About Subject
 }
 
 // Field is one line of a header. Its name is sent as it is spelled here. One without a value
