@@ -36,48 +36,80 @@ type operation struct {
 
 // observe is the operation's answer, observed. It is written down before it is sent, so that
 // whoever has it finds it in the journal.
+//
+// Requests that wait keep this function's variables on their stacks; hence the small ones.
 func (o *observer) observe(op operation) wire.Answer {
 	return func(r *http.Request) wire.Response {
-		now, begun := o.clock.Both()
-		e := journal.Exchange{
-			Time:      now,
-			Method:    r.Method,
-			Path:      journal.Redacted(target(r)),
-			Route:     op.name(r),
-			UserAgent: userAgent(r),
-		}
-		about := op.about(r)
-		met, isMet := o.meet(r, e.Route, &about)
+		seen := sighting{route: op.name(r), about: op.about(r)}
+		seen.at, seen.begun = o.clock.Both()
 		var response wire.Response
-		if isMet {
-			e.Fault = met.ID
-			o.counts.ObserveFault(e.Route)
-			response = op.spoilt(r, met)
-		} else {
+		if o.faults.None() {
 			response = op.answer(r)
+		} else {
+			response = o.underFaults(op, r, &seen)
 		}
-		subject := response.About
-		if subject == (wire.Subject{}) {
-			subject = about.afterwards(r)
-		}
-		e.Instance, e.Account, e.Audience = subject.Instance, subject.Account, subject.Audience
-		e.Status, e.Bytes = statusOf(response), len(response.Body)
-		isHungUp := met.HangUp == fault.BeforeAny
-		if isHungUp {
-			e.Status, e.Bytes = 0, 0
-		}
-		took := time.Since(begun)
-		e.Duration = clock.Duration(took)
-		o.journal.Append(e)
-		o.counts.Observe(e.Route, e.Status, took)
-		if isHungUp {
+		o.note(r, &seen, &response)
+		if seen.hungUp {
 			panic(http.ErrAbortHandler) // which net/http takes for this
 		}
 		return response
 	}
 }
 
-func statusOf(response wire.Response) int {
+// sighting is what is known of a request before it is answered, and what has struck it.
+type sighting struct {
+	at, begun time.Time // by the emulator's clock and by the machine's
+	route     string
+	about     inquiry
+	fault     string // the ID of the one that it met
+	hungUp    bool   // there is to be no answer
+}
+
+// underFaults answers a request that may meet a fault.
+func (o *observer) underFaults(op operation, r *http.Request, seen *sighting) wire.Response {
+	met, isMet := o.faults.Decide(fault.Request{Route: seen.route, Path: r.URL.Path, Subject: func() (string, string) {
+		subject := seen.about.beforehand(r)
+		return subject.Account, subject.Audience
+	}})
+	if !isMet {
+		return op.answer(r)
+	}
+	o.counts.ObserveFault(seen.route)
+	seen.fault, seen.hungUp = met.ID, met.HangUp == fault.BeforeAny
+	return op.spoilt(r, met)
+}
+
+// note writes an exchange down.
+func (o *observer) note(r *http.Request, seen *sighting, response *wire.Response) {
+	var subject wire.Subject
+	if response.About != nil {
+		subject = *response.About
+	} else {
+		subject = seen.about.afterwards(r)
+	}
+	e := journal.Exchange{
+		Time:      seen.at,
+		Duration:  clock.Duration(time.Since(seen.begun)),
+		Method:    r.Method,
+		Path:      journal.Redacted(target(r)),
+		Route:     seen.route,
+		Instance:  subject.Instance,
+		Account:   subject.Account,
+		Audience:  subject.Audience,
+		UserAgent: userAgent(r),
+		Fault:     seen.fault,
+	}
+	if !seen.hungUp {
+		e.Status = statusOf(response)
+	}
+	if !seen.hungUp && r.Method != http.MethodHead {
+		e.Bytes = len(response.Body)
+	}
+	o.journal.Append(e)
+	o.counts.Observe(e.Route, e.Status, time.Duration(e.Duration))
+}
+
+func statusOf(response *wire.Response) int {
 	if response.Status == 0 {
 		return http.StatusOK
 	}
@@ -98,17 +130,6 @@ func userAgent(r *http.Request) string {
 		return values[0]
 	}
 	return ""
-}
-
-// meet tells which fault a request meets.
-func (o *observer) meet(r *http.Request, route string, about *inquiry) (fault.Fault, bool) {
-	if o.faults.None() {
-		return fault.Fault{}, false
-	}
-	return o.faults.Decide(fault.Request{Route: route, Path: r.URL.Path, Subject: func() (string, string) {
-		subject := about.beforehand(r)
-		return subject.Account, subject.Audience
-	}})
 }
 
 // inquiry finds out what a request is about, once: before it is answered where a fault needs

@@ -3,13 +3,9 @@ package tokeninfo
 import (
 	"net/http"
 
-	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/signer"
 )
-
-// about is what a request for an access token is about.
-func about(known token.Access) wire.Subject { return wire.Subject{Account: known.Principal.Email} }
 
 // Subject is what a request is about: whom the token speaks for, and an ID token's audience.
 // An ID token has not been verified.
@@ -20,7 +16,7 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 	}
 	if access != "" {
 		known, _ := s.issuer.Recognise(access)
-		return about(known)
+		return wire.Subject{Account: known.Principal.Email}
 	}
 	parsed, err := signer.Parse(id)
 	if err != nil {

@@ -63,7 +63,7 @@ func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Re
 		return wire.Response{}, oauth2.NewError(oauth2.InvalidToken, invalidValue)
 	}
 	response := oauth2.JSON(form(known))
-	response.About = about(known)
+	response.About = &wire.Subject{Account: known.Principal.Email}
 	return response, nil
 }
 

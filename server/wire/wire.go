@@ -36,8 +36,8 @@ type Response struct {
 	// fails where the client does not take it.
 	Stream func(w io.Writer)
 
-	// About is what the request was about, where the handler has found out anyway.
-	About Subject
+	// About is what the request was about, where the handler has found out anyway; or nil.
+	About *Subject
 }
 
 // Field is one line of a header. Its name is sent as it is spelled here. One without a value
