@@ -27,6 +27,7 @@ import (
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/signer"
 )
 
 const accounts = "/computeMetadata/v1/instance/service-accounts/"
@@ -341,6 +342,30 @@ func TestAdvancingAnHour(t *testing.T) {
 		}
 		if time.Since(begun) != 0 {
 			t.Errorf("it took %v", time.Since(begun))
+		}
+	})
+}
+
+// A year outlives the certificates of the keys: there are others then, and they are published.
+func TestAdvancingAYear(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := synthetic()
+		keyID := func() string {
+			parsed, err := signer.Parse(ask(t.Context(), s, accounts+"default/identity?audience=x").Body.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return parsed.KeyID()
+		}
+		before := keyID()
+		if err := s.Clock.Advance(365 * 24 * time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		after := keyID()
+		if published := ask(t.Context(), s, "/oauth2/v3/certs").Body.String(); after == before ||
+			!strings.Contains(published, after) || strings.Contains(published, before) {
+			t.Errorf("tokens are signed with %s, which was %s before; published are %s", after, before, published)
 		}
 	})
 }
