@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/robot"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
@@ -32,7 +32,7 @@ func (h *hosts) guard(logger *slog.Logger, next http.Handler) http.Handler {
 			Status:      http.StatusForbidden,
 			ContentType: "text/plain; charset=utf-8",
 			Body: fmt.Sprintf("The emulator does not answer for host %q.\nhint: start it with --allow-host %s\n",
-				wire.HostName(r.Host), wire.HostName(r.Host)),
+				hostname.Of(r.Host), hostname.Of(r.Host)),
 		}, nil
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,8 +48,8 @@ func (h *hosts) answers(hostport string) bool {
 	if last := h.last.Load(); last != nil && *last == hostport {
 		return true
 	}
-	host := wire.HostName(hostport)
-	if host == "" || isOurs(host) || googleapi.IsHost(host) || wire.IsAllowed(host, h.allowed) {
+	host := hostname.Of(hostport)
+	if host == "" || isOurs(host) || hostname.IsGoogle(host) || hostname.IsListed(host, h.allowed) {
 		h.remember(hostport)
 		return true
 	}
@@ -58,7 +58,7 @@ func (h *hosts) answers(hostport string) bool {
 		return false
 	}
 	// demo-vm, demo-vm.localhost, and its name in Google's internal DNS, which nobody can own.
-	return rest == "" || isOurs(rest) || wire.IsAllowed(rest, h.allowed) || strings.HasSuffix(rest, ".internal")
+	return rest == "" || isOurs(rest) || hostname.IsListed(rest, h.allowed) || strings.HasSuffix(rest, ".internal")
 }
 
 // remember is a function of its own for its argument to be copied only here.

@@ -18,6 +18,7 @@ import (
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/store"
@@ -69,8 +70,8 @@ func New(config Config) *Server {
 // page of another origin has sent.
 func (s *Server) Guard(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
-		host := wire.HostName(r.Host)
-		if !isLocal(host) && !wire.IsAllowed(host, s.allowedHosts) {
+		host := hostname.Of(r.Host)
+		if !isLocal(host) && !hostname.IsListed(host, s.allowedHosts) {
 			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
 				"the control plane does not answer for host %q; allow it with --allow-host %s", host, host))
 		}

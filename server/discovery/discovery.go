@@ -16,6 +16,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -169,7 +170,7 @@ func rawKeys(published []*keys.Key) any {
 // are this emulator's. The issuer is Google in either case, as in the tokens.
 func (s *Server) Configuration(r *http.Request) (wire.Response, error) {
 	document := googleConfiguration()
-	if !googleapi.IsHost(r.Host) {
+	if !hostname.IsGoogle(hostname.Of(r.Host)) {
 		document.move(wire.BaseURL(r))
 	}
 	return s.cacheable(wire.Indented(document, " ")), nil

@@ -5,8 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -26,7 +25,7 @@ func instanceOf(r *http.Request, w *world.World) (*world.Instance, bool) {
 		return w.Instance(name)
 	}
 	if len(w.Instances) > 1 {
-		if instance, ok := named(wire.HostName(r.Host), w); ok {
+		if instance, ok := named(hostname.Of(r.Host), w); ok {
 			return instance, true
 		}
 	}
@@ -35,7 +34,7 @@ func instanceOf(r *http.Request, w *world.World) (*world.Instance, bool) {
 
 // named is the instance that a Host names. Google's own names are nobody's.
 func named(host string, w *world.World) (*world.Instance, bool) {
-	if host == "metadata" || host == "metadata.google.internal" || host == "metadata.goog" || googleapi.IsHost(host) {
+	if hostname.IsMetadata(host) || hostname.IsGoogle(host) {
 		return nil, false
 	}
 	label, _, _ := strings.Cut(host, ".")

@@ -1,0 +1,64 @@
+// Package hostname knows which host names are Google's: those of its APIs, of its accounts
+// and of the metadata server.
+//
+// What is served under which of them is for the server to say.
+package hostname
+
+import (
+	"net"
+	"strings"
+)
+
+// Google's API hosts are below one domain, except for a few.
+const (
+	apis     = "googleapis.com"
+	accounts = "accounts.google.com"
+	static   = "www.gstatic.com"
+)
+
+// The names of the metadata server, which need no answer of the public DNS
+// (https://cloud.google.com/compute/docs/metadata/querying-metadata).
+const (
+	metadataLabel  = "metadata"
+	metadataName   = "metadata.google.internal"
+	metadataPublic = "metadata.goog"
+)
+
+// Of is the host in a Host header or in an address to connect to: in lower case, without a
+// port, brackets or a final dot.
+func Of(hostport string) string {
+	host := hostport
+	if name, _, err := net.SplitHostPort(hostport); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+// IsGoogle tells whether a host, in the form of Of, is one of Google's API hosts.
+func IsGoogle(host string) bool {
+	return strings.HasSuffix(host, "."+apis) || host == accounts || host == static
+}
+
+// IsMetadata tells whether a host, in the form of Of, is a name of the metadata server.
+func IsMetadata(host string) bool {
+	return host == metadataLabel || host == metadataName || host == metadataPublic
+}
+
+// Domains are the domains that hold Google's names, without the name of the metadata server
+// that has no dot.
+func Domains() []string { return []string{apis, accounts, static, metadataName, metadataPublic} }
+
+// IsListed tells whether a host, in the form of Of, is on a list of names. There "*" is any
+// host, and "*.example.com" any below that domain.
+func IsListed(host string, names []string) bool {
+	for _, name := range names {
+		domain, isDomain := strings.CutPrefix(name, "*")
+		switch {
+		case name == "*", Of(name) == host:
+			return true
+		case isDomain && strings.HasPrefix(domain, ".") && strings.HasSuffix(host, strings.ToLower(domain)):
+			return true
+		}
+	}
+	return false
+}

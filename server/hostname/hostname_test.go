@@ -1,0 +1,71 @@
+package hostname_test
+
+import (
+	"testing"
+
+	"gcp-metadata-emulator/server/hostname"
+)
+
+func TestOf(t *testing.T) {
+	t.Parallel()
+	for hostport, want := range map[string]string{
+		"":                              "",
+		"LocalHost":                     "localhost",
+		"127.0.0.1:8254":                "127.0.0.1",
+		"[::1]:8254":                    "::1",
+		"[::1]":                         "::1",
+		"::1":                           "::1",
+		"metadata.google.internal.":     "metadata.google.internal",
+		"metadata.google.internal.:80":  "metadata.google.internal",
+		"OAuth2.googleapis.com:443":     "oauth2.googleapis.com",
+		"oauth2.googleapis.com:443:443": "oauth2.googleapis.com:443:443",
+	} {
+		if got := hostname.Of(hostport); got != want {
+			t.Errorf("Of(%q) = %q, want %q", hostport, got, want)
+		}
+	}
+}
+
+func TestGoogle(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"oauth2.googleapis.com":           true,
+		"sts.mtls.googleapis.com":         true,
+		"sts.us-east1.rep.googleapis.com": true,
+		"accounts.google.com":             true,
+		"www.gstatic.com":                 true,
+		"googleapis.com":                  false,
+		"www.google.com":                  false,
+		"evil-googleapis.com":             false,
+		"accounts.google.com.evil.com":    false,
+		"metadata.google.internal":        false,
+	} {
+		if got := hostname.IsGoogle(host); got != want {
+			t.Errorf("IsGoogle(%q) = %v", host, got)
+		}
+	}
+	for host, want := range map[string]bool{
+		"metadata": true, "metadata.google.internal": true, "metadata.goog": true,
+		"vm.c.project.internal": false, "other.metadata.google.internal": false, "169.254.169.254": false,
+	} {
+		if got := hostname.IsMetadata(host); got != want {
+			t.Errorf("IsMetadata(%q) = %v", host, got)
+		}
+	}
+}
+
+func TestListed(t *testing.T) {
+	t.Parallel()
+	names := []string{"Proxy.example.com", "*.pypi.org", "[::1]"}
+	for host, want := range map[string]bool{
+		"proxy.example.com": true, "x.proxy.example.com": false, "files.pypi.org": true, "a.b.pypi.org": true,
+		"pypi.org": false, "notpypi.org": false, "::1": true, "": false,
+	} {
+		if got := hostname.IsListed(host, names); got != want {
+			t.Errorf("IsListed(%q) = %v", host, got)
+		}
+	}
+	if !hostname.IsListed("anything", []string{"*"}) || hostname.IsListed("anything", []string{"*thing"}) {
+		t.Error("\"*\" stands for any host, and only for that")
+	}
+}
