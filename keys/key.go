@@ -35,16 +35,12 @@ type Key struct {
 
 // newKey certifies an RSA private key for a use, from a moment on.
 func newKey(private *rsa.PrivateKey, use Use, notBefore time.Time) (*Key, error) {
-	serial := make([]byte, 8)
-	_, _ = rand.Read(serial) // never fails: crypto/rand ends the process instead
-	serial[0] &= 0x7f        // a serial number is positive (RFC 5280, section 4.1.2.2)
-
 	usage, err := clientAuthUsage()
 	if err != nil {
 		return nil, err
 	}
 	template := &x509.Certificate{
-		SerialNumber:          new(big.Int).SetBytes(serial),
+		SerialNumber:          serialNumber(),
 		Subject:               pkix.Name{CommonName: use.commonName},
 		NotBefore:             notBefore.UTC().Truncate(time.Second),
 		NotAfter:              use.notAfter(notBefore.UTC().Truncate(time.Second)),
@@ -153,27 +149,36 @@ func (k *Key) encode() ([]byte, error) {
 
 // decode reads what encode wrote.
 func decode(data []byte) (*Key, error) {
+	der, private, err := decodePair(data)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := private.(*rsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("its private key is not an RSA key")
+	}
+	return assemble(key, der)
+}
+
+// decodePair reads a certificate and its private key, in PEM.
+func decodePair(data []byte) (der []byte, private any, err error) {
 	blocks := map[string][]byte{}
 	for rest := data; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			if len(bytes.TrimSpace(rest)) > 0 {
-				return nil, errors.New("it is truncated, or is not PEM")
+				return nil, nil, errors.New("it is truncated, or is not PEM")
 			}
 			break
 		}
 		blocks[block.Type] = block.Bytes
 	}
 	if blocks[certificateBlock] == nil || blocks[privateKeyBlock] == nil {
-		return nil, errors.New("it is truncated: a certificate and a private key are expected")
+		return nil, nil, errors.New("it is truncated: a certificate and a private key are expected")
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(blocks[privateKeyBlock])
+	private, err = x509.ParsePKCS8PrivateKey(blocks[privateKeyBlock])
 	if err != nil {
-		return nil, errors.New("its private key is damaged")
+		return nil, nil, errors.New("its private key is damaged")
 	}
-	private, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return nil, errors.New("its private key is not an RSA key")
-	}
-	return assemble(private, blocks[certificateBlock])
+	return blocks[certificateBlock], private, nil
 }

@@ -23,7 +23,8 @@ type Ring struct {
 	mu       sync.Mutex
 	accounts map[string]*Set
 
-	secret []byte // nil until it is known
+	secret    []byte     // nil until it is known
+	authority *Authority // nil until it is needed
 }
 
 // NewRing is a ring whose keys are kept below dir/keys, or nowhere where dir is empty.

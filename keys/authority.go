@@ -1,0 +1,276 @@
+package keys
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"gcp-metadata-emulator/server/hostname"
+)
+
+// AuthorityFolder is where a ring keeps the certificate authority, below its directory.
+const AuthorityFolder = "ca"
+
+// organization is the subject of every certificate of the authority. There is no common
+// name, which old verifiers would take for a host name that no constraint holds for.
+const organization = "gcp-metadata-emulator"
+
+const (
+	authorityLifetime = 10 * 365 * 24 * time.Hour
+
+	// Clients go by the clock of their machine, and the emulator's may be set to another
+	// day. What is valid a year before and after suits both, and Apple's limit of 825 days
+	// (https://support.apple.com/103769).
+	around = 366 * 24 * time.Hour
+
+	// cachedLeaves is how many certificates are remembered: more than Google has names that
+	// one client asks for.
+	cachedLeaves = 256
+)
+
+// ErrNotOurs says that the authority certifies no such name.
+var ErrNotOurs = errors.New("the certificate authority is only for names of Google's and of this machine")
+
+// Authority is a certificate authority for the names under which an emulator answers, and
+// for no other: its certificate is constrained to Google's names, localhost and loopback
+// addresses, so that trusting it lets nobody play another server (RFC 5280, section 4.2.1.10).
+// It is safe for concurrent use.
+type Authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	now  func() time.Time
+
+	mu     sync.Mutex // held while a certificate is made, which takes some 50 µs
+	leaves *lru.Cache[string, *tls.Certificate]
+}
+
+// Authority is the ring's certificate authority. The first call reads it, or makes it.
+func (r *Ring) Authority() (*Authority, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.authority != nil && r.authority.isUsable() {
+		return r.authority, nil
+	}
+	authority, err := r.loadAuthority()
+	if err == nil {
+		r.authority = authority
+	}
+	return authority, err
+}
+
+func (r *Ring) loadAuthority() (*Authority, error) {
+	numbers, err := r.vault.numbers(AuthorityFolder)
+	if err != nil {
+		return nil, err
+	}
+	last := 0
+	if len(numbers) > 0 {
+		last = numbers[len(numbers)-1]
+		name := fileName(AuthorityFolder, last)
+		data, err := r.vault.read(name)
+		if err != nil {
+			return nil, err
+		}
+		known, err := r.decodeAuthority(name, data)
+		if err != nil || known.isUsable() {
+			return known, err
+		}
+	}
+	fresh, err := newAuthority(r.now())
+	if err != nil {
+		return nil, err
+	}
+	name := fileName(AuthorityFolder, last+1)
+	kept, err := r.vault.create(name, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return r.decodeAuthority(name, kept)
+}
+
+// newAuthority makes an authority as it is kept: the certificate, then the private key.
+func newAuthority(now time.Time) ([]byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make the key of the certificate authority: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serialNumber(),
+		Subject:      pkix.Name{Organization: []string{organization}, CommonName: organization + " local CA"},
+		NotBefore:    now.UTC().Add(-around).Truncate(time.Second),
+		NotAfter:     now.UTC().Add(authorityLifetime).Truncate(time.Second),
+		KeyUsage:     x509.KeyUsageCertSign,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true,
+
+		PermittedDNSDomainsCritical: true,
+		PermittedDNSDomains:         permittedDomains(),
+		PermittedIPRanges: []*net.IPNet{
+			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
+			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
+		},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("certify the certificate authority: %w", err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode the key of the certificate authority: %w", err)
+	}
+	return append(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: private})...), nil
+}
+
+func permittedDomains() []string { return append(hostname.Domains(), "localhost") }
+
+func (r *Ring) decodeAuthority(name string, data []byte) (*Authority, error) {
+	authority, err := parseAuthority(data, r.now)
+	if err != nil {
+		return nil, &FileError{Path: r.vault.path(name), Problem: "cannot be used", Err: err}
+	}
+	return authority, nil
+}
+
+func parseAuthority(data []byte, now func() time.Time) (*Authority, error) {
+	der, private, err := decodePair(data)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := private.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("its private key is not an ECDSA key")
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("parse the certificate: %w", err)
+	}
+	if !key.PublicKey.Equal(cert.PublicKey) {
+		return nil, errors.New("the certificate belongs to another private key")
+	}
+	leaves, err := lru.New[string, *tls.Certificate](cachedLeaves)
+	return &Authority{cert: cert, key: key, now: now, leaves: leaves}, err
+}
+
+// isUsable tells whether the authority is valid for as long as a certificate of its, and
+// holds for the names that it has to.
+func (a *Authority) isUsable() bool {
+	return isValid(a.cert, a.now()) && slices.Equal(a.cert.PermittedDNSDomains, permittedDomains())
+}
+
+// isValid leaves a day for clients whose clock is early.
+func isValid(cert *x509.Certificate, now time.Time) bool {
+	return !now.Before(cert.NotBefore) && now.Add(spare).Before(cert.NotAfter)
+}
+
+// Certificate is the authority's own certificate in PEM, with a final newline.
+func (a *Authority) Certificate() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: a.cert.Raw}))
+}
+
+// Leaf is a certificate, with its key, for a server of the name or address given, in lower
+// case and without a final dot. It is made once. The error is ErrNotOurs for a name that the
+// authority is not for.
+func (a *Authority) Leaf(host string) (*tls.Certificate, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known, ok := a.leaves.Get(host); ok && isValid(known.Leaf, a.now()) {
+		return known, nil
+	}
+	names, addresses, err := subjects(host)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := a.certify(names, addresses)
+	if err == nil {
+		a.leaves.Add(host, leaf)
+	}
+	return leaf, err
+}
+
+// subjects are what a certificate for a host is for. One for this machine is for it under
+// each of its names.
+func subjects(host string) (names []string, addresses []net.IP, err error) {
+	address, notAddress := netip.ParseAddr(host)
+	switch {
+	case host == "localhost", notAddress == nil && address.IsLoopback():
+		addresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+		if own := net.IP(address.AsSlice()); own != nil && !slices.ContainsFunc(addresses, own.Equal) {
+			addresses = append(addresses, own)
+		}
+		return []string{"localhost"}, addresses, nil
+	case !slices.ContainsFunc(permittedDomains(), func(domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }):
+		return nil, nil, fmt.Errorf("%w, not %q", ErrNotOurs, host)
+	default:
+		return []string{host}, nil, nil
+	}
+}
+
+func (a *Authority) certify(names []string, addresses []net.IP) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key for %q: %w", names, err)
+	}
+	now := a.now().UTC().Truncate(time.Second)
+	notAfter := now.Add(around)
+	if notAfter.After(a.cert.NotAfter) {
+		notAfter = a.cert.NotAfter
+	}
+	notBefore := now.Add(-around)
+	if notBefore.Before(a.cert.NotBefore) {
+		notBefore = a.cert.NotBefore
+	}
+	public, err := key.PublicKey.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("encode a key for %q: %w", names, err)
+	}
+	identifier := sha256.Sum256(public)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serialNumber(),
+		Subject:      pkix.Name{Organization: []string{organization}},
+		NotBefore:    notBefore,
+		NotAfter:     notAfter,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:     names,
+		IPAddresses:  addresses,
+		SubjectKeyId: identifier[:20], // RFC 7093, section 2
+
+		BasicConstraintsValid: true,
+	}, a.cert, key.Public(), a.key)
+	if err != nil {
+		return nil, fmt.Errorf("certify a key for %q: %w", names, err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("parse the certificate for %q: %w", names, err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: cert}, nil
+}
+
+// serialNumber is a random positive number (RFC 5280, section 4.1.2.2).
+func serialNumber() *big.Int {
+	serial := make([]byte, 8)
+	_, _ = rand.Read(serial) // never fails: crypto/rand ends the process instead
+	serial[0] &= 0x7f
+	return new(big.Int).SetBytes(serial)
+}

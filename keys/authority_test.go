@@ -1,0 +1,208 @@
+package keys_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+)
+
+func authority(t *testing.T, ring *keys.Ring) *keys.Authority {
+	t.Helper()
+	authority, err := ring.Authority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority
+}
+
+func leaf(t *testing.T, authority *keys.Authority, host string) *tls.Certificate {
+	t.Helper()
+	leaf, err := authority.Leaf(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf
+}
+
+func roots(t *testing.T, certificate string) *x509.CertPool {
+	t.Helper()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(certificate)) {
+		t.Fatal("the authority's certificate is not PEM")
+	}
+	return pool
+}
+
+// Everything that clients have been seen to ask, and each address of this machine.
+func TestLeaves(t *testing.T) {
+	t.Parallel()
+	now := at("2026-11-21T10:00:00Z")
+	authority := authority(t, keys.NewRing("", now))
+	pool := roots(t, authority.Certificate())
+	hosts := []string{
+		"oauth2.googleapis.com", "oauth2.mtls.googleapis.com", "www.googleapis.com", "accounts.google.com",
+		"iamcredentials.googleapis.com", "iamcredentials.mtls.googleapis.com", "sts.googleapis.com", "sts.mtls.googleapis.com",
+		"sts.us-east1.rep.googleapis.com", "www.gstatic.com", "openidconnect.googleapis.com", "cloudresourcemanager.googleapis.com",
+		"iam.googleapis.com", "metadata.google.internal", "metadata.goog", "localhost", "demo-vm.localhost", "127.0.0.1", "127.0.0.9", "::1",
+	}
+	for _, host := range hosts {
+		leaf := leaf(t, authority, host)
+		for _, moment := range []time.Time{now(), now().AddDate(-1, 0, 0), now().AddDate(1, 0, 0)} {
+			if _, err := leaf.Leaf.Verify(x509.VerifyOptions{DNSName: bracketed(host), Roots: pool, CurrentTime: moment}); err != nil {
+				t.Errorf("%s at %v: %v", host, moment, err)
+			}
+		}
+		if len(leaf.Leaf.AuthorityKeyId) == 0 || len(leaf.Leaf.SubjectKeyId) == 0 || leaf.Leaf.Subject.CommonName != "" {
+			t.Errorf("%s: a certificate that some client refuses: %+v", host, leaf.Leaf)
+		}
+	}
+	for _, host := range []string{"example.com", "google.com", "evil-googleapis.com", "10.0.0.1", "169.254.169.254", "", "internal"} {
+		if _, err := authority.Leaf(host); !errors.Is(err, keys.ErrNotOurs) {
+			t.Errorf("a certificate for %q: %v", host, err)
+		}
+	}
+}
+
+// bracketed is how x509 wants addresses.
+func bracketed(host string) string {
+	if net.ParseIP(host) != nil {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+func TestLeafIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	authority := authority(t, keys.NewRing("", time.Now))
+	made := make([]*tls.Certificate, 16)
+	var group sync.WaitGroup
+	for i := range made {
+		group.Go(func() { made[i], _ = authority.Leaf("oauth2.googleapis.com") })
+	}
+	group.Wait()
+	for _, other := range made {
+		if other == nil || other != made[0] {
+			t.Fatal("one name has several certificates")
+		}
+	}
+	for i := range 1000 { // more than are remembered
+		_ = leaf(t, authority, fmt.Sprintf("service-%d.googleapis.com", i))
+	}
+	if leaf(t, authority, "oauth2.googleapis.com") == made[0] {
+		t.Error("every certificate is remembered, however many there are")
+	}
+}
+
+// Whoever gets at the key can do nothing with it elsewhere.
+func TestAuthorityIsUselessElsewhere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pool := roots(t, authority(t, keys.NewRing(dir, time.Now)).Certificate())
+	data, err := os.ReadFile(filepath.Join(dir, "ca", "1.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	certBlock, rest := pem.Decode(data)
+	keyBlock, _ := pem.Decode(rest)
+	cert, err := x509.ParseCertificate(certBlock.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify := func(template *x509.Certificate, usage x509.ExtKeyUsage) error {
+		t.Helper()
+		own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template.SerialNumber = big.NewInt(1)
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+		der, err := x509.CreateCertificate(rand.Reader, template, cert, own.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = parsed.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{usage}})
+		return err
+	}
+	server := func(names ...string) *x509.Certificate {
+		return &x509.Certificate{DNSNames: names, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	}
+	if err := verify(server("sts.googleapis.com", "localhost"), x509.ExtKeyUsageServerAuth); err != nil {
+		t.Errorf("what it is for: %v", err)
+	}
+	for _, name := range []string{"example.com", "google.com", "mail.google.com", "gstatic.com", "google.internal", "com"} {
+		var invalid x509.CertificateInvalidError
+		if err := verify(server("sts.googleapis.com", name), x509.ExtKeyUsageServerAuth); !errors.As(err, &invalid) || invalid.Reason != x509.CANotAuthorizedForThisName {
+			t.Errorf("a certificate for %s: %v", name, err)
+		}
+	}
+	address := server()
+	address.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)}
+	if err := verify(address, x509.ExtKeyUsageServerAuth); err == nil {
+		t.Error("a certificate for 10.0.0.1 is accepted")
+	}
+	if err := verify(&x509.Certificate{EmailAddresses: []string{"a@example.com"}}, x509.ExtKeyUsageEmailProtection); err == nil {
+		t.Error("a certificate for e-mail is accepted")
+	}
+}
+
+func TestAuthorityIsKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certificates := make([]string, 8)
+	var group sync.WaitGroup
+	for i := range certificates {
+		group.Go(func() {
+			if authority, err := keys.NewRing(dir, time.Now).Authority(); err == nil {
+				certificates[i] = authority.Certificate()
+			}
+		})
+	}
+	group.Wait()
+	for _, other := range certificates {
+		if other == "" || other != certificates[0] {
+			t.Fatal("processes with the same directory have several authorities")
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, "ca", "1.pem"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("kept as %v, %v", info, err)
+	}
+
+	later := func() time.Time { return time.Now().AddDate(11, 0, 0) }
+	if got := authority(t, keys.NewRing(dir, later)).Certificate(); got == certificates[0] {
+		t.Error("an expired authority is used")
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, "ca", "*")); err != nil || len(files) != 2 {
+		t.Errorf("there are %q, %v", files, err)
+	}
+
+	if err := os.WriteFile(filepath.Join(dir, "ca", "2.pem"), []byte("hello\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var fileError *keys.FileError
+	if _, err := keys.NewRing(dir, time.Now).Authority(); !errors.As(err, &fileError) || fileError.Hint() == "" {
+		t.Errorf("a damaged file: %v", err)
+	}
+}
