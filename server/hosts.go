@@ -22,11 +22,20 @@ type hosts struct {
 	worlds  *store.Store[*world.World]
 	allowed []string // further names; "*" allows all
 
-	last atomic.Pointer[string] // the Host that was found to be ours last: nearly always the next one
+	everything http.Handler                   // answers by path alone
+	named      func(host string) http.Handler // answers for a name of Google's
+
+	last atomic.Pointer[answer] // of the Host that was ours last: nearly always the next one
 }
 
-// guard lets requests for the emulator's names through.
-func (h *hosts) guard(logger *slog.Logger, next http.Handler) http.Handler {
+// answer is who answers for a Host, as it was sent.
+type answer struct {
+	hostport string
+	handler  http.Handler
+}
+
+// handler answers requests for the emulator's names.
+func (h *hosts) handler(logger *slog.Logger) http.Handler {
 	refuse := wire.Dialect{Error: robot.Error}.Adapt(logger, func(r *http.Request) (wire.Response, error) {
 		return wire.Response{
 			Status:      http.StatusForbidden,
@@ -36,45 +45,59 @@ func (h *hosts) guard(logger *slog.Logger, next http.Handler) http.Handler {
 		}, nil
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.answers(r.Host) {
-			next.ServeHTTP(w, r)
+		if handler := h.answering(r.Host); handler != nil {
+			handler.ServeHTTP(w, r)
 			return
 		}
 		refuse.ServeHTTP(w, r)
 	})
 }
 
-func (h *hosts) answers(hostport string) bool {
-	if last := h.last.Load(); last != nil && *last == hostport {
-		return true
+// answering is who answers for a Host; nil: nobody.
+func (h *hosts) answering(hostport string) http.Handler {
+	if last := h.last.Load(); last != nil && last.hostport == hostport {
+		return last.handler
 	}
 	host := hostname.Of(hostport)
-	if host == "" || isOurs(host) || hostname.IsGoogle(host) || hostname.IsListed(host, h.allowed) {
-		h.remember(hostport)
-		return true
+	switch {
+	case hostname.IsGoogle(host), hostname.IsMetadata(host):
+		return h.remember(hostport, h.named(host))
+	case h.isOurs(host):
+		return h.remember(hostport, h.everything)
+	case h.isInstance(host):
+		return h.everything
+	default:
+		return nil
 	}
+}
+
+// isOurs tells whether the emulator always answers for a host.
+func (h *hosts) isOurs(host string) bool {
+	return host == "" || isOurs(host) || hostname.IsListed(host, h.allowed)
+}
+
+// isInstance tells whether a host is a name of an instance that there is at present.
+func (h *hosts) isInstance(host string) bool {
 	label, rest, _ := strings.Cut(host, ".")
 	if _, isInstance := h.worlds.Load().State.Instance(label); !isInstance {
 		return false
 	}
 	// demo-vm, demo-vm.localhost, and its name in Google's internal DNS, which nobody can own.
-	return rest == "" || isOurs(rest) || hostname.IsListed(rest, h.allowed) || strings.HasSuffix(rest, ".internal")
+	return rest == "" || isOurs(rest) || hostname.IsMetadata(rest) || hostname.IsListed(rest, h.allowed) || strings.HasSuffix(rest, ".internal")
 }
 
 // remember is a function of its own for its argument to be copied only here.
-func (h *hosts) remember(hostport string) { h.last.Store(&hostport) }
+func (h *hosts) remember(hostport string, handler http.Handler) http.Handler {
+	h.last.Store(&answer{hostport, handler})
+	return handler
+}
 
-// isOurs tells whether a host is this machine, or the metadata server under one of its
-// names (https://cloud.google.com/compute/docs/metadata/querying-metadata).
+// isOurs tells whether a host is this machine, or an address of the metadata server
+// (https://cloud.google.com/compute/docs/metadata/querying-metadata).
 func isOurs(host string) bool {
 	if address, err := netip.ParseAddr(host); err == nil {
 		return address.IsLoopback() || address == netip.AddrFrom4([4]byte{169, 254, 169, 254}) ||
 			address.String() == "fd20:ce::254"
 	}
-	switch host {
-	case "localhost", "metadata", "metadata.google.internal", "metadata.goog":
-		return true
-	default:
-		return false
-	}
+	return host == "localhost"
 }

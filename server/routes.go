@@ -183,11 +183,11 @@ func (s surfaces) serve(route route, logger *slog.Logger) http.Handler {
 }
 
 // unknown is who answers a path that begins like a route and is none.
-func (s surfaces) unknown(segment string) route {
-	switch segment {
-	case "emulator":
+func (s surfaces) unknown(name, segment string) route {
+	switch {
+	case segment == "emulator":
 		return route{name: "control." + unknownRoute, dialect: googleapi.Dialect(), handle: s.control.Guard(s.control.Unknown)}
-	case "":
+	case segment == "" && (name == "" || name == metadataName):
 		return route{name: unknownRoute, dialect: s.metadata.Dialect(), handle: s.metadata.Unknown}
 	default:
 		return route{name: unknownRoute, dialect: googleapi.Dialect(), handle: googleapi.NoMethod}
@@ -196,22 +196,26 @@ func (s surfaces) unknown(segment string) route {
 
 // handler routes requests in two steps: by the first segment of the path, and then by the
 // routes that begin with it, so that no request is matched against those of other surfaces.
-func (s surfaces) handler(logger *slog.Logger) http.Handler {
-	segments := map[string][]route{}
+// Routes are those of a name of Google's, or all of them where none is given.
+func (s surfaces) handler(logger *slog.Logger, name string) http.Handler {
+	segments := map[string][]route{"": nil} // who has no other
 	for _, route := range s.routes() {
+		if name != "" && !route.isServedAt(name) {
+			continue
+		}
 		segment := firstSegment(route.path)
 		segments[segment] = append(segments[segment], route)
 	}
 	handlers := map[string]func() http.Handler{}
 	for segment, routes := range segments {
 		// Patterns take long to compile; a process that has just started has better to do.
-		handlers[segment] = sync.OnceValue(func() http.Handler { return s.segment(segment, routes, logger) })
+		handlers[segment] = sync.OnceValue(func() http.Handler { return s.segment(name, segment, routes, logger) })
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = withoutLeadingSlashes(r)
 		handler, ok := handlers[firstSegment(r.URL.EscapedPath())]
 		if !ok {
-			handler = handlers[""]
+			handler = handlers[""] // nobody
 		}
 		handler().ServeHTTP(w, r)
 	})
@@ -219,11 +223,11 @@ func (s surfaces) handler(logger *slog.Logger) http.Handler {
 
 // segment is the handler of the routes that begin with the same segment. Paths that are no
 // patterns are looked up, and only the others matched.
-func (s surfaces) segment(segment string, routes []route, logger *slog.Logger) http.Handler {
-	if only := routes[0]; strings.HasSuffix(only.path, below) {
+func (s surfaces) segment(name, segment string, routes []route, logger *slog.Logger) http.Handler {
+	if only := routes[0]; len(routes) == 1 && strings.HasSuffix(only.path, below) {
 		return s.serve(only, logger)
 	}
-	unknown := s.serve(s.unknown(segment), logger)
+	unknown := s.serve(s.unknown(name, segment), logger)
 	patterns := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	patterns.NotFoundHandler, patterns.MethodNotAllowedHandler = unknown, unknown
 	fixed := map[string]map[string]http.Handler{} // by method and path

@@ -112,8 +112,12 @@ func New(config Config) *Server {
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, Waiters: waiters(metadata),
 		}),
 	}
-	names := &hosts{worlds: worlds, allowed: config.AllowedHosts}
-	s.Handler = dated(s.Clock, names.guard(config.Logger, withRPC(all.handler(config.Logger), all.rpc(config.Logger))))
+	rpc := all.rpc(config.Logger)
+	names := &hosts{
+		worlds: worlds, allowed: config.AllowedHosts,
+		everything: withRPC(all.handler(config.Logger, ""), rpc), named: all.named(config.Logger, rpc),
+	}
+	s.Handler = dated(s.Clock, names.handler(config.Logger))
 	return s
 }
 

@@ -13,7 +13,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -161,7 +161,7 @@ func (s *Server) DeviceCode(r *http.Request) (wire.Response, error) {
 // verificationURL is where the user goes: the page of this server, or Google's where a client
 // believes to talk to Google.
 func verificationURL(r *http.Request) string {
-	if googleapi.IsHost(r.Host) {
+	if hostname.IsGoogle(hostname.Of(r.Host)) {
 		return "https://www.google.com/device"
 	}
 	return wire.BaseURL(r) + "/device"
