@@ -19,7 +19,7 @@ func layers() [][]string {
 		{""},
 		{"server/cli"},
 		{"server"},
-		{"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/iamcredentials", "server/discovery", "server/control"},
+		{"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/iamcredentials", "server/discovery", "server/control", "server/proxy"},
 		{"server/rpc"},
 		{"server/oauth2", "server/googleapi"},
 		{"server/robot"},

@@ -3,8 +3,10 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -76,6 +78,17 @@ func (h *hosts) isOurs(host string) bool {
 	return host == "" || isOurs(host) || hostname.IsListed(host, h.allowed)
 }
 
+// answersTarget tells whether the emulator answers for the target of a proxied request that
+// came in at an address. Google's names are played on every port; any other name may be that
+// of another server on this machine, unless the port is the one that the client has reached.
+func (h *hosts) answersTarget(host, port string, at net.Addr) bool {
+	if hostname.IsGoogle(host) || hostname.IsMetadata(host) || isMetadataAddress(host) {
+		return true
+	}
+	own, isTCP := at.(*net.TCPAddr)
+	return isTCP && port == strconv.Itoa(own.Port) && (h.isOurs(host) || h.isInstance(host))
+}
+
 // isInstance tells whether a host is a name of an instance that there is at present.
 func (h *hosts) isInstance(host string) bool {
 	label, rest, _ := strings.Cut(host, ".")
@@ -95,9 +108,11 @@ func (h *hosts) remember(hostport string, handler http.Handler) http.Handler {
 // isOurs tells whether a host is this machine, or an address of the metadata server
 // (https://cloud.google.com/compute/docs/metadata/querying-metadata).
 func isOurs(host string) bool {
-	if address, err := netip.ParseAddr(host); err == nil {
-		return address.IsLoopback() || address == netip.AddrFrom4([4]byte{169, 254, 169, 254}) ||
-			address.String() == "fd20:ce::254"
-	}
-	return host == "localhost"
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback() || isMetadataAddress(host)
+}
+
+func isMetadataAddress(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return err == nil && (address.String() == "169.254.169.254" || address.String() == "fd20:ce::254")
 }

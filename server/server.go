@@ -26,6 +26,7 @@ import (
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/proxy"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/tokeninfo"
@@ -34,7 +35,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config is what an emulator is made of. Every field but Strict, AllowedHosts and
+// Config is what an emulator is made of. Every field but Strict, AllowedHosts, ProxyAllowed and
 // InstanceURLs is needed.
 type Config struct {
 	World        *world.World
@@ -43,6 +44,8 @@ type Config struct {
 	Logger       *slog.Logger
 	Strict       bool     // bearer tokens are checked, and policies enforced
 	AllowedHosts []string // names under which the emulator answers besides its own; "*" for any
+
+	ProxyAllowed []string // other hosts to which it passes requests on, as a forward proxy
 
 	// InstanceURLs are the base URLs of instances that have an address of their own at the
 	// moment, by name.
@@ -63,6 +66,7 @@ type Server struct {
 	loaded atomic.Pointer[world.World] // what Reset goes back to
 	issuer *token.Issuer
 	logger *slog.Logger
+	proxy  *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
 }
 
 // Replace serves another world from the next request on, and wakes who waits for what has
@@ -118,6 +122,10 @@ func New(config Config) *Server {
 		everything: withRPC(all.handler(config.Logger, ""), rpc), named: all.named(config.Logger, rpc),
 	}
 	s.Handler = dated(s.Clock, names.handler(config.Logger))
+	s.proxy = proxy.New(proxy.Config{
+		Handler: s.Handler, Answers: names.answersTarget, Authority: config.Keys.Authority,
+		Allowed: config.ProxyAllowed, Logger: config.Logger,
+	})
 	return s
 }
 
@@ -160,6 +168,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return s.serve(ctx, context.WithoutCancel(ctx), listener)
 }
 
+// ServeTLS is Serve with TLS, whose certificates are those of the emulator's authority.
+func (s *Server) ServeTLS(ctx context.Context, listener net.Listener) error {
+	return s.serve(ctx, context.WithoutCancel(ctx), s.proxy.TLS(listener))
+}
+
 // ServeInstance is Serve for the address of one instance: its metadata server answers there,
 // and every other surface as anywhere.
 func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name string) error {
@@ -172,27 +185,17 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener) error {
 	requests, stop := context.WithCancelCause(base)
 	defer stop(nil)
 	var unused unusedConns
-	server := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return requests },
-		ConnState:         unused.track,
-
-		DisableGeneralOptionsHandler: true,
-	}
-	server.Protocols = new(http.Protocols)
-	server.Protocols.SetHTTP1(true)
-	server.Protocols.SetUnencryptedHTTP2(true) // gRPC on a loopback address does without TLS
-	served := make(chan error, 1)
+	tunnels := proxy.NewTunnels(listener.Addr())
+	server := s.httpServer(requests, tunnels)
+	server.ConnState = unused.track
+	served := make(chan error, 2)
 	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(tunnels) }()
 
 	select {
 	case err := <-served:
-		return err
+		_ = server.Close() // the other listener
+		return errors.Join(err, other(<-served))
 	case <-ctx.Done():
 	}
 	stop(wire.ErrStopping)
@@ -202,10 +205,38 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener) error {
 	if err := server.Shutdown(late); err != nil {
 		_ = server.Close() // whoever is not done by now is cut off
 	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return err
+	return errors.Join(other(<-served), other(<-served))
+}
+
+// other is an error besides that of a server which was closed.
+func other(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
 	}
-	return nil
+	return err
+}
+
+// httpServer is the server of one address and of the tunnels that begin there. It speaks
+// HTTP/2 where TLS agrees on it, and to clients that begin with it (RFC 9113, section 3.3),
+// as gRPC's do.
+func (s *Server) httpServer(requests context.Context, tunnels *proxy.Tunnels) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           s.proxy.Handler(tunnels),
+		Protocols:         &protocols,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnContext:       proxy.ConnContext,
+
+		DisableGeneralOptionsHandler: true,
+	}
 }
 
 // unusedConns are connections on which no request has come yet. A server that shuts down

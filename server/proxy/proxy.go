@@ -1,0 +1,166 @@
+// Package proxy is the emulator as a forward proxy: it answers CONNECT and absolute-form
+// requests (RFC 9110, section 9.3.6; RFC 9112, section 3.2.2) for the hosts that the emulator
+// plays, with certificates of its own authority, and refuses others or passes them on.
+//
+// What a client sends once it is connected, TLS or plain HTTP, goes to the emulator's own
+// server by way of [Tunnels], with the host that the client meant. Who answers for which host
+// is not decided here, nor what; certificates are package keys's.
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Config is what a proxy is made of. Every field but Allowed is needed.
+type Config struct {
+	// Handler answers what is not for a proxy, and what is proxied to the emulator.
+	Handler http.Handler
+	// Answers tells whether the emulator answers for a host and port, of a client that came
+	// in at the address given.
+	Answers func(host, port string, at net.Addr) bool
+	// Authority certifies the names under which the emulator answers.
+	Authority func() (*keys.Authority, error)
+	// Allowed are the other hosts to which requests are passed on, as hostname.IsListed
+	// takes them.
+	Allowed []string
+	Logger  *slog.Logger
+}
+
+// Limits of tunnels.
+const (
+	// maxTunnels is how many there are at once, so that one client cannot take every file
+	// descriptor of the process.
+	maxTunnels = 4096
+	// patience is how long a client may take to send the first byte into its tunnel, and
+	// another host to accept a connection.
+	patience = 10 * time.Second
+)
+
+// Proxy is a forward proxy. It is safe for concurrent use.
+type Proxy struct {
+	Config
+
+	forward func() http.Handler // passes absolute-form requests on
+	open    atomic.Int64        // tunnels
+	secure  secure
+}
+
+// New is a proxy.
+func New(config Config) *Proxy {
+	p := &Proxy{Config: config}
+	p.forward = sync.OnceValue(p.newForwarder)
+	p.secure.authority = config.Authority
+	return p
+}
+
+// Handler answers requests of connections whose tunnels are given to a listener, which their
+// server has to accept from as well.
+func (p *Proxy) Handler(tunnels *Tunnels) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodConnect:
+			p.connect(w, r, tunnels)
+		case r.URL.Host != "": // in absolute form
+			p.absolute(w, r)
+		default:
+			p.Config.Handler.ServeHTTP(w, r)
+		}
+	})
+}
+
+// absolute answers a request in absolute form.
+func (p *Proxy) absolute(w http.ResponseWriter, r *http.Request) {
+	port := r.URL.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]
+	}
+	host := hostname.Of(r.URL.Host)
+	switch {
+	case p.answers(r, host, port):
+		p.Config.Handler.ServeHTTP(w, r.WithContext(wire.WithProxied(r.Context())))
+	case hostname.IsListed(host, p.Allowed):
+		p.forward().ServeHTTP(w, r)
+	default:
+		p.refuse(w, r, host)
+	}
+}
+
+// connect answers CONNECT.
+func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels) {
+	host, port, err := net.SplitHostPort(r.URL.Host)
+	if err != nil || host == "" || port == "" {
+		p.say(w, r, http.StatusBadRequest, "CONNECT needs a host and a port.\n")
+		return
+	}
+	name := hostname.Of(host)
+	ours := p.answers(r, name, port)
+	if !ours && !hostname.IsListed(name, p.Allowed) {
+		p.refuse(w, r, name)
+		return
+	}
+	if p.open.Add(1) > maxTunnels {
+		p.open.Add(-1)
+		p.say(w, r, http.StatusServiceUnavailable, "The emulator's proxy has too many tunnels open.\n")
+		return
+	}
+	release := sync.OnceFunc(func() { p.open.Add(-1) })
+	if !ours {
+		defer release()
+		p.pass(w, r)
+		return
+	}
+	conn, err := hijack(w, name, release)
+	if err != nil {
+		release()
+		p.say(w, r, http.StatusNotImplemented, "CONNECT needs HTTP/1.1.\n")
+		return
+	}
+	p.receive(r.Context(), conn, tunnels)
+}
+
+// receive accepts a tunnel, and gives it to the server once it is known what it carries.
+func (p *Proxy) receive(ctx context.Context, conn *tunnel, tunnels *Tunnels) {
+	isStopped := context.AfterFunc(ctx, conn.abandon)
+	late := time.AfterFunc(patience, conn.abandon)
+	first, err := conn.accept()
+	if !late.Stop() || !isStopped() || err != nil {
+		conn.abandon()
+		return
+	}
+	var carried net.Conn = conn
+	if first == recordTypeHandshake {
+		carried = p.secure.server(conn)
+	}
+	tunnels.give(carried)
+}
+
+func (p *Proxy) answers(r *http.Request, host, port string) bool {
+	at, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return p.Answers(host, port, at)
+}
+
+// refuse says that a host is none of ours.
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, host string) {
+	p.Logger.InfoContext(r.Context(), "refused to proxy", "host", host, "program", r.UserAgent())
+	p.say(w, r, http.StatusForbidden, fmt.Sprintf(
+		"The emulator does not proxy to host %q.\nhint: start it with --proxy-allow %s\n", host, host))
+}
+
+// say answers for the proxy itself.
+func (p *Proxy) say(w http.ResponseWriter, r *http.Request, status int, text string) {
+	wire.Dialect{Error: robot.Error}.Adapt(p.Logger, func(*http.Request) (wire.Response, error) {
+		return wire.Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: text}, nil
+	}).ServeHTTP(w, r)
+}

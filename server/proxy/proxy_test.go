@@ -1,0 +1,450 @@
+package proxy_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/proxy"
+	"gcp-metadata-emulator/server/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// emulator is a proxy whose handler says what has come.
+type emulator struct {
+	address string
+	tls     string // the address of its TLS listener
+	roots   *x509.CertPool
+}
+
+// echo says what a handler knows of a request.
+func echo(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, "%s %s %s%s proxied=%v tls=%v forwarded=%q",
+		r.Proto, r.Method, r.Host, r.URL.RequestURI(), wire.IsProxied(r.Context()), r.TLS != nil, r.Header.Values("X-Forwarded-For"))
+}
+
+func newProxy(ring *keys.Ring, allowed ...string) *proxy.Proxy {
+	return proxy.New(proxy.Config{
+		Handler: http.HandlerFunc(echo),
+		Answers: func(host, port string, at net.Addr) bool {
+			return hostname.IsGoogle(host) || hostname.IsMetadata(host) || net.JoinHostPort(host, port) == at.String()
+		},
+		Authority: ring.Authority,
+		Allowed:   allowed,
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+}
+
+// serve serves a listener as the emulator does.
+func serve(p *proxy.Proxy, listener net.Listener) (stop func()) {
+	tunnels := proxy.NewTunnels(listener.Addr())
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	requests, cancel := context.WithCancel(context.Background())
+	server := &http.Server{
+		Handler: p.Handler(tunnels), ConnContext: proxy.ConnContext, Protocols: &protocols,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return requests },
+	}
+	var served sync.WaitGroup
+	served.Go(func() { _ = server.Serve(listener) })
+	served.Go(func() { _ = server.Serve(tunnels) })
+	return func() {
+		cancel()
+		_ = server.Close()
+		served.Wait()
+	}
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
+func start(t *testing.T, allowed ...string) *emulator {
+	t.Helper()
+	ring := keys.NewRing("", time.Now)
+	p := newProxy(ring, allowed...)
+	plain, secure := listen(t), listen(t)
+	t.Cleanup(serve(p, plain))
+	t.Cleanup(serve(p, p.TLS(secure)))
+	authority, err := ring.Authority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &emulator{address: plain.Addr().String(), tls: secure.Addr().String(), roots: x509.NewCertPool()}
+	e.roots.AppendCertsFromPEM([]byte(authority.Certificate()))
+	return e
+}
+
+// client is one whose every request goes by way of the proxy.
+func (e *emulator) client(t *testing.T, change func(*http.Transport)) *http.Client {
+	t.Helper()
+	transport := &http.Transport{
+		Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: e.address}),
+		TLSClientConfig: &tls.Config{RootCAs: e.roots},
+	}
+	change(transport)
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+}
+
+func http2(transport *http.Transport) { transport.ForceAttemptHTTP2 = true }
+
+func http1(*http.Transport) {}
+
+// get returns a status and a body.
+func get(t *testing.T, client *http.Client, url string) (status int, body string) {
+	t.Helper()
+	response, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(data)
+}
+
+func TestGoogleNames(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	const marks = ` proxied=true tls=%v forwarded=[]`
+	for _, test := range []struct {
+		name, url, want string
+		client          *http.Client
+	}{
+		{"HTTP/1.1", "https://oauth2.googleapis.com/token?a=b", "HTTP/1.1 GET oauth2.googleapis.com/token?a=b" + fmt.Sprintf(marks, true), e.client(t, http1)},
+		{"HTTP/2", "https://sts.us-east1.rep.googleapis.com/v1/token", "HTTP/2.0 GET sts.us-east1.rep.googleapis.com/v1/token" + fmt.Sprintf(marks, true), e.client(t, http2)},
+		{"another port", "https://iam.googleapis.com:8443/", "HTTP/1.1 GET iam.googleapis.com:8443/" + fmt.Sprintf(marks, true), e.client(t, http1)},
+		{"absolute form", "http://metadata.google.internal/computeMetadata/v1/?a", "HTTP/1.1 GET metadata.google.internal/computeMetadata/v1/?a" + fmt.Sprintf(marks, false), e.client(t, http1)},
+		{"the emulator itself", "http://" + e.address + "/x", "HTTP/1.1 GET " + e.address + "/x" + fmt.Sprintf(marks, false), e.client(t, http1)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if status, body := get(t, test.client, test.url); status != http.StatusOK || body != test.want {
+				t.Errorf("%d %q, want %q", status, body, test.want)
+			}
+		})
+	}
+}
+
+// dial opens a connection that ends with the test.
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// connect sends CONNECT and returns the status of the answer.
+func connect(conn net.Conn, target string) (int, *bufio.Reader, error) {
+	if _, err := fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, target); err != nil {
+		return 0, nil, err
+	}
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect})
+	if err != nil {
+		return 0, nil, err
+	}
+	return response.StatusCode, reader, response.Body.Close()
+}
+
+// Node's library sends plain HTTP through CONNECT, to port 80 and to any other.
+func TestPlainHTTPInConnect(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	for _, target := range []string{"metadata.google.internal:80", e.address} {
+		conn := dial(t, e.address)
+		status, reader, err := connect(conn, target)
+		if err != nil || status != http.StatusOK {
+			t.Fatalf("CONNECT %s: %d, %v", target, status, err)
+		}
+		for range 2 { // the tunnel stays
+			fmt.Fprintf(conn, "GET /a HTTP/1.1\r\nHost: %s\r\n\r\n", target)
+			response, err := http.ReadResponse(reader, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(response.Body)
+			if err := errors.Join(err, response.Body.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if want := "HTTP/1.1 GET " + target + "/a proxied=true tls=false forwarded=[]"; string(body) != want {
+				t.Errorf("%q, want %q", body, want)
+			}
+		}
+	}
+}
+
+// A client may send on before it knows that it is connected.
+func TestConnectWithRequestAtOnce(t *testing.T) {
+	t.Parallel()
+	conn := dial(t, start(t).address)
+	fmt.Fprintf(conn, "CONNECT metadata:80 HTTP/1.1\r\n\r\nGET /a HTTP/1.1\r\nHost: metadata\r\nConnection: close\r\n\r\n")
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 200 OK\r\n") ||
+		!strings.Contains(string(answer), "GET metadata/a proxied=true") {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
+// gRPC begins with HTTP/2, with TLS or without, by way of a proxy or not.
+func TestHTTP2WithPriorKnowledge(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	transport := &http.Transport{Protocols: &http.Protocols{}}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+	if _, body := get(t, client, "http://"+e.address+"/a"); body != "HTTP/2.0 GET "+e.address+"/a proxied=false tls=false forwarded=[]" {
+		t.Errorf("without a proxy: %q", body)
+	}
+	conn := dial(t, e.address)
+	if status, _, err := connect(conn, "iamcredentials.googleapis.com:80"); err != nil || status != http.StatusOK {
+		t.Fatalf("%d, %v", status, err)
+	}
+	tunnelled := &http.Transport{Protocols: transport.Protocols, DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return conn, nil
+	}}
+	t.Cleanup(tunnelled.CloseIdleConnections)
+	if _, body := get(t, &http.Client{Transport: tunnelled}, "http://iamcredentials.googleapis.com/a"); body != "HTTP/2.0 GET iamcredentials.googleapis.com/a proxied=true tls=false forwarded=[]" {
+		t.Errorf("in CONNECT: %q", body)
+	}
+}
+
+func TestTLSListener(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	for _, test := range []struct {
+		url, want string
+		change    func(*http.Transport)
+	}{
+		{"https://" + e.tls + "/a", "HTTP/1.1 GET " + e.tls + "/a proxied=false tls=true forwarded=[]", http1},
+		{"https://" + e.tls + "/a", "HTTP/2.0 GET " + e.tls + "/a proxied=false tls=true forwarded=[]", http2},
+		{"https://localhost/a", "HTTP/1.1 GET localhost/a proxied=false tls=true forwarded=[]", http1},
+		{"https://sts.googleapis.com/a", "HTTP/1.1 GET sts.googleapis.com/a proxied=false tls=true forwarded=[]", http1},
+	} {
+		client := e.client(t, func(transport *http.Transport) {
+			test.change(transport)
+			transport.Proxy = nil
+			transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, e.tls)
+			}
+		})
+		if _, body := get(t, client, test.url); body != test.want {
+			t.Errorf("%s: %q, want %q", test.url, body, test.want)
+		}
+	}
+}
+
+// A client that connects again need not sign and verify again.
+func TestHandshakesResume(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	config := &tls.Config{RootCAs: e.roots, ServerName: "oauth2.googleapis.com", ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	for i := range 3 {
+		conn := dial(t, e.address)
+		if status, _, err := connect(conn, "oauth2.googleapis.com:443"); err != nil || status != http.StatusOK {
+			t.Fatalf("%d, %v", status, err)
+		}
+		secured := tls.Client(conn, config)
+		if err := ask(secured); err != nil { // the answer brings the ticket
+			t.Fatal(err)
+		}
+		if state := secured.ConnectionState(); state.DidResume != (i > 0) {
+			t.Errorf("connection %d resumed: %v", i, state.DidResume)
+		}
+	}
+}
+
+// Clients that name no server get the certificate of the one they asked to connect to.
+func TestCertificateWithoutServerName(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	for target, want := range map[string][]string{
+		"sts.googleapis.com:443": {"sts.googleapis.com"},
+		e.address:                {"localhost"},
+	} {
+		conn := dial(t, e.address)
+		if status, _, err := connect(conn, target); err != nil || status != http.StatusOK {
+			t.Fatalf("%d, %v", status, err)
+		}
+		secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+		if err := secured.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, secured.ConnectionState().PeerCertificates[0].DNSNames); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", target, diff)
+		}
+	}
+}
+
+func TestOthersAreRefused(t *testing.T) {
+	t.Parallel()
+	e := start(t, "allowed.example.com")
+	if status, body := get(t, e.client(t, http1), "http://example.com/"); status != http.StatusForbidden ||
+		body != "The emulator does not proxy to host \"example.com\".\nhint: start it with --proxy-allow example.com\n" {
+		t.Errorf("%d %q", status, body)
+	}
+	for target, want := range map[string]int{
+		"example.com:443":      http.StatusForbidden,
+		"127.0.0.1:1":          http.StatusForbidden,
+		"googleapis.com.x:443": http.StatusForbidden,
+		"example.com":          http.StatusBadRequest,
+		":443":                 http.StatusBadRequest,
+	} {
+		if status, _, err := connect(dial(t, e.address), target); err != nil || status != want {
+			t.Errorf("CONNECT %s: %d, %v; want %d", target, status, err, want)
+		}
+	}
+	response, err := e.client(t, http1).Get("https://example.com/")
+	if err == nil {
+		response.Body.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "Forbidden") {
+		t.Errorf("a client sees %v", err)
+	}
+}
+
+// What is allowed is passed on as it was sent.
+func TestAllowedHosts(t *testing.T) {
+	t.Parallel()
+	e := start(t, "127.0.0.1")
+	plain, secure := httptest.NewServer(http.HandlerFunc(echo)), httptest.NewTLSServer(http.HandlerFunc(echo))
+	t.Cleanup(plain.Close)
+	t.Cleanup(secure.Close)
+	client := e.client(t, func(transport *http.Transport) {
+		transport.TLSClientConfig = secure.Client().Transport.(*http.Transport).TLSClientConfig
+	})
+	for _, base := range []string{plain.URL, secure.URL} {
+		host := strings.TrimPrefix(strings.TrimPrefix(base, "http://"), "https://")
+		want := fmt.Sprintf("HTTP/1.1 GET %s/a?b=%%20 proxied=false tls=%v forwarded=[]", host, base == secure.URL)
+		if status, body := get(t, client, base+"/a?b=%20"); status != http.StatusOK || body != want {
+			t.Errorf("%d %q, want %q", status, body, want)
+		}
+	}
+	gone := listen(t)
+	gone.Close()
+	if status, body := get(t, client, "http://"+gone.Addr().String()+"/"); status != http.StatusBadGateway || !strings.Contains(body, "cannot reach") {
+		t.Errorf("%d %q", status, body)
+	}
+	if status, _, err := connect(dial(t, e.address), gone.Addr().String()); err != nil || status != http.StatusBadGateway {
+		t.Errorf("%d, %v", status, err)
+	}
+}
+
+// Either side can end a tunnel to another host.
+func TestPassedTunnelEnds(t *testing.T) {
+	t.Parallel()
+	e := start(t, "127.0.0.1")
+	other := listen(t)
+	t.Cleanup(func() { other.Close() })
+	conn := dial(t, e.address)
+	if status, _, err := connect(conn, other.Addr().String()); err != nil || status != http.StatusOK {
+		t.Fatalf("%d, %v", status, err)
+	}
+	there, err := other.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { there.Close() })
+	fmt.Fprint(conn, "ping")
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(there); err != nil || string(got) != "ping" {
+		t.Errorf("%q, %v", got, err)
+	}
+	fmt.Fprint(there, "pong")
+	there.Close()
+	if got, err := io.ReadAll(conn); err != nil || string(got) != "pong" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A thousand tunnels are open at once, and each can be used.
+func TestThousandTunnels(t *testing.T) {
+	t.Parallel()
+	const count = 1000
+	e := start(t)
+	config := &tls.Config{RootCAs: e.roots, ServerName: "oauth2.googleapis.com"}
+	tunnels := make(chan net.Conn, count)
+	var opening errgroup.Group
+	opening.SetLimit(16) // so that none is slow because of the others
+	for i := range count {
+		opening.Go(func() error {
+			conn := dial(t, e.address)
+			if status, _, err := connect(conn, "oauth2.googleapis.com:443"); err != nil || status != http.StatusOK {
+				return fmt.Errorf("status %d, %w", status, err)
+			}
+			if i%10 == 0 { // a handshake takes long, with the race detector above all
+				conn = tls.Client(conn, config)
+			}
+			tunnels <- conn
+			return ask(conn)
+		})
+	}
+	if err := opening.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	close(tunnels)
+	var using errgroup.Group
+	for conn := range tunnels {
+		using.Go(func() error { return ask(conn) })
+	}
+	if err := using.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// ask makes one request and reads the answer.
+func ask(conn net.Conn) error {
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: oauth2.googleapis.com\r\n\r\n"); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return errors.Join(err, response.Body.Close())
+}
