@@ -119,6 +119,7 @@ func (s surfaces) routes() []route {
 		{"control.events", http.MethodGet, "/emulator/v1/events", api, s.control.Guard(s.control.Events)},
 		{"control.metrics", http.MethodGet, "/emulator/metrics", api, s.control.Guard(s.control.Metrics)},
 		{"control.reset", http.MethodPost, "/emulator/v1/reset", api, s.control.Guard(s.control.Reset)},
+		{"control.ca", http.MethodGet, "/emulator/v1/ca.pem", api, s.control.Guard(s.control.Authority)},
 		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Guard(s.control.Credentials)},
 	}
 }

@@ -21,7 +21,11 @@ type Target struct {
 	ProjectID    string
 	GcloudConfig string // a configuration directory for gcloud; empty: leave the caller's
 	NoProxy      string // what the caller's NO_PROXY already says
+	Proxy        *Proxy // nil: programs find it by variables of their own alone
 }
+
+// metadataAddress is the address of Google's metadata server.
+const metadataAddress = "169.254.169.254"
 
 // Variable is an environment variable and its value.
 type Variable struct {
@@ -70,17 +74,28 @@ func (t Target) Variables() []Variable {
 	if t.GcloudConfig != "" {
 		variables = append(variables, Variable{"CLOUDSDK_CONFIG", t.GcloudConfig})
 	}
+	if t.Proxy != nil {
+		variables = append(variables, t.Proxy.variables(base, t.URL.Hostname(), t.URL.Port(), t.noProxy())...)
+	}
 	return variables
 }
 
+// noProxy are the hosts that are kept from proxies: what the caller keeps, and the emulator,
+// which answers faster without. Google's names are kept from another proxy, and led to ours.
 func (t Target) noProxy() string {
 	hosts := strings.FieldsFunc(t.NoProxy, func(r rune) bool { return r == ',' || r == ' ' })
+	direct := []string{t.URL.Hostname(), "127.0.0.1", "localhost"}
+	if t.Proxy != nil {
+		hosts = slices.DeleteFunc(hosts, leadsPast)
+	} else {
+		direct = append(direct, metadataAddress, "metadata.google.internal")
+	}
 	if slices.Contains(hosts, "*") {
 		return "*" // no proxy at all, which some clients read only where it stands alone
 	}
 	slices.Sort(hosts)
 	hosts = slices.Compact(hosts)
-	for _, host := range []string{t.URL.Hostname(), "127.0.0.1", "localhost", "169.254.169.254", "metadata.google.internal"} {
+	for _, host := range direct {
 		if !slices.Contains(hosts, host) {
 			hosts = append(hosts, host)
 		}

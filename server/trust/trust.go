@@ -1,0 +1,147 @@
+// Package trust writes the files by which programs come to trust a certificate authority
+// besides the ones that they trust already.
+//
+// Which variable names which file is for package reach; what the authority may certify, for
+// package keys.
+package trust
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// Password is that of the trust store, the one that every Java installation uses. It protects
+// no secret.
+const Password = "changeit"
+
+// Files are where to find the authority's certificate. They are whole, and nobody changes them.
+type Files struct {
+	Authority  string // the certificate alone, in PEM
+	Bundle     string // with the other roots, in PEM
+	TrustStore string // the same as PKCS #12, for Java
+	PHP        string // a directory with settings for PHP
+}
+
+// Write puts the files into a directory of their own below dir, which their content names, so
+// that those which another process uses stay as they are. It does nothing where they are
+// there. The authority and the roots are certificates in PEM; what else is among the roots,
+// or is no certificate, is left out.
+func Write(dir string, authority string, roots []byte) (Files, error) {
+	own := certificates([]byte(authority))
+	all := certificates(append(bytes.Clone(roots), authority...))
+	bundle := encode(all)
+	sum := sha256.Sum256(bundle)
+	folder := filepath.Join(dir, hex.EncodeToString(sum[:8]))
+	files := Files{
+		Authority:  filepath.Join(folder, "ca.pem"),
+		Bundle:     filepath.Join(folder, "bundle.pem"),
+		TrustStore: filepath.Join(folder, "truststore.p12"),
+		PHP:        filepath.Join(folder, "php"),
+	}
+	if _, err := os.Stat(folder); err == nil {
+		return files, nil
+	}
+	store, err := pkcs12.Modern.EncodeTrustStore(all, Password)
+	if err != nil {
+		return Files{}, fmt.Errorf("encode a trust store: %w", err)
+	}
+	settings := fmt.Sprintf("curl.cainfo=\"%[1]s\"\nopenssl.cafile=\"%[1]s\"\n", files.Bundle)
+	err = writeFolder(dir, folder, map[string][]byte{
+		"ca.pem":           encode(own),
+		"bundle.pem":       bundle,
+		"truststore.p12":   store,
+		"php/emulator.ini": []byte(settings),
+	})
+	if err != nil {
+		return Files{}, fmt.Errorf("write certificates below %q: %w", dir, err)
+	}
+	return files, nil
+}
+
+// writeFolder makes a folder with its files, whole or not at all. Another process may be
+// faster, and has written the same.
+func writeFolder(dir, folder string, content map[string][]byte) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	temporary, err := os.MkdirTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	for name, data := range content {
+		path := filepath.Join(temporary, filepath.FromSlash(name))
+		err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, data, 0o600))
+	}
+	if err == nil {
+		err = os.Rename(temporary, folder)
+	}
+	if err != nil {
+		_ = os.RemoveAll(temporary) // the other error is the one to tell
+	}
+	if _, missing := os.Stat(folder); missing == nil {
+		return nil
+	}
+	return err
+}
+
+// certificates are those in a text, each once.
+func certificates(text []byte) []*x509.Certificate {
+	var list []*x509.Certificate
+	seen := map[[sha256.Size]byte]bool{}
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			return list
+		}
+		sum := sha256.Sum256(block.Bytes)
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && !seen[sum] {
+			seen[sum] = true
+			list = append(list, cert)
+		}
+	}
+}
+
+func encode(list []*x509.Certificate) []byte {
+	var text bytes.Buffer
+	for _, cert := range list {
+		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}) // a buffer takes everything
+	}
+	return text.Bytes()
+}
+
+// Roots are the certificates that programs trust already, in PEM: those of the preferred file
+// or, where it cannot be read, of the system, and those of further files. There may be none.
+func Roots(preferred string, further ...string) []byte {
+	var roots []byte
+	for _, file := range append([]string{preferred}, usualFiles()...) {
+		if content, err := os.ReadFile(file); err == nil {
+			roots = content
+			break
+		}
+	}
+	for _, file := range further {
+		if content, err := os.ReadFile(file); err == nil {
+			roots = append(append(roots, '\n'), content...)
+		}
+	}
+	return roots
+}
+
+// usualFiles are where systems keep their roots.
+func usualFiles() []string {
+	return []string{
+		"/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch
+		"/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, RHEL
+		"/etc/ssl/ca-bundle.pem",             // SUSE
+		"/etc/ssl/cert.pem",                  // macOS, BSD
+	}
+}
