@@ -15,6 +15,7 @@ func TestMain(m *testing.M) {
 		"print-environment":     printEnvironment,
 		"wait-for-file":         waitForFile,
 		"fetch":                 fetch,
+		"fetch-anywhere":        fetchAnywhere,
 		"await-waiter":          awaitWaiter,
 		"await-line":            awaitLine,
 		"end-by-signal":         endBySignal,

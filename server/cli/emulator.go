@@ -20,16 +20,18 @@ import (
 
 // emulatorFlags are those of every command that runs an emulator.
 type emulatorFlags struct {
-	Fixture   string   `type:"path" placeholder:"FILE" help:"The world to emulate, in YAML or JSON. Without one: a project \"demo-project\" with a VM and three service accounts."`
-	Metadata  string   `type:"path" placeholder:"FILE" help:"A recorded ?recursive=true reply, in JSON, to serve as it was recorded in the place of the metadata of the fixture's first instance. It also tells the project, the universe domain, and that instance's name and service accounts; everything else stays the fixture's."`
-	Watch     bool     `help:"Reload when one of these files, or a file that the fixture names, changes. SIGHUP always makes serve reload."`
-	StateDir  string   `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Where signing keys are kept from run to run (${default})."`
-	Ephemeral bool     `help:"Keep nothing on disk: every run has new keys."`
-	Strict    bool     `help:"Enforce IAM policies, and refuse bearer tokens that are not the emulator's own."`
-	AllowHost []string `placeholder:"HOST" help:"Answer under this name too, besides loopback addresses, localhost, and the names of the metadata server and the instances; * for any."`
-	URLFile   string   `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
-	LogFormat string   `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
-	LogLevel  string   `enum:"auto,debug,info,warn,error" default:"auto" help:"What to write there: ${enum}; auto is info, and warn under exec."`
+	Fixture    string   `type:"path" placeholder:"FILE" help:"The world to emulate, in YAML or JSON. Without one: a project \"demo-project\" with a VM and three service accounts."`
+	Metadata   string   `type:"path" placeholder:"FILE" help:"A recorded ?recursive=true reply, in JSON, to serve as it was recorded in the place of the metadata of the fixture's first instance. It also tells the project, the universe domain, and that instance's name and service accounts; everything else stays the fixture's."`
+	Watch      bool     `help:"Reload when one of these files, or a file that the fixture names, changes. SIGHUP always makes serve reload."`
+	StateDir   string   `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Where signing keys are kept from run to run (${default})."`
+	Ephemeral  bool     `help:"Keep nothing on disk: every run has new keys."`
+	Strict     bool     `help:"Enforce IAM policies, and refuse bearer tokens that are not the emulator's own."`
+	AllowHost  []string `placeholder:"HOST" help:"Answer under this name too, besides loopback addresses, localhost, and the names of the metadata server and the instances; * for any."`
+	TLSListen  string   `name:"tls-listen" placeholder:"ADDR" help:"Serve the same over TLS there, with certificates of the emulator's own authority."`
+	ProxyAllow []string `placeholder:"HOST" help:"Pass requests for this host on when used as a proxy; *.DOMAIN for those below a domain, * for any. Others are refused."`
+	URLFile    string   `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
+	LogFormat  string   `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
+	LogLevel   string   `enum:"auto,debug,info,warn,error" default:"auto" help:"What to write there: ${enum}; auto is info, and warn under exec."`
 }
 
 func defaultStateDir() string {
@@ -47,6 +49,7 @@ type emulator struct {
 	url    *url.URL
 	world  *world.World // that it was started with
 	server *server.Server
+	keys   *keys.Ring
 	logger *slog.Logger
 	ended  chan error // gets one value when it no longer serves
 
@@ -67,7 +70,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		return nil, err
 	}
 	e := &emulator{
-		logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan,
+		keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen),
 		files: fixtures.Files{Fixture: f.Fixture, Recording: f.Metadata}, sites: newSites(),
 	}
 	if f.Watch {
@@ -83,7 +86,8 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	told := make(chan struct{})
 	defer close(told)
 	e.server = server.New(server.Config{
-		World: e.world, Keys: ring, Clock: emulated, Logger: logger, Strict: f.Strict, AllowedHosts: f.AllowHost, InstanceURLs: e.sites.urls,
+		World: e.world, Keys: ring, Clock: emulated, Logger: logger, Strict: f.Strict,
+		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls,
 	})
 	go func() {
 		err := e.serve(ctx)

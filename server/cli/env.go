@@ -11,13 +11,15 @@ import (
 	"slices"
 	"strings"
 
+	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/trust"
 )
 
 type envCommand struct {
 	clientFlags `embed:""`
 
-	Reach    string `enum:"env" default:"env" help:"How programs find the emulator: by environment variables (env)."`
+	Reach    string `enum:"env,proxy" default:"env" help:"How programs find the emulator: by environment variables (env), and as their proxy for hosts that they have compiled in (proxy)."`
 	Instance string `placeholder:"NAME" help:"Whose metadata server programs find (that of the default instance)."`
 	Shell    string `enum:"posix,fish,powershell,dotenv,json,github" default:"posix" help:"For what to write it: ${enum}."`
 }
@@ -42,6 +44,11 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	target := reach.Target{URL: base, ProjectID: projectID, GcloudConfig: gcloudConfig, NoProxy: noProxy()}
+	if c.Reach == reachProxy {
+		if target.Proxy, err = c.proxy(ctx); err != nil {
+			return err
+		}
+	}
 	obstacles := slices.DeleteFunc(reach.Obstacles(), func(name string) bool {
 		return name == credentialsVariable && os.Getenv(name) != "" && !reach.IsForeignCredential(os.Getenv(name))
 	})
@@ -49,6 +56,46 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 		warnOfObstacles(std, c.Shell, obstacles)
 	}
 	return write(std.out, c.Shell, target.Variables(), obstacles)
+}
+
+// reachProxy is the value of --reach with which the emulator is also the programs' proxy.
+const reachProxy = "proxy"
+
+// proxy is the running emulator as a proxy. Its certificate is kept where the present user's
+// programs find it.
+func (c *envCommand) proxy(ctx context.Context) (*reach.Proxy, error) {
+	certificate, err := c.get(ctx, "/emulator/v1/ca.pem")
+	if err != nil {
+		return nil, err
+	}
+	cache, err := userCache("certificates")
+	if err != nil {
+		return nil, err
+	}
+	return throughProxy(filepath.Join(cache, keys.AuthorityFolder), certificate)
+}
+
+// throughProxy is the reach of a proxy whose authority programs trust by files in a directory,
+// besides the ones that they trust already.
+func throughProxy(dir, authority string) (*reach.Proxy, error) {
+	var preset []string
+	for _, name := range reach.CertificateFiles() {
+		preset = append(preset, os.Getenv(name))
+	}
+	files, err := trust.Write(dir, authority, trust.Roots(preset[0], preset[1:]...))
+	if err != nil {
+		return nil, err
+	}
+	return &reach.Proxy{Trust: files, Preset: os.Getenv}, nil
+}
+
+// userCache is the user's directory for what can be made again.
+func userCache(what string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", &hintError{message: "there is no cache directory for " + what, hint: "set HOME or XDG_CACHE_HOME", cause: err}
+	}
+	return filepath.Join(cache, program), nil
 }
 
 // credentialsVariable names the file that libraries read before they look for anything else.
@@ -118,11 +165,11 @@ func (c *envCommand) gcloudConfig(ctx context.Context) (string, error) {
 	if err := json.Unmarshal([]byte(answer), &set); err != nil || len(set.Keys) == 0 {
 		return "", &hintError{message: "the server publishes no keys", hint: "is it an emulator? say where it is with --url", cause: err}
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := userCache("gcloud's configuration")
 	if err != nil {
-		return "", &hintError{message: "there is no cache directory for gcloud's configuration", hint: "set HOME or XDG_CACHE_HOME", cause: err}
+		return "", err
 	}
-	return filepath.Join(cache, program, "gcloud", set.Keys[0].ID, c.Instance), nil
+	return filepath.Join(cache, "gcloud", set.Keys[0].ID, c.Instance), nil
 }
 
 // write prints variables to set and to take away.

@@ -16,12 +16,13 @@ import (
 
 	"golang.org/x/term"
 
+	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/reach"
 )
 
 type execCommand struct {
 	Listen string `default:"127.0.0.1:0" env:"GCP_METADATA_EMULATOR_EXEC_LISTEN" placeholder:"ADDR" help:"Where every surface is served (a free port)."`
-	Reach  string `enum:"env" default:"env" help:"How the command finds the emulator: by environment variables (env)."`
+	Reach  string `enum:"env,proxy" default:"env" help:"How the command finds the emulator: by environment variables (env), and as its proxy for hosts that it has compiled in (proxy)."`
 
 	Instance string `placeholder:"NAME" help:"Whose metadata server the command finds (that of the fixture's first instance)."`
 
@@ -48,13 +49,17 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	gcloudConfig, err := os.MkdirTemp("", program+"-gcloud-")
+	temporary, err := os.MkdirTemp("", program+"-")
 	if err != nil {
-		return fmt.Errorf("make a directory for gcloud: %w", err)
+		return fmt.Errorf("make a temporary directory: %w", err)
 	}
-	defer func() { _ = os.RemoveAll(gcloudConfig) }() // it holds copies of our own tokens
+	defer func() { _ = os.RemoveAll(temporary) }() // it holds copies of our own tokens
 
-	environment := c.environment(e, gcloudConfig, command[0], std)
+	target, err := c.target(e, temporary)
+	if err != nil {
+		return err
+	}
+	environment := childEnvironment(target, command[0], std)
 	err = runChild(signals, command, environment, std)
 	stop()
 	if ended := <-e.ended; ended != nil && err == nil {
@@ -63,15 +68,33 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	return err
 }
 
-// environment is the caller's, with what leads to the emulator and without what leads
-// elsewhere.
-func (c *execCommand) environment(e *emulator, gcloudConfig, command string, std streams) []string {
+// target is the emulator as the command is to find it. What is only for this command goes into
+// a directory that is removed.
+func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error) {
 	target := reach.Target{
 		URL:          e.url,
 		ProjectID:    e.world.Project.ID,
-		GcloudConfig: gcloudConfig,
+		GcloudConfig: filepath.Join(temporary, "gcloud"),
 		NoProxy:      noProxy(),
 	}
+	if err := os.Mkdir(target.GcloudConfig, 0o700); err != nil || c.Reach != reachProxy {
+		return target, err
+	}
+	authority, err := e.keys.Authority()
+	if err != nil {
+		return target, err
+	}
+	dir := filepath.Join(c.StateDir, keys.AuthorityFolder)
+	if c.Ephemeral {
+		dir = temporary
+	}
+	target.Proxy, err = throughProxy(dir, authority.Certificate())
+	return target, err
+}
+
+// childEnvironment is the caller's, with what leads to the emulator and without what leads
+// elsewhere.
+func childEnvironment(target reach.Target, command string, std streams) []string {
 	variables := append(target.Variables(), reach.ForCommand(command)...)
 	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, value, _ := strings.Cut(entry, "=")

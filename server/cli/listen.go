@@ -53,7 +53,10 @@ func (s sites) publish() {
 
 // address is where to listen, and the instance whose address it is; empty: the default one,
 // or the one that a Host names.
-type address struct{ hostport, instance string }
+type address struct {
+	hostport, instance string
+	secure             bool // with TLS
+}
 
 // plan says where an emulator of a world is to listen, its own address first.
 type plan func(*world.World) ([]address, error)
@@ -64,7 +67,7 @@ func everywhere(hostport string) plan {
 		wanted := []address{{hostport: hostport}}
 		for _, instance := range w.Instances {
 			if instance.Listen != "" {
-				wanted = append(wanted, address{instance.Listen, instance.Name})
+				wanted = append(wanted, address{hostport: instance.Listen, instance: instance.Name})
 			}
 		}
 		return wanted, nil
@@ -81,7 +84,18 @@ func oneAddress(hostport, name string) plan {
 			}
 			return nil, noInstance(name, names)
 		}
-		return []address{{hostport, name}}, nil
+		return []address{{hostport: hostport, instance: name}}, nil
+	}
+}
+
+// withTLS adds an address where everything is served with TLS; an empty one: nowhere.
+func (p plan) withTLS(hostport string) plan {
+	if hostport == "" {
+		return p
+	}
+	return func(w *world.World) ([]address, error) {
+		wanted, err := p(w)
+		return append(wanted, address{hostport: hostport, secure: true}), err
 	}
 }
 
@@ -108,7 +122,10 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	if !isLoopback(want.hostport) {
 		e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listener.Addr().String())
 	}
-	if len(e.sites.open) > 0 {
+	switch {
+	case want.secure:
+		e.logger.InfoContext(ctx, "serving with TLS", "listen", listener.Addr().String())
+	case len(e.sites.open) > 0:
 		e.logger.InfoContext(ctx, "serving an instance", "url", baseURL(listener.Addr()).String(), "instance", want.instance)
 	}
 	e.sites.open = append(e.sites.open, &site{Listener: listener, address: want, done: make(chan struct{})})
@@ -146,10 +163,13 @@ func (e *emulator) answer(ctx context.Context, one *site) {
 	ctx, one.stop = context.WithCancel(ctx)
 	e.sites.serving++
 	go func() {
-		if one.instance == "" {
-			one.err = e.server.Serve(ctx, one)
-		} else {
+		switch {
+		case one.secure:
+			one.err = e.server.ServeTLS(ctx, one)
+		case one.instance != "":
 			one.err = e.server.ServeInstance(ctx, one, one.instance)
+		default:
+			one.err = e.server.Serve(ctx, one)
 		}
 		one.stop()
 		close(one.done)

@@ -20,7 +20,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
-	"golang.org/x/sync/errgroup"
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/hostname"
@@ -395,41 +394,6 @@ func TestPassedTunnelEnds(t *testing.T) {
 	there.Close()
 	if got, err := io.ReadAll(conn); err != nil || string(got) != "pong" {
 		t.Errorf("%q, %v", got, err)
-	}
-}
-
-// A thousand tunnels are open at once, and each can be used.
-func TestThousandTunnels(t *testing.T) {
-	t.Parallel()
-	const count = 1000
-	e := start(t)
-	config := &tls.Config{RootCAs: e.roots, ServerName: "oauth2.googleapis.com"}
-	tunnels := make(chan net.Conn, count)
-	var opening errgroup.Group
-	opening.SetLimit(16) // so that none is slow because of the others
-	for i := range count {
-		opening.Go(func() error {
-			conn := dial(t, e.address)
-			if status, _, err := connect(conn, "oauth2.googleapis.com:443"); err != nil || status != http.StatusOK {
-				return fmt.Errorf("status %d, %w", status, err)
-			}
-			if i%10 == 0 { // a handshake takes long, with the race detector above all
-				conn = tls.Client(conn, config)
-			}
-			tunnels <- conn
-			return ask(conn)
-		})
-	}
-	if err := opening.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	close(tunnels)
-	var using errgroup.Group
-	for conn := range tunnels {
-		using.Go(func() error { return ask(conn) })
-	}
-	if err := using.Wait(); err != nil {
-		t.Error(err)
 	}
 }
 

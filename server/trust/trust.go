@@ -36,10 +36,8 @@ type Files struct {
 // there. The authority and the roots are certificates in PEM; what else is among the roots,
 // or is no certificate, is left out.
 func Write(dir string, authority string, roots []byte) (Files, error) {
-	own := certificates([]byte(authority))
-	all := certificates(append(bytes.Clone(roots), authority...))
-	bundle := encode(all)
-	sum := sha256.Sum256(bundle)
+	text := append(append(bytes.Clone(roots), '\n'), authority...)
+	sum := sha256.Sum256(text)
 	folder := filepath.Join(dir, hex.EncodeToString(sum[:8]))
 	files := Files{
 		Authority:  filepath.Join(folder, "ca.pem"),
@@ -50,14 +48,15 @@ func Write(dir string, authority string, roots []byte) (Files, error) {
 	if _, err := os.Stat(folder); err == nil {
 		return files, nil
 	}
+	all := certificates(text)
 	store, err := pkcs12.Modern.EncodeTrustStore(all, Password)
 	if err != nil {
 		return Files{}, fmt.Errorf("encode a trust store: %w", err)
 	}
 	settings := fmt.Sprintf("curl.cainfo=\"%[1]s\"\nopenssl.cafile=\"%[1]s\"\n", files.Bundle)
 	err = writeFolder(dir, folder, map[string][]byte{
-		"ca.pem":           encode(own),
-		"bundle.pem":       bundle,
+		"ca.pem":           []byte(authority),
+		"bundle.pem":       encode(all),
 		"truststore.p12":   store,
 		"php/emulator.ini": []byte(settings),
 	})
@@ -103,8 +102,11 @@ func certificates(text []byte) []*x509.Certificate {
 			return list
 		}
 		sum := sha256.Sum256(block.Bytes)
-		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && !seen[sum] {
-			seen[sum] = true
+		if seen[sum] {
+			continue
+		}
+		seen[sum] = true
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
 			list = append(list, cert)
 		}
 	}
@@ -122,15 +124,19 @@ func encode(list []*x509.Certificate) []byte {
 // or, where it cannot be read, of the system, and those of further files. There may be none.
 func Roots(preferred string, further ...string) []byte {
 	var roots []byte
+	read := map[string]bool{} // often it is the same file
 	for _, file := range append([]string{preferred}, usualFiles()...) {
 		if content, err := os.ReadFile(file); err == nil {
-			roots = content
+			roots, read[file] = content, true
 			break
 		}
 	}
 	for _, file := range further {
+		if read[file] {
+			continue
+		}
 		if content, err := os.ReadFile(file); err == nil {
-			roots = append(append(roots, '\n'), content...)
+			roots, read[file] = append(append(roots, '\n'), content...), true
 		}
 	}
 	return roots

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"gcp-metadata-emulator/keys"
 )
 
@@ -97,6 +99,41 @@ func TestGarbageIsDropped(t *testing.T) {
 func isReset(err error) bool {
 	var timeout net.Error
 	return !errors.As(err, &timeout) || !timeout.Timeout()
+}
+
+// A thousand tunnels are open at once, and each can be used.
+func TestThousandTunnels(t *testing.T) {
+	t.Parallel()
+	const count = 1000
+	e := start(t)
+	config := &tls.Config{RootCAs: e.roots, ServerName: "oauth2.googleapis.com"}
+	tunnels := make(chan net.Conn, count)
+	var opening errgroup.Group
+	opening.SetLimit(16) // so that none is slow because of the others
+	for i := range count {
+		opening.Go(func() error {
+			conn := dial(t, e.address)
+			if status, _, err := connect(conn, "oauth2.googleapis.com:443"); err != nil || status != http.StatusOK {
+				return fmt.Errorf("status %d, %w", status, err)
+			}
+			if i%10 == 0 { // a handshake takes long, with the race detector above all
+				conn = tls.Client(conn, config)
+			}
+			tunnels <- conn
+			return ask(conn)
+		})
+	}
+	if err := opening.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	close(tunnels)
+	var using errgroup.Group
+	for conn := range tunnels {
+		using.Go(func() error { return ask(conn) })
+	}
+	if err := using.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 // A server that stops does not wait for tunnels that carry nothing.
