@@ -66,8 +66,33 @@ func (r *Ring) User(email, uniqueID string) *Set {
 	return r.account("user", email, UserManaged(uniqueID))
 }
 
+// Made is every unexpired key of either set of a service account that exists already. Unlike
+// the sets it remembers nothing, so that anybody may ask for any account.
+func (r *Ring) Made(email string) ([]*Key, error) {
+	var made []*Key
+	for _, kind := range []string{"system", "user"} {
+		folder := accountFolder(kind, email)
+		r.mu.Lock()
+		set, ok := r.accounts[folder]
+		r.mu.Unlock()
+		if !ok {
+			set = newSet(Use{}, folder, r.vault, r.pool, r.now)
+		}
+		known, err := set.Known()
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, known...)
+	}
+	return made, nil
+}
+
+func accountFolder(kind, email string) string {
+	return "keys/accounts/" + folderName(email) + "/" + kind
+}
+
 func (r *Ring) account(kind, email string, use Use) *Set {
-	folder := "keys/accounts/" + folderName(email) + "/" + kind
+	folder := accountFolder(kind, email)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set, ok := r.accounts[folder]

@@ -19,7 +19,10 @@ func layers() [][]string {
 		{""},
 		{"server/cli"},
 		{"server"},
-		{"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/iamcredentials", "server/discovery", "server/control", "server/proxy"},
+		{
+			"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/iamcredentials", "server/discovery",
+			"server/control", "server/proxy", "server/genuine",
+		},
 		{"server/rpc"},
 		{"server/oauth2", "server/googleapi"},
 		{"server/robot"},

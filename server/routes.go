@@ -12,6 +12,7 @@ import (
 
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/discovery"
+	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/grants"
 	"gcp-metadata-emulator/server/iamcredentials"
@@ -32,7 +33,8 @@ type surfaces struct {
 	discovery      *discovery.Server
 	control        *control.Server
 
-	observer *observer
+	observer    *observer
+	credentials *genuine.Guard
 }
 
 // route is one operation: what is called how, who answers and in which dialect.
@@ -173,7 +175,7 @@ func (s surfaces) subject(route route) func(*http.Request) wire.Subject {
 
 // serve is the HTTP handler of a route.
 func (s surfaces) serve(route route, logger *slog.Logger) http.Handler {
-	answer := route.dialect.Answer(logger, route.handle)
+	answer := route.dialect.Answer(logger, s.guarded(route))
 	if route.isObserved() {
 		answer = s.observer.observe(operation{route.operation(), s.subject(route), route.dialect, answer})
 	}
@@ -252,6 +254,18 @@ func (s surfaces) segment(name, segment string, routes []route, logger *slog.Log
 		}
 		patterns.ServeHTTP(w, r)
 	})
+}
+
+// guarded is what a route does with credentials that it may see.
+func (s surfaces) guarded(r route) wire.Handler {
+	switch surface, _, _ := strings.Cut(r.name, "."); surface {
+	case "mds", "keys", "openid", "control": // take none of Google's
+		return r.handle
+	case "oauth2", "sts":
+		return s.credentials.OAuth(r.handle)
+	default:
+		return s.credentials.API(r.handle)
+	}
 }
 
 // methods are the HTTP methods that a route answers; HEAD goes with GET.

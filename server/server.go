@@ -20,6 +20,7 @@ import (
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/discovery"
 	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/grants"
 	"gcp-metadata-emulator/server/iamcredentials"
@@ -111,6 +112,7 @@ func New(config Config) *Server {
 		userinfo:       userinfo.New(worlds, issuer),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, now),
 		discovery:      discovery.New(worlds, config.Keys, now),
+		credentials:    genuine.New(worlds, config.Keys, issuer, config.Logger),
 		control: control.New(control.Config{
 			Worlds: worlds, Keys: config.Keys, Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Reset: s.Reset,
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, Waiters: waiters(metadata),

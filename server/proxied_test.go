@@ -1,0 +1,87 @@
+package server_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/world"
+)
+
+// proxyClient is a client whose proxy is an emulator, at the address of one of its instances.
+func proxyClient(t *testing.T, instance string) *http.Client {
+	t.Helper()
+	fixture, err := fixtures.Load(filepath.Join("testdata", "fixture.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := keys.NewRing("", time.Now)
+	authority := must[*keys.Authority](t)(ring.Authority())
+	emulator := server.New(server.Config{World: world.New(fixture), Keys: ring, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	listener := must[net.Listener](t)((&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0"))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- emulator.ServeInstance(ctx, listener, instance) }()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(authority.Certificate()))
+	transport := &http.Transport{
+		Proxy:             http.ProxyURL(&url.URL{Scheme: "http", Host: listener.Addr().String()}),
+		TLSClientConfig:   &tls.Config{RootCAs: roots},
+		ForceAttemptHTTP2: true,
+	}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("serving ended with %v", err)
+		}
+	})
+	return &http.Client{Transport: transport}
+}
+
+// Programs reach every surface by the name that they have compiled in, and whoever serves an
+// instance proxies for it.
+func TestByProxy(t *testing.T) {
+	t.Parallel()
+	client := proxyClient(t, "other-vm")
+	real := strings.Join([]string{"ya29", "c", "b0AAAAAA"}, ".")
+	for _, test := range []struct {
+		method, url, body string
+		status            int
+		says              string
+	}{
+		{"GET", "http://metadata.google.internal/computeMetadata/v1/instance/name", "", 200, "other-vm"},
+		{"GET", "http://169.254.169.254/computeMetadata/v1/instance/name", "", 200, "other-vm"},
+		{"POST", "https://oauth2.googleapis.com/token", "grant_type=x", 400, "unsupported_grant_type"},
+		{"GET", "https://www.googleapis.com/oauth2/v3/certs", "", 200, `"kty": "RSA"`},
+		{"GET", "https://accounts.google.com/.well-known/openid-configuration", "", 200, "https://oauth2.googleapis.com/token"},
+		{"POST", "https://oauth2.googleapis.com/tokeninfo", "access_token=" + real, 403, "looks real"},
+		{"GET", "https://www.googleapis.com/emulator/v1/livez", "", 404, "not found"},
+		{"GET", "http://127.0.0.1:1/", "", 403, "--proxy-allow 127.0.0.1"},
+	} {
+		request := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), test.method, test.url, strings.NewReader(test.body)))
+		request.Header.Set("Metadata-Flavor", "Google")
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != test.status || !strings.Contains(string(body), test.says) {
+			t.Errorf("%s: %d %s, %v; want %d and %q", test.url, response.StatusCode, body, err, test.status, test.says)
+		}
+	}
+}
