@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -54,9 +56,15 @@ func stub(ctx context.Context, args []string) error {
 		}
 	}
 	path := os.Getenv(refused)
+	// Whatever comes by CONNECT is answered by a server with TLS.
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }))
+	defer secure.Close()
 	var waiting waiting
 	server := &http.Server{Addr: *listen, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case r.Method == http.MethodConnect:
+			pass(w, secure.Listener.Addr().String())
+			return
 		case r.Method == http.MethodPut:
 			waiting.end()
 		case strings.HasSuffix(r.URL.Path, "/waiters"):
@@ -105,6 +113,23 @@ func (w *waiting) count() int {
 	return max(1, len(w.list))
 }
 
+// pass makes a connection one to another server.
+func pass(w http.ResponseWriter, address string) {
+	there, err := net.Dial("tcp", address)
+	if err != nil {
+		panic(err)
+	}
+	defer there.Close()
+	here, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer here.Close()
+	io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
+	go io.Copy(there, here)
+	io.Copy(here, there)
+}
+
 // quick are flags with which everything is measured, but hardly.
 func quick(t *testing.T, more ...string) []string {
 	t.Helper()
@@ -149,6 +174,9 @@ func TestRun(t *testing.T) {
 		}
 	}
 	if row := `(?m)^\| 20 on new connections \| [^|]+ \| [^|]+ \| ` + ratio + ` \| (yes|no) \|$`; !regexp.MustCompile(row).MatchString(report) {
+		t.Errorf("no row like %s", row)
+	}
+	if row := `(?m)^\| ` + proxied + ` \| the emulator, directly (\| ` + ratio + ` ){3}\|$`; !regexp.MustCompile(row).MatchString(report) {
 		t.Errorf("no row like %s", row)
 	}
 	if !strings.Contains(report, "| after ID tokens for 50 more audiences |") {

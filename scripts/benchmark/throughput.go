@@ -32,6 +32,14 @@ func (b *bench) throughput(ctx context.Context, emulator *process) (table, error
 		b.say("    %s", strings.Join(row[2:], "  "))
 		t.rows = append(t.rows, row)
 	}
+	if b.only.MatchString(proxied) {
+		b.say("%s", proxied)
+		row, err := b.proxied(ctx, emulator)
+		if err != nil {
+			return table{}, fmt.Errorf("%q: %w", proxied, err)
+		}
+		t.rows = append(t.rows, row)
+	}
 	return t, nil
 }
 
@@ -54,7 +62,12 @@ func (b *bench) compare(ctx context.Context, emulator *process, o operation) ([]
 		return nil, fmt.Errorf("the reference server: %w", err)
 	}
 
-	ours, theirs := newSubject("the emulator", emulator, request), newSubject("the reference server", server, request)
+	row := []string{o.name, o.against.String()}
+	return b.contest(ctx, row, newSubject("the emulator", emulator, request), newSubject("the reference server", server, request))
+}
+
+// contest loads two servers in turn and completes a row.
+func (b *bench) contest(ctx context.Context, row []string, ours, theirs *subject) ([]string, error) {
 	// A short round warms both up, and is forgotten.
 	if err := b.round(ctx, ours, theirs, b.duration/5); err != nil {
 		return nil, err
@@ -66,12 +79,11 @@ func (b *bench) compare(ctx context.Context, emulator *process, o operation) ([]
 			return nil, err
 		}
 	}
-	return []string{
-		o.name, o.against.String(),
+	return append(row,
 		ratio.Of(ours.rates, theirs.rates).String(),
 		ratio.Of(ours.p50s, theirs.p50s).String(),
 		ratio.Of(ours.p99s, theirs.p99s).String(),
-	}, nil
+	), nil
 }
 
 // round loads each of two servers for the duration given, and adds a

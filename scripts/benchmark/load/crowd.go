@@ -15,7 +15,7 @@ type Crowd struct {
 
 // Gather opens connections. They are closed when the context ends.
 func Gather(ctx context.Context, addr string, connections int) (*Crowd, error) {
-	workers, err := open(ctx, addr, connections)
+	workers, err := open(ctx, addr, connections, direct)
 	if err != nil {
 		closeAll(workers)
 		return nil, fmt.Errorf("after %d connections: %w", len(workers), err)

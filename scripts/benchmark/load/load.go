@@ -43,7 +43,11 @@ func Run(ctx context.Context, addr string, template *Template, limits Limits) (*
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	workers, err := open(ctx, addr, limits.Connections)
+	dial := template.Dial
+	if dial == nil {
+		dial = direct
+	}
+	workers, err := open(ctx, addr, limits.Connections, dial)
 	defer closeAll(workers)
 	if err != nil {
 		return nil, err
@@ -86,17 +90,24 @@ type worker struct {
 
 // open connects all workers. After an error, those connected so far are
 // returned with it.
-func open(ctx context.Context, addr string, connections int) ([]*worker, error) {
+func open(
+	ctx context.Context, addr string, connections int, dial func(context.Context, string) (net.Conn, error),
+) ([]*worker, error) {
 	var workers []*worker
-	dialer := &net.Dialer{Timeout: grace}
 	for range connections {
-		conn, err := dialer.DialContext(ctx, "tcp", addr)
+		conn, err := dial(ctx, addr)
 		if err != nil {
 			return workers, err
 		}
 		workers = append(workers, &worker{conn: conn, responses: NewResponses(conn)})
 	}
 	return workers, nil
+}
+
+// direct connects to a server.
+func direct(ctx context.Context, addr string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: grace}
+	return dialer.DialContext(ctx, "tcp", addr)
 }
 
 func closeAll(workers []*worker) {

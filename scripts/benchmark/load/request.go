@@ -1,7 +1,9 @@
 package load
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 )
@@ -25,6 +27,9 @@ type Request struct {
 // Template is a request as bytes, complete but for its counters. It may be
 // used by many connections at once.
 type Template struct {
+	// Dial connects to the server in another way than directly.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+
 	raw     []byte
 	at      []int // where the counters are
 	counter atomic.Uint64
