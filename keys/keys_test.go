@@ -215,6 +215,25 @@ func TestManyAtOnceShareKeys(t *testing.T) {
 	}
 }
 
+// A process that ends does not leave half of a file behind, whatever it was doing.
+func TestClose(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ring := keys.NewRing(dir, time.Now)
+	set := ring.User("a@b.c", "1")
+	key := active(t, set)
+	ring.Close()
+	if again := active(t, set); again != key {
+		t.Error("a key that there is cannot be used")
+	}
+	if _, err := ring.User("d@e.f", "2").Active(context.Background()); err == nil {
+		t.Error("a key is made after the end")
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, "keys", "accounts", "d@e.f")); err != nil || len(files) > 0 {
+		t.Errorf("there are %q, %v", files, err)
+	}
+}
+
 func TestOtherProcessesKeysAreKnown(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -15,7 +15,7 @@ import (
 
 // Ring holds every key of one emulator. It is safe for concurrent use.
 type Ring struct {
-	vault  vault
+	vault  *closable
 	pool   *pool
 	now    func() time.Time
 	google *Set
@@ -30,14 +30,18 @@ type Ring struct {
 // NewRing is a ring whose keys are kept below dir/keys, or nowhere where dir is empty.
 // It reads and makes nothing yet. Its clock decides which keys have expired.
 func NewRing(dir string, now func() time.Time) *Ring {
-	var kept vault = memory{}
+	kept := &closable{vault: memory{}}
 	if dir != "" {
-		kept = directory(dir)
+		kept.vault = directory(dir)
 	}
 	r := &Ring{vault: kept, pool: newPool(), now: now, accounts: map[string]*Set{}}
 	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
 	return r
 }
+
+// Close is for the end of a process: no key is kept from then on, and none is half written.
+// Keys that there are can still be used.
+func (r *Ring) Close() { r.vault.close() }
 
 // Load reads what is needed first, and returns the error of a file that cannot be used or
 // of a directory that cannot be written. It makes no keys.

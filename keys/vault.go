@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // vault keeps the encoded keys of a ring under slash-separated names.
@@ -26,6 +27,34 @@ type vault interface {
 
 func fileName(folder string, number int) string {
 	return folder + "/" + strconv.Itoa(number) + ".pem"
+}
+
+// errClosed says that a process which is about to end keeps nothing more.
+var errClosed = errors.New("the keys have been closed")
+
+// closable is a vault that can be closed, so that a process does not end while a file is
+// being written, and leave half of its work behind.
+type closable struct {
+	vault
+
+	mu     sync.Mutex
+	closed bool
+}
+
+func (c *closable) create(name string, data []byte) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errClosed
+	}
+	return c.vault.create(name, data)
+}
+
+// close waits for a file that is being written; none is after it.
+func (c *closable) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
 }
 
 // memory is a vault that keeps nothing.

@@ -91,6 +91,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	})
 	go func() {
 		err := e.serve(ctx)
+		ring.Close() // what is still in the making comes too late
 		<-told
 		removeURL(f.URLFile)
 		e.ended <- err
