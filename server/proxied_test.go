@@ -56,7 +56,7 @@ func proxyClient(t *testing.T, instance string) *http.Client {
 func TestByProxy(t *testing.T) {
 	t.Parallel()
 	client := proxyClient(t, "other-vm")
-	real := strings.Join([]string{"ya29", "c", "b0AAAAAA"}, ".")
+	foreign := strings.Join([]string{"ya29", "c", "b0AAAAAA"}, ".")
 	for _, test := range []struct {
 		method, url, body string
 		status            int
@@ -67,7 +67,7 @@ func TestByProxy(t *testing.T) {
 		{"POST", "https://oauth2.googleapis.com/token", "grant_type=x", 400, "unsupported_grant_type"},
 		{"GET", "https://www.googleapis.com/oauth2/v3/certs", "", 200, `"kty": "RSA"`},
 		{"GET", "https://accounts.google.com/.well-known/openid-configuration", "", 200, "https://oauth2.googleapis.com/token"},
-		{"POST", "https://oauth2.googleapis.com/tokeninfo", "access_token=" + real, 403, "looks real"},
+		{"POST", "https://oauth2.googleapis.com/tokeninfo", "access_token=" + foreign, 403, "looks real"},
 		{"GET", "https://www.googleapis.com/emulator/v1/livez", "", 404, "not found"},
 		{"GET", "http://127.0.0.1:1/", "", 403, "--proxy-allow 127.0.0.1"},
 	} {
