@@ -6,6 +6,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/metrics"
 )
 
 // Programs whose hosts are compiled in find every operation there, but the emulator's own.
@@ -47,7 +53,11 @@ func TestMainName(t *testing.T) {
 // However many names are asked for, the handlers are few.
 func TestNamesShareHandlers(t *testing.T) {
 	t.Parallel()
-	named := (surfaces{}).named(slog.New(slog.DiscardHandler), nil)
+	emulated := clock.New(time.Now)
+	all := surfaces{observer: &observer{
+		clock: emulated, faults: fault.New(nil, emulated.Now), journal: journal.New(), counts: metrics.NewRequests([]string{unknownRoute}),
+	}}
+	named := all.named(slog.New(slog.DiscardHandler), nil)
 	for _, host := range []string{"a.googleapis.com", "b.googleapis.com"} {
 		recorder := httptest.NewRecorder()
 		named(host).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "https://"+host+"/v1/anything", nil))

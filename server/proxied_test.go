@@ -17,6 +17,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -29,7 +30,7 @@ func proxyClient(t *testing.T, instance string) *http.Client {
 	}
 	ring := keys.NewRing("", time.Now)
 	authority := must[*keys.Authority](t)(ring.Authority())
-	emulator := server.New(server.Config{World: world.New(fixture), Keys: ring, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	emulator := server.New(server.Config{World: world.New(fixture), Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler)})
 	listener := must[net.Listener](t)((&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0"))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -227,8 +227,8 @@ func (s surfaces) handler(logger *slog.Logger, name string) http.Handler {
 // segment is the handler of the routes that begin with the same segment. Paths that are no
 // patterns are looked up, and only the others matched.
 func (s surfaces) segment(name, segment string, routes []route, logger *slog.Logger) http.Handler {
-	if only := routes[0]; len(routes) == 1 && strings.HasSuffix(only.path, below) {
-		return s.serve(only, logger)
+	if len(routes) == 1 && strings.HasSuffix(routes[0].path, below) {
+		return s.serve(routes[0], logger)
 	}
 	unknown := s.serve(s.unknown(name, segment), logger)
 	patterns := mux.NewRouter().SkipClean(true).UseEncodedPath()

@@ -158,11 +158,11 @@ func (s *Server) DeviceCode(r *http.Request) (wire.Response, error) {
 	}), nil
 }
 
-// verificationURL is where the user goes: the page of this server, or Google's where a client
-// believes to talk to Google.
+// verificationURL is where the user goes: the page of this server. A client that believes to
+// talk to Google is sent to a name that leads here too; Google's page is at www.google.com.
 func verificationURL(r *http.Request) string {
 	if hostname.IsGoogle(hostname.Of(r.Host)) {
-		return "https://www.google.com/device"
+		return "https://accounts.google.com/device"
 	}
 	return wire.BaseURL(r) + "/device"
 }
