@@ -75,14 +75,18 @@ func (r *Ring) Authority() (*Authority, error) {
 }
 
 func (r *Ring) loadAuthority() (*Authority, error) {
-	numbers, err := r.vault.numbers(AuthorityFolder)
+	names, err := r.vault.names(AuthorityFolder)
 	if err != nil {
 		return nil, err
 	}
 	last := 0
-	if len(numbers) > 0 {
-		last = numbers[len(numbers)-1]
-		name := fileName(AuthorityFolder, last)
+	for _, name := range names {
+		if number, ok := numberOf(name, keySuffix); ok {
+			last = max(last, number)
+		}
+	}
+	if last > 0 {
+		name := fileName(AuthorityFolder, last, keySuffix)
 		data, err := r.vault.read(name)
 		if err != nil {
 			return nil, err
@@ -96,7 +100,7 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := fileName(AuthorityFolder, last+1)
+	name := fileName(AuthorityFolder, last+1, keySuffix)
 	kept, err := r.vault.create(name, fresh)
 	if err != nil {
 		return nil, err

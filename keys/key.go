@@ -4,16 +4,12 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // a key ID is the SHA-1 of a certificate, as Google's are: a name, not a protection
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"time"
 )
 
@@ -28,9 +24,9 @@ const (
 
 // Key is an RSA key pair with its self-signed certificate. It is immutable.
 type Key struct {
-	id      string
+	Certified
+
 	private *rsa.PrivateKey
-	cert    *x509.Certificate
 }
 
 // newKey certifies an RSA private key for a use, from a moment on.
@@ -74,35 +70,11 @@ func assemble(private *rsa.PrivateKey, der []byte) (*Key, error) {
 	if !private.PublicKey.Equal(cert.PublicKey) {
 		return nil, errors.New("the certificate belongs to another private key")
 	}
-	sum := sha1.Sum(der) //nolint:gosec // see the import
-	return &Key{id: hex.EncodeToString(sum[:]), private: private, cert: cert}, nil
+	return &Key{Certified: certified(&private.PublicKey, cert), private: private}, nil
 }
-
-// ID is the key's ID, the "kid" of a JOSE header: the SHA-1 of the certificate in
-// lower-case hexadecimal, 40 characters.
-func (k *Key) ID() string { return k.id }
 
 // Private is the private half. It must not be changed.
 func (k *Key) Private() *rsa.PrivateKey { return k.private }
-
-// Public is the public half. It must not be changed.
-func (k *Key) Public() *rsa.PublicKey { return &k.private.PublicKey }
-
-// NotBefore is the moment from which the certificate is valid.
-func (k *Key) NotBefore() time.Time { return k.cert.NotBefore }
-
-// NotAfter is the last moment at which the certificate is valid.
-func (k *Key) NotAfter() time.Time { return k.cert.NotAfter }
-
-// Certificate is the self-signed X.509 certificate in PEM, with a final newline.
-func (k *Key) Certificate() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: k.cert.Raw}))
-}
-
-// PublicKey is the public half as a PKIX PEM block, with a final newline.
-func (k *Key) PublicKey() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: k.cert.RawSubjectPublicKeyInfo}))
-}
 
 // PrivateKey is the private half as a PKCS #8 PEM block, as a service account key file
 // carries it, with a final newline.
@@ -112,30 +84,6 @@ func (k *Key) PrivateKey() (string, error) {
 		return "", fmt.Errorf("encode the private key: %w", err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: der})), nil
-}
-
-// JWK is a public RSA signing key as RFC 7517 writes it, with the members that every
-// Google verifier looks for.
-type JWK struct {
-	Algorithm string `json:"alg"`
-	Exponent  string `json:"e"`
-	ID        string `json:"kid"`
-	Type      string `json:"kty"`
-	Modulus   string `json:"n"`
-	Use       string `json:"use"`
-}
-
-// JWK is the public half as a JSON web key.
-func (k *Key) JWK() JWK {
-	public := k.Public()
-	return JWK{
-		Algorithm: "RS256",
-		Exponent:  base64.RawURLEncoding.EncodeToString(big.NewInt(int64(public.E)).Bytes()),
-		ID:        k.id,
-		Type:      "RSA",
-		Modulus:   base64.RawURLEncoding.EncodeToString(public.N.Bytes()),
-		Use:       "sig",
-	}
 }
 
 // encode writes the key as it is kept: the certificate, then the private key.

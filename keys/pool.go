@@ -30,6 +30,14 @@ func newPool() *pool {
 
 func (p *pool) workers() int { return min(2, runtime.GOMAXPROCS(0)) }
 
+// make returns a private key of a size that nobody else gets.
+func (p *pool) make(bits int) (*rsa.PrivateKey, error) {
+	if bits == Bits {
+		return p.take()
+	}
+	return rsa.GenerateKey(rand.Reader, bits)
+}
+
 // take returns a private key that nobody else gets.
 func (p *pool) take() (*rsa.PrivateKey, error) {
 	p.mu.Lock()
@@ -52,6 +60,9 @@ func (p *pool) take() (*rsa.PrivateKey, error) {
 
 // give returns a key that was not used.
 func (p *pool) give(key *rsa.PrivateKey) {
+	if key.N.BitLen() != Bits {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spares = append(p.spares, key)

@@ -25,6 +25,7 @@ type Ring struct {
 
 	secret    []byte     // nil until it is known
 	authority *Authority // nil until it is needed
+	iap       *ECKey     // likewise
 }
 
 // NewRing is a ring whose keys are kept below dir/keys, or nowhere where dir is empty.

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto/rsa"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,10 @@ import (
 
 // Set is the keys of one signer, oldest first. Looking one up takes no lock; making one
 // blocks nobody but those who need it. A Set is safe for concurrent use.
+//
+// The oldest key that is neither retired nor about to expire is the active one. Retired keys
+// sign no more, and are published for as long as something that they have signed may be
+// relied on.
 type Set struct {
 	use    Use
 	folder string
@@ -18,15 +23,19 @@ type Set struct {
 	now    func() time.Time
 
 	keys atomic.Pointer[[]numbered]
+	seen atomic.Int64 // the folder's stamp when it was read last
 
 	mu   sync.Mutex // guards what follows, and every change of keys
 	fill *fill
 }
 
-// numbered is a key with the number of its file.
+// numbered is a key with the number of its file, and what has become of it.
 type numbered struct {
 	*Key
-	number int
+
+	number    int
+	retired   time.Time // zero: it is not
+	withdrawn bool      // it is published no more
 }
 
 // fill is one run that brings a set to the keys it wants.
@@ -60,15 +69,30 @@ func (s *Set) Published(ctx context.Context) ([]*Key, error) {
 	return s.valid(), nil
 }
 
-// Known is every unexpired key that exists already, oldest first, with those that other
-// processes have put into the same directory. It makes none.
+// Known is Published, but makes no key: it is those that exist already.
 func (s *Set) Known() ([]*Key, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.load(); err != nil {
+	if err := s.refresh(); err != nil {
 		return nil, err
 	}
 	return s.valid(), nil
+}
+
+// Add makes one more key of a size in bits. The others stay as they are.
+func (s *Set) Add(bits int) (*Key, error) {
+	private, err := s.pool.make(bits)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if err := s.load(); err != nil {
+			return nil, err
+		}
+		if key, kept, err := s.keep(private); kept || err != nil {
+			return key, err
+		}
+	}
 }
 
 func (s *Set) all() []numbered {
@@ -78,24 +102,30 @@ func (s *Set) all() []numbered {
 	return nil
 }
 
-// valid are the keys whose certificates have not expired.
+// valid are the keys that are published.
 func (s *Set) valid() []*Key {
 	now := s.now()
 	var valid []*Key
 	for _, key := range s.all() {
-		if key.NotAfter().After(now) {
+		if key.isPublished(now) {
 			valid = append(valid, key.Key)
 		}
 	}
 	return valid
 }
 
+// isPublished tells whether a key has not expired, and has not been retired for so long that
+// nothing which it has signed is good any more.
+func (k numbered) isPublished(now time.Time) bool {
+	return !k.withdrawn && k.NotAfter().After(now) && (k.retired.IsZero() || now.Before(k.retired.Add(spare)))
+}
+
 // usable are the keys that may still sign.
 func (s *Set) usable() []numbered {
 	limit := s.now().Add(spare)
 	all := s.all()
-	for i, key := range all { // oldest first, so that those which expire come first
-		if key.NotAfter().After(limit) {
+	for i, key := range all { // oldest first, so that those which expire or retire come first
+		if key.retired.IsZero() && key.NotAfter().After(limit) {
 			return all[i:]
 		}
 	}
@@ -104,6 +134,9 @@ func (s *Set) usable() []numbered {
 
 // await returns the usable keys once there are at least so many.
 func (s *Set) await(ctx context.Context, count int) ([]numbered, error) {
+	if err := s.refresh(); err != nil {
+		return nil, err
+	}
 	for {
 		usable := s.usable()
 		if len(usable) >= s.use.wanted() {
@@ -151,10 +184,10 @@ func (s *Set) complete(run *fill) {
 		close(run.progress)
 		run.progress = make(chan struct{})
 		s.mu.Unlock()
-		key, makeErr := s.create()
+		private, makeErr := s.pool.take()
 		s.mu.Lock()
 		if err = makeErr; err == nil {
-			s.add(key)
+			_, _, err = s.keep(private)
 		}
 	}
 	run.done, run.err = true, err
@@ -162,28 +195,53 @@ func (s *Set) complete(run *fill) {
 	s.mu.Unlock()
 }
 
-// load reads the files that the set does not hold yet. The caller holds mu.
+// refresh takes up what other processes have put into the folder.
+func (s *Set) refresh() error {
+	stamp := s.vault.stamp(s.folder)
+	if stamp != changing && stamp == s.seen.Load() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(); err != nil {
+		return err
+	}
+	s.seen.Store(stamp)
+	return nil
+}
+
+// load reads the files that the set does not know yet. The caller holds mu.
 func (s *Set) load() error {
-	numbers, err := s.vault.numbers(s.folder)
+	names, err := s.vault.names(s.folder)
 	if err != nil {
 		return err
 	}
-	for _, number := range numbers {
-		if slices.ContainsFunc(s.all(), func(k numbered) bool { return k.number == number }) {
-			continue
+	for _, name := range names {
+		if number, ok := numberOf(name, keySuffix); ok && s.find(number) < 0 {
+			if err := s.loadKey(number); err != nil {
+				return err
+			}
 		}
-		name := fileName(s.folder, number)
-		data, err := s.vault.read(name)
-		if err != nil {
+	}
+	for _, name := range names {
+		if err := s.loadMark(name); err != nil {
 			return err
 		}
-		key, err := s.decode(name, data)
-		if err != nil {
-			return err
-		}
-		s.add(numbered{key, number})
 	}
 	return nil
+}
+
+func (s *Set) loadKey(number int) error {
+	name := fileName(s.folder, number, keySuffix)
+	data, err := s.vault.read(name)
+	if err != nil {
+		return err
+	}
+	key, err := s.decode(name, data)
+	if err == nil {
+		s.put(numbered{Key: key, number: number})
+	}
+	return err
 }
 
 func (s *Set) decode(name string, data []byte) (*Key, error) {
@@ -194,43 +252,45 @@ func (s *Set) decode(name string, data []byte) (*Key, error) {
 	return key, nil
 }
 
-// create makes the key that follows the last one, or takes the one that another process
-// has made in the meantime.
-func (s *Set) create() (numbered, error) {
-	private, err := s.pool.take()
-	if err != nil {
-		return numbered{}, err
-	}
+// keep certifies a private key as the one that follows the last. Where another process was
+// faster, it takes that one's key, and gives the private key back. The caller holds mu.
+func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
 	number := 1
 	if all := s.all(); len(all) > 0 {
 		number = all[len(all)-1].number + 1
 	}
-	key, err := newKey(private, s.use, s.use.notBefore(s.now(), len(s.usable())))
+	key, err = newKey(private, s.use, s.use.notBefore(s.now(), len(s.usable())))
 	if err != nil {
-		return numbered{}, err
+		return nil, false, err
 	}
 	data, err := key.encode()
 	if err != nil {
-		return numbered{}, err
+		return nil, false, err
 	}
-	name := fileName(s.folder, number)
-	kept, err := s.vault.create(name, data)
+	name := fileName(s.folder, number, keySuffix)
+	existing, err := s.vault.create(name, data)
 	if err != nil {
 		s.pool.give(private) // it took long to find, and the trouble may pass
-		return numbered{}, err
+		return nil, false, err
 	}
-	if string(kept) != string(data) {
-		if key, err = s.decode(name, kept); err != nil {
-			return numbered{}, err
-		}
+	if string(existing) != string(data) {
+		s.pool.give(private)
+		return nil, false, s.loadKey(number)
 	}
-	return numbered{key, number}, nil
+	s.put(numbered{Key: key, number: number})
+	return key, true, nil
 }
 
-// add publishes a new list of keys; lists that readers hold stay as they are. The caller
-// holds mu.
-func (s *Set) add(key numbered) {
-	next := append(slices.Clone(s.all()), key)
+// find is the place of a key with a number, or negative.
+func (s *Set) find(number int) int {
+	return slices.IndexFunc(s.all(), func(k numbered) bool { return k.number == number })
+}
+
+// put publishes a new list of keys, in which one is new or has changed; lists that readers
+// hold stay as they are. The caller holds mu.
+func (s *Set) put(key numbered) {
+	next := slices.DeleteFunc(slices.Clone(s.all()), func(k numbered) bool { return k.number == key.number })
+	next = append(next, key)
 	slices.SortFunc(next, func(a, b numbered) int { return a.number - b.number })
 	s.keys.Store(&next)
 }

@@ -46,10 +46,13 @@ func UserManaged(uniqueID string) Use {
 
 func (u Use) notAfter(notBefore time.Time) time.Time {
 	if u.lifetime == 0 {
-		return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+		return endOfTime()
 	}
 	return notBefore.Add(u.lifetime)
 }
+
+// endOfTime is the expiry of what does not expire (RFC 5280, section 4.1.2.5).
+func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
 // notBefore is the start of validity of a key made now for a set that has so many usable
 // ones. In a set with a next key one that becomes active at once is dated back, so that the

@@ -6,16 +6,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // vault keeps the encoded keys of a ring under slash-separated names.
 type vault interface {
-	// numbers lists which files N.pem a folder has, in rising order.
-	numbers(folder string) ([]int, error)
+	// names lists the files of a folder.
+	names(folder string) ([]string, error)
+	// stamp is another number once the folder has another file, or changing.
+	stamp(folder string) int64
 	// read returns a file's content, or an error that is fs.ErrNotExist.
 	read(name string) ([]byte, error)
 	// create keeps data under a name that nobody has used yet. Where somebody was
@@ -25,8 +27,29 @@ type vault interface {
 	path(name string) string
 }
 
-func fileName(folder string, number int) string {
-	return folder + "/" + strconv.Itoa(number) + ".pem"
+// The stamps of a folder that may change without its stamp doing so, and of one that does
+// not exist.
+const (
+	changing int64 = 0
+	absent   int64 = -1
+)
+
+// Files are called by the number of a key, and what they say of it.
+const (
+	keySuffix       = ".pem"
+	retiredSuffix   = ".retired"   // since when, in RFC 3339
+	withdrawnSuffix = ".withdrawn" // empty
+)
+
+func fileName(folder string, number int, suffix string) string {
+	return folder + "/" + strconv.Itoa(number) + suffix
+}
+
+// numberOf is the number of the key that a file with a suffix is about.
+func numberOf(name, suffix string) (int, bool) {
+	base, found := strings.CutSuffix(name, suffix)
+	n, err := strconv.Atoi(base)
+	return n, found && err == nil && n > 0 && strconv.Itoa(n) == base
 }
 
 // errClosed says that a process which is about to end keeps nothing more.
@@ -60,7 +83,8 @@ func (c *closable) close() {
 // memory is a vault that keeps nothing.
 type memory struct{}
 
-func (memory) numbers(string) ([]int, error)                { return nil, nil }
+func (memory) names(string) ([]string, error)               { return nil, nil }
+func (memory) stamp(string) int64                           { return absent }
 func (memory) read(string) ([]byte, error)                  { return nil, fs.ErrNotExist }
 func (memory) create(_ string, data []byte) ([]byte, error) { return data, nil }
 func (memory) path(name string) string                      { return name }
@@ -72,7 +96,7 @@ func (d directory) path(name string) string {
 	return filepath.Join(string(d), filepath.FromSlash(name))
 }
 
-func (d directory) numbers(folder string) ([]int, error) {
+func (d directory) names(folder string) ([]string, error) {
 	entries, err := os.ReadDir(d.path(folder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -80,15 +104,26 @@ func (d directory) numbers(folder string) ([]int, error) {
 	if err != nil {
 		return nil, &FileError{Path: d.path(folder), Problem: "cannot be listed", Err: err}
 	}
-	var numbers []int
-	for _, entry := range entries {
-		base, isPEM := strings.CutSuffix(entry.Name(), ".pem")
-		if n, err := strconv.Atoi(base); isPEM && err == nil && n > 0 && strconv.Itoa(n) == base {
-			numbers = append(numbers, n)
-		}
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
 	}
-	slices.Sort(numbers)
-	return numbers, nil
+	return names, nil
+}
+
+// stamp is the time of the folder's last change, unless another change may follow within
+// what the file system takes for the same time.
+func (d directory) stamp(folder string) int64 {
+	const coarse = 2 * time.Second // of file systems without fractions of seconds
+	info, err := os.Stat(d.path(folder))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return absent
+	case err != nil || time.Since(info.ModTime()) < coarse:
+		return changing
+	default:
+		return info.ModTime().UnixNano()
+	}
 }
 
 func (d directory) read(name string) ([]byte, error) {

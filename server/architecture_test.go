@@ -28,11 +28,13 @@ func layers() [][]string {
 		{"server/robot"},
 		{"server/wire"},
 		{"server/token"},
+		{"server/accountkeys"},
 		{"server/world"},
 		{"server/iam", "server/reach", "server/store", "signer"},
 		{"server/fault", "server/journal", "server/metrics"},
 		{"server/clock", "server/pattern", "server/trust"},
-		{"keys", "fixtures"},
+		{"fixtures"},
+		{"keys"},
 		{"fixtures/spelling", "server/hostname"},
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/accountkeys"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
@@ -117,16 +117,9 @@ func (i *Issuer) SignedBy(parsed *signer.Parsed, account *world.ServiceAccount) 
 	if !parsed.IsRS256() {
 		return false, nil
 	}
-	for _, set := range []*keys.Set{i.keys.User(account.Email, account.UniqueID), i.keys.System(account.Email)} {
-		known, err := set.Known()
-		if err != nil {
-			return false, fmt.Errorf("read the keys of %q: %w", account.Email, err)
-		}
-		for _, key := range known {
-			if parsed.SignedBy(key.Public()) {
-				return true, nil
-			}
-		}
+	usable, err := accountkeys.Usable(i.keys, account)
+	if err != nil {
+		return false, err
 	}
-	return slices.ContainsFunc(account.PublicKeys, parsed.SignedBy), nil
+	return slices.ContainsFunc(usable, func(key accountkeys.Key) bool { return parsed.SignedBy(key.Public()) }), nil
 }

@@ -8,12 +8,12 @@
 package world
 
 import (
-	"crypto/rsa"
 	"slices"
 	"strings"
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/iam"
 )
 
@@ -31,7 +31,8 @@ type World struct {
 	usersByID       map[string]*User           // lower-case e-mail addresses and unique IDs
 	instancesByName map[string]*Instance
 	groups          iam.Groups
-	policies        map[string]*iam.Policy // by unique ID of the service account; the project's by ""
+	policies        map[string]*iam.Policy    // by unique ID of the service account; the project's by ""
+	deleted         map[string]deletedAccount // by unique ID
 }
 
 // Project is a Google Cloud project.
@@ -46,9 +47,14 @@ type ServiceAccount struct {
 	Email            string
 	UniqueID         string // 21 digits
 	DisplayName      string
+	Description      string
 	Disabled         bool
-	MaxTokenLifetime time.Duration    // how long its access tokens may live
-	PublicKeys       []*rsa.PublicKey // further user-managed keys, known by their public half alone
+	MaxTokenLifetime time.Duration // how long its access tokens may live
+
+	// UploadedKeys are user-managed keys that are known by their public half alone.
+	UploadedKeys []*keys.Certified
+	// KeyStates are the states, by ID, of those of its keys that are not as they were made.
+	KeyStates map[string]KeyState
 
 	// DomainWideDelegation are the scopes for which it may act for any user.
 	DomainWideDelegation []string
@@ -65,6 +71,15 @@ func (a *ServiceAccount) ActsForUsers(scopes []string) bool {
 	isMissing := func(scope string) bool { return !slices.Contains(a.DomainWideDelegation, scope) }
 	return len(scopes) > 0 && !slices.ContainsFunc(scopes, isMissing)
 }
+
+// KeyState is what has become of a key.
+type KeyState string
+
+// The states of keys that are good for nothing. A disabled one can be enabled again.
+const (
+	KeyDisabled KeyState = "disabled"
+	KeyDeleted  KeyState = "deleted"
+)
 
 // User is a person.
 type User struct {
@@ -146,7 +161,7 @@ func (w *World) addAccount(f fixtures.ServiceAccount) {
 		account.MaxTokenLifetime = DefaultTokenLifetime
 	}
 	for _, key := range f.PublicKeys {
-		account.PublicKeys = append(account.PublicKeys, key.Key)
+		account.UploadedKeys = append(account.UploadedKeys, key.Key)
 	}
 	w.Accounts = append(w.Accounts, account)
 	w.accountsByID[strings.ToLower(account.Email)] = account

@@ -1,0 +1,178 @@
+package keys
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // a key ID is the SHA-1 of a certificate, as Google's are: a name, not a protection
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Certified is the public half of an RSA key, and the certificate that publishes it. It is
+// immutable.
+type Certified struct {
+	id                  string
+	public              *rsa.PublicKey
+	notBefore, notAfter time.Time
+	certificate         func() []byte // DER
+}
+
+func certified(public *rsa.PublicKey, cert *x509.Certificate) Certified {
+	return Certified{
+		id: fingerprint(cert.Raw), public: public, notBefore: cert.NotBefore, notAfter: cert.NotAfter,
+		certificate: func() []byte { return cert.Raw },
+	}
+}
+
+func fingerprint(der []byte) string {
+	sum := sha1.Sum(der) //nolint:gosec // see the import
+	return hex.EncodeToString(sum[:])
+}
+
+// ID is the key's ID, the "kid" of a JOSE header: the SHA-1 of the certificate in
+// lower-case hexadecimal, 40 characters. Of a key that came without a certificate it is
+// that of the key.
+func (c *Certified) ID() string { return c.id }
+
+// Public is the public half. It must not be changed.
+func (c *Certified) Public() *rsa.PublicKey { return c.public }
+
+// NotBefore is the moment from which the certificate is valid.
+func (c *Certified) NotBefore() time.Time { return c.notBefore }
+
+// NotAfter is the last moment at which the certificate is valid.
+func (c *Certified) NotAfter() time.Time { return c.notAfter }
+
+// Certificate is the X.509 certificate in PEM, with a final newline.
+func (c *Certified) Certificate() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: c.certificate()}))
+}
+
+// PublicKey is the public half as a PKIX PEM block, with a final newline.
+func (c *Certified) PublicKey() string {
+	der, _ := x509.MarshalPKIXPublicKey(c.public) // never fails for an RSA key
+	return string(pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: der}))
+}
+
+// JWK is a public RSA signing key as RFC 7517 writes it, with the members that every
+// Google verifier looks for.
+type JWK struct {
+	Algorithm string `json:"alg"`
+	Exponent  string `json:"e"`
+	ID        string `json:"kid"`
+	Type      string `json:"kty"`
+	Modulus   string `json:"n"`
+	Use       string `json:"use"`
+}
+
+// JWK is the public half as a JSON web key.
+func (c *Certified) JWK() JWK {
+	return JWK{
+		Algorithm: "RS256",
+		Exponent:  base64.RawURLEncoding.EncodeToString(big.NewInt(int64(c.public.E)).Bytes()),
+		ID:        c.id,
+		Type:      "RSA",
+		Modulus:   base64.RawURLEncoding.EncodeToString(c.public.N.Bytes()),
+		Use:       "sig",
+	}
+}
+
+// What [ParsePublic] says a text holds instead of one public RSA key.
+var (
+	ErrPrivateKey = errors.New("a private key, where a public one is expected")
+	ErrNotRSA     = errors.New("a key that is not RSA")
+	ErrShort      = errors.New("a key shorter than 1024 bits")
+	ErrSeveral    = errors.New("more than one public key")
+	ErrNoKey      = errors.New("no public key")
+	ErrBroken     = errors.New("a public key that cannot be read")
+)
+
+// ParsePublic reads the only public key in PEM data, bare or in a certificate. The error is
+// one of those above.
+func ParsePublic(data []byte) (*Certified, error) {
+	var found *Certified
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if strings.HasSuffix(block.Type, privateKeyBlock) {
+			return nil, ErrPrivateKey
+		}
+		key, err := parsePublicBlock(block)
+		if err != nil {
+			return nil, err
+		}
+		if found != nil {
+			return nil, ErrSeveral
+		}
+		found = key
+	}
+	if found == nil {
+		return nil, ErrNoKey
+	}
+	return found, nil
+}
+
+func parsePublicBlock(block *pem.Block) (*Certified, error) {
+	var key any
+	var cert *x509.Certificate
+	var err error
+	switch block.Type {
+	case publicKeyBlock:
+		key, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "RSA PUBLIC KEY":
+		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	case certificateBlock:
+		if cert, err = x509.ParseCertificate(block.Bytes); err == nil {
+			key = cert.PublicKey
+		}
+	default:
+		return nil, ErrNoKey
+	}
+	if err != nil {
+		return nil, ErrBroken
+	}
+	public, ok := key.(*rsa.PublicKey)
+	const leastBytes = 1024 / 8
+	switch {
+	case !ok:
+		return nil, ErrNotRSA
+	case public.Size() < leastBytes:
+		return nil, ErrShort
+	case cert != nil:
+		return new(certified(public, cert)), nil
+	default:
+		return bare(public), nil
+	}
+}
+
+// bare is a key that came without a certificate. It is given one that is always valid when
+// somebody asks for it. It is signed with a key that nobody has: in what publishes keys,
+// certificates are no more than wrappings, which verifiers do not verify.
+func bare(public *rsa.PublicKey) *Certified {
+	der, _ := x509.MarshalPKIXPublicKey(public) // never fails for an RSA key
+	key := &Certified{id: fingerprint(der), public: public, notBefore: time.Unix(0, 0).UTC(), notAfter: endOfTime()}
+	key.certificate = sync.OnceValue(func() []byte {
+		issuer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return nil // never: crypto/rand ends the process instead
+		}
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(1),
+			Subject:      pkix.Name{CommonName: key.id},
+			NotBefore:    key.notBefore,
+			NotAfter:     key.notAfter,
+			KeyUsage:     x509.KeyUsageDigitalSignature,
+		}
+		cert, _ := x509.CreateCertificate(rand.Reader, template, template, public, issuer) // the template is valid
+		return cert
+	})
+	return key
+}
