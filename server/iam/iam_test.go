@@ -150,3 +150,26 @@ func TestRolesThatMint(t *testing.T) {
 		t.Error("an editor may set policies")
 	}
 }
+
+// Policies have the same etag if and only if they say the same.
+func TestEtag(t *testing.T) {
+	t.Parallel()
+	policies := []*iam.Policy{
+		iam.NewPolicy(nil),
+		iam.NewPolicy([]iam.Binding{{Role: "roles/a", Members: []string{"user:x@y", "user:z@y"}}}),
+		iam.NewPolicy([]iam.Binding{{Role: "roles/a", Members: []string{"user:z@y", "user:x@y"}}}),
+		iam.NewPolicy([]iam.Binding{{Role: "roles/a", Members: []string{"user:x@y"}}, {Role: "roles/a", Members: []string{"user:z@y"}}}),
+		iam.NewPolicy([]iam.Binding{{Role: "roles/a", Members: []string{"user:x@y", "user:z@y"}, Condition: &iam.Condition{Title: "t", Expression: "e"}}}),
+	}
+	seen := map[string]int{}
+	for i, policy := range policies {
+		etag := string(policy.Etag())
+		if other, again := seen[etag]; again || etag != string(iam.NewPolicy(policy.Bindings).Etag()) {
+			t.Errorf("policy %d has the etag of policy %d, or another one the second time", i, other)
+		}
+		seen[etag] = i
+	}
+	if string((*iam.Policy)(nil).Etag()) != "\x00\x20\x01" || len(policies[1].Etag()) != 8 {
+		t.Error("the etags are not as long as Google's")
+	}
+}

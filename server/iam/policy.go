@@ -1,12 +1,17 @@
 package iam
 
-import "slices"
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Binding gives a role to members (https://cloud.google.com/iam/docs/reference/rest/v1/Policy#Binding).
 type Binding struct {
-	Role      string
-	Members   []string
-	Condition *Condition // nil: none
+	Role      string     `json:"role"`
+	Members   []string   `json:"members"`
+	Condition *Condition `json:"condition,omitempty"`
 }
 
 // Condition is an expression of the Common Expression Language on which a binding depends.
@@ -50,6 +55,48 @@ func (p *Policy) Grants(permission string, identities []string) bool {
 	return slices.ContainsFunc(identities, func(identity string) bool {
 		return slices.ContainsFunc(p.roles[identity], holds)
 	})
+}
+
+// Conditional tells whether a binding has a condition.
+func (p *Policy) Conditional() bool {
+	return p != nil && slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Condition != nil })
+}
+
+// Etag is different for policies that differ. It looks like one of Google's, which are 8
+// bytes long, or 3 for an empty policy.
+func (p *Policy) Etag() []byte {
+	if p == nil || len(p.Bindings) == 0 {
+		return []byte{0x00, 0x20, 0x01}
+	}
+	var text []byte
+	for _, b := range p.Bindings {
+		text = fmt.Appendf(text, "%q %q", b.Role, b.Members)
+		if b.Condition != nil {
+			text = fmt.Appendf(text, " %q", *b.Condition)
+		}
+	}
+	sum := sha256.Sum256(text)
+	const size = 8
+	return append([]byte{0x07}, sum[:size-1]...)
+}
+
+// Renamed is the policy in which a member has another name: the same one where nobody in it
+// has that name.
+func (p *Policy) Renamed(member, to string) *Policy {
+	is := func(m string) bool { return strings.EqualFold(m, member) && canonical(m) == canonical(member) }
+	if !slices.ContainsFunc(p.Bindings, func(b Binding) bool { return slices.ContainsFunc(b.Members, is) }) {
+		return p
+	}
+	bindings := slices.Clone(p.Bindings)
+	for i, binding := range bindings {
+		bindings[i].Members = slices.Clone(binding.Members)
+		for j, m := range binding.Members {
+			if is(m) {
+				bindings[i].Members[j] = to
+			}
+		}
+	}
+	return NewPolicy(bindings)
 }
 
 // Groups are groups of principals by name. The zero value has none.

@@ -1,0 +1,173 @@
+package world
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/iam"
+)
+
+var (
+	// ErrNoAccount says that there is no such service account, or none any more.
+	ErrNoAccount = errors.New("there is no such service account")
+	// ErrReplaced says that a service account has been followed by one of the same name.
+	ErrReplaced = errors.New("there is another service account of that name")
+)
+
+// undeletable is for how long a deleted service account can be brought back
+// (https://cloud.google.com/iam/docs/service-accounts-delete-undelete).
+const undeletable = 30 * 24 * time.Hour
+
+// deletedAccount is a service account that may come back.
+type deletedAccount struct {
+	account *ServiceAccount
+	at      time.Time
+}
+
+// AccountEmail is the e-mail address of a project's service account. The project of a
+// domain, example.com:demo, puts its parts the other way round.
+func (p Project) AccountEmail(id string) string {
+	name := p.ID
+	if domain, project, scoped := strings.Cut(p.ID, ":"); scoped {
+		name = project + "." + domain
+	}
+	return id + "@" + name + ".iam.gserviceaccount.com"
+}
+
+// NewUniqueID is a unique ID for a new service account. One that has the e-mail address of
+// another, deleted account does not have its unique ID.
+func (w *World) NewUniqueID(email string) string {
+	for n := 0; ; n++ {
+		id := inventedID(email)
+		if n > 0 {
+			id = inventedID(email + "#" + strconv.Itoa(n))
+		}
+		_, exists := w.accountsByID[id]
+		if _, existed := w.deleted[id]; !exists && !existed {
+			return id
+		}
+	}
+}
+
+// WithAccount is a world in which a service account is as it is given: a new one, or one in
+// the place of that with the same unique ID.
+func (w *World) WithAccount(account *ServiceAccount) *World {
+	edited := *w
+	edited.Accounts = slices.Clone(w.Accounts)
+	if i := edited.indexOf(account.UniqueID); i >= 0 {
+		edited.Accounts[i] = account
+	} else {
+		edited.Accounts = append(edited.Accounts, account)
+	}
+	edited.accountsByID = maps.Clone(w.accountsByID)
+	edited.accountsByID[strings.ToLower(account.Email)] = account
+	edited.accountsByID[account.UniqueID] = account
+	edited.attach(account)
+	return &edited
+}
+
+// WithoutAccount is a world in which a service account was deleted at a moment. Policies
+// remember it as one that is no more, and instances that run as it get no tokens.
+func (w *World) WithoutAccount(account *ServiceAccount, at time.Time) *World {
+	edited := *w
+	edited.Accounts = slices.Clone(w.Accounts)
+	if i := edited.indexOf(account.UniqueID); i >= 0 {
+		edited.Accounts = slices.Delete(edited.Accounts, i, i+1)
+	}
+	edited.accountsByID = maps.Clone(w.accountsByID)
+	delete(edited.accountsByID, strings.ToLower(account.Email))
+	delete(edited.accountsByID, account.UniqueID)
+
+	edited.deleted = maps.Clone(w.deleted)
+	maps.DeleteFunc(edited.deleted, func(_ string, d deletedAccount) bool { return at.Sub(d.at) > undeletable })
+	if edited.deleted == nil {
+		edited.deleted = map[string]deletedAccount{}
+	}
+	edited.deleted[account.UniqueID] = deletedAccount{account: account, at: at}
+
+	shadow := *account
+	shadow.Disabled = true
+	edited.attach(&shadow)
+	edited.rename(account.Principal().Member(), account.deletedMember())
+	return &edited
+}
+
+// Undeleted is a world in which a service account that was deleted less than 30 days ago is
+// there again, as it was. The error is ErrNoAccount or ErrReplaced.
+func (w *World) Undeleted(uniqueID string, now time.Time) (*World, *ServiceAccount, error) {
+	gone, ok := w.deleted[uniqueID]
+	if !ok || now.Sub(gone.at) > undeletable {
+		return nil, nil, fmt.Errorf("%w: %q", ErrNoAccount, uniqueID)
+	}
+	if _, taken := w.Account(gone.account.Email); taken {
+		return nil, nil, fmt.Errorf("%w: %q", ErrReplaced, gone.account.Email)
+	}
+	edited := w.WithAccount(gone.account)
+	edited.deleted = maps.Clone(w.deleted)
+	delete(edited.deleted, uniqueID)
+	edited.rename(gone.account.deletedMember(), gone.account.Principal().Member())
+	return edited, gone.account, nil
+}
+
+func (w *World) indexOf(uniqueID string) int {
+	return slices.IndexFunc(w.Accounts, func(a *ServiceAccount) bool { return a.UniqueID == uniqueID })
+}
+
+// attach lets the instances of a world under construction run as this version of an account.
+func (w *World) attach(account *ServiceAccount) {
+	same := func(a AttachedAccount) bool { return a.Account.UniqueID == account.UniqueID }
+	for i, instance := range w.Instances {
+		at := slices.IndexFunc(instance.ServiceAccounts, same)
+		if at < 0 {
+			continue
+		}
+		replaced := *instance
+		replaced.ServiceAccounts = slices.Clone(instance.ServiceAccounts)
+		replaced.ServiceAccounts[at].Account = account
+		w.replaceInstance(i, &replaced)
+	}
+}
+
+// replaceInstance replaces an instance of a world under construction, whose list and index
+// of instances may still be those of the world that it is made from.
+func (w *World) replaceInstance(i int, instance *Instance) {
+	w.Instances = slices.Clone(w.Instances)
+	w.Instances[i] = instance
+	w.instancesByName = maps.Clone(w.instancesByName)
+	w.instancesByName[instance.Name] = instance
+}
+
+// deletedMember is how policies name an account that is no more
+// (https://cloud.google.com/iam/docs/reference/rest/v1/Policy#Binding).
+func (a *ServiceAccount) deletedMember() string {
+	return "deleted:" + a.Principal().Member() + "?uid=" + a.UniqueID
+}
+
+// rename renames a member in every policy of a world under construction.
+func (w *World) rename(member, to string) {
+	policies := maps.Clone(w.policies)
+	for id, policy := range w.policies {
+		if renamed := policy.Renamed(member, to); renamed != policy {
+			policies[id] = renamed
+		}
+	}
+	w.policies = policies
+}
+
+// WithPolicy is a world in which a service account, or the project where the account is
+// nil, has another policy.
+func (w *World) WithPolicy(on *ServiceAccount, policy *iam.Policy) *World {
+	edited := *w
+	edited.policies = maps.Clone(w.policies)
+	id := projectPolicy
+	if on != nil {
+		id = on.UniqueID
+	}
+	edited.policies[id] = policy
+	return &edited
+}

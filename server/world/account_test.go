@@ -1,0 +1,127 @@
+package world_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/world"
+)
+
+const accounts = `
+project: {id: demo-project}
+serviceAccounts:
+  - {email: first@demo-project.iam.gserviceaccount.com}
+  - {email: second@demo-project.iam.gserviceaccount.com}
+policies:
+  - resource: project
+    bindings: [{role: roles/viewer, members: ["serviceAccount:first@demo-project.iam.gserviceaccount.com", "serviceAccount:second@demo-project.iam.gserviceaccount.com"]}]
+  - resource: serviceAccounts/first@demo-project.iam.gserviceaccount.com
+    bindings: [{role: roles/iam.serviceAccountUser, members: ["allUsers"]}]
+instances: [{name: vm, serviceAccounts: [{email: first@demo-project.iam.gserviceaccount.com}]}]
+`
+
+func find(t *testing.T, w *world.World, email string) *world.ServiceAccount {
+	t.Helper()
+	account, ok := w.Account(email)
+	if !ok {
+		t.Fatalf("there is no %s", email)
+	}
+	return account
+}
+
+func members(w *world.World) []string { return w.Policy(nil).Bindings[0].Members }
+
+// A deleted account is gone from everywhere, and comes back as it was. No other world is
+// touched by it.
+func TestDeleteAndUndelete(t *testing.T) {
+	t.Parallel()
+	const first = "first@demo-project.iam.gserviceaccount.com"
+	before := parse(t, accounts)
+	account, now := find(t, before, first), time.Unix(1e9, 0)
+	fresh := &world.ServiceAccount{Email: first, UniqueID: before.NewUniqueID(first)}
+	gone := before.WithoutAccount(account, now)
+	for _, id := range []string{first, account.UniqueID} {
+		if _, ok := gone.Account(id); ok {
+			t.Errorf("%s is still there", id)
+		}
+		find(t, before, id)
+	}
+	deleted := "deleted:serviceAccount:" + first + "?uid=" + account.UniqueID
+	second := "serviceAccount:second@demo-project.iam.gserviceaccount.com"
+	if diff := cmp.Diff([]string{deleted, second}, members(gone)); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	if !gone.DefaultInstance().ServiceAccounts[0].Account.Disabled || before.DefaultInstance().ServiceAccounts[0].Account.Disabled {
+		t.Error("the instance's account is not disabled, or is in the world before")
+	}
+
+	again := gone.WithAccount(fresh)
+	if fresh.UniqueID == account.UniqueID || again.NewUniqueID(first) == fresh.UniqueID {
+		t.Error("two accounts have the same unique ID")
+	}
+	if again.May(fresh.Principal(), "iam.serviceAccounts.get", nil) || !before.May(account.Principal(), "iam.serviceAccounts.get", nil) {
+		t.Error("an account of the same name has the deleted one's roles, or the first had none")
+	}
+	if _, _, err := again.Undeleted(account.UniqueID, now); !errors.Is(err, world.ErrReplaced) {
+		t.Errorf("undeleted beside another: %v", err)
+	}
+	if _, _, err := gone.Undeleted(account.UniqueID, now.AddDate(0, 0, 31)); !errors.Is(err, world.ErrNoAccount) {
+		t.Errorf("undeleted after 31 days: %v", err)
+	}
+
+	back, restored, err := gone.Undeleted(account.UniqueID, now.AddDate(0, 0, 30))
+	if err != nil || restored != account {
+		t.Fatalf("undeleted %v: %v", restored, err)
+	}
+	if diff := cmp.Diff([]string{"serviceAccount:" + first, second}, members(back)); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	if len(back.Policy(account).Bindings) != 1 || back.DefaultInstance().ServiceAccounts[0].Account != account || len(back.Accounts) != len(before.Accounts) {
+		t.Error("it is not as it was")
+	}
+	if _, _, err := back.Undeleted(account.UniqueID, now); !errors.Is(err, world.ErrNoAccount) {
+		t.Errorf("undeleted twice: %v", err)
+	}
+}
+
+func TestWithAccount(t *testing.T) {
+	t.Parallel()
+	w := parse(t, accounts)
+	edited := *find(t, w, "first@demo-project.iam.gserviceaccount.com")
+	edited.Disabled = true
+	next := w.WithAccount(&edited)
+	if len(next.Accounts) != len(w.Accounts) || find(t, next, edited.UniqueID) != &edited || next.DefaultInstance().ServiceAccounts[0].Account != &edited {
+		t.Error("the account was not replaced everywhere")
+	}
+	if find(t, w, edited.UniqueID).Disabled || w.DefaultInstance().ServiceAccounts[0].Account.Disabled {
+		t.Error("the world before was changed")
+	}
+}
+
+func TestWithPolicy(t *testing.T) {
+	t.Parallel()
+	w := parse(t, accounts)
+	first := find(t, w, "first@demo-project.iam.gserviceaccount.com")
+	policy := iam.NewPolicy([]iam.Binding{{Role: "roles/viewer", Members: []string{"user:a@example.com"}}})
+	if next := w.WithPolicy(first, policy); next.Policy(first) != policy || w.Policy(first) == policy || next.Policy(nil) != w.Policy(nil) {
+		t.Error("not that policy was replaced alone")
+	}
+	if next := w.WithPolicy(nil, policy); next.Policy(nil) != policy || next.Policy(first) != w.Policy(first) {
+		t.Error("not the project's policy was replaced alone")
+	}
+}
+
+func TestAccountEmail(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{
+		"demo": "a@demo.iam.gserviceaccount.com", "example.com:demo": "a@demo.example.com.iam.gserviceaccount.com",
+	} {
+		if got := (world.Project{ID: id}).AccountEmail("a"); got != want {
+			t.Errorf("%s: %s, want %s", id, got, want)
+		}
+	}
+}
