@@ -38,6 +38,18 @@ type ErrorInfo struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
+// ResourceInfo names the resource that an error is about (google.rpc.ResourceInfo).
+type ResourceInfo struct {
+	Type         string `json:"@type"`
+	ResourceName string `json:"resourceName"`
+}
+
+// WithResource is the error with the name of the resource that it is about.
+func (e *Error) WithResource(name string) *Error {
+	e.Details = append(e.Details, ResourceInfo{Type: "type.googleapis.com/google.rpc.ResourceInfo", ResourceName: name})
+	return e
+}
+
 // BadRequest lists what is wrong with a request message (google.rpc.BadRequest).
 type BadRequest struct {
 	Type            string           `json:"@type"`
@@ -63,6 +75,27 @@ func NotFound(message string) *Error {
 // PermissionDenied is an answer with status 403.
 func PermissionDenied(message string) *Error {
 	return &Error{Code: http.StatusForbidden, Message: message, Status: "PERMISSION_DENIED"}
+}
+
+// AlreadyExists is an answer with status 409 about a resource that is there already.
+func AlreadyExists(message string) *Error {
+	return &Error{Code: http.StatusConflict, Message: message, Status: "ALREADY_EXISTS"}
+}
+
+// Aborted is an answer with status 409 about a change that another one came before.
+func Aborted(message string) *Error {
+	return &Error{Code: http.StatusConflict, Message: message, Status: "ABORTED"}
+}
+
+// FailedPrecondition is an answer with status 400 about a resource that is not in a state
+// for what was asked.
+func FailedPrecondition(message string) *Error {
+	return &Error{Code: http.StatusBadRequest, Message: message, Status: "FAILED_PRECONDITION"}
+}
+
+// ResourceExhausted is an answer with status 429.
+func ResourceExhausted(message string) *Error {
+	return &Error{Code: http.StatusTooManyRequests, Message: message, Status: "RESOURCE_EXHAUSTED"}
 }
 
 // Unavailable is an answer with status 503.

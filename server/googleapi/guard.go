@@ -26,7 +26,9 @@ type API struct {
 type Guard struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
-	strict bool
+
+	checked bool // credentials and scopes are looked at
+	strict  bool // and policies asked besides
 }
 
 // NewGuard is a guard that is not strict.
@@ -36,7 +38,15 @@ func NewGuard(worlds *store.Store[*world.World], issuer *token.Issuer) *Guard {
 
 // NewStrictGuard is a strict guard.
 func NewStrictGuard(worlds *store.Store[*world.World], issuer *token.Issuer) *Guard {
-	return &Guard{worlds: worlds, issuer: issuer, strict: true}
+	return &Guard{worlds: worlds, issuer: issuer, checked: true, strict: true}
+}
+
+// Checking is a guard that demands a good credential with enough scope whether g does or
+// not, and asks the policies where g does.
+func (g *Guard) Checking() *Guard {
+	checking := *g
+	checking.checked = true
+	return &checking
 }
 
 // Caller is who calls a method.
@@ -62,7 +72,7 @@ func (g *Guard) Caller(r *http.Request, api API, method string) (Caller, error) 
 func (g *Guard) Authenticate(credential string, api API, method string) (Caller, error) {
 	access, err := g.issuer.Bearer(g.worlds.Load().State, credential, api.Host)
 	switch {
-	case !g.strict:
+	case !g.checked:
 		return Caller{guard: g, Principal: access.Principal, Scopes: access.Scopes}, nil
 	case isRefusal(err):
 		return Caller{}, credentialsInvalid()

@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"gcp-metadata-emulator/server/wire"
 )
@@ -21,6 +23,7 @@ import (
 // original name, null for an absent one, and strings that say a number or a boolean. It is
 // as lenient as Google's servers are.
 type Message struct {
+	path   string                     // of a message in another one
 	fields map[string]json.RawMessage // by original name
 }
 
@@ -51,14 +54,70 @@ func readJSON(body []byte, fields []string) (Message, error) {
 	if rest := bytes.TrimSpace(body[decoder.InputOffset():]); len(rest) > 0 {
 		return Message{}, unexpectedToken(body, int64(len(body)-len(rest)))
 	}
+	return message, message.set(object, fields)
+}
+
+// set takes the fields of a JSON object.
+func (m Message) set(object map[string]json.RawMessage, fields []string) error {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		field, ok := find(fields, name)
 		if !ok {
-			return Message{}, invalidField("", fmt.Sprintf(`Invalid JSON payload received. Unknown name "%s": Cannot find field.`, shortened(name)))
+			at := ""
+			if m.path != "" {
+				at = " at '" + m.path + "'"
+			}
+			return invalidField(m.path, fmt.Sprintf(`Invalid JSON payload received. Unknown name "%s"%s: Cannot find field.`, shortened(name), at))
 		}
-		message.fields[field] = object[name]
+		m.fields[field] = object[name]
 	}
-	return message, nil
+	return nil
+}
+
+// at is a field as errors name it.
+func (m Message) at(field string) string {
+	if m.path == "" {
+		return field
+	}
+	return m.path + "." + field
+}
+
+// Message is the message in a field, which has the given fields; an empty one where it is
+// absent.
+func (m Message) Message(field string, fields ...string) (Message, error) {
+	value, ok := m.value(field)
+	if !ok {
+		return Message{}, nil
+	}
+	return submessage(value, m.at(field), fields)
+}
+
+// Messages are the messages in a repeated field.
+func (m Message) Messages(field string, fields ...string) ([]Message, error) {
+	value, ok := m.value(field)
+	if !ok {
+		return nil, nil
+	}
+	var items []json.RawMessage
+	if json.Unmarshal(value, &items) != nil {
+		return nil, invalidValue(m.at(field), "MESSAGE", value)
+	}
+	messages := make([]Message, len(items))
+	for i, item := range items {
+		var err error
+		if messages[i], err = submessage(item, fmt.Sprintf("%s[%d]", m.at(field), i), fields); err != nil {
+			return nil, err
+		}
+	}
+	return messages, nil
+}
+
+func submessage(value json.RawMessage, path string, fields []string) (Message, error) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(value, &object) != nil || object == nil {
+		return Message{}, invalidValue(path, "MESSAGE", value)
+	}
+	message := Message{path: path, fields: map[string]json.RawMessage{}}
+	return message, message.set(object, fields)
 }
 
 func readForm(body []byte, fields []string) (Message, error) {
@@ -161,7 +220,7 @@ func (m Message) Text(field string) (string, error) {
 	}
 	var text string
 	if json.Unmarshal(value, &text) != nil {
-		return "", invalidValue(field, "TYPE_STRING", value)
+		return "", invalidValue(m.at(field), "TYPE_STRING", value)
 	}
 	return text, nil
 }
@@ -178,12 +237,12 @@ func (m Message) Texts(field string) ([]string, error) {
 	}
 	var items []json.RawMessage
 	if json.Unmarshal(value, &items) != nil {
-		return nil, invalidValue(field, "TYPE_STRING", value)
+		return nil, invalidValue(m.at(field), "TYPE_STRING", value)
 	}
 	texts := make([]string, len(items))
 	for i, item := range items {
 		if string(item) == "null" || json.Unmarshal(item, &texts[i]) != nil {
-			return nil, invalidValue(fmt.Sprintf("%s[%d]", field, i), "TYPE_STRING", item)
+			return nil, invalidValue(fmt.Sprintf("%s[%d]", m.at(field), i), "TYPE_STRING", item)
 		}
 	}
 	return texts, nil
@@ -201,8 +260,51 @@ func (m Message) Bool(field string) (bool, error) {
 	case "false", `"false"`:
 		return false, nil
 	default:
-		return false, invalidValue(field, "TYPE_BOOL", value)
+		return false, invalidValue(m.at(field), "TYPE_BOOL", value)
 	}
+}
+
+// Int32 is the value of an integer field; 0 where it is absent.
+func (m Message) Int32(field string) (int32, error) {
+	value, ok := m.value(field)
+	if !ok {
+		return 0, nil
+	}
+	text := string(value)
+	if quoted := ""; json.Unmarshal(value, &quoted) == nil {
+		text = quoted
+	}
+	number, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return 0, invalidValue(m.at(field), "TYPE_INT32", value)
+	}
+	return int32(number), nil
+}
+
+// Mask is the value of a google.protobuf.FieldMask: paths with a comma between them. They
+// are returned in snake case.
+func (m Message) Mask(field string) ([]string, error) {
+	text, err := m.Text(field)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	paths := strings.Split(text, ",")
+	for i, path := range paths {
+		paths[i] = snake(strings.TrimSpace(path))
+	}
+	return paths, nil
+}
+
+// snake writes a camel-case name in snake case.
+func snake(name string) string {
+	var out strings.Builder
+	for _, letter := range name {
+		if unicode.IsUpper(letter) {
+			out.WriteByte('_')
+		}
+		out.WriteRune(unicode.ToLower(letter))
+	}
+	return out.String()
 }
 
 // Bytes is the value of a bytes field: base64 of either alphabet, padded or not.
@@ -214,8 +316,8 @@ func (m Message) Bytes(field string) ([]byte, error) {
 	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
 	data, err := base64.RawStdEncoding.DecodeString(standard)
 	if err != nil {
-		return nil, invalidField(field, fmt.Sprintf(
-			`Invalid value at '%s' (TYPE_BYTES), Base64 decoding failed for "%s"`, field, shortened(text)))
+		return nil, invalidField(m.at(field), fmt.Sprintf(
+			`Invalid value at '%s' (TYPE_BYTES), Base64 decoding failed for "%s"`, m.at(field), shortened(text)))
 	}
 	return data, nil
 }
@@ -235,7 +337,7 @@ func (m Message) Duration(field string) (time.Duration, error) {
 			return duration, nil
 		}
 	}
-	return 0, invalidValue(field, "type.googleapis.com/google.protobuf.Duration", value)
+	return 0, invalidValue(m.at(field), "type.googleapis.com/google.protobuf.Duration", value)
 }
 
 // Fields reads the fields of a message one after the other, and keeps the first error.
@@ -257,6 +359,12 @@ func (f *Fields) Text(field string) string { return read(f, field, f.Message.Tex
 
 // Texts is Message.Texts.
 func (f *Fields) Texts(field string) []string { return read(f, field, f.Message.Texts) }
+
+// Int32 is Message.Int32.
+func (f *Fields) Int32(field string) int32 { return read(f, field, f.Message.Int32) }
+
+// Mask is Message.Mask.
+func (f *Fields) Mask(field string) []string { return read(f, field, f.Message.Mask) }
 
 // Bool is Message.Bool.
 func (f *Fields) Bool(field string) bool { return read(f, field, f.Message.Bool) }

@@ -11,16 +11,16 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// CheckQuery refuses query parameters that are none of Google's standard parameters
-// (https://cloud.google.com/apis/docs/system-parameters), whose names may begin with a
-// dollar sign, and forms of answers other than JSON.
-func CheckQuery(r *http.Request) error {
+// CheckQuery refuses query parameters that are neither the method's own nor among Google's
+// standard parameters (https://cloud.google.com/apis/docs/system-parameters), whose names
+// may begin with a dollar sign, and forms of answers other than JSON.
+func CheckQuery(r *http.Request, own ...string) error {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
 	query := r.URL.Query()
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if !slices.Contains(standardParameters(), strings.TrimPrefix(strings.TrimPrefix(name, "$"), ".")) {
+		if !slices.Contains(own, name) && !slices.Contains(standardParameters(), strings.TrimPrefix(strings.TrimPrefix(name, "$"), ".")) {
 			return invalidField("", fmt.Sprintf(
 				`Invalid JSON payload received. Unknown name "%[1]s": Cannot bind query parameter. Field '%[1]s' could not be found in request message.`,
 				shortened(name)))
