@@ -154,3 +154,6 @@ func (r *Ring) loadSecret() ([]byte, error) {
 	}
 	return secret, nil
 }
+
+// IsExpired tells whether a key, one that the ring need not hold, is good no more.
+func (r *Ring) IsExpired(key *Certified) bool { return !key.NotAfter().After(r.now()) }

@@ -16,23 +16,49 @@ import (
 // JWT signs claims, a value that encoding/json can write, and returns the token in its
 // compact form (RFC 7519). The header is Google's: alg, kid, typ.
 func JWT(key *keys.Key, claims any) (string, error) {
+	payload, err := encode(claims)
+	if err != nil {
+		return "", err
+	}
+	return RawJWT(key, payload)
+}
+
+func encode(claims any) ([]byte, error) {
 	var payload bytes.Buffer
 	encoder := json.NewEncoder(&payload)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(claims); err != nil {
-		return "", fmt.Errorf("encode the claims: %w", err)
+		return nil, fmt.Errorf("encode the claims: %w", err)
 	}
-	return RawJWT(key, bytes.TrimSuffix(payload.Bytes(), []byte("\n")))
+	return bytes.TrimSuffix(payload.Bytes(), []byte("\n")), nil
+}
+
+// ES256 signs claims as JWT does, with a P-256 key.
+func ES256(key *keys.ECKey, claims any) (string, error) {
+	payload, err := encode(claims)
+	if err != nil {
+		return "", err
+	}
+	input := signingInput("ES256", key.ID(), payload)
+	signature, err := jwt.SigningMethodES256.Sign(string(input), key.Private())
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return string(base64.RawURLEncoding.AppendEncode(append(input, '.'), signature)), nil
+}
+
+// signingInput is the part of a JWT that is signed.
+func signingInput(algorithm, keyID string, payload []byte) []byte {
+	header := `{"alg":"` + algorithm + `","kid":"` + keyID + `","typ":"JWT"}`
+	input := make([]byte, 0, len(header)*4/3+len(payload)*4/3+8)
+	input = base64.RawURLEncoding.AppendEncode(input, []byte(header))
+	input = append(input, '.')
+	return base64.RawURLEncoding.AppendEncode(input, payload)
 }
 
 // RawJWT signs a payload byte for byte as it is given, as the signJwt method does.
 func RawJWT(key *keys.Key, payload []byte) (string, error) {
-	header := `{"alg":"RS256","kid":"` + key.ID() + `","typ":"JWT"}`
-	input := make([]byte, 0, len(header)*4/3+len(payload)*4/3+8)
-	input = base64.RawURLEncoding.AppendEncode(input, []byte(header))
-	input = append(input, '.')
-	input = base64.RawURLEncoding.AppendEncode(input, payload)
-
+	input := signingInput("RS256", key.ID(), payload)
 	signature, err := jwt.SigningMethodRS256.Sign(string(input), key.Private())
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)

@@ -45,7 +45,9 @@ func Of(ring *keys.Ring, account *world.ServiceAccount) ([]Key, error) {
 	for _, key := range account.UploadedKeys {
 		all = append(all, Key{Certified: key, Uploaded: true})
 	}
-	all = slices.DeleteFunc(all, func(key Key) bool { return account.KeyStates[key.ID()] == world.KeyDeleted })
+	all = slices.DeleteFunc(all, func(key Key) bool {
+		return account.KeyStates[key.ID()] == world.KeyDeleted || ring.IsExpired(key.Certified)
+	})
 	for i, key := range all {
 		all[i].Disabled = account.KeyStates[key.ID()] == world.KeyDisabled
 	}

@@ -4,28 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 
+	"gcp-metadata-emulator/server/accountkeys"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
-
-// keyFile is a service account key file, in the order of Google's. Its URLs are those of
-// the emulator under the name by which the client reached it.
-type keyFile struct {
-	Type                string `json:"type"`
-	ProjectID           string `json:"project_id"`
-	PrivateKeyID        string `json:"private_key_id"`
-	PrivateKey          string `json:"private_key"`
-	ClientEmail         string `json:"client_email"`
-	ClientID            string `json:"client_id"`
-	AuthURI             string `json:"auth_uri"`
-	TokenURI            string `json:"token_uri"`
-	ProviderCertificate string `json:"auth_provider_x509_cert_url"`
-	ClientCertificate   string `json:"client_x509_cert_url"`
-	UniverseDomain      string `json:"universe_domain"`
-}
 
 // Credentials answers with a credential file that works against this emulator.
 func (s *Server) Credentials(r *http.Request) (wire.Response, error) {
@@ -70,26 +54,12 @@ func chosenAccount(w *world.World, id string) (*world.ServiceAccount, error) {
 	return account, nil
 }
 
-func (s *Server) keyFile(ctx context.Context, w *world.World, account *world.ServiceAccount, base string) (keyFile, error) {
-	key, err := s.keys.User(account.Email, account.UniqueID).Active(ctx)
+// keyFile is a key file of an account. Its URLs are those of the emulator under the name by
+// which the client reached it.
+func (s *Server) keyFile(ctx context.Context, w *world.World, account *world.ServiceAccount, base string) (accountkeys.File, error) {
+	key, err := accountkeys.Signing(ctx, s.keys, account)
 	if err != nil {
-		return keyFile{}, err
+		return accountkeys.File{}, err
 	}
-	private, err := key.PrivateKey()
-	if err != nil {
-		return keyFile{}, err
-	}
-	return keyFile{
-		Type:                "service_account",
-		ProjectID:           w.Project.ID,
-		PrivateKeyID:        key.ID(),
-		PrivateKey:          private,
-		ClientEmail:         account.Email,
-		ClientID:            account.UniqueID,
-		AuthURI:             base + "/o/oauth2/auth",
-		TokenURI:            base + "/token",
-		ProviderCertificate: base + "/oauth2/v1/certs",
-		ClientCertificate:   base + "/robot/v1/metadata/x509/" + url.QueryEscape(account.Email),
-		UniverseDomain:      w.UniverseDomain,
-	}, nil
+	return accountkeys.NewFile(w, account, key, base)
 }

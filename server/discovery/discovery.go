@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/accountkeys"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/store"
@@ -60,11 +61,11 @@ type printed struct {
 	body string
 }
 
-func (m *memo) print(published []*keys.Key, write func([]*keys.Key) any) string {
+func (m *memo) print(published []*keys.Key, write func([]*keys.Certified) any) string {
 	if last := m.last.Load(); last != nil && slices.Equal(last.keys, published) {
 		return last.body
 	}
-	body := wire.Pretty(write(published))
+	body := wire.Pretty(write(publicHalves(published)))
 	m.last.Store(&printed{keys: published, body: body})
 	return body
 }
@@ -79,7 +80,7 @@ func (s *Server) JWKS(r *http.Request) (wire.Response, error) {
 	return s.google(r.Context(), &s.jwks, jwkSet)
 }
 
-func (s *Server) google(ctx context.Context, memo *memo, write func([]*keys.Key) any) (wire.Response, error) {
+func (s *Server) google(ctx context.Context, memo *memo, write func([]*keys.Certified) any) (wire.Response, error) {
 	published, err := s.keys.Google().Published(ctx)
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("make Google's keys: %w", err)
@@ -98,23 +99,70 @@ func (s *Server) AccountJWKS(r *http.Request) (wire.Response, error) { return s.
 // AccountRaw lists modulus and exponent of a service account's keys.
 func (s *Server) AccountRaw(r *http.Request) (wire.Response, error) { return s.account(r, rawKeys) }
 
-// account publishes the system-managed key of an account, which at Google always exists,
-// and those of its key files.
-func (s *Server) account(r *http.Request, write func([]*keys.Key) any) (wire.Response, error) {
+// account publishes the keys of an account that are good for something: the system-managed
+// one, which at Google always exists, and those that its users manage.
+func (s *Server) account(r *http.Request, write func([]*keys.Certified) any) (wire.Response, error) {
 	id := r.PathValue("account")
+	if id == firebaseSigner {
+		return s.firebase(r.Context(), write)
+	}
 	account, ok := s.worlds.Load().State.Account(id)
 	if !ok {
 		return wire.Response{}, googleapi.NotFound("Not found; Gaia id not found for email " + id)
 	}
-	published, err := s.keys.System(account.Email).Published(r.Context())
-	if err != nil {
+	if _, err := s.keys.System(account.Email).Published(r.Context()); err != nil {
 		return wire.Response{}, fmt.Errorf("make the key of %q: %w", account.Email, err)
 	}
-	user, err := s.keys.User(account.Email, account.UniqueID).Known()
+	usable, err := accountkeys.Usable(s.keys, account)
 	if err != nil {
-		return wire.Response{}, fmt.Errorf("read the keys of %q: %w", account.Email, err)
+		return wire.Response{}, err
 	}
-	return s.cacheable(wire.Pretty(write(append(published, user...)))), nil
+	published := make([]*keys.Certified, len(usable))
+	for i, key := range usable {
+		published[i] = key.Certified
+	}
+	return s.cacheable(wire.Pretty(write(published))), nil
+}
+
+// firebaseSigner is the account whose keys sign Firebase ID tokens
+// (https://firebase.google.com/docs/auth/admin/verify-id-tokens). It is in no project.
+const firebaseSigner = "securetoken@system.gserviceaccount.com"
+
+func (s *Server) firebase(ctx context.Context, write func([]*keys.Certified) any) (wire.Response, error) {
+	published, err := s.keys.System(firebaseSigner).Published(ctx)
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("make the key of %q: %w", firebaseSigner, err)
+	}
+	return s.cacheable(wire.Pretty(write(publicHalves(published)))), nil
+}
+
+func publicHalves(published []*keys.Key) []*keys.Certified {
+	halves := make([]*keys.Certified, len(published))
+	for i, key := range published {
+		halves[i] = &key.Certified
+	}
+	return halves
+}
+
+// IAPKeys are the keys with which Identity-Aware Proxy signs, as PEM blocks by key ID
+// (https://cloud.google.com/iap/docs/signed-headers-howto).
+func (s *Server) IAPKeys(*http.Request) (wire.Response, error) {
+	key, err := s.keys.IAP()
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("make the key of Identity-Aware Proxy: %w", err)
+	}
+	return s.cacheable(wire.Pretty(map[string]string{key.ID(): key.PublicKey()})), nil
+}
+
+// IAPJWKS is IAPKeys as a JSON web key set.
+func (s *Server) IAPJWKS(*http.Request) (wire.Response, error) {
+	key, err := s.keys.IAP()
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("make the key of Identity-Aware Proxy: %w", err)
+	}
+	return s.cacheable(wire.Pretty(struct {
+		Keys []keys.ECJWK `json:"keys"`
+	}{[]keys.ECJWK{key.JWK()}})), nil
 }
 
 func (s *Server) cacheable(body string) wire.Response {
@@ -128,7 +176,7 @@ func (s *Server) cacheable(body string) wire.Response {
 	}
 }
 
-func certificateMap(published []*keys.Key) any {
+func certificateMap(published []*keys.Certified) any {
 	certificates := map[string]string{}
 	for _, key := range published {
 		certificates[key.ID()] = key.Certificate()
@@ -136,7 +184,7 @@ func certificateMap(published []*keys.Key) any {
 	return certificates
 }
 
-func jwkSet(published []*keys.Key) any {
+func jwkSet(published []*keys.Certified) any {
 	set := struct {
 		Keys []keys.JWK `json:"keys"`
 	}{}
@@ -147,7 +195,7 @@ func jwkSet(published []*keys.Key) any {
 }
 
 // rawKeys is the older form that Google calls raw.
-func rawKeys(published []*keys.Key) any {
+func rawKeys(published []*keys.Certified) any {
 	type rawKey struct {
 		Algorithm string `json:"algorithm"`
 		Exponent  string `json:"exponent"`
