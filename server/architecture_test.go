@@ -20,10 +20,10 @@ func layers() [][]string {
 		{"server/cli"},
 		{"server"},
 		{
-			"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/iamcredentials", "server/discovery",
-			"server/control", "server/proxy", "server/genuine",
+			"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/iamcredentials", "server/iamadmin",
+			"server/resourcemanager", "server/compute", "server/discovery", "server/control", "server/proxy", "server/genuine",
 		},
-		{"server/rpc"},
+		{"server/rpc", "server/iampolicy"},
 		{"server/oauth2", "server/googleapi"},
 		{"server/robot"},
 		{"server/wire"},
@@ -111,7 +111,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world",
-		"server/token", "server/reach", "server/trust", "server/hostname",
+		"server/token", "server/accountkeys", "server/reach", "server/trust", "server/hostname",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

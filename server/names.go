@@ -21,14 +21,15 @@ const (
 func surfacesByName() map[string][]string {
 	return map[string][]string{
 		"accounts.google.com":                 {"oauth2.", "openid."},
-		"cloudresourcemanager.googleapis.com": {"cloudresourcemanager."},
+		"cloudresourcemanager.googleapis.com": {"resourcemanager."},
+		"compute.googleapis.com":              {"compute."},
 		"iam.googleapis.com":                  {"iam."},
 		rpcName:                               {"iamcredentials."},
 		metadataName:                          {"mds."},
 		"oauth2.googleapis.com":               {"oauth2."},
 		"openidconnect.googleapis.com":        {"oauth2."},
 		"sts.googleapis.com":                  {"sts."},
-		"www.googleapis.com":                  {"keys.", "oauth2."},
+		"www.googleapis.com":                  {"compute.", "keys.", "oauth2."},
 		"www.gstatic.com":                     {"keys."},
 	}
 }

@@ -10,14 +10,17 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/discovery"
 	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/grants"
+	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/userinfo"
 	"gcp-metadata-emulator/server/wire"
@@ -30,6 +33,9 @@ type surfaces struct {
 	tokeninfo      *tokeninfo.Server
 	userinfo       *userinfo.Server
 	iamcredentials *iamcredentials.Server
+	iamadmin       *iamadmin.Server
+	projects       *resourcemanager.Server
+	compute        *compute.Server
 	discovery      *discovery.Server
 	control        *control.Server
 
@@ -52,6 +58,10 @@ const (
 	entryPath   = "/emulator/v1/instances/{instance}/metadata/{path:.+}"
 	accountPath = "/v1/projects/{project}/serviceAccounts/{account:[^/:]+}"
 
+	accountsPath  = "/v1/projects/{project}/serviceAccounts"
+	keyPath       = accountPath + "/keys/{key:[^/:]+}"
+	projectPath   = "/projects/{project}"
+	instancesPath = "/compute/v1/projects/{project}/zones/{zone}/instances"
 	poolPath      = "/v1/projects/{project}/locations/global/workloadIdentityPools/{pool}"
 	workforcePath = "/v1/locations/global/workforcePools/{pool}"
 )
@@ -61,7 +71,7 @@ const (
 // are asked for most come first.
 func (s surfaces) routes() []route {
 	metadata, oauth, keys, api := s.metadata.Dialect(), oauth2.Dialect(), discovery.Dialect(), googleapi.Dialect()
-	return []route{
+	return append([]route{
 		{"mds.ping", getOrPost, "/", metadata, s.metadata.Ping},
 		{"mds.metadata", getOrPost, "/computeMetadata" + below, metadata, s.metadata.Metadata},
 
@@ -73,6 +83,8 @@ func (s surfaces) routes() []route {
 		{"keys.account.raw", http.MethodGet, "/service_accounts/v1/metadata/raw/{account}", keys, s.discovery.AccountRaw},
 		{"keys.account.x509", http.MethodGet, "/robot/v1/metadata/x509/{account}", keys, s.discovery.AccountCertificates},
 		{"keys.account.jwk", http.MethodGet, "/robot/v1/metadata/jwk/{account}", keys, s.discovery.AccountJWKS},
+		{"keys.iap.pem", http.MethodGet, "/iap/verify/public_key", keys, s.discovery.IAPKeys},
+		{"keys.iap.jwk", http.MethodGet, "/iap/verify/public_key-jwk", keys, s.discovery.IAPJWKS},
 		{"openid.configuration", http.MethodGet, "/.well-known/openid-configuration", keys, s.discovery.Configuration},
 
 		{"oauth2.token", http.MethodPost, "/token", oauth, s.grants.Token},
@@ -122,7 +134,48 @@ func (s surfaces) routes() []route {
 		{"control.metrics", http.MethodGet, "/emulator/metrics", api, s.control.Guard(s.control.Metrics)},
 		{"control.reset", http.MethodPost, "/emulator/v1/reset", api, s.control.Guard(s.control.Reset)},
 		{"control.ca", http.MethodGet, "/emulator/v1/ca.pem", api, s.control.Guard(s.control.Authority)},
+		{"control.keys.list", http.MethodGet, "/emulator/v1/keys", api, s.control.Guard(s.control.Keys)},
+		{"control.keys.rotate", http.MethodPost, "/emulator/v1/keys:rotate", api, s.control.Guard(s.control.RotateKeys)},
 		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Guard(s.control.Credentials)},
+	}, s.adminRoutes()...)
+}
+
+// adminRoutes are those of the APIs that manage service accounts and policies, and of the
+// resource to spend tokens on.
+func (s surfaces) adminRoutes() []route {
+	api, vm := googleapi.Dialect(), compute.Dialect()
+	return []route{
+		{"iam.serviceAccounts.list", http.MethodGet, accountsPath, api, s.iamadmin.List},
+		{"iam.serviceAccounts.create", http.MethodPost, accountsPath, api, s.iamadmin.Create},
+		{"iam.serviceAccounts.get", http.MethodGet, accountPath, api, s.iamadmin.Get},
+		{"iam.serviceAccounts.patch", http.MethodPatch, accountPath, api, s.iamadmin.Patch},
+		{"iam.serviceAccounts.update", http.MethodPut, accountPath, api, s.iamadmin.Update},
+		{"iam.serviceAccounts.delete", http.MethodDelete, accountPath, api, s.iamadmin.Delete},
+		{"iam.serviceAccounts.undelete", http.MethodPost, accountPath + ":undelete", api, s.iamadmin.Undelete},
+		{"iam.serviceAccounts.enable", http.MethodPost, accountPath + ":enable", api, s.iamadmin.Enable},
+		{"iam.serviceAccounts.disable", http.MethodPost, accountPath + ":disable", api, s.iamadmin.Disable},
+		{"iam.serviceAccounts.getIamPolicy", getOrPost, accountPath + ":getIamPolicy", api, s.iamadmin.GetIAMPolicy},
+		{"iam.serviceAccounts.setIamPolicy", http.MethodPost, accountPath + ":setIamPolicy", api, s.iamadmin.SetIAMPolicy},
+		{"iam.serviceAccounts.testIamPermissions", http.MethodPost, accountPath + ":testIamPermissions", api, s.iamadmin.TestIAMPermissions},
+		{"iam.serviceAccounts.keys.list", http.MethodGet, accountPath + "/keys", api, s.iamadmin.ListKeys},
+		{"iam.serviceAccounts.keys.create", http.MethodPost, accountPath + "/keys", api, s.iamadmin.CreateKey},
+		{"iam.serviceAccounts.keys.upload", http.MethodPost, accountPath + "/keys:upload", api, s.iamadmin.UploadKey},
+		{"iam.serviceAccounts.keys.get", http.MethodGet, keyPath, api, s.iamadmin.GetKey},
+		{"iam.serviceAccounts.keys.delete", http.MethodDelete, keyPath, api, s.iamadmin.DeleteKey},
+		{"iam.serviceAccounts.keys.enable", http.MethodPost, keyPath + ":enable", api, s.iamadmin.EnableKey},
+		{"iam.serviceAccounts.keys.disable", http.MethodPost, keyPath + ":disable", api, s.iamadmin.DisableKey},
+
+		{"resourcemanager.projects.getIamPolicy", getOrPost, "/v1" + projectPath + ":getIamPolicy", api, s.projects.GetIAMPolicy},
+		{"resourcemanager.projects.getIamPolicy", getOrPost, "/v3" + projectPath + ":getIamPolicy", api, s.projects.GetIAMPolicy},
+		{"resourcemanager.projects.setIamPolicy", http.MethodPost, "/v1" + projectPath + ":setIamPolicy", api, s.projects.SetIAMPolicy},
+		{"resourcemanager.projects.setIamPolicy", http.MethodPost, "/v3" + projectPath + ":setIamPolicy", api, s.projects.SetIAMPolicy},
+		{"resourcemanager.projects.testIamPermissions", http.MethodPost, "/v1" + projectPath + ":testIamPermissions", api, s.projects.TestIAMPermissions},
+		{"resourcemanager.projects.testIamPermissions", http.MethodPost, "/v3" + projectPath + ":testIamPermissions", api, s.projects.TestIAMPermissions},
+		{"resourcemanager.projects.get", http.MethodGet, "/v1" + projectPath, api, s.projects.Get},
+		{"resourcemanager.projects.get", http.MethodGet, "/v3" + projectPath, api, s.projects.GetV3},
+
+		{"compute.instances.list", http.MethodGet, instancesPath, vm, s.compute.List},
+		{"compute.instances.get", http.MethodGet, instancesPath + "/{instance}", vm, s.compute.Get},
 	}
 }
 

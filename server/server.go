@@ -17,17 +17,21 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/discovery"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/grants"
+	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
+	"gcp-metadata-emulator/server/iampolicy"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/proxy"
+	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/tokeninfo"
@@ -96,6 +100,7 @@ func New(config Config) *Server {
 	if config.Strict {
 		guard = googleapi.NewStrictGuard(worlds, issuer)
 	}
+	policies := iampolicy.New(worlds)
 	metadata := mds.New(worlds, issuer, config.Clock)
 	routes := surfaces{}.names()
 	s := &Server{
@@ -111,6 +116,9 @@ func New(config Config) *Server {
 		tokeninfo:      tokeninfo.New(issuer, now),
 		userinfo:       userinfo.New(worlds, issuer),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, now),
+		iamadmin:       iamadmin.New(worlds, config.Keys, guard, policies, now),
+		projects:       resourcemanager.New(worlds, guard, policies),
+		compute:        compute.New(worlds, guard),
 		discovery:      discovery.New(worlds, config.Keys, now),
 		credentials:    genuine.New(worlds, config.Keys, issuer, config.Logger),
 		control: control.New(control.Config{

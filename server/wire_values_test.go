@@ -96,6 +96,7 @@ func assertionClaims(now int64) map[string]map[string]any {
 		"scope-unknown":     {"scope": "https://my-service.example.com"},
 		"scope-some":        {"scope": platform + " not-a-scope"},
 		"sub-self":          {"sub": worker},
+		"compute":           {"sub": worker, "aud": "https://compute.googleapis.com/", "scope": nil},
 		"sub-null":          {"sub": json.RawMessage("null")},
 		"sub-user":          {"sub": "dev@example.com"},
 		"sub-unknown":       {"sub": "nobody@example.com"},
@@ -151,16 +152,17 @@ func (e *emulator) tokenValues(t *testing.T, now time.Time) map[string]string {
 	claims := token.Claims{Audience: "https://service.example.com", AuthorizedParty: workerID, Subject: workerID, Email: worker}
 	id := must[token.Token](t)(issuer.ID(ctx, claims)).Text
 	return map[string]string{
-		"access":           must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
-		"access:email":     must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform, "email"}), time.Hour)).Text,
-		"access:expired":   must[token.Token](t)(earlier.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
-		"access:elsewhere": must[token.Token](t)(elsewhere.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
-		"id":               id,
-		"id:tampered":      tampered(id),
-		"id:expired":       must[token.Token](t)(earlier.ID(ctx, claims)).Text,
-		"id:elsewhere":     must[token.Token](t)(elsewhere.ID(ctx, claims)).Text,
-		"zeros":            strings.Repeat("0", 1<<20+1),
-		"large":            strings.Repeat("0", 256<<10+1),
+		"access":            must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
+		"access:no-compute": must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{"https://www.googleapis.com/auth/iam"}), time.Hour)).Text,
+		"access:email":      must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform, "email"}), time.Hour)).Text,
+		"access:expired":    must[token.Token](t)(earlier.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
+		"access:elsewhere":  must[token.Token](t)(elsewhere.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
+		"id":                id,
+		"id:tampered":       tampered(id),
+		"id:expired":        must[token.Token](t)(earlier.ID(ctx, claims)).Text,
+		"id:elsewhere":      must[token.Token](t)(elsewhere.ID(ctx, claims)).Text,
+		"zeros":             strings.Repeat("0", 1<<20+1),
+		"large":             strings.Repeat("0", 256<<10+1),
 	}
 }
 

@@ -54,6 +54,8 @@ func (t Target) Variables() []Variable {
 		{"CLOUDSDK_AUTH_AUTH_HOST", base + "/o/oauth2/auth"},
 		{"CLOUDSDK_AUTH_TOKEN_HOST", base + "/token"},
 		{"CLOUDSDK_AUTH_TOKEN_INTROSPECTION_ENDPOINT", base + "/v1/introspect"},
+		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", base + "/"},
+		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", base + "/compute/v1/"},
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM", base + "/"},
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", base + "/"},
 		{"CLOUDSDK_CORE_DISABLE_PROMPTS", "1"},

@@ -39,6 +39,13 @@ func (p Project) AccountEmail(id string) string {
 	return id + "@" + name + ".iam.gserviceaccount.com"
 }
 
+// Owns tells whether an e-mail address can only be that of a service account of the project.
+func (p Project) Owns(email string) bool {
+	_, domain, _ := strings.Cut(email, "@")
+	_, own, _ := strings.Cut(p.AccountEmail(""), "@")
+	return strings.EqualFold(domain, own) || email == fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.Number)
+}
+
 // NewUniqueID is a unique ID for a new service account. One that has the e-mail address of
 // another, deleted account does not have its unique ID.
 func (w *World) NewUniqueID(email string) string {

@@ -1,0 +1,62 @@
+package control
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// signingKey is a key with which ID tokens are, will be or were signed.
+type signingKey struct {
+	ID        string     `json:"kid"`
+	Use       string     `json:"use"`
+	State     keys.State `json:"state"`
+	NotBefore string     `json:"notBefore"`
+	NotAfter  string     `json:"notAfter"`
+}
+
+// Keys lists the published keys that sign ID tokens.
+func (s *Server) Keys(*http.Request) (wire.Response, error) {
+	published, err := s.keys.Google().States()
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("read the signing keys: %w", err)
+	}
+	list := []signingKey{}
+	for _, key := range published {
+		list = append(list, signingKey{
+			ID: key.ID(), Use: "id-token", State: key.State,
+			NotBefore: key.NotBefore().UTC().Format(time.RFC3339), NotAfter: key.NotAfter().UTC().Format(time.RFC3339),
+		})
+	}
+	return googleapi.JSON(struct {
+		Keys []signingKey `json:"keys"`
+	}{list}), nil
+}
+
+// RotateKeys retires the key that signs ID tokens, and answers as Keys does. The body may
+// say how many retired keys go on being published.
+func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
+	message, err := googleapi.ReadMessage(r, "keep")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	keep := keys.KeepAll
+	if message.Has("keep") {
+		number, err := message.Int32("keep")
+		if err != nil {
+			return wire.Response{}, err
+		}
+		if number < 0 {
+			return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf(`"keep" is %d; it is a number of keys, from 0`, number))
+		}
+		keep = int(number)
+	}
+	if err := s.keys.Google().Rotate(r.Context(), keep); err != nil {
+		return wire.Response{}, fmt.Errorf("rotate the signing keys: %w", err)
+	}
+	return s.Keys(r)
+}

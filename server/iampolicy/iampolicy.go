@@ -1,0 +1,285 @@
+// Package iampolicy is google.iam.v1.IAMPolicy: the methods by which every Google API lets
+// the policies of its resources be read, set and tested
+// (https://cloud.google.com/iam/docs/reference/rest/v1/Policy).
+//
+// Which resource is meant, and whether the caller may do it, is for the surfaces; what a
+// policy grants is for package iam.
+package iampolicy
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// conditionalVersion is the version of policies whose bindings have conditions.
+const conditionalVersion = 3
+
+// Policies are the policies of a world. The resource of each method is a service account,
+// or the project where the account is nil.
+type Policies struct {
+	worlds *store.Store[*world.World]
+}
+
+// New is access to the policies of a world.
+func New(worlds *store.Store[*world.World]) *Policies { return &Policies{worlds: worlds} }
+
+// policyMessage is a policy on the wire. An empty one has an etag alone.
+type policyMessage struct {
+	Version  int           `json:"version,omitempty"`
+	Etag     []byte        `json:"etag"`
+	Bindings []iam.Binding `json:"bindings,omitempty"`
+}
+
+// message writes a policy for a reader that knows policies up to a version. To one that
+// knows no conditions, a role with one has a name that no role has
+// (https://cloud.google.com/iam/docs/troubleshooting-withcond).
+func message(policy *iam.Policy, version int32) policyMessage {
+	m := policyMessage{Etag: policy.Etag()}
+	if policy == nil || len(policy.Bindings) == 0 {
+		return m
+	}
+	m.Version, m.Bindings = 1, policy.Bindings
+	switch {
+	case !policy.Conditional():
+	case version >= conditionalVersion:
+		m.Version = conditionalVersion
+	default:
+		m.Bindings = slices.Clone(policy.Bindings)
+		for i, b := range policy.Bindings {
+			if b.Condition != nil {
+				digest := iam.NewPolicy([]iam.Binding{b}).Etag()
+				m.Bindings[i] = iam.Binding{Role: fmt.Sprintf("%s_withcond_%x", b.Role, digest), Members: b.Members}
+			}
+		}
+	}
+	return m
+}
+
+const versionParameter = "options.requestedPolicyVersion"
+
+// Get is getIamPolicy. The version that the caller knows stands in the query or in the body.
+func (p *Policies) Get(r *http.Request, on *world.ServiceAccount) (wire.Response, error) {
+	version, err := requestedVersion(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.Reply(r, message(p.worlds.Load().State.Policy(on), version)), nil
+}
+
+func requestedVersion(r *http.Request) (int32, error) {
+	if err := googleapi.CheckQuery(r, versionParameter); err != nil {
+		return 0, err
+	}
+	m, err := googleapi.ReadMessage(r, "options", "resource")
+	if err != nil {
+		return 0, err
+	}
+	options, err := m.Message("options", "requested_policy_version")
+	if err != nil {
+		return 0, err
+	}
+	version, err := options.Int32("requested_policy_version")
+	if err != nil {
+		return 0, err
+	}
+	if text := r.URL.Query().Get(versionParameter); text != "" {
+		number, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			return 0, googleapi.InvalidArgument(fmt.Sprintf("Invalid value at '%s' (TYPE_INT32), %q", versionParameter, text))
+		}
+		version = int32(number)
+	}
+	return version, checkVersion(version)
+}
+
+func checkVersion(version int32) error {
+	if version != 0 && version != 1 && version != conditionalVersion {
+		return googleapi.InvalidArgument(fmt.Sprintf("Policy version %d is not supported. Valid values are 0, 1, and 3.", version))
+	}
+	return nil
+}
+
+// Set is setIamPolicy: it replaces the policy, unless it has changed since the caller has
+// read it.
+func (p *Policies) Set(r *http.Request, on *world.ServiceAccount) (wire.Response, error) {
+	request, err := readSet(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	var policy *iam.Policy
+	err = p.worlds.Update(func(w *world.World) (*world.World, error) {
+		policy = w.Policy(on)
+		if err := request.check(w, policy); err != nil {
+			return nil, err
+		}
+		if request.keepsBindings {
+			return w, nil
+		}
+		policy = iam.NewPolicy(request.bindings)
+		return w.WithPolicy(on, policy), nil
+	})
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.Reply(r, message(policy, max(1, request.version))), nil
+}
+
+// setRequest is the message of setIamPolicy.
+type setRequest struct {
+	version       int32
+	etag          []byte
+	bindings      []iam.Binding
+	keepsBindings bool // the update mask does not name them
+}
+
+func readSet(r *http.Request) (setRequest, error) {
+	if err := googleapi.CheckQuery(r); err != nil {
+		return setRequest{}, err
+	}
+	m, err := googleapi.ReadMessage(r, "policy", "update_mask", "resource")
+	if err != nil {
+		return setRequest{}, err
+	}
+	policy, err := m.Message("policy", "version", "etag", "bindings", "audit_configs")
+	if err != nil {
+		return setRequest{}, err
+	}
+	fields := googleapi.Fields{Message: policy}
+	request := setRequest{version: fields.Int32("version"), etag: fields.Bytes("etag")}
+	if fields.Err != nil {
+		return setRequest{}, fields.Err
+	}
+	if request.keepsBindings, err = keepsBindings(m); err != nil {
+		return setRequest{}, err
+	}
+	request.bindings, err = readBindings(policy)
+	return request, err
+}
+
+// keepsBindings reads the update mask. Without one it is "bindings, etag".
+func keepsBindings(m googleapi.Message) (bool, error) {
+	mask, err := m.Mask("update_mask")
+	if err != nil {
+		return false, err
+	}
+	for _, path := range mask {
+		if !slices.Contains([]string{"bindings", "etag", "version", "audit_configs", "*"}, path) {
+			return false, googleapi.InvalidArgument(fmt.Sprintf("Invalid field path in update_mask: %q.", path))
+		}
+	}
+	return len(mask) > 0 && !slices.Contains(mask, "bindings") && !slices.Contains(mask, "*"), nil
+}
+
+func readBindings(policy googleapi.Message) ([]iam.Binding, error) {
+	messages, err := policy.Messages("bindings", "role", "members", "condition")
+	if err != nil {
+		return nil, err
+	}
+	var bindings []iam.Binding
+	for _, m := range messages {
+		fields := googleapi.Fields{Message: m}
+		binding := iam.Binding{Role: fields.Text("role"), Members: fields.Texts("members")}
+		if fields.Err != nil {
+			return nil, fields.Err
+		}
+		if binding.Condition, err = readCondition(m); err != nil {
+			return nil, err
+		}
+		if len(binding.Members) > 0 { // what grants nothing to anybody is not kept
+			bindings = append(bindings, binding)
+		}
+	}
+	return bindings, nil
+}
+
+func readCondition(binding googleapi.Message) (*iam.Condition, error) {
+	if !binding.Has("condition") {
+		return nil, nil //nolint:nilnil // no condition is no value, and no mistake
+	}
+	m, err := binding.Message("condition", "title", "description", "expression", "location")
+	if err != nil {
+		return nil, err
+	}
+	fields := googleapi.Fields{Message: m}
+	condition := &iam.Condition{
+		Title: fields.Text("title"), Description: fields.Text("description"), Expression: fields.Text("expression"),
+	}
+	if fields.Err == nil && (condition.Title == "" || condition.Expression == "") {
+		return nil, googleapi.InvalidArgument("A condition needs a title and an expression.")
+	}
+	return condition, fields.Err
+}
+
+// check refuses a policy that is out of date or not well-formed.
+func (s setRequest) check(w *world.World, current *iam.Policy) error {
+	if err := checkVersion(s.version); err != nil {
+		return err
+	}
+	if len(s.etag) > 0 && !bytes.Equal(s.etag, current.Etag()) {
+		return googleapi.Aborted("There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.")
+	}
+	// Who writes without an etag overwrites conditions that they may not know of.
+	conditional := iam.NewPolicy(s.bindings).Conditional() || len(s.etag) > 0 && current.Conditional()
+	if conditional && s.version != conditionalVersion {
+		return googleapi.InvalidArgument("Specified policy version (" + strconv.Itoa(int(s.version)) + ") is not valid for a policy with conditions. Set it to 3.")
+	}
+	for _, binding := range s.bindings {
+		if err := checkRole(binding.Role); err != nil {
+			return err
+		}
+		for _, member := range binding.Members {
+			if err := checkMember(w, member); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkRole looks at the form alone: most of Google's roles are not known here.
+func checkRole(role string) error {
+	parts := strings.Split(role, "/")
+	const predefined, custom = 2, 4 // roles/NAME, projects/PROJECT/roles/NAME, organizations/NUMBER/roles/NAME
+	isCustom := len(parts) == custom && (parts[0] == "projects" || parts[0] == "organizations") && parts[2] == "roles"
+	if (len(parts) == predefined && parts[0] == "roles" || isCustom) && !slices.Contains(parts, "") {
+		return nil
+	}
+	return googleapi.InvalidArgument(fmt.Sprintf("Role %s is not supported for this resource.", role))
+}
+
+// Test is testIamPermissions: those of the permissions that the caller has.
+func (p *Policies) Test(r *http.Request, caller googleapi.Caller, on *world.ServiceAccount) (wire.Response, error) {
+	if err := googleapi.CheckQuery(r); err != nil {
+		return wire.Response{}, err
+	}
+	m, err := googleapi.ReadMessage(r, "permissions", "resource")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	permissions, err := m.Texts("permissions")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	granted := struct {
+		Permissions []string `json:"permissions,omitempty"`
+	}{}
+	for _, permission := range permissions {
+		if permission == "" || strings.Contains(permission, "*") {
+			return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf("Permission %s is not valid for this resource.", permission))
+		}
+		if caller.Need(permission, on) == nil {
+			granted.Permissions = append(granted.Permissions, permission)
+		}
+	}
+	return googleapi.Reply(r, granted), nil
+}

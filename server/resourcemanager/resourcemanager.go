@@ -1,0 +1,113 @@
+// Package resourcemanager is what clients ask of the Cloud Resource Manager API on their way:
+// the project, by its ID or its number, and its policy
+// (https://cloud.google.com/resource-manager/reference/rest).
+package resourcemanager
+
+import (
+	"net/http"
+	"strconv"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/iampolicy"
+	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Server answers requests of the API. It is safe for concurrent use.
+type Server struct {
+	worlds   *store.Store[*world.World]
+	guard    *googleapi.Guard
+	policies *iampolicy.Policies
+}
+
+// New is a Resource Manager API.
+func New(worlds *store.Store[*world.World], guard *googleapi.Guard, policies *iampolicy.Policies) *Server {
+	return &Server{worlds: worlds, guard: guard, policies: policies}
+}
+
+func api() googleapi.API {
+	return googleapi.API{
+		Host:    "cloudresourcemanager.googleapis.com",
+		Service: "google.cloud.resourcemanager.v3.Projects",
+		Scopes:  []string{oauth2.CloudPlatformScope, oauth2.CloudPlatformScope + ".read-only"},
+	}
+}
+
+// begin lets a caller through who may do something with the project that the path names.
+// Where there is no such project, nobody may.
+func (s *Server) begin(r *http.Request, method, permission string) (googleapi.Caller, world.Project, error) {
+	caller, err := s.guard.Caller(r, api(), method)
+	if err != nil {
+		return caller, world.Project{}, err
+	}
+	project := s.worlds.Load().State.Project
+	if name := r.PathValue("project"); name != project.ID && name != strconv.FormatUint(project.Number, 10) {
+		return caller, world.Project{}, googleapi.PermissionDenied("The caller does not have permission")
+	}
+	if permission == "" {
+		return caller, project, nil
+	}
+	return caller, project, caller.Need(permission, nil)
+}
+
+// Get answers with the project as version 1 of the API describes it.
+func (s *Server) Get(r *http.Request) (wire.Response, error) {
+	return s.get(r, func(p world.Project) any {
+		return struct {
+			Number    string `json:"projectNumber"`
+			ID        string `json:"projectId"`
+			Lifecycle string `json:"lifecycleState"`
+			Name      string `json:"name"`
+		}{strconv.FormatUint(p.Number, 10), p.ID, "ACTIVE", p.ID}
+	})
+}
+
+// GetV3 is Get for version 3.
+func (s *Server) GetV3(r *http.Request) (wire.Response, error) {
+	return s.get(r, func(p world.Project) any {
+		return struct {
+			Name        string `json:"name"`
+			ID          string `json:"projectId"`
+			State       string `json:"state"`
+			DisplayName string `json:"displayName"`
+		}{"projects/" + strconv.FormatUint(p.Number, 10), p.ID, "ACTIVE", p.ID}
+	})
+}
+
+func (s *Server) get(r *http.Request, describe func(world.Project) any) (wire.Response, error) {
+	_, project, err := s.begin(r, "GetProject", "resourcemanager.projects.get")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if err := googleapi.CheckQuery(r); err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.Reply(r, describe(project)), nil
+}
+
+// GetIAMPolicy answers with the policy of the project.
+func (s *Server) GetIAMPolicy(r *http.Request) (wire.Response, error) {
+	if _, _, err := s.begin(r, "GetIamPolicy", "resourcemanager.projects.getIamPolicy"); err != nil {
+		return wire.Response{}, err
+	}
+	return s.policies.Get(r, nil)
+}
+
+// SetIAMPolicy replaces the policy of the project.
+func (s *Server) SetIAMPolicy(r *http.Request) (wire.Response, error) {
+	if _, _, err := s.begin(r, "SetIamPolicy", "resourcemanager.projects.setIamPolicy"); err != nil {
+		return wire.Response{}, err
+	}
+	return s.policies.Set(r, nil)
+}
+
+// TestIAMPermissions tells which of some permissions the caller has on the project.
+func (s *Server) TestIAMPermissions(r *http.Request) (wire.Response, error) {
+	caller, _, err := s.begin(r, "TestIamPermissions", "")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return s.policies.Test(r, caller, nil)
+}
