@@ -1,8 +1,12 @@
 package integration_test
 
 import (
+	"crypto/rsa"
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,4 +109,71 @@ func TestGcloudKeyFile(t *testing.T) {
 	}
 	r.checkAccessToken(t, oneLine(t, result("access-token")), workerAccount)
 	r.checkIDToken(t, "print-identity-token", oneLine(t, result("identity-token")), r.grantedClaims(t, workerAccount))
+}
+
+func TestGcloudServiceAccounts(t *testing.T) {
+	r := newGcloudRig(t)
+	const email, member = "builder@demo-project.iam.gserviceaccount.com", "user:dev@example.com"
+	results := t.TempDir()
+	r.exec(t, "sh", "clients/gcloud/service-accounts.sh", "builder", email, member, targetAccount, results)
+	result := func(name string) []byte {
+		data, err := os.ReadFile(filepath.Join(results, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	accounts := decode[[]struct{ Email, DisplayName, UniqueID string }](t, result("accounts.json"))
+	if !slices.ContainsFunc(accounts, func(a struct{ Email, DisplayName, UniqueID string }) bool {
+		return a.Email == email && a.DisplayName == "Made by gcloud" && a.UniqueID != ""
+	}) {
+		t.Errorf("the account that was made is not listed: %+v", accounts)
+	}
+	key := decode[struct {
+		ID string `json:"private_key_id"`
+	}](t, result("key.json"))
+	keys := decode[[]struct{ Name string }](t, result("keys.json"))
+	if len(keys) != 1 || keys[0].Name != "projects/demo-project/serviceAccounts/"+email+"/keys/"+key.ID {
+		t.Errorf("keys %+v, want the one of the key file, %s", keys, key.ID)
+	}
+	type policy struct {
+		Bindings []struct {
+			Role    string
+			Members []string
+		}
+	}
+	for _, name := range []string{"policy.json", "policy-read.json"} {
+		got := decode[policy](t, result(name))
+		if len(got.Bindings) != 1 || got.Bindings[0].Role != "roles/iam.serviceAccountTokenCreator" || !slices.Equal(got.Bindings[0].Members, []string{member}) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if got := decode[policy](t, result("policy-empty.json")); len(got.Bindings) != 0 {
+		t.Errorf("bindings are left: %+v", got)
+	}
+	published := r.jwks(t, "/service_accounts/v1/jwk/"+targetAccount)
+	if claims, err := published.verify(strings.TrimSpace(string(result("jwt")))); err != nil || claims["sub"] != "a-user" {
+		t.Errorf("the signed JWT: %v, %v", claims, err)
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Values(published)), func(key *rsa.PublicKey) bool {
+		return verifySignature(key, result("claims.json"), result("signature")) == nil
+	}) {
+		t.Error("the signature of the blob is not the account's")
+	}
+	if got := string(result("number")) + string(result("instances")); got != projectNumber+"\n"+instanceName+"\n" {
+		t.Errorf("project and instances: %q", got)
+	}
+	if token := oneLine(t, result("access-token")); !strings.HasPrefix(token, "ya29.c.") {
+		t.Errorf("the key file gave the token %q", token)
+	}
+}
+
+// decode reads what gcloud printed, of which a test may know a part.
+func decode[T any](t *testing.T, output []byte) T {
+	t.Helper()
+	var value T
+	if err := json.Unmarshal(output, &value); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return value
 }

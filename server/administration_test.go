@@ -17,7 +17,7 @@ func (e *emulator) setProjectRole(t *testing.T, bearers map[string]string, role,
 	t.Helper()
 	body := fmt.Sprintf(`{"policy":{"bindings":[{"role":%q,"members":["serviceAccount:%s"]},{"role":"roles/owner","members":["user:owner@example.com"]}]}}`,
 		role, email(account))
-	if status := e.ask(t, bearers["owner"], "POST /v1/projects/demo-project:setIamPolicy", body, nil); status != "OK" {
+	if status := e.invoke(t, bearers["owner"], "POST /v1/projects/demo-project:setIamPolicy", body, nil); status != "OK" {
 		t.Fatalf("setIamPolicy: %s", status)
 	}
 }
@@ -60,7 +60,7 @@ func TestStrictAdministration(t *testing.T) {
 			e.setProjectRole(t, bearers, role, "far")
 			var got []string
 			for _, call := range calls {
-				switch status := e.ask(t, bearers["far"], call.call, call.body, nil); status {
+				switch status := e.invoke(t, bearers["far"], call.call, call.body, nil); status {
 				case "PERMISSION_DENIED":
 				case "OK", "NOT_FOUND":
 					got = append(got, call.name)
@@ -89,7 +89,7 @@ func TestPolicyConcurrency(t *testing.T) {
 					Etag     string `json:"etag"`
 					Bindings []any  `json:"bindings"`
 				}
-				e.ask(t, "x", "POST "+policy+":getIamPolicy", "", &read)
+				e.invoke(t, "x", "POST "+policy+":getIamPolicy", "", &read)
 				read.Bindings = append(read.Bindings, map[string]any{
 					"role": fmt.Sprintf("roles/number%d", i), "members": []string{"allUsers"},
 				})
@@ -98,7 +98,7 @@ func TestPolicyConcurrency(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				switch status := e.ask(t, "x", "POST "+policy+":setIamPolicy", string(body), nil); status {
+				switch status := e.invoke(t, "x", "POST "+policy+":setIamPolicy", string(body), nil); status {
 				case "ABORTED":
 				case "OK":
 					return
@@ -126,7 +126,7 @@ func TestPages(t *testing.T) {
 			Accounts      []struct{ Email string }
 			NextPageToken string
 		}
-		e.ask(t, "x", "GET "+accountsPath+"?pageSize=3&pageToken="+next, "", &list)
+		e.invoke(t, "x", "GET "+accountsPath+"?pageSize=3&pageToken="+next, "", &list)
 		for _, account := range list.Accounts {
 			seen = append(seen, account.Email)
 			e.do(t, "DELETE "+accountsPath+"/"+account.Email, "")

@@ -22,9 +22,9 @@ import (
 
 const accountsPath = "/v1/projects/demo-project/serviceAccounts"
 
-// ask calls a method of a Google API, such as "GET /v1/projects/p", with a bearer token. The
+// invoke calls a method of a Google API, such as "GET /v1/projects/p", with a bearer token. The
 // status is google.rpc.Code, or "OK" and the answer.
-func (e *emulator) ask(t *testing.T, bearer, call, body string, into any) string {
+func (e *emulator) invoke(t *testing.T, bearer, call, body string, into any) string {
 	t.Helper()
 	method, path, _ := strings.Cut(call, " ")
 	request, err := http.NewRequestWithContext(t.Context(), method, e.URL+path, strings.NewReader(body))
@@ -59,11 +59,11 @@ func (e *emulator) ask(t *testing.T, bearer, call, body string, into any) string
 	return "OK"
 }
 
-// do is ask for what has to succeed.
+// do is invoke for what has to succeed.
 func (e *emulator) do(t *testing.T, call, body string) map[string]any {
 	t.Helper()
 	var answer map[string]any
-	if status := e.ask(t, "ya29.x", call, body, &answer); status != "OK" {
+	if status := e.invoke(t, "ya29.x", call, body, &answer); status != "OK" {
 		t.Fatalf("%s: %s", call, status)
 	}
 	return answer
@@ -171,7 +171,7 @@ func TestKeyLifecycle(t *testing.T) {
 			}
 		}
 	}
-	if status := e.ask(t, "x", "POST "+key+":enable", "{}", nil); status != "NOT_FOUND" {
+	if status := e.invoke(t, "x", "POST "+key+":enable", "{}", nil); status != "NOT_FOUND" {
 		t.Errorf("a deleted key is enabled: %s", status)
 	}
 }
@@ -207,18 +207,18 @@ func TestKeyLimits(t *testing.T) {
 	for range 10 {
 		e.createKey(t, email("target"))
 	}
-	if status := e.ask(t, "x", "POST "+keys, "{}", nil); status != "RESOURCE_EXHAUSTED" {
+	if status := e.invoke(t, "x", "POST "+keys, "{}", nil); status != "RESOURCE_EXHAUSTED" {
 		t.Errorf("an eleventh key: %s", status)
 	}
 	var list struct {
 		Keys []struct{ Name, KeyType string }
 	}
-	if status := e.ask(t, "x", "GET "+keys+"?keyTypes=SYSTEM_MANAGED", "", &list); status != "OK" || len(list.Keys) != 1 {
+	if status := e.invoke(t, "x", "GET "+keys+"?keyTypes=SYSTEM_MANAGED", "", &list); status != "OK" || len(list.Keys) != 1 {
 		t.Fatalf("%s, system-managed keys: %+v", status, list)
 	}
 	name := "/v1/" + list.Keys[0].Name
 	for _, call := range []string{"DELETE " + name, "POST " + name + ":disable"} {
-		if status := e.ask(t, "x", call, "", nil); status != "FAILED_PRECONDITION" {
+		if status := e.invoke(t, "x", call, "", nil); status != "FAILED_PRECONDITION" {
 			t.Errorf("%s of a system-managed key: %s", call, status)
 		}
 	}
@@ -233,7 +233,7 @@ func TestAccountLifecycle(t *testing.T) {
 	e.setProjectRole(t, bearers, "roles/editor", "caller")
 	ask := func(method, path, body string) string {
 		t.Helper()
-		return e.ask(t, bearers["caller"], method+" "+accountsPath+path, body, nil)
+		return e.invoke(t, bearers["caller"], method+" "+accountsPath+path, body, nil)
 	}
 	expect := func(want, got string) {
 		t.Helper()
@@ -243,7 +243,7 @@ func TestAccountLifecycle(t *testing.T) {
 	}
 	spends := func() string {
 		t.Helper()
-		return e.ask(t, bearers["target"], "POST /v1/projects/demo-project:testIamPermissions", "{}", nil)
+		return e.invoke(t, bearers["target"], "POST /v1/projects/demo-project:testIamPermissions", "{}", nil)
 	}
 	target, id := "/"+email("target"), "/100000000000000000004"
 	expect("OK", spends())

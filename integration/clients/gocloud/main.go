@@ -26,7 +26,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | iam rest|grpc TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER")
+		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | iam rest|grpc TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER | admin ACCOUNT_ID MEMBER")
 	}
 	report, err := dispatch(ctx, args)
 	if err != nil {
@@ -57,6 +57,8 @@ func dispatch(ctx context.Context, args []string) (any, error) {
 		return signedURL(ctx, rest[0])
 	case name == "users" && len(rest) == 2:
 		return signIn(ctx, rest[0], rest[1])
+	case name == "admin" && len(rest) == 2:
+		return administer(ctx, rest[0], rest[1])
 	default:
 		return nil, fmt.Errorf("unknown command or wrong number of arguments: %q", args)
 	}
