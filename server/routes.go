@@ -112,7 +112,13 @@ func (s surfaces) routes() []route {
 		{"iamcredentials.allowedLocations", http.MethodGet, accountPath + "/allowedLocations", api, s.iamcredentials.AllowedLocations},
 		{"iamcredentials.allowedLocations", http.MethodGet, poolPath + "/allowedLocations", api, s.iamcredentials.AllowedLocationsOfPool},
 		{"iamcredentials.allowedLocations", http.MethodGet, workforcePath + "/allowedLocations", api, s.iamcredentials.AllowedLocationsOfPool},
+	}, slices.Concat(s.adminRoutes(), s.controlRoutes())...)
+}
 
+// controlRoutes are those of the control plane.
+func (s surfaces) controlRoutes() []route {
+	api := googleapi.Dialect()
+	return []route{
 		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Guard(s.control.Live)},
 		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Guard(s.control.Ready)},
 		{"control.instances", http.MethodGet, "/emulator/v1/instances", api, s.control.Guard(s.control.Instances)},
@@ -137,7 +143,7 @@ func (s surfaces) routes() []route {
 		{"control.keys.list", http.MethodGet, "/emulator/v1/keys", api, s.control.Guard(s.control.Keys)},
 		{"control.keys.rotate", http.MethodPost, "/emulator/v1/keys:rotate", api, s.control.Guard(s.control.RotateKeys)},
 		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Guard(s.control.Credentials)},
-	}, s.adminRoutes()...)
+	}
 }
 
 // adminRoutes are those of the APIs that manage service accounts and policies, and of the
