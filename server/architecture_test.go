@@ -35,7 +35,7 @@ func layers() [][]string {
 		{"server/clock", "server/pattern", "server/trust"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/hostname"},
+		{"fixtures/spelling", "server/cel", "server/hostname"},
 	}
 }
 

@@ -19,7 +19,8 @@ type Provider struct {
 	Name     string // POOL/providers/ID
 	Disabled bool
 	Issuer   string
-	JWKS     []byte // a JSON Web Key Set; nil: the emulator's own keys
+	OwnKeys  bool           // tokens are signed with Google's keys, which are the emulator's own
+	Keys     []fixtures.Key // and else with these
 
 	AllowedAudiences   []string          // none: the provider's own name, with or without https:
 	AttributeMapping   map[string]string // google.subject, google.groups and attribute.NAME
@@ -41,7 +42,7 @@ func (w *World) addPools(list []fixtures.WorkloadIdentityPool) {
 
 func newProvider(pool string, f fixtures.WorkloadIdentityProvider) *Provider {
 	provider := &Provider{
-		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, JWKS: f.JWKS.Content,
+		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, OwnKeys: f.JWKS.Name == "", Keys: f.JWKS.Keys,
 		AllowedAudiences: f.AllowedAudiences, AttributeMapping: f.AttributeMapping, AttributeCondition: f.AttributeCondition,
 	}
 	if provider.AttributeMapping == nil {
