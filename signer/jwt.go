@@ -2,6 +2,9 @@ package signer
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
@@ -123,4 +126,17 @@ func (p *Parsed) IsRS256() bool { return p.method == jwt.SigningMethodRS256 }
 // algorithm, none included, is signed by nobody.
 func (p *Parsed) SignedBy(key *rsa.PublicKey) bool {
 	return p.IsRS256() && p.method.Verify(p.input, p.signature, key) == nil
+}
+
+// SignedByForeign is SignedBy for the key of another issuer, which may also be one of the
+// elliptic curve P-256 with a signature of ES256.
+func (p *Parsed) SignedByForeign(key crypto.PublicKey) bool {
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		return p.SignedBy(key)
+	case *ecdsa.PublicKey:
+		return p.method == jwt.SigningMethodES256 && key.Curve == elliptic.P256() && p.method.Verify(p.input, p.signature, key) == nil
+	default:
+		return false
+	}
 }

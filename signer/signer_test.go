@@ -3,6 +3,9 @@ package signer_test
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -11,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 
 	"gcp-metadata-emulator/keys"
@@ -113,6 +117,49 @@ func TestParse(t *testing.T) {
 				t.Error("SignedBy = true without a signature")
 			}
 		})
+	}
+}
+
+func TestSignedByForeign(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	curves := map[string]*ecdsa.PrivateKey{}
+	for name, curve := range map[string]elliptic.Curve{"P-256": elliptic.P256(), "another P-256": elliptic.P256(), "P-384": elliptic.P384()} {
+		generated, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		curves[name] = generated
+	}
+	ours, err := signer.JWT(key, map[string]any{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := map[string]string{"RS256": ours}
+	for method, private := range map[jwt.SigningMethod]any{
+		jwt.SigningMethodES256: curves["P-256"], jwt.SigningMethodES384: curves["P-384"], jwt.SigningMethodHS256: []byte("secret"),
+	} {
+		signed, err := jwt.New(method).SignedString(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		foreign[method.Alg()] = signed
+	}
+	public := map[string]crypto.PublicKey{
+		"RSA": key.Public(), "P-256": curves["P-256"].Public(), "another P-256": curves["another P-256"].Public(),
+		"P-384": curves["P-384"].Public(), "bytes": []byte("secret"),
+	}
+	for algorithm, token := range foreign {
+		parsed, err := signer.Parse(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, key := range public {
+			want := algorithm == "RS256" && name == "RSA" || algorithm == "ES256" && name == "P-256"
+			if got := parsed.SignedByForeign(key); got != want {
+				t.Errorf("%s token, %s key: %t, want %t", algorithm, name, got, want)
+			}
+		}
 	}
 }
 
