@@ -20,7 +20,7 @@ func layers() [][]string {
 		{"server/cli"},
 		{"server"},
 		{
-			"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/iamcredentials", "server/iamadmin",
+			"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin",
 			"server/resourcemanager", "server/compute", "server/discovery", "server/control", "server/proxy", "server/genuine",
 		},
 		{"server/rpc", "server/iampolicy"},

@@ -21,6 +21,7 @@ import (
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/resourcemanager"
+	"gcp-metadata-emulator/server/sts"
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/userinfo"
 	"gcp-metadata-emulator/server/wire"
@@ -36,6 +37,7 @@ type surfaces struct {
 	iamadmin       *iamadmin.Server
 	projects       *resourcemanager.Server
 	compute        *compute.Server
+	sts            *sts.Server
 	discovery      *discovery.Server
 	control        *control.Server
 
@@ -71,6 +73,7 @@ const (
 // are asked for most come first.
 func (s surfaces) routes() []route {
 	metadata, oauth, keys, api := s.metadata.Dialect(), oauth2.Dialect(), discovery.Dialect(), googleapi.Dialect()
+	exchange := sts.Dialect()
 	return append([]route{
 		{"mds.ping", getOrPost, "/", metadata, s.metadata.Ping},
 		{"mds.metadata", getOrPost, "/computeMetadata" + below, metadata, s.metadata.Metadata},
@@ -104,6 +107,10 @@ func (s surfaces) routes() []route {
 		{"oauth2.userinfo", getOrPost, "/v1/userinfo", oauth, s.userinfo.Describe},
 		{"oauth2.userinfo", getOrPost, "/oauth2/{version:v1|v2}/userinfo", api, s.userinfo.DescribeOld},
 		{"oauth2.userinfo", getOrPost, "/userinfo/v2/me", api, s.userinfo.DescribeOld},
+
+		{"sts.token", http.MethodPost, "/v1/token", exchange, s.sts.Token},
+		{"sts.introspect", http.MethodPost, "/v1/introspect", exchange, s.sts.Introspect},
+		{"sts.oauthtoken", http.MethodPost, "/v1/oauthtoken", exchange, s.sts.OAuthToken},
 
 		{"iamcredentials.generateAccessToken", http.MethodPost, accountPath + ":generateAccessToken", api, s.iamcredentials.GenerateAccessToken},
 		{"iamcredentials.generateIdToken", http.MethodPost, accountPath + ":generateIdToken", api, s.iamcredentials.GenerateIDToken},

@@ -33,6 +33,7 @@ import (
 	"gcp-metadata-emulator/server/proxy"
 	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/sts"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/userinfo"
@@ -119,6 +120,7 @@ func New(config Config) *Server {
 		iamadmin:       iamadmin.New(worlds, config.Keys, guard, policies, now),
 		projects:       resourcemanager.New(worlds, guard, policies),
 		compute:        compute.New(worlds, guard),
+		sts:            sts.New(worlds, issuer, now),
 		discovery:      discovery.New(worlds, config.Keys, now),
 		credentials:    genuine.New(worlds, config.Keys, issuer, config.Logger),
 		control: control.New(control.Config{

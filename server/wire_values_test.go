@@ -57,6 +57,7 @@ func (e *emulator) wireValues(t *testing.T) *strings.Replacer {
 
 	maps.Copy(values, e.tokenValues(t, now))
 	maps.Copy(values, e.userValues(t, now))
+	maps.Copy(values, e.exchangeValues(t, now))
 	var pairs []string
 	for name, value := range values {
 		pairs = append(pairs, "${"+name+"}", value)
@@ -196,6 +197,23 @@ func (e *emulator) userValues(t *testing.T, now time.Time) map[string]string {
 		values["revoke:"+strconv.Itoa(i)] = must[string](t)(issuer.Refresh(token.ForUser(dev, client, nil)))
 	}
 	return values
+}
+
+// exchangeValues are what the Security Token Service takes and gives.
+func (e *emulator) exchangeValues(t *testing.T, now time.Time) map[string]string {
+	t.Helper()
+	issuer := token.NewIssuer(e.ring, func() time.Time { return now })
+	user, ok := e.world.User("dev@example.com")
+	if !ok {
+		t.Fatal("no user")
+	}
+	workforce := token.Grant{Principal: user.Workforce(), Scopes: []string{platform}, Client: "some-client", Session: "some-session"}
+	const provider = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/demo-pool/providers/demo-provider"
+	return map[string]string{
+		"id:pool":           must[token.Token](t)(issuer.ID(t.Context(), token.Claims{Audience: provider, AuthorizedParty: workerID, Subject: workerID})).Text,
+		"refresh:workforce": must[string](t)(issuer.Refresh(workforce)),
+		"access:workforce":  must[token.Token](t)(issuer.Access(t.Context(), workforce, time.Hour)).Text,
+	}
 }
 
 // tampered changes one byte in the middle of a token's claims.

@@ -19,6 +19,7 @@ const (
 	InvalidClient           = "invalid_client"
 	InvalidGrant            = "invalid_grant"
 	InvalidScope            = "invalid_scope"
+	InvalidTarget           = "invalid_target" // RFC 8693, section 2.2.2
 	InvalidToken            = "invalid_token"
 	UnauthorizedClient      = "unauthorized_client"
 	UnsupportedGrantType    = "unsupported_grant_type"
@@ -35,6 +36,7 @@ const (
 // the type of assertion that one of them names.
 const (
 	GrantTypeAuthorizationCode = "authorization_code"
+	GrantTypeTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
 	GrantTypeRefreshToken      = "refresh_token"
 	GrantTypeJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 	GrantTypeDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"

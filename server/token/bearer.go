@@ -40,6 +40,10 @@ func isActive(w *world.World, p iam.Principal) bool {
 		_, ok := w.User(p.ID)
 		return ok
 	case iam.KindFederated:
+		if p.Pool == world.WorkforcePool {
+			_, ok := w.User(p.ID)
+			return ok
+		}
 		return slices.ContainsFunc(w.Pools, func(pool *world.Pool) bool { return pool.Name == p.Pool && !pool.Disabled })
 	case iam.KindUnknown:
 	}

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -141,16 +142,29 @@ func (i *Issuer) VerifyID(ctx context.Context, text string) (*signer.Parsed, err
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
+	key, ok, err := i.GoogleKey(ctx, parsed.KeyID())
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok || !parsed.SignedBy(key):
+		return nil, ErrUnknown
+	default:
+		return parsed, i.unexpired(parsed)
+	}
+}
+
+// GoogleKey finds one of the keys that Google publishes for its ID tokens.
+func (i *Issuer) GoogleKey(ctx context.Context, id string) (key *rsa.PublicKey, ok bool, err error) {
 	published, err := i.keys.Google().Published(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, key := range published {
-		if key.ID() == parsed.KeyID() && parsed.SignedBy(key.Public()) {
-			return parsed, i.unexpired(parsed)
+		if key.ID() == id {
+			return key.Public(), true, nil
 		}
 	}
-	return nil, ErrUnknown
+	return nil, false, nil
 }
 
 func (i *Issuer) unexpired(parsed *signer.Parsed) error {

@@ -23,8 +23,10 @@ func TestFederatedPrincipal(t *testing.T) {
 		err       string
 	}{
 		{
-			"all attributes", repository, "", map[string]any{"sub": "s", "repo": "r", "groups": []any{"a", "b"}},
-			iam.Principal{ID: "s", Groups: []string{"a", "b"}, Attributes: map[string]string{"repo": "r"}}, "",
+			"all attributes", repository, "",
+			map[string]any{"sub": "s", "repo": "r", "groups": []any{"a", "b"}},
+			iam.Principal{ID: "s", Groups: []string{"a", "b"}, Attributes: map[string]string{"repo": "r"}},
+			"",
 		},
 		{"the subject alone", repository, "", map[string]any{"sub": "s"}, iam.Principal{ID: "s"}, ""},
 		{"127 bytes", repository, "", map[string]any{"sub": strings.Repeat("s", 127)}, iam.Principal{ID: strings.Repeat("s", 127)}, ""},
@@ -38,7 +40,8 @@ func TestFederatedPrincipal(t *testing.T) {
 		{
 			"condition met", repository, `google.subject == "s" && attribute.repo == "r" && assertion.x == 1 && "a" in google.groups`,
 			map[string]any{"sub": "s", "repo": "r", "x": 1.0, "groups": []any{"a"}},
-			iam.Principal{ID: "s", Groups: []string{"a"}, Attributes: map[string]string{"repo": "r"}}, "",
+			iam.Principal{ID: "s", Groups: []string{"a"}, Attributes: map[string]string{"repo": "r"}},
+			"",
 		},
 		{"condition not met", repository, `assertion.x == 1`, map[string]any{"sub": "s", "x": 2.0}, iam.Principal{}, world.ErrCondition.Error()},
 		{"condition without a claim", repository, `assertion.x == 1`, map[string]any{"sub": "s"}, iam.Principal{}, world.ErrCondition.Error()},

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/iam"
 )
 
 // Pool is a workload identity pool: identities that other providers vouch for.
@@ -25,6 +26,15 @@ type Provider struct {
 	AllowedAudiences   []string          // none: the provider's own name, with or without https:
 	AttributeMapping   map[string]string // google.subject, google.groups and attribute.NAME
 	AttributeCondition string
+}
+
+// WorkforcePool is the workforce identity pool of an emulator: its members are the users of
+// the fixture, by their e-mail addresses.
+const WorkforcePool = "locations/global/workforcePools/demo-workforce"
+
+// Workforce is the user as a member of the workforce identity pool.
+func (u *User) Workforce() iam.Principal {
+	return iam.Principal{Kind: iam.KindFederated, Pool: WorkforcePool, ID: u.Email}
 }
 
 func (w *World) addPools(list []fixtures.WorkloadIdentityPool) {

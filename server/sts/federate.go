@@ -1,0 +1,246 @@
+package sts
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/signer"
+)
+
+// The words of Google's server.
+const (
+	wrongIssuer    = "The issuer in ID Token %s does not match the expected one in config: %s."
+	wrongAudience  = "The audience in ID Token [%s] does not match the expected audience."
+	stale          = "ID Token issued at %s is stale to sign-in."
+	badSignature   = "Unable to verify the ID Token signature."
+	unknownKey     = "Error connecting to the given credential's issuer."
+	conditionUnmet = "The given credential is rejected by the attribute condition."
+	wrongType      = "The mapped attribute '%s' must be of type %s."
+	subjectSize    = "The size of mapped attribute google.subject exceeds the %d bytes limit. Either modify your attribute mapping " +
+		"or the incoming assertion to produce a mapped attribute that is less than %[1]d bytes."
+	malformedAudience = `Invalid value for "audience". This value should be the full resource name of the Identity Provider. ` +
+		"See https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token for the list of possible formats."
+	unknownTarget = `The target service indicated by the "audience" parameters is invalid. ` +
+		"This might either be because the pool or provider is disabled or deleted or because it doesn't exist."
+	noScope = "Invalid OAuth scope or ID token audience provided."
+)
+
+const (
+	iamHost     = "//iam.googleapis.com/"
+	maxLifetime = time.Hour
+	allowedSkew = time.Minute // of the issuer's clock, either way
+)
+
+// federate exchanges the token of an identity provider for one of a federated principal.
+func (s *Server) federate(ctx context.Context, form parameters, subject string, boundary json.RawMessage) (exchanged, error) {
+	audience := form.get("audience")
+	if !isProviderName(audience) {
+		return exchanged{}, oauth2.NewError(oauth2.InvalidRequest, malformedAudience)
+	}
+	pool, provider, ok := s.worlds.Load().State.Provider(audience)
+	if !ok {
+		return exchanged{}, oauth2.NewError(oauth2.InvalidTarget, unknownTarget)
+	}
+	scopes := strings.Fields(form.get("scope"))
+	if len(scopes) == 0 || slices.ContainsFunc(scopes, func(scope string) bool { return !oauth2.IsScope(scope) }) {
+		return exchanged{}, oauth2.NewError(oauth2.InvalidScope, noScope)
+	}
+	parsed, err := signer.Parse(subject)
+	if err != nil {
+		return exchanged{}, oauth2.NewError(oauth2.InvalidGrant, "Unable to parse the ID Token.")
+	}
+	expires, err := s.verify(ctx, provider, parsed)
+	if err != nil {
+		return exchanged{}, err
+	}
+	principal, err := principalOf(pool, provider, parsed)
+	if err != nil {
+		return exchanged{}, err
+	}
+	lifetime := min(max(expires.Sub(s.now().Truncate(time.Second)), 0), maxLifetime)
+	issued, err := s.issuer.Access(ctx, token.Grant{Principal: principal, Scopes: scopes, Boundary: boundary}, lifetime)
+	if err != nil {
+		return exchanged{}, fmt.Errorf("issue a federated token: %w", err)
+	}
+	return exchanged{
+		AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: "Bearer",
+		ExpiresIn: max(int64(lifetime/time.Second)-1, 0), // Google's server counts one less
+	}, nil
+}
+
+// isProviderName tells whether an audience has the form of the full resource name of a
+// provider, of a workload or a workforce identity pool.
+func isProviderName(audience string) bool {
+	name, ok := strings.CutPrefix(audience, iamHost)
+	parts := strings.Split(name, "/")
+	if !ok || slices.Contains(parts, "") {
+		return false
+	}
+	const project, pool, provider = 1, 5, 7
+	if len(parts) > project && parts[0] == "projects" && len(parts) == provider+1 {
+		_, err := strconv.ParseUint(parts[project], 10, 64)
+		parts[project], parts[pool], parts[provider] = "N", "P", "Q"
+		return err == nil && strings.Join(parts, "/") == "projects/N/locations/global/workloadIdentityPools/P/providers/Q"
+	}
+	const workforcePool, workforceProvider = 3, 5
+	if len(parts) != workforceProvider+1 {
+		return false
+	}
+	parts[workforcePool], parts[workforceProvider] = "P", "Q"
+	return strings.Join(parts, "/") == "locations/global/workforcePools/P/providers/Q"
+}
+
+// verify checks a token against what a provider trusts: its issuer, its audience, its times
+// and its signature, in this order. It returns when the token expires.
+func (s *Server) verify(ctx context.Context, provider *world.Provider, parsed *signer.Parsed) (expires time.Time, err error) {
+	if issuer, _ := parsed.Claims["iss"].(string); issuer != provider.Issuer {
+		return time.Time{}, refuse(wrongIssuer, orNull(parsed.Claims["iss"]), provider.Issuer)
+	}
+	if audiences := texts(parsed.Claims["aud"]); !slices.ContainsFunc(audiences, func(audience string) bool { return isFor(provider, audience) }) {
+		return time.Time{}, refuse(wrongAudience, strings.Join(audiences, ", "))
+	}
+	expires, err = s.checkTimes(parsed.Claims)
+	if err != nil {
+		return time.Time{}, err
+	}
+	keys, err := s.keys(ctx, provider, parsed.KeyID())
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case len(keys) == 0:
+		return time.Time{}, refuse(unknownKey)
+	case !slices.ContainsFunc(keys, parsed.SignedByForeign):
+		return time.Time{}, refuse(badSignature)
+	default:
+		return expires, nil
+	}
+}
+
+func refuse(format string, arguments ...any) *oauth2.Error {
+	return oauth2.NewError(oauth2.InvalidGrant, fmt.Sprintf(format, arguments...))
+}
+
+// isFor tells whether a token with an audience is meant for a provider: the audience is one
+// that the provider allows, or, where it lists none, the provider's own name.
+func isFor(provider *world.Provider, audience string) bool {
+	if len(provider.AllowedAudiences) > 0 {
+		return slices.Contains(provider.AllowedAudiences, audience)
+	}
+	return strings.TrimPrefix(audience, "https:") == iamHost+provider.Name
+}
+
+// checkTimes demands that a token was issued by now and has not expired, give or take the
+// skew of a clock.
+func (s *Server) checkTimes(claims map[string]any) (expires time.Time, err error) {
+	issuedAt, issued := moment(claims["iat"])
+	expires, ends := moment(claims["exp"])
+	now := s.now()
+	if !issued || !ends || issuedAt.After(now.Add(allowedSkew)) || now.After(expires.Add(allowedSkew)) {
+		return time.Time{}, refuse(stale, orNull(claims["iat"]))
+	}
+	return expires, nil
+}
+
+// moment reads a NumericDate (RFC 7519, section 2).
+func moment(claim any) (time.Time, bool) {
+	const year9999 = 253402300799
+	number, _ := claim.(json.Number)
+	seconds, err := number.Float64()
+	if err != nil || seconds < 0 || seconds > year9999 {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(seconds), 0), true
+}
+
+// orNull is a claim as Google's messages quote it.
+func orNull(claim any) string {
+	if claim == nil {
+		return "null"
+	}
+	return fmt.Sprint(claim)
+}
+
+// texts are the strings of a claim that is one or a list of some.
+func texts(claim any) []string {
+	list, ok := claim.([]any)
+	if !ok {
+		list = []any{claim}
+	}
+	var all []string
+	for _, item := range list {
+		if text, ok := item.(string); ok {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// keys are those of a provider that have an ID.
+func (s *Server) keys(ctx context.Context, provider *world.Provider, id string) ([]crypto.PublicKey, error) {
+	if provider.OwnKeys {
+		key, ok, err := s.issuer.GoogleKey(ctx, id)
+		if err != nil || !ok {
+			return nil, err
+		}
+		return []crypto.PublicKey{key}, nil
+	}
+	var keys []crypto.PublicKey
+	for _, key := range provider.Keys {
+		if key.ID == id {
+			keys = append(keys, key.Public)
+		}
+	}
+	return keys, nil
+}
+
+// principalOf maps the claims of a token, and says why not in the words of Google's server.
+func principalOf(pool *world.Pool, provider *world.Provider, parsed *signer.Parsed) (iam.Principal, error) {
+	principal, err := provider.Principal(pool, plain(parsed.Claims).(map[string]any))
+	if err == nil {
+		return principal, nil
+	}
+	if errors.Is(err, world.ErrCondition) {
+		return iam.Principal{}, oauth2.NewError(oauth2.UnauthorizedClient, conditionUnmet)
+	}
+	if mistyped, ok := errors.AsType[*world.AttributeTypeError](err); ok {
+		return iam.Principal{}, oauth2.NewError(oauth2.UnauthorizedClient, fmt.Sprintf(wrongType, mistyped.Attribute, mistyped.Want))
+	}
+	if tooLong, ok := errors.AsType[*world.SubjectSizeError](err); ok {
+		return iam.Principal{}, oauth2.NewError(oauth2.InvalidRequest, fmt.Sprintf(subjectSize, tooLong.Limit))
+	}
+	return iam.Principal{}, err
+}
+
+// plain makes numbers of a claim's json.Numbers, as expressions know them.
+func plain(claim any) any {
+	switch claim := claim.(type) {
+	case map[string]any:
+		all := make(map[string]any, len(claim))
+		for name, value := range claim {
+			all[name] = plain(value)
+		}
+		return all
+	case []any:
+		all := make([]any, len(claim))
+		for i, value := range claim {
+			all[i] = plain(value)
+		}
+		return all
+	case json.Number:
+		number, _ := claim.Float64() // infinite where it is larger than any
+		return number
+	default:
+		return claim
+	}
+}

@@ -1,0 +1,129 @@
+package sts
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// introspection is what a token says (RFC 7662, section 2.2), with 64-bit integers as the
+// JSON mapping of protocol buffers writes them.
+type introspection struct {
+	Active   bool   `json:"active"`
+	ClientID string `json:"client_id,omitempty"`
+	Expires  string `json:"exp,omitempty"`
+	IssuedAt string `json:"iat,omitempty"`
+	Issuer   string `json:"iss,omitempty"`
+	Scope    string `json:"scope,omitempty"`
+	Subject  string `json:"sub,omitempty"`
+	Username string `json:"username,omitempty"`
+}
+
+// Introspect tells what an access token says, to whoever has it.
+func (s *Server) Introspect(r *http.Request) (wire.Response, error) {
+	form, err := readParameters(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	text, err := form.need("token")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	access, err := s.recognise(text)
+	if _, refused := errors.AsType[*oauth2.Error](err); refused {
+		return compact(introspection{}), nil
+	}
+	if err != nil {
+		return wire.Response{}, err
+	}
+	username := access.Principal.Email
+	if access.Principal.Kind == iam.KindFederated {
+		username = access.Principal.Member()
+	}
+	return compact(introspection{
+		Active:   true,
+		ClientID: access.Client,
+		Expires:  strconv.FormatInt(access.Expires, 10),
+		IssuedAt: strconv.FormatInt(access.IssuedAt, 10),
+		Issuer:   "https://sts.googleapis.com/",
+		Scope:    strings.Join(access.Scopes, " "),
+		Subject:  access.Principal.ID,
+		Username: username,
+	}), nil
+}
+
+// refreshed is a successful answer to a refresh token (RFC 6749, section 5.1).
+type refreshed struct {
+	AccessToken string `json:"access_token"`
+	ExpiresIn   int64  `json:"expires_in"`
+	TokenType   string `json:"token_type"`
+	Scope       string `json:"scope"`
+}
+
+// OAuthToken issues access tokens to members of a workforce identity pool who have a refresh
+// token. Authorisation codes come from a page of Google's that is not emulated.
+func (s *Server) OAuthToken(r *http.Request) (wire.Response, error) {
+	form, err := readParameters(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	client, err := s.client(r, form)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if grantType := form.get("grant_type"); grantType != "refresh_token" {
+		return wire.Response{}, oauth2.NewError(oauth2.UnsupportedGrantType, "Invalid grant_type: "+grantType)
+	}
+	text, err := form.need("refresh_token")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	refresh, err := s.issuer.RecogniseRefresh(text)
+	switch {
+	case errors.Is(err, token.ErrUnknown):
+		return wire.Response{}, oauth2.NewError(oauth2.InvalidGrant, "Bad Request")
+	case errors.Is(err, token.ErrRevoked):
+		return wire.Response{}, oauth2.NewError(oauth2.InvalidGrant, "Token has been expired or revoked.")
+	case err != nil:
+		return wire.Response{}, err
+	case refresh.Client != client || refresh.Principal.Pool != world.WorkforcePool:
+		return wire.Response{}, oauth2.NewError(oauth2.InvalidGrant, "Bad Request")
+	}
+	if _, ok := s.worlds.Load().State.User(refresh.Principal.ID); !ok {
+		return wire.Response{}, oauth2.NewError(oauth2.InvalidGrant, "Bad Request")
+	}
+	issued, err := s.issuer.Access(r.Context(), refresh.Grant, maxLifetime)
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("issue a token for %q: %w", refresh.Principal.Member(), err)
+	}
+	return compact(refreshed{
+		AccessToken: issued.Text, TokenType: "Bearer",
+		ExpiresIn: int64(maxLifetime/time.Second) - 1,
+		Scope:     strings.Join(refresh.Scopes, " "),
+	}), nil
+}
+
+// client is the ID of the OAuth client that sends a request: by HTTP Basic authentication or
+// in parameters of its own (RFC 6749, section 2.3.1).
+func (s *Server) client(r *http.Request, form parameters) (string, error) {
+	id, secret, ok := r.BasicAuth()
+	if !ok {
+		id, secret = form.get("client_id"), form.get("client_secret")
+	}
+	known := s.worlds.Load().State.OAuthClients
+	isKnown := slices.ContainsFunc(known, func(client *world.OAuthClient) bool { return client.ID == id && client.Secret == secret })
+	if id == "" || len(known) > 0 && !isKnown {
+		return "", &oauth2.Error{Status: http.StatusUnauthorized, Code: "invalid_client", Description: "Unauthorized"}
+	}
+	return id, nil
+}

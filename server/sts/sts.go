@@ -1,0 +1,180 @@
+// Package sts is Google's Security Token Service
+// (https://cloud.google.com/iam/docs/reference/sts/rest): it exchanges the tokens of other
+// identity providers for tokens of federated principals, and access tokens for weaker ones.
+//
+// Which tokens a workload identity pool accepts, and in which words others are refused, is
+// decided here; what their claims are mapped to is for package world, and what is issued
+// for package token.
+package sts
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Types of token (RFC 8693, section 3).
+const (
+	typeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+	typeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
+	typeJWT         = "urn:ietf:params:oauth:token-type:jwt"
+)
+
+// Server answers the Security Token Service. It is safe for concurrent use.
+type Server struct {
+	worlds *store.Store[*world.World]
+	issuer *token.Issuer
+	now    func() time.Time
+}
+
+// New is a Security Token Service.
+func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
+	return &Server{worlds: worlds, issuer: issuer, now: now}
+}
+
+// Dialect is how the service speaks: with the headers of Google's APIs, and the errors of
+// RFC 6749 without spaces.
+func Dialect() wire.Dialect {
+	dialect := googleapi.Dialect()
+	dialect.Error = func(r *http.Request, err error) wire.Response {
+		known, ok := errors.AsType[*oauth2.Error](err)
+		if !ok {
+			return robot.Error(r, err)
+		}
+		response := compact(struct {
+			Code        string `json:"error"`
+			Description string `json:"error_description"`
+		}{known.Code, known.Description})
+		response.Status = known.Status
+		return response
+	}
+	return dialect
+}
+
+func compact(value any) wire.Response {
+	return wire.Response{ContentType: googleapi.ContentType, Body: wire.Compact(value)}
+}
+
+// parameters are those of a request: in snake case in a form, and in either case in JSON,
+// as in the JSON mapping of protocol buffers.
+type parameters struct{ values url.Values }
+
+func readParameters(r *http.Request) (parameters, error) {
+	values, err := oauth2.ReadForm(r)
+	return parameters{values}, err
+}
+
+func (p parameters) get(name string) string {
+	if p.values.Has(name) {
+		return p.values.Get(name)
+	}
+	words := strings.Split(name, "_")
+	for i, word := range words[1:] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return p.values.Get(strings.Join(words, ""))
+}
+
+// need refuses a request without a parameter.
+func (p parameters) need(name string) (string, error) {
+	value := p.get(name)
+	if value == "" {
+		return "", oauth2.NewError(oauth2.InvalidRequest, "Missing required parameter: "+name)
+	}
+	return value, nil
+}
+
+// exchanged is a successful answer (RFC 8693, section 2.2.1).
+type exchanged struct {
+	AccessToken     string `json:"access_token"`
+	IssuedTokenType string `json:"issued_token_type"`
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int64  `json:"expires_in,omitempty"`
+}
+
+// Token exchanges a token.
+func (s *Server) Token(r *http.Request) (wire.Response, error) {
+	form, err := readParameters(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if grantType := form.get("grant_type"); grantType != oauth2.GrantTypeTokenExchange {
+		return wire.Response{}, oauth2.NewError(oauth2.UnsupportedGrantType, "Invalid grant_type: "+grantType)
+	}
+	if requested := form.get("requested_token_type"); requested != "" && requested != typeAccessToken {
+		return wire.Response{}, oauth2.NewError(oauth2.InvalidRequest, "Invalid requested_token_type: "+requested)
+	}
+	subject, err := form.need("subject_token")
+	if err != nil {
+		return wire.Response{}, err
+	}
+	boundary, err := readBoundary(form.get("options"))
+	if err != nil {
+		return wire.Response{}, err
+	}
+	var answer exchanged
+	switch kind := form.get("subject_token_type"); kind {
+	case typeJWT, typeIDToken:
+		answer, err = s.federate(r.Context(), form, subject, boundary)
+	case typeAccessToken:
+		answer, err = s.downscope(r.Context(), subject, boundary)
+	default:
+		err = oauth2.NewError(oauth2.InvalidRequest, "Invalid subject_token_type: "+kind)
+	}
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return compact(answer), nil
+}
+
+// downscope issues a token that can do no more than another, within an access boundary. It
+// is good for as long as the other, which has told its client how long that is.
+func (s *Server) downscope(ctx context.Context, subject string, boundary json.RawMessage) (exchanged, error) {
+	source, err := s.recognise(subject)
+	if err != nil {
+		return exchanged{}, err
+	}
+	grant := source.Grant
+	switch {
+	case boundary != nil && grant.Boundary != nil:
+		return exchanged{}, oauth2.NewError(oauth2.InvalidGrant, "The subject token has an access boundary already.")
+	case boundary != nil:
+		grant.Boundary = boundary
+	}
+	if grant.Session == "" {
+		grant.Session = source.ID // who revokes the one revokes the other
+	}
+	left := time.Unix(source.Expires, 0).Sub(s.now().Truncate(time.Second))
+	issued, err := s.issuer.Access(ctx, grant, left)
+	if err != nil {
+		return exchanged{}, fmt.Errorf("issue a downscoped token: %w", err)
+	}
+	return exchanged{AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: "Bearer"}, nil
+}
+
+// recognise reads an access token of this emulator whose principal there still is.
+func (s *Server) recognise(text string) (token.Access, error) {
+	if !token.IsAccess(text) {
+		return token.Access{}, oauth2.NewError(oauth2.InvalidGrant, "The subject token is no access token.")
+	}
+	access, err := s.issuer.Bearer(s.worlds.Load().State, text, "")
+	for _, refusal := range []error{token.ErrUnknown, token.ErrExpired, token.ErrRevoked, token.ErrInactive} {
+		if errors.Is(err, refusal) {
+			return token.Access{}, oauth2.NewError(oauth2.InvalidGrant, "The subject token is invalid: "+refusal.Error()+".")
+		}
+	}
+	return access, err
+}
