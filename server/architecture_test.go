@@ -27,6 +27,7 @@ func layers() [][]string {
 		{"server/oauth2", "server/googleapi"},
 		{"server/robot"},
 		{"server/wire"},
+		{"server/credentials"},
 		{"server/token"},
 		{"server/accountkeys"},
 		{"server/world"},

@@ -19,6 +19,7 @@ import (
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
+	"gcp-metadata-emulator/server/credentials"
 	"gcp-metadata-emulator/server/discovery"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/genuine"
@@ -124,7 +125,8 @@ func New(config Config) *Server {
 		discovery:      discovery.New(worlds, config.Keys, now),
 		credentials:    genuine.New(worlds, config.Keys, issuer, config.Logger),
 		control: control.New(control.Config{
-			Worlds: worlds, Keys: config.Keys, Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Reset: s.Reset,
+			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
+			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Reset: s.Reset,
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, Waiters: waiters(metadata),
 		}),
 	}

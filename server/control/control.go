@@ -16,24 +16,28 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/credentials"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
 
 // Config is what a control plane drives.
 type Config struct {
-	Worlds   *store.Store[*world.World]
-	Keys     *keys.Ring
-	Clock    *clock.Clock
-	Faults   *fault.Set
-	Journal  *journal.Journal
-	Requests *metrics.Requests // those that have been counted
+	Worlds      *store.Store[*world.World]
+	Keys        *keys.Ring
+	Issuer      *token.Issuer
+	Credentials *credentials.Maker
+	Clock       *clock.Clock
+	Faults      *fault.Set
+	Journal     *journal.Journal
+	Requests    *metrics.Requests // those that have been counted
 
 	AllowedHosts []string                 // that it answers for besides loopback ones, without a port
 	InstanceURLs func() map[string]string // of instances that have an address of their own, by name
@@ -43,12 +47,14 @@ type Config struct {
 
 // Server answers the control plane. It is safe for concurrent use.
 type Server struct {
-	worlds   *store.Store[*world.World]
-	keys     *keys.Ring
-	clock    *clock.Clock
-	faults   *fault.Set
-	journal  *journal.Journal
-	requests *metrics.Requests
+	worlds      *store.Store[*world.World]
+	keys        *keys.Ring
+	issuer      *token.Issuer
+	credentials *credentials.Maker
+	clock       *clock.Clock
+	faults      *fault.Set
+	journal     *journal.Journal
+	requests    *metrics.Requests
 
 	allowedHosts []string
 	instanceURLs func() map[string]string
@@ -61,7 +67,8 @@ type Server struct {
 // New is a control plane.
 func New(config Config) *Server {
 	return &Server{
-		worlds: config.Worlds, keys: config.Keys, clock: config.Clock, faults: config.Faults, journal: config.Journal, requests: config.Requests,
+		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
+		clock: config.Clock, faults: config.Faults, journal: config.Journal, requests: config.Requests,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, waiters: config.Waiters, reset: config.Reset,
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// issuerURL is the issuer that Google's ID tokens carry.
-const issuerURL = "https://accounts.google.com"
+// IssuerURL is the issuer that Google's ID tokens carry.
+const IssuerURL = "https://accounts.google.com"
 
 // Claims are what an ID token says, times aside: they are the token's when it is signed.
 // Two tokens with equal claims can stand for each other.
@@ -113,7 +113,7 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 		GivenName:       claims.GivenName,
 		Google:          claims.Google,
 		IssuedAt:        issued.Unix(),
-		Issuer:          issuerURL,
+		Issuer:          IssuerURL,
 		Name:            claims.Name,
 		Nonce:           claims.Nonce,
 		Subject:         claims.Subject,
