@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,16 +109,4 @@ func (s *Server) identity(r *http.Request, attached world.AttachedAccount, t *tr
 		return wire.Response{}, fmt.Errorf("issue an ID token for %q: %w", attached.Account.Email, err)
 	}
 	return t.profile.answer("text/html", issued.Text), nil
-}
-
-func computeEngine(w *world.World, instance *world.Instance) token.ComputeEngine {
-	return token.ComputeEngine{
-		CreationTimestamp: instance.CreationTimestamp.Unix(),
-		ID:                instance.ID(),
-		Name:              instance.Name,
-		Licenses:          token.Licenses(strings.Join(instance.LicenseIDs(), ",")),
-		ProjectID:         w.Project.ID,
-		ProjectNumber:     w.Project.Number,
-		Zone:              path.Base(instance.Zone()),
-	}
 }

@@ -96,7 +96,7 @@ func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
 func (s *Server) newTree(w *world.World, instance *world.Instance) *tree {
 	root := build(instance)
 	return &tree{
-		instance: instance, profile: s.profiles[instance.Profile], root: root, computeEngine: computeEngine(w, instance),
+		instance: instance, profile: s.profiles[instance.Profile], root: root, computeEngine: token.OnInstance(w, instance),
 		enforceScopes: isTrue(attribute(root, "enable-access-token-enforce-scopes")),
 		guestEnabled:  isTrue(attribute(root, "enable-guest-attributes")),
 	}

@@ -106,7 +106,8 @@ func (i *Issuer) CachedAccess(ctx context.Context, account *world.ServiceAccount
 func IsAccess(text string) bool { return strings.HasPrefix(text, "ya29.") }
 
 // Recognise reads an access token that an emulator with the same keys has issued. The
-// error is ErrUnknown, ErrExpired or ErrRevoked, or says why the keys cannot be read.
+// error is ErrUnknown, ErrExpired or ErrRevoked, or says why the keys cannot be read; with
+// the latter two comes what the token said.
 func (i *Issuer) Recognise(text string) (Access, error) {
 	prefixes := accessPrefixes()
 	kind := slices.IndexFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
@@ -123,9 +124,9 @@ func (i *Issuer) Recognise(text string) (Access, error) {
 	}
 	switch {
 	case !i.now().Before(time.Unix(access.Expires, 0)):
-		return Access{}, ErrExpired
+		return access, ErrExpired
 	case i.revoked.has(access.ID, access.Session):
-		return Access{}, ErrRevoked
+		return access, ErrRevoked
 	default:
 		return access, nil
 	}

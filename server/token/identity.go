@@ -7,9 +7,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -66,6 +69,19 @@ type ComputeEngine struct {
 	Zone              string   `json:"zone"`
 }
 
+// OnInstance describes an instance.
+func OnInstance(w *world.World, instance *world.Instance) ComputeEngine {
+	return ComputeEngine{
+		CreationTimestamp: instance.CreationTimestamp.Unix(),
+		ID:                instance.ID(),
+		Name:              instance.Name,
+		Licenses:          Licenses(strings.Join(instance.LicenseIDs(), ",")),
+		ProjectID:         w.Project.ID,
+		ProjectNumber:     w.Project.Number,
+		Zone:              path.Base(instance.Zone()),
+	}
+}
+
 // Licenses is a list of licence IDs with a comma between them, which unlike a slice can
 // be compared.
 type Licenses string
@@ -100,9 +116,8 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	issued := i.now().Truncate(time.Second) // never in the future: verifiers allow no skew
-	expires := issued.Add(IDTokenLifetime)
-	text, err := signer.JWT(key, signedClaims{
+	issued, expires := i.period(IDTokenLifetime)
+	return signed(key, signedClaims{
 		AccessTokenHash: claims.AccessTokenHash,
 		Audience:        claims.Audience,
 		AuthorizedParty: claims.AuthorizedParty,
@@ -117,7 +132,12 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 		Name:            claims.Name,
 		Nonce:           claims.Nonce,
 		Subject:         claims.Subject,
-	})
+	}, issued, expires)
+}
+
+// signed is the one place where the issuer signs a token.
+func signed(key *keys.Key, claims any, issued, expires time.Time) (Token, error) {
+	text, err := signer.JWT(key, claims)
 	if err != nil {
 		return Token{}, err
 	}

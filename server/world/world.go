@@ -184,6 +184,17 @@ func (w *World) User(id string) (*User, bool) {
 	return user, ok
 }
 
+// Principal finds a service account or a user as one who asks for something.
+func (w *World) Principal(id string) (iam.Principal, bool) {
+	if account, ok := w.Account(id); ok {
+		return account.Principal(), true
+	}
+	if user, ok := w.User(id); ok {
+		return user.Principal(), true
+	}
+	return iam.Principal{}, false
+}
+
 // Account finds a service account by its e-mail address, in any case, or its unique ID.
 func (w *World) Account(id string) (*ServiceAccount, bool) {
 	account, ok := w.accountsByID[id]

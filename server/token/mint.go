@@ -1,0 +1,149 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Order is a token that somebody wants, whoever would be entitled to it.
+type Order struct {
+	Kind      Kind // KindAccess, KindID or KindJWT
+	Principal iam.Principal
+	Audience  string         // of an ID token or a JWT
+	Scopes    []string       // of an access token or a JWT; an access token without any has cloudPlatform
+	Claims    map[string]any // of an ID token or a JWT, over those that it would have; nil takes one away
+	Lifetime  time.Duration  // zero for an hour
+
+	// Instance, where there is one, is told of in an ID token, as the metadata server does
+	// with format=full.
+	Instance ComputeEngine
+}
+
+// OrderError says why there is no such token.
+type OrderError struct{ Reason string }
+
+func (e *OrderError) Error() string { return e.Reason }
+
+// Mint issues a token to order. The error is an *OrderError, or says why the keys cannot be
+// used.
+func (i *Issuer) Mint(ctx context.Context, w *world.World, order Order) (Token, error) {
+	if err := order.check(); err != nil {
+		return Token{}, err
+	}
+	if order.Lifetime == 0 {
+		order.Lifetime = world.DefaultTokenLifetime
+	}
+	switch order.Kind {
+	case KindID:
+		return i.mintID(ctx, order)
+	case KindJWT:
+		return i.mintJWT(ctx, w, order)
+	case KindAccess, KindRefresh:
+	}
+	if len(order.Scopes) == 0 {
+		order.Scopes = []string{cloudPlatform}
+	}
+	return i.Access(ctx, Grant{Principal: order.Principal, Scopes: order.Scopes}, order.Lifetime)
+}
+
+// longestLifetime is that of the tokens that an organisation may allow.
+const longestLifetime = 12 * time.Hour
+
+func (o Order) check() error {
+	kinds := []Kind{KindAccess, KindID, KindJWT}
+	switch {
+	case !slices.Contains(kinds, o.Kind):
+		return &OrderError{fmt.Sprintf("unknown kind of token %q; there are: access, id, jwt", o.Kind)}
+	case o.Lifetime < 0 || o.Lifetime > longestLifetime || o.Lifetime%time.Second != 0:
+		return &OrderError{fmt.Sprintf("lifetime %s is not a number of seconds up to 12h", o.Lifetime)}
+	case o.Kind == KindAccess && (o.Audience != "" || o.Claims != nil):
+		return &OrderError{"an access token has neither an audience nor claims"}
+	case o.Kind == KindID && len(o.Scopes) > 0:
+		return &OrderError{"an ID token has no scopes"}
+	case o.Kind == KindID && o.Audience == "":
+		return &OrderError{"an ID token needs an audience"}
+	default:
+		return nil
+	}
+}
+
+// mintID issues an ID token as the metadata server does, but for the claims of the order.
+func (i *Issuer) mintID(ctx context.Context, order Order) (Token, error) {
+	key, err := i.keys.Google().Active(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	issued, expires := i.period(order.Lifetime)
+	claims, err := merged(signedClaims{
+		Audience:        order.Audience,
+		AuthorizedParty: order.Principal.ID,
+		Email:           order.Principal.Email,
+		EmailVerified:   true,
+		Expires:         expires.Unix(),
+		Google:          Google{ComputeEngine: order.Instance},
+		IssuedAt:        issued.Unix(),
+		Issuer:          IssuerURL,
+		Subject:         order.Principal.ID,
+	}, order.Claims)
+	if err != nil {
+		return Token{}, err
+	}
+	return signed(key, claims, issued, expires)
+}
+
+// mintJWT issues what a service account signs with the key in its key file, to call an API
+// without asking for an access token first (https://google.aip.dev/auth/4111).
+func (i *Issuer) mintJWT(ctx context.Context, w *world.World, order Order) (Token, error) {
+	account, ok := w.Account(order.Principal.ID)
+	if !ok {
+		return Token{}, &OrderError{fmt.Sprintf("only a service account signs tokens, which %q is not", order.Principal.Member())}
+	}
+	key, err := i.keys.User(account.Email, account.UniqueID).Active(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	issued, expires := i.period(order.Lifetime)
+	claims, err := merged(struct {
+		Audience string `json:"aud,omitempty"`
+		Expires  int64  `json:"exp"`
+		IssuedAt int64  `json:"iat"`
+		Issuer   string `json:"iss"`
+		Scope    string `json:"scope,omitempty"`
+		Subject  string `json:"sub"`
+	}{order.Audience, expires.Unix(), issued.Unix(), account.Email, strings.Join(order.Scopes, " "), account.Email}, order.Claims)
+	if err != nil {
+		return Token{}, err
+	}
+	return signed(key, claims, issued, expires)
+}
+
+// period is the time in which a token that is issued now is good.
+func (i *Issuer) period(lifetime time.Duration) (issued, expires time.Time) {
+	issued = i.now().Truncate(time.Second) // never in the future: verifiers allow no skew
+	return issued, issued.Add(lifetime)
+}
+
+// merged lays claims over others.
+func merged(under any, over map[string]any) (map[string]any, error) {
+	data, err := json.Marshal(under)
+	if err != nil {
+		return nil, fmt.Errorf("encode the claims: %w", err)
+	}
+	claims := map[string]any{}
+	decoder := json.NewDecoder(strings.NewReader(string(data)))
+	decoder.UseNumber()
+	if err := decoder.Decode(&claims); err != nil {
+		return nil, fmt.Errorf("decode the claims: %w", err)
+	}
+	maps.Copy(claims, over)
+	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
+	return claims, nil
+}

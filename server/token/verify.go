@@ -1,0 +1,297 @@
+package token
+
+import (
+	"context"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/signer"
+)
+
+// Kind is what a token is for.
+type Kind string
+
+// The kinds of token.
+const (
+	KindAccess  Kind = "access"
+	KindRefresh Kind = "refresh"
+	KindID      Kind = "id"  // signed by Google
+	KindJWT     Kind = "jwt" // signed by a service account
+)
+
+// Verified is what a good token says.
+type Verified struct {
+	Kind      Kind
+	Principal iam.Principal
+	Scopes    []string
+	Boundary  json.RawMessage // the access boundary of a downscoped token
+	Claims    map[string]any  // of a JWT
+	Expires   time.Time       // zero: it does not
+}
+
+// Demand is what a token has to be besides good. Empty fields demand nothing.
+type Demand struct {
+	Audience string
+	Email    string // which the token has to name, and to call verified
+}
+
+// RefusedError says in one sentence why a token is not good.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return e.Reason }
+
+func refused(format string, arguments ...any) error {
+	return &RefusedError{fmt.Sprintf(format, arguments...)}
+}
+
+// Verify reads a token of any kind that an emulator with the same keys has issued, or that
+// one of its service accounts has signed. The error is a *RefusedError, or says why the keys
+// cannot be read.
+func (i *Issuer) Verify(ctx context.Context, w *world.World, text string, demand Demand) (Verified, error) {
+	var verified Verified
+	var err error
+	switch {
+	case IsAccess(text):
+		verified, err = i.verifyAccess(text, demand)
+	case strings.HasPrefix(text, refreshPrefix):
+		verified, err = i.verifyRefresh(text, demand)
+	default:
+		verified, err = i.verifyJWT(ctx, w, text, demand)
+	}
+	if err != nil {
+		return Verified{}, err
+	}
+	return verified, checkActive(w, verified.Principal)
+}
+
+func (i *Issuer) verifyAccess(text string, demand Demand) (Verified, error) {
+	access, err := i.Recognise(text)
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return Verified{}, refused("the access token was not issued by this emulator, or was changed since")
+	case errors.Is(err, ErrExpired):
+		return Verified{}, i.expired(time.Unix(access.Expires, 0))
+	case errors.Is(err, ErrRevoked):
+		return Verified{}, refused("the access token was revoked")
+	case err != nil:
+		return Verified{}, err
+	}
+	return Verified{
+		Kind: KindAccess, Principal: access.Principal, Scopes: access.Scopes, Boundary: access.Boundary, Expires: time.Unix(access.Expires, 0),
+	}, opaque(access.Principal, "an access token", demand)
+}
+
+func (i *Issuer) verifyRefresh(text string, demand Demand) (Verified, error) {
+	refresh, err := i.RecogniseRefresh(text)
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return Verified{}, refused("the refresh token was not issued by this emulator, or was changed since")
+	case errors.Is(err, ErrRevoked):
+		return Verified{}, refused("the refresh token was revoked")
+	case err != nil:
+		return Verified{}, err
+	}
+	return Verified{Kind: KindRefresh, Principal: refresh.Principal, Scopes: refresh.Scopes}, opaque(refresh.Principal, "a refresh token", demand)
+}
+
+// opaque checks the demands on a token that clients cannot read.
+func opaque(who iam.Principal, what string, demand Demand) error {
+	switch {
+	case demand.Audience != "":
+		return refused("%s has no audience, and so is not for %q", what, demand.Audience)
+	case demand.Email != "" && !strings.EqualFold(demand.Email, who.Email):
+		return refused("the token speaks for %q, not for %q", who.Member(), demand.Email)
+	default:
+		return nil
+	}
+}
+
+// expired tells when a token was good.
+func (i *Issuer) expired(at time.Time) error {
+	return refused("the token expired at %s, %s ago", at.UTC().Format(time.RFC3339), i.now().Sub(at).Truncate(time.Second))
+}
+
+func checkActive(w *world.World, who iam.Principal) error {
+	if isActive(w, who) {
+		return nil
+	}
+	if account, ok := w.Account(who.ID); ok && account.Disabled {
+		return refused("service account %q is disabled", account.Email)
+	}
+	return refused("%q does not exist in this world, or is disabled", who.Member())
+}
+
+// authority is who has signed a JWT: a service account or, where that is nil, Google.
+type authority struct {
+	account *world.ServiceAccount
+	key     *rsa.PublicKey
+}
+
+// verifyJWT checks a JWT's form, signature, issuer, times, audience and e-mail address, in
+// this order.
+func (i *Issuer) verifyJWT(ctx context.Context, w *world.World, text string, demand Demand) (Verified, error) {
+	parsed, err := signer.Parse(text)
+	if err != nil && strings.Count(text, ".") == 2 {
+		return Verified{}, refused("the JSON Web Token cannot be decoded: it was cut off or changed")
+	}
+	if err != nil {
+		return Verified{}, refused("it is neither an access token nor a refresh token nor a JSON Web Token")
+	}
+	if err := checkAlgorithm(parsed); err != nil {
+		return Verified{}, err
+	}
+	signedBy, err := i.authority(ctx, w, parsed)
+	if err != nil {
+		return Verified{}, err
+	}
+	if !parsed.SignedBy(signedBy.key) {
+		return Verified{}, refused("the signature is not that of key %q: the token was changed after it was signed", parsed.KeyID())
+	}
+	verified := Verified{Kind: KindID, Claims: parsed.Claims}
+	if signedBy.account != nil {
+		verified.Kind = KindJWT
+		scope, _ := parsed.Claims["scope"].(string)
+		verified.Scopes = strings.Fields(scope)
+	}
+	if verified.Principal, err = signedBy.principal(w, parsed); err != nil {
+		return Verified{}, err
+	}
+	if verified.Expires, err = i.checkTimes(parsed, verified.Kind); err != nil {
+		return Verified{}, err
+	}
+	return verified, checkDemand(parsed, verified, demand)
+}
+
+func checkAlgorithm(parsed *signer.Parsed) error {
+	algorithm, _ := parsed.Header["alg"].(string)
+	switch {
+	case strings.EqualFold(algorithm, "none") || algorithm == "":
+		return refused("the token is not signed: its header says alg %q", algorithm)
+	case !parsed.IsRS256():
+		return refused("the token is signed with %q, where only RS256 is accepted", algorithm)
+	default:
+		return nil
+	}
+}
+
+// authority finds the key that a token names, among Google's and those of every service
+// account. One that a fixture has of an account without an ID is tried.
+func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.Parsed) (authority, error) {
+	if key, ok, err := i.GoogleKey(ctx, parsed.KeyID()); err != nil || ok {
+		return authority{key: key}, err
+	}
+	for _, account := range w.Accounts {
+		for _, set := range []*keys.Set{i.keys.User(account.Email, account.UniqueID), i.keys.System(account.Email)} {
+			known, err := set.Known()
+			if err != nil {
+				return authority{}, fmt.Errorf("read the keys of %q: %w", account.Email, err)
+			}
+			for _, key := range known {
+				if key.ID() == parsed.KeyID() {
+					return authority{account, key.Public()}, nil
+				}
+			}
+		}
+		if at := slices.IndexFunc(account.PublicKeys, parsed.SignedBy); at >= 0 {
+			return authority{account, account.PublicKeys[at]}, nil
+		}
+	}
+	return authority{}, refused("nobody here has published a key with the ID %q, with which the token says it is signed", parsed.KeyID())
+}
+
+// principal is whom a token speaks for, if its issuer is the one who has signed it.
+func (a authority) principal(w *world.World, parsed *signer.Parsed) (iam.Principal, error) {
+	issuer, named := parsed.Claims["iss"]
+	if a.account != nil {
+		if named && issuer != a.account.Email && issuer != a.account.UniqueID {
+			return iam.Principal{}, refused("the issuer is %q, but the token is signed with a key of %q", fmt.Sprint(issuer), a.account.Email)
+		}
+		return a.account.Principal(), nil
+	}
+	if issuer != IssuerURL {
+		return iam.Principal{}, refused("the issuer is %q, not %q", orNothing(issuer), IssuerURL)
+	}
+	subject, _ := parsed.Claims["sub"].(string)
+	if who, ok := w.Principal(subject); ok {
+		return who, nil
+	}
+	return iam.Principal{}, refused("the subject is %q, and there is no account or user with that ID", subject)
+}
+
+func orNothing(claim any) string {
+	if claim == nil {
+		return ""
+	}
+	return fmt.Sprint(claim)
+}
+
+// checkTimes returns when a token expires, which only one that a service account has signed
+// need not. Verifiers of Google's ID tokens allow no skew.
+func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error) {
+	now, skew := i.now(), time.Duration(0)
+	if kind == KindJWT {
+		skew = allowedSkew
+	}
+	for _, name := range []string{"nbf", "iat"} {
+		if from := time.Unix(unixSeconds(parsed.Claims[name]), 0); from.After(now.Add(skew)) {
+			return time.Time{}, refused("the token is not valid before %s, in %s", from.UTC().Format(time.RFC3339), from.Sub(now).Truncate(time.Second))
+		}
+	}
+	if _, named := parsed.Claims["exp"]; !named {
+		if kind == KindID {
+			return time.Time{}, refused("the token does not say when it expires")
+		}
+		return time.Time{}, nil
+	}
+	expires := time.Unix(unixSeconds(parsed.Claims["exp"]), 0)
+	if !now.Before(expires) {
+		return time.Time{}, i.expired(expires)
+	}
+	return expires, nil
+}
+
+// checkDemand checks the audience and the e-mail address of a JWT. An address that is not
+// verified is refused whoever asks: none of Google's is.
+func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error {
+	audiences := texts(parsed.Claims["aud"])
+	if demand.Audience != "" && !slices.Contains(audiences, demand.Audience) {
+		return refused("the token is for %q, not for %q", strings.Join(audiences, ", "), demand.Audience)
+	}
+	if verified.Kind == KindJWT {
+		return opaque(verified.Principal, "the token", Demand{Email: demand.Email})
+	}
+	email, named := parsed.Claims["email"].(string)
+	switch {
+	case !named && demand.Email != "":
+		return refused("the token names no e-mail address, so nobody knows that it is %q", demand.Email)
+	case named && parsed.Claims["email_verified"] != true:
+		return refused("the e-mail address %q is not verified", email)
+	case demand.Email != "" && !strings.EqualFold(email, demand.Email):
+		return refused("the token is of %q, not of %q", email, demand.Email)
+	default:
+		return nil
+	}
+}
+
+// texts are the strings of a claim that is one or a list of some.
+func texts(claim any) []string {
+	list, ok := claim.([]any)
+	if !ok {
+		list = []any{claim}
+	}
+	var all []string
+	for _, item := range list {
+		if text, ok := item.(string); ok {
+			all = append(all, text)
+		}
+	}
+	return all
+}
