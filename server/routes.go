@@ -149,6 +149,9 @@ func (s surfaces) controlRoutes() []route {
 		{"control.ca", http.MethodGet, "/emulator/v1/ca.pem", api, s.control.Guard(s.control.Authority)},
 		{"control.keys.list", http.MethodGet, "/emulator/v1/keys", api, s.control.Guard(s.control.Keys)},
 		{"control.keys.rotate", http.MethodPost, "/emulator/v1/keys:rotate", api, s.control.Guard(s.control.RotateKeys)},
+		{"control.tokens.mint", http.MethodPost, "/emulator/v1/tokens", api, s.control.Guard(s.control.Mint)},
+		{"control.tokens.verify", http.MethodPost, "/emulator/v1/tokens:verify", api, s.control.Guard(s.control.Verify)},
+		{"control.tokens.principal", http.MethodPost, "/emulator/v1/tokens:principal", api, s.control.Guard(s.control.Principal)},
 		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Guard(s.control.Credentials)},
 	}
 }

@@ -98,6 +98,11 @@ func ResourceExhausted(message string) *Error {
 	return &Error{Code: http.StatusTooManyRequests, Message: message, Status: "RESOURCE_EXHAUSTED"}
 }
 
+// Unauthenticated is an answer with status 401.
+func Unauthenticated(message string) *Error {
+	return &Error{Code: http.StatusUnauthorized, Message: message, Status: "UNAUTHENTICATED", Challenge: challenge + `, error="invalid_token"`}
+}
+
 // Unavailable is an answer with status 503.
 func Unavailable(message string) *Error {
 	return &Error{Code: http.StatusServiceUnavailable, Message: message, Status: "UNAVAILABLE"}

@@ -136,12 +136,7 @@ func credentialsMissing(api API, method string) *Error {
 }
 
 func credentialsInvalid() *Error {
-	return &Error{
-		Code:      http.StatusUnauthorized,
-		Message:   "Request had invalid authentication credentials. " + expectedCredential,
-		Status:    "UNAUTHENTICATED",
-		Challenge: challenge + `, error="invalid_token"`,
-	}
+	return Unauthenticated("Request had invalid authentication credentials. " + expectedCredential)
 }
 
 func scopeInsufficient(api API, method string) *Error {

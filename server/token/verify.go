@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/accountkeys"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
@@ -183,25 +183,20 @@ func checkAlgorithm(parsed *signer.Parsed) error {
 }
 
 // authority finds the key that a token names, among Google's and those of every service
-// account. One that a fixture has of an account without an ID is tried.
+// account. Keys that were made elsewhere, where they may have another ID, are tried.
 func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.Parsed) (authority, error) {
 	if key, ok, err := i.GoogleKey(ctx, parsed.KeyID()); err != nil || ok {
 		return authority{key: key}, err
 	}
 	for _, account := range w.Accounts {
-		for _, set := range []*keys.Set{i.keys.User(account.Email, account.UniqueID), i.keys.System(account.Email)} {
-			known, err := set.Known()
-			if err != nil {
-				return authority{}, fmt.Errorf("read the keys of %q: %w", account.Email, err)
-			}
-			for _, key := range known {
-				if key.ID() == parsed.KeyID() {
-					return authority{account, key.Public()}, nil
-				}
-			}
+		usable, err := accountkeys.Usable(i.keys, account)
+		if err != nil {
+			return authority{}, err
 		}
-		if at := slices.IndexFunc(account.PublicKeys, parsed.SignedBy); at >= 0 {
-			return authority{account, account.PublicKeys[at]}, nil
+		for _, key := range usable {
+			if key.ID() == parsed.KeyID() || key.Uploaded && parsed.SignedBy(key.Public()) {
+				return authority{account, key.Public()}, nil
+			}
 		}
 	}
 	return authority{}, refused("nobody here has published a key with the ID %q, with which the token says it is signed", parsed.KeyID())
