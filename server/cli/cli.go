@@ -33,6 +33,8 @@ type grammar struct {
 	Exec        execCommand        `cmd:"" help:"Serve on a free port while a command runs with an environment that brings it here."`
 	Env         envCommand         `cmd:"" help:"Print that environment for a shell."`
 	Credentials credentialsCommand `cmd:"" help:"Write a credential file that works against a running emulator."`
+	Token       tokenCommand       `cmd:"" help:"Print a token that a running emulator issues."`
+	Verify      verifyCommand      `cmd:"" help:"Tell what a token says, or why it is refused."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,13 +31,26 @@ func (f clientFlags) base() (*url.URL, error) {
 
 // get reads a resource of the emulator.
 func (f clientFlags) get(ctx context.Context, resource string) (string, error) {
+	return f.call(ctx, http.MethodGet, resource, http.NoBody)
+}
+
+// post sends JSON to a resource of the emulator.
+func (f clientFlags) post(ctx context.Context, resource string, message any) (string, error) {
+	body, err := json.Marshal(message)
+	if err != nil {
+		return "", fmt.Errorf("encode a request: %w", err)
+	}
+	return f.call(ctx, http.MethodPost, resource, bytes.NewReader(body))
+}
+
+func (f clientFlags) call(ctx context.Context, method, resource string, body io.Reader) (string, error) {
 	base, err := f.base()
 	if err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base.String()+resource, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, method, base.String()+resource, body)
 	if err != nil {
 		return "", fmt.Errorf("ask the emulator for %q: %w", resource, err)
 	}
@@ -51,14 +65,14 @@ func (f clientFlags) get(ctx context.Context, resource string) (string, error) {
 		}
 	}
 	defer func() { _ = response.Body.Close() }() // it was only read
-	body, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		return "", fmt.Errorf("read the emulator's answer: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return "", refusal(response.StatusCode, body)
+		return "", refusal(response.StatusCode, answer)
 	}
-	return string(body), nil
+	return string(answer), nil
 }
 
 // refusal is what the emulator says of a request that it does not serve.
