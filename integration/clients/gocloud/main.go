@@ -26,7 +26,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | iam rest|grpc TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER | admin ACCOUNT_ID MEMBER")
+		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | files FOLDER | downscoped | iam rest|grpc TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER | admin ACCOUNT_ID MEMBER")
 	}
 	report, err := dispatch(ctx, args)
 	if err != nil {
@@ -51,6 +51,10 @@ func dispatch(ctx context.Context, args []string) (any, error) {
 		return keyFileTokens(ctx, rest[0], rest[1])
 	case name == "impersonated" && len(rest) == 2:
 		return impersonatedTokens(ctx, rest[0], rest[1])
+	case name == "files" && len(rest) == 1:
+		return fileTokens(ctx, rest[0])
+	case name == "downscoped" && len(rest) == 0:
+		return downscopedToken(ctx)
 	case name == "iam" && len(rest) == 3:
 		return callIAMCredentials(ctx, rest[0], rest[1], rest[2])
 	case name == "signedurl" && len(rest) == 1:

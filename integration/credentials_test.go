@@ -1,0 +1,169 @@
+package integration_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	user          = "dev@example.com"
+	workloadPool  = "projects/" + projectNumber + "/locations/global/workloadIdentityPools/demo-pool"
+	workforcePool = "locations/global/workforcePools/demo-workforce"
+)
+
+// bearer is whom a token speaks for, as the emulator tells other emulators.
+type bearer struct {
+	Principal, Email, UniqueID string
+	Scopes                     []string
+	Expires                    time.Time
+	AccessBoundary             json.RawMessage
+}
+
+// bearerOf asks the emulator of the service, which has not issued the token, whose it is.
+func (r *rig) bearerOf(t *testing.T, token string) bearer {
+	t.Helper()
+	question, err := json.Marshal(map[string]string{"token": token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.service+"/emulator/v1/tokens:principal", bytes.NewReader(question))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var answer bytes.Buffer
+	if _, err := answer.ReadFrom(response.Body); err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%.30q…: %s\n%s", token, response.Status, &answer)
+	}
+	return report[bearer](t, answer.Bytes())
+}
+
+// principals are those of the files that with-files.sh writes.
+func (r *rig) principals(t *testing.T) map[string]string {
+	t.Helper()
+	const target = "serviceAccount:" + targetAccount
+	return map[string]string{
+		"service-account":                  "serviceAccount:" + workerAccount,
+		"authorized-user":                  "user:" + user,
+		"external-account":                 "principal://iam.googleapis.com/" + workloadPool + "/subject/" + r.uniqueID(t, defaultAccount),
+		"external-account-impersonates":    target,
+		"external-account-authorized-user": "principal://iam.googleapis.com/" + workforcePool + "/subject/" + user,
+		"impersonated-by-key":              target,
+		"impersonated-by-external-account": target,
+	}
+}
+
+// checkFile checks the token that a library got with a file.
+func (r *rig) checkFile(t *testing.T, principal, token string, expiry time.Time) {
+	t.Helper()
+	got := r.bearerOf(t, token)
+	if got.Principal != principal || !slices.Contains(got.Scopes, cloudPlatform) {
+		t.Errorf("the token is of %q for %q, want of %q for %q", got.Principal, got.Scopes, principal, cloudPlatform)
+	}
+	checkExpiry(t, "access token", expiry)
+}
+
+// withFiles runs a client with a folder of credential files, against an emulator that enforces its policies.
+func (r *rig) withFiles(t *testing.T, client func(folder string) []string) []byte {
+	t.Helper()
+	folder := t.TempDir()
+	writer := []string{"sh", "clients/with-files.sh", r.stage.Emulator, folder, workerAccount, targetAccount}
+	return r.execWith(t, []string{"--strict"}, append(writer, client(folder)...)...)
+}
+
+func TestGoFiles(t *testing.T) {
+	r := newRig(t)
+	got := report[map[string]struct {
+		Auth, OAuth2           accessToken
+		AuthError, OAuth2Error string
+	}](t, r.withFiles(t, func(folder string) []string { return []string{r.stage.GoCloud, "files", folder} }))
+	for name, principal := range r.principals(t) {
+		t.Run(name, func(t *testing.T) {
+			file := got[name]
+			if file.OAuth2Error != "" {
+				t.Fatalf("x/oauth2: %s", file.OAuth2Error)
+			}
+			r.checkFile(t, principal, file.OAuth2.Value, file.OAuth2.Expiry)
+			if name == "authorized-user" {
+				return // the other library looks at Google's token endpoint alone
+			}
+			if file.AuthError != "" {
+				t.Fatalf("auth: %s", file.AuthError)
+			}
+			r.checkFile(t, principal, file.Auth.Value, file.Auth.Expiry)
+		})
+	}
+}
+
+// libraryToken is an access token, or why there is none.
+type libraryToken struct {
+	Value, Error string
+	Expiry       time.Time
+}
+
+func (r *rig) checkDownscoped(t *testing.T, token string, expiry time.Time) {
+	t.Helper()
+	got := r.bearerOf(t, token)
+	if got.Email != defaultAccount || !strings.Contains(string(got.AccessBoundary), "/buckets/some-bucket") {
+		t.Errorf("the token is of %q within %s", got.Email, got.AccessBoundary)
+	}
+	checkExpiry(t, "downscoped token", expiry)
+}
+
+func TestGoDownscoped(t *testing.T) {
+	r := newRig(t)
+	got := report[accessToken](t, r.exec(t, r.stage.GoCloud, "downscoped"))
+	r.checkDownscoped(t, got.Value, got.Expiry)
+}
+
+func TestPythonFiles(t *testing.T) {
+	python, library := googleAuth(t)
+	r := newRig(t)
+	got := report[map[string]libraryToken](t, r.withFiles(t, func(folder string) []string {
+		// The files of users, and those that impersonate, are of no use to this library: it knows Google's hosts by itself.
+		return []string{
+			"sh", "-c", `rm "$1"/authorized-user.json "$1"/impersonated-*.json && shift && exec "$@"`, "sh", folder,
+			"env", "PYTHONPATH=" + library, "PYTHONDONTWRITEBYTECODE=1", python, "clients/python/files.py", folder,
+		}
+	}))
+	principals := r.principals(t)
+	for _, name := range []string{"service-account", "external-account", "external-account-impersonates", "external-account-authorized-user"} {
+		t.Run(name, func(t *testing.T) {
+			if got[name].Error != "" {
+				t.Fatal(got[name].Error)
+			}
+			r.checkFile(t, principals[name], got[name].Value, got[name].Expiry)
+		})
+	}
+	t.Run("downscoped", func(t *testing.T) { r.checkDownscoped(t, got["downscoped"].Value, got["downscoped"].Expiry) })
+}
+
+func TestNodeFiles(t *testing.T) {
+	needNode(t, theStage())
+	r := newRig(t)
+	names := []string{"external-account", "external-account-impersonates", "external-account-authorized-user"}
+	got := report[map[string]libraryToken](t, r.withFiles(t, func(folder string) []string {
+		client := []string{r.stage.Node, nodeFolder + "/files.mjs"}
+		for _, name := range names {
+			client = append(client, filepath.Join(folder, name+".json"))
+		}
+		return client
+	}))
+	principals := r.principals(t)
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) { r.checkFile(t, principals[name], got[name].Value, got[name].Expiry) })
+	}
+}
