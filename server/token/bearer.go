@@ -35,7 +35,7 @@ func isActive(w *world.World, p iam.Principal) bool {
 	switch p.Kind {
 	case iam.KindServiceAccount:
 		account, ok := w.Account(p.ID)
-		return ok && !account.Disabled
+		return ok && !account.Disabled || w.HasPod(p)
 	case iam.KindUser:
 		_, ok := w.User(p.ID)
 		return ok

@@ -32,7 +32,7 @@ func newPress(t *testing.T) *press {
 project: {id: my-project, number: 7}
 users: [{email: dev@example.com, uniqueId: "3"}]
 serviceAccounts: [{email: a@my-project.iam.gserviceaccount.com, uniqueId: "1"}, {email: off@my-project.iam.gserviceaccount.com, uniqueId: "2", disabled: true}]
-instances: [{name: vm, serviceAccounts: []}]
+instances: [{name: vm, serviceAccounts: []}, {name: pod, profile: gke, kubernetesServiceAccount: ns/app, serviceAccounts: []}]
 `), ".")
 	if err != nil {
 		t.Fatal(err)
@@ -190,11 +190,17 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pod := m.world.Instances[1].ServiceAccounts[0].Account
+	ofPod, err := m.Access(t.Context(), token.ForAccount(pod, platform), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		text   string
 		demand token.Demand
 		want   token.Verified
 	}{
+		"access of a pod":     {ofPod.Text, token.Demand{}, token.Verified{Kind: token.KindAccess, Principal: pod.Principal(), Scopes: platform, Expires: hour}},
 		"access":              {m.order(t, owner, token.Order{Kind: token.KindAccess}), token.Demand{Email: owner}, token.Verified{Kind: token.KindAccess, Principal: who, Scopes: platform, Expires: hour}},
 		"access of user":      {m.order(t, "dev@example.com", token.Order{Kind: token.KindAccess, Scopes: []string{"email"}, Lifetime: time.Minute}), token.Demand{}, token.Verified{Kind: token.KindAccess, Principal: user, Scopes: []string{"email"}, Expires: m.now.Add(time.Minute)}},
 		"refresh":             {refresh, token.Demand{}, token.Verified{Kind: token.KindRefresh, Principal: user, Scopes: platform}},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/iam"
 )
 
 // gkeMetadata is what a pod of a GKE cluster with Workload Identity can read: little of the
@@ -50,4 +51,17 @@ func workloadAccount(w *World, kubernetes string) AttachedAccount {
 		Aliases:    []string{"default"},
 		Scopes:     []string{"https://www.googleapis.com/auth/cloud-platform"},
 	}
+}
+
+// HasPod tells whether a principal is a pod of the world, which is no service account of its
+// project.
+func (w *World) HasPod(p iam.Principal) bool {
+	for _, instance := range w.Instances {
+		for _, attached := range instance.ServiceAccounts {
+			if attached.Kubernetes != "" && attached.Account.UniqueID == p.ID {
+				return true
+			}
+		}
+	}
+	return false
 }
