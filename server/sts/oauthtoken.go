@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +80,7 @@ func (s *Server) OAuthToken(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if grantType := form.get("grant_type"); grantType != "refresh_token" {
+	if grantType := form.get("grant_type"); grantType != oauth2.GrantTypeRefreshToken {
 		return wire.Response{}, oauth2.NewError(oauth2.UnsupportedGrantType, "Invalid grant_type: "+grantType)
 	}
 	text, err := form.need("refresh_token")
@@ -120,10 +119,8 @@ func (s *Server) client(r *http.Request, form parameters) (string, error) {
 	if !ok {
 		id, secret = form.get("client_id"), form.get("client_secret")
 	}
-	known := s.worlds.Load().State.OAuthClients
-	isKnown := slices.ContainsFunc(known, func(client *world.OAuthClient) bool { return client.ID == id && client.Secret == secret })
-	if id == "" || len(known) > 0 && !isKnown {
-		return "", &oauth2.Error{Status: http.StatusUnauthorized, Code: "invalid_client", Description: "Unauthorized"}
+	if client, known := s.worlds.Load().State.OAuthClient(id); !known || !client.Accepts(secret) {
+		return "", &oauth2.Error{Status: http.StatusUnauthorized, Code: oauth2.InvalidClient, Description: "Unauthorized"}
 	}
 	return id, nil
 }
