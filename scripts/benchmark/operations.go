@@ -28,6 +28,9 @@ func operations() []operation {
 		{"ID token, cached", constant, identity("https://bench.example.com")},
 		{"JWKS", constant, load.Request{Method: "GET", Target: "/oauth2/v3/certs"}},
 		{"tokeninfo", constant, load.Request{Method: "GET", Target: "/tokeninfo?access_token=" + accessToken}},
+		{"verified bearer", constant, load.Request{
+			Method: "GET", Target: targetAccount + "/allowedLocations", Header: []string{"Authorization: Bearer " + accessToken},
+		}},
 		{"ID token, new audience each time", signing, identity("https://bench.example.com/" + load.Counter)},
 		{"generateIdToken, new audience each time", signing, credentials("generateIdToken",
 			`{"audience":"https://bench.example.com/`+load.Counter+`","includeEmail":true}`)},

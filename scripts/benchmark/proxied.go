@@ -24,9 +24,10 @@ func (b *bench) proxied(ctx context.Context, emulator *process) ([]string, error
 	if _, err := emulator.once(ctx, request); err != nil { // makes the key
 		return nil, err
 	}
-	byProxy := &subject{name: "the emulator as a proxy", server: emulator, template: request.Compile(compiledIn)}
-	byProxy.template.Dial = connect
-	return b.contest(ctx, []string{proxied, "the emulator, directly"}, byProxy, newSubject("the emulator", emulator, request))
+	template := request.Compile(compiledIn)
+	template.Dial = connect
+	return b.contest(ctx, []string{proxied, "the emulator, directly"},
+		newSubject("the emulator as a proxy", emulator, template), newSubject("the emulator", emulator, request.Compile(emulator.addr)))
 }
 
 // connect opens a tunnel through a proxy, and TLS in it. What is measured is what it costs, not

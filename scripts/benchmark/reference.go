@@ -36,7 +36,7 @@ const (
 // benchmark itself is killed, so that nothing is left behind.
 func reference(ctx context.Context, args []string, stdin io.Reader) error {
 	flags := flag.NewFlagSet(referenceCommand, flag.ContinueOnError)
-	does := flags.String("kind", string(constant), "constant or signing")
+	does := flags.String("kind", string(constant), "constant, signing or signing-grpc")
 	listen := flags.String("listen", "127.0.0.1:0", "address to listen on")
 	size := flags.Int("size", 0, "bytes in a constant answer")
 	header := http.Header{}
@@ -48,24 +48,28 @@ func reference(ctx context.Context, args []string, stdin io.Reader) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	handler := constantHandler(*size, header)
-	if kind(*does) == signing {
-		var err error
-		if handler, err = signingHandler(); err != nil {
-			return err
-		}
-	}
-
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *listen)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // the process ends with it
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	go func() {
 		_, _ = io.Copy(io.Discard, stdin) // its end is what matters, not how it came
-		_ = server.Close()
+		end()
 	}()
+	handler := constantHandler(*size, header)
+	switch kind(*does) {
+	case signingRPC:
+		return serveSigner(ctx, listener)
+	case signing:
+		if handler, err = signingHandler(); err != nil {
+			return err
+		}
+	case constant:
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // the process ends with it
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

@@ -35,8 +35,12 @@ func (t table) markdown() string {
 
 // String is how a table names a reference server.
 func (k kind) String() string {
-	if k == signing {
+	switch k {
+	case signing:
 		return "bare server, one RSA-2048 signature"
+	case signingRPC:
+		return "bare server, one RSA-2048 signature, in gRPC"
+	case constant:
 	}
 	return "bare server, constant bytes"
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,11 +33,14 @@ func (b *bench) throughput(ctx context.Context, emulator *process) (table, error
 		b.say("    %s", strings.Join(row[2:], "  "))
 		t.rows = append(t.rows, row)
 	}
-	if b.only.MatchString(proxied) {
-		b.say("%s", proxied)
-		row, err := b.proxied(ctx, emulator)
+	for name, measure := range map[string]func(context.Context, *process) ([]string, error){inGRPC: b.grpcSigning, proxied: b.proxied} {
+		if !b.only.MatchString(name) {
+			continue
+		}
+		b.say("%s", name)
+		row, err := measure(ctx, emulator)
 		if err != nil {
-			return table{}, fmt.Errorf("%q: %w", proxied, err)
+			return table{}, fmt.Errorf("%q: %w", name, err)
 		}
 		t.rows = append(t.rows, row)
 	}
@@ -63,7 +67,8 @@ func (b *bench) compare(ctx context.Context, emulator *process, o operation) ([]
 	}
 
 	row := []string{o.name, o.against.String()}
-	return b.contest(ctx, row, newSubject("the emulator", emulator, request), newSubject("the reference server", server, request))
+	return b.contest(ctx, row, newSubject("the emulator", emulator, request.Compile(emulator.addr)),
+		newSubject("the reference server", server, request.Compile(server.addr)))
 }
 
 // contest loads two servers in turn and completes a row.
@@ -94,7 +99,7 @@ func (b *bench) round(ctx context.Context, ours, theirs *subject, duration time.
 	both := map[*subject]*load.Result{ours: {}, theirs: {}}
 	for left := duration; left > 0; left -= slice {
 		for _, s := range []*subject{ours, theirs} {
-			result, err := s.server.load(ctx, s.template, b.limits(min(left, slice)))
+			result, err := s.run(ctx, b.limits(min(left, slice)))
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -123,7 +128,8 @@ func (b *bench) limits(duration time.Duration) load.Limits {
 
 // resolve puts a token of the emulator's into the request when it needs one.
 func resolve(ctx context.Context, emulator *process, request load.Request) (load.Request, error) {
-	if !strings.Contains(request.Target, accessToken) {
+	needs := func(text string) bool { return strings.Contains(text, accessToken) }
+	if !needs(request.Target) && !slices.ContainsFunc(request.Header, needs) {
 		return request, nil
 	}
 	answer, err := emulator.once(ctx, accessTokenRequest())
@@ -137,19 +143,25 @@ func resolve(ctx context.Context, emulator *process, request load.Request) (load
 		return request, fmt.Errorf("cannot get an access token: %w", err)
 	}
 	request.Target = strings.ReplaceAll(request.Target, accessToken, url.QueryEscape(issued.AccessToken))
+	header := slices.Clone(request.Header)
+	for i, field := range header {
+		header[i] = strings.ReplaceAll(field, accessToken, issued.AccessToken)
+	}
+	request.Header = header
 	return request, nil
 }
 
 // subject is a server under load, and what each round measured.
 type subject struct {
 	name              string
-	server            *process
-	template          *load.Template
+	run               func(ctx context.Context, limits load.Limits) (*load.Result, error)
 	rates, p50s, p99s []float64
 }
 
-func newSubject(name string, server *process, request load.Request) *subject {
-	return &subject{name: name, server: server, template: request.Compile(server.addr)}
+func newSubject(name string, server *process, template *load.Template) *subject {
+	return &subject{name: name, run: func(ctx context.Context, limits load.Limits) (*load.Result, error) {
+		return server.load(ctx, template, limits)
+	}}
 }
 
 // record adds what one round measured.
