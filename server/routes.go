@@ -300,14 +300,13 @@ func (s surfaces) segment(name, segment string, routes []route, logger *slog.Log
 		return s.serve(routes[0], logger)
 	}
 	unknown := s.serve(s.unknown(name, segment), logger)
-	patterns := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	patterns.NotFoundHandler, patterns.MethodNotAllowedHandler = unknown, unknown
+	patterns := newPatterns(unknown)
 	fixed := map[string]map[string]http.Handler{} // by method and path
 	for _, route := range routes {
 		handler := s.serve(route, logger)
 		for _, method := range route.methods() {
 			if strings.Contains(route.path, "{") {
-				patterns.Path(route.path).Methods(method).Handler(handler)
+				patterns.add(method, route.path, handler)
 				continue
 			}
 			if fixed[method] == nil {
@@ -324,6 +323,47 @@ func (s surfaces) segment(name, segment string, routes []route, logger *slog.Log
 		patterns.ServeHTTP(w, r)
 	})
 }
+
+// patterns routes by patterns of paths. To match one takes long; therefore a request is only
+// matched with those that end in the same word, as in "…/{account}:signBlob", and with those
+// that end in a variable.
+type patterns struct {
+	byWord map[string]*mux.Router
+	others *mux.Router
+}
+
+func newPatterns(unknown http.Handler) patterns {
+	return patterns{byWord: map[string]*mux.Router{}, others: newRouter(unknown)}
+}
+
+func newRouter(otherwise http.Handler) *mux.Router {
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	router.NotFoundHandler, router.MethodNotAllowedHandler = otherwise, otherwise
+	return router
+}
+
+func (p patterns) add(method, path string, handler http.Handler) {
+	router := p.others
+	if word := lastWord(path[strings.LastIndexByte(path, '}')+1:]); word != "" {
+		if p.byWord[word] == nil {
+			p.byWord[word] = newRouter(p.others)
+		}
+		router = p.byWord[word]
+	}
+	router.Path(path).Methods(method).Handler(handler)
+}
+
+// ServeHTTP implements http.Handler.
+func (p patterns) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if router, ok := p.byWord[lastWord(r.URL.EscapedPath())]; ok {
+		router.ServeHTTP(w, r)
+		return
+	}
+	p.others.ServeHTTP(w, r)
+}
+
+// lastWord is what follows the last slash or colon of a path.
+func lastWord(path string) string { return path[strings.LastIndexAny(path, "/:")+1:] }
 
 // guarded is what a route does with credentials that it may see.
 func (s surfaces) guarded(r route) wire.Handler {

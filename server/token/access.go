@@ -107,8 +107,26 @@ func IsAccess(text string) bool { return strings.HasPrefix(text, "ya29.") }
 
 // Recognise reads an access token that an emulator with the same keys has issued. The
 // error is ErrUnknown, ErrExpired or ErrRevoked, or says why the keys cannot be read; with
-// the latter two comes what the token said.
+// the latter two comes what the token said, which must not be changed.
 func (i *Issuer) Recognise(text string) (Access, error) {
+	access, err := i.open(text)
+	switch {
+	case err != nil:
+		return Access{}, err
+	case !i.now().Before(time.Unix(access.Expires, 0)):
+		return access, ErrExpired
+	case i.revoked.has(access.ID, access.Session):
+		return access, ErrRevoked
+	default:
+		return access, nil
+	}
+}
+
+// open reads an access token, good or not. Most come many times.
+func (i *Issuer) open(text string) (Access, error) {
+	if known, ok := i.opened.Get(text); ok {
+		return known, nil
+	}
 	prefixes := accessPrefixes()
 	kind := slices.IndexFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
 	if kind < 0 {
@@ -122,12 +140,8 @@ func (i *Issuer) Recognise(text string) (Access, error) {
 	if err := sealer.Open(text, &access); err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	switch {
-	case !i.now().Before(time.Unix(access.Expires, 0)):
-		return access, ErrExpired
-	case i.revoked.has(access.ID, access.Session):
-		return access, ErrRevoked
-	default:
-		return access, nil
+	if len(text) <= cachedBytes {
+		i.opened.Add(strings.Clone(text), access) // not the whole header that it stands in
 	}
+	return access, nil
 }

@@ -18,11 +18,7 @@ type cache[K comparable] struct {
 }
 
 func newCache[K comparable](now func() time.Time) *cache[K] {
-	tokens, err := lru.New[K, Token](cachedTokens)
-	if err != nil {
-		panic(err) // only for a size that is not positive
-	}
-	return &cache[K]{now: now, tokens: tokens}
+	return &cache[K]{now: now, tokens: newLRU[K, Token](cachedTokens)}
 }
 
 // get returns the token of a key, made now where there is none that is good for

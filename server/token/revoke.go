@@ -14,11 +14,7 @@ type revocations struct{ ids *lru.Cache[string, struct{}] }
 const maxRevocations = 1 << 16
 
 func newRevocations() *revocations {
-	ids, err := lru.New[string, struct{}](maxRevocations)
-	if err != nil {
-		panic(err) // only for a size that is not positive
-	}
-	return &revocations{ids: ids}
+	return &revocations{ids: newLRU[string, struct{}](maxRevocations)}
 }
 
 func (r *revocations) add(id string) { r.ids.Add(id, struct{}{}) }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/signer"
 )
@@ -58,6 +60,7 @@ type Issuer struct {
 
 	accesses   *cache[accessKey]
 	identities *cache[Claims]
+	opened     *lru.Cache[string, Access] // access tokens that were read last, good or not
 }
 
 // NewIssuer is an issuer that signs with a ring's keys at the times of a clock.
@@ -68,6 +71,7 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 		revoked:    newRevocations(),
 		accesses:   newCache[accessKey](now),
 		identities: newCache[Claims](now),
+		opened:     newLRU[string, Access](cachedTokens),
 	}
 }
 
@@ -86,4 +90,12 @@ func (i *Issuer) Sealer(prefix string) (*signer.Sealer, error) {
 		i.sealers.Store(prefix, sealer)
 	}
 	return sealer, err
+}
+
+func newLRU[K comparable, V any](size int) *lru.Cache[K, V] {
+	made, err := lru.New[K, V](size)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return made
 }
