@@ -92,6 +92,38 @@ func TestGcloudChain(t *testing.T) {
 	})
 }
 
+// TestGcloudFederation signs in by workload identity federation, as itself and as an account that it impersonates.
+func TestGcloudFederation(t *testing.T) {
+	r := newGcloudRig(t)
+	federate := func(t *testing.T, account string) (signedIn, accessToken string) {
+		t.Helper()
+		results := t.TempDir()
+		r.exec(t, "sh", "clients/gcloud/federate.sh", r.stage.Emulator, account, results)
+		read := func(name string) string {
+			data, err := os.ReadFile(filepath.Join(results, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return oneLine(t, data)
+		}
+		return read("account"), read("access-token")
+	}
+	t.Run("itself", func(t *testing.T) {
+		account, token := federate(t, "-")
+		const pool = "principal://iam.googleapis.com/projects/" + projectNumber + "/locations/global/workloadIdentityPools/demo-pool/subject/"
+		if !strings.HasPrefix(account, pool) || !strings.HasPrefix(token, "ya29.d.") {
+			t.Errorf("signed in as %q with token %.10s…, want a principal of %s", account, token, pool)
+		}
+	})
+	t.Run("as a service account", func(t *testing.T) {
+		account, token := federate(t, targetAccount)
+		if account != targetAccount {
+			t.Errorf("signed in as %q, want %q", account, targetAccount)
+		}
+		r.checkAccessToken(t, token, targetAccount)
+	})
+}
+
 func TestGcloudKeyFile(t *testing.T) {
 	r := newGcloudRig(t)
 	results, keyFile := t.TempDir(), filepath.Join(t.TempDir(), "key.json")

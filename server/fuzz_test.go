@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,29 @@ func FuzzRequest(f *testing.F) {
 		{"OPTIONS", "*", "", ""},
 		{"GET", "http://metadata.google.internal/", "", "Host: x"},
 	} {
-		f.Add(seed[0], seed[1], seed[2], seed[3])
+		f.Add(seed[0], seed[1], seed[2], seed[3], "")
+	}
+	const account, asJSON = "/v1/projects/-/serviceAccounts/worker@demo-project.iam.gserviceaccount.com", "Authorization: Bearer x"
+	for path, body := range map[string]string{
+		account + ":generateAccessToken":                  `{"scope":["https://www.googleapis.com/auth/cloud-platform"],"lifetime":"300s","delegates":[]}`,
+		account + ":generateIdToken":                      `{"audience":"a","includeEmail":"true"}`,
+		account + ":signBlob":                             `{"payload":"aGVsbG8="}`,
+		account + ":signJwt":                              `{"payload":"{\"exp\":9999999999}"}`,
+		account + ":setIamPolicy":                         `{"policy":{"version":3,"etag":"ACAB","bindings":[{"role":"roles/viewer","members":["allUsers"]}]},"updateMask":"bindings"}`,
+		account + ":testIamPermissions":                   `{"permissions":["iam.serviceAccounts.get"]}`,
+		account + "/keys":                                 `{"keyAlgorithm":"KEY_ALG_RSA_1024"}`,
+		account + "/keys:upload":                          `{"publicKeyData":"LS0t"}`,
+		"/v1/projects/demo-project/serviceAccounts":       `{"accountId":"fuzzed","serviceAccount":{"displayName":"x"}}`,
+		"/emulator/v1/tokens":                             `{"kind":"id","audience":"a","claims":{"exp":1e300}}`,
+		"/emulator/v1/tokens:verify":                      `{"token":"a.b.c"}`,
+		"/emulator/v1/tokens:principal":                   `{"token":"ya29.c.x","permission":"p","resource":"project"}`,
+		"/emulator/v1/faults":                             `{"route":"mds.*","status":503,"times":1}`,
+		"/emulator/v1/clock:advance":                      `{"duration":"1h"}`,
+		"/emulator/v1/instances/-/metadata/instance/tags": `{"value":["a"]}`,
+		"/v1/token":                                       `{"grantType":"urn:ietf:params:oauth:grant-type:token-exchange","options":"{}"}`,
+		"/v1/projects/demo-project:setIamPolicy":          `{"policy":{"bindings":null}}`,
+	} {
+		f.Add(http.MethodPost, path, "", asJSON, body)
 	}
 	fixture, err := fixtures.Load(filepath.Join("testdata", "fixture.yaml"))
 	if err != nil {
@@ -49,8 +72,9 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	described := world.New(fixture)
-	f.Fuzz(func(t *testing.T, method, path, query, header string) {
-		raw := method + " " + path + "?" + query + " HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n" + header + "\r\n\r\n"
+	f.Fuzz(func(t *testing.T, method, path, query, header, body string) {
+		raw := method + " " + path + "?" + query + " HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n" +
+			"Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" + header + "\r\n\r\n" + body
 		request, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
 		if err != nil || strings.Contains(header, "\n") {
 			t.Skip("no request")
