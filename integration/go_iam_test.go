@@ -110,3 +110,21 @@ func TestGoSignedURL(t *testing.T) {
 	}
 	t.Errorf("no key of %s signed %s", workerAccount, signed)
 }
+
+// TestGoPackages runs Go packages at the addresses of Google's that they have compiled in, under enforced policies.
+func TestGoPackages(t *testing.T) {
+	r := newRig(t)
+	got := report[struct {
+		Impersonated, APIImpersonated accessToken
+		IDToken, Audience, Federated  string
+	}](t, r.execWith(t, append(byProxy(), "--strict"), r.stage.GoCloud, "packages", targetAccount, audience))
+	r.checkAccessToken(t, got.Impersonated.Value, targetAccount)
+	r.checkAccessToken(t, got.APIImpersonated.Value, targetAccount)
+	r.checkIDToken(t, "impersonate", got.IDToken, r.claims(t, targetAccount, emailClaims(targetAccount)))
+	if got.Audience != audience {
+		t.Errorf("the validator saw audience %q", got.Audience)
+	}
+	if !strings.HasPrefix(got.Federated, "ya29.d.") {
+		t.Errorf("a federated token is %.10s…", got.Federated)
+	}
+}

@@ -26,7 +26,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | files FOLDER | downscoped | iam rest|grpc TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER | admin ACCOUNT_ID MEMBER")
+		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | files FOLDER | downscoped | iam rest|grpc TARGET AUDIENCE | packages TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER | admin ACCOUNT_ID MEMBER")
 	}
 	report, err := dispatch(ctx, args)
 	if err != nil {
@@ -57,6 +57,8 @@ func dispatch(ctx context.Context, args []string) (any, error) {
 		return downscopedToken(ctx)
 	case name == "iam" && len(rest) == 3:
 		return callIAMCredentials(ctx, rest[0], rest[1], rest[2])
+	case name == "packages" && len(rest) == 2:
+		return packageTokens(ctx, rest[0], rest[1])
 	case name == "signedurl" && len(rest) == 1:
 		return signedURL(ctx, rest[0])
 	case name == "users" && len(rest) == 2:
