@@ -4,10 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
-	"maps"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -39,12 +36,18 @@ func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 // is woken.
 func (s *Server) SetMetadata(r *http.Request) (wire.Response, error) {
 	path := r.PathValue("path")
-	value, err := readValue(r, path)
+	value, err := readValue(r)
 	if err != nil {
 		return wire.Response{}, err
 	}
 	if err := s.edit(r, func(w *world.World, instance *world.Instance) (*world.World, error) {
-		return w.WithMetadata(instance, path, value)
+		edited, err := w.WithMetadata(instance, path, value)
+		if err != nil {
+			return nil, err
+		}
+		instance, _ = edited.Instance(instance.Name)
+		value, err = edited.Metadata(instance, path) // with its keys in their one form
+		return edited, err
 	}); err != nil {
 		return wire.Response{}, err
 	}
@@ -87,7 +90,7 @@ func chosenInstance(w *world.World, r *http.Request) (*world.Instance, error) {
 }
 
 // readValue reads {"value": …}. Numbers stay as they are written.
-func readValue(r *http.Request, path string) (any, error) {
+func readValue(r *http.Request) (any, error) {
 	body, err := wire.ReadBody(r)
 	if err != nil {
 		return nil, err
@@ -102,70 +105,16 @@ func readValue(r *http.Request, path string) (any, error) {
 	if !ok || value == nil {
 		return nil, googleapi.InvalidArgument(`the body must be {"value": …}, with a text, a number, a boolean, a list or an object`)
 	}
-	if world.InDocument(path) {
-		return value, nil
-	}
-	if problem := checkValue(value, isAttributes(path), 0); problem != "" {
-		return nil, googleapi.InvalidArgument(fmt.Sprintf("%q: %s", path, problem))
-	}
 	return value, nil
-}
-
-// isAttributes tells whether a path is that of a directory of attributes, or of one of them.
-func isAttributes(path string) bool {
-	names := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
-	const section, attribute = 2, 3
-	return (len(names) == section || len(names) == attribute) && names[1] == "attributes"
-}
-
-// maxDepth is how deep a value may be: more than any of the metadata server's.
-const maxDepth = 16
-
-// checkValue says what keeps a value from being metadata.
-func checkValue(value any, attributes bool, depth int) string {
-	_, isText := value.(string)
-	_, isDirectory := value.(map[string]any)
-	switch {
-	case value == nil:
-		return "null is no value"
-	case attributes && !isText && (!isDirectory || depth > 0):
-		return "the value of an attribute must be a text"
-	case depth > maxDepth:
-		return "the value has too many levels"
-	}
-	for name, below := range entries(value) {
-		if !isName(name) {
-			return fmt.Sprintf("%q cannot be a name", name)
-		}
-		if problem := checkValue(below, attributes, depth+1); problem != "" {
-			return problem
-		}
-	}
-	return ""
-}
-
-// entries are what a value contains, by name or by number.
-func entries(value any) iter.Seq2[string, any] {
-	contained, _ := value.(map[string]any)
-	if list, ok := value.([]any); ok {
-		contained = make(map[string]any, len(list))
-		for i, below := range list {
-			contained[strconv.Itoa(i)] = below
-		}
-	}
-	return maps.All(contained)
-}
-
-func isName(text string) bool {
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '/' || r == '%' || r >= 0x7f })
 }
 
 // editError puts what a world says of an edit into the words of an API.
 func editError(err error) error {
+	_, isValue := errors.AsType[*world.ValueError](err)
 	switch {
 	case errors.Is(err, world.ErrNoEntry):
 		return googleapi.NotFound(err.Error())
-	case errors.Is(err, world.ErrFixedEntry), errors.Is(err, world.ErrTooLarge):
+	case isValue, errors.Is(err, world.ErrFixedEntry), errors.Is(err, world.ErrTooLarge):
 		return googleapi.InvalidArgument(err.Error())
 	default:
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -123,7 +124,7 @@ func checkForms(t *testing.T, tree *node) {
 		t.Fatal(err)
 	}
 	reader := &formReader{T: t, tree: tree}
-	reader.object("", document, world.Naming{})
+	reader.object("", document, fixtures.Naming{})
 	if diff := cmp.Diff(reader.lines.String(), tree.document().text.Body); diff != "" {
 		t.Errorf("the forms say different things (-JSON +text):\n%s", diff)
 	}
@@ -137,14 +138,14 @@ type formReader struct {
 	lines strings.Builder // the text form
 }
 
-func (r *formReader) object(path string, object map[string]any, naming world.Naming) {
+func (r *formReader) object(path string, object map[string]any, naming fixtures.Naming) {
 	keys := slices.SortedFunc(maps.Keys(object), func(a, b string) int { return strings.Compare(naming.Name(a), naming.Name(b)) })
 	for _, key := range keys {
 		r.value(strings.TrimPrefix(path+"/"+naming.Name(key), "/"), key, object[key], naming.Below(key))
 	}
 }
 
-func (r *formReader) value(path, key string, value any, below world.Naming) {
+func (r *formReader) value(path, key string, value any, below fixtures.Naming) {
 	r.readable(path, value)
 	switch value := value.(type) {
 	case map[string]any:
@@ -198,11 +199,11 @@ func checkETags(t *testing.T, tree *node, document map[string]any) {
 	before := tree.document().json.etag
 	attributes := document["project"].(map[string]any)["attributes"].(map[string]any)
 	attributes["edited"] = "x"
-	if edited := object("v1", document, world.Naming{}); edited.document().json.etag == before {
+	if edited := object("v1", document, fixtures.Naming{}); edited.document().json.etag == before {
 		t.Error("another content has the same ETag")
 	}
 	delete(attributes, "edited")
-	if restored := object("v1", document, world.Naming{}); restored.document().json.etag != before {
+	if restored := object("v1", document, fixtures.Naming{}); restored.document().json.etag != before {
 		t.Error("the ETag does not come back with the content")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -53,7 +54,7 @@ func (n *node) isEndpoint() bool { return n.kind == tokenEndpoint || n.kind == i
 
 // build makes the tree of an instance, from "/" on.
 func build(instance *world.Instance) *node {
-	tree := object("v1", instance.Metadata, world.Naming{})
+	tree := object("v1", instance.Metadata, fixtures.Naming{})
 	if accounts, ok := tree.find("instance", "service-accounts"); ok {
 		for _, attached := range instance.ServiceAccounts {
 			for _, name := range append([]string{attached.Account.Email}, attached.Aliases...) {
@@ -97,7 +98,7 @@ func (n *node) add(children ...*node) {
 }
 
 // entry makes the node of a document's value.
-func entry(key string, value any, naming world.Naming) *node {
+func entry(key string, value any, naming fixtures.Naming) *node {
 	name, below := naming.Name(key), naming.Below(key)
 	var n *node
 	switch value := value.(type) {
@@ -115,7 +116,7 @@ func entry(key string, value any, naming world.Naming) *node {
 	return n
 }
 
-func object(name string, document map[string]any, below world.Naming) *node {
+func object(name string, document map[string]any, below fixtures.Naming) *node {
 	children := make([]*node, 0, len(document))
 	for key, value := range document {
 		children = append(children, entry(key, value, below))
@@ -125,7 +126,7 @@ func object(name string, document map[string]any, below world.Naming) *node {
 
 // array makes a list of scalars, and of anything else a directory of numbers. Two lists of
 // addresses are directories although their items are scalars.
-func array(key, name string, items []any, below world.Naming) *node {
+func array(key, name string, items []any, below fixtures.Naming) *node {
 	scalars := !slices.ContainsFunc(items, isContainer)
 	empty := len(items) == 0
 	switch key {
@@ -155,10 +156,10 @@ func isContainer(value any) bool {
 	}
 }
 
-func numbered(name string, items []any, below world.Naming) *node {
+func numbered(name string, items []any, below fixtures.Naming) *node {
 	n := &node{kind: directory, name: name, isArray: true, index: make(map[string]*node, len(items))}
 	for i, item := range items {
-		child := entry(strconv.Itoa(i), item, world.Naming{})
+		child := entry(strconv.Itoa(i), item, fixtures.Naming{})
 		if fields, ok := item.(map[string]any); ok {
 			child = object(strconv.Itoa(i), fields, below)
 		}

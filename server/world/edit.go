@@ -33,31 +33,57 @@ func (s step) index(length int) (int, bool) {
 	return index, err == nil && strconv.Itoa(index) == s.name && index >= 0 && index < length
 }
 
-// steps takes a path apart. Names may be those of the tree or the keys of the document.
-func steps(document any, path string) ([]step, error) {
-	var steps []step
-	var naming Naming
-	for _, name := range strings.FieldsFunc(path, func(r rune) bool { return r == '/' }) {
-		if _, isList := document.([]any); isList {
-			steps = append(steps, step{name: name, key: name})
-		} else {
-			key := naming.canonical(name)
-			if _, recorded := child(document, step{key: name}); recorded {
-				key = name // whatever its form
-			}
-			if name != key && name != naming.Name(key) || !isText(name) {
-				return nil, fmt.Errorf("%w: %q cannot be a name", ErrFixedEntry, name)
-			}
-			steps, naming = append(steps, step{name: name, key: key}), naming.Below(key)
-		}
-		document, _ = child(document, steps[len(steps)-1])
-	}
-	return steps, nil
+// place is where a path leads to.
+type place struct {
+	path     string
+	steps    []step
+	naming   fixtures.Naming // of what is below
+	twoKinds bool            // what is there can be a text, and can be a directory
 }
 
-// isText tells whether a name can stand in a path and on a line of a listing as it is.
-func isText(name string) bool {
-	return name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '%' || r == '/' || r >= 0x7f })
+// entry is the section and the entry in it that a place is in, by their usual keys.
+func (p place) entry() (section, key string) {
+	var naming fixtures.Naming
+	return naming.Canonical(p.steps[0].key), naming.Canonical(p.steps[1].key)
+}
+
+func (p place) last() step { return p.steps[len(p.steps)-1] }
+
+// locate takes a path apart. Names may be those of the tree or the keys of the document.
+func locate(document any, path string) (place, error) {
+	to := place{path: path}
+	for _, name := range strings.FieldsFunc(path, func(r rune) bool { return r == '/' }) {
+		at := step{name: name, key: name}
+		to.twoKinds = false
+		if entries, isDirectory := document.(map[string]any); isDirectory || document == nil {
+			at.key = keyIn(entries, name, to.naming)
+			if !fixtures.IsEntryName(name) || name != at.key && name != to.naming.Name(at.key) && name != to.naming.Canonical(name) {
+				return to, fmt.Errorf("%w: %q cannot be a name", ErrFixedEntry, name)
+			}
+			to.twoKinds, to.naming = to.naming.HasTwoKinds(at.key), to.naming.Below(at.key)
+		}
+		to.steps = append(to.steps, at)
+		document, _ = child(document, at)
+	}
+	return to, nil
+}
+
+// keyIn is the key of a directory that a key or a name stands for. What was recorded has
+// keys in any form; what is not there gets the usual one.
+func keyIn(directory map[string]any, text string, naming fixtures.Naming) string {
+	if _, exists := directory[text]; exists || naming.AreChosen() {
+		return text
+	}
+	key := naming.Canonical(text)
+	if _, exists := directory[key]; exists {
+		return key
+	}
+	for recorded := range directory {
+		if naming.Canonical(recorded) == key {
+			return recorded
+		}
+	}
+	return key
 }
 
 // child is what a container has at a step.
@@ -78,11 +104,11 @@ func child(container any, s step) (any, bool) {
 // "instance/attributes/k", in the form it has in the document.
 func (w *World) Metadata(instance *Instance, path string) (any, error) {
 	var value any = instance.Metadata
-	steps, err := steps(value, path)
+	to, err := locate(value, path)
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range steps {
+	for _, step := range to.steps {
 		below, ok := child(value, step)
 		if !ok {
 			return nil, fmt.Errorf("%w: %q", ErrNoEntry, path)
@@ -93,13 +119,18 @@ func (w *World) Metadata(instance *Instance, path string) (any, error) {
 }
 
 // WithMetadata is a world in which an entry of an instance's metadata has another value,
-// a JSON value as in Instance.Metadata and of the kind that the entry has. Directories on
-// the way are made where they are missing. What is below project/ is the same for every
-// instance.
+// a JSON value as in Instance.Metadata, with keys in either form, and of the kind that the
+// entry has, unless it can have two. Directories on the way are made where they are missing.
+// What is below project/ is the same for every instance. The error may be a ValueError.
 func (w *World) WithMetadata(instance *Instance, path string, value any) (*World, error) {
-	return w.edit(instance, path, func(container any, at step) (any, error) {
-		if old, exists := child(container, at); exists && kindOf(old) != kindOf(value) {
+	return w.edit(instance, path, func(container any, to place) (any, error) {
+		at := to.last()
+		if old, exists := child(container, at); exists && kindOf(old) != kindOf(value) && !to.twoKinds {
 			return nil, fmt.Errorf("%w: %q is %s", ErrFixedEntry, path, kindOf(old))
+		}
+		value, err := to.accept(value)
+		if err != nil {
+			return nil, err
 		}
 		switch container := container.(type) {
 		case map[string]any:
@@ -128,7 +159,8 @@ func (w *World) WithoutMetadata(instance *Instance, path string) (*World, error)
 	if _, err := w.Metadata(instance, path); err != nil {
 		return nil, err
 	}
-	return w.edit(instance, path, func(container any, at step) (any, error) {
+	return w.edit(instance, path, func(container any, to place) (any, error) {
+		at := to.last()
 		switch container := container.(type) {
 		case map[string]any:
 			edited := maps.Clone(container)
@@ -155,75 +187,101 @@ func kindOf(value any) string {
 	}
 }
 
-// change gives a container another value at a step.
-type change func(container any, at step) (any, error)
+// change gives a container another value at the last step of a place.
+type change func(container any, to place) (any, error)
 
 // edit changes the entry at a path. Nothing that the old world holds is touched.
 func (w *World) edit(instance *Instance, path string, change change) (*World, error) {
-	steps, err := steps(instance.Metadata, path)
+	to, err := locate(instance.Metadata, path)
 	if err != nil {
 		return nil, err
 	}
-	if err := editable(instance.Profile, steps, path); err != nil {
+	if err := editable(instance.Profile, to); err != nil {
 		return nil, err
 	}
+	section, _ := to.entry()
 	edited := *w
 	edited.Instances = slices.Clone(w.Instances)
 	edited.instancesByName = maps.Clone(w.instancesByName)
 	for i, other := range w.Instances {
-		if other != instance && (steps[0].key != "project" || !serves(other.Profile, steps)) {
+		if other != instance && (section != "project" || !serves(other.Profile, to)) {
 			continue
 		}
-		metadata, err := descend(other.Metadata, steps, change)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkSize(metadata, steps, path); err != nil {
-			return nil, err
-		}
 		replaced := *other
-		replaced.Metadata, _ = metadata.(map[string]any)
+		if replaced.Metadata, err = changed(other.Metadata, path, change); err != nil {
+			return nil, err
+		}
 		edited.Instances[i], edited.instancesByName[other.Name] = &replaced, &replaced
 	}
 	return &edited, nil
 }
 
+// changed is the metadata of an instance with another entry at a path.
+func changed(metadata map[string]any, path string, change change) (map[string]any, error) {
+	to, err := locate(metadata, path) // which may have other forms of the keys
+	if err != nil {
+		return nil, err
+	}
+	result, err := descend(metadata, to.steps, to, change)
+	if err != nil {
+		return nil, err
+	}
+	after, _ := result.(map[string]any)
+	return after, to.checkSize(metadata, after)
+}
+
 // editable refuses what is made from other parts of the world.
-func editable(profile fixtures.Profile, steps []step, path string) error {
+func editable(profile fixtures.Profile, to place) error {
 	const sections = 2
-	if len(steps) < sections || steps[0].key != "instance" && steps[0].key != "project" && steps[0].key != "oslogin" {
-		return fmt.Errorf("%w: %q; name one below instance/ or project/", ErrFixedEntry, path)
+	if len(to.steps) < sections {
+		return fmt.Errorf("%w: %q; %s", ErrFixedEntry, to.path, editableSections)
 	}
-	switch steps[0].key + "/" + steps[1].key {
+	section, key := to.entry()
+	if section != "instance" && section != "project" && section != "oslogin" {
+		return fmt.Errorf("%w: %q; %s", ErrFixedEntry, to.path, editableSections)
+	}
+	switch section + "/" + key {
 	case "instance/name", "instance/id", "instance/zone", "instance/serviceAccounts", "project/projectId", "project/numericProjectId":
-		return fmt.Errorf("%w: %q is told by the fixture", ErrFixedEntry, path)
+		return fmt.Errorf("%w: %q is told by the fixture", ErrFixedEntry, to.path)
 	}
-	if !serves(profile, steps) {
-		return fmt.Errorf("%w: the metadata of profile %q has no %q", ErrFixedEntry, profile, path)
+	if !serves(profile, to) {
+		return fmt.Errorf("%w: the metadata of profile %q has no %q", ErrFixedEntry, profile, to.path)
 	}
 	return nil
 }
+
+const editableSections = "name one below instance/, project/ or oslogin/"
 
 // serves tells whether instances of a profile can have an entry.
-func serves(profile fixtures.Profile, steps []step) bool {
-	keys, limited := profile.Metadata(steps[0].key)
-	return !limited || slices.Contains(keys, steps[1].key)
+func serves(profile fixtures.Profile, to place) bool {
+	section, key := to.entry()
+	keys, limited := profile.Metadata(section)
+	return !limited || slices.Contains(keys, key)
 }
 
-// checkSize refuses attributes that are larger than Google keeps. Those that the instance
-// writes itself have the same limits.
-func checkSize(metadata any, steps []step, path string) error {
-	if steps[1].key != "attributes" && steps[1].key != "guestAttributes" {
+// checkSize refuses an edit that makes attributes larger than Google keeps. Those that the
+// instance writes itself have the same limits.
+func (p place) checkSize(before, after map[string]any) error {
+	if _, key := p.entry(); key != "attributes" && key != "guestAttributes" {
 		return nil
 	}
-	section, _ := child(metadata, steps[0])
-	attributes, _ := child(section, steps[1])
-	total, largest := size(attributes)
-	if largest > fixtures.MaxAttribute || total > fixtures.MaxAttributes {
-		return fmt.Errorf("%w: %q; a value has up to %d bytes, and all of them with their keys up to %d",
-			ErrTooLarge, path, fixtures.MaxAttribute, fixtures.MaxAttributes)
+	total, largest := p.size(after)
+	if total <= fixtures.MaxAttributes && largest <= fixtures.MaxAttribute {
+		return nil
 	}
-	return nil
+	wasTotal, wasLargest := p.size(before) // what was recorded or made may be larger, and can be made smaller
+	if total <= max(wasTotal, fixtures.MaxAttributes) && largest <= max(wasLargest, fixtures.MaxAttribute) {
+		return nil
+	}
+	return fmt.Errorf("%w: %q; a value has up to %d bytes, and all of them with their keys up to %d",
+		ErrTooLarge, p.path, fixtures.MaxAttribute, fixtures.MaxAttributes)
+}
+
+// size counts the bytes of the attributes that a place is among.
+func (p place) size(metadata map[string]any) (total, largest int) {
+	section, _ := child(metadata, p.steps[0])
+	attributes, _ := child(section, p.steps[1])
+	return size(attributes)
 }
 
 // size counts the bytes of the keys and texts in a value, and of its largest text.
@@ -239,11 +297,12 @@ func size(value any) (total, largest int) {
 	return total, largest
 }
 
-// descend changes the entry below a container, copying the containers on the way.
-func descend(container any, steps []step, change change) (any, error) {
+// descend changes the entry at the end of some steps below a container, copying the
+// containers on the way.
+func descend(container any, steps []step, to place, change change) (any, error) {
 	at := steps[0]
 	if len(steps) == 1 {
-		return change(container, at)
+		return change(container, to)
 	}
 	below, ok := child(container, at)
 	switch container := container.(type) {
@@ -251,7 +310,7 @@ func descend(container any, steps []step, change change) (any, error) {
 		if !ok {
 			below = map[string]any{}
 		}
-		replaced, err := descend(below, steps[1:], change)
+		replaced, err := descend(below, steps[1:], to, change)
 		if err != nil {
 			return nil, err
 		}
@@ -262,7 +321,7 @@ func descend(container any, steps []step, change change) (any, error) {
 		if !ok {
 			return nil, fmt.Errorf("%w: there is no place %q in a list", ErrNoEntry, at.name)
 		}
-		replaced, err := descend(below, steps[1:], change)
+		replaced, err := descend(below, steps[1:], to, change)
 		if err != nil {
 			return nil, err
 		}

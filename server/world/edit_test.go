@@ -3,6 +3,7 @@ package world_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,25 +114,6 @@ func TestEditsThatCannotBe(t *testing.T) {
 	}
 }
 
-// Names and keys become one another.
-func TestNaming(t *testing.T) {
-	t.Parallel()
-	for key, name := range map[string]string{
-		"id": "id", "projectId": "project-id", "numericProjectId": "numeric-project-id", "gatewayIpv6": "gateway-ipv6",
-		"dhcpv6Refresh": "dhcpv6-refresh", "remainingCpuTime": "remaining-cpu-time",
-	} {
-		if got := (world.Naming{}).Name(key); got != name {
-			t.Errorf("Name(%q) = %q, want %q", key, got, name)
-		}
-		if got := (world.Naming{}).Key(name); got != key {
-			t.Errorf("Key(%q) = %q, want %q", name, got, key)
-		}
-	}
-	if got := (world.Naming{}).Below("attributes").Name("kubeEnv"); got != "kubeEnv" {
-		t.Errorf("the name of an attribute becomes %q", got)
-	}
-}
-
 // An entry that only some instances have is taken from those.
 func TestProjectEntryOfSome(t *testing.T) {
 	t.Parallel()
@@ -163,5 +145,139 @@ func TestKeysAreCanonical(t *testing.T) {
 	}
 	if got := at(t, w.DefaultInstance().Metadata, "instance", "cpu-platform"); got != nil {
 		t.Errorf("there is a second key with value %v", got)
+	}
+}
+
+// What is set gets the form of keys that the tree has, wherever it is set.
+func TestValuesAreCanonical(t *testing.T) {
+	t.Parallel()
+	w := parse(t, edited)
+	for path, test := range map[string]struct{ value, want any }{
+		"instance/scheduling":      {map[string]any{"on-host-maintenance": "X"}, map[string]any{"onHostMaintenance": "X"}},
+		"instance/disks/0":         {map[string]any{"device-name": "x"}, map[string]any{"deviceName": "x"}},
+		"instance/disks":           {[]any{map[string]any{"device-name": "x"}}, []any{map[string]any{"deviceName": "x"}}},
+		"instance/guestAttributes": {map[string]any{"a-b": map[string]any{"c-d": "x"}}, map[string]any{"a-b": map[string]any{"c-d": "x"}}},
+		"instance/attributes":      {map[string]any{"a-b": "x", "aB": "y"}, map[string]any{"a-b": "x", "aB": "y"}},
+		"oslogin/users":            {map[string]any{"a/b": []any{nil}, "a-b": "x"}, map[string]any{"a/b": []any{nil}, "a-b": "x"}},
+	} {
+		after, err := w.WithMetadata(w.DefaultInstance(), path, test.value)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		if got, err := after.Metadata(after.DefaultInstance(), path); err != nil || !cmp.Equal(test.want, got) {
+			t.Errorf("%s is %v, %v; want %v", path, got, err, test.want)
+		}
+	}
+}
+
+func TestValuesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	w := parse(t, edited)
+	for _, test := range []struct {
+		path  string
+		value any
+	}{
+		{"instance/scheduling", map[string]any{"on-host-maintenance": "X", "onHostMaintenance": "Y"}},
+		{"instance/scheduling", map[string]any{"a?b": "X"}},
+		{"instance/scheduling", map[string]any{"..": "X"}},
+		{"instance/scheduling", map[string]any{"a-1": "X"}}, // no key has this name
+		{"instance/attributes/new", map[string]any{}},
+		{"instance/attributes", map[string]any{"a": json.Number("1")}},
+		{"instance/disks/0", map[string]any{"mode": nil}},
+		{"oslogin/users", nil},
+	} {
+		_, err := w.WithMetadata(w.DefaultInstance(), test.path, test.value)
+		if value := (*world.ValueError)(nil); !errors.As(err, &value) {
+			t.Errorf("%s = %v: %v, want a ValueError", test.path, test.value, err)
+		}
+	}
+	for _, name := range []string{"a?b", "a#b", "a{b", "a|b", `a\b`, `a"b`, "a<b", "a^b", "a`b", "a b", "a\tb", "a\x7fb", "é", ".", ".."} {
+		if _, err := w.WithMetadata(w.DefaultInstance(), "instance/attributes/"+name, "v"); !errors.Is(err, world.ErrFixedEntry) {
+			t.Errorf("%q can be set and not be read: %v", name, err)
+		}
+	}
+}
+
+// Entries that Google's server has as a text at one time and with keys below at another
+// become the one and the other.
+func TestEntriesOfTwoKinds(t *testing.T) {
+	t.Parallel()
+	w := parse(t, edited)
+	for _, path := range []string{"instance/upcoming-maintenance", "oslogin/users", "instance/gce-workload-certificates/trust-anchors"} {
+		for _, value := range []any{"NONE", map[string]any{"type": "SCHEDULED"}, "NONE"} {
+			after, err := w.WithMetadata(w.DefaultInstance(), path, value)
+			if err != nil {
+				t.Fatalf("%s = %v: %v", path, value, err)
+			}
+			w = after
+			if got, err := w.Metadata(w.DefaultInstance(), path); err != nil || !cmp.Equal(value, got) {
+				t.Errorf("%s is %v, %v; want %v", path, got, err, value)
+			}
+		}
+	}
+	if _, err := w.WithMetadata(w.DefaultInstance(), "instance/upcoming-maintenance/type", map[string]any{}); !errors.Is(err, world.ErrFixedEntry) {
+		t.Errorf("below a text: %v, want ErrFixedEntry", err)
+	}
+}
+
+// What was recorded keeps the form of its keys, under an edit and under what a fixture lays
+// over it.
+func TestRecordedForms(t *testing.T) {
+	t.Parallel()
+	w := parse(t, `
+instances:
+  - recording: {instance: {cpu-platform: X, scheduling: {on-host-maintenance: MIGRATE}, service-accounts: {}, attributes: {}}, project: {}}
+    metadata: {instance: {cpuPlatform: Y, scheduling: {onHostMaintenance: TERMINATE, preemptible: "FALSE"}}}
+`)
+	check := func(cpu string) {
+		t.Helper()
+		want := map[string]any{
+			"cpu-platform": cpu, "scheduling": map[string]any{"on-host-maintenance": "TERMINATE", "preemptible": "FALSE"},
+			"service-accounts": map[string]any{}, "attributes": map[string]any{},
+		}
+		if diff := cmp.Diff(want, at(t, w.DefaultInstance().Metadata, "instance")); diff != "" {
+			t.Errorf("instance (-want +got):\n%s", diff)
+		}
+	}
+	check("Y")
+	for _, path := range []string{"instance/cpuPlatform", "instance/cpu-platform"} {
+		after, err := w.WithMetadata(w.DefaultInstance(), path, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w = after
+		check(path)
+	}
+	if _, err := w.WithMetadata(w.DefaultInstance(), "instance/serviceAccounts/a", "x"); !errors.Is(err, world.ErrFixedEntry) {
+		t.Errorf("the accounts of a recording: %v, want ErrFixedEntry", err)
+	}
+}
+
+// Attributes beyond the limit can be made fewer and smaller, and not larger.
+func TestTooLargeCanShrink(t *testing.T) {
+	t.Parallel()
+	const value = 200 << 10
+	large := strings.Repeat("x", value)
+	w := parse(t, `instances: [{recording: {instance: {attributes: {a: "`+large+`", b: "`+large+`", c: "`+large+`"}}, project: {}}}]`)
+	for _, step := range []struct {
+		path string
+		size int
+		want error
+	}{
+		{"instance/attributes/d", 1, world.ErrTooLarge},
+		{"instance/attributes/c", value + 1, world.ErrTooLarge},
+		{"instance/attributes/c", value - 1, nil},
+		{"instance/attributes/d", 1, world.ErrTooLarge},
+		{"instance/attributes/c", 1, nil},
+		{"instance/attributes/d", 1, nil},
+	} {
+		after, err := w.WithMetadata(w.DefaultInstance(), step.path, strings.Repeat("y", step.size))
+		if !errors.Is(err, step.want) {
+			t.Errorf("%s of %d: %v, want %v", step.path, step.size, err, step.want)
+		}
+		if err == nil {
+			w = after
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
-	"strings"
 
 	"gcp-metadata-emulator/fixtures"
 )
@@ -17,7 +16,7 @@ func gceMetadata(w *World, f fixtures.Instance, accounts []AttachedAccount) map[
 	return map[string]any{
 		"instance": gceInstance(w, f, accounts),
 		"oslogin":  map[string]any{"authenticate": map[string]any{"sessions": map[string]any{}}},
-		"project":  merge(projectIDs(w), map[string]any{"attributes": textAttributes(w.Project.Attributes)}),
+		"project":  gceProject(w),
 		"universe": map[string]any{"universeDomain": w.UniverseDomain},
 	}
 }
@@ -25,6 +24,12 @@ func gceMetadata(w *World, f fixtures.Instance, accounts []AttachedAccount) map[
 // projectIDs are what every profile tells of the project.
 func projectIDs(w *World) map[string]any {
 	return map[string]any{"numericProjectId": jsonNumber(w.Project.Number), "projectId": w.Project.ID}
+}
+
+func gceProject(w *World) map[string]any {
+	project := projectIDs(w)
+	project["attributes"] = textAttributes(w.Project.Attributes)
+	return project
 }
 
 func gceInstance(w *World, f fixtures.Instance, accounts []AttachedAccount) map[string]any {
@@ -63,6 +68,11 @@ func zone(projectNumber uint64, name string) string {
 // place of the default ones, what it leaves out of each.
 func completeLists(w *World, f fixtures.Instance, overlay map[string]any) {
 	instance, _ := overlay["instance"].(map[string]any)
+	interfaces, _ := instance["networkInterfaces"].([]any)
+	for _, item := range interfaces {
+		written, _ := item.(map[string]any)
+		completeList(written["accessConfigs"], func(int, map[string]any) map[string]any { return accessConfig() })
+	}
 	completeList(instance["disks"], func(i int, _ map[string]any) map[string]any { return disk(f.Name, i) })
 	completeList(instance["networkInterfaces"], func(i int, written map[string]any) map[string]any {
 		address := defaultAddress(f.Name, i)
@@ -81,7 +91,7 @@ func completeList(list any, standard func(i int, written map[string]any) map[str
 	items, _ := list.([]any)
 	for i, item := range items {
 		if written, ok := item.(map[string]any); ok {
-			items[i] = merge(standard(i, written), written)
+			items[i] = merge(standard(i, written), written, fixtures.Naming{})
 		}
 	}
 }
@@ -113,7 +123,7 @@ func defaultAddress(name string, index int) netip.Addr {
 // the address as Google makes them, where it is one of IPv4.
 func networkInterface(projectNumber uint64, address netip.Addr, mask string) map[string]any {
 	nic := map[string]any{
-		"accessConfigs":     []any{map[string]any{"externalIp": "", "type": "ONE_TO_ONE_NAT"}},
+		"accessConfigs":     []any{accessConfig()},
 		"dnsServers":        []any{"169.254.169.254"},
 		"forwardedIps":      []any{},
 		"ipAliases":         []any{},
@@ -132,6 +142,11 @@ func networkInterface(projectNumber uint64, address netip.Addr, mask string) map
 		}
 	}
 	return nic
+}
+
+// accessConfig is that of an interface without an external address.
+func accessConfig() map[string]any {
+	return map[string]any{"externalIp": "", "type": "ONE_TO_ONE_NAT"}
 }
 
 // gatewayOf is the first address of the subnet of an address
@@ -168,15 +183,7 @@ func serviceAccounts(accounts []AttachedAccount) map[string]any {
 // hostname is the zonal DNS name of a VM; the project of a domain puts the domain last
 // (https://cloud.google.com/compute/docs/internal-dns).
 func hostname(name, zone, projectID string) string {
-	return name + "." + zone + ".c." + dotted(projectID) + ".internal"
-}
-
-// dotted is a project ID as a part of a DNS name.
-func dotted(projectID string) string {
-	if domain, project, scoped := strings.Cut(projectID, ":"); scoped {
-		return project + "." + domain
-	}
-	return projectID
+	return name + "." + zone + ".c." + fixtures.Dotted(projectID) + ".internal"
 }
 
 func anyList(texts []string) []any {

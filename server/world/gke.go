@@ -42,7 +42,7 @@ func isWorkloadPool(email string) bool {
 // workloadAccount is who a pod is whose Kubernetes service account is annotated with no
 // Google service account: a member of the project's workload identity pool.
 func workloadAccount(w *World, kubernetes string) AttachedAccount {
-	pool := dotted(w.Project.ID) + workloadPool
+	pool := fixtures.Dotted(w.Project.ID) + workloadPool
 	principal := pool + "[" + kubernetes + "]"
 	return AttachedAccount{
 		Account:    &ServiceAccount{Email: principal, UniqueID: inventedID(principal), MaxTokenLifetime: DefaultTokenLifetime},

@@ -58,11 +58,11 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 		w.accountsByID[workload.Account.UniqueID] = workload.Account // for its tokens to be somebody's
 		instance.ServiceAccounts = []AttachedAccount{workload}
 	}
-	overlay, _ := canonicalDocument(f.Metadata, Naming{}).(map[string]any)
+	overlay, _ := canonicalDocument(f.Metadata, fixtures.Naming{}).(map[string]any)
 	if f.Profile == fixtures.GCE && !f.Recording.Exists() {
 		completeLists(w, f, overlay)
 	}
-	instance.Metadata = merge(f.Recording.Over(profileMetadata(w, f, instance.ServiceAccounts)), overlay)
+	instance.Metadata = merge(f.Recording.Over(profileMetadata(w, f, instance.ServiceAccounts)), overlay, fixtures.Naming{})
 	return instance
 }
 
@@ -110,16 +110,17 @@ func (i *Instance) text(section, key string) string {
 	}
 }
 
-// merge lays a document over another. Objects are merged key by key; anything else is
-// replaced. Neither document is changed.
-func merge(base, over map[string]any) map[string]any {
+// merge lays a document over another, under whose keys it stands in whatever form they are.
+// Objects are merged key by key; anything else is replaced. Neither document is changed.
+func merge(base, over map[string]any, naming fixtures.Naming) map[string]any {
 	merged := make(map[string]any, len(base)+len(over))
 	maps.Copy(merged, base)
-	for key, value := range over {
+	for text, value := range over {
+		key := keyIn(base, text, naming)
 		below, isObject := merged[key].(map[string]any)
 		above, alsoObject := value.(map[string]any)
 		if isObject && alsoObject {
-			value = merge(below, above)
+			value = merge(below, above, naming.Below(key))
 		}
 		merged[key] = value
 	}
