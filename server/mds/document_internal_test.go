@@ -27,11 +27,13 @@ func FuzzDocument(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed, more uint64) {
 		invented := func() map[string]any { return author{rand.New(rand.NewPCG(seed, more))}.document() }
-		root := build(&world.Instance{Metadata: invented()})
+		root := build(&world.Instance{Metadata: invented()}, nil)
 		walk(t, root, root, "")
-		tree, _ := root.find("computeMetadata", "v1")
-		checkForms(t, tree)
+		all, _ := root.find("computeMetadata")
+		checkForms(t, all)
+		tree, _ := all.find("v1")
 		checkETags(t, tree, invented())
+		checkReuse(t, author{rand.New(rand.NewPCG(more, seed))})
 	})
 }
 
@@ -199,11 +201,146 @@ func checkETags(t *testing.T, tree *node, document map[string]any) {
 	before := tree.document().json.etag
 	attributes := document["project"].(map[string]any)["attributes"].(map[string]any)
 	attributes["edited"] = "x"
-	if edited := object("v1", document, fixtures.Naming{}); edited.document().json.etag == before {
+	if edited := entry("v1", document, fixtures.Naming{}, nil); edited.document().json.etag == before {
 		t.Error("another content has the same ETag")
 	}
 	delete(attributes, "edited")
-	if restored := object("v1", document, fixtures.Naming{}); restored.document().json.etag != before {
+	if restored := entry("v1", document, fixtures.Naming{}, nil); restored.document().json.etag != before {
 		t.Error("the ETag does not come back with the content")
+	}
+}
+
+// checkReuse edits an invented world several times, and compares each tree that is made of an
+// earlier one with one that is made afresh.
+func checkReuse(t *testing.T, a author) {
+	t.Helper()
+	document := a.document()
+	before := build(&world.Instance{Metadata: document}, nil)
+	for range 3 {
+		document = maps.Clone(document)
+		section := []string{"instance", "project", "oslogin"}[a.IntN(3)]
+		entries := maps.Clone(document[section].(map[string]any))
+		document[section] = entries
+		for key := range entries {
+			if a.IntN(3) == 0 {
+				delete(entries, key)
+			}
+		}
+		for range a.IntN(3) {
+			entries[a.letters("abc", 2)] = a.value(2)
+		}
+		edited := build(&world.Instance{Metadata: document}, before)
+		fresh := build(&world.Instance{Metadata: document}, nil)
+		if diff := cmp.Diff(fresh.document().text.Body, edited.document().text.Body); diff != "" {
+			t.Fatalf("a tree made of an earlier one (-afresh +edited):\n%s", diff)
+		}
+		if edited.document().json.Body != fresh.document().json.Body {
+			t.Fatalf("JSON differs: %s, afresh %s", edited.document().json.Body, fresh.document().json.Body)
+		}
+		walk(t, edited, edited, "")
+		before = edited
+	}
+}
+
+// What an edit does not touch is not made again.
+func TestUntouchedIsKept(t *testing.T) {
+	t.Parallel()
+	fixture, err := fixtures.Parse("f.yaml", []byte("instances: [{name: a, metadata: {instance: {attributes: {k: v, l: w}}}}]"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := world.New(fixture)
+	first := build(w.DefaultInstance(), nil)
+	edited, err := w.WithMetadata(w.DefaultInstance(), "instance/attributes/k", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := build(edited.DefaultInstance(), first)
+	for path, kept := range map[string]bool{
+		"project": true, "instance": false, "instance/disks": true, "instance/attributes": false,
+		"instance/attributes/l": true, "instance/attributes/k": false, "instance/service-accounts/default/token": true,
+	} {
+		names := append([]string{"computeMetadata", "v1"}, strings.Split(path, "/")...)
+		was, _ := first.find(names...)
+		is, ok := second.find(names...)
+		if !ok || (was == is) != kept {
+			t.Errorf("%s: kept %v, want %v", path, was == is, kept)
+		}
+	}
+	if got, _ := second.find("computeMetadata", "v1", "instance", "attributes"); got.document().json.Body != `{"k":"x","l":"w"}` {
+		t.Errorf("attributes are %s", got.document().json.Body)
+	}
+}
+
+// What was recorded under the names of endpoints gives way to them.
+func TestEndpointsReplaceWhatWasRecorded(t *testing.T) {
+	t.Parallel()
+	account := &world.ServiceAccount{Email: "a@b"}
+	root := build(&world.Instance{
+		ServiceAccounts: []world.AttachedAccount{{Account: account, Aliases: []string{"default"}}},
+		Metadata: map[string]any{"instance": map[string]any{"serviceAccounts": map[string]any{
+			"default": map[string]any{"token": map[string]any{"access_token": "x"}, "identity": "y", "email": "a@b"},
+		}}},
+	}, nil)
+	found, _ := root.find("computeMetadata", "v1", "instance", "service-accounts", "default")
+	if got, want := found.listing().Body, "email\nidentity\ntoken\n"; got != want {
+		t.Errorf("listed are %q, want %q", got, want)
+	}
+	if got, want := found.document().json.Body, `{"email":"a@b"}`; got != want {
+		t.Errorf("the document is %s, want %s", got, want)
+	}
+}
+
+// Two keys that become one name are one entry, and the same one each time.
+func TestOneEntryForEachName(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		root := build(&world.Instance{Metadata: map[string]any{"instance": map[string]any{"cpu-platform": "a", "cpuPlatform": "b", "x": "c"}}}, nil)
+		instance, _ := root.find("computeMetadata", "v1", "instance")
+		if got := instance.listing().Body; got != "cpu-platform\nx\n" {
+			t.Fatalf("listed are %q", got)
+		}
+		if cpu, _ := instance.find("cpu-platform"); cpu.text != "a" {
+			t.Fatalf("cpu-platform is %q", cpu.text)
+		}
+	}
+}
+
+// Lists of what has entries of its own are directories, with nothing in them too.
+func TestEmptyLists(t *testing.T) {
+	t.Parallel()
+	tree := treeOf(t, `{"instance":{"licenses":[],"networkInterfaces":[],"disks":[],"accessConfigs":[],"forwardedIps":[],"forwardedIpv6s":[],"ipAliases":[],"dnsServers":[],"tags":[]}}`)
+	instance, _ := tree.find("instance")
+	want := "access-configs/\ndisks/\ndns-servers\nforwarded-ips/\nforwarded-ipv6s/\nip-aliases/\nlicenses/\nnetwork-interfaces/\ntags\n"
+	if got := instance.listing().Body; got != want {
+		t.Errorf("listed are %q, want %q", got, want)
+	}
+}
+
+// An edit of a large tree costs what it changes.
+func BenchmarkLeafAfterEdit(b *testing.B) {
+	attributes := map[string]any{}
+	for i := range 100_000 {
+		attributes[fmt.Sprintf("key-%d", i)] = "value"
+	}
+	metadata := map[string]any{"instance": map[string]any{"attributes": attributes, "description": ""}}
+	for name, edit := range map[string]func(map[string]any){
+		"elsewhere": func(instance map[string]any) { instance["description"] = fmt.Sprint(rand.Int()) },
+		"an attribute": func(instance map[string]any) {
+			edited := maps.Clone(instance["attributes"].(map[string]any))
+			edited["key-77"] = fmt.Sprint(rand.Int())
+			instance["attributes"] = edited
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			root := build(&world.Instance{Metadata: metadata}, nil)
+			for b.Loop() {
+				metadata = maps.Clone(metadata)
+				instance := maps.Clone(metadata["instance"].(map[string]any))
+				metadata["instance"] = instance
+				edit(instance)
+				root = build(&world.Instance{Metadata: metadata}, root)
+			}
+		})
 	}
 }

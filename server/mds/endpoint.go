@@ -35,7 +35,7 @@ func (s *Server) endpoint(r *http.Request, n *node, t *tree, q *query) (wire.Res
 // the request asks for, unless the request or an attribute of the instance or the project
 // enforces what it asks for. It is false where that is more than there is. Only VMs have
 // scopes of their own; elsewhere a request gets what it asks for.
-func (t *tree) scopes(attached world.AttachedAccount, q *query) ([]string, bool) {
+func (t *tree) scopes(attached *world.AttachedAccount, q *query) ([]string, bool) {
 	if t.profile.anyScopes {
 		if len(q.scopes) == 0 {
 			return attached.Scopes, true
@@ -79,7 +79,7 @@ func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount,
 
 // identity answers with an ID token of the account for an audience
 // (https://cloud.google.com/compute/docs/instances/verifying-instance-identity).
-func (s *Server) identity(r *http.Request, attached world.AttachedAccount, t *tree, q *query) (wire.Response, error) {
+func (s *Server) identity(r *http.Request, attached *world.AttachedAccount, t *tree, q *query) (wire.Response, error) {
 	if attached.Kubernetes != "" {
 		return t.profile.say(r, http.StatusNotFound, notAnnotated(attached.Kubernetes)), nil
 	}

@@ -34,6 +34,9 @@ func (q *query) parse(rawQuery string) {
 	for end := len(rawQuery); end > 0; {
 		begin := strings.LastIndexByte(rawQuery[:end], '&') + 1
 		name, value, _ := strings.Cut(rawQuery[begin:end], "=")
+		if strings.ContainsAny(name, "%+") {
+			name, _ = url.QueryUnescape(name) // one that cannot be read is none that is known
+		}
 		if value, err := url.QueryUnescape(value); err == nil {
 			q.set(name, value)
 		}
@@ -48,11 +51,11 @@ func (q *query) set(name, value string) {
 	case "enforce_scopes":
 		q.enforceScopes = value
 	case "recursive":
-		q.recursive = isTrue(value)
+		q.recursive = isAsked(value)
 	case "alt":
 		q.form = forms(value)
 	case "wait_for_change":
-		q.wait = isTrue(value)
+		q.wait = isAsked(value)
 	case "last_etag":
 		q.lastETag = value
 	case "timeout_sec":
@@ -66,7 +69,7 @@ func (q *query) set(name, value string) {
 	case "format":
 		q.format = value
 	case "licenses":
-		q.licenses = isTrue(value)
+		q.licenses = isAsked(value)
 	}
 }
 
@@ -81,10 +84,13 @@ func forms(alt string) form {
 	}
 }
 
+// isAsked reads the boolean of a parameter. One known client puts a slash after it.
+func isAsked(text string) bool { return isTrue(strings.TrimSuffix(text, "/")) }
+
 // isTrue reads a boolean as Google's server does: some words mean true in any case, and
-// everything else is false. One known client puts a slash after it.
+// everything else is false.
 func isTrue(text string) bool {
-	switch strings.ToLower(strings.TrimSuffix(text, "/")) {
+	switch strings.ToLower(text) {
 	case "true", "on", "yes", "1":
 		return true
 	default:

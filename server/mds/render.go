@@ -108,9 +108,6 @@ func (n *node) document() *document {
 }
 
 func (n *node) asJSON() string {
-	if n.kind == leaf {
-		return n.json
-	}
 	var out strings.Builder
 	n.appendJSON(&out)
 	return out.String()
@@ -119,7 +116,7 @@ func (n *node) asJSON() string {
 func (n *node) appendJSON(out *strings.Builder) {
 	switch n.kind {
 	case leaf:
-		out.WriteString(n.json)
+		out.WriteString(n.json())
 	case list:
 		n.appendItems(out)
 	case directory:
@@ -128,13 +125,21 @@ func (n *node) appendJSON(out *strings.Builder) {
 	}
 }
 
+// json is a leaf as JSON.
+func (n *node) json() string {
+	if text, ok := n.value.(string); ok {
+		return quote(text)
+	}
+	return wire.Compact(n.value)
+}
+
 func (n *node) appendItems(out *strings.Builder) {
 	out.WriteByte('[')
 	for i, item := range n.children {
 		if i > 0 {
 			out.WriteByte(',')
 		}
-		out.WriteString(item.json)
+		out.WriteString(item.json())
 	}
 	out.WriteByte(']')
 }

@@ -26,8 +26,9 @@ type Server struct {
 
 	profiles map[fixtures.Profile]*profile
 	trees    atomic.Pointer[trees]
-	parked   sync.Map // the keys are of *parking
-	limits   sync.Map // of *rate.Limiter by the name of an instance
+	renewing sync.Mutex // held while trees are replaced
+	parked   sync.Map   // the keys are of *parking
+	limits   sync.Map   // of *rate.Limiter by the name of an instance
 }
 
 // Waiter is a request that waits for a change.
@@ -48,22 +49,6 @@ func (s *Server) Waiters() []Waiter {
 	return list
 }
 
-// trees are those of one version of the world, made as they are asked for.
-type trees struct {
-	world *world.World
-	built sync.Map // of func() *tree by *world.Instance
-}
-
-// tree is what is served for one version of an instance.
-type tree struct {
-	instance      *world.Instance
-	profile       *profile
-	root          *node
-	computeEngine token.ComputeEngine // the instance, as its ID tokens tell
-	enforceScopes bool                // the scopes that a request for a token names count
-	guestEnabled  bool                // guest attributes can be read and written
-}
-
 // New is a metadata server for every instance of the current world.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, emulator *clock.Clock) *Server {
 	return &Server{worlds: worlds, issuer: issuer, clock: emulator, profiles: profiles()}
@@ -78,30 +63,6 @@ func (s *Server) Dialect() wire.Dialect {
 	}}
 }
 
-// tree is that of an instance, built once for each of its versions: whoever waits for a
-// change comes here at the same time.
-func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
-	current := s.trees.Load()
-	for current == nil || current.world != w {
-		s.trees.CompareAndSwap(current, &trees{world: w})
-		current = s.trees.Load()
-	}
-	known, ok := current.built.Load(instance)
-	if !ok {
-		known, _ = current.built.LoadOrStore(instance, sync.OnceValue(func() *tree { return s.newTree(w, instance) }))
-	}
-	return known.(func() *tree)()
-}
-
-func (s *Server) newTree(w *world.World, instance *world.Instance) *tree {
-	root := build(instance)
-	return &tree{
-		instance: instance, profile: s.profiles[instance.Profile], root: root, computeEngine: token.OnInstance(w, instance),
-		enforceScopes: isTrue(attribute(root, "enable-access-token-enforce-scopes")),
-		guestEnabled:  isTrue(attribute(root, "enable-guest-attributes")),
-	}
-}
-
 // view is the world at the moment of a request, and the instance that the request is for.
 type view struct {
 	store.Snapshot[*world.World]
@@ -110,8 +71,8 @@ type view struct {
 	profile  *profile
 }
 
-// look is the world as it is now. It is false where the instance that a request is for is
-// no more; what is said of that is said as a VM.
+// look is the world as it is now, and finds out which instance a request is for. It is false
+// where that is no more; what is said of it is said as a VM.
 func (s *Server) look(r *http.Request) (view, bool) {
 	snapshot := s.worlds.Load()
 	instance, ok := instanceOf(r, snapshot.State)
@@ -119,6 +80,18 @@ func (s *Server) look(r *http.Request) (view, bool) {
 		return view{Snapshot: snapshot, profile: s.profiles[fixtures.GCE]}, false
 	}
 	return view{Snapshot: snapshot, instance: instance, profile: s.profiles[instance.Profile]}, true
+}
+
+// renew makes the view that of the world as it is now. The instance stays the one with the
+// name, whatever else the request could mean by now; it is false where that is no more.
+func (s *Server) renew(v *view) bool {
+	snapshot := s.worlds.Load()
+	instance, ok := snapshot.State.Instance(v.instance.Name)
+	if !ok {
+		return false
+	}
+	*v = view{Snapshot: snapshot, instance: instance, profile: s.profiles[instance.Profile]}
+	return true
 }
 
 // Ping answers "/", which clients ask to find out whether they run on Google Cloud; on a VM
@@ -186,6 +159,9 @@ func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
 			return v.profile.complete(found), err
 		}
 		if parked == nil {
+			if err := wire.DrainBody(r); err != nil { // nobody would notice that the client has gone
+				return wire.Response{}, err
+			}
 			parked = s.park(r, &q, v.instance)
 			defer parked.leave()
 		}
@@ -194,8 +170,7 @@ func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
 		case <-parked.over:
 			q.wait = false // whatever there is now
 		}
-		var ok bool
-		if v, ok = s.look(r); !ok {
+		if !s.renew(&v) {
 			return v.profile.refuse(r, http.StatusServiceUnavailable, ""), nil
 		}
 	}

@@ -2,14 +2,15 @@ package mds
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -24,48 +25,72 @@ const (
 	identityEndpoint
 )
 
-// node is an entry of the tree. It does not change once it is built.
+// node is an entry of the tree. It does not change once the tree is built.
 type node struct {
 	kind kind
 	name string // as listings have it: kebab case, without a slash
 	key  string // as JSON has it: camel case
 
-	text string // of a leaf
-	json string // of a leaf: its JSON encoding
+	value any    // that it was made of, in a document
+	text  string // of a leaf
 
-	isArray  bool             // of a directory: JSON has an array, without names
-	children []*node          // of a directory, in the order of listings; the leaves of a list
-	index    map[string]*node // of a directory: by name
+	isArray  bool    // of a directory: JSON has an array, without names
+	children []*node // of a directory, in the order of listings, by name; the leaves of a list
 
 	jsonByDefault bool // of a list or a leaf: read as JSON unless text is asked for
 
-	account world.AttachedAccount // of an endpoint
+	account *world.AttachedAccount // of an endpoint
 
 	whole atomic.Pointer[document] // with everything below it, once asked for
 }
 
 // child finds an entry of a directory.
 func (n *node) child(name string) (*node, bool) {
-	found, ok := n.index[name]
-	return found, ok
+	at, found := n.search(name)
+	if !found {
+		return nil, false
+	}
+	return n.children[at], true
+}
+
+// search finds the place of an entry of a directory, or where it would be.
+func (n *node) search(name string) (at int, found bool) {
+	switch {
+	case n.kind != directory:
+		return 0, false
+	case n.isArray: // 10 is after 9
+		at, err := strconv.Atoi(name)
+		return at, err == nil && 0 <= at && at < len(n.children) && n.children[at].name == name
+	}
+	return slices.BinarySearchFunc(n.children, name, func(n *node, name string) int { return strings.Compare(n.name, name) })
 }
 
 func (n *node) isEndpoint() bool { return n.kind == tokenEndpoint || n.kind == identityEndpoint }
 
-// build makes the tree of an instance, from "/" on.
-func build(instance *world.Instance) *node {
-	tree := object("v1", instance.Metadata, fixtures.Naming{})
+// build makes the tree of an instance, from "/" on. What an earlier tree of the instance, or
+// nil, has of the same values is taken from there.
+func build(instance *world.Instance, before *node) *node {
+	var tree *node
+	if before != nil {
+		tree, _ = before.find("computeMetadata", "v1")
+	}
+	tree = entry("v1", instance.Metadata, fixtures.Naming{}, tree)
 	if accounts, ok := tree.find("instance", "service-accounts"); ok {
-		for _, attached := range instance.ServiceAccounts {
+		for i := range instance.ServiceAccounts {
+			attached := &instance.ServiceAccounts[i]
 			for _, name := range append([]string{attached.Account.Email}, attached.Aliases...) {
 				if entry, ok := accounts.child(name); ok && entry.kind == directory {
-					entry.add(&node{kind: identityEndpoint, name: "identity", account: attached},
-						&node{kind: tokenEndpoint, name: "token", account: attached})
+					entry.attach(attached)
 				}
 			}
 		}
 	}
-	return newDirectory("", newDirectory("computeMetadata", tree))
+	return above("", above("computeMetadata", tree))
+}
+
+// above is a directory with one entry.
+func above(name string, child *node) *node {
+	return &node{kind: directory, name: name, key: name, children: []*node{child}}
 }
 
 func (n *node) find(path ...string) (*node, bool) {
@@ -79,70 +104,124 @@ func (n *node) find(path ...string) (*node, bool) {
 	return n, true
 }
 
-func newDirectory(name string, children ...*node) *node {
-	n := &node{kind: directory, name: name, index: make(map[string]*node, len(children))}
-	n.add(children...)
-	return n
-}
-
-func (n *node) add(children ...*node) {
-	for _, child := range children {
-		n.index[child.name] = child
+// attach gives the directory of an account its endpoints, in the place of what was recorded
+// under their names, unless it has them from an earlier tree.
+func (n *node) attach(account *world.AttachedAccount) {
+	if known, ok := n.child("token"); ok && known.account == account {
+		return
 	}
-	n.children = append(n.children, children...)
-	if !n.isArray { // the entries of an array keep their order, 10 after 9
-		slices.SortFunc(n.children, func(a, b *node) int {
-			return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.key, b.key))
-		})
-	}
-}
-
-// entry makes the node of a document's value.
-func entry(key string, value any, naming fixtures.Naming) *node {
-	name, below := naming.Name(key), naming.Below(key)
-	var n *node
-	switch value := value.(type) {
-	case map[string]any:
-		n = object(name, value, below)
-	case []any:
-		n = array(key, name, value, below)
-	default:
-		n = scalar(name, value)
-	}
-	if naming.IsDocument(key) && isContainer(value) {
-		n = &node{kind: leaf, name: name, text: indented(value), json: compact(value), jsonByDefault: true}
-	}
-	n.key = key
-	return n
-}
-
-func object(name string, document map[string]any, below fixtures.Naming) *node {
-	children := make([]*node, 0, len(document))
-	for key, value := range document {
-		children = append(children, entry(key, value, below))
-	}
-	return newDirectory(name, children...)
-}
-
-// array makes a list of scalars, and of anything else a directory of numbers. Two lists of
-// addresses are directories although their items are scalars.
-func array(key, name string, items []any, below fixtures.Naming) *node {
-	scalars := !slices.ContainsFunc(items, isContainer)
-	empty := len(items) == 0
-	switch key {
-	case "forwardedIps", "forwardedIpv6s", "ipAliases":
-		return numbered(name, items, below)
-	case "disks", "licenses", "networkInterfaces", "accessConfigs":
-		if empty {
-			return numbered(name, items, below)
+	for _, endpoint := range []*node{
+		{kind: identityEndpoint, name: "identity", account: account},
+		{kind: tokenEndpoint, name: "token", account: account},
+	} {
+		if at, taken := n.search(endpoint.name); taken {
+			n.children[at] = endpoint
+		} else {
+			n.children = slices.Insert(n.children, at, endpoint)
 		}
 	}
-	if !scalars {
-		return numbered(name, items, below)
+}
+
+// entry makes the node of a document's value, or takes the one that there was before.
+func entry(key string, value any, naming fixtures.Naming, before *node) *node {
+	if before != nil && before.key == key && isSame(before.value, value) {
+		return before
 	}
-	n := &node{kind: list, name: name, jsonByDefault: key == "tags"}
-	for _, item := range items {
-		n.children = append(n.children, scalar("", item))
+	n := &node{kind: leaf, name: naming.Name(key), key: key, value: value}
+	items, isList := value.([]any)
+	fields, isObject := value.(map[string]any)
+	switch {
+	case naming.IsDocument(key) && (isList || isObject):
+		n.text, n.jsonByDefault = strings.TrimSuffix(wire.Indented(value, " "), "\n"), true // as Google's server does
+	case isObject:
+		n.object(fields, naming.Below(key), before)
+	case isList:
+		n.array(items, naming.Below(key), before)
+	default:
+		n.text = text(value)
+	}
+	return n
+}
+
+// isSame tells whether two values are one: objects and lists in the same place in memory,
+// which nobody changes once they are in a world, or equal scalars.
+func isSame(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
+	case []any:
+		b, ok := b.([]any)
+		return ok && len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
+	}
+	return !isContainer(b) && a == b
+}
+
+// object makes the node a directory.
+func (n *node) object(document map[string]any, below fixtures.Naming, before *node) {
+	n.kind, n.children = directory, make([]*node, 0, len(document))
+	var known map[string]any // whose entries before has, in their order
+	if before != nil {
+		known, _ = before.value.(map[string]any)
+	}
+	if before == nil || len(before.children) != len(known) {
+		known, before = nil, &node{}
+	}
+	for _, old := range before.children {
+		if value, still := document[old.key]; still {
+			n.children = append(n.children, entry(old.key, value, below, old))
+		}
+	}
+	if len(n.children) == len(document) {
+		return
+	}
+	for key, value := range document {
+		if _, old := known[key]; !old {
+			n.children = append(n.children, entry(key, value, below, nil))
+		}
+	}
+	slices.SortFunc(n.children, func(a, b *node) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.key, b.key))
+	})
+	// Readers of fixtures let no two keys have one name.
+	n.children = slices.CompactFunc(n.children, func(a, b *node) bool { return a.name == b.name })
+}
+
+// array makes the node a list of scalars, and of anything else a directory of numbers. Two
+// lists of addresses are directories although their items are scalars.
+func (n *node) array(items []any, below fixtures.Naming, before *node) {
+	key := fixtures.Naming{}.Canonical(n.key)
+	switch isEmpty := len(items) == 0; {
+	case slices.ContainsFunc(items, isContainer),
+		slices.Contains([]string{"forwardedIps", "forwardedIpv6s", "ipAliases"}, key),
+		isEmpty && slices.Contains([]string{"disks", "licenses", "networkInterfaces", "accessConfigs"}, key):
+		n.kind, n.isArray = directory, true
+	default:
+		n.kind, n.jsonByDefault = list, key == "tags"
+	}
+	n.children = make([]*node, len(items))
+	for i, item := range items {
+		var old *node
+		if before != nil && before.isArray == n.isArray && i < len(before.children) {
+			old = before.children[i]
+		}
+		n.children[i] = element(strconv.Itoa(i), item, below, old)
+	}
+}
+
+// element makes the node of an item of a list.
+func element(number string, item any, below fixtures.Naming, before *node) *node {
+	if before != nil && isSame(before.value, item) {
+		return before
+	}
+	n := &node{kind: leaf, name: number, key: number, value: item}
+	switch item := item.(type) {
+	case map[string]any:
+		n.object(item, below, before)
+	case []any:
+		n.array(item, fixtures.Naming{}, before)
+	default:
+		n.text = text(item)
 	}
 	return n
 }
@@ -154,22 +233,6 @@ func isContainer(value any) bool {
 	default:
 		return false
 	}
-}
-
-func numbered(name string, items []any, below fixtures.Naming) *node {
-	n := &node{kind: directory, name: name, isArray: true, index: make(map[string]*node, len(items))}
-	for i, item := range items {
-		child := entry(strconv.Itoa(i), item, fixtures.Naming{})
-		if fields, ok := item.(map[string]any); ok {
-			child = object(strconv.Itoa(i), fields, below)
-		}
-		n.add(child)
-	}
-	return n
-}
-
-func scalar(name string, value any) *node {
-	return &node{kind: leaf, name: name, text: text(value), json: encoded(value)}
 }
 
 // text is a scalar as a leaf's text.
@@ -184,29 +247,10 @@ func text(value any) string {
 	}
 }
 
-func encoded(value any) string {
-	if value, ok := value.(string); ok {
-		return quote(value)
+// quote writes a JSON string without HTML escapes. Most need none at all.
+func quote(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r > '~' }) {
+		return `"` + text + `"`
 	}
-	if value == nil {
-		return "null"
-	}
-	return fmt.Sprint(value)
-}
-
-// quote writes a JSON string without HTML escapes.
-func quote(value string) string { return compact(value) }
-
-func compact(value any) string { return encode(value, "") }
-
-// indented writes a document as Google's server does.
-func indented(value any) string { return encode(value, " ") }
-
-func encode(value any, indent string) string {
-	var out strings.Builder
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", indent)
-	_ = encoder.Encode(value) //nolint:errchkjson // what was read from JSON can be written as JSON
-	return strings.TrimSuffix(out.String(), "\n")
+	return wire.Compact(text)
 }

@@ -25,7 +25,7 @@ func treeOf(t testing.TB, document string) *node {
 	if err := decoder.Decode(&metadata); err != nil {
 		t.Fatal(err)
 	}
-	root := build(&world.Instance{Metadata: metadata})
+	root := build(&world.Instance{Metadata: metadata}, nil)
 	tree, ok := root.find("computeMetadata", "v1")
 	if !ok {
 		t.Fatal("no v1")
@@ -105,7 +105,7 @@ func TestListedIsReadable(t *testing.T) {
 		}
 		chosen := map[string]any{}
 		for name, value := range attributes {
-			if name != "" && !strings.ContainsAny(name, "/\n") { // as fixtures demand
+			if fixtures.IsEntryName(name) { // as fixtures demand
 				chosen[name] = value
 			}
 		}
@@ -115,13 +115,13 @@ func TestListedIsReadable(t *testing.T) {
 		}
 		root := build(&world.Instance{Metadata: map[string]any{"instance": map[string]any{
 			"attributes": chosen, "id": json.Number(strconv.FormatUint(number, 10)), "tags": texts, "networkInterfaces": list, "ipAliases": texts,
-		}}})
+		}}}, nil)
 		return walk(t, root, root, "")
 	}
 	if err := quick.Check(check, &quick.Config{MaxCount: 200}); err != nil {
 		t.Error(err)
 	}
-	walk(t, build(&world.Instance{Metadata: treeDocument(t)}), nil, "")
+	walk(t, build(&world.Instance{Metadata: treeDocument(t)}, nil), nil, "")
 }
 
 // So it is for every kind of workload, and with everything that there can be.
@@ -132,7 +132,7 @@ func TestEveryProfileIsReadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, instance := range world.New(fixture).Instances {
-		walk(t, build(instance), nil, "")
+		walk(t, build(instance, nil), nil, "")
 	}
 }
 
@@ -185,7 +185,7 @@ func walk(t *testing.T, root, n *node, path string) bool {
 func TestIsTrue(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
-		"true": true, "True": true, "TRUE": true, "on": true, "yes": true, "1": true, "true/": true,
+		"true": true, "True": true, "TRUE": true, "on": true, "yes": true, "1": true, "true/": false,
 		"": false, "false": false, "0": false, "no": false, "xyz": false, "truee": false,
 	} {
 		if isTrue(text) != want {
@@ -212,6 +212,8 @@ func TestParseQuery(t *testing.T) {
 		"audience=https://a/b?c=d&format=full&licenses=TRUE": {audience: "https://a/b?c=d", format: "full", licenses: true},
 		"audience=https%3A%2F%2Fa%2Fb+c":                     {audience: "https://a/b c"},
 		"audience=%zz&audience=b":                            {audience: "b"}, // what cannot be read is not there
+		"%72ecursive=true&%zz=1&al%74=text":                  {recursive: true, form: textForm},
+		"recursive=true/&wait_for_change=1/":                 {recursive: true, wait: true}, // as one client sends it
 	} {
 		if diff := cmp.Diff(want, parsed(raw), cmp.AllowUnexported(query{})); diff != "" {
 			t.Errorf("parse(%q) (-want +got):\n%s", raw, diff)
@@ -222,7 +224,7 @@ func TestParseQuery(t *testing.T) {
 func FuzzLookUp(f *testing.F) {
 	f.Add("/computeMetadata/v1/instance/", "recursive=true&alt=json")
 	f.Add("//computeMetadata//v1/project/project-id", "wait_for_change=1&timeout_sec=9999999999999")
-	root := build(&world.Instance{Metadata: map[string]any{"instance": map[string]any{"tags": []any{"a"}}}})
+	root := build(&world.Instance{Metadata: map[string]any{"instance": map[string]any{"tags": []any{"a"}}}}, nil)
 	f.Fuzz(func(t *testing.T, path, rawQuery string) {
 		q := parsed(rawQuery)
 		if found, _, ok := lookUp(root, path); ok && !found.isEndpoint() && found.render(&q).etag == "" {
@@ -238,7 +240,7 @@ func BenchmarkLeaf(b *testing.B) {
 		for i := range size {
 			attributes[fmt.Sprintf("key-%d", i)] = "value"
 		}
-		root := build(&world.Instance{Metadata: map[string]any{"instance": map[string]any{"attributes": attributes}}})
+		root := build(&world.Instance{Metadata: map[string]any{"instance": map[string]any{"attributes": attributes}}}, nil)
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

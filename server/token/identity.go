@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -66,11 +65,12 @@ type ComputeEngine struct {
 	Licenses          Licenses `json:"license_id,omitempty"`
 	ProjectID         string   `json:"project_id"`
 	ProjectNumber     uint64   `json:"project_number"`
-	Zone              string   `json:"zone"`
+	Zone              string   `json:"zone,omitempty"`
 }
 
 // OnInstance describes an instance.
 func OnInstance(w *world.World, instance *world.Instance) ComputeEngine {
+	zone := instance.Zone()
 	return ComputeEngine{
 		CreationTimestamp: instance.CreationTimestamp.Unix(),
 		ID:                instance.ID(),
@@ -78,7 +78,7 @@ func OnInstance(w *world.World, instance *world.Instance) ComputeEngine {
 		Licenses:          Licenses(strings.Join(instance.LicenseIDs(), ",")),
 		ProjectID:         w.Project.ID,
 		ProjectNumber:     w.Project.Number,
-		Zone:              path.Base(instance.Zone()),
+		Zone:              zone[strings.LastIndexByte(zone, '/')+1:], // a recording may have none
 	}
 }
 

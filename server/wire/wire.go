@@ -139,6 +139,23 @@ func ReadBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
+// DrainBody throws the body of a request away. net/http notices that a client has gone only
+// where there is no more of the body to come. Of one that is larger than MaxBody it returns
+// ErrTooLarge.
+func DrainBody(r *http.Request) error {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	switch _, err := io.CopyN(io.Discard, r.Body, MaxBody+1); {
+	case err == nil:
+		return ErrTooLarge
+	case errors.Is(err, io.EOF):
+		return nil
+	default:
+		return fmt.Errorf("%w: %w", ErrUnread, err)
+	}
+}
+
 // computed is the length below which net/http finds out the length of a body by itself.
 const computed = 2048
 

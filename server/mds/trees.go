@@ -1,0 +1,118 @@
+package mds
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world"
+)
+
+// tree is what is served for one version of an instance.
+type tree struct {
+	instance      *world.Instance
+	profile       *profile
+	root          *node
+	computeEngine token.ComputeEngine // the instance, as its ID tokens tell
+	enforceScopes bool                // the scopes that a request for a token names count
+	guestEnabled  bool                // guest attributes can be read and written
+}
+
+// trees are those of one version of the world, made as they are asked for.
+type trees struct {
+	world  *world.World
+	made   sync.Map // of *lazyTree by *world.Instance
+	before sync.Map // of *tree by the name of an instance: an earlier version, for its parts
+}
+
+// lazyTree is a tree that is made once: whoever waits for a change comes for it at the same
+// time.
+type lazyTree struct {
+	once func() *tree
+	made atomic.Pointer[tree]
+}
+
+// tree is that of an instance.
+func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
+	current := s.trees.Load()
+	if current == nil || current.world != w {
+		current = s.follow(w)
+	}
+	known, ok := current.made.Load(instance)
+	if !ok {
+		lazy := &lazyTree{}
+		lazy.once = sync.OnceValue(func() *tree {
+			before, _ := current.before.LoadAndDelete(instance.Name)
+			earlier, _ := before.(*tree)
+			lazy.made.Store(s.newTree(w, instance, earlier))
+			return lazy.made.Load()
+		})
+		known, _ = current.made.LoadOrStore(instance, lazy)
+	}
+	return known.(*lazyTree).once()
+}
+
+// follow begins the trees of a version of the world: those of instances that are the same
+// stay, and others are at hand for what is the same in them.
+func (s *Server) follow(w *world.World) *trees {
+	s.renewing.Lock()
+	defer s.renewing.Unlock()
+	current := s.trees.Load()
+	if current != nil && current.world == w {
+		return current
+	}
+	next := &trees{world: w}
+	if current != nil && current.world.Project.ID == w.Project.ID && current.world.Project.Number == w.Project.Number {
+		next.inherit(current)
+	}
+	s.limits.Range(func(name, _ any) bool {
+		if _, exists := w.Instance(name.(string)); !exists {
+			s.limits.Delete(name)
+		}
+		return true
+	})
+	s.trees.Store(next)
+	return next
+}
+
+func (t *trees) inherit(from *trees) {
+	from.before.Range(func(name, earlier any) bool {
+		if _, exists := t.world.Instance(name.(string)); exists {
+			t.before.Store(name, earlier)
+		}
+		return true
+	})
+	from.made.Range(func(key, lazy any) bool {
+		instance := key.(*world.Instance)
+		switch now, exists := t.world.Instance(instance.Name); {
+		case !exists:
+		case now == instance:
+			t.made.Store(instance, lazy)
+		default:
+			if earlier := lazy.(*lazyTree).made.Load(); earlier != nil {
+				t.before.Store(instance.Name, earlier)
+			}
+		}
+		return true
+	})
+}
+
+// newTree makes a tree. An earlier one, or nil, of an instance with the same service accounts
+// lends it what is the same.
+func (s *Server) newTree(w *world.World, instance *world.Instance, earlier *tree) *tree {
+	var before *node
+	if earlier != nil && areSame(earlier.instance.ServiceAccounts, instance.ServiceAccounts) {
+		before = earlier.root
+	}
+	root := build(instance, before)
+	return &tree{
+		instance: instance, profile: s.profiles[instance.Profile], root: root, computeEngine: token.OnInstance(w, instance),
+		enforceScopes: isTrue(attribute(root, "enable-access-token-enforce-scopes")),
+		guestEnabled:  isTrue(attribute(root, "enable-guest-attributes")),
+	}
+}
+
+// areSame tells whether two lists are one: edits of metadata leave it where it is.
+func areSame(a, b []world.AttachedAccount) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
