@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/robot"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
@@ -67,7 +68,7 @@ func (h *hosts) answering(hostport string) http.Handler {
 	case h.isOurs(host):
 		return h.remember(hostport, h.everything)
 	case h.isInstance(host):
-		return h.everything
+		return h.instance(host)
 	default:
 		return nil
 	}
@@ -97,6 +98,15 @@ func (h *hosts) isInstance(host string) bool {
 	}
 	// demo-vm, demo-vm.localhost, and its name in Google's internal DNS, which nobody can own.
 	return rest == "" || isOurs(rest) || hostname.IsMetadata(rest) || hostname.IsListed(rest, h.allowed) || strings.HasSuffix(rest, ".internal")
+}
+
+// instance answers for the instance that a host names. Which one that is, is decided here
+// once: it may be gone when the request is read.
+func (h *hosts) instance(host string) http.Handler {
+	label, _, _ := strings.Cut(host, ".")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.everything.ServeHTTP(w, r.WithContext(mds.WithInstance(r.Context(), label)))
+	})
 }
 
 // remember is a function of its own for its argument to be copied only here.

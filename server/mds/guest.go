@@ -57,7 +57,7 @@ func (s *Server) guest(r *http.Request, v view, names []string) (wire.Response, 
 	case len(names) != namespaceAndKey || !isGuestName(names[0]) || !isGuestName(names[1]):
 		return v.profile.refuse(r, http.StatusBadRequest, ""), nil
 	}
-	return s.writeGuest(r, v.profile, guestAttributes+"/"+names[0]+"/"+names[1])
+	return s.writeGuest(r, v, names[0], names[1])
 }
 
 // limit counts the queries of an instance.
@@ -69,7 +69,8 @@ func (s *Server) limit(instance string) *rate.Limiter {
 	return known.(*rate.Limiter)
 }
 
-func (s *Server) writeGuest(r *http.Request, p *profile, path string) (wire.Response, error) {
+func (s *Server) writeGuest(r *http.Request, v view, namespace, key string) (wire.Response, error) {
+	p, path := v.profile, guestAttributes+"/"+namespace+"/"+key
 	value, err := wire.ReadBody(r)
 	if err != nil {
 		return wire.Response{}, err
@@ -78,17 +79,19 @@ func (s *Server) writeGuest(r *http.Request, p *profile, path string) (wire.Resp
 		return p.refuse(r, http.StatusBadRequest, ""), nil
 	}
 	err = s.worlds.Update(func(w *world.World) (*world.World, error) {
-		instance, ok := instanceOf(r, w)
+		instance, exists := w.Instance(v.instance.Name)
 		switch {
-		case !ok:
-			return nil, world.ErrNoEntry
+		case !exists:
+			return nil, errGone
 		case r.Method == http.MethodDelete:
-			return w.WithoutMetadata(instance, path)
+			return withoutGuest(w, instance, namespace, path)
 		default:
 			return w.WithMetadata(instance, path, string(value))
 		}
 	})
 	switch {
+	case errors.Is(err, errGone):
+		return p.refuse(r, http.StatusServiceUnavailable, ""), nil
 	case errors.Is(err, world.ErrNoEntry):
 		return p.refuse(r, http.StatusNotFound, ""), nil
 	case errors.Is(err, world.ErrFixedEntry): // a namespace in place of a key, or the other way round
@@ -98,6 +101,23 @@ func (s *Server) writeGuest(r *http.Request, p *profile, path string) (wire.Resp
 	default:
 		return p.answer(textType, ""), err
 	}
+}
+
+// errGone says that an instance is no more.
+var errGone = errors.New("the instance is gone")
+
+// withoutGuest takes a guest attribute away, and its namespace with the last one.
+func withoutGuest(w *world.World, instance *world.Instance, namespace, path string) (*world.World, error) {
+	edited, err := w.WithoutMetadata(instance, path)
+	if err != nil {
+		return nil, err
+	}
+	instance, _ = edited.Instance(instance.Name)
+	left, err := edited.Metadata(instance, guestAttributes+"/"+namespace)
+	if keys, ok := left.(map[string]any); err != nil || !ok || len(keys) > 0 {
+		return edited, err
+	}
+	return edited.WithoutMetadata(instance, guestAttributes+"/"+namespace)
 }
 
 // isGuestName tells whether a text can name a namespace or a key.

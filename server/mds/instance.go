@@ -12,8 +12,12 @@ import (
 type instanceKey struct{}
 
 // WithInstance makes the requests of a context those of one instance, by its name: of
-// connections that came in at the instance's own address.
+// connections that came in at the instance's own address, or those whose Host it is. The
+// first name counts.
 func WithInstance(ctx context.Context, name string) context.Context {
+	if _, known := ctx.Value(instanceKey{}).(string); known {
+		return ctx // of the connection's own address
+	}
 	return context.WithValue(ctx, instanceKey{}, name)
 }
 
@@ -24,7 +28,7 @@ func instanceOf(r *http.Request, w *world.World) (*world.Instance, bool) {
 	if name, ok := r.Context().Value(instanceKey{}).(string); ok {
 		return w.Instance(name)
 	}
-	if len(w.Instances) > 1 {
+	if len(w.Instances) > 1 { // otherwise it makes no difference
 		if instance, ok := named(hostname.Of(r.Host), w); ok {
 			return instance, true
 		}

@@ -361,6 +361,9 @@ func TestGuestAttributes(t *testing.T) {
 		if got := answer(t, rig.get(t, t.Context(), "instance/guest-attributes/ns/k")); got.Status != http.StatusNotFound {
 			t.Errorf("still there: %+v", got)
 		}
+		if got := answer(t, rig.get(t, t.Context(), "instance/guest-attributes/")); got.Body != "" { // a namespace goes with its last key
+			t.Errorf("listed are %q", got.Body)
+		}
 	})
 }
 
