@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"strings"
 
 	"gcp-metadata-emulator/server/wire"
 )
@@ -137,5 +138,17 @@ func Error(r *http.Request, err error) wire.Response {
 	}
 }
 
-// target is the request's URL as the page shows it: path and query, as they were sent.
-func target(r *http.Request) string { return html.EscapeString(r.URL.RequestURI()) }
+// target is the request's URL as the page shows it: path and query, as they were sent. What
+// was sent to a proxy has the server before them.
+func target(r *http.Request) string {
+	sent := r.RequestURI
+	if _, rest, absolute := strings.Cut(sent, "://"); absolute && !strings.HasPrefix(sent, "/") {
+		if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+			return html.EscapeString(rest[slash:])
+		}
+	}
+	if !strings.HasPrefix(sent, "/") { // "*", or a request that was not read from a connection
+		sent = r.URL.RequestURI()
+	}
+	return html.EscapeString(sent)
+}
