@@ -69,7 +69,7 @@ func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount,
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", account.Email, err)
 	}
-	left := int64(issued.Expires.Sub(s.clock.Now()) / time.Second)
+	left := int64(issued.Left() / time.Second)
 	if q.form == textForm {
 		return t.profile.answer(textType, fmt.Sprintf("access_token %s\nexpires_in %d\ntoken_type Bearer\n", issued.Text, left)), nil
 	}

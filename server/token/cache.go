@@ -34,6 +34,7 @@ func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.C
 			return token, nil
 		}
 		token, err := mint(shared)
+		token.left = token.Expires.Sub(c.now())
 		if err == nil && size <= cachedBytes {
 			c.tokens.Add(key, token)
 		}
@@ -51,7 +52,8 @@ func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.C
 func (c *cache[K]) fresh(key K) (Token, bool) {
 	token, ok := c.tokens.Get(key)
 	now := c.now() // which may have been set back
-	return token, ok && !token.Issued.After(now) && token.Expires.Sub(now) >= MinimumLeft
+	token.left = token.Expires.Sub(now)
+	return token, ok && !token.Issued.After(now) && token.left >= MinimumLeft
 }
 
 // forget drops every token.

@@ -89,3 +89,19 @@ func TestFailureIsNotRemembered(t *testing.T) {
 		}
 	})
 }
+
+// What is left of a token is measured by the look that finds it good enough, not by a later
+// one.
+func TestLeftIsThatOfTheDecision(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_000_000, 0)
+	c := newCache[string](func() time.Time {
+		now = now.Add(time.Millisecond)
+		return now
+	})
+	expires := now.Add(MinimumLeft + time.Millisecond) // good for just long enough at the next look
+	c.tokens.Add("k", Token{Text: "x", Issued: now, Expires: expires})
+	if token, ok := c.fresh("k"); !ok || token.Left() != MinimumLeft {
+		t.Errorf("left is %v, %v; want %v", token.Left(), ok, MinimumLeft)
+	}
+}

@@ -37,7 +37,13 @@ const (
 type Token struct {
 	Text            string
 	Issued, Expires time.Time
+
+	left time.Duration
 }
+
+// Left is how long a token of a cache was good for when it was taken from there: at least
+// MinimumLeft.
+func (t Token) Left() time.Duration { return t.left }
 
 var (
 	// ErrUnknown says that a token was not made by this emulator, or was tampered with.
