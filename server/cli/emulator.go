@@ -73,6 +73,9 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen),
 		files: fixtures.Files{Fixture: f.Fixture, Recording: f.Metadata}, sites: newSites(),
 	}
+	if f.Watch && f.Fixture == "" && f.Metadata == "" {
+		return nil, &usageError{errors.New("--watch has nothing to watch: name a file with --fixture or --metadata")}
+	}
 	if f.Watch {
 		if e.watch, err = newWatch(logger); err != nil {
 			return nil, err
