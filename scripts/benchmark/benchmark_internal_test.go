@@ -47,6 +47,7 @@ func stub(ctx context.Context, args []string) error {
 	urlFile := flags.String("url-file", "", "")
 	flags.String("state-dir", "", "")
 	flags.String("fixture", "", "")
+	flags.String("metadata", "", "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -173,7 +174,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("no row like %s", row)
 		}
 	}
-	if row := `(?m)^\| 20 on new connections \| [^|]+ \| [^|]+ \| ` + ratio + ` \| (yes|no) \|$`; !regexp.MustCompile(row).MatchString(report) {
+	if row := `(?m)^\| 20 on new connections \| [^|]+ \| [^|]+ \| (yes|no|not available) \| ` + ratio + ` \| (yes|no) \|$`; !regexp.MustCompile(row).MatchString(report) {
 		t.Errorf("no row like %s", row)
 	}
 	if row := `(?m)^\| ` + proxied + ` \| the emulator, directly (\| ` + ratio + ` ){3}\|$`; !regexp.MustCompile(row).MatchString(report) {

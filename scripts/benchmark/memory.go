@@ -51,6 +51,18 @@ func (r resident) String() string {
 	return fmt.Sprintf("%.1f MiB", float64(r.kib)/1024)
 }
 
+// within tells whether it is no more than some bytes.
+func (r resident) within(bytes int64) string {
+	switch {
+	case !r.known:
+		return "not available"
+	case r.kib<<10 > bytes:
+		return "no"
+	default:
+		return "yes"
+	}
+}
+
 // growth since an earlier reading.
 func (r resident) growth(before resident) string {
 	if !r.known || !before.known {
