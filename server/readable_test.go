@@ -1,0 +1,120 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gcp-metadata-emulator/fixtures"
+)
+
+// Every name that a recording may have can be read under the path that its listing tells,
+// by a client that sends it like any other; others are refused.
+func TestListedIsReadableByClients(t *testing.T) {
+	t.Parallel()
+	attributes, accepted := map[string]string{}, 0
+	for c := range rune(0x100) {
+		name := "a" + string(c) + "b"
+		recording := filepath.Join(t.TempDir(), "vm.json")
+		content, err := json.Marshal(map[string]any{"instance": map[string]any{"attributes": map[string]any{name: "v"}}, "project": map[string]any{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const owner = 0o600
+		if err := os.WriteFile(recording, content, owner); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := (fixtures.Files{Recording: recording}).Load(); err == nil {
+			attributes[name] = "v"
+			accepted++
+		}
+	}
+	const pathCharacters = 26 + 26 + 10 + len("-._~!$&'()*+,;=:@")
+	if accepted != pathCharacters {
+		t.Errorf("names of %d characters are accepted, want %d", accepted, pathCharacters)
+	}
+	recording := filepath.Join(t.TempDir(), "vm.json")
+	content, err := json.Marshal(map[string]any{"instance": map[string]any{"attributes": attributes}, "project": map[string]any{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const owner = 0o600
+	if err := os.WriteFile(recording, content, owner); err != nil {
+		t.Fatal(err)
+	}
+	e := newRecorded(t, fixtures.Files{Recording: recording})
+	_, listing := e.metadata(t, "instance/attributes/")
+	for line := range strings.Lines(listing) {
+		name := strings.TrimSuffix(line, "\n")
+		if status, body := e.metadata(t, "instance/attributes/"+name); status != http.StatusOK || body != "v" {
+			t.Errorf("%q is listed, and reading it gives %d %q", name, status, body)
+		}
+	}
+	if got := strings.Count(listing, "\n"); got != accepted {
+		t.Errorf("%d are listed, want %d", got, accepted)
+	}
+}
+
+// What the listings of every kind of workload tell can be read, from the root on.
+func TestEveryListingIsReadableByClients(t *testing.T) {
+	t.Parallel()
+	e := newRecorded(t, fixtures.Files{Fixture: "testdata/fixture.yaml"})
+	for _, instance := range e.world.Instances {
+		e.follow(t, instance.Name, "/")
+	}
+}
+
+func (e *emulator) follow(t *testing.T, instance, directory string) {
+	t.Helper()
+	status, listing := e.read(t, instance, directory)
+	if status != http.StatusOK {
+		if !strings.HasSuffix(directory, "/guest-attributes/") { // they may not be enabled
+			t.Errorf("%s: %s is listed, and its listing is %d", instance, directory, status)
+		}
+		return
+	}
+	for line := range strings.Lines(listing) {
+		path := directory + strings.TrimSuffix(line, "\n")
+		if strings.HasSuffix(path, "/") {
+			e.follow(t, instance, path)
+			continue
+		}
+		if strings.HasSuffix(path, "/token") || strings.HasSuffix(path, "/identity") {
+			continue // made for each request
+		}
+		if status, _ := e.read(t, instance, path); status != http.StatusOK {
+			t.Errorf("%s: %s is listed, and reading it gives %d", instance, path, status)
+		}
+	}
+}
+
+// read asks an instance's metadata server as a client of Go's does.
+func (e *emulator) read(t *testing.T, instance, path string) (int, string) {
+	t.Helper()
+	base, err := url.Parse(e.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://%s%s", base.Host, path), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = instance + ".localhost"
+	request.Header.Set("Metadata-Flavor", "Google")
+	response, err := e.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
