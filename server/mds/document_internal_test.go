@@ -325,10 +325,10 @@ func BenchmarkLeafAfterEdit(b *testing.B) {
 	}
 	metadata := map[string]any{"instance": map[string]any{"attributes": attributes, "description": ""}}
 	for name, edit := range map[string]func(map[string]any){
-		"elsewhere": func(instance map[string]any) { instance["description"] = fmt.Sprint(rand.Int()) },
+		"elsewhere": func(instance map[string]any) { instance["description"] = strconv.Itoa(rand.Int()) },
 		"an attribute": func(instance map[string]any) {
 			edited := maps.Clone(instance["attributes"].(map[string]any))
-			edited["key-77"] = fmt.Sprint(rand.Int())
+			edited["key-77"] = strconv.Itoa(rand.Int())
 			instance["attributes"] = edited
 		},
 	} {

@@ -219,8 +219,8 @@ func TestClientThatGoes(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				close(begun)
 				ctx, cancel := context.WithCancel(r.Context())
-				defer context.AfterFunc(t.Context(), cancel)() // for a test that fails to end
-				_, _ = rig.Metadata(r.WithContext(ctx))        // nobody is left to be answered
+				t.Cleanup(cancel)                       // for a test that fails to end
+				_, _ = rig.Metadata(r.WithContext(ctx)) // nobody is left to be answered
 				close(ended)
 			}))
 			t.Cleanup(server.Close)
