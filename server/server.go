@@ -71,7 +71,7 @@ type Server struct {
 
 	worlds *store.Store[*world.World]
 	loaded atomic.Pointer[world.World] // what Reset goes back to
-	issuer *token.Issuer
+	forget []func()                    // what Reset makes the parts forget
 	logger *slog.Logger
 	proxy  *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
 }
@@ -84,12 +84,13 @@ func (s *Server) Replace(w *world.World) {
 }
 
 // Reset brings the emulator back to the world that it was given last, without what has been
-// done to it: changes of metadata, the clock's, faults, the journal and revocations. Keys stay.
+// done to it: changes of the world, the clock's, faults, the journal, revocations, and what
+// was begun or used up. Keys stay.
 func (s *Server) Reset() {
-	s.Faults.Clear()
-	s.Clock.Reset()
-	s.issuer.Reset()
-	s.Replace(s.loaded.Load())
+	for _, forget := range s.forget {
+		forget()
+	}
+	_ = s.worlds.Update(func(*world.World) (*world.World, error) { return s.loaded.Load(), nil }) // never fails
 	s.Journal.Clear()
 }
 
@@ -103,18 +104,19 @@ func New(config Config) *Server {
 		guard = googleapi.NewStrictGuard(worlds, issuer)
 	}
 	policies := iampolicy.New(worlds)
-	metadata := mds.New(worlds, issuer, config.Clock)
+	metadata, authorization := mds.New(worlds, issuer, config.Clock), grants.New(worlds, issuer, now)
 	routes := surfaces{}.names()
 	s := &Server{
 		Clock: config.Clock, Faults: fault.New(routes, now), Journal: journal.New(),
-		worlds: worlds, issuer: issuer, logger: config.Logger,
+		worlds: worlds, logger: config.Logger,
 	}
+	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
 	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal, counts: metrics.NewRequests(routes)}
 	all := surfaces{
 		observer:       observer,
 		metadata:       metadata,
-		grants:         grants.New(worlds, issuer, now),
+		grants:         authorization,
 		tokeninfo:      tokeninfo.New(issuer, now),
 		userinfo:       userinfo.New(worlds, issuer),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, now),

@@ -65,6 +65,12 @@ func newDevices() *devices {
 	return &devices{byUserCode: byUserCode}
 }
 
+func (d *devices) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.byUserCode.Purge()
+}
+
 // find is the device that waits with a code.
 func (d *devices) find(userCode string, now time.Time) (*device, bool) {
 	d.mu.Lock()

@@ -43,6 +43,12 @@ func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() tim
 	return &Server{worlds: worlds, issuer: issuer, now: now, spent: newSpent(), devices: newDevices()}
 }
 
+// Reset forgets which codes were exchanged, and the devices that wait.
+func (s *Server) Reset() {
+	s.spent.ids.Purge()
+	s.devices.forget()
+}
+
 // tokens is a successful answer (RFC 6749, section 5.1), in Google's order.
 type tokens struct {
 	AccessToken  string `json:"access_token"`

@@ -69,6 +69,9 @@ func (s *Server) limit(instance string) *rate.Limiter {
 	return known.(*rate.Limiter)
 }
 
+// Reset forgets how often instances have asked.
+func (s *Server) Reset() { s.limits.Clear() }
+
 func (s *Server) writeGuest(r *http.Request, v view, namespace, key string) (wire.Response, error) {
 	p, path := v.profile, guestAttributes+"/"+namespace+"/"+key
 	value, err := wire.ReadBody(r)
