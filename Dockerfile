@@ -18,4 +18,6 @@ USER 65534:65534
 ENV GCP_METADATA_EMULATOR_LISTEN=0.0.0.0:8254 \
     GCP_METADATA_EMULATOR_EPHEMERAL=true
 EXPOSE 8254
+# It asks 127.0.0.1:8254; where that is not right, set ..._URL or ..._CONTROL_URL.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/gcp-metadata-emulator", "ready"]
 ENTRYPOINT ["/gcp-metadata-emulator"]

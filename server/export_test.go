@@ -1,5 +1,7 @@
 package server
 
+import "strings"
+
 // RouteNames are the names of the table of routes.
 func RouteNames() []string {
 	names := surfaces{}.names()
@@ -9,4 +11,14 @@ func RouteNames() []string {
 		}
 	}
 	return names
+}
+
+// ControlOperations are the methods and paths of the control plane, with their variables in
+// braces: "GET /emulator/v1/faults/{fault}".
+func ControlOperations() []string {
+	var operations []string
+	for _, route := range (surfaces{}).controlRoutes() {
+		operations = append(operations, route.method+" "+strings.ReplaceAll(route.path, ":.+}", "}"))
+	}
+	return operations
 }

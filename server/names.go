@@ -12,11 +12,12 @@ import (
 const (
 	metadataName = "metadata" // stands for every name of the metadata server
 	deadName     = "dead"     // stands for names of Google's that lead nowhere
+	controlName  = "control"  // stands for the control plane's own address
 
 	rpcName = "iamcredentials.googleapis.com" // leads to gRPC as well
 )
 
-// surfacesByName are the surfaces that each name of Google's leads to, as the names of their
+// surfacesByName are the surfaces that each name leads to, as the names of their
 // routes begin. An API has the same surfaces under its mutual-TLS and its regional names.
 func surfacesByName() map[string][]string {
 	return map[string][]string{
@@ -24,6 +25,7 @@ func surfacesByName() map[string][]string {
 		"cloudresourcemanager.googleapis.com": {"resourcemanager."},
 		"compute.googleapis.com":              {"compute."},
 		"iam.googleapis.com":                  {"iam."},
+		controlName:                           {"control."},
 		rpcName:                               {"iamcredentials."},
 		metadataName:                          {"mds."},
 		"oauth2.googleapis.com":               {"oauth2."},

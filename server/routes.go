@@ -43,6 +43,8 @@ type surfaces struct {
 
 	observer    *observer
 	credentials *genuine.Guard
+
+	controlApart bool // the control plane is served under controlName alone
 }
 
 // route is one operation: what is called how, who answers and in which dialect.
@@ -257,7 +259,7 @@ func (s surfaces) serve(route route, logger *slog.Logger) http.Handler {
 // unknown is who answers a path that begins like a route and is none.
 func (s surfaces) unknown(name, segment string) route {
 	switch {
-	case segment == "emulator":
+	case segment == "emulator", name == controlName:
 		return route{name: "control." + unknownRoute, dialect: googleapi.Dialect(), handle: s.control.Guard(s.control.Unknown)}
 	case segment == "" && (name == "" || name == metadataName):
 		return route{name: unknownRoute, dialect: s.metadata.Dialect(), handle: s.metadata.Unknown}
@@ -268,11 +270,11 @@ func (s surfaces) unknown(name, segment string) route {
 
 // handler routes requests in two steps: by the first segment of the path, and then by the
 // routes that begin with it, so that no request is matched against those of other surfaces.
-// Routes are those of a name of Google's, or all of them where none is given.
+// Routes are those of a name in the table of names, or all of them where none is given.
 func (s surfaces) handler(logger *slog.Logger, name string) http.Handler {
 	segments := map[string][]route{"": nil} // who has no other
 	for _, route := range s.routes() {
-		if name != "" && !route.isServedAt(name) {
+		if name != "" && !route.isServedAt(name) || name == "" && s.controlApart && route.isServedAt(controlName) {
 			continue
 		}
 		segment := firstSegment(route.path)

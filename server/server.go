@@ -42,8 +42,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config is what an emulator is made of. Every field but Strict, AllowedHosts, ProxyAllowed and
-// InstanceURLs is needed.
+// Config is what an emulator is made of. Every field but Strict, AllowedHosts, ProxyAllowed,
+// InstanceURLs and PublicURL is needed.
 type Config struct {
 	World        *world.World
 	Keys         *keys.Ring
@@ -57,6 +57,10 @@ type Config struct {
 	// InstanceURLs are the base URLs of instances that have an address of their own at the
 	// moment, by name.
 	InstanceURLs func() map[string]string
+
+	// PublicURL is the base URL of everything but the control plane, which then answers under
+	// ServeControl alone; nil: everything is served together.
+	PublicURL func() string
 }
 
 // Server is an emulator. It is an http.Handler, and any number of them run in one process.
@@ -74,6 +78,7 @@ type Server struct {
 	forget []func()                    // what Reset makes the parts forget
 	logger *slog.Logger
 	proxy  *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
+	drives http.Handler // the control plane by itself
 }
 
 // Replace serves another world from the next request on, and wakes who waits for what has
@@ -129,8 +134,9 @@ func New(config Config) *Server {
 		control: control.New(control.Config{
 			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
 			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Reset: s.Reset,
-			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, Waiters: waiters(metadata),
+			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, PublicURL: config.PublicURL, Waiters: waiters(metadata),
 		}),
+		controlApart: config.PublicURL != nil,
 	}
 	rpc := all.rpc(config.Logger)
 	names := &hosts{
@@ -138,6 +144,7 @@ func New(config Config) *Server {
 		everything: withRPC(all.handler(config.Logger, ""), rpc), named: all.named(config.Logger, rpc),
 	}
 	s.Handler = dated(s.Clock, names.handler(config.Logger))
+	s.drives = dated(s.Clock, all.handler(config.Logger, controlName))
 	s.proxy = proxy.New(proxy.Config{
 		Handler: s.Handler, Answers: names.answersTarget, Authority: config.Keys.Authority,
 		Allowed: config.ProxyAllowed, Logger: config.Logger,
@@ -181,28 +188,33 @@ const (
 // Requests that are parked then are answered at once, and others are let finish. A nil
 // error says that it has ended as it was asked to.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	return s.serve(ctx, context.WithoutCancel(ctx), listener)
+	return s.serve(ctx, context.WithoutCancel(ctx), listener, s.proxy.Handler)
 }
 
 // ServeTLS is Serve with TLS, whose certificates are those of the emulator's authority.
 func (s *Server) ServeTLS(ctx context.Context, listener net.Listener) error {
-	return s.serve(ctx, context.WithoutCancel(ctx), s.proxy.TLS(listener))
+	return s.serve(ctx, context.WithoutCancel(ctx), s.proxy.TLS(listener), s.proxy.Handler)
 }
 
 // ServeInstance is Serve for the address of one instance: its metadata server answers there,
 // and every other surface as anywhere.
 func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name string) error {
-	return s.serve(ctx, mds.WithInstance(context.WithoutCancel(ctx), name), listener)
+	return s.serve(ctx, mds.WithInstance(context.WithoutCancel(ctx), name), listener, s.proxy.Handler)
+}
+
+// ServeControl is Serve for the control plane alone.
+func (s *Server) ServeControl(ctx context.Context, listener net.Listener) error {
+	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.drives })
 }
 
 // serve gives requests a context of their own, because they may go on for a while when the
 // server is to stop.
-func (s *Server) serve(ctx, base context.Context, listener net.Listener) error {
+func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler func(*proxy.Tunnels) http.Handler) error {
 	requests, stop := context.WithCancelCause(base)
 	defer stop(nil)
 	var unused unusedConns
 	tunnels := proxy.NewTunnels(listener.Addr())
-	server := s.httpServer(requests, tunnels)
+	server := s.httpServer(requests, handler(tunnels))
 	server.ConnState = unused.track
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(listener) }()
@@ -232,16 +244,16 @@ func other(err error) error {
 	return err
 }
 
-// httpServer is the server of one address and of the tunnels that begin there. It speaks
+// httpServer is the server of one address, and of tunnels that begin there. It speaks
 // HTTP/2 where TLS agrees on it, and to clients that begin with it (RFC 9113, section 3.3),
 // as gRPC's do.
-func (s *Server) httpServer(requests context.Context, tunnels *proxy.Tunnels) *http.Server {
+func (s *Server) httpServer(requests context.Context, handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           s.proxy.Handler(tunnels),
+		Handler:           handler,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,

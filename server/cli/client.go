@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,19 +16,32 @@ import (
 
 // clientFlags are those of every command that talks to a running emulator.
 type clientFlags struct {
-	URL string `name:"url" default:"http://127.0.0.1:8254" placeholder:"URL" help:"The running emulator (${default})."`
+	URL        string `name:"url" default:"http://127.0.0.1:8254" placeholder:"URL" help:"The running emulator (${default})."`
+	ControlURL string `name:"control-url" placeholder:"URL" help:"Its control plane, where that has an address of its own (the same)."`
 }
 
 const clientTimeout = 30 * time.Second
 
 // base is the URL, checked.
 func (f clientFlags) base() (*url.URL, error) {
-	base, err := url.Parse(strings.TrimSuffix(f.URL, "/"))
+	return baseOf(f.URL)
+}
+
+// control is the URL of the control plane, checked.
+func (f clientFlags) control() (*url.URL, error) {
+	return baseOf(cmp.Or(f.ControlURL, f.URL))
+}
+
+func baseOf(text string) (*url.URL, error) {
+	base, err := url.Parse(strings.TrimSuffix(text, "/"))
 	if err != nil || base.Scheme != "http" || base.Host == "" || base.Path != "" {
-		return nil, &usageError{fmt.Errorf("%q is not the URL of an emulator, such as http://127.0.0.1:8254", f.URL)}
+		return nil, &usageError{fmt.Errorf("%q is not the URL of an emulator, such as http://127.0.0.1:8254", text)}
 	}
 	return base, nil
 }
+
+// controlPath is what the paths of the control plane begin with.
+const controlPath = "/emulator/"
 
 // get reads a resource of the emulator.
 func (f clientFlags) get(ctx context.Context, resource string) (string, error) {
@@ -44,7 +58,11 @@ func (f clientFlags) post(ctx context.Context, resource string, message any) (st
 }
 
 func (f clientFlags) call(ctx context.Context, method, resource string, body io.Reader) (string, error) {
-	base, err := f.base()
+	find := f.base
+	if strings.HasPrefix(resource, controlPath) {
+		find = f.control
+	}
+	base, err := find()
 	if err != nil {
 		return "", err
 	}
@@ -87,6 +105,6 @@ func refusal(status int, body []byte) error {
 	}
 	return &hintError{
 		message: fmt.Sprintf("the server answers with status %d", status),
-		hint:    "is it an emulator? say where it is with --url",
+		hint:    "is it an emulator? say where it is with --url, and where its control plane is, if that is elsewhere, with --control-url",
 	}
 }

@@ -28,6 +28,7 @@ type emulatorFlags struct {
 	Strict     bool     `help:"Enforce IAM policies, and refuse bearer tokens that are not the emulator's own."`
 	AllowHost  []string `placeholder:"HOST" help:"Answer under this name too, besides loopback addresses, localhost, and the names of the metadata server and the instances; * for any."`
 	TLSListen  string   `name:"tls-listen" placeholder:"ADDR" help:"Serve the same over TLS there, with certificates of the emulator's own authority."`
+	Control    string   `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, there and nowhere else."`
 	ProxyAllow []string `placeholder:"HOST" help:"Pass requests for this host on when used as a proxy; *.DOMAIN for those below a domain, * for any. Others are refused."`
 	URLFile    string   `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
 	LogFormat  string   `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
@@ -46,12 +47,13 @@ func defaultStateDir() string {
 
 // emulator is a running one.
 type emulator struct {
-	url    *url.URL
-	world  *world.World // that it was started with
-	server *server.Server
-	keys   *keys.Ring
-	logger *slog.Logger
-	ended  chan error // gets one value when it no longer serves
+	url     *url.URL
+	control *url.URL     // of the control plane; nil: the same
+	world   *world.World // that it was started with
+	server  *server.Server
+	keys    *keys.Ring
+	logger  *slog.Logger
+	ended   chan error // gets one value when it no longer serves
 
 	files   fixtures.Files
 	watch   *watch           // of the files; nil: they are not watched
@@ -70,7 +72,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		return nil, err
 	}
 	e := &emulator{
-		keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen),
+		keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).withControl(f.Control),
 		files: fixtures.Files{Fixture: f.Fixture, Recording: f.Metadata}, sites: newSites(),
 	}
 	if f.Watch && f.Fixture == "" && f.Metadata == "" {
@@ -88,10 +90,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	removeURL(f.URLFile) // of a run that could not do it
 	told := make(chan struct{})
 	defer close(told)
-	e.server = server.New(server.Config{
-		World: e.world, Keys: ring, Clock: emulated, Logger: logger, Strict: f.Strict,
-		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls,
-	})
+	e.server = server.New(e.config(f, emulated))
 	go func() {
 		err := e.serve(ctx)
 		ring.Close() // what is still in the making comes too late
@@ -112,6 +111,17 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		return nil, err
 	}
 	return e, nil
+}
+
+func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config {
+	config := server.Config{
+		World: e.world, Keys: e.keys, Clock: emulated, Logger: e.logger, Strict: f.Strict,
+		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls,
+	}
+	if e.control != nil {
+		config.PublicURL = e.url.String
+	}
+	return config
 }
 
 // prepare reads the world and opens the addresses.

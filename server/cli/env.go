@@ -43,7 +43,7 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	target := reach.Target{URL: base, ProjectID: projectID, GcloudConfig: gcloudConfig, NoProxy: noProxy()}
+	target := reach.Target{URL: base, ControlURL: c.ControlURL, ProjectID: projectID, GcloudConfig: gcloudConfig, NoProxy: noProxy()}
 	if c.Reach == reachProxy {
 		if target.Proxy, err = c.proxy(ctx); err != nil {
 			return err

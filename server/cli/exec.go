@@ -77,6 +77,9 @@ func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error
 		GcloudConfig: filepath.Join(temporary, "gcloud"),
 		NoProxy:      noProxy(),
 	}
+	if e.control != nil {
+		target.ControlURL = e.control.String()
+	}
 	if err := os.Mkdir(target.GcloudConfig, 0o700); err != nil || c.Reach != reachProxy {
 		return target, err
 	}

@@ -56,6 +56,7 @@ func (s sites) publish() {
 type address struct {
 	hostport, instance string
 	secure             bool // with TLS
+	control            bool // the control plane alone
 }
 
 // plan says where an emulator of a world is to listen, its own address first.
@@ -99,6 +100,26 @@ func (p plan) withTLS(hostport string) plan {
 	}
 }
 
+// withControl gives the control plane an address of its own; an empty one: none.
+func (p plan) withControl(hostport string) plan {
+	if hostport == "" {
+		return p
+	}
+	return func(w *world.World) ([]address, error) {
+		wanted, err := p(w)
+		return append(wanted, address{hostport: hostport, control: true}), err
+	}
+}
+
+// controlURL is the base URL of the control plane's own address; nil: it has none.
+func (s sites) controlURL() *url.URL {
+	at := slices.IndexFunc(s.open, func(one *site) bool { return one.control })
+	if at < 0 {
+		return nil
+	}
+	return baseURL(s.open[at].Addr())
+}
+
 // open opens addresses, all or none.
 func (e *emulator) open(ctx context.Context, wanted []address) error {
 	for _, want := range wanted {
@@ -109,7 +130,7 @@ func (e *emulator) open(ctx context.Context, wanted []address) error {
 			return err
 		}
 	}
-	e.url = baseURL(e.sites.open[0].Addr())
+	e.url, e.control = baseURL(e.sites.open[0].Addr()), e.sites.controlURL()
 	e.sites.publish()
 	return nil
 }
@@ -125,6 +146,8 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	switch {
 	case want.secure:
 		e.logger.InfoContext(ctx, "serving with TLS", "listen", listener.Addr().String())
+	case want.control:
+		e.logger.InfoContext(ctx, "serving the control plane", "url", baseURL(listener.Addr()).String())
 	case len(e.sites.open) > 0:
 		e.logger.InfoContext(ctx, "serving an instance", "url", baseURL(listener.Addr()).String(), "instance", want.instance)
 	}
@@ -166,6 +189,8 @@ func (e *emulator) answer(ctx context.Context, one *site) {
 		switch {
 		case one.secure:
 			one.err = e.server.ServeTLS(ctx, one)
+		case one.control:
+			one.err = e.server.ServeControl(ctx, one)
 		case one.instance != "":
 			one.err = e.server.ServeInstance(ctx, one, one.instance)
 		default:

@@ -41,6 +41,7 @@ type Config struct {
 
 	AllowedHosts []string                 // that it answers for besides loopback ones, without a port
 	InstanceURLs func() map[string]string // of instances that have an address of their own, by name
+	PublicURL    func() string            // the base URL of the surfaces; nil: where the control plane is
 	Waiters      func() []Waiter          // lists the requests that wait for a change of metadata
 	Reset        func()                   // brings everything back to how it started
 }
@@ -58,6 +59,7 @@ type Server struct {
 
 	allowedHosts []string
 	instanceURLs func() map[string]string
+	publicURL    func() string
 	waiters      func() []Waiter
 	reset        func()
 
@@ -69,7 +71,8 @@ func New(config Config) *Server {
 	return &Server{
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, journal: config.Journal, requests: config.Requests,
-		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, waiters: config.Waiters, reset: config.Reset,
+		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, publicURL: config.PublicURL,
+		waiters: config.Waiters, reset: config.Reset,
 	}
 }
 
@@ -91,6 +94,14 @@ func (s *Server) Guard(handle wire.Handler) wire.Handler {
 		}
 		return handle(r)
 	}
+}
+
+// surfacesURL is the base URL of the surfaces, as the client of the control plane reaches them.
+func (s *Server) surfacesURL(r *http.Request) string {
+	if s.publicURL != nil {
+		return s.publicURL()
+	}
+	return wire.BaseURL(r)
 }
 
 func isLocal(host string) bool {

@@ -17,7 +17,7 @@ func (s *Server) Credentials(r *http.Request) (wire.Response, error) {
 		Type:    r.PathValue("type"),
 		Account: query.Get("account"),
 		Source:  query.Get("source"),
-		URL:     wire.BaseURL(r),
+		URL:     s.surfacesURL(r),
 	})
 	if missing, ok := errors.AsType[*credentials.NotFoundError](err); ok {
 		return wire.Response{}, googleapi.NotFound(missing.Error())

@@ -10,7 +10,7 @@ import (
 // instance is one of the world's, and where its metadata server is.
 type instance struct {
 	Name string `json:"name"`
-	URL  string `json:"url,omitempty"` // of its own address; the emulator's serves the default one
+	URL  string `json:"url,omitempty"` // of its own address; the main one serves the default one
 }
 
 // Instances lists the instances, the default one first.

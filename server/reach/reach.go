@@ -6,6 +6,7 @@
 package reach
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 // Target is an emulator as clients are to find it.
 type Target struct {
 	URL          *url.URL // http, with host and port
+	ControlURL   string   // of the control plane; empty: the same
 	ProjectID    string
 	GcloudConfig string // a configuration directory for gcloud; empty: leave the caller's
 	NoProxy      string // what the caller's NO_PROXY already says
@@ -70,8 +72,9 @@ func (t Target) Variables() []Variable {
 		// gcloud and Python programs let nobody sign in at a server without TLS unless told to.
 		{"OAUTHLIB_INSECURE_TRANSPORT", "1"},
 
-		// The emulator's own commands find it by this.
+		// The emulator's own commands find it by these.
 		{"GCP_METADATA_EMULATOR_URL", base},
+		{"GCP_METADATA_EMULATOR_CONTROL_URL", cmp.Or(t.ControlURL, base)},
 	}
 	if t.GcloudConfig != "" {
 		variables = append(variables, Variable{"CLOUDSDK_CONFIG", t.GcloudConfig})
