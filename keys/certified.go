@@ -25,6 +25,7 @@ type Certified struct {
 	public              *rsa.PublicKey
 	notBefore, notAfter time.Time
 	certificate         func() []byte // DER
+	bare                bool          // it came without a certificate
 }
 
 func certified(public *rsa.PublicKey, cert *x509.Certificate) Certified {
@@ -62,6 +63,15 @@ func (c *Certified) Certificate() string {
 func (c *Certified) PublicKey() string {
 	der, _ := x509.MarshalPKIXPublicKey(c.public) // never fails for an RSA key
 	return string(pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: der}))
+}
+
+// PEM is what [ParsePublic] makes the same key of, with a final newline: the certificate, or
+// of a key that came without one the bare key.
+func (c *Certified) PEM() string {
+	if c.bare {
+		return c.PublicKey()
+	}
+	return c.Certificate()
 }
 
 // JWK is a public RSA signing key as RFC 7517 writes it, with the members that every
@@ -158,7 +168,7 @@ func parsePublicBlock(block *pem.Block) (*Certified, error) {
 // certificates are no more than wrappings, which verifiers do not verify.
 func bare(public *rsa.PublicKey) *Certified {
 	der, _ := x509.MarshalPKIXPublicKey(public) // never fails for an RSA key
-	key := &Certified{id: fingerprint(der), public: public, notBefore: time.Unix(0, 0).UTC(), notAfter: endOfTime()}
+	key := &Certified{id: fingerprint(der), public: public, notBefore: time.Unix(0, 0).UTC(), notAfter: endOfTime(), bare: true}
 	key.certificate = sync.OnceValue(func() []byte {
 		issuer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {

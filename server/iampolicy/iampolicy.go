@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/store"
@@ -248,10 +249,7 @@ func (s setRequest) check(w *world.World, current *iam.Policy) error {
 
 // checkRole looks at the form alone: most of Google's roles are not known here.
 func checkRole(role string) error {
-	parts := strings.Split(role, "/")
-	const predefined, custom = 2, 4 // roles/NAME, projects/PROJECT/roles/NAME, organizations/NUMBER/roles/NAME
-	isCustom := len(parts) == custom && (parts[0] == "projects" || parts[0] == "organizations") && parts[2] == "roles"
-	if (len(parts) == predefined && parts[0] == "roles" || isCustom) && !slices.Contains(parts, "") {
+	if fixtures.IsRole(role) {
 		return nil
 	}
 	return googleapi.InvalidArgument(fmt.Sprintf("Role %s is not supported for this resource.", role))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/world"
 )
@@ -13,24 +14,11 @@ import (
 // someone of the world and is not there.
 func checkMember(w *world.World, member string) error {
 	kind, name, _ := strings.Cut(member, ":")
-	fits := isEmail
-	switch kind {
-	case "allUsers", "allAuthenticatedUsers":
-		fits = func(name string) bool { return name == "" }
-	case "user", "group":
-	case "serviceAccount":
-		fits = isAccount
-	case "domain":
-		fits = func(name string) bool { return isName(name) && strings.Contains(name, ".") }
-	case "principal", "principalSet":
-		fits = func(name string) bool { return strings.HasPrefix(name, "//") && isName(name[len("//"):]) }
-	case "deleted":
-		fits = func(name string) bool { return strings.Contains(name, "?uid=") || strings.HasPrefix(name, "principal") }
-	default:
+	switch {
+	case !fixtures.IsMemberKind(kind):
 		return googleapi.InvalidArgument(fmt.Sprintf(
 			"The member %s is of an unknown type. Please set the valid type prefix for the member.", member))
-	}
-	if !fits(name) {
+	case !fixtures.IsMember(member):
 		return googleapi.InvalidArgument(fmt.Sprintf("Invalid %s (%s).", kind, name))
 	}
 	return checkExists(w, kind, name)
@@ -49,18 +37,4 @@ func checkExists(w *world.World, kind, name string) error {
 	default:
 		return nil
 	}
-}
-
-// isAccount also takes the service accounts of Kubernetes clusters:
-// PROJECT.svc.id.goog[NAMESPACE/NAME].
-func isAccount(name string) bool {
-	_, kubernetes, found := strings.Cut(name, ".svc.id.goog[")
-	return isEmail(name) || found && strings.HasSuffix(kubernetes, "]") && strings.Count(kubernetes, "/") == 1
-}
-
-func isName(text string) bool { return text != "" && !strings.ContainsAny(text, " \t\r\n") }
-
-func isEmail(text string) bool {
-	local, domain, _ := strings.Cut(text, "@")
-	return local != "" && domain != "" && isName(text) && !strings.ContainsAny(domain, "@?/")
 }

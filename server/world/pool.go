@@ -52,7 +52,7 @@ func (w *World) addPools(list []fixtures.WorkloadIdentityPool) {
 
 func newProvider(pool string, f fixtures.WorkloadIdentityProvider) *Provider {
 	provider := &Provider{
-		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, OwnKeys: f.JWKS.Name == "", Keys: f.JWKS.Keys,
+		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, OwnKeys: f.JWKS == nil, Keys: f.JWKS,
 		AllowedAudiences: f.AllowedAudiences, AttributeMapping: f.AttributeMapping, AttributeCondition: f.AttributeCondition,
 	}
 	if provider.AttributeMapping == nil {
