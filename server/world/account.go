@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/iam"
 )
 
@@ -97,9 +99,7 @@ func (w *World) WithoutAccount(account *ServiceAccount, at time.Time) *World {
 	}
 	edited.deleted[account.UniqueID] = deletedAccount{account: account, at: at}
 
-	shadow := *account
-	shadow.Disabled = true
-	edited.attach(&shadow)
+	edited.attach(account.shadow())
 	edited.rename(account.Principal().Member(), account.deletedMember())
 	return &edited
 }
@@ -119,6 +119,51 @@ func (w *World) Undeleted(uniqueID string, now time.Time) (*World, *ServiceAccou
 	delete(edited.deleted, uniqueID)
 	edited.rename(gone.account.deletedMember(), gone.account.Principal().Member())
 	return edited, gone.account, nil
+}
+
+// shadow is what is left of a deleted account where an instance runs as it.
+func (a *ServiceAccount) shadow() *ServiceAccount {
+	shadow := *a
+	shadow.Disabled = true
+	return &shadow
+}
+
+// addDeleted adds a service account that was deleted.
+func (w *World) addDeleted(account *ServiceAccount, at time.Time) {
+	if w.deleted == nil {
+		w.deleted = map[string]deletedAccount{}
+	}
+	w.deleted[account.UniqueID] = deletedAccount{account: account, at: at}
+}
+
+// attachable is the account that an instance runs as, by its address, or by its unique ID
+// where that is given. One that was deleted gets no tokens.
+func (w *World) attachable(f fixtures.AttachedAccount) (*ServiceAccount, bool) {
+	id := cmp.Or(f.UniqueID, f.Email)
+	if account, ok := w.Account(id); ok {
+		return account, true
+	}
+	gone, ok := w.deletedAccount(id)
+	return gone.shadow(), ok
+}
+
+// deletedAccount finds an account that was deleted by its unique ID or address.
+func (w *World) deletedAccount(id string) (*ServiceAccount, bool) {
+	if gone, ok := w.deleted[id]; ok {
+		return gone.account, true
+	}
+	return w.lastDeleted(id)
+}
+
+// lastDeleted is the account that had an address last.
+func (w *World) lastDeleted(email string) (*ServiceAccount, bool) {
+	last := deletedAccount{account: &ServiceAccount{}}
+	for _, gone := range w.deleted {
+		if strings.EqualFold(gone.account.Email, email) && !gone.at.Before(last.at) {
+			last = gone
+		}
+	}
+	return last.account, last.account.Email != ""
 }
 
 func (w *World) indexOf(uniqueID string) int {

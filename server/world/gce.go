@@ -28,7 +28,7 @@ func projectIDs(w *World) map[string]any {
 
 func gceProject(w *World) map[string]any {
 	project := projectIDs(w)
-	project["attributes"] = textAttributes(w.Project.Attributes)
+	project["attributes"] = textAttributes(w.origin.Project.Attributes)
 	return project
 }
 

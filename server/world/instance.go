@@ -48,7 +48,7 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 		attachments = f.Recording.Accounts()
 	}
 	for _, attached := range attachments {
-		if account, ok := w.Account(attached.Email); ok { // a fixture refers to accounts that exist
+		if account, ok := w.attachable(attached); ok { // a fixture refers to accounts that exist
 			instance.ServiceAccounts = append(instance.ServiceAccounts,
 				AttachedAccount{Account: account, Email: account.Email, Aliases: attached.Aliases, Scopes: attached.Scopes})
 		}
@@ -63,6 +63,9 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 		completeLists(w, f, overlay)
 	}
 	instance.Metadata = merge(f.Recording.Over(profileMetadata(w, f, instance.ServiceAccounts)), overlay, fixtures.Naming{})
+	for _, pointer := range f.Without {
+		instance.Metadata, _ = without(instance.Metadata, pointer).(map[string]any)
+	}
 	return instance
 }
 

@@ -20,9 +20,14 @@ func (w *World) addPolicies(f *fixtures.Fixture) {
 	for _, policy := range f.Policies {
 		id := projectPolicy
 		if email, ok := strings.CutPrefix(policy.Resource, "serviceAccounts/"); ok {
-			if account, ok := w.Account(email); ok { // a fixture refers to accounts that exist
-				id = account.UniqueID
+			account, ok := w.Account(email)
+			if !ok { // a fixture refers to accounts that exist, or have existed
+				account, ok = w.deletedAccount(email)
 			}
+			if !ok {
+				continue
+			}
+			id = account.UniqueID
 		}
 		for _, b := range policy.Bindings {
 			bindings[id] = append(bindings[id], iam.Binding{

@@ -33,13 +33,14 @@ type World struct {
 	groups          iam.Groups
 	policies        map[string]*iam.Policy    // by unique ID of the service account; the project's by ""
 	deleted         map[string]deletedAccount // by unique ID
+
+	origin *fixtures.Fixture // that it was made of; nobody changes it
 }
 
 // Project is a Google Cloud project.
 type Project struct {
-	ID         string
-	Number     uint64
-	Attributes map[string]string
+	ID     string
+	Number uint64
 }
 
 // ServiceAccount is an identity of a program.
@@ -111,19 +112,21 @@ const DefaultTokenLifetime = time.Hour
 // New completes and indexes what a fixture describes.
 func New(f *fixtures.Fixture) *World {
 	w := &World{
-		Project:        Project{ID: f.Project.ID, Number: f.Project.Number, Attributes: f.Project.Attributes},
+		Project:        Project{ID: f.Project.ID, Number: f.Project.Number},
 		UniverseDomain: f.UniverseDomain,
 		accountsByID:   make(map[string]*ServiceAccount, 2*len(f.ServiceAccounts)),
 		usersByID:      make(map[string]*User, 2*len(f.Users)),
 
 		instancesByName: make(map[string]*Instance, len(f.Instances)),
+
+		origin: f,
 	}
 	for _, account := range f.ServiceAccounts {
 		w.addAccount(account)
 	}
 	for _, instance := range f.Instances {
 		for _, recorded := range instance.Recording.Accounts() {
-			if _, known := w.Account(recorded.Email); !known && !isWorkloadPool(recorded.Email) {
+			if _, known := w.attachable(recorded); !known && !isWorkloadPool(recorded.Email) {
 				w.addAccount(fixtures.ServiceAccount{Email: recorded.Email})
 			}
 		}
@@ -149,6 +152,7 @@ func (w *World) addAccount(f fixtures.ServiceAccount) {
 		Email:            f.Email,
 		UniqueID:         f.UniqueID,
 		DisplayName:      f.DisplayName,
+		Description:      f.Description,
 		Disabled:         f.Disabled,
 		MaxTokenLifetime: time.Duration(f.MaxTokenLifetime),
 
@@ -162,6 +166,16 @@ func (w *World) addAccount(f fixtures.ServiceAccount) {
 	}
 	for _, key := range f.PublicKeys {
 		account.UploadedKeys = append(account.UploadedKeys, key.Key)
+	}
+	for id, state := range f.KeyStates {
+		if account.KeyStates == nil {
+			account.KeyStates = make(map[string]KeyState, len(f.KeyStates))
+		}
+		account.KeyStates[id] = KeyState(state)
+	}
+	if !f.DeleteTime.IsZero() {
+		w.addDeleted(account, f.DeleteTime)
+		return
 	}
 	w.Accounts = append(w.Accounts, account)
 	w.accountsByID[strings.ToLower(account.Email)] = account

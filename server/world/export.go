@@ -1,0 +1,213 @@
+package world
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/iam"
+)
+
+// Fixture describes the world as it is, with everything that was done to it: the world that
+// is made of it is the same. What was not edited is described as it was.
+func (w *World) Fixture() *fixtures.Fixture {
+	f := *w.origin
+	f.Project.Attributes = w.projectAttributes()
+	f.ServiceAccounts = w.describedAccounts()
+	f.Policies = w.describedPolicies()
+	f.Instances = slices.Clone(f.Instances)
+	for i, instance := range w.Instances {
+		f.Instances[i].ServiceAccounts = w.describedAttachments(f.Instances[i].ServiceAccounts, instance)
+	}
+	unedited := New(&f)
+	for i, instance := range w.Instances {
+		if !reflect.DeepEqual(unedited.Instances[i].Metadata, instance.Metadata) {
+			f.Instances[i] = unedited.describe(f.Instances[i], instance.Metadata)
+		}
+	}
+	return &f
+}
+
+// describe is an instance of the world as it was described, but for its metadata.
+func (w *World) describe(f fixtures.Instance, metadata map[string]any) fixtures.Instance {
+	f.Metadata, f.Without = nil, nil
+	f.Metadata = additions(newInstance(w, f).Metadata, metadata)
+	f.Without = superfluous(newInstance(w, f).Metadata, metadata, "")
+	return f
+}
+
+// additions are what has to be merged over a document for it to have all of another's.
+func additions(base, wanted map[string]any) map[string]any {
+	added := map[string]any{}
+	for key, value := range wanted {
+		old, exists := base[key]
+		below, isObject := old.(map[string]any)
+		above, alsoObject := value.(map[string]any)
+		switch {
+		case exists && reflect.DeepEqual(old, value):
+		case isObject && alsoObject:
+			if more := additions(below, above); len(more) > 0 {
+				added[key] = more
+			}
+		default:
+			added[key] = value
+		}
+	}
+	return added
+}
+
+// superfluous are the places in a document, as JSON pointers, of what another lacks.
+func superfluous(document, wanted any, at string) []string {
+	var places []string
+	switch document := document.(type) {
+	case map[string]any:
+		wanted, _ := wanted.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(document)) {
+			place := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+			if value, ok := wanted[key]; ok {
+				places = append(places, superfluous(document[key], value, place)...)
+			} else {
+				places = append(places, place)
+			}
+		}
+	case []any:
+		wanted, _ := wanted.([]any)
+		for i := range min(len(document), len(wanted)) {
+			places = append(places, superfluous(document[i], wanted[i], at+"/"+strconv.Itoa(i))...)
+		}
+	}
+	return places
+}
+
+// without is a document that lacks what is at a JSON pointer (RFC 6901). The document is not
+// changed.
+func without(document any, pointer string) any {
+	name, rest, deeper := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
+	key := strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
+	switch document := document.(type) {
+	case map[string]any:
+		below, ok := document[key]
+		if !ok {
+			return document
+		}
+		edited := maps.Clone(document)
+		if deeper {
+			edited[key] = without(below, rest)
+		} else {
+			delete(edited, key)
+		}
+		return edited
+	case []any:
+		index, ok := step{name: key}.index(len(document))
+		if !ok || !deeper {
+			return document
+		}
+		edited := slices.Clone(document)
+		edited[index] = without(document[index], rest)
+		return edited
+	default:
+		return document
+	}
+}
+
+// projectAttributes are those of the project, of which every VM's metadata has a copy.
+func (w *World) projectAttributes() map[string]string {
+	for i, instance := range w.Instances {
+		if instance.Profile != fixtures.GCE || w.origin.Instances[i].Recording.Exists() {
+			continue
+		}
+		project, _ := instance.Metadata["project"].(map[string]any)
+		attributes, _ := project["attributes"].(map[string]any)
+		texts := make(map[string]string, len(attributes))
+		for key, value := range attributes {
+			if text, ok := value.(string); ok {
+				texts[key] = text
+			}
+		}
+		return texts
+	}
+	return w.origin.Project.Attributes
+}
+
+func (w *World) describedAccounts() []fixtures.ServiceAccount {
+	list := make([]fixtures.ServiceAccount, 0, len(w.Accounts)+len(w.deleted))
+	for _, account := range w.Accounts {
+		if !fixtures.IsEmail(account.Email) {
+			continue // a recording tells it
+		}
+		described := account.described()
+		if account.UniqueID == inventedID(account.Email) {
+			described.UniqueID = ""
+		}
+		list = append(list, described)
+	}
+	for _, id := range slices.Sorted(maps.Keys(w.deleted)) {
+		described := w.deleted[id].account.described()
+		described.DeleteTime = w.deleted[id].at.UTC()
+		list = append(list, described)
+	}
+	return list
+}
+
+func (a *ServiceAccount) described() fixtures.ServiceAccount {
+	f := fixtures.ServiceAccount{
+		Email: a.Email, UniqueID: a.UniqueID, DisplayName: a.DisplayName, Description: a.Description, Disabled: a.Disabled,
+		DomainWideDelegation: a.DomainWideDelegation,
+	}
+	if a.MaxTokenLifetime != DefaultTokenLifetime {
+		f.MaxTokenLifetime = fixtures.Duration(a.MaxTokenLifetime)
+	}
+	for _, key := range a.UploadedKeys {
+		f.PublicKeys = append(f.PublicKeys, fixtures.PublicKey{Key: key})
+	}
+	if len(a.KeyStates) > 0 {
+		f.KeyStates = make(map[string]string, len(a.KeyStates))
+		for id, state := range a.KeyStates {
+			f.KeyStates[id] = string(state)
+		}
+	}
+	return f
+}
+
+// describedAttachments are the accounts that an instance was described with. Of one that was
+// deleted, it takes the unique ID to tell it from others that have its address.
+func (w *World) describedAttachments(list []fixtures.AttachedAccount, instance *Instance) []fixtures.AttachedAccount {
+	if len(list) != len(instance.ServiceAccounts) {
+		return list // a recording tells them
+	}
+	list = slices.Clone(list)
+	for i, attached := range instance.ServiceAccounts {
+		list[i].UniqueID = ""
+		if account, ok := w.Account(attached.Email); !ok || account.UniqueID != attached.Account.UniqueID {
+			list[i].UniqueID = attached.Account.UniqueID
+		}
+	}
+	return list
+}
+
+func (w *World) describedPolicies() []fixtures.Policy {
+	list := []fixtures.Policy{}
+	add := func(resource string, policy *iam.Policy) {
+		if policy == nil || len(policy.Bindings) == 0 {
+			return
+		}
+		described := fixtures.Policy{Resource: resource}
+		for _, b := range policy.Bindings {
+			described.Bindings = append(described.Bindings, fixtures.Binding{
+				Role: b.Role, Members: b.Members, Condition: (*fixtures.Condition)(b.Condition),
+			})
+		}
+		list = append(list, described)
+	}
+	add("project", w.Policy(nil))
+	for _, account := range w.Accounts {
+		add("serviceAccounts/"+account.Email, w.Policy(account))
+	}
+	for _, id := range slices.Sorted(maps.Keys(w.deleted)) {
+		add("serviceAccounts/"+id, w.policies[id])
+	}
+	return list
+}
