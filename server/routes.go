@@ -130,6 +130,8 @@ func (s surfaces) controlRoutes() []route {
 	return []route{
 		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Guard(s.control.Live)},
 		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Guard(s.control.Ready)},
+		{"control.state.get", http.MethodGet, "/emulator/v1/state", api, s.control.Guard(s.control.State)},
+		{"control.state.set", http.MethodPut, "/emulator/v1/state", api, s.control.Guard(s.control.SetState)},
 		{"control.instances", http.MethodGet, "/emulator/v1/instances", api, s.control.Guard(s.control.Instances)},
 		{"control.metadata.get", http.MethodGet, entryPath, api, s.control.Guard(s.control.Metadata)},
 		{"control.metadata.set", http.MethodPut, entryPath, api, s.control.Guard(s.control.SetMetadata)},

@@ -88,6 +88,9 @@ func (s *Server) Replace(w *world.World) {
 	_ = s.worlds.Update(func(*world.World) (*world.World, error) { return w, nil }) // never fails
 }
 
+// World is the world that is served at the moment.
+func (s *Server) World() store.Snapshot[*world.World] { return s.worlds.Load() }
+
 // Reset brings the emulator back to the world that it was given last, without what has been
 // done to it: changes of the world, the clock's, faults, the journal, revocations, and what
 // was begun or used up. Keys stay.

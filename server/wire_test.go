@@ -135,7 +135,7 @@ func TestWire(t *testing.T) {
 // drives tells of scripts that change what others see. They have an emulator of their own, and
 // their requests come one after the other.
 func drives(route string) bool {
-	return slices.ContainsFunc([]string{"clock", "faults", "metrics", "requests", "reset"}, func(name string) bool {
+	return slices.ContainsFunc([]string{"clock", "faults", "metrics", "requests", "reset", "state"}, func(name string) bool {
 		return strings.HasPrefix(route, "control."+name)
 	})
 }

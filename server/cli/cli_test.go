@@ -16,6 +16,7 @@ func TestMain(m *testing.M) {
 		"wait-for-file":         waitForFile,
 		"fetch":                 fetch,
 		"fetch-anywhere":        fetchAnywhere,
+		"send":                  send,
 		"await-waiter":          awaitWaiter,
 		"await-line":            awaitLine,
 		"end-by-signal":         endBySignal,

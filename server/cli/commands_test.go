@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -97,6 +98,24 @@ func fetch() {
 	show(&http.Transport{}, base+os.Args[1])
 }
 
+// send sends the content of a file, with a method and to a path, to the server whose URL is in
+// another file, and prints what it answers.
+func send() {
+	body, err := os.ReadFile(os.Args[3])
+	if err != nil {
+		fail("%v", err)
+	}
+	base, err := os.ReadFile(os.Args[4])
+	if err != nil {
+		fail("%v", err)
+	}
+	request, err := http.NewRequest(os.Args[1], strings.TrimSpace(string(base))+os.Args[2], bytes.NewReader(body))
+	if err != nil {
+		fail("%v", err)
+	}
+	answer(&http.Transport{}, request)
+}
+
 // fetchAnywhere prints what a URL says, found as any program finds it: by the proxy and with
 // the roots that the environment names.
 func fetchAnywhere() {
@@ -110,6 +129,11 @@ func show(transport *http.Transport, url string) {
 		fail("%v", err)
 	}
 	request.Header.Set("Metadata-Flavor", "Google")
+	answer(transport, request)
+}
+
+// answer prints what a request is answered with.
+func answer(transport *http.Transport, request *http.Request) {
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
 		fail("%v", err)

@@ -59,6 +59,8 @@ type emulator struct {
 	watch   *watch           // of the files; nil: they are not watched
 	hangUps <-chan os.Signal // make it reload; nil: there are none
 	plan    plan
+	wanted  []address    // by the plan, for the world that is served
+	served  *world.World // that the addresses follow
 	sites   sites
 }
 
@@ -130,7 +132,7 @@ func (e *emulator) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.world = w
+	e.world, e.served, e.wanted = w, w, wanted
 	return e.open(ctx, wanted)
 }
 

@@ -181,6 +181,22 @@ func (e *emulator) move(ctx context.Context, wanted []address) {
 	e.sites.publish()
 }
 
+// follow moves to where a world is to be served, unless that is where it is served already.
+func (e *emulator) follow(ctx context.Context, w *world.World) {
+	if w == e.served || ctx.Err() != nil {
+		return
+	}
+	e.served = w
+	wanted, err := e.plan(w)
+	switch {
+	case err != nil:
+		e.logger.ErrorContext(ctx, "the addresses stay as they are", "error", err)
+	case !slices.Equal(wanted, e.wanted):
+		e.wanted = wanted
+		e.move(ctx, wanted[1:])
+	}
+}
+
 // answer serves an address until the context ends or it is given up.
 func (e *emulator) answer(ctx context.Context, one *site) {
 	ctx, one.stop = context.WithCancel(ctx)
@@ -221,7 +237,10 @@ func (e *emulator) serve(ctx context.Context) error {
 	}
 	var first error
 	for e.sites.serving > 0 {
+		current := e.server.World()
+		e.follow(ctx, current.State)
 		select {
+		case <-current.Changed:
 		case one := <-e.sites.over:
 			e.sites.serving--
 			if !slices.Contains(e.sites.open, one) {

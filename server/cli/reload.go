@@ -26,12 +26,12 @@ func (e *emulator) reload(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // there is nobody left to serve
 	}
-	w, wanted, err := e.load()
+	w, _, err := e.load()
 	if err != nil {
 		e.logger.ErrorContext(ctx, "cannot reload; what was served before still is", "error", err)
 		return
 	}
 	e.server.Replace(w)
-	e.move(ctx, wanted[1:])
+	e.follow(ctx, w)
 	e.logger.InfoContext(ctx, "reloaded", "project", w.Project.ID, "instances", len(w.Instances))
 }

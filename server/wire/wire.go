@@ -125,9 +125,12 @@ func (d Dialect) Serve(answer Answer) http.Handler {
 
 // ReadBody reads the whole body of a request. Of one that is larger than MaxBody it
 // returns ErrTooLarge.
-func ReadBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	if err == nil && len(body) > MaxBody {
+func ReadBody(r *http.Request) ([]byte, error) { return ReadBodyUpTo(r, MaxBody) }
+
+// ReadBodyUpTo is ReadBody with another limit, in bytes.
+func ReadBodyUpTo(r *http.Request, limit int) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
+	if err == nil && len(body) > limit {
 		// A client that is still sending when its connection is closed does not see the
 		// answer. Most are done after a little more.
 		_, _ = io.CopyN(io.Discard, r.Body, drained)

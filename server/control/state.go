@@ -1,0 +1,76 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// State describes the world as it is, as a fixture.
+func (s *Server) State(r *http.Request) (wire.Response, error) {
+	return describe(r, s.worlds.Load().State)
+}
+
+// SetState replaces the world by one that a fixture describes, and answers with it. It wakes
+// whoever waits for something that is different then. Where the fixture has a mistake, nothing
+// changes. It may name no files: who can reach the control plane is not to read the machine's.
+func (s *Server) SetState(r *http.Request) (wire.Response, error) {
+	body, err := wire.ReadBodyUpTo(r, fixtures.MaxBytes)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	f, err := fixtures.ParseAlone("body", body)
+	if err != nil {
+		return wire.Response{}, unreadable(err)
+	}
+	next := world.New(f)
+	if err := s.worlds.Update(func(*world.World) (*world.World, error) { return next, nil }); err != nil {
+		return wire.Response{}, err
+	}
+	return describe(r, next)
+}
+
+// describe writes a world as a fixture, in YAML for who asks for it.
+func describe(r *http.Request, w *world.World) (wire.Response, error) {
+	const mediaType = "application/yaml" // RFC 9512
+	write, contentType := w.Fixture().JSON, googleapi.ContentType
+	if strings.Contains(r.Header.Get("Accept"), mediaType) {
+		write, contentType = w.Fixture().YAML, mediaType
+	}
+	text, err := write()
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("describe the world: %w", err)
+	}
+	return wire.Response{
+		ContentType: contentType, Body: string(text),
+		Header: []wire.Field{{Name: "Cache-Control", Value: "no-store"}, {Name: "Vary", Value: "Accept"}},
+	}, nil
+}
+
+// unreadable says where a fixture has a mistake, and what to do about it: to people, and in
+// details to programs.
+func unreadable(err error) error {
+	answer := googleapi.InvalidArgument(err.Error())
+	mistake, ok := errors.AsType[*fixtures.Error](err)
+	if !ok {
+		return answer
+	}
+	details := map[string]string{
+		"line": strconv.Itoa(mistake.Line), "column": strconv.Itoa(mistake.Column), "problem": mistake.Message, "excerpt": mistake.Excerpt,
+	}
+	if mistake.Suggestion != "" {
+		answer.Message += "; hint: " + mistake.Suggestion
+		details["hint"] = mistake.Suggestion
+	}
+	answer.Details = []any{googleapi.ErrorInfo{
+		Type: "type.googleapis.com/google.rpc.ErrorInfo", Reason: "FIXTURE_INVALID", Domain: "gcp-metadata-emulator", Metadata: details,
+	}}
+	return answer
+}

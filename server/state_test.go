@@ -1,0 +1,97 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"gcp-metadata-emulator/server"
+)
+
+// send sends a body to the control plane.
+func send(ctx context.Context, s http.Handler, method, path, body string) *httptest.ResponseRecorder {
+	request := httptest.NewRequestWithContext(ctx, method, "http://localhost"+path, strings.NewReader(body))
+	recorder := httptest.NewRecorder()
+	s.ServeHTTP(recorder, request)
+	return recorder
+}
+
+// A world that is put in place of another one wakes exactly those who wait for what is
+// different in it; one with a mistake, or one that is the same, wakes nobody.
+func TestReplacedStateWakesWhomItConcerns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := synthetic()
+		const world = `instances: [{name: vm, metadata: {instance: {attributes: {role: web, other: old}}}}]`
+		put := func(text string, want int) {
+			t.Helper()
+			if got := send(t.Context(), s, http.MethodPut, "/emulator/v1/state", text); got.Code != want {
+				t.Fatalf("status %d: %s", got.Code, got.Body)
+			}
+		}
+		put(world, http.StatusOK)
+		woken := map[string]chan string{}
+		for _, name := range []string{"role", "other"} {
+			answer := make(chan string, 1)
+			woken[name] = answer
+			go func() {
+				answer <- ask(t.Context(), s, "/computeMetadata/v1/instance/attributes/"+name+"?wait_for_change=true").Body.String()
+			}()
+		}
+		isWoken := func() (names string) {
+			synctest.Wait()
+			for _, name := range []string{"role", "other"} {
+				if len(woken[name]) > 0 {
+					names += name
+				}
+			}
+			return names
+		}
+		synctest.Wait()
+		put(world, http.StatusOK)
+		put(strings.Replace(world, "name", "nmae", 1), http.StatusBadRequest)
+		if got := isWoken(); got != "" {
+			t.Fatalf("%s is woken by nothing", got)
+		}
+		put(strings.Replace(world, "web", "db", 1), http.StatusOK)
+		if got := isWoken(); got != "role" {
+			t.Errorf("woken is %q", got)
+		}
+		s.Reset()
+		if got := isWoken(); got != "roleother" {
+			t.Errorf("after a reset, woken are %q", got)
+		}
+		if role := <-woken["role"]; role != "db" {
+			t.Errorf("role is %q", role)
+		}
+	})
+}
+
+// What the control plane tells of its state makes the same answers elsewhere.
+func TestStateIsTheSameElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, accept := range []string{"application/json", "application/yaml"} {
+		one, other := newEmulator(t), newEmulatorWith(t, "strict.yaml", func(*server.Config) {})
+		edits := map[string]string{"attributes/new": `{"value": "v"}`, "tags": `{"value": ["a"]}`}
+		for path, value := range edits {
+			if got := send(t.Context(), one.server, http.MethodPut, "/emulator/v1/instances/-/metadata/instance/"+path, value); got.Code != http.StatusOK {
+				t.Fatal(got.Body)
+			}
+		}
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/emulator/v1/state", http.NoBody)
+		request.Header.Set("Accept", accept)
+		state := httptest.NewRecorder()
+		one.server.ServeHTTP(state, request)
+		if got := send(t.Context(), other.server, http.MethodPut, "/emulator/v1/state", state.Body.String()); got.Code != http.StatusOK {
+			t.Fatal(got.Body)
+		}
+		for _, path := range []string{"/computeMetadata/v1/?recursive=true", "/computeMetadata/v1/?recursive=true&alt=text", "/emulator/v1/state"} {
+			if before, after := ask(t.Context(), one.server, path).Body.String(), ask(t.Context(), other.server, path).Body.String(); before != after {
+				t.Errorf("%s: %s\nand elsewhere %s", path, before, after)
+			}
+		}
+	}
+}
