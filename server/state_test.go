@@ -41,18 +41,19 @@ func TestReplacedStateWakesWhomItConcerns(t *testing.T) {
 				answer <- ask(t.Context(), s, "/computeMetadata/v1/instance/attributes/"+name+"?wait_for_change=true").Body.String()
 			}()
 		}
-		isWoken := func() (names string) {
+		isWoken := func() string {
 			synctest.Wait()
+			var names []string
 			for _, name := range []string{"role", "other"} {
 				if len(woken[name]) > 0 {
-					names += name
+					names = append(names, name)
 				}
 			}
-			return names
+			return strings.Join(names, " ")
 		}
 		synctest.Wait()
 		put(world, http.StatusOK)
-		put(strings.Replace(world, "name", "nmae", 1), http.StatusBadRequest)
+		put(strings.Replace(world, "name", "names", 1), http.StatusBadRequest)
 		if got := isWoken(); got != "" {
 			t.Fatalf("%s is woken by nothing", got)
 		}
@@ -61,7 +62,7 @@ func TestReplacedStateWakesWhomItConcerns(t *testing.T) {
 			t.Errorf("woken is %q", got)
 		}
 		s.Reset()
-		if got := isWoken(); got != "roleother" {
+		if got := isWoken(); got != "role other" {
 			t.Errorf("after a reset, woken are %q", got)
 		}
 		if role := <-woken["role"]; role != "db" {

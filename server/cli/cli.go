@@ -35,6 +35,7 @@ type grammar struct {
 	Credentials credentialsCommand `cmd:"" help:"Write a credential file that works against a running emulator."`
 	Token       tokenCommand       `cmd:"" help:"Print a token that a running emulator issues."`
 	Verify      verifyCommand      `cmd:"" help:"Tell what a token says, or why it is refused."`
+	Fixture     fixtureCommand     `cmd:"" help:"Check a fixture, show the world that it describes, or print the schema of fixtures."`
 	Ready       readyCommand       `cmd:"" help:"End with status 0 when a running emulator is ready, for container health checks."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }

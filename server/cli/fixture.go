@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/world"
+)
+
+type fixtureCommand struct {
+	Check  fixtureCheckCommand  `cmd:"" help:"Say whether a fixture can be read, and where it has a mistake."`
+	Show   fixtureShowCommand   `cmd:"" help:"Print the world that a fixture describes, with what it leaves out, as a fixture that can be loaded anywhere."`
+	Schema fixtureSchemaCommand `cmd:"" help:"Print a JSON Schema of fixtures, for editors."`
+}
+
+// fixtureFile names a fixture.
+type fixtureFile struct {
+	File string `arg:"" optional:"" type:"path" placeholder:"FILE" help:"The fixture (the default one)."`
+}
+
+type fixtureCheckCommand struct {
+	fixtureFile `embed:""`
+}
+
+// Run reads a fixture and says what is in it.
+func (c *fixtureCheckCommand) Run(std streams) error {
+	f, _, err := fixtures.Files{Fixture: c.File}.Load()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(std.err, "project %q, instances: %d, service accounts: %d, users: %d\n",
+		f.Project.ID, len(f.Instances), len(f.ServiceAccounts), len(f.Users))
+	return err
+}
+
+type fixtureShowCommand struct {
+	fixtureFile `embed:""`
+
+	Metadata string `type:"path" placeholder:"FILE" help:"A recorded ?recursive=true reply, as for serve."`
+	Format   string `enum:"yaml,json" default:"yaml" help:"How to print it: ${enum}."`
+}
+
+// Run prints the world that a fixture describes.
+func (c *fixtureShowCommand) Run(std streams) error {
+	f, _, err := fixtures.Files{Fixture: c.File, Recording: c.Metadata}.Load()
+	if err != nil {
+		return err
+	}
+	shown := world.New(f).Fixture()
+	write := shown.YAML
+	if c.Format == "json" {
+		write = shown.JSON
+	}
+	text, err := write()
+	if err != nil {
+		return fmt.Errorf("print the fixture: %w", err)
+	}
+	_, err = std.out.Write(text)
+	return err
+}
+
+type fixtureSchemaCommand struct{}
+
+// Run prints a JSON Schema.
+func (*fixtureSchemaCommand) Run(std streams) error {
+	text, err := json.MarshalIndent(fixtures.JSONSchema(), "", "  ")
+	if err != nil {
+		return fmt.Errorf("print the schema: %w", err)
+	}
+	_, err = io.WriteString(std.out, string(text)+"\n")
+	return err
+}
