@@ -1,6 +1,10 @@
 package server
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // RouteNames are the names of the table of routes.
 func RouteNames() []string {
@@ -13,12 +17,15 @@ func RouteNames() []string {
 	return names
 }
 
-// ControlOperations are the methods and paths of the control plane, with their variables in
-// braces: "GET /emulator/v1/faults/{fault}".
-func ControlOperations() []string {
-	var operations []string
+// ControlRoutes are the names of the control plane's routes by their methods and paths, in
+// which variables are in braces: "GET /emulator/v1/faults/{fault}".
+func ControlRoutes() map[string]string {
+	routes := map[string]string{}
 	for _, route := range (surfaces{}).controlRoutes() {
-		operations = append(operations, route.method+" "+strings.ReplaceAll(route.path, ":.+}", "}"))
+		routes[route.method+" "+strings.ReplaceAll(route.path, ":.+}", "}")] = route.name
 	}
-	return operations
+	return routes
 }
+
+// ControlOperations are the methods and paths of the control plane.
+func ControlOperations() []string { return slices.Sorted(maps.Keys(ControlRoutes())) }

@@ -128,6 +128,7 @@ func (s surfaces) routes() []route {
 func (s surfaces) controlRoutes() []route {
 	api := googleapi.Dialect()
 	return []route{
+		{"control.openapi", http.MethodGet, "/emulator/v1/openapi.json", api, s.control.Guard(s.control.OpenAPI)},
 		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Guard(s.control.Live)},
 		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Guard(s.control.Ready)},
 		{"control.state.get", http.MethodGet, "/emulator/v1/state", api, s.control.Guard(s.control.State)},

@@ -94,7 +94,7 @@ func newEmulatorOf(t *testing.T, files fixtures.Files, change func(*server.Confi
 func TestWire(t *testing.T) {
 	t.Parallel()
 	e := newEmulator(t)
-	values := e.wireValues(t)
+	values, described := e.wireValues(t), e.description(t)
 	for _, file := range wireFiles(t) {
 		archive, err := txtar.ParseFile(file)
 		if err != nil {
@@ -117,7 +117,10 @@ func TestWire(t *testing.T) {
 					if !inTurn {
 						t.Parallel()
 					}
-					compare(t, string(response.Data), e.exchange(t, values.Replace(string(request.Data))))
+					asked := values.Replace(string(request.Data))
+					got := e.exchange(t, asked)
+					compare(t, string(response.Data), got)
+					described.checkExchange(t, asked, got)
 				})
 			}
 			if len(archive.Files)%2 != 0 {
