@@ -12,6 +12,7 @@ import (
 // first to find one serves the longest wait; a key found too late is the next one's.
 type pool struct {
 	generate func() (*rsa.PrivateKey, error)
+	workers  int // how many look at once
 
 	mu      sync.Mutex
 	waiting []chan<- made
@@ -25,10 +26,10 @@ type made struct {
 }
 
 func newPool() *pool {
-	return &pool{generate: func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, Bits) }}
+	return &pool{generate: generate, workers: min(2, runtime.GOMAXPROCS(0))}
 }
 
-func (p *pool) workers() int { return min(2, runtime.GOMAXPROCS(0)) }
+func generate() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, Bits) }
 
 // make returns a private key of a size that nobody else gets.
 func (p *pool) make(bits int) (*rsa.PrivateKey, error) {
@@ -49,7 +50,7 @@ func (p *pool) take() (*rsa.PrivateKey, error) {
 	}
 	result := make(chan made, 1)
 	p.waiting = append(p.waiting, result)
-	for p.running < p.workers() {
+	for p.running < p.workers {
 		p.running++
 		go p.work()
 	}

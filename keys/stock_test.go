@@ -1,0 +1,54 @@
+package keys_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+)
+
+// Rings of one stock have the same private keys, and no key ID in common.
+func TestStock(t *testing.T) {
+	t.Parallel()
+	const rings = 8
+	stock := keys.NewStock()
+	found := make([][]*keys.Key, rings)
+	var all sync.WaitGroup
+	for i := range rings {
+		all.Go(func() { found[i] = published(t, stock.NewRing(time.Now).Google()) })
+	}
+	all.Wait()
+
+	known := map[string]bool{}
+	moduli := map[string]bool{}
+	for _, published := range found {
+		if len(published) != 2 || published[0].Public().Equal(published[1].Public()) {
+			t.Fatalf("a ring has %d keys, or the same one twice", len(published))
+		}
+		for _, key := range published {
+			if known[key.ID()] {
+				t.Errorf("key ID %s is that of two keys", key.ID())
+			}
+			known[key.ID()] = true
+			moduli[key.Public().N.String()] = true
+		}
+	}
+	if len(moduli) != 2 {
+		t.Errorf("%d keys were made for rings that need two each", len(moduli))
+	}
+}
+
+// What one ring of a stock goes through is nothing to another.
+func TestStockIsShared(t *testing.T) {
+	t.Parallel()
+	stock := keys.NewStock()
+	one, other := stock.NewRing(time.Now), stock.NewRing(time.Now)
+	before := active(t, other.Google()).ID()
+	if err := one.Google().Rotate(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if after := active(t, other.Google()).ID(); after != before {
+		t.Errorf("the key of another ring was %s, and is %s", before, after)
+	}
+}
