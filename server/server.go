@@ -77,8 +77,10 @@ type Server struct {
 	loaded atomic.Pointer[world.World] // what Reset goes back to
 	forget []func()                    // what Reset makes the parts forget
 	logger *slog.Logger
-	proxy  *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
-	drives http.Handler // the control plane by itself
+
+	metadata *mds.Server
+	proxy    *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
+	drives   http.Handler // the control plane by itself
 }
 
 // Replace serves another world from the next request on, and wakes who waits for what has
@@ -116,7 +118,7 @@ func New(config Config) *Server {
 	routes := surfaces{}.names()
 	s := &Server{
 		Clock: config.Clock, Faults: fault.New(routes, now), Journal: journal.New(),
-		worlds: worlds, logger: config.Logger,
+		worlds: worlds, logger: config.Logger, metadata: metadata,
 	}
 	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
@@ -153,6 +155,12 @@ func New(config Config) *Server {
 		Allowed: config.ProxyAllowed, Logger: config.Logger,
 	})
 	return s
+}
+
+// AwaitWaiter returns as soon as one of the requests that wait for a change of metadata is as it
+// ought to be, or with the cause of the context's end.
+func (s *Server) AwaitWaiter(ctx context.Context, is func(mds.Waiter) bool) error {
+	return s.metadata.AwaitWaiter(ctx, is)
 }
 
 // dated dates answers by the emulator's clock where net/http, which goes by the machine's,

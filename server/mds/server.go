@@ -26,9 +26,10 @@ type Server struct {
 
 	profiles map[fixtures.Profile]*profile
 	trees    atomic.Pointer[trees]
-	renewing sync.Mutex // held while trees are replaced
-	parked   sync.Map   // the keys are of *parking
-	limits   sync.Map   // of *rate.Limiter by the name of an instance
+	renewing sync.Mutex                    // held while trees are replaced
+	parked   sync.Map                      // the keys are of *parking
+	arrival  atomic.Pointer[chan struct{}] // closed by the next request that waits; nil: nobody asks
+	limits   sync.Map                      // of *rate.Limiter by the name of an instance
 }
 
 // Waiter is a request that waits for a change.
@@ -47,6 +48,35 @@ func (s *Server) Waiters() []Waiter {
 	})
 	slices.SortFunc(list, func(a, b Waiter) int { return a.Since.Compare(b.Since) })
 	return list
+}
+
+// AwaitWaiter returns as soon as one of the requests that wait for a change is as it ought to
+// be, or with the cause of the context's end.
+func (s *Server) AwaitWaiter(ctx context.Context, is func(Waiter) bool) error {
+	for {
+		arrival := s.nextArrival() // first, to miss nobody
+		if slices.ContainsFunc(s.Waiters(), is) {
+			return nil
+		}
+		select {
+		case <-arrival:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// nextArrival is closed when one more request waits.
+func (s *Server) nextArrival() <-chan struct{} {
+	next := make(chan struct{})
+	for {
+		if asked := s.arrival.Load(); asked != nil {
+			return *asked
+		}
+		if s.arrival.CompareAndSwap(nil, &next) {
+			return next
+		}
+	}
 }
 
 // New is a metadata server for every instance of the current world.
@@ -192,6 +222,9 @@ func (s *Server) park(r *http.Request, q *query, instance *world.Instance) *park
 		server: s, over: ctx.Done(), cancel: cancel,
 	}
 	s.parked.Store(p, nil)
+	if asked := s.arrival.Swap(nil); asked != nil {
+		close(*asked)
+	}
 	return p
 }
 
