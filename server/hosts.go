@@ -83,7 +83,7 @@ func (h *hosts) isOurs(host string) bool {
 // came in at an address. Google's names are played on every port; any other name may be that
 // of another server on this machine, unless the port is the one that the client has reached.
 func (h *hosts) answersTarget(host, port string, at net.Addr) bool {
-	if hostname.IsGoogle(host) || hostname.IsMetadata(host) || isMetadataAddress(host) {
+	if hostname.IsGoogle(host) || hostname.IsMetadata(host) || hostname.IsMetadataAddress(host) {
 		return true
 	}
 	own, isTCP := at.(*net.TCPAddr)
@@ -119,10 +119,5 @@ func (h *hosts) remember(hostport string, handler http.Handler) http.Handler {
 // (https://cloud.google.com/compute/docs/metadata/querying-metadata).
 func isOurs(host string) bool {
 	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback() || isMetadataAddress(host)
-}
-
-func isMetadataAddress(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return err == nil && (address.String() == "169.254.169.254" || address.String() == "fd20:ce::254")
+	return host == "localhost" || err == nil && address.IsLoopback() || hostname.IsMetadataAddress(host)
 }

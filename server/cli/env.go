@@ -50,7 +50,7 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 		}
 	}
 	obstacles := slices.DeleteFunc(reach.Obstacles(), func(name string) bool {
-		return name == credentialsVariable && os.Getenv(name) != "" && !reach.IsForeignCredential(os.Getenv(name))
+		return !reach.IsObstacle(name, os.Getenv(name))
 	})
 	if c.Shell == "dotenv" || c.Shell == "github" {
 		warnOfObstacles(std, c.Shell, obstacles)
@@ -97,9 +97,6 @@ func userCache(what string) (string, error) {
 	}
 	return filepath.Join(cache, program), nil
 }
-
-// credentialsVariable names the file that libraries read before they look for anything else.
-const credentialsVariable = "GOOGLE_APPLICATION_CREDENTIALS"
 
 // instanceURL is the address of an instance's own.
 func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {

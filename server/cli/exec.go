@@ -101,10 +101,7 @@ func childEnvironment(target reach.Target, command string, std streams) []string
 	variables := append(target.Variables(), reach.ForCommand(command)...)
 	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, value, _ := strings.Cut(entry, "=")
-		isObstacle := slices.Contains(reach.Obstacles(), name)
-		if name == credentialsVariable {
-			isObstacle = reach.IsForeignCredential(value)
-		}
+		isObstacle := reach.IsObstacle(name, value)
 		if isObstacle && value != "" {
 			_, _ = fmt.Fprintf(std.err, "%s: %s is set aside: it would lead away from the emulator\n", program, name)
 		}
@@ -113,22 +110,11 @@ func childEnvironment(target reach.Target, command string, std streams) []string
 	for _, variable := range variables {
 		environment = append(environment, variable.Name+"="+variable.Value)
 	}
-	warnOfUserCredentials(std)
-	return environment
-}
-
-// warnOfUserCredentials tells of a file that some libraries read before they look for a
-// metadata server, and that no variable keeps them from.
-func warnOfUserCredentials(std streams) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return
-	}
-	file := filepath.Join(home, ".config", "gcloud", "application_default_credentials.json")
-	if _, err := os.Stat(file); err == nil {
+	if file, exists := reach.UserCredentials(); exists {
 		_, _ = fmt.Fprintf(std.err, "%s: Go libraries prefer %q to a metadata server\n"+
 			"hint: run the command with another HOME, or move the file away\n", program, file)
 	}
+	return environment
 }
 
 // runChild runs a command to its end. What would interrupt this program is passed on; what

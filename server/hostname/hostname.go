@@ -6,6 +6,7 @@ package hostname
 
 import (
 	"net"
+	"net/netip"
 	"strings"
 )
 
@@ -42,6 +43,12 @@ func IsGoogle(host string) bool {
 // IsMetadata tells whether a host, in the form of Of, is a name of the metadata server.
 func IsMetadata(host string) bool {
 	return host == metadataLabel || host == metadataName || host == metadataPublic
+}
+
+// IsMetadataAddress tells whether a host, in the form of Of, is an address of the metadata server.
+func IsMetadataAddress(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return err == nil && (address.String() == "169.254.169.254" || address.String() == "fd20:ce::254")
 }
 
 // Domains are the domains that hold Google's names, without the name of the metadata server

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -134,6 +135,27 @@ func Obstacles() []string {
 		"GOOGLE_API_USE_MTLS_ENDPOINT",
 		"EXPERIMENTAL_GOOGLE_API_USE_S2A",
 	}
+}
+
+// IsObstacle tells whether a variable with that value leads a client elsewhere. A credential
+// file that leads to this machine does not.
+func IsObstacle(name, value string) bool {
+	if name == "GOOGLE_APPLICATION_CREDENTIALS" {
+		return IsForeignCredential(value)
+	}
+	return slices.Contains(Obstacles(), name)
+}
+
+// UserCredentials is the file that Go libraries read before they look for a metadata server,
+// and that no variable keeps them from, where the user has one.
+func UserCredentials() (file string, exists bool) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", false
+	}
+	file = filepath.Join(home, ".config", "gcloud", "application_default_credentials.json")
+	_, err = os.Stat(file)
+	return file, err == nil
 }
 
 // ForCommand are further variables for the runtime of a command. Ruby's library asks a
