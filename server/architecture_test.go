@@ -17,7 +17,7 @@ const module = "gcp-metadata-emulator"
 func layers() [][]string {
 	return [][]string{
 		{""},
-		{"server/cli"},
+		{"server/cli", "server/servertest"},
 		{"server"},
 		{
 			"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin",

@@ -1,0 +1,103 @@
+package servertest
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/pattern"
+	"gcp-metadata-emulator/server/reach"
+)
+
+// Instance is one of an emulator's, with a metadata server of its own.
+type Instance struct {
+	// URL is that of its metadata server, without a final slash. Every other surface answers
+	// there too.
+	URL string
+
+	t        testing.TB
+	emulator *Emulator
+	name     string // or defaultInstance
+}
+
+// defaultInstance is the control plane's name of whichever is the default one.
+const defaultInstance = "-"
+
+// Setenv sets the variables by which client libraries and gcloud find the instance's metadata
+// server, GCE_METADATA_HOST and its like, and takes away those that would lead them elsewhere,
+// for the duration of a test. A test that does so cannot be parallel; see [testing.T.Setenv].
+func (i *Instance) Setenv(t testing.TB) {
+	t.Helper()
+	at, err := url.Parse(i.URL)
+	if err != nil {
+		t.Fatalf("servertest: %v", err)
+	}
+	target := reach.Target{
+		URL: at, ProjectID: i.emulator.server.World().Project.ID, GcloudConfig: t.TempDir(),
+		NoProxy: strings.Trim(os.Getenv("NO_PROXY")+","+os.Getenv("no_proxy"), ","),
+	}
+	for _, variable := range target.Variables() {
+		t.Setenv(variable.Name, variable.Value)
+	}
+	for _, name := range reach.Obstacles() {
+		value, isSet := os.LookupEnv(name)
+		if !isSet || !reach.IsObstacle(name, value) {
+			continue
+		}
+		t.Setenv(name, "") // to be set again in the end
+		if err := os.Unsetenv(name); err != nil {
+			t.Fatalf("servertest: %v", err)
+		}
+	}
+	if file, exists := reach.UserCredentials(); exists {
+		t.Logf("servertest: Go libraries prefer %q to a metadata server; set HOME to another directory for them", file)
+	}
+}
+
+// SetMetadata gives an entry a value: a text, a number, a boolean, a list, or a directory as a map.
+// The path is that of the metadata server, below /computeMetadata/v1/. Whoever waits for a change of it is woken.
+func (i *Instance) SetMetadata(path string, value any) {
+	i.t.Helper()
+	if _, err := i.call(http.MethodPut, "metadata/"+path, map[string]any{"value": value}); err != nil {
+		i.t.Fatalf("servertest: set metadata %q: %v", path, err)
+	}
+}
+
+// DeleteMetadata takes an entry away.
+func (i *Instance) DeleteMetadata(path string) {
+	i.t.Helper()
+	if _, err := i.call(http.MethodDelete, "metadata/"+path, nil); err != nil {
+		i.t.Fatalf("servertest: delete metadata %q: %v", path, err)
+	}
+}
+
+func (i *Instance) call(method, path string, message any) ([]byte, error) {
+	return i.emulator.call(method, "instances/"+url.PathEscape(i.name)+"/"+path, message)
+}
+
+// present is the instance's name.
+func (i *Instance) present() string {
+	if i.name == defaultInstance {
+		return i.emulator.server.World().DefaultInstance().Name
+	}
+	return i.name
+}
+
+// AwaitWaiter returns when a request waits for a change of an entry, so that what is changed then wakes it. The
+// path is that of the entry, such as "instance/" for who waits for anything below it, or a pattern: "*" for whoever waits.
+// The end of the context ends the test.
+func (i *Instance) AwaitWaiter(ctx context.Context, entry string) {
+	i.t.Helper()
+	e := i.emulator
+	err := e.server.AwaitWaiter(ctx, func(waiter mds.Waiter) bool {
+		path, _, _ := strings.Cut(waiter.Path, "?")
+		return waiter.Instance == i.present() && pattern.Match(entry, strings.TrimPrefix(path, "/computeMetadata/v1/"))
+	})
+	if err != nil {
+		i.t.Fatalf("servertest: nobody waits for %q: %v", entry, err)
+	}
+}

@@ -1,0 +1,288 @@
+// Package servertest is the emulator inside a Go test.
+//
+//	emu := servertest.New(t)
+//
+// starts one on a free port, which ends with the test. Any number run in parallel in one
+// process, each with a world, a clock and keys of its own; nothing but [Instance.Setenv] touches
+// what they share with the rest of the process. A program under test reaches it in one of
+// three ways:
+//
+//   - [Emulator.Client] and [Emulator.GRPC] make clients that find Google's own host names
+//     here, for libraries that take one;
+//   - [Instance.Setenv] sets the environment by which unmodified libraries find a metadata server;
+//   - [Emulator.CredentialsFile] writes a credential file that leads here.
+//
+// The methods arrange, break, wind forward and ask; they do what the control plane does, and
+// end the test where it would have answered with an error.
+//
+// Packages that look for a metadata server remember what they have found for as long as the process
+// lives, as cloud.google.com/go/compute/metadata does in OnGCE: a test that is to be told there is
+// none needs a process of its own.
+package servertest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/pattern"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Emulator is one that runs until its test ends. Its methods can be called from any goroutine,
+// and its failures are the test's.
+type Emulator struct {
+	Instance // the default one; its URL is that of everything
+
+	server *server.Server
+	keys   *keys.Ring
+	secure net.Addr // where it serves with TLS
+	client *http.Client
+
+	serving context.Context //nolint:containedctx // it is when the emulator ends
+	serves  sync.WaitGroup
+
+	mu        sync.Mutex
+	instances map[string]*Instance // those that have got an address
+}
+
+// config is what options change.
+type config struct {
+	fixture *fixtures.Fixture
+	mistake error // of the fixture
+	strict  bool
+	ring    func(now func() time.Time) *keys.Ring
+}
+
+// Option changes the emulator that New starts. Of two that say different things, the later one
+// counts.
+type Option func(*config)
+
+// Fixture is the world to emulate, as fixtures.Default, Load or Parse have returned it, or changed.
+func Fixture(f *fixtures.Fixture) Option { return func(c *config) { c.fixture, c.mistake = f, nil } }
+
+// YAML is the world to emulate, as a fixture's text. Files that it names are found relative to the
+// directory of the test.
+func YAML(text string) Option {
+	return func(c *config) { c.fixture, c.mistake = fixtures.Parse("the fixture", []byte(text), "") }
+}
+
+// Strict makes the emulator enforce IAM policies, and refuse bearer tokens that are not its own.
+func Strict() Option { return func(c *config) { c.strict = true } }
+
+// OwnKeys gives the emulator private keys that no other one in the process has. Otherwise they share
+// them, because making one takes a tenth of a second and more; key IDs and certificates are
+// always an emulator's own.
+func OwnKeys() Option {
+	return func(c *config) {
+		c.ring = func(now func() time.Time) *keys.Ring { return keys.NewStock().NewRing(now) }
+	}
+}
+
+// sharedKeys are the private keys of all emulators of the process. They are nothing but a
+// saving: which emulator has taken which is seen by none.
+var sharedKeys = sync.OnceValue(keys.NewStock) //nolint:gochecknoglobals // tests have nothing else in common to keep them in
+
+// New starts an emulator that is stopped when the test ends.
+func New(t testing.TB, options ...Option) *Emulator {
+	t.Helper()
+	c := config{fixture: fixtures.Default(), ring: sharedKeys().NewRing}
+	for _, option := range options {
+		option(&c)
+	}
+	if c.mistake != nil {
+		t.Fatalf("servertest: %v", c.mistake)
+	}
+	if len(c.fixture.Instances) == 0 {
+		t.Fatal("servertest: the fixture has no instance\nhint: begin with fixtures.Default or fixtures.Parse, which complete what is left out")
+	}
+	emulated := clock.New(time.Now)
+	e := &Emulator{keys: c.ring(emulated.Now), instances: map[string]*Instance{}}
+	e.server = server.New(server.Config{
+		World: world.New(c.fixture), Keys: e.keys, Clock: emulated, Strict: c.strict, InstanceURLs: e.instanceURLs,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	e.Instance = Instance{t: t, emulator: e, name: defaultInstance}
+	serving, stop := context.WithCancel(context.Background())
+	e.serving = serving
+	e.client = e.newClient()
+	t.Cleanup(func() { e.stop(stop) })
+
+	e.URL = "http://" + e.serve(e.server.Serve).String()
+	e.secure = e.serve(e.server.ServeTLS)
+	return e
+}
+
+// serve serves at an address of its own, which it returns.
+func (e *Emulator) serve(serve func(context.Context, net.Listener) error) net.Addr {
+	e.t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(e.serving, "tcp", "127.0.0.1:0")
+	if err != nil {
+		e.t.Fatalf("servertest: open an address: %v", err)
+	}
+	e.serves.Go(func() {
+		if err := serve(e.serving, listener); err != nil {
+			e.t.Errorf("servertest: serving has ended: %v", err)
+		}
+	})
+	return listener.Addr()
+}
+
+// stop ends the emulator, and waits for all that runs for it.
+func (e *Emulator) stop(stop context.CancelFunc) {
+	e.client.CloseIdleConnections()
+	stop()
+	e.serves.Wait()
+	if known, err := e.keys.Google().Known(); err == nil && len(known) > 0 {
+		_ = e.keys.Warm(context.Background()) // the next key may be in the making
+	}
+}
+
+func (e *Emulator) instanceURLs() map[string]string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	urls := map[string]string{}
+	for name, instance := range e.instances {
+		urls[name] = instance.URL
+	}
+	return urls
+}
+
+// InstanceNamed is an instance of the world by its name. The first call gives it an address of its
+// own, at which its metadata server answers.
+func (e *Emulator) InstanceNamed(name string) *Instance {
+	e.t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known, ok := e.instances[name]
+	if ok {
+		return known
+	}
+	if _, exists := e.server.World().Instance(name); !exists {
+		e.t.Fatalf("servertest: there is no instance %q", name)
+	}
+	address := e.serve(func(ctx context.Context, listener net.Listener) error {
+		return e.server.ServeInstance(ctx, listener, name)
+	})
+	known = &Instance{URL: "http://" + address.String(), t: e.t, emulator: e, name: name}
+	e.instances[name] = known
+	return known
+}
+
+// Reset brings the emulator back to the world that it was started with: no changes of metadata, the
+// machine's time, no faults, an empty journal, no revocations. Keys stay.
+func (e *Emulator) Reset() { e.server.Reset() }
+
+// Now is the emulator's time.
+func (e *Emulator) Now() time.Time { return e.server.Clock.Now() }
+
+// Freeze makes the clock stand.
+func (e *Emulator) Freeze() { e.server.Clock.Freeze() }
+
+// Advance puts the clock on. Tokens, keys, caches and waiting requests go by it.
+func (e *Emulator) Advance(by time.Duration) {
+	e.t.Helper()
+	if err := e.server.Clock.Advance(by); err != nil {
+		e.t.Fatalf("servertest: %v", err)
+	}
+}
+
+// SetTime puts the clock to another time, which may be earlier.
+func (e *Emulator) SetTime(now time.Time) {
+	e.t.Helper()
+	if err := e.server.Clock.Set(now); err != nil {
+		e.t.Fatalf("servertest: %v", err)
+	}
+}
+
+// RotateKeys makes the next key the one that signs ID tokens. What it replaces goes on being
+// published, as Google's does, for a day.
+func (e *Emulator) RotateKeys() {
+	e.t.Helper()
+	if err := e.keys.Google().Rotate(context.Background(), keys.KeepAll); err != nil {
+		e.t.Fatalf("servertest: rotate the signing keys: %v", err)
+	}
+}
+
+// Requests are what was asked of a route and answered, oldest first. A route may be a pattern:
+// "iamcredentials.*", or "*" for all. The journal remembers the last thousand requests.
+func (e *Emulator) Requests(route string) []journal.Exchange {
+	var found []journal.Exchange
+	for _, exchange := range e.server.Journal.Since(0).Exchanges {
+		if pattern.Match(route, exchange.Route) {
+			found = append(found, exchange)
+		}
+	}
+	return found
+}
+
+// CredentialsFile writes a credential file of a type that the command "credentials" knows, such as
+// "service-account", for an account, and returns its name. It is removed when the test ends.
+func (e *Emulator) CredentialsFile(t testing.TB, kind, account string) string {
+	t.Helper()
+	content, err := e.call(http.MethodGet, "credentials/"+url.PathEscape(kind)+"?account="+url.QueryEscape(account), nil)
+	if err != nil {
+		t.Fatalf("servertest: make a credential file: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), kind+".json")
+	const secret = 0o600
+	if err := os.WriteFile(file, content, secret); err != nil {
+		t.Fatalf("servertest: %v", err)
+	}
+	return file
+}
+
+// call asks the control plane, and returns what it answers.
+func (e *Emulator) call(method, path string, message any) ([]byte, error) {
+	body, err := json.Marshal(message)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(context.Background(), method, e.URL+"/emulator/v1/"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	response, err := e.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }() // it was only read
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, refusal(answer)
+	}
+	return answer, nil
+}
+
+// refusal is what the control plane says of a request that it does not serve.
+func refusal(answer []byte) error {
+	var refused struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(answer, &refused); err != nil || refused.Error.Message == "" {
+		return fmt.Errorf("the control plane answers %q", answer)
+	}
+	return errors.New(refused.Error.Message)
+}
