@@ -27,8 +27,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	compute  = "123456789012-compute@developer.gserviceaccount.com"
 	worker   = "worker@demo-project.iam.gserviceaccount.com"
-	metadata = "http://metadata.google.internal/computeMetadata/v1/"
-	identity = metadata + "instance/service-accounts/default/identity?audience=https://service.example.com"
+	root     = "http://metadata.google.internal/computeMetadata/v1/"
+	identity = root + "instance/service-accounts/default/identity?audience=https://service.example.com"
 )
 
 // get asks for a resource as a metadata client does.
@@ -59,7 +59,7 @@ func TestHundredInParallel(t *testing.T) {
 			emu := servertest.New(t)
 			value := strings.Repeat("x", i+1)
 			emu.SetMetadata("instance/attributes/mine", value)
-			if status, body := get(t, emu.Client(), metadata+"instance/attributes/mine"); status != http.StatusOK || body != value {
+			if status, body := get(t, emu.Client(), root+"instance/attributes/mine"); status != http.StatusOK || body != value {
 				t.Errorf("emulator %d answers %d %q", i, status, body)
 			}
 			if status, body := get(t, emu.Client(), identity); status != http.StatusOK || strings.Count(body, ".") != 2 {
@@ -167,7 +167,7 @@ func TestInstances(t *testing.T) {
 		}
 	}
 	emu.DeleteMetadata("instance/attributes/number")
-	if status, _ := get(t, emu.Client(), metadata+"instance/attributes/number"); status != http.StatusNotFound {
+	if status, _ := get(t, emu.Client(), root+"instance/attributes/number"); status != http.StatusNotFound {
 		t.Errorf("an attribute that was deleted: status %d", status)
 	}
 }
@@ -177,7 +177,7 @@ func TestFixture(t *testing.T) {
 	f := fixtures.Default()
 	f.Project.ID = "other"
 	emu := servertest.New(t, servertest.Strict(), servertest.Fixture(f), servertest.OwnKeys())
-	if _, body := get(t, emu.Client(), metadata+"project/project-id"); body != "other" {
+	if _, body := get(t, emu.Client(), root+"project/project-id"); body != "other" {
 		t.Errorf("the project is %q", body)
 	}
 	if status, _ := get(t, emu.Client(), "https://www.googleapis.com/oauth2/v3/certs"); status != http.StatusOK {
@@ -222,7 +222,7 @@ func TestRotateKeys(t *testing.T) {
 func TestFail(t *testing.T) {
 	t.Parallel()
 	emu := servertest.New(t)
-	const token = metadata + "instance/service-accounts/default/token"
+	const token = root + "instance/service-accounts/default/token"
 	failing := emu.Fail("mds.token", servertest.Status(http.StatusServiceUnavailable), servertest.Times(2), servertest.Account(compute))
 	spared := emu.Fail("mds.token", servertest.Status(http.StatusTeapot), servertest.Audience("https://nobody"), servertest.Path("/nowhere"))
 	for _, want := range []int{http.StatusServiceUnavailable, http.StatusServiceUnavailable, http.StatusOK} {
@@ -251,12 +251,12 @@ func TestFail(t *testing.T) {
 	}
 	emu.Reset()
 	emu.Fail("*", servertest.Outage(fault.Boot))
-	if _, err := emu.Client().Get(metadata); err == nil { //nolint:bodyclose // there is no answer
+	if _, err := emu.Client().Get(root); err == nil { //nolint:bodyclose // there is no answer
 		t.Error("a machine that boots has a metadata server")
 	}
 	emu.Reset()
 	emu.Fail("*", servertest.HangUp(fault.BeforeAny))
-	if _, err := emu.Client().Get(metadata); err == nil { //nolint:bodyclose // there is no answer
+	if _, err := emu.Client().Get(root); err == nil { //nolint:bodyclose // there is no answer
 		t.Error("a server that hangs up answers")
 	}
 }
@@ -266,7 +266,7 @@ func TestAwaitWaiter(t *testing.T) {
 	emu := servertest.New(t)
 	woken := make(chan string)
 	go func() {
-		_, body := get(t, emu.Client(), metadata+"instance/attributes/?recursive=true&wait_for_change=true")
+		_, body := get(t, emu.Client(), root+"instance/attributes/?recursive=true&wait_for_change=true")
 		woken <- body
 	}()
 	emu.AwaitWaiter(t.Context(), "instance/attributes/")
