@@ -1,0 +1,38 @@
+// A Node test: one emulator for the file, as new for each test.
+import assert from 'node:assert/strict';
+import {execFileSync, spawn} from 'node:child_process';
+import {existsSync, mkdtempSync, readFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {after, afterEach, before, test} from 'node:test';
+import {setTimeout} from 'node:timers/promises';
+import {GoogleAuth} from 'google-auth-library';
+
+let emulator;
+before(async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'emulator-')), 'url');
+  const serve = ['serve', '--listen', '127.0.0.1:0', '--ephemeral', '--url-file', file];
+  emulator = spawn('gcp-metadata-emulator', serve, {stdio: 'inherit'});
+  while (!existsSync(file)) {
+    assert.equal(emulator.exitCode, null);
+    await setTimeout(50);
+  }
+  const env = ['env', '--shell', 'json', '--url', readFileSync(file, 'utf8').trim()];
+  Object.assign(process.env, JSON.parse(execFileSync('gcp-metadata-emulator', env)).set);
+});
+after(() => emulator.kill());
+afterEach(() => control('POST', 'reset'));
+
+async function control(method, path, message) {
+  const url = `${process.env.GCP_METADATA_EMULATOR_URL}/emulator/v1/${path}`;
+  const response = await fetch(url, {method, body: message && JSON.stringify(message)});
+  assert.ok(response.ok, await response.text());
+}
+
+test('a token that has expired is replaced', async () => {
+  const auth = new GoogleAuth();
+  const first = await auth.getAccessToken();
+  await control('POST', 'clock:advance', {duration: '2h'});
+  assert.notEqual(await new GoogleAuth().getAccessToken(), first);
+  await control('GET', 'requests?route=mds.token&expect=2');
+});
