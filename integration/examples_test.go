@@ -79,10 +79,7 @@ func TestPytestExample(t *testing.T) {
 }
 
 func TestNodeTestExample(t *testing.T) {
-	node := theStage().Node
-	if node == "" {
-		skip(t, "the example is for Node:", theStage().NoNode)
-	}
+	needNode(t, theStage())
 	const file = "examples/node-test/worker.test.mjs"
 	checkExample(t, file)
 	// Node looks for packages beside the file that wants them.
@@ -101,7 +98,7 @@ func TestNodeTestExample(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, filepath.Base(file)), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if said := runExample(t, folder, nil, node, "--test"); !strings.Contains(said, "pass 1") {
+	if said := runExample(t, folder, nil, theStage().Node, "--test"); !strings.Contains(said, "pass 1") {
 		t.Errorf("node says %s", said)
 	}
 }
