@@ -83,8 +83,9 @@ func (s *Set) Add(rule Rule) (Fault, error) {
 		until := s.now().Add(time.Duration(rule.For)).UTC()
 		added.fault.Until = &until
 	}
+	fresh := added.fault // it counts from now on
 	s.replace(append(slices.Clone(before), added))
-	return added.fault, nil
+	return fresh, nil
 }
 
 func (s *Set) list() []*armed {

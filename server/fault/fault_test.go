@@ -273,3 +273,29 @@ func TestConcurrentUse(t *testing.T) {
 		t.Errorf("%d of %d went wrong, want 7 of 400", f.Hits, f.Requests)
 	}
 }
+
+// A fault may strike before whoever has made it knows.
+func TestStruckAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSet()
+	var all sync.WaitGroup
+	done := make(chan struct{})
+	all.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				s.Decide(request(nil))
+			}
+		}
+	})
+	for range 500 {
+		if added := add(t, s, `{"route":"mds.token","status":503}`); added.Hits != 0 {
+			t.Errorf("a new fault has %d hits", added.Hits)
+		}
+		s.Clear()
+	}
+	close(done)
+	all.Wait()
+}
