@@ -31,6 +31,8 @@ func (e *Emulator) newClient() *http.Client {
 		DialContext:       e.dial,
 		DialTLSContext:    e.dialTLS,
 		ForceAttemptHTTP2: true,
+
+		MaxIdleConnsPerHost: 256, // what tests run at once asks the one emulator
 	}}
 }
 
