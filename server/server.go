@@ -83,9 +83,6 @@ type Server struct {
 	drives   http.Handler // the control plane by itself
 }
 
-// World is the present version of the world, which is not to be changed.
-func (s *Server) World() *world.World { return s.worlds.Load().State }
-
 // Replace serves another world from the next request on, and wakes who waits for what has
 // changed by it.
 func (s *Server) Replace(w *world.World) {

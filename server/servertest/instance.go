@@ -37,7 +37,7 @@ func (i *Instance) Setenv(t testing.TB) {
 		t.Fatalf("servertest: %v", err)
 	}
 	target := reach.Target{
-		URL: at, ProjectID: i.emulator.server.World().Project.ID, GcloudConfig: t.TempDir(),
+		URL: at, ProjectID: i.emulator.server.World().State.Project.ID, GcloudConfig: t.TempDir(),
 		NoProxy: strings.Trim(os.Getenv("NO_PROXY")+","+os.Getenv("no_proxy"), ","),
 	}
 	for _, variable := range target.Variables() {
@@ -82,7 +82,7 @@ func (i *Instance) call(method, path string, message any) ([]byte, error) {
 // present is the instance's name.
 func (i *Instance) present() string {
 	if i.name == defaultInstance {
-		return i.emulator.server.World().DefaultInstance().Name
+		return i.emulator.server.World().State.DefaultInstance().Name
 	}
 	return i.name
 }

@@ -175,7 +175,7 @@ func (e *Emulator) InstanceNamed(name string) *Instance {
 	if ok {
 		return known
 	}
-	if _, exists := e.server.World().Instance(name); !exists {
+	if _, exists := e.server.World().State.Instance(name); !exists {
 		e.t.Fatalf("servertest: there is no instance %q", name)
 	}
 	address := e.serve(func(ctx context.Context, listener net.Listener) error {
