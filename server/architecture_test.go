@@ -36,7 +36,7 @@ func layers() [][]string {
 		{"server/clock", "server/pattern", "server/trust"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/cel", "server/hostname"},
+		{"fixtures/spelling", "server/cel", "server/hostname", "server/loopback"},
 	}
 }
 
@@ -112,7 +112,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world",
-		"server/token", "server/accountkeys", "server/reach", "server/trust", "server/hostname",
+		"server/token", "server/accountkeys", "server/reach", "server/trust", "server/hostname", "server/loopback",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)
