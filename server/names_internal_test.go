@@ -10,8 +10,10 @@ import (
 
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/reach"
 )
 
 // Programs whose hosts are compiled in find every operation there, but the emulator's own.
@@ -46,6 +48,26 @@ func TestMainName(t *testing.T) {
 	} {
 		if got := mainName(host); got != want {
 			t.Errorf("mainName(%q) = %q, want %q", host, got, want)
+		}
+	}
+}
+
+// A hosts file leads every name to the emulator, but for those of regions.
+func TestEveryNameHasAHostsLine(t *testing.T) {
+	t.Parallel()
+	found := map[string]bool{}
+	for _, line := range reach.HostsLines() {
+		for _, name := range line.Names {
+			main := mainName(hostname.Of(name))
+			if main == deadName {
+				t.Errorf("%s leads nowhere", name)
+			}
+			found[main] = true
+		}
+	}
+	for name := range surfacesByName() {
+		if !found[name] {
+			t.Errorf("no line leads %s here", name)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 type envCommand struct {
 	clientFlags `embed:""`
 
-	Reach    string `enum:"env,proxy" default:"env" help:"How programs find the emulator: by environment variables (env), and as their proxy for hosts that they have compiled in (proxy)."`
+	Reach    string `enum:"env,proxy,takeover" default:"env" help:"How programs find the emulator: by environment variables (env), and as their proxy for hosts that they have compiled in (proxy), or because it has been started with --takeover (takeover)."`
 	Instance string `placeholder:"NAME" help:"Whose metadata server programs find (that of the default instance)."`
 	Shell    string `enum:"posix,fish,powershell,dotenv,json,github" default:"posix" help:"For what to write it: ${enum}."`
 }
@@ -44,22 +44,30 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	target := reach.Target{URL: base, ControlURL: c.ControlURL, ProjectID: projectID, GcloudConfig: gcloudConfig, NoProxy: noProxy()}
-	if c.Reach == reachProxy {
+	if c.Reach != reachEnv {
 		if target.Proxy, err = c.proxy(ctx); err != nil {
 			return err
 		}
 	}
-	obstacles := slices.DeleteFunc(reach.Obstacles(), func(name string) bool {
-		return !reach.IsObstacle(name, os.Getenv(name))
+	variables, obstacles := target.Variables(), reach.Obstacles()
+	if c.Reach == reachTakeover {
+		variables, obstacles = target.Takeover()
+	}
+	obstacles = slices.DeleteFunc(obstacles, func(name string) bool {
+		return name == credentialsVariable && !reach.IsObstacle(name, os.Getenv(name))
 	})
 	if c.Shell == "dotenv" || c.Shell == "github" {
 		warnOfObstacles(std, c.Shell, obstacles)
 	}
-	return write(std.out, c.Shell, target.Variables(), obstacles)
+	return write(std.out, c.Shell, variables, obstacles)
 }
 
-// reachProxy is the value of --reach with which the emulator is also the programs' proxy.
-const reachProxy = "proxy"
+// The values of --reach.
+const (
+	reachEnv      = "env"
+	reachProxy    = "proxy"
+	reachTakeover = "takeover"
+)
 
 // proxy is the running emulator as a proxy. Its certificate is kept where the present user's
 // programs find it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -120,6 +122,17 @@ func (s sites) controlURL() *url.URL {
 	return baseURL(s.open[at].Addr())
 }
 
+// withTakeover adds the addresses at which programs look for Google's servers.
+func (p plan) withTakeover() plan {
+	return func(w *world.World) ([]address, error) {
+		wanted, err := p(w)
+		return append(wanted,
+			address{hostport: net.JoinHostPort(reach.MetadataAddress, "80")},
+			address{hostport: net.JoinHostPort(reach.TLSAddress, "443"), secure: true},
+		), err
+	}
+}
+
 // open opens addresses, all or none.
 func (e *emulator) open(ctx context.Context, wanted []address) error {
 	for _, want := range wanted {
@@ -148,6 +161,8 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 		e.logger.InfoContext(ctx, "serving with TLS", "listen", listener.Addr().String())
 	case want.control:
 		e.logger.InfoContext(ctx, "serving the control plane", "url", baseURL(listener.Addr()).String())
+	case want.instance == "" && len(e.sites.open) > 0:
+		e.logger.InfoContext(ctx, "serving in the place of Google's metadata server", "listen", listener.Addr().String())
 	case len(e.sites.open) > 0:
 		e.logger.InfoContext(ctx, "serving an instance", "url", baseURL(listener.Addr()).String(), "instance", want.instance)
 	}
@@ -270,6 +285,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 		hint := "another program may be using it; choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
 		if _, malformed := errors.AsType[*net.AddrError](err); malformed {
 			hint = "an address is written HOST:PORT, for example 127.0.0.1:8254"
+		} else if errors.Is(err, fs.ErrPermission) {
+			hint = "ports below 1024 are for root, or for who has the capability CAP_NET_BIND_SERVICE"
 		}
 		return nil, &hintError{message: fmt.Sprintf("cannot listen on %q: %v", address, rootCause(err)), hint: hint, cause: err}
 	}

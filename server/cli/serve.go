@@ -11,6 +11,8 @@ import (
 type serveCommand struct {
 	Listen string `default:"127.0.0.1:8254" placeholder:"ADDR" help:"Where every surface is served (${default})."`
 
+	Takeover bool `help:"Also take the place of Google's servers on this machine, at 169.254.169.254:80 and, with TLS, 127.0.0.1:443; prints the lines that a hosts file needs. Needs the right to add the address, and Linux."`
+
 	emulatorFlags `embed:""`
 }
 
@@ -19,7 +21,16 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP) // before anybody can know that there is something to hang up
 	defer signal.Stop(hangUps)
-	e, err := c.start(ctx, everywhere(c.Listen), hangUps, c.logger(slog.LevelInfo, std))
+	addresses := everywhere(c.Listen)
+	if c.Takeover {
+		giveBack, err := takeOver(std)
+		if err != nil {
+			return err
+		}
+		defer giveBack()
+		addresses = addresses.withTakeover()
+	}
+	e, err := c.start(ctx, addresses, hangUps, c.logger(slog.LevelInfo, std))
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,16 @@ func (p *Proxy) variables(base, host, port, noProxy string) []Variable {
 		{"no_grpc_proxy", noProxy},
 		{"NODE_USE_ENV_PROXY", "1"}, // Node's own fetch
 	}
+	return append(variables, p.trusting(
+		"-Dhttp.proxyHost="+host, "-Dhttp.proxyPort="+port,
+		"-Dhttps.proxyHost="+host, "-Dhttps.proxyPort="+port,
+	)...)
+}
+
+// trusting are the variables by which programs trust the authority. A Java virtual machine gets
+// further properties by the same.
+func (p *Proxy) trusting(properties ...string) []Variable {
+	var variables []Variable
 	for _, name := range CertificateFiles() {
 		file := p.Trust.Bundle
 		if name == nodeCertificates && p.Preset(name) == "" {
@@ -58,20 +68,17 @@ func (p *Proxy) variables(base, host, port, noProxy string) []Variable {
 		variables = append(variables, Variable{name, file})
 	}
 	variables = append(variables, Variable{"PHP_INI_SCAN_DIR", p.Preset("PHP_INI_SCAN_DIR") + string(os.PathListSeparator) + p.Trust.PHP})
-	return append(variables, p.java(host, port)...)
+	return append(variables, p.java(append(properties,
+		"-Djavax.net.ssl.trustStore="+p.Trust.TrustStore,
+		"-Djavax.net.ssl.trustStorePassword="+trust.Password,
+		"-Djavax.net.ssl.trustStoreType=PKCS12",
+	))...)
 }
 
 // java are the variables that give a Java virtual machine its properties. It knows no others;
 // of a property that is given twice the last one counts, and of two variables the one that is
 // further down.
-func (p *Proxy) java(host, port string) []Variable {
-	properties := []string{
-		"-Dhttp.proxyHost=" + host, "-Dhttp.proxyPort=" + port,
-		"-Dhttps.proxyHost=" + host, "-Dhttps.proxyPort=" + port,
-		"-Djavax.net.ssl.trustStore=" + p.Trust.TrustStore,
-		"-Djavax.net.ssl.trustStorePassword=" + trust.Password,
-		"-Djavax.net.ssl.trustStoreType=PKCS12",
-	}
+func (p *Proxy) java(properties []string) []Variable {
 	for i, property := range properties {
 		if strings.ContainsAny(property, " \t") {
 			properties[i] = `"` + property + `"`
@@ -91,10 +98,10 @@ func (p *Proxy) java(host, port string) []Variable {
 // leadsPast tells whether an entry of NO_PROXY keeps one of Google's names from the proxy.
 func leadsPast(entry string) bool {
 	if network, err := netip.ParsePrefix(entry); err == nil {
-		return network.Contains(netip.MustParseAddr(metadataAddress))
+		return network.Contains(netip.MustParseAddr(MetadataAddress))
 	}
 	host := hostname.Of(strings.TrimLeft(entry, "*."))
-	return host == "" || host == metadataAddress || hostname.IsMetadata(host) ||
+	return host == "" || host == MetadataAddress || hostname.IsMetadata(host) ||
 		slices.ContainsFunc(hostname.Domains(), func(domain string) bool {
 			return host == domain || strings.HasSuffix(domain, "."+host) || strings.HasSuffix(host, "."+domain)
 		})

@@ -27,9 +27,6 @@ type Target struct {
 	Proxy        *Proxy // nil: programs find it by variables of their own alone
 }
 
-// metadataAddress is the address of Google's metadata server.
-const metadataAddress = "169.254.169.254"
-
 // Variable is an environment variable and its value.
 type Variable struct {
 	Name  string `json:"name"`
@@ -61,10 +58,6 @@ func (t Target) Variables() []Variable {
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", base + "/compute/v1/"},
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM", base + "/"},
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", base + "/"},
-		{"CLOUDSDK_CORE_DISABLE_PROMPTS", "1"},
-		{"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true"},
-		{"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true"},
-		{"CLOUDSDK_SURVEY_DISABLE_PROMPTS", "1"},
 
 		// Node and Python send metadata requests to a proxy unless they are told not to.
 		{"NO_PROXY", t.noProxy()},
@@ -77,11 +70,24 @@ func (t Target) Variables() []Variable {
 		{"GCP_METADATA_EMULATOR_URL", base},
 		{"GCP_METADATA_EMULATOR_CONTROL_URL", cmp.Or(t.ControlURL, base)},
 	}
-	if t.GcloudConfig != "" {
-		variables = append(variables, Variable{"CLOUDSDK_CONFIG", t.GcloudConfig})
-	}
+	variables = append(variables, t.gcloud()...)
 	if t.Proxy != nil {
 		variables = append(variables, t.Proxy.variables(base, t.URL.Hostname(), t.URL.Port(), t.noProxy())...)
+	}
+	return variables
+}
+
+// gcloud are the variables by which gcloud asks nobody, neither a person nor other servers, and
+// remembers nothing of another server.
+func (t Target) gcloud() []Variable {
+	variables := []Variable{
+		{"CLOUDSDK_CORE_DISABLE_PROMPTS", "1"},
+		{"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true"},
+		{"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true"},
+		{"CLOUDSDK_SURVEY_DISABLE_PROMPTS", "1"},
+	}
+	if t.GcloudConfig != "" {
+		variables = append(variables, Variable{"CLOUDSDK_CONFIG", t.GcloudConfig})
 	}
 	return variables
 }
@@ -94,7 +100,7 @@ func (t Target) noProxy() string {
 	if t.Proxy != nil {
 		hosts = slices.DeleteFunc(hosts, leadsPast)
 	} else {
-		direct = append(direct, metadataAddress, "metadata.google.internal")
+		direct = append(direct, MetadataAddress, "metadata.google.internal")
 	}
 	if slices.Contains(hosts, "*") {
 		return "*" // no proxy at all, which some clients read only where it stands alone

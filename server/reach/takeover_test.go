@@ -1,0 +1,42 @@
+package reach_test
+
+import (
+	"slices"
+	"testing"
+)
+
+// Where the emulator has taken Google's place, roots are all that a program needs, and what
+// leads to any address leads past it.
+func TestTakeover(t *testing.T) {
+	t.Parallel()
+	target := proxied(map[string]string{"_JAVA_OPTIONS": "-Xmx1g"})
+	target.GcloudConfig = "/fresh"
+	set, unset := target.Takeover()
+	values := map[string]string{}
+	for _, variable := range set {
+		values[variable.Name] = variable.Value
+	}
+	const java = `"-Djavax.net.ssl.trustStore=/ca/trust store.p12" -Djavax.net.ssl.trustStorePassword=changeit -Djavax.net.ssl.trustStoreType=PKCS12`
+	for name, want := range map[string]string{
+		"SSL_CERT_FILE": "/ca/bundle.pem", "REQUESTS_CA_BUNDLE": "/ca/bundle.pem", "NODE_EXTRA_CA_CERTS": "/ca/ca.pem",
+		"JAVA_TOOL_OPTIONS": java, "_JAVA_OPTIONS": "-Xmx1g " + java, "PHP_INI_SCAN_DIR": ":/ca/php",
+		"CLOUDSDK_CONFIG": "/fresh", "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+	} {
+		if values[name] != want {
+			t.Errorf("%s = %q, want %q", name, values[name], want)
+		}
+	}
+	for _, name := range []string{
+		"GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP", "METADATA_SERVER_DETECTION", "CLOUDSDK_AUTH_TOKEN_HOST",
+		"HTTPS_PROXY", "https_proxy", "grpc_proxy", "NO_PROXY", "GOOGLE_APPLICATION_CREDENTIALS",
+	} {
+		if !slices.Contains(unset, name) || values[name] != "" {
+			t.Errorf("%s stays", name)
+		}
+	}
+	for name := range values {
+		if slices.Contains(unset, name) {
+			t.Errorf("%s is set and taken away", name)
+		}
+	}
+}
