@@ -4,11 +4,15 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.yaml.in/yaml/v4"
 
 	"gcp-metadata-emulator/server/cli"
+	"gcp-metadata-emulator/server/reach"
 )
 
 func TestMain(m *testing.M) {
@@ -34,6 +38,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			scripts, err := filepath.Abs(filepath.Join("..", "..", "scripts"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("SCRIPTS", scripts)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every process takes a second to end
 			return nil
 		},
@@ -48,4 +57,30 @@ func TestScripts(t *testing.T) {
 			}
 		},
 	})
+}
+
+// The sidecar for Docker Compose leads the same names to the emulator as a hosts file does.
+func TestComposeHosts(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(filepath.Join("..", "..", "scripts", "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Services map[string]struct {
+			ExtraHosts []string `yaml:"extra_hosts"`
+		} `yaml:"services"`
+	}
+	if err := yaml.Unmarshal(content, &file); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, line := range reach.HostsLines() {
+		for _, name := range line.Names {
+			want = append(want, name+"="+line.Address)
+		}
+	}
+	if diff := cmp.Diff(want, file.Services["emulator"].ExtraHosts); diff != "" {
+		t.Errorf("extra_hosts (-want +got):\n%s", diff)
+	}
 }

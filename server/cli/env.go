@@ -53,8 +53,8 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 	if c.Reach == reachTakeover {
 		variables, obstacles = target.Takeover()
 	}
-	obstacles = slices.DeleteFunc(obstacles, func(name string) bool {
-		return name == credentialsVariable && !reach.IsObstacle(name, os.Getenv(name))
+	obstacles = slices.DeleteFunc(slices.Clone(obstacles), func(name string) bool {
+		return !reach.IsObstacle(name, os.Getenv(name), obstacles)
 	})
 	if c.Shell == "dotenv" || c.Shell == "github" {
 		warnOfObstacles(std, c.Shell, obstacles)

@@ -22,7 +22,7 @@ import (
 
 type execCommand struct {
 	Listen string `default:"127.0.0.1:0" env:"GCP_METADATA_EMULATOR_EXEC_LISTEN" placeholder:"ADDR" help:"Where every surface is served (a free port)."`
-	Reach  string `enum:"env,proxy" default:"env" help:"How the command finds the emulator: by environment variables (env), and as its proxy for hosts that it has compiled in (proxy)."`
+	Reach  string `enum:"env,proxy,takeover" default:"env" help:"How the command finds the emulator: by environment variables (env), and as its proxy for hosts that it has compiled in (proxy), or in the place of Google's servers (takeover, as serve --takeover does; scripts/namespace does the rest)."`
 
 	Instance string `placeholder:"NAME" help:"Whose metadata server the command finds (that of the fixture's first instance)."`
 
@@ -45,7 +45,16 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	defer signal.Stop(signals)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // signals are the command's to answer
 	defer stop()
-	e, err := c.start(serving, oneAddress(c.Listen, c.Instance), nil, c.logger(slog.LevelWarn, std)) // the terminal is the command's
+	addresses := oneAddress(c.Listen, c.Instance)
+	if c.Reach == reachTakeover {
+		giveBack, err := takeOver(std)
+		if err != nil {
+			return err
+		}
+		defer giveBack()
+		addresses = addresses.withTakeover()
+	}
+	e, err := c.start(serving, addresses, nil, c.logger(slog.LevelWarn, std)) // the terminal is the command's
 	if err != nil {
 		return err
 	}
@@ -55,11 +64,11 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	}
 	defer func() { _ = os.RemoveAll(temporary) }() // it holds copies of our own tokens
 
-	target, err := c.target(e, temporary)
+	set, unset, err := c.environment(e, command[0], temporary)
 	if err != nil {
 		return err
 	}
-	environment := childEnvironment(target, command[0], std)
+	environment := childEnvironment(set, unset, std)
 	err = runChild(signals, command, environment, std)
 	stop()
 	if ended := <-e.ended; ended != nil && err == nil {
@@ -68,9 +77,9 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	return err
 }
 
-// target is the emulator as the command is to find it. What is only for this command goes into
-// a directory that is removed.
-func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error) {
+// environment are the variables that the command needs, and those to take away. What is only for
+// this command goes into a directory that is removed.
+func (c *execCommand) environment(e *emulator, command, temporary string) (set []reach.Variable, unset []string, err error) {
 	target := reach.Target{
 		URL:          e.url,
 		ProjectID:    e.world.Project.ID,
@@ -80,28 +89,42 @@ func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error
 	if e.control != nil {
 		target.ControlURL = e.control.String()
 	}
-	if err := os.Mkdir(target.GcloudConfig, 0o700); err != nil || c.Reach != reachProxy {
-		return target, err
+	if err := os.Mkdir(target.GcloudConfig, 0o700); err != nil {
+		return nil, nil, err
 	}
+	if c.Reach == reachEnv {
+		return append(target.Variables(), reach.ForCommand(command)...), reach.Obstacles(), nil
+	}
+	if target.Proxy, err = c.throughProxy(e, temporary); err != nil {
+		return nil, nil, err
+	}
+	if c.Reach == reachProxy {
+		return append(target.Variables(), reach.ForCommand(command)...), reach.Obstacles(), nil
+	}
+	hosts, err := writeHosts(temporary)
+	set, unset = target.Takeover()
+	return append(set, hosts), unset, err
+}
+
+// throughProxy is the reach of the emulator as a proxy.
+func (c *execCommand) throughProxy(e *emulator, temporary string) (*reach.Proxy, error) {
 	authority, err := e.keys.Authority()
 	if err != nil {
-		return target, err
+		return nil, err
 	}
 	dir := filepath.Join(c.StateDir, keys.AuthorityFolder)
 	if c.Ephemeral {
 		dir = temporary
 	}
-	target.Proxy, err = throughProxy(dir, authority.Certificate())
-	return target, err
+	return throughProxy(dir, authority.Certificate())
 }
 
 // childEnvironment is the caller's, with what leads to the emulator and without what leads
 // elsewhere.
-func childEnvironment(target reach.Target, command string, std streams) []string {
-	variables := append(target.Variables(), reach.ForCommand(command)...)
+func childEnvironment(variables []reach.Variable, obstacles []string, std streams) []string {
 	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, value, _ := strings.Cut(entry, "=")
-		isObstacle := reach.IsObstacle(name, value)
+		isObstacle := reach.IsObstacle(name, value, obstacles)
 		if isObstacle && value != "" {
 			_, _ = fmt.Fprintf(std.err, "%s: %s is set aside: it would lead away from the emulator\n", program, name)
 		}

@@ -28,6 +28,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 			return err
 		}
 		defer giveBack()
+		printHosts(std.out)
 		addresses = addresses.withTakeover()
 	}
 	e, err := c.start(ctx, addresses, hangUps, c.logger(slog.LevelInfo, std))

@@ -3,16 +3,20 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 
 	"gcp-metadata-emulator/server/loopback"
 	"gcp-metadata-emulator/server/reach"
 )
 
 // takeOver gives this machine the address of Google's metadata server, until the function that
-// it returns is called, and prints what leads programs there and to the emulator's TLS address.
+// it returns is called.
 func takeOver(std streams) (giveBack func(), err error) {
 	remove, err := loopback.Add(netip.MustParseAddr(reach.MetadataAddress))
 	if err != nil {
@@ -22,14 +26,33 @@ func takeOver(std streams) (giveBack func(), err error) {
 			cause:   err,
 		}
 	}
-	for _, line := range reach.HostsLines() {
-		_, _ = fmt.Fprintln(std.out, line)
-	}
 	return func() {
 		if err := remove(); err != nil {
 			_, _ = fmt.Fprintf(std.err, "%s: %v\nhint: ip address del %s/32 dev lo\n", program, err, reach.MetadataAddress)
 		}
 	}, nil
+}
+
+// hostsVariable names a hosts file for the command of exec, which no variable makes the system
+// read.
+const hostsVariable = envPrefix + "_HOSTS"
+
+// writeHosts writes a hosts file, like the machine's but for the names that lead to the emulator.
+func writeHosts(dir string) (reach.Variable, error) {
+	var text strings.Builder
+	printHosts(&text)
+	machine, _ := os.ReadFile("/etc/hosts") // there may be none
+	text.Write(machine)
+	const readable = 0o644
+	file := filepath.Join(dir, "hosts")
+	return reach.Variable{Name: hostsVariable, Value: file}, os.WriteFile(file, []byte(text.String()), readable)
+}
+
+// printHosts prints the lines of a hosts file that lead programs to the emulator.
+func printHosts(w io.Writer) {
+	for _, line := range reach.HostsLines() {
+		_, _ = fmt.Fprintln(w, line)
+	}
 }
 
 func takeoverHint(err error) string {

@@ -143,13 +143,13 @@ func Obstacles() []string {
 	}
 }
 
-// IsObstacle tells whether a variable with that value leads a client elsewhere. A credential
-// file that leads to this machine does not.
-func IsObstacle(name, value string) bool {
+// IsObstacle tells whether a variable with that value leads a client elsewhere, as the
+// obstacles do. A credential file that leads to this machine does not.
+func IsObstacle(name, value string, obstacles []string) bool {
 	if name == "GOOGLE_APPLICATION_CREDENTIALS" {
 		return IsForeignCredential(value)
 	}
-	return slices.Contains(Obstacles(), name)
+	return slices.Contains(obstacles, name)
 }
 
 // UserCredentials is the file that Go libraries read before they look for a metadata server,

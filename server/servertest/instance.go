@@ -45,7 +45,7 @@ func (i *Instance) Setenv(t testing.TB) {
 	}
 	for _, name := range reach.Obstacles() {
 		value, isSet := os.LookupEnv(name)
-		if !isSet || !reach.IsObstacle(name, value) {
+		if !isSet || !reach.IsObstacle(name, value, reach.Obstacles()) {
 			continue
 		}
 		t.Setenv(name, "") // to be set again in the end
