@@ -37,6 +37,7 @@ type grammar struct {
 	Verify      verifyCommand      `cmd:"" help:"Tell what a token says, or why it is refused."`
 	Fixture     fixtureCommand     `cmd:"" help:"Check a fixture, show the world that it describes, or print the schema of fixtures."`
 	Ready       readyCommand       `cmd:"" help:"End with status 0 when a running emulator is ready, for container health checks."`
+	Doctor      doctorCommand      `cmd:"" help:"Tell which client library finds which server, and why."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 

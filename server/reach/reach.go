@@ -35,7 +35,7 @@ type Variable struct {
 
 // Variables are all that clients read, in the order of the clients.
 func (t Target) Variables() []Variable {
-	base, hostport := strings.TrimSuffix(t.URL.String(), "/"), t.URL.Host
+	base, hostport := t.base(), t.URL.Host
 	variables := []Variable{
 		// Go, Java, .NET, Python, Node, Ruby and Rust libraries read the first, gcloud and
 		// C++ the second, and Python's and Node's detection the third. Node lets the third
@@ -65,17 +65,23 @@ func (t Target) Variables() []Variable {
 
 		// gcloud and Python programs let nobody sign in at a server without TLS unless told to.
 		{"OAUTHLIB_INSECURE_TRANSPORT", "1"},
-
-		// The emulator's own commands find it by these.
-		{"GCP_METADATA_EMULATOR_URL", base},
-		{"GCP_METADATA_EMULATOR_CONTROL_URL", cmp.Or(t.ControlURL, base)},
 	}
-	variables = append(variables, t.gcloud()...)
+	variables = append(append(variables, t.gcloud()...), t.own()...)
 	if t.Proxy != nil {
 		variables = append(variables, t.Proxy.variables(base, t.URL.Hostname(), t.URL.Port(), t.noProxy())...)
 	}
 	return variables
 }
+
+// own are the variables by which the emulator's own commands find it.
+func (t Target) own() []Variable {
+	return []Variable{
+		{"GCP_METADATA_EMULATOR_URL", t.base()},
+		{"GCP_METADATA_EMULATOR_CONTROL_URL", cmp.Or(t.ControlURL, t.base())},
+	}
+}
+
+func (t Target) base() string { return strings.TrimSuffix(t.URL.String(), "/") }
 
 // gcloud are the variables by which gcloud asks nobody, neither a person nor other servers, and
 // remembers nothing of another server.

@@ -42,6 +42,7 @@ func HostsLines() []HostsLine {
 // The target's Proxy says what to trust.
 func (t Target) Takeover() (set []Variable, unset []string) {
 	set = append(t.Proxy.trusting(), t.gcloud()...)
+	set = append(set, t.own()...)
 	unset = Obstacles()
 	for _, variable := range t.Variables() {
 		isSame := func(one Variable) bool { return one.Name == variable.Name }

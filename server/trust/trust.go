@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
 )
@@ -22,6 +24,12 @@ import (
 // Password is that of the trust store, the one that every Java installation uses. It protects
 // no secret.
 const Password = "changeit"
+
+// How PHP's settings say which roots to trust.
+const (
+	phpSettings = "emulator.ini"
+	phpRoots    = `curl.cainfo="`
+)
 
 // Files are where to find the authority's certificate. They are whole, and nobody changes them.
 type Files struct {
@@ -53,12 +61,12 @@ func Write(dir string, authority string, roots []byte) (Files, error) {
 	if err != nil {
 		return Files{}, fmt.Errorf("encode a trust store: %w", err)
 	}
-	settings := fmt.Sprintf("curl.cainfo=\"%[1]s\"\nopenssl.cafile=\"%[1]s\"\n", files.Bundle)
+	settings := fmt.Sprintf(phpRoots+"%[1]s\"\nopenssl.cafile=\"%[1]s\"\n", files.Bundle)
 	err = writeFolder(dir, folder, map[string][]byte{
-		"ca.pem":           []byte(authority),
-		"bundle.pem":       encode(all),
-		"truststore.p12":   store,
-		"php/emulator.ini": []byte(settings),
+		"ca.pem":             []byte(authority),
+		"bundle.pem":         encode(all),
+		"truststore.p12":     store,
+		"php/" + phpSettings: []byte(settings),
 	})
 	if err != nil {
 		return Files{}, fmt.Errorf("write certificates below %q: %w", dir, err)
@@ -150,4 +158,35 @@ func usualFiles() []string {
 		"/etc/ssl/ca-bundle.pem",             // SUSE
 		"/etc/ssl/cert.pem",                  // macOS, BSD
 	}
+}
+
+// Holds tells whether programs that trust what a file says trust an authority, which is given in
+// PEM. The file is one of the kinds that Write writes, a list of PHP's directories among them;
+// where none is named, it is the system's.
+func Holds(file, authority string) bool {
+	if file == "" {
+		return holds(Roots(""), authority)
+	}
+	for _, dir := range filepath.SplitList(file) {
+		settings, err := os.ReadFile(filepath.Join(dir, phpSettings))
+		if _, bundle, found := strings.Cut(string(settings), phpRoots); err == nil && found {
+			file, _, _ = strings.Cut(bundle, `"`)
+		}
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	if store, err := pkcs12.DecodeTrustStore(content, Password); err == nil {
+		content = encode(store)
+	}
+	return holds(content, authority)
+}
+
+func holds(roots []byte, authority string) bool {
+	all := certificates(roots)
+	for _, wanted := range certificates([]byte(authority)) {
+		return slices.ContainsFunc(all, wanted.Equal)
+	}
+	return false
 }

@@ -109,3 +109,28 @@ func TestRoots(t *testing.T) {
 		t.Errorf("Roots without the preferred file = %.40q", got)
 	}
 }
+
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	dir, own, other := t.TempDir(), certificate(t), certificate(t)
+	files, err := trust.Write(dir, own, []byte(other))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{files.Authority, files.Bundle, files.TrustStore, string(filepath.ListSeparator) + files.PHP} {
+		if !trust.Holds(file, own) {
+			t.Errorf("%s does not hold the authority", file)
+		}
+	}
+	if !trust.Holds(files.Bundle, other) || trust.Holds(files.Authority, other) {
+		t.Error("another root is in the bundle, and not beside the authority")
+	}
+	for _, file := range []string{"", filepath.Join(dir, "none"), dir} {
+		if trust.Holds(file, own) {
+			t.Errorf("%q holds the authority", file)
+		}
+	}
+	if trust.Holds(files.Bundle, "") {
+		t.Error("no authority at all is trusted")
+	}
+}

@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/trust"
+)
+
+type doctorCommand struct {
+	clientFlags `embed:""`
+
+	Format  string   `enum:"table,json" default:"table" help:"How to write it: ${enum}."`
+	Clients []string `arg:"" optional:"" name:"client" help:"Only the clients whose names begin so, such as python (all)."`
+}
+
+// Run tells what each client finds. It fails where one of them finds no default credentials at
+// the emulator; what else it has compiled in is only told.
+func (c *doctorCommand) Run(ctx context.Context, std streams) error {
+	base, err := c.base()
+	if err != nil {
+		return err
+	}
+	published, missing := c.get(ctx, certificatesPath)
+	probe := &probe{
+		ctx: ctx, published: published, known: map[string]bool{},
+		authority: sync.OnceValue(func() string {
+			certificate, _ := c.get(ctx, "/emulator/v1/ca.pem") // without one nobody trusts it
+			return certificate
+		}),
+	}
+	home, _ := os.UserHomeDir() // without one there are no files in it
+	surroundings := reach.Surroundings{
+		Variable: os.Getenv, Home: home, Read: os.ReadFile, Hosts: hostsFile(),
+		Emulator: base.Host, IsEmulator: probe.isEmulator,
+		Trusts: func(file string) bool { return trust.Holds(file, probe.authority()) },
+	}
+	findings := slices.DeleteFunc(surroundings.Diagnose(), func(f reach.Finding) bool {
+		return len(c.Clients) > 0 && !slices.ContainsFunc(c.Clients, func(beginning string) bool {
+			return strings.HasPrefix(strings.ToLower(f.Client), strings.ToLower(beginning))
+		})
+	})
+	if len(findings) == 0 {
+		return &usageError{fmt.Errorf("there is no client like %q", c.Clients)}
+	}
+	if err := writeFindings(std.out, c.Format, findings); err != nil || missing != nil {
+		return errorsFirst(missing, err)
+	}
+	return judge(findings)
+}
+
+// errorsFirst is the first error that there is.
+func errorsFirst(list ...error) error {
+	for _, err := range list {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge is an error where a client finds no default credentials at the emulator.
+func judge(findings []reach.Finding) error {
+	var all, lost int
+	for _, finding := range findings {
+		if finding.For != reach.ForCredentials {
+			continue
+		}
+		all++
+		if finding.Finds != reach.FindsEmulator {
+			lost++
+		}
+	}
+	if lost == 0 {
+		return nil
+	}
+	return &hintError{
+		message: fmt.Sprintf("%d of %d clients do not get their credentials from the emulator", lost, all),
+		hint:    "the last column says what to change; to ask about some of them alone, name them: doctor go python",
+	}
+}
+
+func writeFindings(w io.Writer, format string, findings []reach.Finding) error {
+	if format == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(map[string]any{"findings": findings})
+	}
+	const gap = 2
+	table := tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)
+	_, _ = fmt.Fprintln(table, "CLIENT\tLOOKS FOR\tFINDS\tAT\tBECAUSE\tCHANGE") // the table keeps its error for the end
+	for _, f := range findings {
+		row := []string{f.Client, f.For, string(f.Finds), f.At, f.Because, f.Change}
+		for i, cell := range row {
+			if cell == "" {
+				row[i] = "-"
+			}
+		}
+		_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
+	}
+	return table.Flush()
+}
+
+// certificatesPath is where an emulator publishes the keys that it signs with, by which it is told
+// from another one.
+const certificatesPath = "/oauth2/v3/certs"
+
+// probe asks servers on this machine, and no other, whether they are the emulator.
+type probe struct {
+	ctx       context.Context //nolint:containedctx // it lives as long as one command
+	published string          // the keys of the emulator; empty: there is none
+	authority func() string
+	known     map[string]bool
+}
+
+func (p *probe) isEmulator(hostport string) bool {
+	is, asked := p.known[hostport]
+	if !asked {
+		is = p.published != "" && isOwn(hostport) && p.publishes(hostport)
+		p.known[hostport] = is
+	}
+	return is
+}
+
+// isOwn tells whether an address is this machine's. That of Google's metadata server is, where an
+// emulator has taken it.
+func isOwn(hostport string) bool {
+	if isLoopback(hostport) {
+		return true
+	}
+	host, _, _ := net.SplitHostPort(hostport)
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	own, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(own, func(one net.Addr) bool {
+		network, ok := one.(*net.IPNet)
+		return ok && network.IP.Equal(address.AsSlice())
+	})
+}
+
+// publishes tells whether the server at an address has the emulator's keys.
+func (p *probe) publishes(hostport string) bool {
+	const patience = time.Second
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	transport, scheme := &http.Transport{Proxy: nil, DisableKeepAlives: true}, "http"
+	if strings.HasSuffix(hostport, ":443") {
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM([]byte(p.authority()))
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: "www.googleapis.com", MinVersion: tls.VersionTLS12}
+		scheme = "https"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+hostport+certificatesPath, http.NoBody)
+	if err != nil {
+		return false
+	}
+	request.Host = "www.googleapis.com" // whose server is the emulator at every address
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = response.Body.Close() }() // it was only read
+	published, err := io.ReadAll(io.LimitReader(response.Body, int64(len(p.published))+1))
+	return err == nil && string(published) == p.published
+}
+
+// hostsFile are the names in this machine's hosts file, the first of each.
+func hostsFile() map[string]string {
+	content, _ := os.ReadFile("/etc/hosts") // there may be none
+	hosts := map[string]string{}
+	for lines := bufio.NewScanner(bytes.NewReader(content)); lines.Scan(); {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		fields := strings.Fields(line)
+		for i, name := range fields {
+			if _, known := hosts[strings.ToLower(name)]; i > 0 && !known {
+				hosts[strings.ToLower(name)] = fields[0]
+			}
+		}
+	}
+	return hosts
+}
