@@ -58,23 +58,23 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	temporary, err := os.MkdirTemp("", program+"-")
-	if err != nil {
-		return fmt.Errorf("make a temporary directory: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(temporary) }() // it holds copies of our own tokens
+	err = c.runCommand(e, signals, command, std)
+	stop()
+	return errorsFirst(err, <-e.ended)
+}
 
-	set, unset, err := c.environment(e, command[0], temporary)
+// runCommand runs the command to its end.
+func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, command []string, std streams) error {
+	own, err := newTemporary()
 	if err != nil {
 		return err
 	}
-	environment := childEnvironment(set, unset, std)
-	err = runChild(signals, command, environment, std)
-	stop()
-	if ended := <-e.ended; ended != nil && err == nil {
-		err = ended
+	defer own.remove() // it holds copies of our own tokens
+	set, unset, err := c.environment(e, command[0], own.path)
+	if err != nil {
+		return err
 	}
-	return err
+	return runChild(signals, command, childEnvironment(set, unset, std), std)
 }
 
 // environment are the variables that the command needs, and those to take away. What is only for
@@ -154,6 +154,7 @@ func runChild(signals <-chan os.Signal, command, environment []string, std strea
 	default:
 	}
 	atTerminal := isTerminal(std.in)
+	defer endWithUs(child)()
 	if err := child.Start(); err != nil {
 		return &hintError{
 			message: fmt.Sprintf("cannot run %q: %v", command[0], rootCause(err)),
