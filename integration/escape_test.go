@@ -118,10 +118,13 @@ func readEscapes(file string) []string {
 	return strings.FieldsFunc(string(data), func(r rune) bool { return r == '\n' })
 }
 
-// unexpected leaves out the attempts that TestEscapesAreSeen makes on purpose.
+// rubyAsks is what Ruby's own library of URLs asks a name server, before it decides to use a proxy for the host.
+const rubyAsks = "query for www.googleapis.com"
+
+// unexpected leaves out the attempts that TestEscapesAreSeen makes on purpose, and what Ruby always asks.
 func unexpected(escapes []string) []string {
 	return slices.DeleteFunc(escapes, func(escape string) bool {
-		return strings.Contains(escape, exampleName) || strings.Contains(escape, exampleAddress)
+		return escape == rubyAsks || strings.Contains(escape, exampleName) || strings.Contains(escape, exampleAddress)
 	})
 }
 

@@ -44,6 +44,16 @@ func TestGoIAMCredentials(t *testing.T) {
 	}
 }
 
+// By proxy gRPC goes through CONNECT and TLS, to the host that the library has compiled in.
+func TestGoIAMCredentialsByProxy(t *testing.T) {
+	r := newRig(t)
+	got := report[goIAM](t, r.execWith(t, byProxy(), r.stage.GoCloud, "iam", "proxied", targetAccount, audience))
+	r.checkGoIAM(t, got)
+	if got.Unknown.HTTPCode != -1 || got.Unknown.GRPCCode != "NotFound" {
+		t.Errorf("an account that does not exist: %+v, want Google's answer in gRPC", got.Unknown)
+	}
+}
+
 func (r *rig) checkGoIAM(t *testing.T, got goIAM) {
 	t.Helper()
 	r.checkAccessToken(t, got.AccessToken.Value, targetAccount)

@@ -49,8 +49,8 @@ type refusal struct {
 	Error    string `json:"error"`
 }
 
-// callIAMCredentials calls each method of the IAM Credentials API over a transport, rest or grpc, as the identity of the
-// metadata server.
+// callIAMCredentials calls each method of the IAM Credentials API over a transport, as the identity of the metadata server:
+// rest or grpc at the emulator's address, or proxied, which is gRPC with TLS at the host that the library has compiled in.
 func callIAMCredentials(ctx context.Context, transport, target, audience string) (report iamReport, err error) {
 	client, err := newIAMCredentialsClient(ctx, transport)
 	if err != nil {
@@ -72,8 +72,11 @@ func callIAMCredentials(ctx context.Context, transport, target, audience string)
 }
 
 func newIAMCredentialsClient(ctx context.Context, transport string) (*iamcredentials.IamCredentialsClient, error) {
-	if transport == "rest" {
+	switch transport {
+	case "rest":
 		return iamcredentials.NewIamCredentialsRESTClient(ctx, option.WithEndpoint(emulator()))
+	case "proxied":
+		return iamcredentials.NewIamCredentialsClient(ctx)
 	}
 	tokens, err := google.DefaultTokenSource(ctx, cloudPlatform)
 	if err != nil {
