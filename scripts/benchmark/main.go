@@ -133,6 +133,7 @@ func (b *bench) measure(ctx context.Context, stdout io.Writer) error {
 		b.waiters,
 		b.scale,
 		b.coldStarts,
+		b.overhead,
 	}
 	for _, step := range steps {
 		table, err := step(ctx)
