@@ -26,7 +26,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | files FOLDER | downscoped | iam rest|grpc|proxied TARGET AUDIENCE | packages TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER | admin ACCOUNT_ID MEMBER | matrix FILE AUDIENCE TARGET WANTED...")
+		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | files FOLDER | downscoped | iam rest|grpc|proxied TARGET AUDIENCE | packages TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER | admin ACCOUNT_ID MEMBER | matrix FILE AUDIENCE TARGET WANTED")
 	}
 	report, err := dispatch(ctx, args)
 	if err != nil {
@@ -65,11 +65,17 @@ func dispatch(ctx context.Context, args []string) (any, error) {
 		return signIn(ctx, rest[0], rest[1])
 	case name == "admin" && len(rest) == 2:
 		return administer(ctx, rest[0], rest[1])
-	case name == "matrix" && len(rest) > 3:
-		return matrix(ctx, ask{rest[0], rest[1], rest[2]}, rest[3:])
 	default:
-		return nil, fmt.Errorf("unknown command or wrong number of arguments: %q", args)
+		return dispatchMany(ctx, args)
 	}
+}
+
+// dispatchMany is dispatch for what has any number of arguments.
+func dispatchMany(ctx context.Context, args []string) (any, error) {
+	if name, rest := args[0], args[1:]; name == "matrix" && len(rest) >= 3 {
+		return matrix(ctx, ask{rest[0], rest[1], rest[2]}, rest[3:])
+	}
+	return nil, fmt.Errorf("unknown command or wrong number of arguments: %q", args)
 }
 
 // emulator is the base URL of the running emulator, for the few addresses that a library takes only in code.
