@@ -66,7 +66,7 @@ func TestEveryNameHasAHostsLine(t *testing.T) {
 		}
 	}
 	for name := range surfacesByName() {
-		if !found[name] {
+		if !found[name] && name != controlName { // which has an address, and no name
 			t.Errorf("no line leads %s here", name)
 		}
 	}

