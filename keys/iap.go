@@ -37,6 +37,9 @@ func (k *ECKey) ID() string { return k.id }
 // Private is the private half. It must not be changed.
 func (k *ECKey) Private() *ecdsa.PrivateKey { return k.private }
 
+// Public is the public half. It must not be changed.
+func (k *ECKey) Public() *ecdsa.PublicKey { return &k.private.PublicKey }
+
 // PublicKey is the public half as a PKIX PEM block, with a final newline.
 func (k *ECKey) PublicKey() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: k.public}))

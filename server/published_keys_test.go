@@ -11,9 +11,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
-
-	"gcp-metadata-emulator/server/token"
 )
 
 // A token that was issued before a rotation can be verified after it, and a new one has
@@ -75,17 +72,16 @@ func TestRotationIsSeen(t *testing.T) {
 func TestIAPAssertion(t *testing.T) {
 	t.Parallel()
 	e := newEmulator(t)
-	issuer := token.NewIssuer(e.ring, func() time.Time { return time.Unix(wireNowUnix, 0) })
-	assertion := must[token.Token](t)(issuer.IAP(token.IAPClaims{
-		Audience: "/projects/123456789012/global/backendServices/1", Subject: "42", Email: "dev@example.com", HostedDomain: "example.com",
-	})).Text
-	parts := strings.Split(assertion, ".")
+	var minted map[string]string
+	e.callJSON(t, http.MethodPost, "/emulator/v1/tokens",
+		`{"kind":"iap","account":"dev@example.com","audience":"/projects/123456789012/global/backendServices/1","claims":{"hd":"example.com"}}`, &minted)
+	parts := strings.Split(minted["token"], ".")
 	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{"aud":"/projects/123456789012/global/backendServices/1","email":"dev@example.com","exp":1795263000,"hd":"example.com",` +
-		`"iat":1795262400,"iss":"https://cloud.google.com/iap","sub":"accounts.google.com:42"}`
+		`"iat":1795262400,"iss":"https://cloud.google.com/iap","sub":"accounts.google.com:200000000000000000001"}`
 	if string(claims) != want {
 		t.Errorf("claims %s, want %s", claims, want)
 	}

@@ -186,7 +186,10 @@ func (e *emulator) userValues(t *testing.T, now time.Time) map[string]string {
 	granted := token.ForUser(dev, client, []string{platform, email, "openid"})
 	openid := token.Grant{Principal: dev.Principal(), Client: client, Scopes: []string{"openid"}}
 	values := map[string]string{
-		"refresh":          must[string](t)(issuer.Refresh(granted)),
+		"refresh": must[string](t)(issuer.Refresh(granted)),
+		"iap": must[token.Token](t)(issuer.Mint(t.Context(), e.world, token.Order{
+			Kind: token.KindIAP, Principal: dev.Principal(), Audience: "/projects/123456789012/apps/demo-project",
+		})).Text,
 		"refresh:deleted":  must[string](t)(issuer.Refresh(token.ForUser(&world.User{Email: "x@example.com", UniqueID: "7"}, client, nil))),
 		"access:user":      access(granted),
 		"access:openid":    access(openid),

@@ -13,17 +13,20 @@ import (
 type tokenCommand struct {
 	clientFlags `embed:""`
 
-	Kind     string        `arg:"" enum:"access,id,jwt" help:"The kind of token: ${enum}. A jwt is one that a service account signs itself."`
+	Kind     string        `arg:"" enum:"access,id,jwt,iap" help:"The kind of token: ${enum}. A jwt is one that a service account signs itself, iap the assertion of Identity-Aware Proxy."`
 	Account  string        `placeholder:"EMAIL" help:"Whom it speaks for (the service account of the default instance)."`
-	Audience string        `placeholder:"A" help:"Whom it is for; an ID token needs one."`
+	Audience string        `placeholder:"A" help:"Whom it is for; id and iap need one."`
 	Scope    []string      `placeholder:"S" help:"What it allows (cloud-platform, in an access token)."`
-	Lifetime time.Duration `default:"1h" placeholder:"D" help:"How long it is good (${default})."`
+	Lifetime time.Duration `placeholder:"D" help:"How long it is good (1h; iap: 10m)."`
 	Format   string        `enum:"standard,full" default:"standard" help:"What an ID token tells of the default instance: nothing (standard) or all (full)."`
 }
 
 // Run prints a token.
 func (c *tokenCommand) Run(ctx context.Context, std streams) error {
-	order := map[string]any{"kind": c.Kind, "lifetime": c.Lifetime.String(), "format": c.Format}
+	order := map[string]any{"kind": c.Kind, "format": c.Format}
+	if c.Lifetime != 0 {
+		order["lifetime"] = c.Lifetime.String()
+	}
 	if c.Account != "" {
 		order["account"] = c.Account
 	}

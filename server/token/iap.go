@@ -9,45 +9,35 @@ import (
 // iapLifetime is how long an assertion of Identity-Aware Proxy lives.
 const iapLifetime = 10 * time.Minute
 
-// IAPClaims are what Identity-Aware Proxy says of a user to the application behind it, times
-// aside (https://cloud.google.com/iap/docs/signed-headers-howto).
-type IAPClaims struct {
-	Audience     string // /projects/NUMBER/global/backendServices/ID, /projects/NUMBER/apps/PROJECT
-	Subject      string // the user's unique ID
-	Email        string
-	HostedDomain string // of a Google Workspace account; empty: none
-}
+// iapIssuer is the issuer of such assertions.
+const iapIssuer = "https://cloud.google.com/iap"
 
-type signedIAPClaims struct {
-	Audience     string `json:"aud"`
-	Email        string `json:"email"`
-	Expires      int64  `json:"exp"`
-	HostedDomain string `json:"hd,omitempty"`
-	IssuedAt     int64  `json:"iat"`
-	Issuer       string `json:"iss"`
-	Subject      string `json:"sub"`
-}
+// iapSubject begins the subject of such an assertion, before the unique ID.
+const iapSubject = "accounts.google.com:"
 
-// IAP issues the assertion that Identity-Aware Proxy puts into the header
-// x-goog-iap-jwt-assertion.
-func (i *Issuer) IAP(claims IAPClaims) (Token, error) {
+// mintIAP issues the assertion that Identity-Aware Proxy puts into the header
+// x-goog-iap-jwt-assertion, about whom it has let through to the application behind it
+// (https://cloud.google.com/iap/docs/signed-headers-howto).
+func (i *Issuer) mintIAP(order Order) (Token, error) {
 	key, err := i.keys.IAP()
 	if err != nil {
 		return Token{}, err
 	}
-	issued := i.now().Truncate(time.Second)
-	expires := issued.Add(iapLifetime)
-	text, err := signer.ES256(key, signedIAPClaims{
-		Audience:     claims.Audience,
-		Email:        claims.Email,
-		Expires:      expires.Unix(),
-		HostedDomain: claims.HostedDomain,
-		IssuedAt:     issued.Unix(),
-		Issuer:       "https://cloud.google.com/iap",
-		Subject:      "accounts.google.com:" + claims.Subject,
-	})
+	issued, expires := i.period(order.Lifetime)
+	claims, err := merged(struct {
+		Audience string `json:"aud"`
+		Email    string `json:"email"`
+		Expires  int64  `json:"exp"`
+		IssuedAt int64  `json:"iat"`
+		Issuer   string `json:"iss"`
+		Subject  string `json:"sub"`
+	}{order.Audience, order.Principal.Email, expires.Unix(), issued.Unix(), iapIssuer, iapSubject + order.Principal.ID}, order.Claims)
 	if err != nil {
 		return Token{}, err
 	}
-	return Token{Text: text, Expires: expires}, nil
+	text, err := signer.ES256(key, claims)
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{Text: text, Issued: issued, Expires: expires}, nil
 }

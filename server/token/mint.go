@@ -15,12 +15,12 @@ import (
 
 // Order is a token that somebody wants, whoever would be entitled to it.
 type Order struct {
-	Kind      Kind // KindAccess, KindID or KindJWT
+	Kind      Kind // any but KindRefresh
 	Principal iam.Principal
-	Audience  string         // of an ID token or a JWT
+	Audience  string         // of any but an access token
 	Scopes    []string       // of an access token or a JWT; an access token without any has cloudPlatform
-	Claims    map[string]any // of an ID token or a JWT, over those that it would have; nil takes one away
-	Lifetime  time.Duration  // zero for an hour
+	Claims    map[string]any // of any but an access token, over those that it would have; nil takes one away
+	Lifetime  time.Duration  // zero for an hour; ten minutes, of an assertion of Identity-Aware Proxy
 
 	// Instance, where there is one, is told of in an ID token, as the metadata server does
 	// with format=full.
@@ -40,12 +40,17 @@ func (i *Issuer) Mint(ctx context.Context, w *world.World, order Order) (Token, 
 	}
 	if order.Lifetime == 0 {
 		order.Lifetime = world.DefaultTokenLifetime
+		if order.Kind == KindIAP {
+			order.Lifetime = iapLifetime
+		}
 	}
 	switch order.Kind {
 	case KindID:
 		return i.mintID(ctx, order)
 	case KindJWT:
 		return i.mintJWT(ctx, w, order)
+	case KindIAP:
+		return i.mintIAP(order)
 	case KindAccess, KindRefresh:
 	}
 	if len(order.Scopes) == 0 {
@@ -58,10 +63,10 @@ func (i *Issuer) Mint(ctx context.Context, w *world.World, order Order) (Token, 
 const longestLifetime = 12 * time.Hour
 
 func (o Order) check() error {
-	kinds := []Kind{KindAccess, KindID, KindJWT}
+	kinds := []Kind{KindAccess, KindID, KindJWT, KindIAP}
 	switch {
 	case !slices.Contains(kinds, o.Kind):
-		return &OrderError{fmt.Sprintf("unknown kind of token %q; there are: access, id, jwt", o.Kind)}
+		return &OrderError{fmt.Sprintf("unknown kind of token %q; there are: access, id, jwt, iap", o.Kind)}
 	case o.Lifetime < 0 || o.Lifetime > longestLifetime || o.Lifetime%time.Second != 0:
 		return &OrderError{fmt.Sprintf("lifetime %s is not a number of seconds up to 12h", o.Lifetime)}
 	case o.Kind == KindAccess && (o.Audience != "" || o.Claims != nil):
@@ -70,6 +75,10 @@ func (o Order) check() error {
 		return &OrderError{"an ID token has no scopes"}
 	case o.Kind == KindID && o.Audience == "":
 		return &OrderError{"an ID token needs an audience"}
+	case o.Kind == KindIAP && len(o.Scopes) > 0:
+		return &OrderError{"an assertion of Identity-Aware Proxy has no scopes"}
+	case o.Kind == KindIAP && o.Audience == "":
+		return &OrderError{"an assertion of Identity-Aware Proxy needs an audience, such as /projects/NUMBER/apps/PROJECT"}
 	default:
 		return nil
 	}

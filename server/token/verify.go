@@ -2,7 +2,7 @@ package token
 
 import (
 	"context"
-	"crypto/rsa"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +25,7 @@ const (
 	KindRefresh Kind = "refresh"
 	KindID      Kind = "id"  // signed by Google
 	KindJWT     Kind = "jwt" // signed by a service account
+	KindIAP     Kind = "iap" // an assertion of Identity-Aware Proxy
 )
 
 // Verified is what a good token says.
@@ -129,10 +130,12 @@ func checkActive(w *world.World, who iam.Principal) error {
 	return refused("%q does not exist in this world, or is disabled", who.Member())
 }
 
-// authority is who has signed a JWT: a service account or, where that is nil, Google.
+// authority is who has signed a JWT, with what: Google, Identity-Aware Proxy, or a service
+// account.
 type authority struct {
-	account *world.ServiceAccount
-	key     *rsa.PublicKey
+	kind    Kind
+	account *world.ServiceAccount // of a KindJWT
+	key     crypto.PublicKey
 }
 
 // verifyJWT checks a JWT's form, signature, issuer, times, audience and e-mail address, in
@@ -152,12 +155,11 @@ func (i *Issuer) verifyJWT(ctx context.Context, w *world.World, text string, dem
 	if err != nil {
 		return Verified{}, err
 	}
-	if !parsed.SignedBy(signedBy.key) {
+	if !parsed.SignedByForeign(signedBy.key) {
 		return Verified{}, refused("the signature is not that of key %q: the token was changed after it was signed", parsed.KeyID())
 	}
-	verified := Verified{Kind: KindID, Claims: parsed.Claims}
-	if signedBy.account != nil {
-		verified.Kind = KindJWT
+	verified := Verified{Kind: signedBy.kind, Claims: parsed.Claims}
+	if verified.Kind == KindJWT {
 		scope, _ := parsed.Claims["scope"].(string)
 		verified.Scopes = strings.Fields(scope)
 	}
@@ -175,8 +177,8 @@ func checkAlgorithm(parsed *signer.Parsed) error {
 	switch {
 	case strings.EqualFold(algorithm, "none") || algorithm == "":
 		return refused("the token is not signed: its header says alg %q", algorithm)
-	case !parsed.IsRS256():
-		return refused("the token is signed with %q, where only RS256 is accepted", algorithm)
+	case !parsed.IsRS256() && algorithm != "ES256": // with which Identity-Aware Proxy signs
+		return refused("the token is signed with %q, where only RS256 and ES256 are accepted", algorithm)
 	default:
 		return nil
 	}
@@ -185,8 +187,11 @@ func checkAlgorithm(parsed *signer.Parsed) error {
 // authority finds the key that a token names, among Google's and those of every service
 // account. Keys that were made elsewhere, where they may have another ID, are tried.
 func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.Parsed) (authority, error) {
+	if !parsed.IsRS256() {
+		return i.proxyAuthority(parsed)
+	}
 	if key, ok, err := i.GoogleKey(ctx, parsed.KeyID()); err != nil || ok {
-		return authority{key: key}, err
+		return authority{kind: KindID, key: key}, err
 	}
 	for _, account := range w.Accounts {
 		usable, err := accountkeys.Usable(i.keys, account)
@@ -195,26 +200,48 @@ func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.P
 		}
 		for _, key := range usable {
 			if key.ID() == parsed.KeyID() || key.Uploaded && parsed.SignedBy(key.Public()) {
-				return authority{account, key.Public()}, nil
+				return authority{KindJWT, account, key.Public()}, nil
 			}
 		}
 	}
-	return authority{}, refused("nobody here has published a key with the ID %q, with which the token says it is signed", parsed.KeyID())
+	return authority{}, unpublished(parsed)
+}
+
+func unpublished(parsed *signer.Parsed) error {
+	return refused("nobody here has published a key with the ID %q, with which the token says it is signed", parsed.KeyID())
+}
+
+// proxyAuthority is Identity-Aware Proxy, if the token names its key.
+func (i *Issuer) proxyAuthority(parsed *signer.Parsed) (authority, error) {
+	key, err := i.keys.IAP()
+	switch {
+	case err != nil:
+		return authority{}, err
+	case key.ID() != parsed.KeyID():
+		return authority{}, unpublished(parsed)
+	default:
+		return authority{kind: KindIAP, key: key.Public()}, nil
+	}
 }
 
 // principal is whom a token speaks for, if its issuer is the one who has signed it.
 func (a authority) principal(w *world.World, parsed *signer.Parsed) (iam.Principal, error) {
 	issuer, named := parsed.Claims["iss"]
-	if a.account != nil {
+	if a.kind == KindJWT {
 		if named && issuer != a.account.Email && issuer != a.account.UniqueID {
 			return iam.Principal{}, refused("the issuer is %q, but the token is signed with a key of %q", fmt.Sprint(issuer), a.account.Email)
 		}
 		return a.account.Principal(), nil
 	}
-	if issuer != IssuerURL {
-		return iam.Principal{}, refused("the issuer is %q, not %q", orNothing(issuer), IssuerURL)
+	want, prefix := IssuerURL, ""
+	if a.kind == KindIAP {
+		want, prefix = iapIssuer, iapSubject
+	}
+	if issuer != want {
+		return iam.Principal{}, refused("the issuer is %q, not %q", orNothing(issuer), want)
 	}
 	subject, _ := parsed.Claims["sub"].(string)
+	subject = strings.TrimPrefix(subject, prefix)
 	if who, ok := w.Principal(subject); ok {
 		return who, nil
 	}
@@ -241,7 +268,7 @@ func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error)
 		}
 	}
 	if _, named := parsed.Claims["exp"]; !named {
-		if kind == KindID {
+		if kind != KindJWT {
 			return time.Time{}, refused("the token does not say when it expires")
 		}
 		return time.Time{}, nil
@@ -267,7 +294,7 @@ func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error 
 	switch {
 	case !named && demand.Email != "":
 		return refused("the token names no e-mail address, so nobody knows that it is %q", demand.Email)
-	case named && parsed.Claims["email_verified"] != true:
+	case named && verified.Kind == KindID && parsed.Claims["email_verified"] != true:
 		return refused("the e-mail address %q is not verified", email)
 	case demand.Email != "" && !strings.EqualFold(email, demand.Email):
 		return refused("the token is of %q, not of %q", email, demand.Email)

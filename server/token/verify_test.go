@@ -75,6 +75,28 @@ func (m *press) jwt(t *testing.T, claims map[string]any) string {
 	return m.order(t, owner, token.Order{Kind: token.KindJWT, Audience: service, Claims: claims})
 }
 
+// iap is an assertion of Identity-Aware Proxy with other claims.
+func (m *press) iap(t *testing.T, claims map[string]any) string {
+	t.Helper()
+	return m.order(t, owner, token.Order{Kind: token.KindIAP, Audience: service, Claims: claims})
+}
+
+func kidOf(t *testing.T, jwt string) string {
+	t.Helper()
+	parsed, err := signer.Parse(jwt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.KeyID()
+}
+
+// tampered is a token with another signature.
+func tampered(jwt string) string {
+	changed := []byte(jwt)
+	changed[strings.LastIndex(jwt, ".")+10] ^= 1
+	return string(changed)
+}
+
 // headed is a token with another header.
 func headed(jwt, header string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(header)) + jwt[strings.Index(jwt, "."):]
@@ -85,20 +107,10 @@ func TestVerifyRefuses(t *testing.T) {
 	m := newPress(t)
 	now := m.now.Unix()
 	good, self := m.id(t, nil), m.jwt(t, nil)
-	parsed, err := signer.Parse(good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kid := parsed.KeyID()
-	changed := []byte(good)
-	changed[strings.LastIndex(good, ".")+10] ^= 1
+	kid := kidOf(t, good)
 	stranger := &press{world: m.world, now: m.now, ring: keys.NewRing("", time.Now)}
 	stranger.Issuer = token.NewIssuer(stranger.ring, func() time.Time { return m.now })
 	strange := stranger.id(t, nil)
-	parsed, err = signer.Parse(strange)
-	if err != nil {
-		t.Fatal(err)
-	}
 	access := m.order(t, owner, token.Order{Kind: token.KindAccess})
 	short := m.order(t, owner, token.Order{Kind: token.KindAccess, Lifetime: time.Minute})
 	revoked := m.order(t, owner, token.Order{Kind: token.KindAccess})
@@ -146,15 +158,22 @@ func TestVerifyRefuses(t *testing.T) {
 		"wrong audience":        {good, custom, `the token is for "https://service.example.com", not for "https://other.example.com"`},
 		"JWT, wrong audience":   {self, custom, `the token is for "https://service.example.com", not for "https://other.example.com"`},
 		"unknown subject":       {m.id(t, map[string]any{"sub": "9"}), token.Demand{}, `the subject is "9", and there is no account or user with that ID`},
-		"unknown key":           {strange, token.Demand{}, `nobody here has published a key with the ID "` + parsed.KeyID() + `", with which the token says it is signed`},
-		"tampered":              {string(changed), token.Demand{}, `the signature is not that of key "` + kid + `": the token was changed after it was signed`},
+		"unknown key":           {strange, token.Demand{}, `nobody here has published a key with the ID "` + kidOf(t, strange) + `", with which the token says it is signed`},
+		"tampered":              {tampered(good), token.Demand{}, `the signature is not that of key "` + kid + `": the token was changed after it was signed`},
 		"alg none":              {headed(good, `{"alg":"none"}`), token.Demand{}, `the token is not signed: its header says alg "none"`},
-		"alg HS256":             {headed(good, `{"alg":"HS256","kid":"`+kid+`"}`), token.Demand{}, `the token is signed with "HS256", where only RS256 is accepted`},
+		"alg HS256":             {headed(good, `{"alg":"HS256","kid":"`+kid+`"}`), token.Demand{}, `the token is signed with "HS256", where only RS256 and ES256 are accepted`},
 		"missing email":         {m.id(t, map[string]any{"email": nil}), token.Demand{Email: owner}, `the token names no e-mail address, so nobody knows that it is "` + owner + `"`},
 		"unverified email":      {m.id(t, map[string]any{"email_verified": false}), token.Demand{}, `the e-mail address "` + owner + `" is not verified`},
 		"another's email":       {good, another, `the token is of "` + owner + `", not of "dev@example.com"`},
 		"JWT of another email":  {self, another, `the token speaks for "serviceAccount:` + owner + `", not for "dev@example.com"`},
 		"expired access token":  {short, token.Demand{}, "the token expired at 2026-11-21T12:01:00Z, 59m0s ago"},
+		"IAP, wrong issuer":     {m.iap(t, map[string]any{"iss": token.IssuerURL}), token.Demand{}, `the issuer is "https://accounts.google.com", not "https://cloud.google.com/iap"`},
+		"IAP, wrong audience":   {m.iap(t, nil), custom, `the token is for "https://service.example.com", not for "https://other.example.com"`},
+		"IAP of another":        {m.iap(t, nil), another, `the token is of "` + owner + `", not of "dev@example.com"`},
+		"IAP without expiry":    {m.iap(t, map[string]any{"exp": nil}), token.Demand{}, "the token does not say when it expires"},
+		"IAP of a stranger":     {stranger.iap(t, nil), token.Demand{}, `nobody here has published a key with the ID "` + kidOf(t, stranger.iap(t, nil)) + `", with which the token says it is signed`},
+		"IAP, tampered":         {tampered(m.iap(t, nil)), token.Demand{}, `the signature is not that of key "` + kidOf(t, m.iap(t, nil)) + `": the token was changed after it was signed`},
+		"IAP's key, RS256":      {headed(good, `{"alg":"RS256","kid":"`+kidOf(t, m.iap(t, nil))+`"}`), token.Demand{}, `nobody here has published a key with the ID "` + kidOf(t, m.iap(t, nil)) + `", with which the token says it is signed`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,6 +226,8 @@ func TestVerify(t *testing.T) {
 		"id":                  {m.id(t, nil), token.Demand{Audience: service, Email: owner}, token.Verified{Kind: token.KindID, Principal: who, Expires: hour}},
 		"id without an email": {m.id(t, map[string]any{"email": nil, "email_verified": nil}), token.Demand{Audience: service}, token.Verified{Kind: token.KindID, Principal: who, Expires: hour}},
 		"id of user":          {m.order(t, "dev@example.com", token.Order{Kind: token.KindID, Audience: service}), token.Demand{}, token.Verified{Kind: token.KindID, Principal: user, Expires: hour}},
+		"iap":                 {m.iap(t, nil), token.Demand{Audience: service, Email: owner}, token.Verified{Kind: token.KindIAP, Principal: who, Expires: m.now.Add(10 * time.Minute)}},
+		"iap of user":         {m.order(t, "dev@example.com", token.Order{Kind: token.KindIAP, Audience: service, Lifetime: time.Hour}), token.Demand{}, token.Verified{Kind: token.KindIAP, Principal: user, Expires: hour}},
 		"several audiences":   {m.id(t, map[string]any{"aud": []string{"x", service}}), token.Demand{Audience: service}, token.Verified{Kind: token.KindID, Principal: who, Expires: hour}},
 		"self-signed":         {m.order(t, owner, token.Order{Kind: token.KindJWT, Scopes: platform}), token.Demand{}, token.Verified{Kind: token.KindJWT, Principal: who, Scopes: platform, Expires: hour}},
 		"signJwt":             {signed, token.Demand{Email: owner}, token.Verified{Kind: token.KindJWT, Principal: who}},
@@ -218,7 +239,7 @@ func TestVerify(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if isJWT := test.want.Kind == token.KindID || test.want.Kind == token.KindJWT; isJWT != (got.Claims != nil) {
+			if isJWT := test.want.Kind != token.KindAccess && test.want.Kind != token.KindRefresh; isJWT != (got.Claims != nil) {
 				t.Errorf("claims %v", got.Claims)
 			}
 			got.Claims = nil
@@ -240,13 +261,15 @@ func TestMintRefuses(t *testing.T) {
 		order token.Order
 		want  string
 	}{
-		{token.Order{Kind: "magic"}, `unknown kind of token "magic"; there are: access, id, jwt`},
-		{token.Order{Kind: token.KindRefresh}, `unknown kind of token "refresh"; there are: access, id, jwt`},
+		{token.Order{Kind: "magic"}, `unknown kind of token "magic"; there are: access, id, jwt, iap`},
+		{token.Order{Kind: token.KindRefresh}, `unknown kind of token "refresh"; there are: access, id, jwt, iap`},
 		{token.Order{Kind: token.KindAccess, Lifetime: 13 * time.Hour}, "lifetime 13h0m0s is not a number of seconds up to 12h"},
 		{token.Order{Kind: token.KindAccess, Lifetime: time.Millisecond}, "lifetime 1ms is not a number of seconds up to 12h"},
 		{token.Order{Kind: token.KindAccess, Audience: service}, "an access token has neither an audience nor claims"},
 		{token.Order{Kind: token.KindID}, "an ID token needs an audience"},
 		{token.Order{Kind: token.KindID, Audience: service, Scopes: []string{"email"}}, "an ID token has no scopes"},
+		{token.Order{Kind: token.KindIAP}, "an assertion of Identity-Aware Proxy needs an audience, such as /projects/NUMBER/apps/PROJECT"},
+		{token.Order{Kind: token.KindIAP, Audience: service, Scopes: []string{"email"}}, "an assertion of Identity-Aware Proxy has no scopes"},
 		{token.Order{Kind: token.KindJWT, Principal: user}, `only a service account signs tokens, which "user:dev@example.com" is not`},
 	} {
 		_, err := m.Mint(t.Context(), m.world, test.order)
