@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -117,6 +118,38 @@ func Parse(text string) (*Parsed, error) {
 func (p *Parsed) KeyID() string {
 	id, _ := p.Header["kid"].(string)
 	return id
+}
+
+// Audiences are those that the claim aud names, one or a list of some.
+func (p *Parsed) Audiences() []string {
+	list, ok := p.Claims["aud"].([]any)
+	if !ok {
+		list = []any{p.Claims["aud"]}
+	}
+	var all []string
+	for _, item := range list {
+		if text, ok := item.(string); ok {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// Time is a claim that says a time, if it does.
+func (p *Parsed) Time(claim string) (time.Time, bool) {
+	number, _ := p.Claims[claim].(json.Number)
+	return NumericDate(number)
+}
+
+// NumericDate reads seconds since 1970 (RFC 7519, section 2), up to the end of the year 9999.
+// Fractions are cut off.
+func NumericDate(number json.Number) (time.Time, bool) {
+	const year9999 = 253402300799
+	seconds, err := number.Float64()
+	if err != nil || !(seconds >= 0 && seconds <= year9999) { // as NaN is not, either
+		return time.Time{}, false
+	}
+	return time.Unix(int64(seconds), 0), true
 }
 
 // IsRS256 tells whether the header names the one algorithm that is used here.

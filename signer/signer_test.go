@@ -227,3 +227,16 @@ func TestSealer(t *testing.T) {
 		}
 	}
 }
+
+func TestNumericDate(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{
+		"0": 0, "1795262400": 1795262400, "1795262400.9": 1795262400, "253402300799": 253402300799,
+		"": -1, "x": -1, "-1": -1, "253402300800": -1, "1e300": -1, "-1e300": -1, "1e999": -1, "NaN": -1, "Inf": -1, "-9223372036854775808": -1,
+	} {
+		got, ok := signer.NumericDate(json.Number(text))
+		if ok != (want >= 0) || ok && got.Unix() != want {
+			t.Errorf("NumericDate(%s) = %v, %t; want %d", text, got, ok, want)
+		}
+	}
+}

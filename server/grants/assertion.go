@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,12 +17,8 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// An assertion lives for an hour at the most, and Google's server lets the issuer's clock be
-// five minutes ahead.
-const (
-	maxAssertionLifetime = time.Hour
-	allowedSkew          = 5 * time.Minute
-)
+// maxAssertionLifetime is how long an assertion lives at the most.
+const maxAssertionLifetime = time.Hour
 
 // The words of Google's server.
 const (
@@ -180,29 +175,22 @@ func (v verifier) checkTimes(claims map[string]any) error {
 	}
 	lifetime := expires.Sub(issuedAt)
 	if lifetime > maxAssertionLifetime || lifetime < 0 ||
-		issuedAt.After(v.now.Add(allowedSkew)) || expires.Before(v.now.Truncate(time.Second)) {
+		issuedAt.After(v.now.Add(token.AllowedSkew)) || expires.Before(v.now.Truncate(time.Second)) {
 		return oauth2.NewError(oauth2.InvalidGrant, badTimeframe)
 	}
 	return nil
 }
 
-// seconds reads a NumericDate (RFC 7519, section 2), or one in a string of digits.
+// seconds reads a NumericDate, or one in a string of digits.
 func seconds(claim any) (time.Time, bool) {
-	var text string
 	switch claim := claim.(type) {
 	case json.Number:
-		text = claim.String()
+		return signer.NumericDate(claim)
 	case string:
-		text = claim
+		return signer.NumericDate(json.Number(claim))
 	default:
 		return time.Time{}, false
 	}
-	const year9999 = 253402300799
-	value, err := strconv.ParseFloat(text, 64)
-	if err != nil || value < 0 || value > year9999 {
-		return time.Time{}, false
-	}
-	return time.Unix(int64(value), 0), true
 }
 
 // requested is what the claims ask for: target_audience for an ID token, or scope. A

@@ -107,10 +107,10 @@ func (s *Server) verify(ctx context.Context, provider *world.Provider, parsed *s
 	if issuer, _ := parsed.Claims["iss"].(string); issuer != provider.Issuer {
 		return time.Time{}, refuse(wrongIssuer, orNull(parsed.Claims["iss"]), provider.Issuer)
 	}
-	if audiences := texts(parsed.Claims["aud"]); !slices.ContainsFunc(audiences, func(audience string) bool { return isFor(provider, audience) }) {
+	if audiences := parsed.Audiences(); !slices.ContainsFunc(audiences, func(audience string) bool { return isFor(provider, audience) }) {
 		return time.Time{}, refuse(wrongAudience, strings.Join(audiences, ", "))
 	}
-	expires, err = s.checkTimes(parsed.Claims)
+	expires, err = s.checkTimes(parsed)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -142,25 +142,14 @@ func isFor(provider *world.Provider, audience string) bool {
 
 // checkTimes demands that a token was issued by now and has not expired, give or take the
 // skew of a clock.
-func (s *Server) checkTimes(claims map[string]any) (expires time.Time, err error) {
-	issuedAt, issued := moment(claims["iat"])
-	expires, ends := moment(claims["exp"])
+func (s *Server) checkTimes(parsed *signer.Parsed) (expires time.Time, err error) {
+	issuedAt, issued := parsed.Time("iat")
+	expires, ends := parsed.Time("exp")
 	now := s.now()
 	if !issued || !ends || issuedAt.After(now.Add(allowedSkew)) || now.After(expires.Add(allowedSkew)) {
-		return time.Time{}, refuse(stale, orNull(claims["iat"]))
+		return time.Time{}, refuse(stale, orNull(parsed.Claims["iat"]))
 	}
 	return expires, nil
-}
-
-// moment reads a NumericDate (RFC 7519, section 2).
-func moment(claim any) (time.Time, bool) {
-	const year9999 = 253402300799
-	number, _ := claim.(json.Number)
-	seconds, err := number.Float64()
-	if err != nil || seconds < 0 || seconds > year9999 {
-		return time.Time{}, false
-	}
-	return time.Unix(int64(seconds), 0), true
 }
 
 // orNull is a claim as Google's messages quote it.
@@ -169,21 +158,6 @@ func orNull(claim any) string {
 		return "null"
 	}
 	return fmt.Sprint(claim)
-}
-
-// texts are the strings of a claim that is one or a list of some.
-func texts(claim any) []string {
-	list, ok := claim.([]any)
-	if !ok {
-		list = []any{claim}
-	}
-	var all []string
-	for _, item := range list {
-		if text, ok := item.(string); ok {
-			all = append(all, text)
-		}
-	}
-	return all
 }
 
 // keys are those of a provider that have an ID.

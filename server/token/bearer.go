@@ -1,7 +1,6 @@
 package token
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,32 +69,40 @@ func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	if !ok {
 		return Access{}, ErrUnknown
 	}
-	issuedAt, expires := unixSeconds(parsed.Claims["iat"]), unixSeconds(parsed.Claims["exp"])
-	now := i.now().Unix()
-	if issuedAt == 0 || expires <= now || expires-issuedAt > int64(maxSelfSigned/time.Second) || issuedAt > now+int64(allowedSkew/time.Second) {
+	issuedAt, begins := parsed.Time("iat")
+	expires, ends := parsed.Time("exp")
+	now := i.now()
+	if !begins || !ends || !expires.After(now) || expires.Sub(issuedAt) > maxSelfSigned || issuedAt.After(now.Add(AllowedSkew)) {
 		return Access{}, ErrExpired
 	}
-	return Access{Grant: ForAccount(account, scopes), IssuedAt: issuedAt, Expires: expires}, nil
+	return Access{Grant: ForAccount(account, scopes), IssuedAt: issuedAt.Unix(), Expires: expires.Unix()}, nil
 }
 
-// A self-signed JWT lives for an hour at the most, and its clock may be five minutes ahead.
-const (
-	maxSelfSigned = time.Hour
-	allowedSkew   = 5 * time.Minute
-)
+// maxSelfSigned is how long a self-signed JWT lives at the most.
+const maxSelfSigned = time.Hour
 
-// selfSignedScopes are those of the scope claim. Without one the audience has to be the
-// API, with or without a path, and stands for all of the API's scopes.
+// AllowedSkew is how far ahead the clock of a service account may be that signs a JWT itself.
+const AllowedSkew = 5 * time.Minute
+
+// selfSignedScopes are those of the scope claim, or all of the API's where there is none. An
+// audience has to be the API, with or without a path; only with a scope it may be missing.
 func selfSignedScopes(parsed *signer.Parsed, host string) ([]string, bool) {
-	if scope, _ := parsed.Claims["scope"].(string); scope != "" {
-		return strings.Fields(scope), true
-	}
-	audience, _ := parsed.Claims["aud"].(string)
-	rest, ok := strings.CutPrefix(audience, "https://"+host)
-	if !ok || rest != "" && !strings.HasPrefix(rest, "/") {
+	scope, _ := parsed.Claims["scope"].(string)
+	scopes := strings.Fields(scope)
+	if audience, named := parsed.Claims["aud"]; named && !isAPI(audience, host) || !named && len(scopes) == 0 {
 		return nil, false
 	}
-	return []string{cloudPlatform}, true
+	if len(scopes) == 0 {
+		scopes = []string{cloudPlatform}
+	}
+	return scopes, true
+}
+
+// isAPI tells whether an audience is an API, which its host names.
+func isAPI(audience any, host string) bool {
+	text, _ := audience.(string)
+	rest, ok := strings.CutPrefix(text, "https://"+host)
+	return ok && host != "" && (rest == "" || strings.HasPrefix(rest, "/"))
 }
 
 // cloudPlatform is the scope that covers every Google Cloud API.
@@ -106,12 +113,6 @@ func orUnknown(err error) error {
 		return ErrUnknown
 	}
 	return err
-}
-
-func unixSeconds(claim any) int64 {
-	number, _ := claim.(json.Number)
-	seconds, _ := number.Float64() // 0 for what is no number
-	return int64(seconds)
 }
 
 // SignedBy tells whether a JWT is signed with a key of a service account: one of its key

@@ -1,7 +1,9 @@
 package token_test
 
 import (
+	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +197,14 @@ func TestSelfSigned(t *testing.T) {
 		"too long":           {key, map[string]any{"exp": now + 3601}, token.ErrExpired, ""},
 		"a little early":     {key, map[string]any{"iat": now + 300, "exp": now + 600}, nil, "https://www.googleapis.com/auth/cloud-platform"},
 		"too early":          {key, map[string]any{"iat": now + 301, "exp": now + 600}, token.ErrExpired, ""},
+		"scope, another API": {key, map[string]any{"aud": "https://storage.googleapis.com/", "scope": "s1"}, token.ErrUnknown, ""},
+		"scope for the API":  {key, map[string]any{"scope": "s1"}, nil, "s1"},
+		"audiences, a scope": {key, map[string]any{"aud": []string{"https://" + host + "/"}, "scope": "s1"}, token.ErrUnknown, ""},
+		"issued long ago":    {key, map[string]any{"iat": json.Number("-1e300")}, token.ErrExpired, ""},
+		"issued at -2⁶³":     {key, map[string]any{"iat": int64(math.MinInt64)}, token.ErrExpired, ""},
+		"expires never":      {key, map[string]any{"exp": json.Number("1e300")}, token.ErrExpired, ""},
+		"expires at 2⁶³-1":   {key, map[string]any{"exp": int64(math.MaxInt64)}, token.ErrExpired, ""},
+		"both far away":      {key, map[string]any{"iat": json.Number("-1e300"), "exp": json.Number("1e300")}, token.ErrExpired, ""},
 		"without iat":        {key, map[string]any{"iat": nil}, token.ErrExpired, ""},
 		"without expiration": {key, map[string]any{"exp": nil}, token.ErrExpired, ""},
 	} {

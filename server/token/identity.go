@@ -188,9 +188,7 @@ func (i *Issuer) GoogleKey(ctx context.Context, id string) (key *rsa.PublicKey, 
 }
 
 func (i *Issuer) unexpired(parsed *signer.Parsed) error {
-	number, _ := parsed.Claims["exp"].(json.Number)
-	expires, err := number.Int64()
-	if err != nil || !i.now().Before(time.Unix(expires, 0)) {
+	if expires, ok := parsed.Time("exp"); !ok || !i.now().Before(expires) {
 		return ErrExpired
 	}
 	return nil

@@ -260,20 +260,24 @@ func orNothing(claim any) string {
 func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error) {
 	now, skew := i.now(), time.Duration(0)
 	if kind == KindJWT {
-		skew = allowedSkew
+		skew = AllowedSkew
 	}
-	for _, name := range []string{"nbf", "iat"} {
-		if from := time.Unix(unixSeconds(parsed.Claims[name]), 0); from.After(now.Add(skew)) {
+	for _, name := range []string{"nbf", "iat", "exp"} {
+		from, ok := parsed.Time(name)
+		switch claim, named := parsed.Claims[name]; {
+		case named && !ok:
+			return time.Time{}, refused("the claim %s is no time in seconds since 1970: %v", name, claim)
+		case name != "exp" && from.After(now.Add(skew)):
 			return time.Time{}, refused("the token is not valid before %s, in %s", from.UTC().Format(time.RFC3339), from.Sub(now).Truncate(time.Second))
 		}
 	}
-	if _, named := parsed.Claims["exp"]; !named {
+	expires, ends := parsed.Time("exp")
+	if !ends {
 		if kind != KindJWT {
 			return time.Time{}, refused("the token does not say when it expires")
 		}
 		return time.Time{}, nil
 	}
-	expires := time.Unix(unixSeconds(parsed.Claims["exp"]), 0)
 	if !now.Before(expires) {
 		return time.Time{}, i.expired(expires)
 	}
@@ -283,7 +287,7 @@ func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error)
 // checkDemand checks the audience and the e-mail address of a JWT. An address that is not
 // verified is refused whoever asks: none of Google's is.
 func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error {
-	audiences := texts(parsed.Claims["aud"])
+	audiences := parsed.Audiences()
 	if demand.Audience != "" && !slices.Contains(audiences, demand.Audience) {
 		return refused("the token is for %q, not for %q", strings.Join(audiences, ", "), demand.Audience)
 	}
@@ -301,19 +305,4 @@ func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error 
 	default:
 		return nil
 	}
-}
-
-// texts are the strings of a claim that is one or a list of some.
-func texts(claim any) []string {
-	list, ok := claim.([]any)
-	if !ok {
-		list = []any{claim}
-	}
-	var all []string
-	for _, item := range list {
-		if text, ok := item.(string); ok {
-			all = append(all, text)
-		}
-	}
-	return all
 }

@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -149,6 +150,8 @@ func TestVerifyRefuses(t *testing.T) {
 		"expired":               {m.id(t, map[string]any{"exp": now - 90}), token.Demand{}, "the token expired at 2026-11-21T11:58:30Z, 1m30s ago"},
 		"expires now":           {m.id(t, map[string]any{"exp": now}), token.Demand{}, "the token expired at 2026-11-21T12:00:00Z, 0s ago"},
 		"no expiry":             {m.id(t, map[string]any{"exp": nil}), token.Demand{}, "the token does not say when it expires"},
+		"expires never":         {m.id(t, map[string]any{"exp": json.Number("1e300")}), token.Demand{}, "the claim exp is no time in seconds since 1970: 1e300"},
+		"issued at text":        {m.jwt(t, map[string]any{"iat": "soon"}), token.Demand{}, "the claim iat is no time in seconds since 1970: soon"},
 		"not yet valid":         {m.id(t, later), token.Demand{}, "the token is not valid before 2026-11-21T13:00:00Z, in 1h0m0s"},
 		"nbf":                   {m.id(t, map[string]any{"nbf": now + 1}), token.Demand{}, "the token is not valid before 2026-11-21T12:00:01Z, in 1s"},
 		"JWT not yet valid":     {m.jwt(t, later), token.Demand{}, "the token is not valid before 2026-11-21T13:00:00Z, in 1h0m0s"},
