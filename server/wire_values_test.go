@@ -98,6 +98,7 @@ func assertionClaims(now int64) map[string]map[string]any {
 		"scope-some":        {"scope": platform + " not-a-scope"},
 		"sub-self":          {"sub": worker},
 		"compute":           {"sub": worker, "aud": "https://compute.googleapis.com/", "scope": nil},
+		"compute-no-exp":    {"sub": worker, "aud": "https://compute.googleapis.com/", "scope": nil, "exp": nil},
 		"sub-null":          {"sub": json.RawMessage("null")},
 		"sub-user":          {"sub": "dev@example.com"},
 		"sub-unknown":       {"sub": "nobody@example.com"},
@@ -152,7 +153,10 @@ func (e *emulator) tokenValues(t *testing.T, now time.Time) map[string]string {
 	elsewhere := token.NewIssuer(keys.NewRing("", time.Now), func() time.Time { return now })
 	claims := token.Claims{Audience: "https://service.example.com", AuthorizedParty: workerID, Subject: workerID, Email: worker}
 	id := must[token.Token](t)(issuer.ID(ctx, claims)).Text
+	bounded := token.ForAccount(account, []string{platform})
+	bounded.Boundary = json.RawMessage(`{"accessBoundaryRules":[]}`)
 	return map[string]string{
+		"access:bounded":    must[token.Token](t)(issuer.Access(ctx, bounded, time.Hour)).Text,
 		"access":            must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
 		"access:no-compute": must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{"https://www.googleapis.com/auth/iam"}), time.Hour)).Text,
 		"access:email":      must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform, "email"}), time.Hour)).Text,

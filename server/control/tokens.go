@@ -136,7 +136,8 @@ func (s *Server) Verify(r *http.Request) (wire.Response, error) {
 }
 
 // Principal tells another emulator who calls it with a bearer token, and whether the
-// policies give them a permission.
+// policies give them a permission. Tokens are taken as this emulator's own APIs take them;
+// the audience is the other's host, for which a service account may have signed one itself.
 func (s *Server) Principal(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Token      string `json:"token"`
@@ -152,25 +153,45 @@ func (s *Server) Principal(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	verified, err := s.issuer.Verify(r.Context(), current, asked.Token, token.Demand{Audience: asked.Audience})
-	if err == nil && verified.Kind == token.KindRefresh {
-		err = &token.RefusedError{Reason: "a refresh token is no bearer token"}
-	}
-	if refused, ok := errors.AsType[*token.RefusedError](err); ok {
-		return wire.Response{}, googleapi.Unauthenticated(refused.Reason)
+	host := strings.TrimSuffix(strings.TrimPrefix(asked.Audience, "https://"), "/")
+	access, err := s.issuer.Bearer(current, asked.Token, host)
+	if token.IsRefusal(err) {
+		return wire.Response{}, s.explain(r, current, asked.Token, host)
 	}
 	if err != nil {
 		return wire.Response{}, err
 	}
 	answer := struct {
+		Kind token.Kind `json:"kind"`
 		bearer
 
 		Allowed *bool `json:"allowed,omitempty"`
-	}{bearer: newBearer(verified)}
-	if asked.Permission != "" {
-		answer.Allowed = new(current.May(verified.Principal, asked.Permission, on))
+	}{Kind: token.KindJWT, bearer: newBearer(token.Verified{
+		Principal: access.Principal, Scopes: access.Scopes, Boundary: access.Boundary, Expires: time.Unix(access.Expires, 0),
+	})}
+	if token.IsAccess(asked.Token) {
+		answer.Kind = token.KindAccess
+	}
+	if asked.Permission != "" { // what an access boundary lets through is Cloud Storage alone, which we do not know
+		answer.Allowed = new(access.Boundary == nil && current.May(access.Principal, asked.Permission, on))
 	}
 	return secret(answer), nil
+}
+
+// explain says why a token is no bearer token of an API.
+func (s *Server) explain(r *http.Request, w *world.World, text, host string) error {
+	verified, err := s.issuer.Verify(r.Context(), w, text, token.Demand{})
+	refused, ok := errors.AsType[*token.RefusedError](err)
+	switch {
+	case ok:
+		return googleapi.Unauthenticated(refused.Reason)
+	case err != nil:
+		return err
+	case verified.Kind != token.KindJWT:
+		return googleapi.Unauthenticated(fmt.Sprintf("a token of kind %q is no bearer token", verified.Kind))
+	default:
+		return googleapi.Unauthenticated(fmt.Sprintf("the JSON Web Token is not one that a service account has signed for %q for up to an hour", host))
+	}
 }
 
 // chosenResource is the service account that a resource names, or nil for the project.

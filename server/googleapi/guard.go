@@ -1,7 +1,6 @@
 package googleapi
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -74,7 +73,7 @@ func (g *Guard) Authenticate(credential string, api API, method string) (Caller,
 	switch {
 	case !g.checked:
 		return Caller{guard: g, Principal: access.Principal, Scopes: access.Scopes}, nil
-	case isRefusal(err):
+	case token.IsRefusal(err):
 		return Caller{}, credentialsInvalid()
 	case err != nil:
 		return Caller{}, err
@@ -83,11 +82,6 @@ func (g *Guard) Authenticate(credential string, api API, method string) (Caller,
 	default:
 		return Caller{guard: g, Principal: access.Principal, Scopes: access.Scopes, bounded: access.Boundary != nil}, nil
 	}
-}
-
-func isRefusal(err error) bool {
-	return slices.ContainsFunc([]error{token.ErrUnknown, token.ErrExpired, token.ErrRevoked, token.ErrInactive},
-		func(refusal error) bool { return errors.Is(err, refusal) })
 }
 
 // Need returns the error of status 403 where the caller lacks a permission on a service

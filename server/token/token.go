@@ -11,6 +11,7 @@ package token
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,6 +56,12 @@ var (
 	// ErrInactive says that the one whom a token speaks for is disabled, or is no more.
 	ErrInactive = errors.New("the token's principal is disabled or does not exist")
 )
+
+// IsRefusal tells whether an error is one of the above, by which a token is refused.
+func IsRefusal(err error) bool {
+	return slices.ContainsFunc([]error{ErrUnknown, ErrExpired, ErrRevoked, ErrInactive},
+		func(refusal error) bool { return errors.Is(err, refusal) })
+}
 
 // Issuer issues and recognises tokens. It is safe for concurrent use, and holds no lock
 // while it signs.

@@ -184,8 +184,9 @@ func checkAlgorithm(parsed *signer.Parsed) error {
 	}
 }
 
-// authority finds the key that a token names, among Google's and those of every service
-// account. Keys that were made elsewhere, where they may have another ID, are tried.
+// authority finds the key that a token names, among Google's and those of the service account
+// that is its issuer. What names no account as its issuer, as signJwt signs it too, may be of
+// any of them.
 func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.Parsed) (authority, error) {
 	if !parsed.IsRS256() {
 		return i.proxyAuthority(parsed)
@@ -193,18 +194,34 @@ func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.P
 	if key, ok, err := i.GoogleKey(ctx, parsed.KeyID()); err != nil || ok {
 		return authority{kind: KindID, key: key}, err
 	}
-	for _, account := range w.Accounts {
-		usable, err := accountkeys.Usable(i.keys, account)
-		if err != nil {
-			return authority{}, err
-		}
-		for _, key := range usable {
-			if key.ID() == parsed.KeyID() || key.Uploaded && parsed.SignedBy(key.Public()) {
-				return authority{KindJWT, account, key.Public()}, nil
-			}
+	issuer, _ := parsed.Claims["iss"].(string)
+	accounts := w.Accounts
+	if account, ok := w.Account(issuer); ok {
+		accounts = []*world.ServiceAccount{account}
+	} else if issuer == IssuerURL {
+		accounts = nil
+	}
+	for _, account := range accounts {
+		if key, err := i.keyOf(account, parsed); err != nil || key != nil {
+			return authority{KindJWT, account, key}, err
 		}
 	}
 	return authority{}, unpublished(parsed)
+}
+
+// keyOf is the key of an account that a token names or, where it names another or none as
+// keys from elsewhere may have another ID, has been signed with; nil if there is none.
+func (i *Issuer) keyOf(account *world.ServiceAccount, parsed *signer.Parsed) (crypto.PublicKey, error) {
+	usable, err := accountkeys.Usable(i.keys, account)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range usable {
+		if key.ID() == parsed.KeyID() || (key.Uploaded || parsed.KeyID() == "") && parsed.SignedBy(key.Public()) {
+			return key.Public(), nil
+		}
+	}
+	return nil, nil //nolint:nilnil // no key is no mistake
 }
 
 func unpublished(parsed *signer.Parsed) error {
@@ -228,7 +245,8 @@ func (i *Issuer) proxyAuthority(parsed *signer.Parsed) (authority, error) {
 func (a authority) principal(w *world.World, parsed *signer.Parsed) (iam.Principal, error) {
 	issuer, named := parsed.Claims["iss"]
 	if a.kind == KindJWT {
-		if named && issuer != a.account.Email && issuer != a.account.UniqueID {
+		text, _ := issuer.(string)
+		if account, ok := w.Account(text); named && (!ok || account != a.account) {
 			return iam.Principal{}, refused("the issuer is %q, but the token is signed with a key of %q", fmt.Sprint(issuer), a.account.Email)
 		}
 		return a.account.Principal(), nil

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,22 @@ func kidOf(t *testing.T, jwt string) string {
 	return parsed.KeyID()
 }
 
+// withoutKeyID is a JWT of the owner whose header names no key, as some clients write it.
+func withoutKeyID(t *testing.T, m *press) string {
+	t.Helper()
+	key, err := m.ring.User(owner, "1").Active(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	input := encode([]byte(`{"alg":"RS256"}`)) + "." + encode(fmt.Appendf(nil, `{"iss":%q,"sub":%[1]q,"iat":%d,"exp":%d}`, owner, m.now.Unix(), m.now.Unix()+3600))
+	signature, err := signer.Blob(key, []byte(input))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return input + "." + encode(signature)
+}
+
 // tampered is a token with another signature.
 func tampered(jwt string) string {
 	changed := []byte(jwt)
@@ -112,6 +129,7 @@ func TestVerifyRefuses(t *testing.T) {
 	stranger := &press{world: m.world, now: m.now, ring: keys.NewRing("", time.Now)}
 	stranger.Issuer = token.NewIssuer(stranger.ring, func() time.Time { return m.now })
 	strange := stranger.id(t, nil)
+	misnamed := m.jwt(t, map[string]any{"iss": disabled})
 	access := m.order(t, owner, token.Order{Kind: token.KindAccess})
 	short := m.order(t, owner, token.Order{Kind: token.KindAccess, Lifetime: time.Minute})
 	revoked := m.order(t, owner, token.Order{Kind: token.KindAccess})
@@ -157,7 +175,8 @@ func TestVerifyRefuses(t *testing.T) {
 		"JWT not yet valid":     {m.jwt(t, later), token.Demand{}, "the token is not valid before 2026-11-21T13:00:00Z, in 1h0m0s"},
 		"wrong issuer":          {m.id(t, map[string]any{"iss": "https://evil.example.com"}), token.Demand{}, `the issuer is "https://evil.example.com", not "https://accounts.google.com"`},
 		"no issuer":             {m.id(t, map[string]any{"iss": nil}), token.Demand{}, `the issuer is "", not "https://accounts.google.com"`},
-		"JWT of another":        {m.jwt(t, map[string]any{"iss": disabled}), token.Demand{}, `the issuer is "` + disabled + `", but the token is signed with a key of "` + owner + `"`},
+		"JWT of another":        {misnamed, token.Demand{}, `nobody here has published a key with the ID "` + kidOf(t, misnamed) + `", with which the token says it is signed`},
+		"JWT of a stranger":     {m.jwt(t, map[string]any{"iss": "x@example.com"}), token.Demand{}, `the issuer is "x@example.com", but the token is signed with a key of "` + owner + `"`},
 		"wrong audience":        {good, custom, `the token is for "https://service.example.com", not for "https://other.example.com"`},
 		"JWT, wrong audience":   {self, custom, `the token is for "https://service.example.com", not for "https://other.example.com"`},
 		"unknown subject":       {m.id(t, map[string]any{"sub": "9"}), token.Demand{}, `the subject is "9", and there is no account or user with that ID`},
@@ -234,6 +253,7 @@ func TestVerify(t *testing.T) {
 		"several audiences":   {m.id(t, map[string]any{"aud": []string{"x", service}}), token.Demand{Audience: service}, token.Verified{Kind: token.KindID, Principal: who, Expires: hour}},
 		"self-signed":         {m.order(t, owner, token.Order{Kind: token.KindJWT, Scopes: platform}), token.Demand{}, token.Verified{Kind: token.KindJWT, Principal: who, Scopes: platform, Expires: hour}},
 		"signJwt":             {signed, token.Demand{Email: owner}, token.Verified{Kind: token.KindJWT, Principal: who}},
+		"without kid":         {withoutKeyID(t, m), token.Demand{}, token.Verified{Kind: token.KindJWT, Principal: who, Expires: hour}},
 		"clock ahead":         {m.jwt(t, map[string]any{"iat": m.now.Unix() + 300}), token.Demand{}, token.Verified{Kind: token.KindJWT, Principal: who, Expires: hour}},
 	} {
 		t.Run(name, func(t *testing.T) {
