@@ -67,6 +67,28 @@ func TestRotationIsSeen(t *testing.T) {
 	}
 }
 
+// The metadata server gives out no identity that is signed with a retired key.
+func TestCachedIdentityFollowsRotation(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	identity := func() string {
+		return e.call(t, http.MethodGet, "/computeMetadata/v1/instance/service-accounts/default/identity?audience=x", "")
+	}
+	before := identity()
+	e.call(t, http.MethodPost, "/emulator/v1/keys:rotate", `{"keep":0}`)
+	after := identity()
+	published := e.jwks(t, "/oauth2/v3/certs")
+	if _, err := published.verify(before); err == nil {
+		t.Error("the retired key is still published")
+	}
+	if _, err := published.verify(after); err != nil {
+		t.Errorf("after a rotation the identity does not verify: %v", err)
+	}
+	if again := identity(); again != after {
+		t.Error("the new identity is not cached")
+	}
+}
+
 // An assertion of Identity-Aware Proxy verifies with the key that is published, in either
 // form.
 func TestIAPAssertion(t *testing.T) {

@@ -144,13 +144,26 @@ func signed(key *keys.Key, claims any, issued, expires time.Time) (Token, error)
 	return Token{Text: text, Issued: issued, Expires: expires}, nil
 }
 
+// identityKey is what makes two cached ID tokens the same. After a rotation the next one is
+// signed with the key that is active then: that of the last one may be published no more.
+type identityKey struct {
+	Claims
+
+	keyID string
+}
+
 // CachedID is ID, but gives out the same token again while it is good for MinimumLeft.
 // Any number of callers who ask for the same claims at once cause one signature.
 func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
-	if known, ok := i.identities.fresh(claims); ok {
+	active, err := i.keys.Google().Active(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	key := identityKey{claims, active.ID()}
+	if known, ok := i.identities.fresh(key); ok {
 		return known, nil
 	}
-	return i.identities.get(ctx, claims, len(claims.Audience), func(ctx context.Context) (Token, error) {
+	return i.identities.get(ctx, key, len(claims.Audience), func(ctx context.Context) (Token, error) {
 		return i.ID(ctx, claims)
 	})
 }

@@ -72,7 +72,7 @@ type Issuer struct {
 	revoked *revocations
 
 	accesses   *cache[accessKey]
-	identities *cache[Claims]
+	identities *cache[identityKey]
 	opened     *lru.Cache[string, Access] // access tokens that were read last, good or not
 }
 
@@ -83,7 +83,7 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 		now:        now,
 		revoked:    newRevocations(),
 		accesses:   newCache[accessKey](now),
-		identities: newCache[Claims](now),
+		identities: newCache[identityKey](now),
 		opened:     newLRU[string, Access](cachedTokens),
 	}
 }
