@@ -127,7 +127,7 @@ func New(config Config) *Server {
 		observer:       observer,
 		metadata:       metadata,
 		grants:         authorization,
-		tokeninfo:      tokeninfo.New(issuer, now),
+		tokeninfo:      tokeninfo.New(worlds, issuer, now),
 		userinfo:       userinfo.New(worlds, issuer),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, now),
 		iamadmin:       iamadmin.New(worlds, config.Keys, guard, policies, now),

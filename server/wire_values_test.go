@@ -153,9 +153,14 @@ func (e *emulator) tokenValues(t *testing.T, now time.Time) map[string]string {
 	elsewhere := token.NewIssuer(keys.NewRing("", time.Now), func() time.Time { return now })
 	claims := token.Claims{Audience: "https://service.example.com", AuthorizedParty: workerID, Subject: workerID, Email: worker}
 	id := must[token.Token](t)(issuer.ID(ctx, claims)).Text
+	disabled, ok := e.world.Account("gone@demo-project.iam.gserviceaccount.com")
+	if !ok {
+		t.Fatal("no disabled account")
+	}
 	bounded := token.ForAccount(account, []string{platform})
 	bounded.Boundary = json.RawMessage(`{"accessBoundaryRules":[]}`)
 	return map[string]string{
+		"access:disabled":   must[token.Token](t)(issuer.Access(ctx, token.ForAccount(disabled, []string{platform}), time.Hour)).Text,
 		"access:bounded":    must[token.Token](t)(issuer.Access(ctx, bounded, time.Hour)).Text,
 		"access":            must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
 		"access:no-compute": must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{"https://www.googleapis.com/auth/iam"}), time.Hour)).Text,

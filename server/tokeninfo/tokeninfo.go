@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -15,8 +14,10 @@ import (
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
 )
 
 const (
@@ -26,13 +27,14 @@ const (
 
 // Server answers tokeninfo requests. It is safe for concurrent use.
 type Server struct {
+	worlds *store.Store[*world.World]
 	issuer *token.Issuer
 	now    func() time.Time
 }
 
 // New is a tokeninfo endpoint.
-func New(issuer *token.Issuer, now func() time.Time) *Server {
-	return &Server{issuer: issuer, now: now}
+func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
+	return &Server{worlds: worlds, issuer: issuer, now: now}
 }
 
 // Describe answers as version 3 does: every value is a string.
@@ -55,7 +57,10 @@ func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Re
 	if access == "" {
 		return s.describeID(r.Context(), id)
 	}
-	known, err := s.issuer.Recognise(access)
+	if !token.IsAccess(access) { // a bearer token of another kind, at the most
+		return wire.Response{}, refuse(token.ErrUnknown)
+	}
+	known, err := s.issuer.Bearer(s.worlds.Load().State, access, "")
 	if err != nil {
 		return wire.Response{}, refuse(err)
 	}
@@ -163,7 +168,7 @@ func (s *Server) left(access token.Access) int64 { return access.Expires - s.now
 
 // refuse tells a token that is not accepted from a failure of ours.
 func refuse(err error) error {
-	if errors.Is(err, token.ErrUnknown) || errors.Is(err, token.ErrExpired) || errors.Is(err, token.ErrRevoked) {
+	if token.IsRefusal(err) {
 		return oauth2.NewError(oauth2.InvalidToken, invalidValue)
 	}
 	return err
