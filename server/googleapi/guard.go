@@ -97,7 +97,7 @@ func (c Caller) NeedAs(account *world.ServiceAccount, permission string, on *wor
 
 // need asks the policies. What an access boundary lets through is Cloud Storage alone.
 func (c Caller) need(who iam.Principal, permission string, on *world.ServiceAccount) error {
-	if !c.guard.strict || !c.bounded && c.guard.worlds.Load().State.May(who, permission, on) {
+	if !c.bounded && (!c.guard.strict || c.guard.worlds.Load().State.May(who, permission, on)) {
 		return nil
 	}
 	err := PermissionDenied(fmt.Sprintf("Permission '%s' denied on resource (or it may not exist).", permission))
