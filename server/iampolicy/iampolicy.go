@@ -151,6 +151,9 @@ func readSet(r *http.Request) (setRequest, error) {
 	if err != nil {
 		return setRequest{}, err
 	}
+	if !m.Has("policy") { // which would take everything away from everybody
+		return setRequest{}, googleapi.InvalidArgument("The policy is missing.")
+	}
 	policy, err := m.Message("policy", "version", "etag", "bindings", "audit_configs")
 	if err != nil {
 		return setRequest{}, err
