@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,8 +206,18 @@ func TestKeyLimits(t *testing.T) {
 	t.Parallel()
 	e := newEmulator(t)
 	keys := accountsPath + "/" + email("target") + "/keys"
-	for range 10 {
-		e.createKey(t, email("target"))
+	var group sync.WaitGroup
+	var created atomic.Int64
+	for range 14 {
+		group.Go(func() {
+			if e.invoke(t, "x", "POST "+keys, `{"keyAlgorithm":"KEY_ALG_RSA_1024"}`, nil) == "OK" {
+				created.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if created.Load() != 10 {
+		t.Errorf("of fourteen calls at once %d have made a key", created.Load())
 	}
 	if status := e.invoke(t, "x", "POST "+keys, "{}", nil); status != "RESOURCE_EXHAUSTED" {
 		t.Errorf("an eleventh key: %s", status)

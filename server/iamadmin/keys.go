@@ -184,12 +184,9 @@ func (s *Server) CreateKey(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if err := s.checkKeyCount(t.account); err != nil {
-		return wire.Response{}, err
-	}
-	key, err := s.keys.User(t.account.Email, t.account.UniqueID).Add(bits)
+	key, err := s.addKey(t.account, bits)
 	if err != nil {
-		return wire.Response{}, fmt.Errorf("make a key for %q: %w", t.account.Email, err)
+		return wire.Response{}, err
 	}
 	m := s.keyMessage(t.account, accountkeys.Key{Certified: &key.Certified})
 	m.PrivateKeyType = credentialsFile
@@ -197,6 +194,23 @@ func (s *Server) CreateKey(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	return googleapi.Reply(r, m), nil
+}
+
+// addKey makes a key for an account that has fewer than it may have.
+func (s *Server) addKey(account *world.ServiceAccount, bits int) (*keys.Key, error) {
+	s.adding.Lock()
+	defer s.adding.Unlock()
+	if current, ok := s.worlds.Load().State.Account(account.UniqueID); ok {
+		account = current // keys may have been uploaded since
+	}
+	if err := s.checkKeyCount(account); err != nil {
+		return nil, err
+	}
+	key, err := s.keys.User(account.Email, account.UniqueID).Add(bits)
+	if err != nil {
+		return nil, fmt.Errorf("make a key for %q: %w", account.Email, err)
+	}
+	return key, nil
 }
 
 // keyFile is the content of a key file.
@@ -247,6 +261,8 @@ func (s *Server) UploadKey(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
+	s.adding.Lock()
+	defer s.adding.Unlock()
 	changed, err := s.change(t.account, func(account *world.ServiceAccount) error {
 		all, err := accountkeys.Of(s.keys, account)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gcp-metadata-emulator/keys"
@@ -29,6 +30,8 @@ type Server struct {
 	guard    *googleapi.Guard
 	policies *iampolicy.Policies
 	now      func() time.Time
+
+	adding sync.Mutex // held from when the keys of an account are counted until there is one more
 }
 
 // New is an IAM API.
@@ -80,10 +83,7 @@ func (s *Server) account(r *http.Request, method, permission, absent string) (ta
 	if err != nil {
 		return target{}, err
 	}
-	account, ok := s.worlds.Load().State.Account(r.PathValue("account"))
-	if project := r.PathValue("project"); project != "-" && !s.isOurs(project) {
-		account, ok = nil, false
-	}
+	account, ok := s.find(r)
 	if err := caller.Need(permission, account); err != nil {
 		return target{}, err
 	}
@@ -91,6 +91,14 @@ func (s *Server) account(r *http.Request, method, permission, absent string) (ta
 		return target{}, googleapi.NotFound(absent)
 	}
 	return target{caller, account}, nil
+}
+
+// find finds the service account that a path names; in another project there is none.
+func (s *Server) find(r *http.Request) (*world.ServiceAccount, bool) {
+	if project := r.PathValue("project"); project != "-" && !s.isOurs(project) {
+		return nil, false
+	}
+	return s.worlds.Load().State.Account(r.PathValue("account"))
 }
 
 // What the API says of a service account that does not exist: its own methods, and those
@@ -147,7 +155,7 @@ func (s *Server) TestIAMPermissions(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	account, ok := s.worlds.Load().State.Account(r.PathValue("account"))
+	account, ok := s.find(r)
 	if !ok {
 		return wire.Response{}, googleapi.NotFound(gaiaNotFound(r))
 	}
