@@ -289,3 +289,21 @@ func TestRecreatedAccountHasNoKeys(t *testing.T) {
 		t.Error("the new account's key does not work")
 	}
 }
+
+// An account that is brought back has its own keys, and not those of the one that followed it.
+func TestUndeletedAccountHasItsOwnKeys(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	own := e.createKey(t, email("target"))
+	e.do(t, "DELETE "+accountsPath+"/"+email("target"), "")
+	e.do(t, "POST "+accountsPath, `{"accountId":"target"}`)
+	follower := e.createKey(t, email("target"))
+	e.do(t, "DELETE "+accountsPath+"/"+email("target"), "")
+	e.do(t, "POST "+accountsPath+"/100000000000000000003:undelete", "")
+	if !e.works(t, own) {
+		t.Error("the account's own key does not work")
+	}
+	if e.works(t, follower) {
+		t.Error("another account's key works")
+	}
+}

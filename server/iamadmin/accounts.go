@@ -142,13 +142,13 @@ func (s *Server) Create(r *http.Request) (wire.Response, error) {
 		}
 		account.UniqueID = w.NewUniqueID(account.Email)
 		// Keys of an earlier account of the same name are not this one's.
-		earlier, err := s.keys.User(account.Email, account.UniqueID).Known()
+		earlier, err := s.keyIDs(account)
 		if err != nil {
-			return nil, fmt.Errorf("read the keys of %q: %w", account.Email, err)
+			return nil, err
 		}
 		account.KeyStates = map[string]world.KeyState{}
-		for _, key := range earlier {
-			account.KeyStates[key.ID()] = world.KeyDeleted
+		for _, id := range earlier {
+			account.KeyStates[id] = world.KeyDeleted
 		}
 		return w.WithAccount(account), nil
 	})
@@ -156,6 +156,20 @@ func (s *Server) Create(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	return googleapi.Reply(r, s.message(account)), nil
+}
+
+// keyIDs are those of all keys of key files that were made under an account's e-mail address,
+// be it for an earlier account.
+func (s *Server) keyIDs(account *world.ServiceAccount) ([]string, error) {
+	known, err := s.keys.User(account.Email, account.UniqueID).Known()
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of %q: %w", account.Email, err)
+	}
+	ids := make([]string, len(known))
+	for i, key := range known {
+		ids[i] = key.ID()
+	}
+	return ids, nil
 }
 
 func readCreate(r *http.Request) (id string, about texts, err error) {
@@ -286,7 +300,8 @@ func (s *Server) Delete(r *http.Request) (wire.Response, error) {
 		if !ok {
 			return nil, googleapi.NotFound(unknownAccount)
 		}
-		return w.WithoutAccount(current, s.now()), nil
+		known, err := s.keyIDs(current)
+		return w.WithoutAccount(current, s.now(), known...), err
 	})
 	if err != nil {
 		return wire.Response{}, err
@@ -307,7 +322,7 @@ func (s *Server) Undelete(r *http.Request) (wire.Response, error) {
 		if _, ok := w.Account(r.PathValue("account")); ok {
 			return nil, preconditionFailed()
 		}
-		next, restored, err = w.Undeleted(r.PathValue("account"), s.now())
+		next, restored, err = w.Undeleted(r.PathValue("account"), s.now(), s.keyIDs)
 		return next, err
 	})
 	switch {

@@ -29,6 +29,7 @@ const undeletable = 30 * 24 * time.Hour
 type deletedAccount struct {
 	account *ServiceAccount
 	at      time.Time
+	keys    []string // the IDs of all keys that there were under its e-mail address
 }
 
 // AccountEmail is the e-mail address of a project's service account. The project of a
@@ -81,8 +82,9 @@ func (w *World) WithAccount(account *ServiceAccount) *World {
 }
 
 // WithoutAccount is a world in which a service account was deleted at a moment. Policies
-// remember it as one that is no more, and instances that run as it get no tokens.
-func (w *World) WithoutAccount(account *ServiceAccount, at time.Time) *World {
+// remember it as one that is no more, and instances that run as it get no tokens. The IDs are
+// those of all keys that there are under its e-mail address.
+func (w *World) WithoutAccount(account *ServiceAccount, at time.Time, keyIDs ...string) *World {
 	edited := *w
 	edited.Accounts = slices.Clone(w.Accounts)
 	if i := edited.indexOf(account.UniqueID); i >= 0 {
@@ -97,7 +99,7 @@ func (w *World) WithoutAccount(account *ServiceAccount, at time.Time) *World {
 	if edited.deleted == nil {
 		edited.deleted = map[string]deletedAccount{}
 	}
-	edited.deleted[account.UniqueID] = deletedAccount{account: account, at: at}
+	edited.deleted[account.UniqueID] = deletedAccount{account: account, at: at, keys: keyIDs}
 
 	edited.attach(account.shadow())
 	edited.rename(account.Principal().Member(), account.deletedMember())
@@ -105,8 +107,12 @@ func (w *World) WithoutAccount(account *ServiceAccount, at time.Time) *World {
 }
 
 // Undeleted is a world in which a service account that was deleted less than 30 days ago is
-// there again, as it was. The error is ErrNoAccount or ErrReplaced.
-func (w *World) Undeleted(uniqueID string, now time.Time) (*World, *ServiceAccount, error) {
+// there again, as it was: what keys there are now under its e-mail address, and were not then,
+// belong to others that had it in the meantime. The error is ErrNoAccount or ErrReplaced, or
+// that of listing the IDs of the keys.
+func (w *World) Undeleted(
+	uniqueID string, now time.Time, keyIDs func(*ServiceAccount) ([]string, error),
+) (*World, *ServiceAccount, error) {
 	gone, ok := w.deleted[uniqueID]
 	if !ok || now.Sub(gone.at) > undeletable {
 		return nil, nil, fmt.Errorf("%w: %q", ErrNoAccount, uniqueID)
@@ -114,11 +120,25 @@ func (w *World) Undeleted(uniqueID string, now time.Time) (*World, *ServiceAccou
 	if _, taken := w.Account(gone.account.Email); taken {
 		return nil, nil, fmt.Errorf("%w: %q", ErrReplaced, gone.account.Email)
 	}
-	edited := w.WithAccount(gone.account)
+	known, err := keyIDs(gone.account)
+	if err != nil {
+		return nil, nil, err
+	}
+	restored := *gone.account
+	restored.KeyStates = maps.Clone(restored.KeyStates)
+	if restored.KeyStates == nil {
+		restored.KeyStates = map[string]KeyState{}
+	}
+	for _, id := range known {
+		if !slices.Contains(gone.keys, id) {
+			restored.KeyStates[id] = KeyDeleted
+		}
+	}
+	edited := w.WithAccount(&restored)
 	edited.deleted = maps.Clone(w.deleted)
 	delete(edited.deleted, uniqueID)
 	edited.rename(gone.account.deletedMember(), gone.account.Principal().Member())
-	return edited, gone.account, nil
+	return edited, &restored, nil
 }
 
 // shadow is what is left of a deleted account where an instance runs as it.

@@ -66,24 +66,24 @@ func TestDeleteAndUndelete(t *testing.T) {
 	if again.May(fresh.Principal(), "iam.serviceAccounts.get", nil) || !before.May(account.Principal(), "iam.serviceAccounts.get", nil) {
 		t.Error("an account of the same name has the deleted one's roles, or the first had none")
 	}
-	if _, _, err := again.Undeleted(account.UniqueID, now); !errors.Is(err, world.ErrReplaced) {
+	if _, _, err := again.Undeleted(account.UniqueID, now, noKeys); !errors.Is(err, world.ErrReplaced) {
 		t.Errorf("undeleted beside another: %v", err)
 	}
-	if _, _, err := gone.Undeleted(account.UniqueID, now.AddDate(0, 0, 31)); !errors.Is(err, world.ErrNoAccount) {
+	if _, _, err := gone.Undeleted(account.UniqueID, now.AddDate(0, 0, 31), noKeys); !errors.Is(err, world.ErrNoAccount) {
 		t.Errorf("undeleted after 31 days: %v", err)
 	}
 
-	back, restored, err := gone.Undeleted(account.UniqueID, now.AddDate(0, 0, 30))
-	if err != nil || restored != account {
+	back, restored, err := gone.Undeleted(account.UniqueID, now.AddDate(0, 0, 30), noKeys)
+	if err != nil || restored.UniqueID != account.UniqueID {
 		t.Fatalf("undeleted %v: %v", restored, err)
 	}
 	if diff := cmp.Diff([]string{"serviceAccount:" + first, second}, members(back)); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
-	if len(back.Policy(account).Bindings) != 1 || back.DefaultInstance().ServiceAccounts[0].Account != account || len(back.Accounts) != len(before.Accounts) {
+	if len(back.Policy(account).Bindings) != 1 || back.DefaultInstance().ServiceAccounts[0].Account != restored || len(back.Accounts) != len(before.Accounts) {
 		t.Error("it is not as it was")
 	}
-	if _, _, err := back.Undeleted(account.UniqueID, now); !errors.Is(err, world.ErrNoAccount) {
+	if _, _, err := back.Undeleted(account.UniqueID, now, noKeys); !errors.Is(err, world.ErrNoAccount) {
 		t.Errorf("undeleted twice: %v", err)
 	}
 }
@@ -125,3 +125,5 @@ func TestAccountEmail(t *testing.T) {
 		}
 	}
 }
+
+func noKeys(*world.ServiceAccount) ([]string, error) { return nil, nil }
