@@ -88,8 +88,8 @@ func TestRPCErrors(t *testing.T) {
 		code    codes.Code
 		message string
 	}{
-		"no name":         {&credentialspb.GenerateAccessTokenRequest{}, codes.InvalidArgument, "Invalid value at 'name'"},
-		"name of nothing": {&credentialspb.GenerateAccessTokenRequest{Name: "a/b/c/d"}, codes.InvalidArgument, "Invalid value at 'name'"},
+		"no name":         {&credentialspb.GenerateAccessTokenRequest{}, codes.InvalidArgument, "Invalid form of account ID"},
+		"name of nothing": {&credentialspb.GenerateAccessTokenRequest{Name: "a/b/c/d"}, codes.InvalidArgument, "Invalid form of account ID"},
 		"no scope":        {&credentialspb.GenerateAccessTokenRequest{Name: workerName}, codes.InvalidArgument, "Request contains an invalid argument."},
 		"lifetime of nothing": {
 			&credentialspb.GenerateAccessTokenRequest{Name: workerName, Scope: []string{platform}, Lifetime: durationpb.New(0)},

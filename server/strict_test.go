@@ -97,6 +97,11 @@ func TestStrict(t *testing.T) {
 		}},
 		{"no chain", "caller", "far", nil, refused(iam.GetAccessToken)},
 		{"chain", "caller", "far", []string{"middle", "last"}, ok},
+		{"chain by unique ID", "caller", "far", []string{"100000000000000000002", "projects/demo-project/serviceAccounts/" + email("last")}, ok},
+		{"malformed link", "caller", "far", []string{"serviceAccounts/" + email("middle")}, outcome{
+			Status:  "INVALID_ARGUMENT",
+			Message: "Invalid form of account ID serviceAccounts/" + email("middle") + ". Should be [Gaia ID |Email |Unique ID |] of the account",
+		}},
 		{"chain that skips one", "caller", "far", []string{"last"}, refused(iam.ImplicitDelegation)},
 		{"chain that ends early", "caller", "far", []string{"middle"}, refused(iam.GetAccessToken)},
 		{"chain in another order", "caller", "far", []string{"last", "middle"}, refused(iam.ImplicitDelegation)},
@@ -110,7 +115,10 @@ func TestStrict(t *testing.T) {
 			t.Parallel()
 			var delegates []string
 			for _, delegate := range test.delegates {
-				delegates = append(delegates, "projects/-/serviceAccounts/"+email(delegate))
+				if !strings.ContainsAny(delegate, "/0") {
+					delegate = "projects/-/serviceAccounts/" + email(delegate)
+				}
+				delegates = append(delegates, delegate)
 			}
 			for transport, call := range map[string]accessTokenCall{"JSON": e.askJSON, "gRPC": e.askGRPC} {
 				if diff := cmp.Diff(test.want, call(t, bearers[test.bearer], email(test.account), delegates)); diff != "" {

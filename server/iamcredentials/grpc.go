@@ -2,13 +2,11 @@ package iamcredentials
 
 import (
 	"context"
-	"strings"
 
 	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/rpc"
 )
 
@@ -24,20 +22,13 @@ type service struct {
 	server *Server
 }
 
-// begin begins a call of a method, for a name of the form
-// projects/-/serviceAccounts/ACCOUNT.
+// begin begins a call of a method, for the resource name of a service account.
 func (s service) begin(ctx context.Context, method, name string) (call, error) {
 	credential, err := rpc.Bearer(ctx, API(), method)
 	if err != nil {
 		return call{}, err
 	}
-	const parts = 4
-	names := strings.Split(name, "/")
-	if len(names) != parts || names[0] != "projects" || names[2] != "serviceAccounts" {
-		return call{}, googleapi.InvalidArgument(
-			`Invalid value at 'name' (TYPE_STRING): expected "projects/-/serviceAccounts/ACCOUNT".`)
-	}
-	return s.server.begin(credential, method, names[parts-1])
+	return s.server.begin(credential, method, name)
 }
 
 // GenerateAccessToken issues an access token for a service account.

@@ -61,10 +61,22 @@ func (s *Server) begin(credential, method, account string) (call, error) {
 	return call{caller, found}, err
 }
 
-// account finds a service account by what stands in a resource name.
-func (s *Server) account(id string) (*world.ServiceAccount, error) {
+// accountID is what stands for the account in a resource name, projects/ANY/serviceAccounts/ID.
+// Some clients give it alone.
+func accountID(name string) string {
+	parts := strings.Split(name, "/")
+	const length = 4
+	if len(parts) == length && parts[0] == "projects" && parts[1] != "" && parts[2] == "serviceAccounts" {
+		return parts[length-1]
+	}
+	return name
+}
+
+// account finds a service account by its resource name, its e-mail address or its unique ID.
+func (s *Server) account(name string) (*world.ServiceAccount, error) {
+	id := accountID(name)
 	isNumber := id != "" && strings.Trim(id, "0123456789") == ""
-	if local, domain, _ := strings.Cut(id, "@"); !isNumber && (local == "" || domain == "") {
+	if local, domain, _ := strings.Cut(id, "@"); !isNumber && (local == "" || domain == "" || strings.Contains(id, "/")) {
 		return nil, googleapi.InvalidArgument(
 			"Invalid form of account ID " + id + ". Should be [Gaia ID |Email |Unique ID |] of the account")
 	}
@@ -79,16 +91,13 @@ func (s *Server) account(id string) (*world.ServiceAccount, error) {
 	}
 }
 
-const resourcePrefix = "projects/-/serviceAccounts/"
-
 // permit refuses a call that the policies do not allow. A caller acts through a chain of
 // delegates: each must be allowed to act through the next, and the last one has the
 // permission itself (https://cloud.google.com/iam/docs/create-short-lived-credentials-delegated).
-// Some clients name delegates by their e-mail addresses alone.
 func (s *Server) permit(c call, delegates []string, permission string) error {
 	chain := make([]*world.ServiceAccount, len(delegates))
 	for i, delegate := range delegates {
-		account, err := s.account(strings.TrimPrefix(delegate, resourcePrefix))
+		account, err := s.account(delegate)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package iamcredentials
 import (
 	"encoding/json"
 	"net/http"
-	"path"
 	"strings"
 
 	"gcp-metadata-emulator/server/wire"
@@ -28,7 +27,7 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 func (s *Server) CallSubject(message any) wire.Subject {
 	var subject wire.Subject
 	if named, ok := message.(interface{ GetName() string }); ok {
-		subject = s.subject(path.Base(named.GetName()))
+		subject = s.subject(accountID(named.GetName()))
 	}
 	if request, ok := message.(interface{ GetAudience() string }); ok {
 		subject.Audience = request.GetAudience()
