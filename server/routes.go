@@ -378,7 +378,7 @@ func (s surfaces) guarded(r route) wire.Handler {
 	case "oauth2", "sts":
 		return s.credentials.OAuth(r.handle)
 	default:
-		return s.credentials.API(r.handle)
+		return googleapi.FromOwnPages(s.credentials.API(r.handle))
 	}
 }
 

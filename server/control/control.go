@@ -10,8 +10,6 @@ package control
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
-	"strings"
 	"sync/atomic"
 
 	"gcp-metadata-emulator/keys"
@@ -81,7 +79,7 @@ func New(config Config) *Server {
 func (s *Server) Guard(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		host := hostname.Of(r.Host)
-		if !isLocal(host) && !hostname.IsListed(host, s.allowedHosts) {
+		if !hostname.IsLoopback(host) && !hostname.IsListed(host, s.allowedHosts) {
 			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
 				"the control plane does not answer for host %q; allow it with --allow-host %s", host, host))
 		}
@@ -102,11 +100,6 @@ func (s *Server) surfacesURL(r *http.Request) string {
 		return s.publicURL()
 	}
 	return wire.BaseURL(r)
-}
-
-func isLocal(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return err == nil && address.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 type status struct {

@@ -51,6 +51,12 @@ func IsMetadataAddress(host string) bool {
 	return err == nil && (address.String() == "169.254.169.254" || address.String() == "fd20:ce::254")
 }
 
+// IsLoopback tells whether a host, in the form of Of, is this machine (RFC 6761, section 6.3).
+func IsLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
 // Domains are the domains that hold Google's names, without the name of the metadata server
 // that has no dot.
 func Domains() []string { return []string{apis, accounts, static, metadataName, metadataPublic} }

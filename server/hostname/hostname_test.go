@@ -69,3 +69,15 @@ func TestListed(t *testing.T) {
 		t.Error("\"*\" stands for any host, and only for that")
 	}
 }
+
+func TestIsLoopback(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"localhost": true, "vm.localhost": true, "127.0.0.1": true, "127.8.9.1": true, "::1": true,
+		"": false, "notlocalhost": false, "localhost.example.com": false, "128.0.0.1": false, "127.0.0.1.example.com": false,
+	} {
+		if got := hostname.IsLoopback(host); got != want {
+			t.Errorf("IsLoopback(%q) = %v", host, got)
+		}
+	}
+}

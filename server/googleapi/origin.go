@@ -1,0 +1,33 @@
+package googleapi
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// FromOwnPages lets through what a web page on the internet cannot have sent: no request that
+// changes something, unless the page is the emulator's or one of this machine. Any bearer
+// token may be good here, so that such a page would need none of the user's
+// (https://developer.mozilla.org/docs/Web/Security/Attacks/CSRF).
+func FromOwnPages(handle wire.Handler) wire.Handler {
+	return func(r *http.Request) (wire.Response, error) {
+		origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
+		switch {
+		case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		case origin != "" && origin != wire.BaseURL(r) && !isLocal(origin):
+			return wire.Response{}, PermissionDenied(fmt.Sprintf("The emulator lets no web page of %s change anything.", origin))
+		case origin == "" && (site == "cross-site" || site == "same-site"):
+			return wire.Response{}, PermissionDenied("The emulator lets no web page of another site change anything.")
+		}
+		return handle(r)
+	}
+}
+
+func isLocal(origin string) bool {
+	parsed, err := url.Parse(origin)
+	return err == nil && hostname.IsLoopback(hostname.Of(parsed.Host))
+}
