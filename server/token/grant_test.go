@@ -163,6 +163,33 @@ func TestBearerMustExist(t *testing.T) {
 	}
 }
 
+// A principal of a pool is as good as the pool, and one of the workforce as the user.
+func TestFederatedBearerMustExist(t *testing.T) {
+	t.Parallel()
+	issuer, _ := newIssuer()
+	w := newWorld(t, "")
+	pool := *w.Pools[0]
+	pool.Disabled = true
+	user, _ := w.User("dev@example.com")
+	nobody := (&world.User{Email: "nobody@example.com"}).Workforce()
+	for name, test := range map[string]struct {
+		pool      *world.Pool
+		principal iam.Principal
+		want      error
+	}{
+		"pool":              {w.Pools[0], iam.Principal{Kind: iam.KindFederated, ID: "s", Pool: pool.Name}, nil},
+		"disabled pool":     {&pool, iam.Principal{Kind: iam.KindFederated, ID: "s", Pool: pool.Name}, token.ErrInactive},
+		"workforce":         {w.Pools[0], user.Workforce(), nil},
+		"unknown workforce": {w.Pools[0], nobody, token.ErrInactive},
+	} {
+		edited := *w
+		edited.Pools = []*world.Pool{test.pool}
+		if _, err := issuer.Bearer(&edited, mint(t, issuer, token.Grant{Principal: test.principal}), host); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
 func TestSelfSigned(t *testing.T) {
 	t.Parallel()
 	c := newClock()
