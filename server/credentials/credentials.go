@@ -109,7 +109,7 @@ func chosenAccount(w *world.World, id string) (*world.ServiceAccount, error) {
 	if id == "" {
 		attached := w.DefaultInstance().ServiceAccounts
 		if len(attached) == 0 {
-			return nil, notFound("the default instance has no service account; name one with account=EMAIL")
+			return nil, notFound("the default instance has no service account; name one as account")
 		}
 		return attached[0].Account, nil
 	}
@@ -318,7 +318,7 @@ type impersonatedServiceAccount struct {
 
 func (m *Maker) impersonatedServiceAccount(ctx context.Context, w *world.World, asked Request) (any, error) {
 	if asked.Account == "" {
-		return nil, notFound("there is no account to impersonate; name one with account=EMAIL")
+		return nil, notFound("there is no account to impersonate; name one as account")
 	}
 	account, err := chosenAccount(w, asked.Account)
 	if err != nil {

@@ -135,7 +135,7 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 	}, issued, expires)
 }
 
-// signed is the one place where the issuer signs a token.
+// signed is a JWT that is signed with a key of RSA.
 func signed(key *keys.Key, claims any, issued, expires time.Time) (Token, error) {
 	text, err := signer.JWT(key, claims)
 	if err != nil {
