@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -287,6 +288,25 @@ func TestRecreatedAccountHasNoKeys(t *testing.T) {
 	}
 	if fresh := e.createKey(t, email("target")); !e.works(t, fresh) {
 		t.Error("the new account's key does not work")
+	}
+}
+
+// The key file that the control plane gives out is one that works.
+func TestCredentialsHaveGoodKey(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	account := email("target")
+	given := func() keyFile {
+		var file keyFile
+		e.callJSON(t, http.MethodGet, "/emulator/v1/credentials/service-account?account="+account, "", &file)
+		return file
+	}
+	for _, change := range []string{"POST %s:disable", "DELETE %s"} {
+		before := given()
+		e.do(t, fmt.Sprintf(change, accountsPath+"/"+account+"/keys/"+before.PrivateKeyID), "")
+		if after := given(); after.PrivateKeyID == before.PrivateKeyID || !e.works(t, after) {
+			t.Errorf("after "+change+" the key file does not work", before.PrivateKeyID)
+		}
 	}
 }
 
