@@ -29,7 +29,7 @@ const undeletable = 30 * 24 * time.Hour
 type deletedAccount struct {
 	account *ServiceAccount
 	at      time.Time
-	keys    []string // the IDs of all keys that there were under its e-mail address
+	keys    []string // the IDs of all keys that there were under its e-mail address; nil: not known
 }
 
 // AccountEmail is the e-mail address of a project's service account. The project of a
@@ -130,7 +130,7 @@ func (w *World) Undeleted(
 		restored.KeyStates = map[string]KeyState{}
 	}
 	for _, id := range known {
-		if !slices.Contains(gone.keys, id) {
+		if gone.keys != nil && !slices.Contains(gone.keys, id) {
 			restored.KeyStates[id] = KeyDeleted
 		}
 	}

@@ -206,7 +206,7 @@ instances: [{name: vm, serviceAccounts: [{email: SECOND}, {email: FIRST, aliases
 	replaced := gone.WithAccount(again)
 	checkRoundTrip(t, replaced)
 	checkRoundTrip(t, replaced.WithoutAccount(again, time.Date(2026, 3, 5, 0, 0, 0, 0, time.UTC)))
-	back, _, err := gone.Undeleted(edited.UniqueID, time.Date(2026, 3, 5, 0, 0, 0, 0, time.UTC))
+	back, _, err := gone.Undeleted(edited.UniqueID, time.Date(2026, 3, 5, 0, 0, 0, 0, time.UTC), func(*ServiceAccount) ([]string, error) { return nil, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
