@@ -6,9 +6,9 @@ set -eu
 emulator=$1 folder=$2 worker=$3 target=$4
 shift 4
 write() {
-  name=$1
-  shift
-  "$emulator" credentials "$@" --output "$folder/$name.json"
+	name=$1
+	shift
+	"$emulator" credentials "$@" --output "$folder/$name.json"
 }
 write service-account service-account --account "$worker"
 write authorized-user authorized-user
