@@ -41,7 +41,7 @@ func (s *Server) signJWT(ctx context.Context, c call, delegates []string, payloa
 	if err != nil {
 		return "", "", err
 	}
-	signed, err = signer.RawJWT(key, []byte(payload))
+	signed, err = s.issuer.Sign(ctx, key, []byte(payload))
 	return key.ID(), signed, err
 }
 

@@ -117,9 +117,9 @@ func orUnknown(err error) error {
 
 // SignedBy tells whether a JWT is signed with a key of a service account: one of its key
 // files, one that Google keeps for it, or one that it is known by. Whatever key the header
-// names: some clients name none.
+// names: some clients name none. One that was revoked is as good as not signed.
 func (i *Issuer) SignedBy(parsed *signer.Parsed, account *world.ServiceAccount) (bool, error) {
-	if !parsed.IsRS256() {
+	if !parsed.IsRS256() || i.isRevoked(parsed) {
 		return false, nil
 	}
 	usable, err := accountkeys.Usable(i.keys, account)

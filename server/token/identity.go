@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/world"
@@ -117,7 +116,7 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 		return Token{}, err
 	}
 	issued, expires := i.period(IDTokenLifetime)
-	return signed(key, signedClaims{
+	return i.signed(ctx, KindID, key, signedClaims{
 		AccessTokenHash: claims.AccessTokenHash,
 		Audience:        claims.Audience,
 		AuthorizedParty: claims.AuthorizedParty,
@@ -132,16 +131,17 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 		Name:            claims.Name,
 		Nonce:           claims.Nonce,
 		Subject:         claims.Subject,
-	}, issued, expires)
+	}, Token{Issued: issued, Expires: expires})
 }
 
-// signed is a JWT that is signed with a key of RSA.
-func signed(key *keys.Key, claims any, issued, expires time.Time) (Token, error) {
-	text, err := signer.JWT(key, claims)
+// signed is a JWT that is signed with a key of RSA, with the times that its recipient is told.
+func (i *Issuer) signed(ctx context.Context, kind Kind, key *keys.Key, claims any, times Token) (Token, error) {
+	text, err := i.sign(ctx, kind, key, claims)
 	if err != nil {
 		return Token{}, err
 	}
-	return Token{Text: text, Issued: issued, Expires: expires}, nil
+	times.Text = text
+	return times, nil
 }
 
 // identityKey is what makes two cached ID tokens the same. After a rotation the next one is
@@ -155,6 +155,9 @@ type identityKey struct {
 // CachedID is ID, but gives out the same token again while it is good for MinimumLeft.
 // Any number of callers who ask for the same claims at once cause one signature.
 func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
+	if defectOf(ctx, KindID) != NoDefect {
+		return i.ID(ctx, claims)
+	}
 	active, err := i.keys.Google().Active(ctx)
 	if err != nil {
 		return Token{}, err
@@ -168,8 +171,9 @@ func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
 	})
 }
 
-// VerifyID reads an ID token that is signed with one of Google's published keys and has
-// not expired. The error is ErrUnknown or ErrExpired, or says why the keys cannot be read.
+// VerifyID reads an ID token of Google's that is signed with one of the published keys and is
+// good now. The error is ErrUnknown, ErrExpired or ErrRevoked, or says why the keys cannot be
+// read.
 func (i *Issuer) VerifyID(ctx context.Context, text string) (*signer.Parsed, error) {
 	parsed, err := signer.Parse(text)
 	if err != nil {
@@ -179,10 +183,12 @@ func (i *Issuer) VerifyID(ctx context.Context, text string) (*signer.Parsed, err
 	switch {
 	case err != nil:
 		return nil, err
-	case !ok || !parsed.SignedBy(key):
+	case !ok || !parsed.SignedBy(key) || parsed.Claims["iss"] != IssuerURL:
 		return nil, ErrUnknown
+	case i.isRevoked(parsed):
+		return nil, ErrRevoked
 	default:
-		return parsed, i.unexpired(parsed)
+		return parsed, i.inTime(parsed)
 	}
 }
 
@@ -200,8 +206,14 @@ func (i *Issuer) GoogleKey(ctx context.Context, id string) (key *rsa.PublicKey, 
 	return nil, false, nil
 }
 
-func (i *Issuer) unexpired(parsed *signer.Parsed) error {
-	if expires, ok := parsed.Time("exp"); !ok || !i.now().Before(expires) {
+func (i *Issuer) inTime(parsed *signer.Parsed) error {
+	now := i.now()
+	for _, name := range []string{"nbf", "iat"} {
+		if from, ok := parsed.Time(name); ok && now.Before(from) {
+			return ErrUnknown
+		}
+	}
+	if expires, ok := parsed.Time("exp"); !ok || !now.Before(expires) {
 		return ErrExpired
 	}
 	return nil

@@ -21,6 +21,7 @@ type Order struct {
 	Scopes    []string       // of an access token or a JWT; an access token without any has cloudPlatform
 	Claims    map[string]any // of any but an access token, over those that it would have; nil takes one away
 	Lifetime  time.Duration  // zero for an hour; ten minutes, of an assertion of Identity-Aware Proxy
+	Defect    Defect         // one that the kind can have; its claims take the place of all others
 
 	// Instance, where there is one, is told of in an ID token, as the metadata server does
 	// with format=full.
@@ -44,6 +45,17 @@ func (i *Issuer) Mint(ctx context.Context, w *world.World, order Order) (Token, 
 			order.Lifetime = iapLifetime
 		}
 	}
+	if order.Kind == KindAccess && len(order.Scopes) == 0 {
+		order.Scopes = []string{cloudPlatform}
+	}
+	minted, err := i.mint(WithDefect(ctx, order.Defect), w, order)
+	if issued, expires, shifted := order.Defect.period(i.now()); shifted {
+		minted.Issued, minted.Expires = issued, expires
+	}
+	return minted, err
+}
+
+func (i *Issuer) mint(ctx context.Context, w *world.World, order Order) (Token, error) {
 	switch order.Kind {
 	case KindID:
 		return i.mintID(ctx, order)
@@ -52,9 +64,6 @@ func (i *Issuer) Mint(ctx context.Context, w *world.World, order Order) (Token, 
 	case KindIAP:
 		return i.mintIAP(order)
 	case KindAccess, KindRefresh:
-	}
-	if len(order.Scopes) == 0 {
-		order.Scopes = []string{cloudPlatform}
 	}
 	return i.Access(ctx, Grant{Principal: order.Principal, Scopes: order.Scopes}, order.Lifetime)
 }
@@ -80,8 +89,30 @@ func (o Order) check() error {
 	case o.Kind == KindIAP && o.Audience == "":
 		return &OrderError{"an assertion of Identity-Aware Proxy needs an audience, such as /projects/NUMBER/apps/PROJECT"}
 	default:
-		return nil
+		return o.checkDefect()
 	}
+}
+
+func (o Order) checkDefect() error {
+	possible := o.Kind.Defects()
+	switch {
+	case o.Defect == NoDefect:
+	case !slices.Contains(KindID.Defects(), o.Defect): // which are all
+		return &OrderError{fmt.Sprintf("unknown defect %q; there are: %s", o.Defect, list(possible))}
+	case !slices.Contains(possible, o.Defect):
+		return &OrderError{fmt.Sprintf("a token of kind %q cannot have defect %q; it can have: %s", o.Kind, o.Defect, list(possible))}
+	case o.Defect == MissingEmail && o.Kind == KindJWT && o.Claims["email"] == nil:
+		return &OrderError{"a jwt names no e-mail address that could be missing, unless its claims do"}
+	}
+	return nil
+}
+
+func list(defects []Defect) string {
+	texts := make([]string, len(defects))
+	for i, defect := range defects {
+		texts[i] = string(defect)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // mintID issues an ID token as the metadata server does, but for the claims of the order.
@@ -105,7 +136,7 @@ func (i *Issuer) mintID(ctx context.Context, order Order) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	return signed(key, claims, issued, expires)
+	return i.signed(ctx, KindID, key, claims, Token{Issued: issued, Expires: expires})
 }
 
 // mintJWT issues what a service account signs with the key in its key file, to call an API
@@ -131,7 +162,7 @@ func (i *Issuer) mintJWT(ctx context.Context, w *world.World, order Order) (Toke
 	if err != nil {
 		return Token{}, err
 	}
-	return signed(key, claims, issued, expires)
+	return i.signed(ctx, KindJWT, key, claims, Token{Issued: issued, Expires: expires})
 }
 
 // period is the time in which a token that is issued now is good.

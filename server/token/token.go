@@ -71,6 +71,8 @@ type Issuer struct {
 	sealers sync.Map // of *signer.Sealer, by the prefix of their tokens
 	revoked *revocations
 
+	stranger func() *keys.Ring // with keys that nobody knows, made when a token is to have one
+
 	accesses   *cache[accessKey]
 	identities *cache[identityKey]
 	opened     *lru.Cache[string, Access] // access tokens that were read last, good or not
@@ -82,6 +84,7 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 		keys:       ring,
 		now:        now,
 		revoked:    newRevocations(),
+		stranger:   sync.OnceValue(func() *keys.Ring { return keys.NewRing("", now) }),
 		accesses:   newCache[accessKey](now),
 		identities: newCache[identityKey](now),
 		opened:     newLRU[string, Access](cachedTokens),
@@ -94,11 +97,7 @@ func (i *Issuer) Sealer(prefix string) (*signer.Sealer, error) {
 	if known, ok := i.sealers.Load(prefix); ok {
 		return known.(*signer.Sealer), nil
 	}
-	secret, err := i.keys.Secret()
-	if err != nil {
-		return nil, err
-	}
-	sealer, err := signer.NewSealer(secret, prefix)
+	sealer, err := newSealer(i.keys, prefix)
 	if err == nil {
 		i.sealers.Store(prefix, sealer)
 	}
@@ -111,4 +110,12 @@ func newLRU[K comparable, V any](size int) *lru.Cache[K, V] {
 		panic(err) // only for a size that is not positive
 	}
 	return made
+}
+
+func newSealer(ring *keys.Ring, prefix string) (*signer.Sealer, error) {
+	secret, err := ring.Secret()
+	if err != nil {
+		return nil, err
+	}
+	return signer.NewSealer(secret, prefix)
 }

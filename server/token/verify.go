@@ -158,6 +158,9 @@ func (i *Issuer) verifyJWT(ctx context.Context, w *world.World, text string, dem
 	if !parsed.SignedByForeign(signedBy.key) {
 		return Verified{}, refused("the signature is not that of key %q: the token was changed after it was signed", parsed.KeyID())
 	}
+	if i.isRevoked(parsed) {
+		return Verified{}, refused("the token was revoked")
+	}
 	verified := Verified{Kind: signedBy.kind, Claims: parsed.Claims}
 	if verified.Kind == KindJWT {
 		scope, _ := parsed.Claims["scope"].(string)
@@ -309,15 +312,16 @@ func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error 
 	if demand.Audience != "" && !slices.Contains(audiences, demand.Audience) {
 		return refused("the token is for %q, not for %q", strings.Join(audiences, ", "), demand.Audience)
 	}
-	if verified.Kind == KindJWT {
-		return opaque(verified.Principal, "the token", Demand{Email: demand.Email})
-	}
 	email, named := parsed.Claims["email"].(string)
+	proof, verifies := parsed.Claims["email_verified"]
+	if (verifies || named && verified.Kind == KindID) && proof != true {
+		return refused("the e-mail address %q is not verified", email)
+	}
 	switch {
+	case verified.Kind == KindJWT:
+		return opaque(verified.Principal, "the token", Demand{Email: demand.Email})
 	case !named && demand.Email != "":
 		return refused("the token names no e-mail address, so nobody knows that it is %q", demand.Email)
-	case named && verified.Kind == KindID && parsed.Claims["email_verified"] != true:
-		return refused("the e-mail address %q is not verified", email)
 	case demand.Email != "" && !strings.EqualFold(email, demand.Email):
 		return refused("the token is of %q, not of %q", email, demand.Email)
 	default:

@@ -1,0 +1,189 @@
+package token_test
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/signer"
+)
+
+// Each defect of each kind of token is told in a sentence, and only a token without one is good.
+func TestVerifyNamesDefects(t *testing.T) {
+	t.Parallel()
+	m := newPress(t)
+	demand := token.Demand{Audience: service, Email: owner}
+	for _, kind := range []token.Kind{token.KindAccess, token.KindID, token.KindJWT} {
+		order, demand, issuer := token.Order{Kind: kind, Audience: service}, demand, token.IssuerURL
+		if kind == token.KindAccess {
+			order.Audience, demand.Audience = "", ""
+		}
+		if kind == token.KindJWT {
+			order.Claims, issuer = map[string]any{"email": owner}, owner
+		}
+		for _, defect := range append(kind.Defects(), token.NoDefect) {
+			want := map[token.Defect]string{
+				token.NoDefect:        ``,
+				token.Expired:         `the token expired at 2026-11-21T11:00:00Z, 1h0m0s ago`,
+				token.NotYetValid:     `the token is not valid before 2026-11-21T13:00:00Z, in 1h0m0s`,
+				token.WrongIssuer:     `the issuer is "https://wrong-issuer\.example\.com", .*"` + issuer + `"`,
+				token.WrongAudience:   `the token is for "https://wrong-audience\.example\.com", not for "https://service\.example\.com"`,
+				token.UnknownKey:      `nobody here has published a key with the ID "[0-9a-f]+", with which the token says it is signed`,
+				token.Tampered:        `the signature is not that of key "[0-9a-f]+": the token was changed after it was signed`,
+				token.MissingEmail:    `the token names no e-mail address, so nobody knows that it is "` + owner + `"`,
+				token.UnverifiedEmail: `the e-mail address "` + owner + `" is not verified`,
+				token.AlgNone:         `the token is not signed: its header says alg "none"`,
+				token.Revoked:         `the (access )?token was revoked`,
+			}[defect]
+			if kind == token.KindAccess && (defect == token.UnknownKey || defect == token.Tampered) {
+				want = `the access token was not issued by this emulator, or was changed since`
+			}
+			if kind == token.KindJWT && defect == token.MissingEmail {
+				want = `` // the key says whose it is
+			}
+			order.Defect = defect
+			text := m.order(t, owner, order)
+			_, err := m.Verify(t.Context(), m.world, text, demand)
+			got := ""
+			if refused, ok := errors.AsType[*token.RefusedError](err); ok {
+				got = refused.Reason
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if !regexp.MustCompile("^" + want + "$").MatchString(got) {
+				t.Errorf("%s %q: %q, want %q", kind, defect, got, want)
+			}
+		}
+	}
+}
+
+// A token with a defect is neither remembered nor taken from what is, and leaves what is good.
+func TestDefectsAreNotCached(t *testing.T) {
+	t.Parallel()
+	issuer, clock := newIssuer()
+	claims := token.Claims{Audience: "x", Subject: "1", Email: account.Email}
+	for _, cache := range []struct {
+		kind token.Kind
+		get  func(context.Context) (token.Token, error)
+	}{
+		{token.KindAccess, func(ctx context.Context) (token.Token, error) {
+			return issuer.CachedAccess(ctx, account, []string{"s"})
+		}},
+		{token.KindID, func(ctx context.Context) (token.Token, error) { return issuer.CachedID(ctx, claims) }},
+	} {
+		kind, get := cache.kind, cache.get
+		text := func(defect token.Defect) string {
+			issued, err := get(token.WithDefect(t.Context(), defect))
+			if err != nil || !issued.Issued.Equal(clock.now().Truncate(time.Second)) || issued.Expires.Sub(issued.Issued) != time.Hour {
+				t.Fatalf("%s %s: %+v, %v", kind, defect, issued, err)
+			}
+			return issued.Text
+		}
+		before := text(token.Revoked)
+		good := text(token.NoDefect)
+		seen := []string{before, good}
+		for _, defect := range kind.Defects() {
+			if bad := text(defect); slices.Contains(seen, bad) {
+				t.Errorf("%s: a token for %s was given out before", kind, defect)
+			} else {
+				seen = append(seen, bad)
+			}
+		}
+		if again := text(token.NoDefect); again != good {
+			t.Errorf("%s: the token that was remembered is another after one with a defect", kind)
+		}
+		if kind == token.KindAccess {
+			if _, err := issuer.Recognise(good); err != nil {
+				t.Errorf("the good token is refused: %v", err)
+			}
+			if again := text(token.WrongAudience); again != good {
+				t.Error("a defect that access tokens cannot have makes another one")
+			}
+		}
+	}
+}
+
+// What is revoked, wrongly issued or of the future is nothing to go by; after a reset what was
+// revoked is good again.
+func TestDefectsAreRefusedEverywhere(t *testing.T) {
+	t.Parallel()
+	m := newPress(t)
+	for _, test := range []struct {
+		defect token.Defect
+		want   error
+	}{
+		{token.NoDefect, nil},
+		{token.UnverifiedEmail, nil},
+		{token.Expired, token.ErrExpired},
+		{token.Revoked, token.ErrRevoked},
+		{token.NotYetValid, token.ErrUnknown},
+		{token.WrongIssuer, token.ErrUnknown},
+		{token.UnknownKey, token.ErrUnknown},
+		{token.Tampered, token.ErrUnknown},
+		{token.AlgNone, token.ErrUnknown},
+	} {
+		text := m.order(t, owner, token.Order{Kind: token.KindID, Audience: service, Defect: test.defect})
+		if _, err := m.VerifyID(t.Context(), text); !errors.Is(err, test.want) {
+			t.Errorf("VerifyID of an ID token with defect %q: %v, want %v", test.defect, err, test.want)
+		}
+	}
+	order := token.Order{Kind: token.KindJWT, Audience: "https://" + host, Defect: token.Revoked}
+	text := m.order(t, owner, order)
+	if _, err := m.Bearer(m.world, text, host); !errors.Is(err, token.ErrUnknown) {
+		t.Errorf("Bearer of a revoked JWT: %v, want ErrUnknown", err)
+	}
+	m.Reset()
+	if _, err := m.Bearer(m.world, text, host); err != nil {
+		t.Errorf("Bearer of it after a reset: %v", err)
+	}
+}
+
+// A payload that is to have no defect is signed byte for byte.
+func TestSign(t *testing.T) {
+	t.Parallel()
+	m := newPress(t)
+	key, err := m.ring.System(owner).Active(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := []byte(`{"z": 1,  "a":"<&>","exp":12345678901234567890}`)
+	want, err := signer.RawJWT(key, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.Sign(t.Context(), key, payload); err != nil || got != want {
+		t.Errorf("Sign = %q, %v, want %q", got, err, want)
+	}
+	spoilt, err := m.Sign(token.WithDefect(t.Context(), token.WrongIssuer), key, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := signer.Parse(spoilt)
+	if err != nil || !parsed.SignedBy(key.Public()) || parsed.Claims["iss"] != token.WrongIssuerURL || parsed.Claims["a"] != "<&>" {
+		t.Errorf("Sign with a defect: %+v, %v", parsed, err)
+	}
+	if none, err := m.Sign(token.WithDefect(t.Context(), token.AlgNone), key, payload); err != nil || !strings.HasSuffix(none, ".") {
+		t.Errorf("Sign with alg none: %q, %v", none, err)
+	}
+}
+
+// Who asks for a token with other times is told of them.
+func TestMintTellsTimes(t *testing.T) {
+	t.Parallel()
+	m := newPress(t)
+	who, _ := m.world.Principal(owner)
+	for _, test := range []struct {
+		defect token.Defect
+		after  time.Duration
+	}{{token.NoDefect, time.Hour}, {token.Expired, -time.Hour}, {token.NotYetValid, 2 * time.Hour}} {
+		minted, err := m.Mint(t.Context(), m.world, token.Order{Kind: token.KindID, Principal: who, Audience: service, Defect: test.defect})
+		if err != nil || minted.Expires.Sub(m.now) != test.after {
+			t.Errorf("%q expires %v, %v, want after %v", test.defect, minted.Expires, err, test.after)
+		}
+	}
+}
