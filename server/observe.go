@@ -14,6 +14,7 @@ import (
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -76,6 +77,9 @@ func (o *observer) underFaults(op operation, r *http.Request, seen *sighting) wi
 	}
 	o.counts.ObserveFault(seen.route)
 	seen.fault, seen.hungUp = met.ID, met.HangUp == fault.BeforeAny
+	if met.Defect != "" {
+		r = r.WithContext(token.WithDefect(r.Context(), token.Defect(met.Defect)))
+	}
 	return op.spoilt(r, met)
 }
 

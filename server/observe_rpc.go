@@ -15,6 +15,7 @@ import (
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -42,6 +43,7 @@ func (o *observer) call(subject func(message any) wire.Subject) grpc.UnaryServer
 		if isMet {
 			e.Fault = met.ID
 			o.counts.ObserveFault(route)
+			ctx = token.WithDefect(ctx, token.Defect(met.Defect))
 			err = struck(ctx, met)
 		}
 		if err == nil {

@@ -13,6 +13,7 @@ import (
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/discovery"
+	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/grants"
@@ -22,6 +23,7 @@ import (
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/sts"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/userinfo"
 	"gcp-metadata-emulator/server/wire"
@@ -211,6 +213,23 @@ func (s surfaces) names() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// defects are those that the tokens can have which an operation gives out, by their kind. Of
+// the token endpoint's two kinds, access tokens have fewer, and stay good under the others.
+func defects() fault.Defects {
+	possible := fault.Defects{}
+	for name, kind := range map[string]token.Kind{
+		"mds.token": token.KindAccess, "mds.identity": token.KindID,
+		"oauth2.token": token.KindID, "sts.token": token.KindAccess, "sts.oauthtoken": token.KindAccess,
+		"iamcredentials.generateAccessToken": token.KindAccess, "iamcredentials.generateIdToken": token.KindID,
+		"iamcredentials.signJwt": token.KindJWT,
+	} {
+		for _, defect := range kind.Defects() {
+			possible[name] = append(possible[name], string(defect))
+		}
+	}
+	return possible
 }
 
 const unknownRoute = "unknown"

@@ -76,6 +76,7 @@ type Server struct {
 	worlds *store.Store[*world.World]
 	loaded atomic.Pointer[world.World] // what Reset goes back to
 	forget []func()                    // what Reset makes the parts forget
+	issuer *token.Issuer
 	logger *slog.Logger
 
 	metadata *mds.Server
@@ -117,8 +118,8 @@ func New(config Config) *Server {
 	metadata, authorization := mds.New(worlds, issuer, config.Clock), grants.New(worlds, issuer, now)
 	routes := surfaces{}.names()
 	s := &Server{
-		Clock: config.Clock, Faults: fault.New(routes, now), Journal: journal.New(),
-		worlds: worlds, logger: config.Logger, metadata: metadata,
+		Clock: config.Clock, Faults: fault.New(routes, defects(), now), Journal: journal.New(),
+		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata,
 	}
 	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"gcp-metadata-emulator/server/token"
 )
 
 type tokenCommand struct {
@@ -18,6 +20,7 @@ type tokenCommand struct {
 	Audience string        `placeholder:"A" help:"Whom it is for; id and iap need one."`
 	Scope    []string      `placeholder:"S" help:"What it allows (cloud-platform, in an access token)."`
 	Lifetime time.Duration `placeholder:"D" help:"How long it is good (1h; iap: 10m)."`
+	Defect   string        `placeholder:"DEFECT" help:"What is to be wrong with it: ${defects}."`
 	Format   string        `enum:"standard,full" default:"standard" help:"What an ID token tells of the default instance: nothing (standard) or all (full)."`
 }
 
@@ -27,11 +30,10 @@ func (c *tokenCommand) Run(ctx context.Context, std streams) error {
 	if c.Lifetime != 0 {
 		order["lifetime"] = c.Lifetime.String()
 	}
-	if c.Account != "" {
-		order["account"] = c.Account
-	}
-	if c.Audience != "" {
-		order["audience"] = c.Audience
+	for name, value := range map[string]string{"account": c.Account, "audience": c.Audience, "defect": c.Defect} {
+		if value != "" {
+			order[name] = value
+		}
 	}
 	if len(c.Scope) > 0 {
 		order["scopes"] = c.Scope
@@ -93,4 +95,13 @@ func (c *verifyCommand) Run(ctx context.Context, std streams) error {
 	}
 	_, err = io.WriteString(std.out, answer)
 	return err
+}
+
+// defects are those that a token can have, for people.
+func defects() string {
+	var names []string
+	for _, defect := range token.KindID.Defects() { // which are all
+		names = append(names, string(defect))
+	}
+	return strings.Join(names, ", ")
 }

@@ -25,12 +25,13 @@ func (s *Server) Mint(r *http.Request) (wire.Response, error) {
 		Claims   map[string]any `json:"claims"`
 		Lifetime string         `json:"lifetime"` // 10m
 		Format   string         `json:"format"`   // full, of an ID token
+		Defect   token.Defect   `json:"defect"`
 	}
 	if err := readJSON(r, &asked); err != nil {
 		return wire.Response{}, err
 	}
 	current := s.worlds.Load().State
-	order := token.Order{Kind: asked.Kind, Audience: asked.Audience, Scopes: asked.Scopes, Claims: asked.Claims}
+	order := token.Order{Kind: asked.Kind, Audience: asked.Audience, Scopes: asked.Scopes, Claims: asked.Claims, Defect: asked.Defect}
 	var err error
 	if order.Principal, err = chosenPrincipal(current, asked.Account); err != nil {
 		return wire.Response{}, err

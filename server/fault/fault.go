@@ -38,16 +38,19 @@ type Request struct {
 // Set holds the faults of one emulator. It is safe for concurrent use; while there are none,
 // it costs one atomic load a request.
 type Set struct {
-	routes []string
-	now    func() time.Time
+	routes  []string
+	defects Defects
+	now     func() time.Time
 
 	mu    sync.Mutex // held while the list changes
 	last  int        // the number of the newest fault
 	armed atomic.Pointer[[]*armed]
 }
 
-// New is an empty set, of faults of the named routes.
-func New(routes []string, now func() time.Time) *Set { return &Set{routes: routes, now: now} }
+// New is an empty set, of faults of the named routes and of the tokens that they give out.
+func New(routes []string, defects Defects, now func() time.Time) *Set {
+	return &Set{routes: routes, defects: defects, now: now}
+}
 
 // armed is a fault that counts.
 type armed struct {
@@ -61,7 +64,7 @@ const maxFaults = 1000
 
 // Add puts a rule in force. The error is a RuleError.
 func (s *Set) Add(rule Rule) (Fault, error) {
-	if err := rule.check(s.routes); err != nil {
+	if err := rule.check(s.routes, s.defects); err != nil {
 		return Fault{}, err
 	}
 	rule = rule.expanded()
@@ -150,11 +153,17 @@ func (s *Set) Decide(r Request) (Fault, bool) {
 		return Fault{}, false
 	}
 	for _, one := range *list {
-		if one.fault.isFor(r) && one.hits(s.now) {
+		if one.fault.isFor(r) && s.canHave(r.Route, one.fault.Defect) && one.hits(s.now) {
 			return one.snapshot(), true
 		}
 	}
 	return Fault{}, false
+}
+
+// canHave tells whether a token of a route can have a defect: a fault of many routes is only
+// for those where it makes a difference.
+func (s *Set) canHave(route, defect string) bool {
+	return defect == "" || slices.Contains(s.defects[route], defect)
 }
 
 // isFor tells whether a rule is for a request at all.

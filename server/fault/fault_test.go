@@ -14,7 +14,9 @@ import (
 )
 
 func newSet() *fault.Set {
-	return fault.New([]string{"mds.identity", "mds.token", "oauth2.token"}, time.Now)
+	return fault.New([]string{"mds.identity", "mds.metadata", "mds.token", "oauth2.token"}, fault.Defects{
+		"mds.identity": {"expired", "wrong-audience"}, "mds.token": {"expired"},
+	}, time.Now)
 }
 
 func add(t *testing.T, s *fault.Set, rule string) fault.Fault {
@@ -131,6 +133,19 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// Of many routes, a defect is for those whose tokens can have it.
+func TestDefectIsForTokens(t *testing.T) {
+	t.Parallel()
+	s := newSet()
+	added := add(t, s, `{"route":"*","defect":"wrong-audience","times":1}`)
+	for _, route := range []string{"mds.metadata", "mds.token", "mds.identity", "mds.identity"} {
+		_, met := s.Decide(request(func(r *fault.Request) { r.Route = route }))
+		if f, _ := s.Find(added.ID); met != (route == "mds.identity" && f.Requests == 1) {
+			t.Errorf("%s: met %t after %d requests", route, met, f.Requests)
+		}
+	}
+}
+
 // An account is only looked for where a rule names one.
 func TestSubjectIsAskedOnlyWhenNeeded(t *testing.T) {
 	t.Parallel()
@@ -146,7 +161,7 @@ func TestFor(t *testing.T) {
 	t.Parallel()
 	emulated := clock.New(time.Now)
 	emulated.Freeze()
-	s := fault.New([]string{"mds.token"}, emulated.Now)
+	s := fault.New([]string{"mds.token"}, nil, emulated.Now)
 	added := add(t, s, `{"outage":"boot","for":"30s"}`)
 	if added.Route != "mds.*" || added.HangUp != fault.BeforeAny || added.Until == nil {
 		t.Errorf("outage is %+v", added)
@@ -168,11 +183,11 @@ func TestFor(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for rule, want := range map[string]string{
-		`{}`:                                               `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader" or "outage"`,
+		`{}`:                                               `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "outage" or "defect"`,
 		`{"status":503}`:                                   `"route": a fault needs the name of a route, such as "mds.token" or "mds.*"`,
 		`{"route":"mds.tokn","status":503}`:                `"route": there is no route "mds.tokn"; did you mean "mds.token"?`,
-		`{"route":"x","status":503}`:                       `"route": there is no route "x"; there are: mds.identity, mds.token, oauth2.token`,
-		`{"route":"control.*","status":503}`:               `"route": no route is named "control.*"; there are: mds.identity, mds.token, oauth2.token`,
+		`{"route":"x","status":503}`:                       `"route": there is no route "x"; there are: mds.identity, mds.metadata, mds.token, oauth2.token`,
+		`{"route":"control.*","status":503}`:               `"route": no route is named "control.*"; there are: mds.identity, mds.metadata, mds.token, oauth2.token`,
 		`{"route":"*","status":99}`:                        `"status": 99 is no status of an answer: those are 200 to 599`,
 		`{"route":"*","status":-1}`:                        `"status": -1 is no status of an answer: those are 200 to 599`,
 		`{"route":"*","delay":"-1s"}`:                      `"delay": a delay is not negative, and at most an hour`,
@@ -187,6 +202,14 @@ func TestRefusals(t *testing.T) {
 		`{"route":"*","status":503,"probability":1.1}`:     `"probability": a probability is from 0 to 1`,
 		`{"route":"*","status":503,"seed":1}`:              `"seed": a seed is for a probability`,
 		`{"route":"*","status":503,"hangUp":false,"x":""}`: "",
+
+		`{"route":"mds.metadata","defect":"expired"}`:            `"defect": no token is given out by "mds.metadata"; those that do are: mds.identity, mds.token`,
+		`{"route":"mds.token","defect":"wrong-audience"}`:        `"defect": the tokens of "mds.token" cannot be "wrong-audience"; they can be: expired`,
+		`{"route":"mds.*","defect":"rotten"}`:                    `"defect": the tokens of "mds.*" cannot be "rotten"; they can be: expired, wrong-audience`,
+		`{"route":"mds.token","defect":"expired","status":200}`:  `"defect": a defect is one of a token that is answered with: there can be no status, body, hangUp before it or outage`,
+		`{"route":"mds.token","defect":"expired","hangUp":true}`: `"defect": a defect is one of a token that is answered with: there can be no status, body, hangUp before it or outage`,
+		`{"defect":"expired"}`:                                   `"route": a fault needs the name of a route, such as "mds.token" or "mds.*"`,
+		`{"route":"*","defect":"expired","delay":"1s"}`:          "",
 	} {
 		var read fault.Rule
 		if err := json.Unmarshal([]byte(rule), &read); err != nil {

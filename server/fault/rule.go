@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ type Rule struct {
 	Malformed     bool            `json:"malformed,omitempty"`     // the answer's body breaks off, as if it were whole
 	WithoutHeader string          `json:"withoutHeader,omitempty"` // a field that the answer lacks
 	Outage        Outage          `json:"outage,omitempty"`        // stands for some of these
+	Defect        string          `json:"defect,omitempty"`        // what is wrong with the token that is answered with
 
 	// To which of the requests that match: all, where it says nothing.
 	After       int            `json:"after,omitempty"`       // not to the first ones
@@ -113,9 +115,10 @@ func (r Rule) expanded() Rule {
 }
 
 // check says what is wrong with a rule, of which the outage has not been expanded.
-func (r Rule) check(routes []string) error {
+func (r Rule) check(routes []string, defects Defects) error {
 	for _, one := range []func() *RuleError{
-		r.checkEffect, r.checkOutage, func() *RuleError { return checkRoute(r.expanded().Route, routes) }, r.checkMatch, r.checkChoice,
+		r.checkEffect, r.checkOutage, func() *RuleError { return checkRoute(r.expanded().Route, routes) },
+		func() *RuleError { return r.checkDefect(defects) }, r.checkMatch, r.checkChoice,
 	} {
 		if problem := one(); problem != nil {
 			return problem
@@ -150,8 +153,40 @@ func (r Rule) checkEffect() *RuleError {
 		return &RuleError{"hangUp", fmt.Sprintf(`%q is no moment to hang up: write true, "before" or "body"`, string(r.HangUp))}
 	case r.WithoutHeader != "" && !isFieldName(r.WithoutHeader):
 		return &RuleError{"withoutHeader", fmt.Sprintf("%q is no name of a header field", r.WithoutHeader)}
-	case r.Status == 0 && r.Body == nil && r.Delay == 0 && r.HangUp == Never && !r.Malformed && r.WithoutHeader == "" && r.Outage == NoOutage:
-		return &RuleError{"", `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader" or "outage"`}
+	case r.Status == 0 && r.Body == nil && r.Delay == 0 && r.HangUp == Never && !r.Malformed && r.WithoutHeader == "" &&
+		r.Outage == NoOutage && r.Defect == "":
+		return &RuleError{"", `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "outage" or "defect"`}
+	}
+	return nil
+}
+
+// Defects are those that the tokens of a route can have, for each route that gives out some.
+type Defects map[string][]string
+
+// of are the defects that tokens of some of the routes can have, in the order in which the
+// longest list has them.
+func (d Defects) of(routes string) (possible []string, minted bool) {
+	for name, defects := range d {
+		if pattern.Match(routes, name) && len(defects) > len(possible) {
+			possible = defects
+		}
+	}
+	return possible, len(possible) > 0
+}
+
+func (r Rule) checkDefect(defects Defects) *RuleError {
+	if r.Defect == "" {
+		return nil
+	}
+	possible, minted := defects.of(r.Route)
+	switch {
+	case !minted:
+		return &RuleError{"defect", fmt.Sprintf("no token is given out by %q; those that do are: %s",
+			r.Route, strings.Join(slices.Sorted(maps.Keys(defects)), ", "))}
+	case !slices.Contains(possible, r.Defect):
+		return &RuleError{"defect", fmt.Sprintf("the tokens of %q cannot be %q; they can be: %s", r.Route, r.Defect, strings.Join(possible, ", "))}
+	case r.Status != 0 || r.Body != nil || r.HangUp == BeforeAny || r.Outage != NoOutage:
+		return &RuleError{"defect", "a defect is one of a token that is answered with: there can be no status, body, hangUp before it or outage"}
 	}
 	return nil
 }
