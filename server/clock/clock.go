@@ -8,8 +8,10 @@
 package clock
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,10 @@ type Clock struct {
 
 	mu     sync.Mutex // held while the course changes
 	alarms map[*alarm]struct{}
+	set    uint64   // how many alarms there have been
+	due    []*alarm // of At, whose time has come
+
+	calling sync.Mutex // held while the functions of those are called
 }
 
 // course is how a clock goes that does not follow the machine: on from a moment, at which
@@ -136,6 +142,11 @@ func (c *Clock) move(to func(now time.Time) time.Time) (err error) {
 // change puts the clock on another course and wakes those whose time it brings. One that
 // goes back makes nobody wait longer than he would have.
 func (c *Clock) change(next func(now time.Time) *course) {
+	c.redirect(next)
+	c.callDue()
+}
+
+func (c *Clock) redirect(next func(now time.Time) *course) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.Now()
@@ -152,8 +163,10 @@ func (c *Clock) change(next func(now time.Time) *course) {
 // alarm is one that waits for a moment of emulator time.
 type alarm struct {
 	at    time.Time
+	turn  uint64      // among those of the same moment
 	timer *time.Timer // nil while the clock stands
-	ring  func()
+	ring  func()      // with the clock's mu held
+	call  func()      // of At
 }
 
 // arm makes an alarm ring when its time comes as the clock goes now. The caller holds mu.
@@ -167,8 +180,86 @@ func (c *Clock) arm(a *alarm) {
 	case left <= 0:
 		a.ring()
 	case !c.Frozen():
-		a.timer = time.AfterFunc(left, a.ring)
+		a.timer = time.AfterFunc(left, func() { c.look(a) })
 	}
+}
+
+// look makes an alarm ring whose timer has fired, unless the clock has been changed since. One
+// of At takes those with it whose time has come as well, for all to be in order.
+func (c *Clock) look(fired *alarm) {
+	c.mu.Lock()
+	if _, waits := c.alarms[fired]; waits {
+		c.arm(fired)
+	}
+	now := c.Now()
+	if fired.call != nil {
+		for a := range c.alarms {
+			if !now.Before(a.at) {
+				c.arm(a)
+			}
+		}
+	}
+	c.mu.Unlock()
+	c.callDue()
+}
+
+// wait makes an alarm wait.
+func (c *Clock) wait(a *alarm, at time.Time) {
+	c.set++
+	a.at, a.turn = at, c.set
+	c.alarms[a] = struct{}{}
+	c.arm(a)
+}
+
+// forget makes an alarm wait no longer. The caller holds mu.
+func (c *Clock) forget(a *alarm) {
+	delete(c.alarms, a)
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+// At calls a function when the emulator's time has come to a moment: before it returns, where
+// it has already, and before whatever brings it returns, such as Advance. Functions are called
+// one after the other, in the order of their moments. They must neither change the clock nor
+// call At. Stop makes the clock forget the function.
+func (c *Clock) At(moment time.Time, call func()) (stop func()) {
+	waiting := &alarm{call: call}
+	waiting.ring = func() {
+		c.forget(waiting)
+		c.due = append(c.due, waiting)
+	}
+	c.mu.Lock()
+	c.wait(waiting, moment)
+	c.mu.Unlock()
+	c.callDue()
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.forget(waiting)
+		c.due = slices.DeleteFunc(c.due, func(a *alarm) bool { return a == waiting })
+	}
+}
+
+// callDue calls the functions whose time has come.
+func (c *Clock) callDue() {
+	c.calling.Lock()
+	defer c.calling.Unlock()
+	for next := c.nextDue(); next != nil; next = c.nextDue() {
+		next.call()
+	}
+}
+
+func (c *Clock) nextDue() *alarm {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.due) == 0 {
+		c.due = nil
+		return nil
+	}
+	next := slices.MinFunc(c.due, func(a, b *alarm) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.turn, b.turn)) })
+	c.due = slices.DeleteFunc(c.due, func(a *alarm) bool { return a == next })
+	return next
 }
 
 // WithTimeout is context.WithTimeout in emulator time: while the clock stands no timeout
@@ -178,16 +269,11 @@ func (c *Clock) WithTimeout(parent context.Context, timeout time.Duration) (cont
 	waiting := &alarm{ring: func() { cancel(context.DeadlineExceeded) }}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	waiting.at = c.Now().Add(timeout)
-	c.alarms[waiting] = struct{}{}
-	c.arm(waiting)
+	c.wait(waiting, c.Now().Add(timeout))
 	return ctx, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.alarms, waiting)
-		if waiting.timer != nil {
-			waiting.timer.Stop()
-		}
+		c.forget(waiting)
 		cancel(context.Canceled)
 	}
 }

@@ -3,7 +3,9 @@ package clock_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -209,4 +211,97 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Functions are called in the order of their moments, by whatever brings these, and before it
+// returns.
+func TestAt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(time.Now)
+		begun := c.Now()
+		var called []string
+		at := func(name string, after time.Duration) (stop func()) {
+			return c.At(begun.Add(after), func() { called = append(called, name) })
+		}
+		is := func(what string, want ...string) {
+			t.Helper()
+			if !slices.Equal(called, want) {
+				t.Errorf("%s: called %q, want %q", what, called, want)
+			}
+			called = nil
+		}
+		at("past", -time.Second)
+		at("now", 0)
+		is("at once", "past", "now")
+
+		at("third", 3*time.Second)
+		at("first", time.Second)
+		stop := at("stopped", 2*time.Second)
+		at("also third", 3*time.Second)
+		at("last", time.Hour)
+		stop()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		is("a second later", "first")
+		if err := c.Advance(2 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		is("advanced", "third", "also third")
+
+		c.Freeze()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		is("frozen")
+		if err := c.Advance(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		is("advanced while it stands", "last")
+
+		c.Run()
+		for range 100 {
+			soon := c.Now().Add(time.Minute)
+			c.At(soon, func() { called = append(called, "one") })
+			c.At(soon, func() { called = append(called, "two") })
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			is("both at a moment", "one", "two")
+		}
+		c.Freeze()
+
+		begun = c.Now()
+		at("again", time.Hour)
+		if err := c.Set(c.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		c.Run()
+		time.Sleep(time.Hour) // what was left
+		synctest.Wait()
+		is("set back, it waits no longer than it would have", "again")
+	})
+}
+
+// However the clock is moved meanwhile, each function is called once.
+func TestAtOnce(t *testing.T) {
+	t.Parallel()
+	c := clock.New(time.Now)
+	var calls atomic.Int64
+	var movers sync.WaitGroup
+	for range 8 {
+		movers.Go(func() {
+			for i := range 50 {
+				c.At(c.Now().Add(time.Duration(i)*time.Second), func() { calls.Add(1) })
+				if err := c.Advance(time.Second); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	movers.Wait()
+	if err := c.Advance(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := calls.Load(); got != 400 {
+		t.Errorf("%d calls, want 400", got)
+	}
 }
