@@ -28,7 +28,7 @@ func layers() [][]string {
 		{"server/robot"},
 		{"server/wire"},
 		{"server/credentials"},
-		{"server/token"},
+		{"server/token", "server/event"},
 		{"server/accountkeys"},
 		{"server/world"},
 		{"server/iam", "server/reach", "server/store", "signer"},
@@ -112,7 +112,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world",
-		"server/token", "server/accountkeys", "server/reach", "server/trust", "server/hostname", "server/loopback",
+		"server/token", "server/event", "server/accountkeys", "server/reach", "server/trust", "server/hostname", "server/loopback",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

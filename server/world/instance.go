@@ -23,6 +23,8 @@ type Instance struct {
 	// shape of a ?recursive=true answer: maps, slices, strings, booleans, and json.Number
 	// for numbers, exact to the last digit.
 	Metadata map[string]any
+
+	Scenario []fixtures.Happening // what happens to it by and by; for package event
 }
 
 // AttachedAccount is a service account that an instance runs as.
@@ -41,7 +43,7 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 	f.Profile = cmp.Or(f.Profile, fixtures.GCE) // a fixture that nobody has read may leave it out
 	instance := &Instance{
 		Name: f.Name, Profile: f.Profile, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen,
-		LimitsGuest: f.GuestAttributes.RateLimit,
+		LimitsGuest: f.GuestAttributes.RateLimit, Scenario: f.Scenario,
 	}
 	attachments := f.ServiceAccounts
 	if f.Recording.Exists() {
