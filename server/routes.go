@@ -62,6 +62,7 @@ const (
 	getOrPost   = "GET|POST"
 	below       = "/..." // everything that begins with this segment
 	entryPath   = "/emulator/v1/instances/{instance}/metadata/{path:.+}"
+	eventsPath  = "/emulator/v1/instances/{instance}/events"
 	accountPath = "/v1/projects/{project}/serviceAccounts/{account:[^/:]+}"
 
 	accountsPath  = "/v1/projects/{project}/serviceAccounts"
@@ -139,6 +140,10 @@ func (s surfaces) controlRoutes() []route {
 		{"control.metadata.get", http.MethodGet, entryPath, api, s.control.Guard(s.control.Metadata)},
 		{"control.metadata.set", http.MethodPut, entryPath, api, s.control.Guard(s.control.SetMetadata)},
 		{"control.metadata.delete", http.MethodDelete, entryPath, api, s.control.Guard(s.control.DeleteMetadata)},
+		{"control.instances.events.list", http.MethodGet, eventsPath, api, s.control.Guard(s.control.InstanceEvents)},
+		{"control.instances.events.play", http.MethodPost, eventsPath, api, s.control.Guard(s.control.PlayEvent)},
+		{"control.instances.events.clear", http.MethodDelete, eventsPath, api, s.control.Guard(s.control.ClearEvents)},
+		{"control.instances.events.cancel", http.MethodDelete, eventsPath + "/{event}", api, s.control.Guard(s.control.CancelEvent)},
 		{"control.waiters", http.MethodGet, "/emulator/v1/waiters", api, s.control.Guard(s.control.Waiters)},
 		{"control.clock.get", http.MethodGet, "/emulator/v1/clock", api, s.control.Guard(s.control.Clock)},
 		{"control.clock.set", http.MethodPut, "/emulator/v1/clock", api, s.control.Guard(s.control.SetClock)},

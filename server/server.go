@@ -21,6 +21,7 @@ import (
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/credentials"
 	"gcp-metadata-emulator/server/discovery"
+	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
@@ -72,6 +73,7 @@ type Server struct {
 	Clock   *clock.Clock
 	Faults  *fault.Set
 	Journal *journal.Journal
+	Events  *event.Player
 
 	worlds *store.Store[*world.World]
 	loaded atomic.Pointer[world.World] // what Reset goes back to
@@ -86,9 +88,13 @@ type Server struct {
 
 // Replace serves another world from the next request on, and wakes who waits for what has
 // changed by it.
+//
+// Events end, and the scenarios of the other world begin.
 func (s *Server) Replace(w *world.World) {
 	s.loaded.Store(w)
+	s.Events.Clear()
 	_ = s.worlds.Update(func(*world.World) (*world.World, error) { return w, nil }) // never fails
+	s.Events.Begin()
 }
 
 // World is the world that is served at the moment.
@@ -96,12 +102,13 @@ func (s *Server) World() store.Snapshot[*world.World] { return s.worlds.Load() }
 
 // Reset brings the emulator back to the world that it was given last, without what has been
 // done to it: changes of the world, the clock's, faults, the journal, revocations, and what
-// was begun or used up. Keys stay.
+// was begun or used up. Scenarios begin again; keys stay.
 func (s *Server) Reset() {
 	for _, forget := range s.forget {
 		forget()
 	}
 	_ = s.worlds.Update(func(*world.World) (*world.World, error) { return s.loaded.Load(), nil }) // never fails
+	s.Events.Begin()
 	s.Journal.Clear()
 }
 
@@ -119,9 +126,10 @@ func New(config Config) *Server {
 	routes := surfaces{}.names()
 	s := &Server{
 		Clock: config.Clock, Faults: fault.New(routes, defects(), now), Journal: journal.New(),
+		Events: event.NewPlayer(worlds, config.Clock, config.Logger),
 		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata,
 	}
-	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
+	s.forget = []func(){s.Faults.Clear, s.Events.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
 	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal, counts: metrics.NewRequests(routes)}
 	all := surfaces{
@@ -140,7 +148,8 @@ func New(config Config) *Server {
 		control: control.New(control.Config{
 			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
 			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Reset: s.Reset,
-			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, PublicURL: config.PublicURL, Waiters: waiters(metadata),
+			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, PublicURL: config.PublicURL,
+			Events: s.Events, Waiters: waiters(metadata),
 		}),
 		controlApart: config.PublicURL != nil,
 	}
@@ -155,6 +164,7 @@ func New(config Config) *Server {
 		Handler: s.Handler, Answers: names.answersTarget, Authority: config.Keys.Authority,
 		Allowed: config.ProxyAllowed, Logger: config.Logger,
 	})
+	s.Events.Begin()
 	return s
 }
 

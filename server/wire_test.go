@@ -138,7 +138,7 @@ func TestWire(t *testing.T) {
 // drives tells of scripts that change what others see. They have an emulator of their own, and
 // their requests come one after the other.
 func drives(route string) bool {
-	return slices.ContainsFunc([]string{"clock", "faults", "metrics", "requests", "reset", "state"}, func(name string) bool {
+	return slices.ContainsFunc([]string{"clock", "faults", "instances.events", "metrics", "requests", "reset", "state"}, func(name string) bool {
 		return strings.HasPrefix(route, "control."+name)
 	})
 }
@@ -149,6 +149,7 @@ func TestEveryRouteHasAScript(t *testing.T) {
 	for _, file := range wireFiles(t) {
 		scripts = append(scripts, strings.TrimSuffix(filepath.Base(file), ".txtar"))
 	}
+	slices.Sort(scripts)
 	names := slices.Compact(slices.Sorted(slices.Values(server.RouteNames())))
 	if diff := cmp.Diff(names, scripts); diff != "" {
 		t.Errorf("routes and scripts differ (-routes +scripts):\n%s", diff)

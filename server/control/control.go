@@ -15,6 +15,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/credentials"
+	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/hostname"
@@ -34,6 +35,7 @@ type Config struct {
 	Credentials *credentials.Maker
 	Clock       *clock.Clock
 	Faults      *fault.Set
+	Events      *event.Player
 	Journal     *journal.Journal
 	Requests    *metrics.Requests // those that have been counted
 
@@ -52,6 +54,7 @@ type Server struct {
 	credentials *credentials.Maker
 	clock       *clock.Clock
 	faults      *fault.Set
+	player      *event.Player
 	journal     *journal.Journal
 	requests    *metrics.Requests
 
@@ -68,7 +71,7 @@ type Server struct {
 func New(config Config) *Server {
 	return &Server{
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
-		clock: config.Clock, faults: config.Faults, journal: config.Journal, requests: config.Requests,
+		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, publicURL: config.PublicURL,
 		waiters: config.Waiters, reset: config.Reset,
 	}

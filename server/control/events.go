@@ -91,26 +91,26 @@ func (f *follower) follow(ctx context.Context, w io.Writer) {
 func (f *follower) news(revision uint64, requests journal.Snapshot) string {
 	var events strings.Builder
 	if revision != f.revision {
-		event(&events, "revision", struct {
+		writeEvent(&events, "revision", struct {
 			Revision uint64 `json:"revision"`
 		}{revision})
 	}
 	if requests.Dropped > 0 {
-		event(&events, "dropped", struct {
+		writeEvent(&events, "dropped", struct {
 			Count uint64 `json:"count"`
 		}{requests.Dropped})
 	}
 	for _, e := range requests.Exchanges {
 		if f.wanted.filter.Matches(e) {
 			fmt.Fprintf(&events, "id: %d\n", e.Sequence)
-			event(&events, "request", e)
+			writeEvent(&events, "request", e)
 		}
 	}
 	f.revision, f.last = revision, requests.Last
 	return events.String()
 }
 
-func event(out *strings.Builder, name string, data any) {
+func writeEvent(out *strings.Builder, name string, data any) {
 	encoded, err := json.Marshal(data)
 	if err != nil {
 		panic(fmt.Sprintf("encode %T: %v", data, err)) // a value of ours

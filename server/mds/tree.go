@@ -3,6 +3,7 @@ package mds
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -133,6 +134,8 @@ func entry(key string, value any, naming fixtures.Naming, before *node) *node {
 	switch {
 	case naming.IsDocument(key) && (isList || isObject):
 		n.text, n.jsonByDefault = strings.TrimSuffix(wire.Indented(value, " "), "\n"), true // as Google's server does
+	case isObject && naming.HasTwoKinds(key):
+		n.text = lines(fields)
 	case isObject:
 		n.object(fields, naming.Below(key), before)
 	case isList:
@@ -141,6 +144,15 @@ func entry(key string, value any, naming fixtures.Naming, before *node) *node {
 		n.text = text(value)
 	}
 	return n
+}
+
+// lines are the fields of an entry that is one, however it is read.
+func lines(fields map[string]any) string {
+	out := make([]string, 0, len(fields))
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		out = append(out, key+" "+text(fields[key]))
+	}
+	return strings.Join(out, "\n")
 }
 
 // isSame tells whether two values are one: objects and lists in the same place in memory,

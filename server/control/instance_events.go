@@ -1,0 +1,92 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"gcp-metadata-emulator/server/event"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// InstanceEvents lists the events of an instance that have not ended, and what is to come of
+// its scenario.
+func (s *Server) InstanceEvents(r *http.Request) (wire.Response, error) {
+	playing, err := s.playing(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.JSON(struct {
+		Events []event.Playing `json:"events"`
+	}{playing}), nil
+}
+
+// playing are the events of the instance that a path names.
+func (s *Server) playing(r *http.Request) ([]event.Playing, error) {
+	instance, err := chosenInstance(s.worlds.Load().State, r)
+	if err != nil {
+		return nil, err
+	}
+	playing := []event.Playing{}
+	for _, one := range s.player.List() {
+		if one.Instance == instance.Name {
+			playing = append(playing, one)
+		}
+	}
+	return playing, nil
+}
+
+// PlayEvent begins an event of an instance, and answers with it.
+func (s *Server) PlayEvent(r *http.Request) (wire.Response, error) {
+	var wanted event.Event
+	if err := readJSON(r, &wanted); err != nil {
+		return wire.Response{}, err
+	}
+	instance, err := chosenInstance(s.worlds.Load().State, r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	begun, err := s.player.Play(instance.Name, wanted)
+	if err != nil {
+		return wire.Response{}, playError(err)
+	}
+	return googleapi.JSON(begun), nil
+}
+
+// playError puts what is said of an event into the words of an API.
+func playError(err error) error {
+	if invalid, ok := errors.AsType[*event.InvalidError](err); ok {
+		return googleapi.InvalidArgument(invalid.Error())
+	}
+	if errors.Is(err, event.ErrTooMany) {
+		return googleapi.InvalidArgument(err.Error())
+	}
+	return editError(err)
+}
+
+// ClearEvents ends the events of an instance where they are.
+func (s *Server) ClearEvents(r *http.Request) (wire.Response, error) {
+	playing, err := s.playing(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	for _, one := range playing {
+		s.player.Cancel(one.ID)
+	}
+	return googleapi.JSON(struct{}{}), nil
+}
+
+// CancelEvent ends one event where it is.
+func (s *Server) CancelEvent(r *http.Request) (wire.Response, error) {
+	playing, err := s.playing(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	for _, one := range playing {
+		if one.ID == r.PathValue("event") && s.player.Cancel(one.ID) {
+			return googleapi.JSON(struct{}{}), nil
+		}
+	}
+	return wire.Response{}, googleapi.NotFound(fmt.Sprintf("there is no event %q", r.PathValue("event")))
+}
