@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -48,9 +49,14 @@ func read(t *testing.T, s *server.Server, path string) (body, etag string) {
 	request.Header.Set("Metadata-Flavor", "Google")
 	s.ServeHTTP(recorder, request)
 	if recorder.Code != http.StatusOK {
-		return fmt.Sprint(recorder.Code), ""
+		return strconv.Itoa(recorder.Code), ""
 	}
-	return recorder.Body.String(), strings.Join(recorder.Header()["ETag"], "")
+	for name, values := range recorder.Header() {
+		if strings.EqualFold(name, "ETag") { // spelled as Google spells it
+			etag = values[0]
+		}
+	}
+	return recorder.Body.String(), etag
 }
 
 // Clients that hang at different entries are woken in the order in which Google documents the

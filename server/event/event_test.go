@@ -112,11 +112,14 @@ func TestSequences(t *testing.T) {
 			{0, "TERMINATE_ON_HOST_MAINTENANCE 0"}, {time.Hour, "TERMINATE_ON_HOST_MAINTENANCE 0"}, {time.Hour + 10*time.Second, "NONE 0"},
 		}},
 		"window": {"vm", event.Event{Type: fixtures.UpcomingMaintenance, Notice: duration(time.Hour)}, window[:3], []moment{
-			{0, "PENDING true NONE"}, {time.Hour - 1, "PENDING true NONE"}, {time.Hour, "ONGOING false MIGRATE_ON_HOST_MAINTENANCE"},
+			{0, "PENDING true NONE"},
+			{time.Hour - 1, "PENDING true NONE"},
+			{time.Hour, "ONGOING false MIGRATE_ON_HOST_MAINTENANCE"},
 			{time.Hour + 70*time.Second, "  NONE"},
 		}},
 		"window that cannot be moved": {"gpu", event.Event{Type: fixtures.UpcomingMaintenance, CanReschedule: new(false)}, window[:3], []moment{
-			{0, "PENDING false NONE"}, {7 * 24 * time.Hour, "ONGOING false TERMINATE_ON_HOST_MAINTENANCE"},
+			{0, "PENDING false NONE"},
+			{7 * 24 * time.Hour, "ONGOING false TERMINATE_ON_HOST_MAINTENANCE"},
 			{7*24*time.Hour + time.Hour + 10*time.Second, "  NONE"},
 		}},
 		"after the window": {"vm", event.Event{Type: fixtures.UpcomingMaintenance, Notice: duration(0)}, window[3:], []moment{{2 * time.Minute, "NONE"}}},
