@@ -88,6 +88,31 @@ func TestDefectsInRPC(t *testing.T) {
 	}
 }
 
+// The emulator's own services do not take what has been revoked.
+func TestRevokedTokensAreRefused(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	account, _ := e.world.Account(worker)
+	const provider = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/demo-pool/providers/demo-provider"
+	for _, test := range []struct {
+		order   token.Order
+		request string
+	}{
+		{token.Order{Kind: token.KindID, Audience: "x"}, "GET /tokeninfo?id_token=%s\n\n"},
+		{token.Order{Kind: token.KindAccess}, "GET /tokeninfo?access_token=%s\n\n"},
+		{token.Order{Kind: token.KindJWT, Audience: "https://oauth2.googleapis.com/token", Scopes: []string{platform}}, "POST /token\nContent-Type: application/x-www-form-urlencoded\n\ngrant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion=%s"},
+		{token.Order{Kind: token.KindID, Audience: provider}, "POST /v1/token\nContent-Type: application/x-www-form-urlencoded\n\ngrant_type=urn:ietf:params:oauth:grant-type:token-exchange&audience=" + provider + "&scope=" + platform + "&requested_token_type=urn:ietf:params:oauth:token-type:access_token&subject_token_type=urn:ietf:params:oauth:token-type:jwt&subject_token=%s"},
+	} {
+		for want, defect := range map[int]token.Defect{200: token.NoDefect, 400: token.Revoked} {
+			test.order.Principal, test.order.Defect = account.Principal(), defect
+			minted := must[token.Token](t)(e.server.Mint(t.Context(), test.order))
+			if got := e.exchange(t, fmt.Sprintf(test.request, minted.Text)); got.status != want {
+				t.Errorf("%s %q: %d %s, want %d", test.order.Kind, defect, got.status, got.body, want)
+			}
+		}
+	}
+}
+
 func TestMintAndVerify(t *testing.T) {
 	t.Parallel()
 	e := newEmulator(t)

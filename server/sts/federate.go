@@ -120,7 +120,7 @@ func (s *Server) verify(ctx context.Context, provider *world.Provider, parsed *s
 		return time.Time{}, err
 	case len(keys) == 0:
 		return time.Time{}, refuse(unknownKey)
-	case !slices.ContainsFunc(keys, parsed.SignedByForeign):
+	case !slices.ContainsFunc(keys, parsed.SignedByForeign), provider.OwnKeys && s.issuer.IsRevoked(parsed):
 		return time.Time{}, refuse(badSignature)
 	default:
 		return expires, nil

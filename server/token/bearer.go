@@ -119,7 +119,7 @@ func orUnknown(err error) error {
 // files, one that Google keeps for it, or one that it is known by. Whatever key the header
 // names: some clients name none. One that was revoked is as good as not signed.
 func (i *Issuer) SignedBy(parsed *signer.Parsed, account *world.ServiceAccount) (bool, error) {
-	if !parsed.IsRS256() || i.isRevoked(parsed) {
+	if !parsed.IsRS256() || i.IsRevoked(parsed) {
 		return false, nil
 	}
 	usable, err := accountkeys.Usable(i.keys, account)

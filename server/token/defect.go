@@ -175,8 +175,8 @@ func unsigned(text string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + text[strings.Index(text, "."):strings.LastIndex(text, ".")+1]
 }
 
-// isRevoked tells whether a JWT was taken back, which only one that was issued so can be.
-func (i *Issuer) isRevoked(parsed *signer.Parsed) bool {
+// IsRevoked tells whether a JWT was taken back, which only one that was issued so can be.
+func (i *Issuer) IsRevoked(parsed *signer.Parsed) bool {
 	id, _ := parsed.Claims["jti"].(string)
 	return id != "" && i.revoked.has(id, "")
 }

@@ -185,7 +185,7 @@ func (i *Issuer) VerifyID(ctx context.Context, text string) (*signer.Parsed, err
 		return nil, err
 	case !ok || !parsed.SignedBy(key) || parsed.Claims["iss"] != IssuerURL:
 		return nil, ErrUnknown
-	case i.isRevoked(parsed):
+	case i.IsRevoked(parsed):
 		return nil, ErrRevoked
 	default:
 		return parsed, i.inTime(parsed)

@@ -158,7 +158,7 @@ func (i *Issuer) verifyJWT(ctx context.Context, w *world.World, text string, dem
 	if !parsed.SignedByForeign(signedBy.key) {
 		return Verified{}, refused("the signature is not that of key %q: the token was changed after it was signed", parsed.KeyID())
 	}
-	if i.isRevoked(parsed) {
+	if i.IsRevoked(parsed) {
 		return Verified{}, refused("the token was revoked")
 	}
 	verified := Verified{Kind: signedBy.kind, Claims: parsed.Claims}
