@@ -111,7 +111,12 @@ func withoutKeyID(t *testing.T, m *press) string {
 // tampered is a token with another signature.
 func tampered(jwt string) string {
 	changed := []byte(jwt)
-	changed[strings.LastIndex(jwt, ".")+10] ^= 1
+	middle := strings.LastIndex(jwt, ".") + 10
+	if changed[middle] == 'A' { // another letter of base64
+		changed[middle]++
+	} else {
+		changed[middle] = 'A'
+	}
 	return string(changed)
 }
 
