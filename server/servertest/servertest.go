@@ -150,6 +150,7 @@ func (e *Emulator) stop(stop context.CancelFunc) {
 	e.client.CloseIdleConnections()
 	stop()
 	e.serves.Wait()
+	e.server.Events.Clear()
 	if known, err := e.keys.Google().Known(); err == nil && len(known) > 0 {
 		_ = e.keys.Warm(context.Background()) // the next key may be in the making
 	}
