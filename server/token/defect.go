@@ -18,7 +18,7 @@ import (
 // Defect is what is wrong with a token that is issued on purpose for somebody to refuse it.
 // What it does to each kind of token:
 //
-//	                 access   ID, JWT
+//	                 access   ID, JWT, IAP
 //	expired          x        x         exp was an hour ago
 //	not-yet-valid             x         iat and nbf are an hour ahead
 //	wrong-issuer              x         iss is WrongIssuerURL
@@ -60,11 +60,11 @@ func (k Kind) Defects() []Defect {
 	switch k {
 	case KindAccess:
 		return []Defect{Expired, UnknownKey, Tampered, Revoked}
-	case KindID, KindJWT:
+	case KindID, KindJWT, KindIAP:
 		return []Defect{
 			Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, MissingEmail, UnverifiedEmail, AlgNone, Revoked,
 		}
-	case KindRefresh, KindIAP:
+	case KindRefresh:
 	}
 	return nil
 }
@@ -126,25 +126,42 @@ func (i *Issuer) Sign(ctx context.Context, key *keys.Key, payload []byte) (strin
 	if defectOf(ctx, KindJWT) == NoDefect {
 		return signer.RawJWT(key, payload)
 	}
-	return i.sign(ctx, KindJWT, key, json.RawMessage(payload))
+	return i.sign(ctx, KindJWT, byKey(key), json.RawMessage(payload))
 }
 
-// sign signs the claims of a JWT.
-func (i *Issuer) sign(ctx context.Context, kind Kind, key *keys.Key, claims any) (string, error) {
+// signature makes a JWT of claims.
+type signature func(claims any) (string, error)
+
+func byKey(key *keys.Key) signature {
+	return func(claims any) (string, error) { return signer.JWT(key, claims) }
+}
+
+// byStranger signs as tokens of a kind are signed, with a key that nobody knows.
+func (i *Issuer) byStranger(ctx context.Context, kind Kind) (signature, error) {
+	if kind == KindIAP {
+		key, err := i.stranger().IAP()
+		return func(claims any) (string, error) { return signer.ES256(key, claims) }, err
+	}
+	key, err := i.stranger().Google().Active(ctx)
+	return byKey(key), err
+}
+
+// sign signs the claims of a JWT, as the context asks for it.
+func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any) (string, error) {
 	defect := defectOf(ctx, kind)
 	if defect == NoDefect {
-		return signer.JWT(key, claims)
+		return sign(claims)
 	}
 	changed, err := merged(claims, defect.changes(i.now()))
 	if err != nil {
 		return "", err
 	}
 	if defect == UnknownKey {
-		if key, err = i.stranger().Google().Active(ctx); err != nil {
+		if sign, err = i.byStranger(ctx, kind); err != nil {
 			return "", fmt.Errorf("make a key that nobody knows: %w", err)
 		}
 	}
-	text, err := signer.JWT(key, changed)
+	text, err := sign(changed)
 	if err != nil {
 		return "", err
 	}

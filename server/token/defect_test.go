@@ -18,13 +18,16 @@ func TestVerifyNamesDefects(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)
 	demand := token.Demand{Audience: service, Email: owner}
-	for _, kind := range []token.Kind{token.KindAccess, token.KindID, token.KindJWT} {
+	for _, kind := range []token.Kind{token.KindAccess, token.KindID, token.KindJWT, token.KindIAP} {
 		order, demand, issuer := token.Order{Kind: kind, Audience: service}, demand, token.IssuerURL
 		if kind == token.KindAccess {
 			order.Audience, demand.Audience = "", ""
 		}
 		if kind == token.KindJWT {
 			order.Claims, issuer = map[string]any{"email": owner}, owner
+		}
+		if kind == token.KindIAP {
+			issuer = "https://cloud.google.com/iap"
 		}
 		for _, defect := range append(kind.Defects(), token.NoDefect) {
 			want := map[token.Defect]string{
@@ -33,8 +36,8 @@ func TestVerifyNamesDefects(t *testing.T) {
 				token.NotYetValid:     `the token is not valid before 2026-11-21T13:00:00Z, in 1h0m0s`,
 				token.WrongIssuer:     `the issuer is "https://wrong-issuer\.example\.com", .*"` + issuer + `"`,
 				token.WrongAudience:   `the token is for "https://wrong-audience\.example\.com", not for "https://service\.example\.com"`,
-				token.UnknownKey:      `nobody here has published a key with the ID "[0-9a-f]+", with which the token says it is signed`,
-				token.Tampered:        `the signature is not that of key "[0-9a-f]+": the token was changed after it was signed`,
+				token.UnknownKey:      `nobody here has published a key with the ID "[\w-]+", with which the token says it is signed`,
+				token.Tampered:        `the signature is not that of key "[\w-]+": the token was changed after it was signed`,
 				token.MissingEmail:    `the token names no e-mail address, so nobody knows that it is "` + owner + `"`,
 				token.UnverifiedEmail: `the e-mail address "` + owner + `" is not verified`,
 				token.AlgNone:         `the token is not signed: its header says alg "none"`,

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"time"
 
 	"gcp-metadata-emulator/signer"
@@ -18,7 +19,7 @@ const iapSubject = "accounts.google.com:"
 // mintIAP issues the assertion that Identity-Aware Proxy puts into the header
 // x-goog-iap-jwt-assertion, about whom it has let through to the application behind it
 // (https://cloud.google.com/iap/docs/signed-headers-howto).
-func (i *Issuer) mintIAP(order Order) (Token, error) {
+func (i *Issuer) mintIAP(ctx context.Context, order Order) (Token, error) {
 	key, err := i.keys.IAP()
 	if err != nil {
 		return Token{}, err
@@ -35,9 +36,6 @@ func (i *Issuer) mintIAP(order Order) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	text, err := signer.ES256(key, claims)
-	if err != nil {
-		return Token{}, err
-	}
-	return Token{Text: text, Issued: issued, Expires: expires}, nil
+	sign := func(claims any) (string, error) { return signer.ES256(key, claims) }
+	return i.signed(ctx, KindIAP, sign, claims, Token{Issued: issued, Expires: expires})
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strings"
 
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
 )
@@ -116,7 +115,7 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 		return Token{}, err
 	}
 	issued, expires := i.period(IDTokenLifetime)
-	return i.signed(ctx, KindID, key, signedClaims{
+	return i.signed(ctx, KindID, byKey(key), signedClaims{
 		AccessTokenHash: claims.AccessTokenHash,
 		Audience:        claims.Audience,
 		AuthorizedParty: claims.AuthorizedParty,
@@ -134,9 +133,9 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 	}, Token{Issued: issued, Expires: expires})
 }
 
-// signed is a JWT that is signed with a key of RSA, with the times that its recipient is told.
-func (i *Issuer) signed(ctx context.Context, kind Kind, key *keys.Key, claims any, times Token) (Token, error) {
-	text, err := i.sign(ctx, kind, key, claims)
+// signed is a JWT with the times that its recipient is told.
+func (i *Issuer) signed(ctx context.Context, kind Kind, sign signature, claims any, times Token) (Token, error) {
+	text, err := i.sign(ctx, kind, sign, claims)
 	if err != nil {
 		return Token{}, err
 	}

@@ -62,7 +62,7 @@ func (i *Issuer) mint(ctx context.Context, w *world.World, order Order) (Token, 
 	case KindJWT:
 		return i.mintJWT(ctx, w, order)
 	case KindIAP:
-		return i.mintIAP(order)
+		return i.mintIAP(ctx, order)
 	case KindAccess, KindRefresh:
 	}
 	return i.Access(ctx, Grant{Principal: order.Principal, Scopes: order.Scopes}, order.Lifetime)
@@ -136,7 +136,7 @@ func (i *Issuer) mintID(ctx context.Context, order Order) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	return i.signed(ctx, KindID, key, claims, Token{Issued: issued, Expires: expires})
+	return i.signed(ctx, KindID, byKey(key), claims, Token{Issued: issued, Expires: expires})
 }
 
 // mintJWT issues what a service account signs with the key in its key file, to call an API
@@ -162,7 +162,7 @@ func (i *Issuer) mintJWT(ctx context.Context, w *world.World, order Order) (Toke
 	if err != nil {
 		return Token{}, err
 	}
-	return i.signed(ctx, KindJWT, key, claims, Token{Issued: issued, Expires: expires})
+	return i.signed(ctx, KindJWT, byKey(key), claims, Token{Issued: issued, Expires: expires})
 }
 
 // period is the time in which a token that is issued now is good.
