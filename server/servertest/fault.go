@@ -6,6 +6,7 @@ import (
 
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/token"
 )
 
 // Effect is what a fault does, or to which requests. See package fault for what each means.
@@ -30,6 +31,9 @@ func Delay(by time.Duration) Effect { return func(r *fault.Rule) { r.Delay = clo
 
 // HangUp ends the connection: [fault.BeforeAny] of the answer is sent, or [fault.DuringBody].
 func HangUp(at fault.HangUp) Effect { return func(r *fault.Rule) { r.HangUp = at } }
+
+// Defect issues the token that is asked for with something wrong, such as [token.Expired].
+func Defect(defect token.Defect) Effect { return func(r *fault.Rule) { r.Defect = string(defect) } }
 
 // Malformed leaves the second half of the body out.
 func Malformed() Effect { return func(r *fault.Rule) { r.Malformed = true } }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/pattern"
 	"gcp-metadata-emulator/server/reach"
@@ -72,6 +74,19 @@ func (i *Instance) DeleteMetadata(path string) {
 	i.t.Helper()
 	if _, err := i.call(http.MethodDelete, "metadata/"+path, nil); err != nil {
 		i.t.Fatalf("servertest: delete metadata %q: %v", path, err)
+	}
+}
+
+// Event plays what Google's infrastructure does to a VM, such as "preempt" (see package event), at the emulator's
+// time. Details change what the event has by default.
+func (i *Instance) Event(kind fixtures.EventType, details ...func(*event.Event)) {
+	i.t.Helper()
+	played := event.Event{Type: kind}
+	for _, change := range details {
+		change(&played)
+	}
+	if _, err := i.emulator.server.Events.Play(i.present(), played); err != nil {
+		i.t.Fatalf("servertest: event %q: %v", kind, err)
 	}
 }
 

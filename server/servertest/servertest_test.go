@@ -17,8 +17,11 @@ import (
 	"go.uber.org/goleak"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/servertest"
+	"gcp-metadata-emulator/server/token"
 )
 
 // Nothing is left running by any test, keys in the making neither.
@@ -338,5 +341,33 @@ func TestMistakesFailTheTest(t *testing.T) {
 func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
 		servertest.New(b)
+	}
+}
+
+// What happens to the VM shows in its metadata, at the emulator's time.
+func TestEvent(t *testing.T) {
+	t.Parallel()
+	emu := servertest.New(t)
+	emu.Freeze()
+	emu.Event("preempt", func(e *event.Event) { e.In = clock.Duration(10 * time.Second) })
+	if _, preempted := get(t, emu.Client(), root+"instance/preempted"); preempted != "FALSE" {
+		t.Errorf("preempted at once: %q", preempted)
+	}
+	emu.Advance(10 * time.Second)
+	if _, preempted := get(t, emu.Client(), root+"instance/preempted"); preempted != "TRUE" {
+		t.Errorf("not preempted in time: %q", preempted)
+	}
+}
+
+// The next token has the defect, and the one after it has not.
+func TestDefect(t *testing.T) {
+	t.Parallel()
+	emu := servertest.New(t)
+	emu.Fail("mds.identity", servertest.Defect(token.AlgNone), servertest.Times(1))
+	if _, bad := get(t, emu.Client(), identity); !strings.HasSuffix(bad, ".") {
+		t.Errorf("signed all the same: %s", bad)
+	}
+	if _, good := get(t, emu.Client(), identity); strings.HasSuffix(good, ".") {
+		t.Errorf("not signed: %s", good)
 	}
 }
