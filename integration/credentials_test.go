@@ -19,10 +19,10 @@ const (
 
 // bearer is whom a token speaks for, as the emulator tells other emulators.
 type bearer struct {
-	Principal, Email, UniqueID string
-	Scopes                     []string
-	Expires                    time.Time
-	AccessBoundary             json.RawMessage
+	Kind, Principal, Email, UniqueID string
+	Scopes                           []string
+	Expires                          time.Time
+	AccessBoundary                   json.RawMessage
 }
 
 // bearerOf asks the emulator of the service, which has not issued the token, whose it is.
@@ -70,8 +70,8 @@ func (r *rig) principals(t *testing.T) map[string]string {
 func (r *rig) checkFile(t *testing.T, principal, token string, expiry time.Time) {
 	t.Helper()
 	got := r.bearerOf(t, token)
-	if got.Principal != principal || !slices.Contains(got.Scopes, cloudPlatform) {
-		t.Errorf("the token is of %q for %q, want of %q for %q", got.Principal, got.Scopes, principal, cloudPlatform)
+	if got.Kind != "access" || got.Principal != principal || !slices.Contains(got.Scopes, cloudPlatform) {
+		t.Errorf("the %s token is of %q for %q, want of %q for %q", got.Kind, got.Principal, got.Scopes, principal, cloudPlatform)
 	}
 	checkExpiry(t, "access token", expiry)
 }
