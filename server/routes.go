@@ -1,19 +1,12 @@
 package server
 
 import (
-	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
-	"sync"
-
-	"github.com/gorilla/mux"
 
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/discovery"
-	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/grants"
@@ -23,7 +16,6 @@ import (
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/sts"
-	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/userinfo"
 	"gcp-metadata-emulator/server/wire"
@@ -131,40 +123,40 @@ func (s surfaces) routes() []route {
 func (s surfaces) controlRoutes() []route {
 	api := googleapi.Dialect()
 	return []route{
-		{"control.openapi", http.MethodGet, "/emulator/v1/openapi.json", api, s.control.Guard(s.control.OpenAPI)},
-		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Guard(s.control.Live)},
-		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Guard(s.control.Ready)},
-		{"control.state.get", http.MethodGet, "/emulator/v1/state", api, s.control.Guard(s.control.State)},
-		{"control.state.set", http.MethodPut, "/emulator/v1/state", api, s.control.Guard(s.control.SetState)},
-		{"control.instances", http.MethodGet, "/emulator/v1/instances", api, s.control.Guard(s.control.Instances)},
-		{"control.metadata.get", http.MethodGet, entryPath, api, s.control.Guard(s.control.Metadata)},
-		{"control.metadata.set", http.MethodPut, entryPath, api, s.control.Guard(s.control.SetMetadata)},
-		{"control.metadata.delete", http.MethodDelete, entryPath, api, s.control.Guard(s.control.DeleteMetadata)},
-		{"control.instances.events.list", http.MethodGet, eventsPath, api, s.control.Guard(s.control.InstanceEvents)},
-		{"control.instances.events.play", http.MethodPost, eventsPath, api, s.control.Guard(s.control.PlayEvent)},
-		{"control.instances.events.clear", http.MethodDelete, eventsPath, api, s.control.Guard(s.control.ClearEvents)},
-		{"control.instances.events.cancel", http.MethodDelete, eventsPath + "/{event}", api, s.control.Guard(s.control.CancelEvent)},
-		{"control.waiters", http.MethodGet, "/emulator/v1/waiters", api, s.control.Guard(s.control.Waiters)},
-		{"control.clock.get", http.MethodGet, "/emulator/v1/clock", api, s.control.Guard(s.control.Clock)},
-		{"control.clock.set", http.MethodPut, "/emulator/v1/clock", api, s.control.Guard(s.control.SetClock)},
-		{"control.clock.advance", http.MethodPost, "/emulator/v1/clock:advance", api, s.control.Guard(s.control.AdvanceClock)},
-		{"control.faults.list", http.MethodGet, "/emulator/v1/faults", api, s.control.Guard(s.control.Faults)},
-		{"control.faults.add", http.MethodPost, "/emulator/v1/faults", api, s.control.Guard(s.control.AddFault)},
-		{"control.faults.clear", http.MethodDelete, "/emulator/v1/faults", api, s.control.Guard(s.control.ClearFaults)},
-		{"control.faults.get", http.MethodGet, "/emulator/v1/faults/{fault}", api, s.control.Guard(s.control.Fault)},
-		{"control.faults.remove", http.MethodDelete, "/emulator/v1/faults/{fault}", api, s.control.Guard(s.control.RemoveFault)},
-		{"control.requests.list", http.MethodGet, "/emulator/v1/requests", api, s.control.Guard(s.control.Requests)},
-		{"control.requests.clear", http.MethodDelete, "/emulator/v1/requests", api, s.control.Guard(s.control.ClearRequests)},
-		{"control.events", http.MethodGet, "/emulator/v1/events", api, s.control.Guard(s.control.Events)},
-		{"control.metrics", http.MethodGet, "/emulator/metrics", api, s.control.Guard(s.control.Metrics)},
-		{"control.reset", http.MethodPost, "/emulator/v1/reset", api, s.control.Guard(s.control.Reset)},
-		{"control.ca", http.MethodGet, "/emulator/v1/ca.pem", api, s.control.Guard(s.control.Authority)},
-		{"control.keys.list", http.MethodGet, "/emulator/v1/keys", api, s.control.Guard(s.control.Keys)},
-		{"control.keys.rotate", http.MethodPost, "/emulator/v1/keys:rotate", api, s.control.Guard(s.control.RotateKeys)},
-		{"control.tokens.mint", http.MethodPost, "/emulator/v1/tokens", api, s.control.Guard(s.control.Mint)},
-		{"control.tokens.verify", http.MethodPost, "/emulator/v1/tokens:verify", api, s.control.Guard(s.control.Verify)},
-		{"control.tokens.principal", http.MethodPost, "/emulator/v1/tokens:principal", api, s.control.Guard(s.control.Principal)},
-		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Guard(s.control.Credentials)},
+		{"control.openapi", http.MethodGet, "/emulator/v1/openapi.json", api, s.control.OpenAPI},
+		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Live},
+		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Ready},
+		{"control.state.get", http.MethodGet, "/emulator/v1/state", api, s.control.State},
+		{"control.state.set", http.MethodPut, "/emulator/v1/state", api, s.control.SetState},
+		{"control.instances", http.MethodGet, "/emulator/v1/instances", api, s.control.Instances},
+		{"control.metadata.get", http.MethodGet, entryPath, api, s.control.Metadata},
+		{"control.metadata.set", http.MethodPut, entryPath, api, s.control.SetMetadata},
+		{"control.metadata.delete", http.MethodDelete, entryPath, api, s.control.DeleteMetadata},
+		{"control.instances.events.list", http.MethodGet, eventsPath, api, s.control.InstanceEvents},
+		{"control.instances.events.play", http.MethodPost, eventsPath, api, s.control.PlayEvent},
+		{"control.instances.events.clear", http.MethodDelete, eventsPath, api, s.control.ClearEvents},
+		{"control.instances.events.cancel", http.MethodDelete, eventsPath + "/{event}", api, s.control.CancelEvent},
+		{"control.waiters", http.MethodGet, "/emulator/v1/waiters", api, s.control.Waiters},
+		{"control.clock.get", http.MethodGet, "/emulator/v1/clock", api, s.control.Clock},
+		{"control.clock.set", http.MethodPut, "/emulator/v1/clock", api, s.control.SetClock},
+		{"control.clock.advance", http.MethodPost, "/emulator/v1/clock:advance", api, s.control.AdvanceClock},
+		{"control.faults.list", http.MethodGet, "/emulator/v1/faults", api, s.control.Faults},
+		{"control.faults.add", http.MethodPost, "/emulator/v1/faults", api, s.control.AddFault},
+		{"control.faults.clear", http.MethodDelete, "/emulator/v1/faults", api, s.control.ClearFaults},
+		{"control.faults.get", http.MethodGet, "/emulator/v1/faults/{fault}", api, s.control.Fault},
+		{"control.faults.remove", http.MethodDelete, "/emulator/v1/faults/{fault}", api, s.control.RemoveFault},
+		{"control.requests.list", http.MethodGet, "/emulator/v1/requests", api, s.control.Requests},
+		{"control.requests.clear", http.MethodDelete, "/emulator/v1/requests", api, s.control.ClearRequests},
+		{"control.events", http.MethodGet, "/emulator/v1/events", api, s.control.Events},
+		{"control.metrics", http.MethodGet, "/emulator/metrics", api, s.control.Metrics},
+		{"control.reset", http.MethodPost, "/emulator/v1/reset", api, s.control.Reset},
+		{"control.ca", http.MethodGet, "/emulator/v1/ca.pem", api, s.control.Authority},
+		{"control.keys.list", http.MethodGet, "/emulator/v1/keys", api, s.control.Keys},
+		{"control.keys.rotate", http.MethodPost, "/emulator/v1/keys:rotate", api, s.control.RotateKeys},
+		{"control.tokens.mint", http.MethodPost, "/emulator/v1/tokens", api, s.control.Mint},
+		{"control.tokens.verify", http.MethodPost, "/emulator/v1/tokens:verify", api, s.control.Verify},
+		{"control.tokens.principal", http.MethodPost, "/emulator/v1/tokens:principal", api, s.control.Principal},
+		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Credentials},
 	}
 }
 
@@ -204,253 +196,5 @@ func (s surfaces) adminRoutes() []route {
 
 		{"compute.instances.list", http.MethodGet, instancesPath, vm, s.compute.List},
 		{"compute.instances.get", http.MethodGet, instancesPath + "/{instance}", vm, s.compute.Get},
-	}
-}
-
-// names are those of the operations that can be observed, and that a fault can strike: all but
-// the control plane's, by which one gets out of any trouble again.
-func (s surfaces) names() []string {
-	names := append(mds.Operations(), unknownRoute)
-	for _, route := range s.routes() {
-		if route.isObserved() && !route.hasOperations() {
-			names = append(names, route.name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// defects are those that the tokens can have which an operation gives out, by their kind. Of
-// the token endpoint's two kinds, access tokens have fewer, and stay good under the others.
-func defects() fault.Defects {
-	possible := fault.Defects{}
-	for name, kind := range map[string]token.Kind{
-		"mds.token": token.KindAccess, "mds.identity": token.KindID,
-		"oauth2.token": token.KindID, "sts.token": token.KindAccess, "sts.oauthtoken": token.KindAccess,
-		"iamcredentials.generateAccessToken": token.KindAccess, "iamcredentials.generateIdToken": token.KindID,
-		"iamcredentials.signJwt": token.KindJWT,
-	} {
-		for _, defect := range kind.Defects() {
-			possible[name] = append(possible[name], string(defect))
-		}
-	}
-	return possible
-}
-
-const unknownRoute = "unknown"
-
-func (r route) isObserved() bool { return !strings.HasPrefix(r.name, "control.") }
-
-// hasOperations tells whether it depends on the path which operation a request is for.
-func (r route) hasOperations() bool { return strings.HasSuffix(r.path, below) }
-
-// operation is which operation of a route a request is for.
-func (r route) operation() func(*http.Request) string {
-	if r.hasOperations() {
-		return mds.Operation
-	}
-	return func(*http.Request) string { return r.name }
-}
-
-// subject tells what requests of a route are about; nil: nothing.
-func (s surfaces) subject(route route) func(*http.Request) wire.Subject {
-	surface, _, _ := strings.Cut(route.name, ".")
-	switch {
-	case surface == "mds":
-		return s.metadata.Subject
-	case route.name == "oauth2.token":
-		return s.grants.Subject
-	case route.name == "oauth2.tokeninfo":
-		return s.tokeninfo.Subject
-	case surface == "iamcredentials":
-		return s.iamcredentials.Subject
-	case strings.HasPrefix(route.name, "keys.account."):
-		return func(r *http.Request) wire.Subject { return wire.Subject{Account: r.PathValue("account")} }
-	default:
-		return nil
-	}
-}
-
-// serve is the HTTP handler of a route.
-func (s surfaces) serve(route route, logger *slog.Logger) http.Handler {
-	answer := route.dialect.Answer(logger, s.guarded(route))
-	if route.isObserved() {
-		answer = s.observer.observe(operation{route.operation(), s.subject(route), route.dialect, answer})
-	}
-	if strings.Contains(route.path, "{") {
-		answer = withVariables(answer)
-	}
-	return route.dialect.Serve(answer)
-}
-
-// unknown is who answers a path that begins like a route and is none.
-func (s surfaces) unknown(name, segment string) route {
-	switch {
-	case segment == "emulator", name == controlName:
-		return route{name: "control." + unknownRoute, dialect: googleapi.Dialect(), handle: s.control.Guard(s.control.Unknown)}
-	case segment == "" && (name == "" || name == metadataName):
-		return route{name: unknownRoute, dialect: s.metadata.Dialect(), handle: s.metadata.Unknown}
-	default:
-		return route{name: unknownRoute, dialect: googleapi.Dialect(), handle: googleapi.NoMethod}
-	}
-}
-
-// handler routes requests in two steps: by the first segment of the path, and then by the
-// routes that begin with it, so that no request is matched against those of other surfaces.
-// Routes are those of a name in the table of names, or all of them where none is given.
-func (s surfaces) handler(logger *slog.Logger, name string) http.Handler {
-	segments := map[string][]route{"": nil} // who has no other
-	for _, route := range s.routes() {
-		if name != "" && !route.isServedAt(name) || name == "" && s.controlApart && route.isServedAt(controlName) {
-			continue
-		}
-		segment := firstSegment(route.path)
-		segments[segment] = append(segments[segment], route)
-	}
-	handlers := map[string]func() http.Handler{}
-	for segment, routes := range segments {
-		// Patterns take long to compile; a process that has just started has better to do.
-		handlers[segment] = sync.OnceValue(func() http.Handler { return s.segment(name, segment, routes, logger) })
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = withoutLeadingSlashes(r)
-		handler, ok := handlers[firstSegment(r.URL.EscapedPath())]
-		if !ok {
-			handler = handlers[""] // nobody
-		}
-		handler().ServeHTTP(w, r)
-	})
-}
-
-// segment is the handler of the routes that begin with the same segment. Paths that are no
-// patterns are looked up, and only the others matched.
-func (s surfaces) segment(name, segment string, routes []route, logger *slog.Logger) http.Handler {
-	if len(routes) == 1 && strings.HasSuffix(routes[0].path, below) {
-		return s.serve(routes[0], logger)
-	}
-	unknown := s.serve(s.unknown(name, segment), logger)
-	patterns := newPatterns(unknown)
-	fixed := map[string]map[string]http.Handler{} // by method and path
-	for _, route := range routes {
-		handler := s.serve(route, logger)
-		for _, method := range route.methods() {
-			if strings.Contains(route.path, "{") {
-				patterns.add(method, route.path, handler)
-				continue
-			}
-			if fixed[method] == nil {
-				fixed[method] = map[string]http.Handler{}
-			}
-			fixed[method][route.path] = handler
-		}
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if handler, ok := fixed[r.Method][r.URL.EscapedPath()]; ok {
-			handler.ServeHTTP(w, r)
-			return
-		}
-		patterns.ServeHTTP(w, r)
-	})
-}
-
-// patterns routes by patterns of paths. To match one takes long; therefore a request is only
-// matched with those that end in the same word, as in "…/{account}:signBlob", and with those
-// that end in a variable.
-type patterns struct {
-	byWord map[string]*mux.Router
-	others *mux.Router
-}
-
-func newPatterns(unknown http.Handler) patterns {
-	return patterns{byWord: map[string]*mux.Router{}, others: newRouter(unknown)}
-}
-
-func newRouter(otherwise http.Handler) *mux.Router {
-	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	router.NotFoundHandler, router.MethodNotAllowedHandler = otherwise, otherwise
-	return router
-}
-
-func (p patterns) add(method, path string, handler http.Handler) {
-	router := p.others
-	if word := lastWord(path[strings.LastIndexByte(path, '}')+1:]); word != "" {
-		if p.byWord[word] == nil {
-			p.byWord[word] = newRouter(p.others)
-		}
-		router = p.byWord[word]
-	}
-	router.Path(path).Methods(method).Handler(handler)
-}
-
-// ServeHTTP implements http.Handler.
-func (p patterns) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if router, ok := p.byWord[lastWord(r.URL.EscapedPath())]; ok {
-		router.ServeHTTP(w, r)
-		return
-	}
-	p.others.ServeHTTP(w, r)
-}
-
-// lastWord is what follows the last slash or colon of a path.
-func lastWord(path string) string { return path[strings.LastIndexAny(path, "/:")+1:] }
-
-// guarded is what a route does with credentials that it may see.
-func (s surfaces) guarded(r route) wire.Handler {
-	switch surface, _, _ := strings.Cut(r.name, "."); surface {
-	case "mds", "keys", "openid", "control": // take none of Google's
-		return r.handle
-	case "oauth2", "sts":
-		return s.credentials.OAuth(r.handle)
-	default:
-		return googleapi.FromOwnPages(s.credentials.API(r.handle))
-	}
-}
-
-// methods are the HTTP methods that a route answers; HEAD goes with GET.
-func (r route) methods() []string {
-	switch r.method {
-	case http.MethodGet:
-		return []string{http.MethodGet, http.MethodHead}
-	case getOrPost:
-		return []string{http.MethodGet, http.MethodHead, http.MethodPost}
-	default:
-		return []string{r.method}
-	}
-}
-
-// firstSegment is the path up to its second slash.
-func firstSegment(path string) string {
-	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return segment
-}
-
-// withoutLeadingSlashes takes doubled slashes from the front of a path: some clients join
-// a base URL that ends in one with a path that begins with one.
-func withoutLeadingSlashes(r *http.Request) *http.Request {
-	if !strings.HasPrefix(r.URL.Path, "//") {
-		return r
-	}
-	trimmed := *r
-	trimmed.URL = &url.URL{}
-	*trimmed.URL = *r.URL
-	trimmed.URL.Path = "/" + strings.TrimLeft(r.URL.Path, "/")
-	trimmed.URL.RawPath = ""
-	if r.URL.RawPath != "" {
-		trimmed.URL.RawPath = "/" + strings.TrimLeft(r.URL.RawPath, "/")
-	}
-	return &trimmed
-}
-
-// withVariables gives requests the variables of their path, unescaped, as path values, so
-// that nothing but this file knows the router.
-func withVariables(answer wire.Answer) wire.Answer {
-	return func(r *http.Request) wire.Response {
-		for name, value := range mux.Vars(r) {
-			if unescaped, err := url.PathUnescape(value); err == nil {
-				value = unescaped
-			}
-			r.SetPathValue(name, value)
-		}
-		return answer(r)
 	}
 }
