@@ -240,10 +240,17 @@ func TestJournalKnowsWhatRequestsAreAbout(t *testing.T) {
 			Route: "oauth2.token", Account: "nobody@demo-project.iam.gserviceaccount.com", Status: 400,
 		},
 		form("nonsense"): {Route: "oauth2.token", Status: 400},
-		values.Replace("GET /tokeninfo?access_token=${access}\n\n"): {Route: "oauth2.tokeninfo", Account: worker},
-		values.Replace("POST /tokeninfo\n\naccess_token=${access}"): {Route: "oauth2.tokeninfo", Account: worker},
-		values.Replace("GET /tokeninfo?id_token=${id}\n\n"):         {Route: "oauth2.tokeninfo", Account: worker, Audience: "https://service.example.com"},
-		"GET /robot/v1/metadata/x509/" + worker + "\n\n":            {Route: "keys.account.x509", Account: worker},
+		values.Replace("GET /tokeninfo?access_token=${access}\n\n"):                          {Route: "oauth2.tokeninfo", Account: worker},
+		values.Replace("POST /tokeninfo\n\naccess_token=${access}"):                          {Route: "oauth2.tokeninfo", Account: worker},
+		values.Replace("GET /tokeninfo?id_token=${id}\n\n"):                                  {Route: "oauth2.tokeninfo", Account: worker, Audience: "https://service.example.com"},
+		"GET /robot/v1/metadata/x509/" + worker + "\n\n":                                     {Route: "keys.account.x509", Account: worker},
+		values.Replace("GET /oauth2/v3/userinfo\nAuthorization: Bearer ${access:email}\n\n"): {Route: "oauth2.userinfo", Account: worker},
+		"GET /v1/projects/demo-project/serviceAccounts/" + workerID + "/keys\nAuthorization: Bearer x\n\n": {
+			Route: "iam.serviceAccounts.keys.list", Account: worker,
+		},
+		"POST /v1/token\n\n" + url.Values{"grant_type": {"x"}, "audience": {"//iam.googleapis.com/x"}}.Encode(): {
+			Route: "sts.token", Audience: "//iam.googleapis.com/x", Status: 400,
+		},
 		"POST /v1/projects/-/serviceAccounts/" + worker + ":generateIdToken\n\n" + `{"audience": "x"}`: { // refused before the body is read
 			Route: "iamcredentials.generateIdToken", Account: worker, Status: 401,
 		},

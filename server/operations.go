@@ -94,11 +94,20 @@ func (s surfaces) subject(route route) func(*http.Request) wire.Subject {
 		return s.grants.Subject
 	case route.name == "oauth2.tokeninfo":
 		return s.tokeninfo.Subject
+	case route.name == "oauth2.userinfo":
+		return s.userinfo.Subject
+	case route.name == "sts.token":
+		return s.sts.Subject
 	case surface == "iamcredentials":
 		return s.iamcredentials.Subject
-	case strings.HasPrefix(route.name, "keys.account."):
-		return func(r *http.Request) wire.Subject { return wire.Subject{Account: r.PathValue("account")} }
+	case strings.Contains(route.path, "{account"):
+		return s.accountInPath
 	default:
 		return nil
 	}
+}
+
+// accountInPath is whom requests are about that have an account in their path.
+func (s surfaces) accountInPath(r *http.Request) wire.Subject {
+	return wire.Subject{Account: s.worlds.Load().State.EmailOf(r.PathValue("account"))}
 }

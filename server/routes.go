@@ -15,10 +15,12 @@ import (
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/resourcemanager"
+	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/sts"
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/userinfo"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
 )
 
 // surfaces are the APIs that the emulator plays.
@@ -35,6 +37,7 @@ type surfaces struct {
 	discovery      *discovery.Server
 	control        *control.Server
 
+	worlds      *store.Store[*world.World]
 	observer    *observer
 	credentials *genuine.Guard
 

@@ -133,6 +133,7 @@ func New(config Config) *Server {
 	s.loaded.Store(config.World)
 	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal, counts: metrics.NewRequests(routes)}
 	all := surfaces{
+		worlds:         worlds,
 		observer:       observer,
 		metadata:       metadata,
 		grants:         authorization,

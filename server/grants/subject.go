@@ -22,8 +22,6 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 	var subject wire.Subject
 	subject.Account, _ = parsed.Claims["iss"].(string)
 	subject.Audience, _ = parsed.Claims["target_audience"].(string)
-	if account, ok := s.worlds.Load().State.Account(subject.Account); ok {
-		subject.Account = account.Email
-	}
+	subject.Account = s.worlds.Load().State.EmailOf(subject.Account)
 	return subject
 }

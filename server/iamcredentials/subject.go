@@ -36,8 +36,5 @@ func (s *Server) CallSubject(message any) wire.Subject {
 }
 
 func (s *Server) subject(id string) wire.Subject {
-	if account, ok := s.worlds.Load().State.Account(id); ok {
-		return wire.Subject{Account: account.Email}
-	}
-	return wire.Subject{Account: id}
+	return wire.Subject{Account: s.worlds.Load().State.EmailOf(id)}
 }

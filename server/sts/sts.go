@@ -97,6 +97,16 @@ func (p parameters) need(name string) (string, error) {
 	return value, nil
 }
 
+// Subject is what a request is about: the identity pool's provider, or whatever else the
+// exchanged token is to be for.
+func (s *Server) Subject(r *http.Request) wire.Subject {
+	form, err := readParameters(r)
+	if err != nil {
+		return wire.Subject{}
+	}
+	return wire.Subject{Audience: form.get("audience")}
+}
+
 // exchanged is a successful answer (RFC 8693, section 2.2.1).
 type exchanged struct {
 	AccessToken     string `json:"access_token"`

@@ -24,12 +24,13 @@ const picture = "https://lh3.googleusercontent.com/a/default-user"
 // Server answers userinfo requests. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
+	issuer *token.Issuer
 	guard  *googleapi.Guard
 }
 
 // New is a userinfo endpoint.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer) *Server {
-	return &Server{worlds: worlds, guard: googleapi.NewStrictGuard(worlds, issuer)}
+	return &Server{worlds: worlds, issuer: issuer, guard: googleapi.NewStrictGuard(worlds, issuer)}
 }
 
 // profile is what is known of a caller; what the scopes do not cover is empty.
@@ -78,6 +79,16 @@ func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
 		FamilyName    string `json:"family_name,omitempty"`
 		Picture       string `json:"picture"`
 	}{known.id, known.email, known.email != "", known.name, known.givenName, known.familyName, picture}), nil
+}
+
+// Subject is what a request is about: whom its bearer token speaks for, expired or not.
+func (s *Server) Subject(r *http.Request) wire.Subject {
+	bearer, err := googleapi.Bearer(r, api(), "")
+	if err != nil {
+		return wire.Subject{}
+	}
+	known, _ := s.issuer.Recognise(bearer)
+	return wire.Subject{Account: known.Principal.Email}
 }
 
 // caller is what the request's bearer may know.

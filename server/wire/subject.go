@@ -10,7 +10,7 @@ import (
 type Subject struct {
 	Instance string // whose metadata server is asked
 	Account  string // the e-mail address of the account whose credential it is for
-	Audience string // of the ID token that it asks for
+	Audience string // of the token that it asks for
 }
 
 // Rereadable makes the body of a request one that can be read more than once.

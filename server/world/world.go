@@ -218,6 +218,15 @@ func (w *World) Account(id string) (*ServiceAccount, bool) {
 	return account, ok
 }
 
+// EmailOf is the e-mail address of the service account that an ID is meant for, and the ID
+// itself where there is no such account.
+func (w *World) EmailOf(id string) string {
+	if account, ok := w.Account(id); ok {
+		return account.Email
+	}
+	return id
+}
+
 // Instance finds an instance by its name.
 func (w *World) Instance(name string) (*Instance, bool) {
 	instance, ok := w.instancesByName[name]
