@@ -1,10 +1,8 @@
 package server_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -23,27 +21,6 @@ import (
 )
 
 const accountPath = "/computeMetadata/v1/instance/service-accounts/default/"
-
-// ask sends a metadata request to an instance and returns the body of a 200.
-func (e *emulator) ask(t *testing.T, instance, path string) string {
-	t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, e.URL+path, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Host = instance + ".localhost"
-	request.Header.Set("Metadata-Flavor", "Google")
-	response, err := e.Client().Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s of %s: status %d, %v\n%s", path, instance, response.StatusCode, err, body)
-	}
-	return string(body)
-}
 
 // Only VMs are described by their ID tokens; which tokens tell an e-mail address without
 // being asked differs.

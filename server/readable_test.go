@@ -2,10 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,29 +89,4 @@ func (e *emulator) follow(t *testing.T, instance, directory string) {
 			t.Errorf("%s: %s is listed, and reading it gives %d", instance, path, status)
 		}
 	}
-}
-
-// read asks an instance's metadata server as a client of Go's does.
-func (e *emulator) read(t *testing.T, instance, path string) (int, string) {
-	t.Helper()
-	base, err := url.Parse(e.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://%s%s", base.Host, path), http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Host = instance + ".localhost"
-	request.Header.Set("Metadata-Flavor", "Google")
-	response, err := e.Client().Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
 }

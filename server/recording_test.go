@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,25 +19,6 @@ const realRecording = "testdata/recordings/vm.json"
 func newRecorded(t *testing.T, files fixtures.Files) *emulator {
 	t.Helper()
 	return newEmulatorOf(t, files, func(*server.Config) {})
-}
-
-func (e *emulator) metadata(t *testing.T, path string) (int, string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.URL+"/computeMetadata/v1/"+path, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Metadata-Flavor", "Google")
-	response, err := e.Client().Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
 }
 
 func TestRecordingIsServedAsRecorded(t *testing.T) {

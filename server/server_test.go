@@ -143,23 +143,7 @@ func TestMetadataNeedsNoKey(t *testing.T) {
 		}
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	get := func(path string) (int, string) {
-		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+address+path, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Metadata-Flavor", "Google")
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(body)
-	}
+	get := func(path string) (int, string) { return fetch(t, client, "http://"+address+path, "") }
 	if status, _ := get("/emulator/v1/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("ready with status %d before there is a key", status)
 	}
