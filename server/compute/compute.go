@@ -16,7 +16,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -38,7 +38,7 @@ func api() googleapi.API {
 	return googleapi.API{
 		Host:    "compute.googleapis.com",
 		Service: "google.cloud.compute.v1.Instances",
-		Scopes:  []string{scope + ".readonly", scope, oauth2.CloudPlatformScope},
+		Scopes:  []string{scope + ".readonly", scope, iam.CloudPlatform},
 	}
 }
 
@@ -102,7 +102,7 @@ func (s *Server) begin(r *http.Request, method, permission, resource string) err
 	}
 	own, project, zone := s.worlds.Load().State.Project, r.PathValue("project"), r.PathValue("zone")
 	switch {
-	case project != own.ID && project != strconv.FormatUint(own.Number, 10):
+	case !own.Is(project):
 		return notFound("projects/" + project)
 	case caller.Need(permission, nil) != nil:
 		return googleapi.PermissionDenied(fmt.Sprintf("Required '%s' permission for '%s'", permission, resource))

@@ -17,6 +17,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/accountkeys"
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
@@ -189,7 +190,7 @@ func (m *Maker) externalAccountAuthorizedUser(w *world.World, asked Request) (an
 
 // refresh issues a refresh token with the scopes that gcloud asks a user for.
 func (m *Maker) refresh(grant token.Grant) (string, error) {
-	grant.Scopes = []string{"openid", "https://www.googleapis.com/auth/userinfo.email", cloudPlatform}
+	grant.Scopes = []string{"openid", "https://www.googleapis.com/auth/userinfo.email", iam.CloudPlatform}
 	grant.Session = uuid.NewString()
 	refresh, err := m.issuer.Refresh(grant)
 	if err != nil {
@@ -198,10 +199,7 @@ func (m *Maker) refresh(grant token.Grant) (string, error) {
 	return refresh, nil
 }
 
-const (
-	iamHost       = "//iam.googleapis.com/"
-	cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
-)
+const iamHost = "//iam.googleapis.com/"
 
 func chosenUser(w *world.World, id string) (*world.User, error) {
 	if id == "" {

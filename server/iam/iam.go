@@ -12,6 +12,10 @@ import (
 	"strings"
 )
 
+// CloudPlatform is the OAuth scope that covers every Google Cloud API, so that the policies
+// alone decide (https://cloud.google.com/compute/docs/access/service-accounts#scopes_best_practice).
+const CloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
+
 // Kind is what a principal is.
 type Kind string
 

@@ -9,15 +9,14 @@ package iamadmin
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/iampolicy"
-	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -45,7 +44,7 @@ func api() googleapi.API {
 	return googleapi.API{
 		Host:    "iam.googleapis.com",
 		Service: "google.iam.admin.v1.IAM",
-		Scopes:  []string{oauth2.CloudPlatformScope, "https://www.googleapis.com/auth/iam"},
+		Scopes:  []string{iam.CloudPlatform, "https://www.googleapis.com/auth/iam"},
 	}
 }
 
@@ -66,8 +65,7 @@ func (s *Server) project(r *http.Request, method, permission string) error {
 
 // isOurs tells whether a project is the world's, by its ID or its number.
 func (s *Server) isOurs(project string) bool {
-	own := s.worlds.Load().State.Project
-	return project == own.ID || project == strconv.FormatUint(own.Number, 10)
+	return s.worlds.Load().State.Project.Is(project)
 }
 
 // target is a service account that a method is about, and who calls the method.

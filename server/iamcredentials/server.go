@@ -13,7 +13,6 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
-	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
@@ -40,7 +39,7 @@ func API() googleapi.API {
 	return googleapi.API{
 		Host:    "iamcredentials.googleapis.com",
 		Service: "google.iam.credentials.v1.IAMCredentials",
-		Scopes:  []string{oauth2.CloudPlatformScope, "https://www.googleapis.com/auth/iam"},
+		Scopes:  []string{iam.CloudPlatform, "https://www.googleapis.com/auth/iam"},
 	}
 }
 

@@ -44,7 +44,7 @@ func (s *Server) generateAccessToken(ctx context.Context, c call, request access
 // grantedScopes are those of the request. One empty scope stands for cloud-platform.
 func (r accessTokenRequest) grantedScopes() ([]string, error) {
 	if slices.Equal(r.scopes, []string{""}) {
-		return []string{oauth2.CloudPlatformScope}, nil
+		return []string{iam.CloudPlatform}, nil
 	}
 	if len(r.scopes) == 0 || slices.ContainsFunc(r.scopes, func(scope string) bool { return !oauth2.IsScope(scope) }) {
 		return nil, invalidArgument()

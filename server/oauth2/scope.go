@@ -6,9 +6,6 @@ import (
 	"strings"
 )
 
-// CloudPlatformScope is the scope that covers every Google Cloud API.
-const CloudPlatformScope = "https://www.googleapis.com/auth/cloud-platform"
-
 // Scopes that cover who somebody is
 // (https://developers.google.com/identity/protocols/oauth2/scopes#oauth2). Those of OpenID
 // Connect have a second name at Google's.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/oauth2"
 )
 
@@ -12,11 +13,11 @@ const scopePrefix = "https://www.googleapis.com/auth/"
 func TestCanonical(t *testing.T) {
 	t.Parallel()
 	for requested, want := range map[string]string{
-		"":                        "",
-		oauth2.CloudPlatformScope: oauth2.CloudPlatformScope,
-		"openid":                  "openid",
-		"email":                   scopePrefix + "userinfo.email openid",
-		"profile openid email":    scopePrefix + "userinfo.profile openid " + scopePrefix + "userinfo.email",
+		"":                     "",
+		iam.CloudPlatform:      iam.CloudPlatform,
+		"openid":               "openid",
+		"email":                scopePrefix + "userinfo.email openid",
+		"profile openid email": scopePrefix + "userinfo.profile openid " + scopePrefix + "userinfo.email",
 		"email " + scopePrefix + "userinfo.email": scopePrefix + "userinfo.email openid",
 		scopePrefix + "drive openid openid":       scopePrefix + "drive openid",
 	} {
@@ -30,14 +31,14 @@ func TestWhatScopesTell(t *testing.T) {
 	t.Parallel()
 	for scope, want := range map[string]struct{ identity, email, profile bool }{
 		"":                               {},
-		oauth2.CloudPlatformScope:        {},
+		iam.CloudPlatform:                {},
 		"openid":                         {identity: true},
 		"email":                          {identity: true, email: true},
 		scopePrefix + "userinfo.email":   {identity: true, email: true},
 		"profile":                        {identity: true, profile: true},
 		scopePrefix + "userinfo.profile": {identity: true, profile: true},
 	} {
-		scopes := strings.Fields(oauth2.CloudPlatformScope + " " + scope)
+		scopes := strings.Fields(iam.CloudPlatform + " " + scope)
 		if got := oauth2.TellIdentity(scopes); got != want.identity {
 			t.Errorf("TellIdentity(%q) = %v", scope, got)
 		}

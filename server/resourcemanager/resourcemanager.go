@@ -8,8 +8,8 @@ import (
 	"strconv"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/iampolicy"
-	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -31,7 +31,7 @@ func api() googleapi.API {
 	return googleapi.API{
 		Host:    "cloudresourcemanager.googleapis.com",
 		Service: "google.cloud.resourcemanager.v3.Projects",
-		Scopes:  []string{oauth2.CloudPlatformScope, oauth2.CloudPlatformScope + ".read-only"},
+		Scopes:  []string{iam.CloudPlatform, iam.CloudPlatform + ".read-only"},
 	}
 }
 
@@ -43,7 +43,7 @@ func (s *Server) begin(r *http.Request, method, permission string) (googleapi.Ca
 		return caller, world.Project{}, err
 	}
 	project := s.worlds.Load().State.Project
-	if name := r.PathValue("project"); name != project.ID && name != strconv.FormatUint(project.Number, 10) {
+	if !project.Is(r.PathValue("project")) {
 		return caller, world.Project{}, googleapi.PermissionDenied("The caller does not have permission")
 	}
 	if permission == "" {

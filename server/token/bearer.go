@@ -93,7 +93,7 @@ func selfSignedScopes(parsed *signer.Parsed, host string) ([]string, bool) {
 		return nil, false
 	}
 	if len(scopes) == 0 {
-		scopes = []string{cloudPlatform}
+		scopes = []string{iam.CloudPlatform}
 	}
 	return scopes, true
 }
@@ -104,9 +104,6 @@ func isAPI(audience any, host string) bool {
 	rest, ok := strings.CutPrefix(text, "https://"+host)
 	return ok && host != "" && (rest == "" || strings.HasPrefix(rest, "/"))
 }
-
-// cloudPlatform is the scope that covers every Google Cloud API.
-const cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
 
 func orUnknown(err error) error {
 	if err == nil {

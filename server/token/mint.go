@@ -18,7 +18,7 @@ type Order struct {
 	Kind      Kind // any but KindRefresh
 	Principal iam.Principal
 	Audience  string         // of any but an access token
-	Scopes    []string       // of an access token or a JWT; an access token without any has cloudPlatform
+	Scopes    []string       // of an access token or a JWT; an access token without any has iam.CloudPlatform
 	Claims    map[string]any // of any but an access token, over those that it would have; nil takes one away
 	Lifetime  time.Duration  // zero for an hour; ten minutes, of an assertion of Identity-Aware Proxy
 	Defect    Defect         // one that the kind can have; its claims take the place of all others
@@ -46,7 +46,7 @@ func (i *Issuer) Mint(ctx context.Context, w *world.World, order Order) (Token, 
 		}
 	}
 	if order.Kind == KindAccess && len(order.Scopes) == 0 {
-		order.Scopes = []string{cloudPlatform}
+		order.Scopes = []string{iam.CloudPlatform}
 	}
 	minted, err := i.mint(WithDefect(ctx, order.Defect), w, order)
 	if issued, expires, shifted := order.Defect.period(i.now()); shifted {

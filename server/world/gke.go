@@ -49,7 +49,7 @@ func workloadAccount(w *World, kubernetes string) AttachedAccount {
 		Email:      pool,
 		Kubernetes: kubernetes,
 		Aliases:    []string{"default"},
-		Scopes:     []string{"https://www.googleapis.com/auth/cloud-platform"},
+		Scopes:     []string{iam.CloudPlatform},
 	}
 }
 

@@ -9,6 +9,7 @@ package world
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,6 +42,11 @@ type World struct {
 type Project struct {
 	ID     string
 	Number uint64
+}
+
+// Is tells whether a name stands for the project: its ID, or its number.
+func (p Project) Is(name string) bool {
+	return name == p.ID || name == strconv.FormatUint(p.Number, 10)
 }
 
 // ServiceAccount is an identity of a program.
