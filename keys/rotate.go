@@ -27,7 +27,7 @@ type Stated struct {
 
 // States are the published keys with their states, oldest first. It makes none.
 func (s *Set) States() ([]Stated, error) {
-	if err := s.refresh(); err != nil {
+	if err := s.reread(); err != nil {
 		return nil, err
 	}
 	now, usable := s.now(), s.usable()

@@ -25,6 +25,8 @@ type Set struct {
 	keys atomic.Pointer[[]numbered]
 	seen atomic.Int64 // the folder's stamp when it was read last
 
+	looked atomic.Pointer[time.Time] // when refresh looked at the folder last, by the machine's clock
+
 	mu   sync.Mutex // guards what follows, and every change of keys
 	fill *fill
 }
@@ -61,7 +63,7 @@ func (s *Set) Active(ctx context.Context) (*Key, error) {
 
 // Published is every key whose public half is to be known: the active one, the next one
 // where the set's use has one, and older ones that have not expired; oldest first. It
-// waits like Active.
+// waits like Active. What other processes have just done is known a moment later.
 func (s *Set) Published(ctx context.Context) ([]*Key, error) {
 	if _, err := s.await(ctx, s.use.wanted()); err != nil {
 		return nil, err
@@ -69,12 +71,30 @@ func (s *Set) Published(ctx context.Context) ([]*Key, error) {
 	return s.valid(), nil
 }
 
-// Known is Published, but makes no key: it is those that exist already.
+// Known is Published, but makes no key: it is those that exist already, wherever they were
+// made, up to this moment.
 func (s *Set) Known() ([]*Key, error) {
-	if err := s.refresh(); err != nil {
+	if err := s.reread(); err != nil {
 		return nil, err
 	}
 	return s.valid(), nil
+}
+
+// Find finds a published key by its ID. It waits like Active.
+func (s *Set) Find(ctx context.Context, id string) (*Key, bool, error) {
+	hasID := func(key *Key) bool { return key.ID() == id }
+	published, err := s.Published(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if i := slices.IndexFunc(published, hasID); i >= 0 {
+		return published[i], true, nil
+	}
+	known, err := s.Known() // another process may have made it just now
+	if i := slices.IndexFunc(known, hasID); i >= 0 {
+		return known[i], true, nil
+	}
+	return nil, false, err
 }
 
 // Add makes one more key of a size in bits. The others stay as they are.
@@ -195,8 +215,25 @@ func (s *Set) complete(run *fill) {
 	s.mu.Unlock()
 }
 
-// refresh takes up what other processes have put into the folder.
+// unlooked is for how long a folder is not looked at again. To look costs as much as to answer
+// a small request.
+const unlooked = 10 * time.Millisecond
+
+// refresh takes up what other processes have put into the folder, now or a moment later.
 func (s *Set) refresh() error {
+	now := time.Now()
+	if last := s.looked.Load(); last != nil && now.Sub(*last).Abs() < unlooked {
+		return nil
+	}
+	if err := s.reread(); err != nil {
+		return err
+	}
+	s.looked.Store(&now)
+	return nil
+}
+
+// reread takes up what other processes have put into the folder.
+func (s *Set) reread() error {
 	stamp := s.vault.stamp(s.folder)
 	if stamp != changing && stamp == s.seen.Load() {
 		return nil

@@ -193,16 +193,11 @@ func (i *Issuer) VerifyID(ctx context.Context, text string) (*signer.Parsed, err
 
 // GoogleKey finds one of the keys that Google publishes for its ID tokens.
 func (i *Issuer) GoogleKey(ctx context.Context, id string) (key *rsa.PublicKey, ok bool, err error) {
-	published, err := i.keys.Google().Published(ctx)
-	if err != nil {
+	found, ok, err := i.keys.Google().Find(ctx, id)
+	if err != nil || !ok {
 		return nil, false, err
 	}
-	for _, key := range published {
-		if key.ID() == id {
-			return key.Public(), true, nil
-		}
-	}
-	return nil, false, nil
+	return found.Public(), true, nil
 }
 
 func (i *Issuer) inTime(parsed *signer.Parsed) error {

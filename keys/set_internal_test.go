@@ -1,0 +1,31 @@
+package keys
+
+import (
+	"testing"
+	"time"
+)
+
+// In package keys: when a folder was looked at last is nobody else's business.
+
+// A token of another process is good at once, although its folder is not looked at for every
+// request.
+func TestOtherProcessesKeysAreFound(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	here, there := NewRing(dir, time.Now).User("a@b.c", "1"), NewRing(dir, time.Now).User("a@b.c", "1")
+	if _, err := here.Published(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	made, err := there.Add(1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	here.looked.Store(&now)
+	if found, ok, err := here.Find(t.Context(), made.ID()); err != nil || !ok || found.ID() != made.ID() {
+		t.Errorf("Find = %v, %v; want the key made elsewhere", ok, err)
+	}
+	if _, ok, err := here.Find(t.Context(), "nobody's"); err != nil || ok {
+		t.Errorf("Find of no key = %v, %v", ok, err)
+	}
+}
