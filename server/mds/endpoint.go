@@ -16,6 +16,16 @@ import (
 
 // endpoint answers with a token made for the request.
 func (s *Server) endpoint(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
+	response, err := s.issue(r, n, t, q)
+	about := wire.Subject{Instance: t.instance.Name, Account: n.account.Account.Email}
+	if n.kind == identityEndpoint {
+		about.Audience = q.audience
+	}
+	response.About = &about
+	return response, err
+}
+
+func (s *Server) issue(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
 	switch {
 	case q.wait: // there is nothing that could change
 		return t.profile.refuse(r, http.StatusBadRequest, ""), nil

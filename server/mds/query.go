@@ -34,14 +34,21 @@ func (q *query) parse(rawQuery string) {
 	for end := len(rawQuery); end > 0; {
 		begin := strings.LastIndexByte(rawQuery[:end], '&') + 1
 		name, value, _ := strings.Cut(rawQuery[begin:end], "=")
-		if strings.ContainsAny(name, "%+") {
-			name, _ = url.QueryUnescape(name) // one that cannot be read is none that is known
-		}
-		if value, err := url.QueryUnescape(value); err == nil {
+		name, _ = unescaped(name) // one that cannot be read is none that is known
+		if value, ok := unescaped(value); ok {
 			q.set(name, value)
 		}
 		end = begin - 1
 	}
+}
+
+// unescaped is a name or value as it was meant. Most are so already.
+func unescaped(text string) (string, bool) {
+	if strings.IndexByte(text, '%') < 0 && strings.IndexByte(text, '+') < 0 {
+		return text, true
+	}
+	plain, err := url.QueryUnescape(text)
+	return plain, err == nil
 }
 
 func (q *query) set(name, value string) {
