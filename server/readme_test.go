@@ -1,0 +1,42 @@
+package server_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/world"
+)
+
+// What the README shows of fixtures can be loaded beside the files that it names.
+func TestFixturesOfTheReadme(t *testing.T) {
+	t.Parallel()
+	readme := string(must[[]byte](t)(os.ReadFile("../README.md")))
+	key := must[*keys.Key](t)(keys.NewRing("", time.Now).Google().Active(t.Context()))
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"app.pem":     key.PublicKey(),
+		"github.json": string(must[[]byte](t)(json.Marshal(map[string]any{"keys": []keys.JWK{key.JWK()}}))),
+		"vm.json":     string(must[[]byte](t)(os.ReadFile(realRecording))),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, rest, found := strings.Cut(readme, "```yaml\n")
+	for found {
+		var block string
+		block, rest, _ = strings.Cut(rest, "```\n")
+		if fixture, err := fixtures.Parse("README.md", []byte(block), dir); err != nil {
+			t.Errorf("%v\n%s", err, block)
+		} else if w := world.New(fixture); len(w.Instances) == 0 {
+			t.Errorf("a world without an instance:\n%s", block)
+		}
+		_, rest, found = strings.Cut(rest, "```yaml\n")
+	}
+}
