@@ -34,9 +34,8 @@ const organization = "gcp-metadata-emulator"
 const (
 	authorityLifetime = 10 * 365 * 24 * time.Hour
 
-	// Clients go by the clock of their machine, and the emulator's may be set to another
-	// day. What is valid a year before and after suits both, and Apple's limit of 825 days
-	// (https://support.apple.com/103769).
+	// What is valid a year before and after suits a client that is run with another time, and
+	// Apple's limit of 825 days (https://support.apple.com/103769).
 	around = 366 * 24 * time.Hour
 
 	// cachedLeaves is how many certificates are remembered: more than Google has names that
@@ -50,11 +49,12 @@ var ErrNotOurs = errors.New("the certificate authority is only for names of Goog
 // Authority is a certificate authority for the names under which an emulator answers, and
 // for no other: its certificate is constrained to Google's names, localhost and loopback
 // addresses, so that trusting it lets nobody play another server (RFC 5280, section 4.2.1.10).
-// It is safe for concurrent use.
+//
+// It goes by the machine's clock, as the TLS clients do which check its certificates, and not
+// by the ring's, which may be set to any day. It is safe for concurrent use.
 type Authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	now  func() time.Time
 
 	mu     sync.Mutex // held while a certificate is made, which takes some 50 µs
 	leaves *lru.Cache[string, *tls.Certificate]
@@ -74,19 +74,22 @@ func (r *Ring) Authority() (*Authority, error) {
 	return authority, err
 }
 
+// loadAuthority reads the newest authority that is usable. One that is not may be so again, when
+// a machine's clock that was wrong has been set.
 func (r *Ring) loadAuthority() (*Authority, error) {
 	names, err := r.vault.names(AuthorityFolder)
 	if err != nil {
 		return nil, err
 	}
-	last := 0
+	var numbers []int
 	for _, name := range names {
 		if number, ok := numberOf(name, keySuffix); ok {
-			last = max(last, number)
+			numbers = append(numbers, number)
 		}
 	}
-	if last > 0 {
-		name := fileName(AuthorityFolder, last, keySuffix)
+	slices.Sort(numbers)
+	for _, number := range slices.Backward(numbers) {
+		name := fileName(AuthorityFolder, number, keySuffix)
 		data, err := r.vault.read(name)
 		if err != nil {
 			return nil, err
@@ -96,11 +99,15 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 			return known, err
 		}
 	}
-	fresh, err := newAuthority(r.now())
+	fresh, err := newAuthority()
 	if err != nil {
 		return nil, err
 	}
-	name := fileName(AuthorityFolder, last+1, keySuffix)
+	next := 1
+	if len(numbers) > 0 {
+		next += slices.Max(numbers)
+	}
+	name := fileName(AuthorityFolder, next, keySuffix)
 	kept, err := r.vault.create(name, fresh)
 	if err != nil {
 		return nil, err
@@ -109,16 +116,17 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 }
 
 // newAuthority makes an authority as it is kept: the certificate, then the private key.
-func newAuthority(now time.Time) ([]byte, error) {
+func newAuthority() ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make the key of the certificate authority: %w", err)
 	}
+	now := machineTime()
 	template := &x509.Certificate{
 		SerialNumber: serialNumber(),
 		Subject:      pkix.Name{Organization: []string{organization}, CommonName: organization + " local CA"},
-		NotBefore:    now.UTC().Add(-around).Truncate(time.Second),
-		NotAfter:     now.UTC().Add(authorityLifetime).Truncate(time.Second),
+		NotBefore:    now.Add(-around),
+		NotAfter:     now.Add(authorityLifetime),
 		KeyUsage:     x509.KeyUsageCertSign,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 
@@ -148,14 +156,14 @@ func newAuthority(now time.Time) ([]byte, error) {
 func permittedDomains() []string { return append(hostname.Domains(), "localhost") }
 
 func (r *Ring) decodeAuthority(name string, data []byte) (*Authority, error) {
-	authority, err := parseAuthority(data, r.now)
+	authority, err := parseAuthority(data)
 	if err != nil {
 		return nil, &FileError{Path: r.vault.path(name), Problem: "cannot be used", Err: err}
 	}
 	return authority, nil
 }
 
-func parseAuthority(data []byte, now func() time.Time) (*Authority, error) {
+func parseAuthority(data []byte) (*Authority, error) {
 	der, private, err := decodePair(data)
 	if err != nil {
 		return nil, err
@@ -172,18 +180,24 @@ func parseAuthority(data []byte, now func() time.Time) (*Authority, error) {
 		return nil, errors.New("the certificate belongs to another private key")
 	}
 	leaves, err := lru.New[string, *tls.Certificate](cachedLeaves)
-	return &Authority{cert: cert, key: key, now: now, leaves: leaves}, err
+	return &Authority{cert: cert, key: key, leaves: leaves}, err
 }
 
 // isUsable tells whether the authority is valid for as long as a certificate of its, and
 // holds for the names that it has to.
 func (a *Authority) isUsable() bool {
-	return isValid(a.cert, a.now()) && slices.Equal(a.cert.PermittedDNSDomains, permittedDomains())
+	return isValid(a.cert) && slices.Equal(a.cert.PermittedDNSDomains, permittedDomains())
 }
 
 // isValid leaves a day for clients whose clock is early.
-func isValid(cert *x509.Certificate, now time.Time) bool {
+func isValid(cert *x509.Certificate) bool {
+	now := machineTime()
 	return !now.Before(cert.NotBefore) && now.Add(spare).Before(cert.NotAfter)
+}
+
+// machineTime is what the clients of the authority go by, in whole seconds.
+func machineTime() time.Time {
+	return time.Now().UTC().Truncate(time.Second) //nolint:forbidigo // TLS clients know no other time
 }
 
 // Certificate is the authority's own certificate in PEM, with a final newline.
@@ -197,7 +211,7 @@ func (a *Authority) Certificate() string {
 func (a *Authority) Leaf(host string) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if known, ok := a.leaves.Get(host); ok && isValid(known.Leaf, a.now()) {
+	if known, ok := a.leaves.Get(host); ok && isValid(known.Leaf) {
 		return known, nil
 	}
 	names, addresses, err := subjects(host)
@@ -234,7 +248,7 @@ func (a *Authority) certify(names []string, addresses []net.IP) (*tls.Certificat
 	if err != nil {
 		return nil, fmt.Errorf("make a key for %q: %w", names, err)
 	}
-	now := a.now().UTC().Truncate(time.Second)
+	now := machineTime()
 	notAfter := now.Add(around)
 	if notAfter.After(a.cert.NotAfter) {
 		notAfter = a.cert.NotAfter

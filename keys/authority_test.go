@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gcp-metadata-emulator/keys"
@@ -50,8 +51,7 @@ func roots(t *testing.T, certificate string) *x509.CertPool {
 // Everything that clients have been seen to ask, and each address of this machine.
 func TestLeaves(t *testing.T) {
 	t.Parallel()
-	now := at("2026-11-21T10:00:00Z")
-	authority := authority(t, keys.NewRing("", now))
+	authority := authority(t, keys.NewRing("", at("1999-11-21T10:00:00Z")))
 	pool := roots(t, authority.Certificate())
 	hosts := []string{
 		"oauth2.googleapis.com", "oauth2.mtls.googleapis.com", "www.googleapis.com", "accounts.google.com",
@@ -61,7 +61,7 @@ func TestLeaves(t *testing.T) {
 	}
 	for _, host := range hosts {
 		leaf := leaf(t, authority, host)
-		for _, moment := range []time.Time{now(), now().AddDate(-1, 0, 0), now().AddDate(1, 0, 0)} {
+		for _, moment := range []time.Time{time.Now(), time.Now().AddDate(-1, 0, 0), time.Now().AddDate(1, 0, 0)} {
 			if _, err := leaf.Leaf.Verify(x509.VerifyOptions{DNSName: bracketed(host), Roots: pool, CurrentTime: moment}); err != nil {
 				t.Errorf("%s at %v: %v", host, moment, err)
 			}
@@ -190,19 +190,79 @@ func TestAuthorityIsKept(t *testing.T) {
 		t.Errorf("kept as %v, %v", info, err)
 	}
 
-	later := func() time.Time { return time.Now().AddDate(11, 0, 0) }
-	if got := authority(t, keys.NewRing(dir, later)).Certificate(); got == certificates[0] {
-		t.Error("an expired authority is used")
-	}
-	if files, err := filepath.Glob(filepath.Join(dir, "ca", "*")); err != nil || len(files) != 2 {
-		t.Errorf("there are %q, %v", files, err)
-	}
-
 	if err := os.WriteFile(filepath.Join(dir, "ca", "2.pem"), []byte("hello\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var fileError *keys.FileError
 	if _, err := keys.NewRing(dir, time.Now).Authority(); !errors.As(err, &fileError) || fileError.Hint() == "" {
 		t.Errorf("a damaged file: %v", err)
+	}
+}
+
+// The emulated time is nothing to the authority: those who check its certificates do not know it.
+func TestAuthorityGoesByTheMachinesClock(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	now := time.Now()
+	ring := keys.NewRing(dir, func() time.Time { return now })
+	first := authority(t, ring).Certificate()
+	for _, years := range []int{-40, -2, 2, 11, 400} {
+		now = time.Now().AddDate(years, 0, 0)
+		for name, ring := range map[string]*keys.Ring{"the same process": ring, "another": keys.NewRing(dir, func() time.Time { return now })} {
+			authority := authority(t, ring)
+			if authority.Certificate() != first {
+				t.Errorf("%+d years, %s: another authority", years, name)
+			}
+			leaf := leaf(t, authority, fmt.Sprintf("service%d.googleapis.com", years))
+			if _, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots(t, first)}); err != nil {
+				t.Errorf("%+d years, %s: %v", years, name, err)
+			}
+		}
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, "ca", "*")); err != nil || len(files) != 1 {
+		t.Errorf("there are %q, %v", files, err)
+	}
+}
+
+// What expires by the machine's clock is made again, by a process that goes on too.
+func TestAuthorityExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		ring := keys.NewRing(dir, time.Now)
+		first := authority(t, ring)
+		of := leaf(t, first, "localhost")
+		time.Sleep(2 * 366 * 24 * time.Hour)
+		if leaf(t, authority(t, ring), "localhost") == of {
+			t.Error("an expired certificate is used")
+		}
+		time.Sleep(9 * 366 * 24 * time.Hour)
+		second := authority(t, ring)
+		if second.Certificate() == first.Certificate() {
+			t.Error("an expired authority is used")
+		}
+		if again := authority(t, keys.NewRing(dir, time.Now)); again.Certificate() != second.Certificate() {
+			t.Error("of two authorities the expired one is used")
+		}
+	})
+}
+
+// A machine whose clock was wrong for a while goes back to the authority that it had.
+func TestAuthorityOfAnotherDayIsLeftOut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) { // in the year 2000
+		_ = authority(t, keys.NewRing(dir, time.Now))
+	})
+	if err := os.Rename(filepath.Join(dir, "ca", "1.pem"), filepath.Join(dir, "ca", "2.pem")); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	first := authority(t, keys.NewRing(elsewhere, time.Now)).Certificate()
+	if err := os.Rename(filepath.Join(elsewhere, "ca", "1.pem"), filepath.Join(dir, "ca", "1.pem")); err != nil {
+		t.Fatal(err)
+	}
+	if got := authority(t, keys.NewRing(dir, time.Now)).Certificate(); got != first {
+		t.Error("the authority is another one")
 	}
 }

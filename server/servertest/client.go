@@ -95,7 +95,7 @@ func (e *Emulator) dialTLS(ctx context.Context, network, address string) (net.Co
 	return nil, errors.Join(err, conn.Close())
 }
 
-// tlsConfig trusts the authority that the emulator has at its present time.
+// tlsConfig trusts the emulator's authority.
 func (e *Emulator) tlsConfig(host string) (*tls.Config, error) {
 	authority, err := e.keys.Authority()
 	if err != nil {
@@ -103,5 +103,5 @@ func (e *Emulator) tlsConfig(host string) (*tls.Config, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(authority.Certificate()))
-	return &tls.Config{ServerName: host, RootCAs: roots, Time: e.Now, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
