@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -83,6 +84,22 @@ func TestByProxy(t *testing.T) {
 		response.Body.Close()
 		if err != nil || response.StatusCode != test.status || !strings.Contains(string(body), test.says) {
 			t.Errorf("%s: %d %s, %v; want %d and %q", test.url, response.StatusCode, body, err, test.status, test.says)
+		}
+	}
+}
+
+// Libraries look for a metadata server with no path at all.
+func TestPingByProxy(t *testing.T) {
+	t.Parallel()
+	transport := proxyClient(t, "other-vm").Transport.(*http.Transport)
+	address := must[*url.URL](t)(transport.Proxy(nil)).Host
+	for _, target := range []string{"http://metadata.google.internal", "http://169.254.169.254"} {
+		conn := must[net.Conn](t)((&net.Dialer{}).DialContext(t.Context(), "tcp", address))
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nMetadata-Flavor: Google\r\nConnection: close\r\n\r\n", target, strings.TrimPrefix(target, "http://"))
+		answer := string(must[[]byte](t)(io.ReadAll(conn)))
+		if !strings.HasPrefix(answer, "HTTP/1.1 200 ") || !strings.Contains(answer, "\r\nMetadata-Flavor: Google\r\n") {
+			t.Errorf("GET %s: %q", target, answer)
 		}
 	}
 }

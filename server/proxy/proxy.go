@@ -80,8 +80,14 @@ func (p *Proxy) Handler(tunnels *Tunnels) http.Handler {
 	})
 }
 
-// absolute answers a request in absolute form.
+// absolute answers a request in absolute form. One without a path, as Java's and Python's
+// libraries send it to see whether there is a metadata server, is for the root (RFC 9112,
+// section 3.2.1).
 func (p *Proxy) absolute(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "" {
+		r = r.Clone(r.Context())
+		r.URL.Path = "/"
+	}
 	port := r.URL.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]

@@ -38,15 +38,19 @@ type emulator struct {
 
 // echo says what a handler knows of a request.
 func echo(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if r.URL.RawQuery != "" {
+		path += "?" + r.URL.RawQuery
+	}
 	fmt.Fprintf(w, "%s %s %s%s proxied=%v tls=%v forwarded=%q",
-		r.Proto, r.Method, r.Host, r.URL.RequestURI(), wire.IsProxied(r.Context()), r.TLS != nil, r.Header.Values("X-Forwarded-For"))
+		r.Proto, r.Method, r.Host, path, wire.IsProxied(r.Context()), r.TLS != nil, r.Header.Values("X-Forwarded-For"))
 }
 
 func newProxy(ring *keys.Ring, allowed ...string) *proxy.Proxy {
 	return proxy.New(proxy.Config{
 		Handler: http.HandlerFunc(echo),
 		Answers: func(host, port string, at net.Addr) bool {
-			return hostname.IsGoogle(host) || hostname.IsMetadata(host) || net.JoinHostPort(host, port) == at.String()
+			return hostname.IsGoogle(host) || hostname.IsMetadata(host) || hostname.IsMetadataAddress(host) || net.JoinHostPort(host, port) == at.String()
 		},
 		Authority: ring.Authority,
 		Allowed:   allowed,
@@ -209,6 +213,37 @@ func TestPlainHTTPInConnect(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever is asked without a path is asked for the root, of another host too.
+func TestAbsoluteFormWithoutPath(t *testing.T) {
+	t.Parallel()
+	e := start(t, "127.0.0.1")
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%q", r.RequestURI) }))
+	t.Cleanup(other.Close)
+	for target, want := range map[string]string{
+		"http://metadata.google.internal":     "metadata.google.internal/ proxied=true",
+		"http://metadata.google.internal?a=b": "metadata.google.internal/?a=b proxied=true",
+		"http://169.254.169.254:80":           "169.254.169.254:80/ proxied=true",
+		other.URL:                             `"/"`,
+		other.URL + "?a=b":                    `"/?a=b"`,
+	} {
+		conn := dial(t, e.address)
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", target, hostOf(t, target))
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") || !strings.Contains(string(answer), want) {
+			t.Errorf("GET %s: %q, %v", target, answer, err)
+		}
+	}
+}
+
+func hostOf(t *testing.T, target string) string {
+	t.Helper()
+	parsed, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.Host
 }
 
 // A client may send on before it knows that it is connected.
