@@ -130,23 +130,20 @@ func (g *Guard) find(r *http.Request, credentials []string) (string, error) {
 // looksReal says what a credential is that this emulator has not issued and that Google may
 // have; empty: it is another one. It never says the credential itself.
 func (g *Guard) looksReal(credential string) (string, error) {
-	if token.IsAccess(credential) {
+	switch {
+	case token.IsAccess(credential):
 		_, err := g.issuer.Recognise(credential)
-		switch {
-		case errors.Is(err, token.ErrUnknown):
-			return "an access token that the emulator has not issued", nil
-		case err == nil, errors.Is(err, token.ErrExpired), errors.Is(err, token.ErrRevoked):
-			return "", nil
-		default:
-			return "", err
-		}
+		return unknown("an access token", err)
+	case token.IsRefresh(credential):
+		_, err := g.issuer.RecogniseRefresh(credential)
+		return unknown("a refresh token", err)
 	}
 	parsed, err := signer.Parse(credential)
 	if err != nil {
 		return "", nil //nolint:nilerr // what is no JWT is nothing that could be real
 	}
 	issuer, _ := parsed.Claims["iss"].(string)
-	if _, known := g.worlds.Load().State.Account(issuer); known || !strings.HasSuffix(strings.ToLower(issuer), "gserviceaccount.com") {
+	if _, known := g.worlds.Load().State.Account(issuer); known || !isAccount(issuer) {
 		return "", nil
 	}
 	made, err := g.keys.Made(issuer)
@@ -161,13 +158,32 @@ func (g *Guard) looksReal(credential string) (string, error) {
 	return fmt.Sprintf("an assertion of %q, an account that the fixture does not have", issuer), nil
 }
 
+// unknown says that a token is none of the emulator's, where recognising it has failed so.
+func unknown(what string, err error) (string, error) {
+	switch {
+	case errors.Is(err, token.ErrUnknown):
+		return what + " that the emulator has not issued", nil
+	case err == nil, token.IsRefusal(err):
+		return "", nil
+	default:
+		return "", err
+	}
+}
+
+// isAccount tells whether the issuer of an assertion is a service account, by its e-mail
+// address or its unique ID.
+func isAccount(issuer string) bool {
+	isNumber := issuer != "" && strings.Trim(issuer, "0123456789") == ""
+	return isNumber || strings.HasSuffix(strings.ToLower(issuer), "gserviceaccount.com")
+}
+
 // bearer is the token that a request is made with.
 func bearer(r *http.Request) []string {
 	_, authorization, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return []string{strings.TrimSpace(authorization), r.URL.Query().Get("access_token")}
 }
 
-// parameters are the credentials in the body of a request, which stays to be read.
+// parameters are the credentials in the query and in the body of a request, which stays to be read.
 func parameters(r *http.Request) ([]string, error) {
 	body, err := wire.ReadBody(r)
 	if err != nil {
@@ -179,5 +195,11 @@ func parameters(r *http.Request) ([]string, error) {
 		return nil, err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return []string{form.Get("assertion"), form.Get("access_token"), form.Get("token"), form.Get("subject_token")}, nil
+	query := r.URL.Query()
+	var credentials []string
+	for _, name := range []string{"assertion", "access_token", "refresh_token", "token", "subject_token"} {
+		credentials = append(credentials, form[name]...)
+		credentials = append(credentials, query[name]...)
+	}
+	return credentials, nil
 }

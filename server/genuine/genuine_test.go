@@ -83,6 +83,16 @@ func (r *rig) accessToken(t *testing.T, issuer *token.Issuer, lifetime time.Dura
 	return issued.Text
 }
 
+func (r *rig) refreshToken(t *testing.T, issuer *token.Issuer) string {
+	t.Helper()
+	account, _ := r.world.Account(known)
+	text, err := issuer.Refresh(token.ForAccount(account, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 func ask(handler http.Handler, request *http.Request) *httptest.ResponseRecorder {
 	request.Header.Set("User-Agent", "backup-tool/1.2")
 	recorder := httptest.NewRecorder()
@@ -106,12 +116,19 @@ func withParameter(name, value string) *http.Request {
 	return request
 }
 
+func withQuery(name, value string) *http.Request {
+	return httptest.NewRequest(http.MethodPost, "https://oauth2.googleapis.com/revoke?"+url.Values{name: {value}}.Encode(), nil)
+}
+
 func TestRealCredentialsAreRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	elsewhere := keys.NewRing("", time.Now)
 	foreignToken := r.accessToken(t, token.NewIssuer(elsewhere, time.Now), time.Hour)
 	foreignAssertion := r.assertion(t, elsewhere, stranger)
+	byUniqueID := r.assertion(t, elsewhere, "109876543210987654321")
+	foreignRefresh := r.refreshToken(t, token.NewIssuer(elsewhere, time.Now))
+	oldRefresh := "1/" + strings.Repeat("fFAGRNJru1FTz70BzhT3Zg", 2)
 	for _, test := range []struct {
 		name       string
 		handler    http.Handler
@@ -125,6 +142,12 @@ func TestRealCredentialsAreRefused(t *testing.T) {
 		{"assertion", r.oauth, withParameter("assertion", foreignAssertion), foreignAssertion, stranger},
 		{"tokeninfo", r.oauth, withParameter("access_token", foreignToken), foreignToken, "an access token"},
 		{"revocation", r.oauth, withParameter("token", foreignToken), foreignToken, "an access token"},
+		{"revocation by query", r.oauth, withQuery("token", foreignToken), foreignToken, "an access token"},
+		{"revocation of a refresh token", r.oauth, withQuery("token", foreignRefresh), foreignRefresh, "a refresh token"},
+		{"refresh token", r.oauth, withParameter("refresh_token", foreignRefresh), foreignRefresh, "a refresh token"},
+		{"old refresh token", r.oauth, withParameter("refresh_token", oldRefresh), oldRefresh, "a refresh token"},
+		{"assertion by unique ID", r.oauth, withParameter("assertion", byUniqueID), byUniqueID, "109876543210987654321"},
+		{"second of a name", r.oauth, httptest.NewRequest(http.MethodPost, "/revoke?token=x&token="+foreignToken, nil), foreignToken, "an access token"},
 		{"token exchange", r.oauth, withParameter("subject_token", foreignToken), foreignToken, "an access token"},
 	} {
 		t.Run(test.name, func(t *testing.T) { // one after the other: they share the log
@@ -163,6 +186,17 @@ func TestOthersPass(t *testing.T) {
 		"another issuer's":                proxied(withBearer(r.assertion(t, elsewhere, "https://token.actions.githubusercontent.com"))),
 	} {
 		if answer := ask(r.api, request); answer.Code != http.StatusOK || answer.Body.String() != "read body" {
+			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
+		}
+	}
+	account, _ := r.world.Account(known)
+	for name, request := range map[string]*http.Request{
+		"our refresh token":             proxied(withParameter("refresh_token", r.refreshToken(t, r.issuer))),
+		"a refresh token, not by proxy": withParameter("refresh_token", r.refreshToken(t, token.NewIssuer(elsewhere, time.Now))),
+		"a known account's unique ID":   proxied(withParameter("assertion", r.assertion(t, elsewhere, account.UniqueID))),
+		"our token, in a query":         proxied(withQuery("token", r.accessToken(t, r.issuer, time.Hour))),
+	} {
+		if answer := ask(r.oauth, request); answer.Code != http.StatusOK {
 			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
 		}
 	}

@@ -2,12 +2,17 @@ package token
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 )
 
 // refreshPrefix begins Google's refresh tokens.
 const refreshPrefix = "1//0"
+
+// IsRefresh tells whether a text looks like one of Google's refresh tokens, of which old ones
+// have a single slash.
+func IsRefresh(text string) bool { return strings.HasPrefix(text, "1/") }
 
 // Refresh is what a refresh token says. It does not expire (RFC 6749, section 1.5).
 type Refresh struct {

@@ -62,7 +62,7 @@ func (i *Issuer) Verify(ctx context.Context, w *world.World, text string, demand
 	switch {
 	case IsAccess(text):
 		verified, err = i.verifyAccess(text, demand)
-	case strings.HasPrefix(text, refreshPrefix):
+	case IsRefresh(text):
 		verified, err = i.verifyRefresh(text, demand)
 	default:
 		verified, err = i.verifyJWT(ctx, w, text, demand)
