@@ -183,6 +183,12 @@ func parseAuthority(data []byte) (*Authority, error) {
 	return &Authority{cert: cert, key: key, leaves: leaves}, err
 }
 
+// IsAuthority tells whether a certificate is that of an emulator's authority, this one's or
+// another's.
+func IsAuthority(cert *x509.Certificate) bool {
+	return cert.IsCA && slices.Equal(cert.Subject.Organization, []string{organization})
+}
+
 // isUsable tells whether the authority is valid for as long as a certificate of its, and
 // holds for the names that it has to.
 func (a *Authority) isUsable() bool {

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/term"
 
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/reach"
 )
 
@@ -106,17 +105,18 @@ func (c *execCommand) environment(e *emulator, command, temporary string) (set [
 	return append(set, hosts), unset, err
 }
 
-// throughProxy is the reach of the emulator as a proxy.
+// throughProxy is the reach of the emulator as a proxy. The files that say what to trust are for
+// everybody: the command may run programs as other users.
 func (c *execCommand) throughProxy(e *emulator, temporary string) (*reach.Proxy, error) {
 	authority, err := e.keys.Authority()
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(c.StateDir, keys.AuthorityFolder)
-	if c.Ephemeral {
-		dir = temporary
+	const passable = 0o711
+	if err := os.Chmod(temporary, passable); err != nil {
+		return nil, err
 	}
-	return throughProxy(dir, authority.Certificate())
+	return throughProxy(temporary, authority.Certificate())
 }
 
 // childEnvironment is the caller's, with what leads to the emulator and without what leads

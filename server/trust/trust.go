@@ -13,12 +13,15 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
+
+	"gcp-metadata-emulator/keys"
 )
 
 // Password is that of the trust store, the one that every Java installation uses. It protects
@@ -31,7 +34,20 @@ const (
 	phpRoots    = `curl.cainfo="`
 )
 
-// Files are where to find the authority's certificate. They are whole, and nobody changes them.
+// The modes of what everybody may read.
+const (
+	readableFile   = 0o644
+	readableFolder = 0o755
+)
+
+// nameSize is how many bytes of the content's sum the name of a folder is made of.
+const nameSize = 8
+
+// unfinished is the pattern of files that are being written.
+const unfinished = ".new-*"
+
+// Files are where to find the authority's certificate. Everybody may read them: a program may
+// run as another user than the one who started it.
 type Files struct {
 	Authority  string // the certificate alone, in PEM
 	Bundle     string // with the other roots, in PEM
@@ -40,62 +56,65 @@ type Files struct {
 }
 
 // Write puts the files into a directory of their own below dir, which their content names, so
-// that those which another process uses stay as they are. It does nothing where they are
-// there. The authority and the roots are certificates in PEM; what else is among the roots,
-// or is no certificate, is left out.
+// that those of another authority stay as they are while programs use them. The authority and
+// the roots are certificates in PEM; what else is among the roots, is no certificate, or is
+// another emulator's authority, is left out. Files that are there already are written again,
+// each at once, because anybody may have done anything to them.
 func Write(dir string, authority string, roots []byte) (Files, error) {
-	text := append(append(bytes.Clone(roots), '\n'), authority...)
-	sum := sha256.Sum256(text)
-	folder := filepath.Join(dir, hex.EncodeToString(sum[:8]))
-	files := Files{
-		Authority:  filepath.Join(folder, "ca.pem"),
-		Bundle:     filepath.Join(folder, "bundle.pem"),
-		TrustStore: filepath.Join(folder, "truststore.p12"),
-		PHP:        filepath.Join(folder, "php"),
-	}
-	if _, err := os.Stat(folder); err == nil {
-		return files, nil
-	}
-	all := certificates(text)
+	all := slices.DeleteFunc(certificates(roots), keys.IsAuthority)
+	all = append(all, certificates([]byte(authority))...)
+	bundle := encode(all)
+	sum := sha256.Sum256(bundle)
+	folder := filepath.Join(dir, hex.EncodeToString(sum[:nameSize]))
+	files := filesIn(folder)
 	store, err := pkcs12.Modern.EncodeTrustStore(all, Password)
 	if err != nil {
 		return Files{}, fmt.Errorf("encode a trust store: %w", err)
 	}
 	settings := fmt.Sprintf(phpRoots+"%[1]s\"\nopenssl.cafile=\"%[1]s\"\n", files.Bundle)
-	err = writeFolder(dir, folder, map[string][]byte{
-		"ca.pem":             []byte(authority),
-		"bundle.pem":         encode(all),
-		"truststore.p12":     store,
-		"php/" + phpSettings: []byte(settings),
-	})
+	err = errors.Join(os.MkdirAll(dir, readableFolder), makeFolder(folder), makeFolder(files.PHP),
+		replace(files.Authority, []byte(authority)), replace(files.Bundle, bundle),
+		replace(files.TrustStore, store), replace(files.settings(), []byte(settings)))
 	if err != nil {
 		return Files{}, fmt.Errorf("write certificates below %q: %w", dir, err)
 	}
+	removeOthers(dir, folder)
 	return files, nil
 }
 
-// writeFolder makes a folder with its files, whole or not at all. Another process may be
-// faster, and has written the same.
-func writeFolder(dir, folder string, content map[string][]byte) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func filesIn(folder string) Files {
+	return Files{
+		Authority:  filepath.Join(folder, "ca.pem"),
+		Bundle:     filepath.Join(folder, "bundle.pem"),
+		TrustStore: filepath.Join(folder, "truststore.p12"),
+		PHP:        filepath.Join(folder, "php"),
+	}
+}
+
+// settings is PHP's file.
+func (f Files) settings() string { return filepath.Join(f.PHP, phpSettings) }
+
+// makeFolder makes a folder that everybody may read, whatever the process's umask is.
+func makeFolder(path string) error {
+	if err := os.Mkdir(path, readableFolder); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	temporary, err := os.MkdirTemp(dir, ".new-*")
+	return os.Chmod(path, readableFolder)
+}
+
+// replace gives a file a content at once: another process may be reading it, or writing the same.
+func replace(path string, content []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), unfinished)
 	if err != nil {
 		return err
 	}
-	for name, data := range content {
-		path := filepath.Join(temporary, filepath.FromSlash(name))
-		err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, data, 0o600))
-	}
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Chmod(readableFile), file.Close())
 	if err == nil {
-		err = os.Rename(temporary, folder)
+		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		_ = os.RemoveAll(temporary) // the other error is the one to tell
-	}
-	if _, missing := os.Stat(folder); missing == nil {
-		return nil
+		_ = os.Remove(file.Name()) // the other error is the one to tell
 	}
 	return err
 }

@@ -2,8 +2,15 @@ package trust_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
+	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +33,21 @@ func certificate(t *testing.T) string {
 	return authority.Certificate()
 }
 
+// root is a certificate of somebody else's.
+func root(t *testing.T, name string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
 func read(t *testing.T, path string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -38,8 +60,8 @@ func read(t *testing.T, path string) []byte {
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "ca")
-	own, first, second := certificate(t), certificate(t), certificate(t)
-	roots := "# a comment\n" + first + second + first + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+	own, first, second := certificate(t), root(t, "first"), root(t, "second")
+	roots := "# a comment\n" + first + own + certificate(t) + second + first + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 	var all sync.WaitGroup
 	written := make([]trust.Files, 4)
 	for i := range written {
@@ -76,9 +98,144 @@ func TestFiles(t *testing.T) {
 		t.Errorf("settings for PHP: %q", got)
 	}
 
+	if again, err := trust.Write(dir, own, read(t, files.Bundle)); err != nil || again != files {
+		t.Errorf("what programs trust already by these files makes others: %v, %v", again, err)
+	}
 	other, err := trust.Write(dir, own, nil)
 	if err != nil || other.Bundle == files.Bundle || string(read(t, other.Bundle)) != own {
 		t.Errorf("without roots: %v, %v", other, err)
+	}
+}
+
+// A program that runs as another user trusts the authority as well, whatever umask there is.
+func TestEverybodyMayRead(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	files, err := trust.Write(dir, certificate(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(filepath.Dir(files.Bundle), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if want := map[bool]fs.FileMode{false: 0o644, true: 0o755}[entry.IsDir()]; info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&0o700 != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// What was done to the files does not stay.
+func TestFilesAreMended(t *testing.T) {
+	t.Parallel()
+	dir, own := t.TempDir(), certificate(t)
+	files, err := trust.Write(dir, own, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := []byte(root(t, "stranger"))
+	for name, damage := range map[string]func() error{
+		"removed":   func() error { return errors.Join(os.Remove(files.Bundle), os.RemoveAll(files.PHP)) },
+		"truncated": func() error { return errors.Join(os.Truncate(files.TrustStore, 10), os.Truncate(files.Authority, 10)) },
+		"replaced":  func() error { return os.WriteFile(files.Bundle, stranger, 0o600) },
+		"closed":    func() error { return errors.Join(os.Chmod(files.Bundle, 0o600), os.Chmod(files.PHP, 0o700)) },
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := trust.Write(dir, own, nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		info, err := os.Stat(files.Bundle)
+		if err != nil || info.Mode().Perm() != 0o644 || string(read(t, files.Bundle)) != own {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+		for _, file := range []string{files.Authority, files.TrustStore, files.PHP} {
+			if !trust.Holds(file, own) {
+				t.Errorf("%s: %s does not hold the authority", name, file)
+			}
+		}
+	}
+}
+
+// Emulators that keep nothing do not fill the disk. What is in use, or somebody else's, stays.
+func TestOldFoldersAreRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(authority string, age time.Duration) string {
+		t.Helper()
+		files, err := trust.Write(dir, authority, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := filepath.Dir(files.Bundle)
+		if err := os.Chtimes(folder, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+		return folder
+	}
+	var old []string
+	for i := range 20 {
+		old = append(old, write(certificate(t), 25*time.Hour+time.Duration(i)*time.Minute))
+	}
+	mixed := old[18]
+	for _, strangers := range []string{"kept/ca.pem", "0123456789abcdef/ca.pem", "fedcba9876543210/bundle.pem", filepath.Base(mixed) + "/mine"} {
+		path := filepath.Join(dir, strangers)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(root(t, "mine")), 0o600),
+			os.Chtimes(filepath.Dir(path), time.Time{}, time.Now().Add(-48*time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(old[19], ".new-1"), nil, 0o600); err != nil { // of a process that was killed
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(old[19], time.Time{}, time.Now().Add(-48*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	recent := write(certificate(t), 23*time.Hour)
+	latest := write(certificate(t), 0)
+	for i, folder := range append(old, recent, latest) {
+		_, err := os.Stat(filepath.Join(folder, "bundle.pem"))
+		if isOld := i >= 15 && i < 20; errors.Is(err, fs.ErrNotExist) != isOld {
+			t.Errorf("folder %d: %v", i, err)
+		}
+		if _, err := os.Stat(folder); i == 19 && err == nil {
+			t.Error("an empty folder is left")
+		}
+	}
+	for _, strangers := range []string{"kept/ca.pem", "0123456789abcdef/ca.pem", "fedcba9876543210/bundle.pem", filepath.Base(mixed) + "/mine"} {
+		if _, err := os.Stat(filepath.Join(dir, strangers)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRecentFoldersStay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const many = 20
+	for range many {
+		files, err := trust.Write(dir, certificate(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Dir(files.Bundle), time.Time{}, time.Now().Add(-23*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != many {
+		t.Errorf("of %d folders %d are left, %v", many, len(entries), err)
 	}
 }
 
@@ -112,7 +269,7 @@ func TestRoots(t *testing.T) {
 
 func TestHolds(t *testing.T) {
 	t.Parallel()
-	dir, own, other := t.TempDir(), certificate(t), certificate(t)
+	dir, own, other := t.TempDir(), certificate(t), root(t, "other")
 	files, err := trust.Write(dir, own, []byte(other))
 	if err != nil {
 		t.Fatal(err)
