@@ -48,7 +48,7 @@ var ErrNotOurs = errors.New("the certificate authority is only for names of Goog
 
 // Authority is a certificate authority for the names under which an emulator answers, and
 // for no other: its certificate is constrained to Google's names, localhost and loopback
-// addresses, so that trusting it lets nobody play another server (RFC 5280, section 4.2.1.10).
+// addresses, without any URI or e-mail address, so that trusting it lets nobody play another server (RFC 5280, section 4.2.1.10).
 //
 // It goes by the machine's clock, as the TLS clients do which check its certificates, and not
 // by the ring's, which may be set to any day. It is safe for concurrent use.
@@ -140,6 +140,9 @@ func newAuthority() ([]byte, error) {
 			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
 			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
 		},
+		// A kind of name without a constraint would be without limits.
+		PermittedURIDomains:     []string{nobody},
+		PermittedEmailAddresses: []string{nobody},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -152,6 +155,9 @@ func newAuthority() ([]byte, error) {
 	return append(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: der}),
 		pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: private})...), nil
 }
+
+// nobody is a host that there is not and never will be (RFC 6761, section 6.4).
+const nobody = "nobody.invalid"
 
 func permittedDomains() []string { return append(hostname.Domains(), "localhost") }
 
@@ -190,9 +196,10 @@ func IsAuthority(cert *x509.Certificate) bool {
 }
 
 // isUsable tells whether the authority is valid for as long as a certificate of its, and
-// holds for the names that it has to.
+// holds for the names that it has to and no others.
 func (a *Authority) isUsable() bool {
-	return isValid(a.cert) && slices.Equal(a.cert.PermittedDNSDomains, permittedDomains())
+	return isValid(a.cert) && slices.Equal(a.cert.PermittedDNSDomains, permittedDomains()) &&
+		slices.Equal(a.cert.PermittedURIDomains, []string{nobody}) && slices.Equal(a.cert.PermittedEmailAddresses, []string{nobody})
 }
 
 // isValid leaves a day for clients whose clock is early.

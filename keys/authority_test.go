@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -117,15 +118,7 @@ func TestAuthorityIsUselessElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	certBlock, rest := pem.Decode(data)
-	keyBlock, _ := pem.Decode(rest)
-	cert, err := x509.ParseCertificate(certBlock.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cert, key := parsePair(t, certBlock.Bytes, rest)
 	verify := func(template *x509.Certificate, usage x509.ExtKeyUsage) error {
 		t.Helper()
 		own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -157,13 +150,27 @@ func TestAuthorityIsUselessElsewhere(t *testing.T) {
 			t.Errorf("a certificate for %s: %v", name, err)
 		}
 	}
-	address := server()
-	address.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)}
-	if err := verify(address, x509.ExtKeyUsageServerAuth); err == nil {
-		t.Error("a certificate for 10.0.0.1 is accepted")
+	for what, change := range map[string]func(*x509.Certificate){
+		"10.0.0.1":        func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)} },
+		"169.254.169.254": func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(169, 254, 169, 254)} },
+		"a workload": func(c *x509.Certificate) {
+			c.URIs = []*url.URL{{Scheme: "spiffe", Host: "prod.example.com", Path: "/ns/x"}}
+		},
+		"a workload of Google's": func(c *x509.Certificate) {
+			c.URIs = []*url.URL{{Scheme: "spiffe", Host: "sts.googleapis.com", Path: "/x"}}
+		},
+		"an e-mail address":   func(c *x509.Certificate) { c.EmailAddresses = []string{"a@example.com"} },
+		"one of this machine": func(c *x509.Certificate) { c.EmailAddresses = []string{"root@localhost"} },
+	} {
+		for _, template := range []*x509.Certificate{server(), server("sts.googleapis.com")} {
+			change(template)
+			if err := verify(template, x509.ExtKeyUsageServerAuth); err == nil {
+				t.Errorf("a certificate for %s and %q is accepted", what, template.DNSNames)
+			}
+		}
 	}
-	if err := verify(&x509.Certificate{EmailAddresses: []string{"a@example.com"}}, x509.ExtKeyUsageEmailProtection); err == nil {
-		t.Error("a certificate for e-mail is accepted")
+	if err := verify(&x509.Certificate{DNSNames: []string{"localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, x509.ExtKeyUsageClientAuth); err == nil {
+		t.Error("a certificate for a client is accepted")
 	}
 }
 
@@ -265,4 +272,50 @@ func TestAuthorityOfAnotherDayIsLeftOut(t *testing.T) {
 	if got := authority(t, keys.NewRing(dir, time.Now)).Certificate(); got != first {
 		t.Error("the authority is another one")
 	}
+}
+
+// An authority that could certify more is not used, even where there is no other.
+func TestLaxAuthorityIsReplaced(t *testing.T) {
+	t.Parallel()
+	for name, relax := range map[string]func(*x509.Certificate){
+		"any URI":            func(c *x509.Certificate) { c.PermittedURIDomains = nil },
+		"any e-mail address": func(c *x509.Certificate) { c.PermittedEmailAddresses = nil },
+		"a further domain":   func(c *x509.Certificate) { c.PermittedDNSDomains = append(c.PermittedDNSDomains, "example.com") },
+	} {
+		dir := t.TempDir()
+		_ = authority(t, keys.NewRing(dir, time.Now))
+		file := filepath.Join(dir, "ca", "1.pem")
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, keyPEM := pem.Decode(data)
+		cert, key := parsePair(t, block.Bytes, keyPEM)
+		relax(cert)
+		der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lax := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der})
+		if err := os.WriteFile(file, append(lax, keyPEM...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := authority(t, keys.NewRing(dir, time.Now)).Certificate(); got == string(lax) {
+			t.Errorf("one for %s is used", name)
+		}
+	}
+}
+
+func parsePair(t *testing.T, der, keyPEM []byte) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(keyPEM)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert, key.(*ecdsa.PrivateKey)
 }
