@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,14 +11,15 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"sync"
+	"syscall"
+	"time"
 
 	"gcp-metadata-emulator/server/hostname"
 )
 
 // pass connects a client with another host, and is done when both have nothing more to say.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
-	dialer := net.Dialer{Timeout: patience}
-	there, err := dialer.DialContext(r.Context(), "tcp", r.URL.Host)
+	there, err := p.reach(r.Context(), "tcp", r.URL.Host)
 	if err != nil {
 		p.unreachable(w, r, err)
 		return
@@ -52,17 +55,61 @@ func copyAll(to, from net.Conn) {
 	_, _ = to.Close(), from.Close() // nothing is lost that could still arrive
 }
 
-// newForwarder passes requests in absolute form on. What is sent is what the client sent: the
-// other host is not told that there is a proxy.
+// reach connects to another host, if that accepts in time.
+func (p *Proxy) reach(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return p.dial(ctx, network, address)
+}
+
+// newForwarder passes requests in absolute form on, and the answers back. But for what a proxy
+// has to say about connections (RFC 9110, section 7.6.1) everything is as it was sent: neither
+// side is told that there is a proxy.
 func (p *Proxy) newForwarder() http.Handler {
-	return &httputil.ReverseProxy{
-		Rewrite:      func(*httputil.ProxyRequest) {}, // with one, nothing is added
-		Transport:    &http.Transport{Proxy: nil, DisableKeepAlives: true},
+	forwarder := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { // with one, nothing is added
+			for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+				if values, ok := r.In.Header[name]; ok {
+					r.Out.Header[name] = values
+				}
+			}
+			r.Out.URL.RawQuery = r.In.URL.RawQuery
+		},
+		Transport: &http.Transport{
+			Proxy:                 nil,
+			DialContext:           p.reach,
+			TLSHandshakeTimeout:   patience,
+			ResponseHeaderTimeout: answerPatience,
+			DisableKeepAlives:     true,
+			DisableCompression:    true, // whether to compress is for the two sides to agree on
+		},
 		ErrorLog:     slog.NewLogLogger(p.Logger.Handler(), slog.LevelDebug),
 		ErrorHandler: p.unreachable,
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a long upload is no slow request; HTTP/2 has no deadline
+		forwarder.ServeHTTP(w, r)
+	})
 }
 
+// unreachable says why another host did not answer.
 func (p *Proxy) unreachable(w http.ResponseWriter, r *http.Request, err error) {
-	p.say(w, r, http.StatusBadGateway, fmt.Sprintf("The emulator cannot reach %q: %v\n", r.URL.Host, err))
+	p.Logger.DebugContext(r.Context(), "cannot reach another host", "host", r.URL.Host, "error", err)
+	status, reason := http.StatusBadGateway, "the connection failed"
+	var timeout net.Error
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		reason = "there is no such host"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		status, reason = http.StatusGatewayTimeout, "it does not answer"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		reason = "it refuses the connection"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		reason = "there is no way to it from this machine"
+	case errors.As(err, &certificate):
+		reason = "its certificate is not one that this machine trusts"
+	}
+	p.say(w, r, status, fmt.Sprintf("The emulator cannot reach %q: %s.\n", r.URL.Host, reason))
 }

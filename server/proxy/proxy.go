@@ -46,20 +46,23 @@ const (
 	// patience is how long a client may take to send the first byte into its tunnel, and
 	// another host to accept a connection.
 	patience = 10 * time.Second
+	// answerPatience is how long another host may take to answer a request that was passed on.
+	answerPatience = 5 * time.Minute
 )
 
 // Proxy is a forward proxy. It is safe for concurrent use.
 type Proxy struct {
 	Config
 
-	forward func() http.Handler // passes absolute-form requests on
-	open    atomic.Int64        // tunnels
+	dial    func(ctx context.Context, network, address string) (net.Conn, error) // to other hosts
+	forward func() http.Handler                                                  // passes absolute-form requests on
+	open    atomic.Int64                                                         // tunnels
 	secure  secure
 }
 
 // New is a proxy.
 func New(config Config) *Proxy {
-	p := &Proxy{Config: config}
+	p := &Proxy{Config: config, dial: (&net.Dialer{}).DialContext}
 	p.forward = sync.OnceValue(p.newForwarder)
 	p.secure.authority = config.Authority
 	return p

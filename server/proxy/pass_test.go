@@ -1,0 +1,154 @@
+package proxy_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestOthersAreRefused(t *testing.T) {
+	t.Parallel()
+	e := start(t, "allowed.example.com")
+	if status, body := get(t, e.client(t, http1), "http://example.com/"); status != http.StatusForbidden ||
+		body != "The emulator does not proxy to host \"example.com\".\nhint: start it with --proxy-allow example.com\n" {
+		t.Errorf("%d %q", status, body)
+	}
+	for target, want := range map[string]int{
+		"example.com:443":      http.StatusForbidden,
+		"127.0.0.1:1":          http.StatusForbidden,
+		"googleapis.com.x:443": http.StatusForbidden,
+		"example.com":          http.StatusBadRequest,
+		":443":                 http.StatusBadRequest,
+	} {
+		if status, _, err := connect(dial(t, e.address), target); err != nil || status != want {
+			t.Errorf("CONNECT %s: %d, %v; want %d", target, status, err, want)
+		}
+	}
+	response, err := e.client(t, http1).Get("https://example.com/")
+	if err == nil {
+		response.Body.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "Forbidden") {
+		t.Errorf("a client sees %v", err)
+	}
+}
+
+// What is allowed is passed on as it was sent.
+func TestAllowedHosts(t *testing.T) {
+	t.Parallel()
+	e := start(t, "127.0.0.1")
+	plain, secure := httptest.NewServer(http.HandlerFunc(echo)), httptest.NewTLSServer(http.HandlerFunc(echo))
+	t.Cleanup(plain.Close)
+	t.Cleanup(secure.Close)
+	client := e.client(t, func(transport *http.Transport) {
+		transport.TLSClientConfig = secure.Client().Transport.(*http.Transport).TLSClientConfig
+	})
+	for _, base := range []string{plain.URL, secure.URL} {
+		host := strings.TrimPrefix(strings.TrimPrefix(base, "http://"), "https://")
+		want := fmt.Sprintf("HTTP/1.1 GET %s/a?b=%%20 proxied=false tls=%v forwarded=[]", host, base == secure.URL)
+		if status, body := get(t, client, base+"/a?b=%20"); status != http.StatusOK || body != want {
+			t.Errorf("%d %q, want %q", status, body, want)
+		}
+	}
+	gone := listen(t)
+	gone.Close()
+	want := fmt.Sprintf("The emulator cannot reach %q: it refuses the connection.\n", gone.Addr())
+	if status, body := get(t, client, "http://"+gone.Addr().String()+"/"); status != http.StatusBadGateway || body != want {
+		t.Errorf("%d %q, want %q", status, body, want)
+	}
+	if status, _, err := connect(dial(t, e.address), gone.Addr().String()); err != nil || status != http.StatusBadGateway {
+		t.Errorf("%d, %v", status, err)
+	}
+}
+
+// What is passed on has nothing added and nothing taken away, either way.
+func TestForwardedAsItIs(t *testing.T) {
+	t.Parallel()
+	e := start(t, "127.0.0.1")
+	other := listen(t)
+	t.Cleanup(func() { other.Close() })
+	conn := dial(t, e.address)
+	request := "POST http://" + other.Addr().String() + "/a%2Fb?c=%zz;d HTTP/1.1\r\nHost: " + other.Addr().String() + "\r\nForwarded: for=192.0.2.1\r\n" +
+		"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\nX-Forwarded-Host: a\r\nX-Forwarded-Proto: https\r\n" +
+		"Proxy-Connection: keep-alive\r\nContent-Length: 2\r\n\r\nhi"
+	fmt.Fprint(conn, request)
+	there, err := other.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { there.Close() })
+	reader := bufio.NewReader(there)
+	var got []string
+	for {
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line == "\r\n" {
+			break
+		}
+		got = append(got, strings.TrimSpace(line))
+	}
+	slices.Sort(got)
+	want := []string{
+		"Connection: close", "Content-Length: 2", "Forwarded: for=192.0.2.1", "Host: " + other.Addr().String(), "POST /a%2Fb?c=%zz;d HTTP/1.1",
+		"X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 192.0.2.2", "X-Forwarded-Host: a", "X-Forwarded-Proto: https",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the request (-want +got):\n%s", diff)
+	}
+	// A compressed answer stays so, with its length.
+	const compressed = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	fmt.Fprintf(there, "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(compressed), compressed)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err := errors.Join(err, answer.Body.Close()); err != nil || string(body) != compressed {
+		t.Errorf("%q, %v", body, err)
+	}
+	wantHeader := http.Header{"Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}, "Content-Encoding": {"gzip"}, "Content-Length": {strconv.Itoa(len(compressed))}}
+	if diff := cmp.Diff(wantHeader, answer.Header); diff != "" {
+		t.Errorf("the answer (-want +got):\n%s", diff)
+	}
+}
+
+// Either side can end a tunnel to another host.
+func TestPassedTunnelEnds(t *testing.T) {
+	t.Parallel()
+	e := start(t, "127.0.0.1")
+	other := listen(t)
+	t.Cleanup(func() { other.Close() })
+	conn := dial(t, e.address)
+	if status, _, err := connect(conn, other.Addr().String()); err != nil || status != http.StatusOK {
+		t.Fatalf("%d, %v", status, err)
+	}
+	there, err := other.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { there.Close() })
+	fmt.Fprint(conn, "ping")
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(there); err != nil || string(got) != "ping" {
+		t.Errorf("%q, %v", got, err)
+	}
+	fmt.Fprint(there, "pong")
+	there.Close()
+	if got, err := io.ReadAll(conn); err != nil || string(got) != "pong" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
