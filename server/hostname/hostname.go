@@ -26,13 +26,21 @@ const (
 )
 
 // Of is the host in a Host header or in an address to connect to: in lower case, without a
-// port, brackets or a final dot.
+// port, brackets or a final dot. An address is in its shortest form, and one of IPv4 that is
+// written as one of IPv6 (RFC 4291, section 2.5.5.2) is itself.
 func Of(hostport string) string {
 	host := hostport
 	if name, _, err := net.SplitHostPort(hostport); err == nil {
 		host = name
 	}
-	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	if !strings.Contains(host, ":") {
+		return host
+	}
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.Unmap().String()
+	}
+	return host
 }
 
 // IsGoogle tells whether a host, in the form of Of, is one of Google's API hosts.

@@ -18,6 +18,10 @@ func TestOf(t *testing.T) {
 		"metadata.google.internal.":     "metadata.google.internal",
 		"metadata.google.internal.:80":  "metadata.google.internal",
 		"OAuth2.googleapis.com:443":     "oauth2.googleapis.com",
+		"[::ffff:169.254.169.254]:80":   "169.254.169.254",
+		"[::FFFF:7f00:1]:80":            "127.0.0.1",
+		"[0:0:0:0:0:0:0:1]:80":          "::1",
+		"[fe80::1%eth0]:80":             "fe80::1%eth0",
 		"oauth2.googleapis.com:443:443": "oauth2.googleapis.com:443:443",
 	} {
 		if got := hostname.Of(hostport); got != want {
