@@ -26,6 +26,7 @@ import (
 	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/grants"
+	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/iampolicy"
@@ -53,7 +54,7 @@ type Config struct {
 	Strict       bool     // bearer tokens are checked, and policies enforced
 	AllowedHosts []string // names under which the emulator answers besides its own; "*" for any
 
-	ProxyAllowed []string // other hosts to which it passes requests on, as a forward proxy
+	ProxyAllowed []hostname.Target // other hosts to which it passes requests on, as a forward proxy
 
 	// InstanceURLs are the base URLs of instances that have an address of their own at the
 	// moment, by name.

@@ -15,24 +15,25 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/world"
 )
 
 // emulatorFlags are those of every command that runs an emulator.
 type emulatorFlags struct {
-	Fixture    string   `type:"path" placeholder:"FILE" help:"The world to emulate, in YAML or JSON. Without one: a project \"demo-project\" with a VM and three service accounts."`
-	Metadata   string   `type:"path" placeholder:"FILE" help:"A recorded ?recursive=true reply, in JSON, to serve as it was recorded in the place of the metadata of the fixture's first instance. It also tells the project, the universe domain, and that instance's name and service accounts; everything else stays the fixture's."`
-	Watch      bool     `help:"Reload when one of these files, or a file that the fixture names, changes. SIGHUP always makes serve reload."`
-	StateDir   string   `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Where signing keys are kept from run to run (${default})."`
-	Ephemeral  bool     `help:"Keep nothing on disk: every run has new keys."`
-	Strict     bool     `help:"Enforce IAM policies, and refuse bearer tokens that are not the emulator's own."`
-	AllowHost  []string `placeholder:"HOST" help:"Answer under this name too, besides loopback addresses, localhost, and the names of the metadata server and the instances; * for any."`
-	TLSListen  string   `name:"tls-listen" placeholder:"ADDR" help:"Serve the same over TLS there, with certificates of the emulator's own authority."`
-	Control    string   `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, there and nowhere else."`
-	ProxyAllow []string `placeholder:"HOST" help:"Pass requests for this host on when used as a proxy; *.DOMAIN for those below a domain, * for any. Others are refused."`
-	URLFile    string   `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
-	LogFormat  string   `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
-	LogLevel   string   `enum:"auto,debug,info,warn,error" default:"auto" help:"What to write there: ${enum}; auto is info, and warn under exec."`
+	Fixture    string            `type:"path" placeholder:"FILE" help:"The world to emulate, in YAML or JSON. Without one: a project \"demo-project\" with a VM and three service accounts."`
+	Metadata   string            `type:"path" placeholder:"FILE" help:"A recorded ?recursive=true reply, in JSON, to serve as it was recorded in the place of the metadata of the fixture's first instance. It also tells the project, the universe domain, and that instance's name and service accounts; everything else stays the fixture's."`
+	Watch      bool              `help:"Reload when one of these files, or a file that the fixture names, changes. SIGHUP always makes serve reload."`
+	StateDir   string            `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Where signing keys are kept from run to run (${default})."`
+	Ephemeral  bool              `help:"Keep nothing on disk: every run has new keys."`
+	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that are not the emulator's own."`
+	AllowHost  []string          `placeholder:"HOST" help:"Answer under this name too, besides loopback addresses, localhost, and the names of the metadata server and the instances; * for any."`
+	TLSListen  string            `name:"tls-listen" placeholder:"ADDR" help:"Serve the same over TLS there, with certificates of the emulator's own authority."`
+	Control    string            `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, there and nowhere else."`
+	ProxyAllow []hostname.Target `placeholder:"HOST[:PORT]" help:"Pass requests for this host on when used as a proxy; *.DOMAIN for those below a domain, * for any but Google's. A name of Google's that is given is passed on too, instead of being played. Others are refused."`
+	URLFile    string            `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
+	LogFormat  string            `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
+	LogLevel   string            `enum:"auto,debug,info,warn,error" default:"auto" help:"What to write there: ${enum}; auto is info, and warn under exec."`
 }
 
 func defaultStateDir() string {

@@ -69,13 +69,16 @@ func IsLoopback(host string) bool {
 // that has no dot.
 func Domains() []string { return []string{apis, accounts, static, metadataName, metadataPublic} }
 
+// anyHost is the name that stands for every host in a list.
+const anyHost = "*"
+
 // IsListed tells whether a host, in the form of Of, is on a list of names. There "*" is any
 // host, and "*.example.com" any below that domain.
 func IsListed(host string, names []string) bool {
 	for _, name := range names {
-		domain, isDomain := strings.CutPrefix(name, "*")
+		domain, isDomain := strings.CutPrefix(name, anyHost)
 		switch {
-		case name == "*", Of(name) == host:
+		case name == anyHost, Of(name) == host:
 			return true
 		case isDomain && strings.HasPrefix(domain, ".") && strings.HasSuffix(host, strings.ToLower(domain)):
 			return true

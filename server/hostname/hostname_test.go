@@ -1,6 +1,7 @@
 package hostname_test
 
 import (
+	"strings"
 	"testing"
 
 	"gcp-metadata-emulator/server/hostname"
@@ -83,5 +84,48 @@ func TestIsLoopback(t *testing.T) {
 		if got := hostname.IsLoopback(host); got != want {
 			t.Errorf("IsLoopback(%q) = %v", host, got)
 		}
+	}
+}
+
+func TestTarget(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]map[string]bool{
+		"Example.com.":           {"example.com:80": true, "example.com:443": true, "x.example.com:80": false},
+		"example.com:443":        {"example.com:443": true, "example.com:80": false},
+		"*.example.com:443":      {"a.example.com:443": true, "a.b.example.com:443": true, "a.example.com:80": false, "example.com:443": false},
+		"*":                      {"anything:1": true},
+		"*:443":                  {"anything:443": true, "anything:80": false},
+		"10.9.9.2:1":             {"10.9.9.2:1": true, "10.9.9.2:80": false},
+		"::1":                    {"::1:80": true},
+		"[::1]":                  {"::1:80": true},
+		"[0:0::1]:80":            {"::1:80": true, "::1:81": false},
+		"storage.googleapis.com": {"storage.googleapis.com:443": true, "www.googleapis.com:443": false},
+		"my_host":                {"my_host:80": true},
+	} {
+		var target hostname.Target
+		if err := target.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if target.IsAny() != (text == "*" || text == "*:443") {
+			t.Errorf("%q is any host: %v", text, target.IsAny())
+		}
+		for asked, want := range want {
+			at := strings.LastIndex(asked, ":")
+			if got := target.Matches(asked[:at], asked[at+1:]); got != want {
+				t.Errorf("%q matches %s: %v", text, asked, got)
+			}
+		}
+	}
+	for _, text := range []string{
+		"", ":443", "https://example.com", "https://example.com:443", "example.com/", "example.com:https", "example.com:0", "example.com:65536",
+		"*example.com", "a.*.com", "**", "a b", "example.com:443:443", "user@example.com",
+	} {
+		var target hostname.Target
+		if err := target.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), "*.example.com") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if (hostname.Target{}).Matches("example.com", "80") {
+		t.Error("no target is every host")
 	}
 }

@@ -62,7 +62,7 @@ func TestSlowClientsAreDropped(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-				defer serve(newProxy(keys.NewRing("", time.Now)), listener)()
+				defer serve(newProxy(t, keys.NewRing("", time.Now)), listener)()
 				conn := listener.dial()
 				defer conn.Close()
 				if status, _, err := connect(conn, "metadata:80"); err != nil || status != http.StatusOK {
@@ -143,7 +143,7 @@ func TestStopEndsTunnels(t *testing.T) {
 	defer other.Close()
 	ring := keys.NewRing("", time.Now)
 	listener := listen(t)
-	stop := serve(newProxy(ring, "127.0.0.1"), listener)
+	stop := serve(newProxy(t, ring, "127.0.0.1"), listener)
 	var conns []net.Conn
 	for _, target := range []string{"metadata:80", "oauth2.googleapis.com:443", other.Addr().String()} {
 		conn := dial(t, listener.Addr().String())

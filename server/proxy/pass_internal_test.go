@@ -14,13 +14,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gcp-metadata-emulator/server/hostname"
 )
 
 // passing is a proxy that passes everything on, to whatever it dials.
-func passing(dial func(context.Context, string, string) (net.Conn, error)) *Proxy {
+func passing(t *testing.T, dial func(context.Context, string, string) (net.Conn, error)) *Proxy {
+	t.Helper()
+	var all hostname.Target
+	if err := all.UnmarshalText([]byte("*")); err != nil {
+		t.Fatal(err)
+	}
 	p := New(Config{
 		Answers: func(string, string, net.Addr) bool { return false },
-		Allowed: []string{"*"},
+		Allowed: []hostname.Target{all},
 		Logger:  slog.New(slog.DiscardHandler),
 	})
 	p.dial = dial
@@ -49,7 +56,7 @@ func TestSilentHost(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				begun := time.Now()
-				answer := ask(passing(func(ctx context.Context, _, _ string) (net.Conn, error) {
+				answer := ask(passing(t, func(ctx context.Context, _, _ string) (net.Conn, error) {
 					<-ctx.Done()
 					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: ctx.Err()}
 				}), request)
@@ -67,7 +74,7 @@ func TestHostWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		answer := ask(passing(func(context.Context, string, string) (net.Conn, error) {
+		answer := ask(passing(t, func(context.Context, string, string) (net.Conn, error) {
 			here, there := net.Pipe()
 			go func() {
 				for buffer := make([]byte, 512); ; {
@@ -99,7 +106,7 @@ func TestUnreachable(t *testing.T) {
 		{errors.New("internals"), "the connection failed"},
 	} {
 		for name, request := range requests() {
-			answer := ask(passing(func(context.Context, string, string) (net.Conn, error) { return nil, test.err }), request)
+			answer := ask(passing(t, func(context.Context, string, string) (net.Conn, error) { return nil, test.err }), request)
 			if want := "The emulator cannot reach \"other.example.com:80\": " + test.says + ".\n"; answer.Code != http.StatusBadGateway || answer.Body.String() != want {
 				t.Errorf("%s, %v: %d %q", name, test.err, answer.Code, answer.Body)
 			}
@@ -123,7 +130,7 @@ func (p *patient) SetReadDeadline(deadline time.Time) error {
 func TestLongUploadsArePassedOn(t *testing.T) {
 	t.Parallel()
 	writer := &patient{httptest.NewRecorder(), time.Now().Add(time.Minute)}
-	unreachable := passing(func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED })
+	unreachable := passing(t, func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED })
 	unreachable.Handler(NewTunnels(nil)).ServeHTTP(writer, requests()["absolute form"])
 	if !writer.deadline.IsZero() {
 		t.Errorf("an upload ends at %v", writer.deadline)

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/server/proxy"
 )
 
 func TestOthersAreRefused(t *testing.T) {
@@ -40,6 +43,55 @@ func TestOthersAreRefused(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "Forbidden") {
 		t.Errorf("a client sees %v", err)
+	}
+}
+
+// What is listed by name is passed on, though it is Google's; a port that is listed is the only one.
+func TestAllowedTargets(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		allowed, target string
+		passed          bool
+	}{
+		{"storage.googleapis.invalid", "storage.googleapis.com:443", false},
+		{"storage.googleapis.com", "storage.googleapis.com:443", true},
+		{"storage.googleapis.com", "oauth2.googleapis.com:443", false},
+		{"storage.googleapis.com:443", "storage.googleapis.com:443", true},
+		{"storage.googleapis.com:443", "storage.googleapis.com:80", false},
+		{"*.googleapis.com", "oauth2.googleapis.com:443", true},
+		{"*", "oauth2.googleapis.com:443", false},
+		{"*", "metadata.google.internal:80", false},
+		{"169.254.169.254", "169.254.169.254:80", true},
+	} {
+		e := start(t, test.allowed)
+		p := e.proxy
+		dialled := make(chan string, 1)
+		proxy.SetDial(p, func(_ context.Context, _, address string) (net.Conn, error) {
+			dialled <- address
+			return nil, io.EOF
+		})
+		status, _, err := connect(dial(t, e.address), test.target)
+		if want := map[bool]int{false: http.StatusOK, true: http.StatusBadGateway}[test.passed]; err != nil || status != want {
+			t.Errorf("with %s, CONNECT %s: %d, %v", test.allowed, test.target, status, err)
+		}
+		if passed := len(dialled) == 1; passed != test.passed {
+			t.Errorf("with %s, %s is passed on: %v", test.allowed, test.target, passed)
+		}
+	}
+	// The emulator's own address stays its own.
+	e := start(t, "127.0.0.1")
+	if status, body := get(t, e.client(t, http1), "http://"+e.address+"/x"); status != http.StatusOK || !strings.Contains(body, "proxied=true") {
+		t.Errorf("%d %q", status, body)
+	}
+	// A port is honoured, for other hosts too.
+	e = start(t, "127.0.0.1:1", "*.example.com:443")
+	for _, target := range []string{"127.0.0.1:2", "a.example.com:80"} {
+		if status, _, err := connect(dial(t, e.address), target); err != nil || status != http.StatusForbidden {
+			t.Errorf("CONNECT %s: %d, %v", target, status, err)
+		}
+		if status, _ := get(t, e.client(t, http1), "http://"+target+"/"); status != http.StatusForbidden {
+			t.Errorf("GET %s: %d", target, status)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,9 +33,9 @@ type Config struct {
 	Answers func(host, port string, at net.Addr) bool
 	// Authority certifies the names under which the emulator answers.
 	Authority func() (*keys.Authority, error)
-	// Allowed are the other hosts to which requests are passed on, as hostname.IsListed
-	// takes them.
-	Allowed []string
+	// Allowed are the other hosts to which requests are passed on. Where one of them is a name
+	// of Google's, and not any host, it is not answered for.
+	Allowed []hostname.Target
 	Logger  *slog.Logger
 }
 
@@ -96,12 +97,12 @@ func (p *Proxy) absolute(w http.ResponseWriter, r *http.Request) {
 		port = map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]
 	}
 	host := hostname.Of(r.URL.Host)
-	switch {
-	case p.answers(r, host, port):
+	switch p.destination(r, host, port) {
+	case here:
 		p.Config.Handler.ServeHTTP(w, r.WithContext(wire.WithProxied(r.Context())))
-	case hostname.IsListed(host, p.Allowed):
+	case elsewhere:
 		p.forward().ServeHTTP(w, r)
-	default:
+	case nowhere:
 		p.refuse(w, r, host)
 	}
 }
@@ -114,8 +115,8 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels
 		return
 	}
 	name := hostname.Of(host)
-	ours := p.answers(r, name, port)
-	if !ours && !hostname.IsListed(name, p.Allowed) {
+	target := p.destination(r, name, port)
+	if target == nowhere {
 		p.refuse(w, r, name)
 		return
 	}
@@ -125,7 +126,7 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels
 		return
 	}
 	release := sync.OnceFunc(func() { p.open.Add(-1) })
-	if !ours {
+	if target == elsewhere {
 		defer release()
 		p.pass(w, r)
 		return
@@ -155,9 +156,28 @@ func (p *Proxy) receive(ctx context.Context, conn *tunnel, tunnels *Tunnels) {
 	tunnels.give(carried)
 }
 
-func (p *Proxy) answers(r *http.Request, host, port string) bool {
+// destination is where a proxied request goes.
+type destination int
+
+const (
+	nowhere   destination = iota // it is refused
+	here                         // the emulator answers
+	elsewhere                    // it is passed on
+)
+
+func (p *Proxy) destination(r *http.Request, host, port string) destination {
 	at, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return p.Answers(host, port, at)
+	matches := func(t hostname.Target) bool { return t.Matches(host, port) }
+	switch isGoogles := hostname.IsGoogle(host) || hostname.IsMetadata(host) || hostname.IsMetadataAddress(host); {
+	case isGoogles && slices.ContainsFunc(p.Allowed, func(t hostname.Target) bool { return matches(t) && !t.IsAny() }):
+		return elsewhere
+	case p.Answers(host, port, at):
+		return here
+	case slices.ContainsFunc(p.Allowed, matches):
+		return elsewhere
+	default:
+		return nowhere
+	}
 }
 
 // refuse says that a host is none of ours.

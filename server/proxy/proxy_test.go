@@ -31,6 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // emulator is a proxy whose handler says what has come.
 type emulator struct {
+	proxy   *proxy.Proxy
 	address string
 	tls     string // the address of its TLS listener
 	roots   *x509.CertPool
@@ -46,14 +47,21 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		r.Proto, r.Method, r.Host, path, wire.IsProxied(r.Context()), r.TLS != nil, r.Header.Values("X-Forwarded-For"))
 }
 
-func newProxy(ring *keys.Ring, allowed ...string) *proxy.Proxy {
+func newProxy(t *testing.T, ring *keys.Ring, allowed ...string) *proxy.Proxy {
+	t.Helper()
+	targets := make([]hostname.Target, len(allowed))
+	for i, text := range allowed {
+		if err := targets[i].UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return proxy.New(proxy.Config{
 		Handler: http.HandlerFunc(echo),
 		Answers: func(host, port string, at net.Addr) bool {
 			return hostname.IsGoogle(host) || hostname.IsMetadata(host) || hostname.IsMetadataAddress(host) || net.JoinHostPort(host, port) == at.String()
 		},
 		Authority: ring.Authority,
-		Allowed:   allowed,
+		Allowed:   targets,
 		Logger:    slog.New(slog.DiscardHandler),
 	})
 }
@@ -94,7 +102,7 @@ func listen(t *testing.T) net.Listener {
 func start(t *testing.T, allowed ...string) *emulator {
 	t.Helper()
 	ring := keys.NewRing("", time.Now)
-	p := newProxy(ring, allowed...)
+	p := newProxy(t, ring, allowed...)
 	plain, secure := listen(t), listen(t)
 	t.Cleanup(serve(p, plain))
 	t.Cleanup(serve(p, p.TLS(secure)))
@@ -102,7 +110,7 @@ func start(t *testing.T, allowed ...string) *emulator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &emulator{address: plain.Addr().String(), tls: secure.Addr().String(), roots: x509.NewCertPool()}
+	e := &emulator{proxy: p, address: plain.Addr().String(), tls: secure.Addr().String(), roots: x509.NewCertPool()}
 	e.roots.AppendCertsFromPEM([]byte(authority.Certificate()))
 	return e
 }
