@@ -204,6 +204,7 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = time.Minute
 	idleTimeout       = 10 * time.Minute
+	tunnelIdleTimeout = time.Minute // there is room for fewer
 	maxHeaderBytes    = 64 << 10
 	shutdownTimeout   = 5 * time.Second
 )
@@ -238,15 +239,16 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 	defer stop(nil)
 	var unused unusedConns
 	tunnels := proxy.NewTunnels(listener.Addr())
-	server := s.httpServer(requests, handler(tunnels))
-	server.ConnState = unused.track
+	direct, tunnelled := s.httpServer(requests, handler(tunnels)), s.httpServer(requests, handler(tunnels))
+	tunnelled.IdleTimeout = tunnelIdleTimeout
+	direct.ConnState, tunnelled.ConnState = unused.track, unused.track
 	served := make(chan error, 2)
-	go func() { served <- server.Serve(listener) }()
-	go func() { served <- server.Serve(tunnels) }()
+	go func() { served <- direct.Serve(listener) }()
+	go func() { served <- tunnelled.Serve(tunnels) }()
 
 	select {
 	case err := <-served:
-		_ = server.Close() // the other listener
+		_, _ = direct.Close(), tunnelled.Close() // one of them serves on
 		return errors.Join(err, other(<-served))
 	case <-ctx.Done():
 	}
@@ -254,9 +256,15 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 	unused.close()
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	if err := server.Shutdown(late); err != nil {
-		_ = server.Close() // whoever is not done by now is cut off
+	var ending sync.WaitGroup
+	for _, server := range []*http.Server{direct, tunnelled} {
+		ending.Go(func() {
+			if err := server.Shutdown(late); err != nil {
+				_ = server.Close() // whoever is not done by now is cut off
+			}
+		})
 	}
+	ending.Wait()
 	return errors.Join(other(<-served), other(<-served))
 }
 

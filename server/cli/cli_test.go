@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		"await-line":            awaitLine,
 		"end-by-signal":         endBySignal,
 		"await-signal":          awaitSignal,
+		"fill-tunnels":          fillTunnels,
 	})
 }
 

@@ -1,9 +1,11 @@
 package cli_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -173,4 +175,51 @@ func awaitSignal() {
 	case <-time.After(20 * time.Second):
 		fail("no signal")
 	}
+}
+
+// fillTunnels opens tunnels at the server whose URL is in a file, and asks something in each, until
+// no more can be opened. Then it asks without one.
+func fillTunnels() {
+	content, err := os.ReadFile(os.Args[1])
+	if err != nil {
+		fail("%v", err)
+	}
+	base := strings.TrimSpace(string(content))
+	for open := 0; ; open++ {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		if err != nil {
+			fail("tunnel %d: %v", open, err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		status := exchange(conn, http.MethodConnect, "metadata:80")
+		if status == http.StatusOK {
+			status = exchange(conn, http.MethodGet, "/")
+		}
+		if status == http.StatusOK {
+			continue
+		}
+		client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+		response, err := client.Get(base + "/")
+		if err != nil {
+			fail("after %d tunnels: %v", open, err)
+		}
+		response.Body.Close()
+		fmt.Printf("%d tunnels, then %d; without one %d\n", open, status, response.StatusCode)
+		return
+	}
+}
+
+// exchange is the status of a request.
+func exchange(conn net.Conn, method, target string) int {
+	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: metadata\r\nMetadata-Flavor: Google\r\n\r\n", method, target)
+	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		fail("%s %s: %v", method, target, err)
+	}
+	if method != http.MethodConnect {
+		_, _ = io.Copy(io.Discard, response.Body)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
 }

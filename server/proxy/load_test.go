@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/proxy"
 )
 
 // pipes is a listener whose connections are in memory, so that time can be made to pass.
@@ -101,38 +102,59 @@ func isReset(err error) bool {
 	return !errors.As(err, &timeout) || !timeout.Timeout()
 }
 
-// A thousand tunnels are open at once, and each can be used.
+// A thousand tunnels are open at once, each with TLS, and each can be used.
 func TestThousandTunnels(t *testing.T) {
 	t.Parallel()
 	const count = 1000
 	e := start(t)
+	if most := proxy.Most(e.proxy); most < count {
+		t.Skipf("file descriptors are limited to %d tunnels", most)
+	}
 	config := &tls.Config{RootCAs: e.roots, ServerName: "oauth2.googleapis.com"}
-	tunnels := make(chan net.Conn, count)
+	tunnels := make([]net.Conn, count)
 	var opening errgroup.Group
-	opening.SetLimit(16) // so that none is slow because of the others
+	opening.SetLimit(64) // handshakes at once: none is slow because of the others
 	for i := range count {
 		opening.Go(func() error {
 			conn := dial(t, e.address)
 			if status, _, err := connect(conn, "oauth2.googleapis.com:443"); err != nil || status != http.StatusOK {
 				return fmt.Errorf("status %d, %w", status, err)
 			}
-			if i%10 == 0 { // a handshake takes long, with the race detector above all
-				conn = tls.Client(conn, config)
-			}
-			tunnels <- conn
-			return ask(conn)
+			secured := tls.Client(conn, config)
+			tunnels[i] = secured
+			return ask(secured)
 		})
 	}
 	if err := opening.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	close(tunnels)
+	if open := proxy.Open(e.proxy); open != count {
+		t.Errorf("%d tunnels are open", open)
+	}
 	var using errgroup.Group
-	for conn := range tunnels {
+	for _, conn := range tunnels {
 		using.Go(func() error { return ask(conn) })
 	}
 	if err := using.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// One connection takes the place of one, whatever is asked on it.
+func TestTunnelLeadsToNoOther(t *testing.T) {
+	t.Parallel()
+	e := start(t, "127.0.0.1")
+	for i, target := range []string{"metadata:80", e.address, "127.0.0.1:1"} {
+		conn := dial(t, e.address)
+		if status, _, err := connect(conn, "metadata:80"); err != nil || status != http.StatusOK {
+			t.Fatalf("%d, %v", status, err)
+		}
+		if status, _, err := connect(conn, target); err != nil || status != http.StatusForbidden {
+			t.Errorf("CONNECT %s in a tunnel: %d, %v", target, status, err)
+		}
+		if open := proxy.Open(e.proxy); open != int64(i+1) {
+			t.Errorf("%d tunnels are open, of %d", open, i+1)
+		}
 	}
 }
 

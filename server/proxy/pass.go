@@ -38,21 +38,39 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(here, established); err != nil {
 		return
 	}
+	quiet := time.AfterFunc(silence, func() {
+		here.abandon()
+		_ = there.Close()
+	})
+	defer quiet.Stop()
 	var copies sync.WaitGroup
-	copies.Go(func() { copyAll(there, here) })
-	copies.Go(func() { copyAll(here.Conn, there) })
+	copies.Go(func() { copyAll(there, here, quiet) })
+	copies.Go(func() { copyAll(here.Conn, there, quiet) })
 	copies.Wait()
 }
 
 // copyAll copies to the end, and says that it has come. Where one side has gone the other one
-// is cut off.
-func copyAll(to, from net.Conn) {
-	_, err := io.Copy(to, from)
+// is cut off. Whatever is copied puts a timer off.
+func copyAll(to, from net.Conn, quiet *time.Timer) {
+	_, err := io.Copy(to, heard{from, quiet})
 	if half, ok := to.(interface{ CloseWrite() error }); ok && err == nil {
 		_ = half.CloseWrite() // it may have gone meanwhile, and the other copy ends
 		return
 	}
 	_, _ = to.Close(), from.Close() // nothing is lost that could still arrive
+}
+
+// heard is a reader that puts a timer off.
+type heard struct {
+	io.Reader
+
+	quiet *time.Timer
+}
+
+func (h heard) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	h.quiet.Reset(silence)
+	return n, err
 }
 
 // reach connects to another host, if that accepts in time.

@@ -41,14 +41,17 @@ type Config struct {
 
 // Limits of tunnels.
 const (
-	// maxTunnels is how many there are at once, so that one client cannot take every file
-	// descriptor of the process.
-	maxTunnels = 4096
+	// maxFiles is how many file descriptors they take at once, where the process may have many.
+	maxFiles = 4096
+	// usualFileLimit is how many the process is taken to have where the system does not say.
+	usualFileLimit = 2 * maxFiles
 	// patience is how long a client may take to send the first byte into its tunnel, and
 	// another host to accept a connection.
 	patience = 10 * time.Second
 	// answerPatience is how long another host may take to answer a request that was passed on.
 	answerPatience = 5 * time.Minute
+	// silence is how long a tunnel to another host may carry nothing.
+	silence = 10 * time.Minute
 )
 
 // Proxy is a forward proxy. It is safe for concurrent use.
@@ -57,13 +60,14 @@ type Proxy struct {
 
 	dial    func(ctx context.Context, network, address string) (net.Conn, error) // to other hosts
 	forward func() http.Handler                                                  // passes absolute-form requests on
-	open    atomic.Int64                                                         // tunnels
+	files   atomic.Int64                                                         // that tunnels and other hosts have open
+	most    int64                                                                // of them
 	secure  secure
 }
 
 // New is a proxy.
 func New(config Config) *Proxy {
-	p := &Proxy{Config: config, dial: (&net.Dialer{}).DialContext}
+	p := &Proxy{Config: config, dial: (&net.Dialer{}).DialContext, most: share(fileLimit())}
 	p.forward = sync.OnceValue(p.newForwarder)
 	p.secure.authority = config.Authority
 	return p
@@ -101,7 +105,10 @@ func (p *Proxy) absolute(w http.ResponseWriter, r *http.Request) {
 	case here:
 		p.Config.Handler.ServeHTTP(w, r.WithContext(wire.WithProxied(r.Context())))
 	case elsewhere:
-		p.forward().ServeHTTP(w, r)
+		if release := p.take(w, r, 1); release != nil {
+			defer release()
+			p.forward().ServeHTTP(w, r)
+		}
 	case nowhere:
 		p.refuse(w, r, host)
 	}
@@ -110,27 +117,52 @@ func (p *Proxy) absolute(w http.ResponseWriter, r *http.Request) {
 // connect answers CONNECT.
 func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels) {
 	host, port, err := net.SplitHostPort(r.URL.Host)
-	if err != nil || host == "" || port == "" {
-		p.say(w, r, http.StatusBadRequest, "CONNECT needs a host and a port.\n")
-		return
-	}
 	name := hostname.Of(host)
 	target := p.destination(r, name, port)
-	if target == nowhere {
+	switch {
+	case err != nil || host == "" || port == "":
+		p.say(w, r, http.StatusBadRequest, "CONNECT needs a host and a port.\n")
+	case wire.IsProxied(r.Context()):
+		p.say(w, r, http.StatusForbidden, "A tunnel leads to no other one.\n")
+	case target == nowhere:
 		p.refuse(w, r, name)
-		return
+	case target == elsewhere:
+		if release := p.take(w, r, 2); release != nil {
+			defer release()
+			p.pass(w, r)
+		}
+	default:
+		if release := p.take(w, r, 1); release != nil {
+			p.open(w, r, name, release, tunnels)
+		}
 	}
-	if p.open.Add(1) > maxTunnels {
-		p.open.Add(-1)
-		p.say(w, r, http.StatusServiceUnavailable, "The emulator's proxy has too many tunnels open.\n")
-		return
+}
+
+// take counts so many file descriptors, until they are released; nil: there are too many, and the
+// client has been told.
+func (p *Proxy) take(w http.ResponseWriter, r *http.Request, count int64) (release func()) {
+	if p.files.Add(count) <= p.most {
+		return sync.OnceFunc(func() { p.files.Add(-count) })
 	}
-	release := sync.OnceFunc(func() { p.open.Add(-1) })
-	if target == elsewhere {
-		defer release()
-		p.pass(w, r)
-		return
+	p.files.Add(-count)
+	p.Logger.WarnContext(r.Context(), "too many tunnels are open", "limit", p.most, "program", r.UserAgent())
+	w.Header().Set("Connection", "close") // it takes one as well
+	p.say(w, r, http.StatusServiceUnavailable, "The emulator's proxy has too many tunnels open.\n")
+	return nil
+}
+
+// share is how many of so many file descriptors are for tunnels. Plain requests have the others.
+func share(files uint64) int64 {
+	const least = 64
+	others := max(least, files/4)
+	if files <= others {
+		return least / 4 // there is nothing to share
 	}
+	return int64(min(maxFiles, files-others))
+}
+
+// open opens a tunnel to the emulator.
+func (p *Proxy) open(w http.ResponseWriter, r *http.Request, name string, release func(), tunnels *Tunnels) {
 	conn, err := hijack(w, name, release)
 	if err != nil {
 		release()
