@@ -76,23 +76,43 @@ func (p *Proxy) trusting(properties ...string) []Variable {
 }
 
 // java are the variables that give a Java virtual machine its properties. It knows no others;
-// of a property that is given twice the last one counts, and of two variables the one that is
-// further down.
+// those of the same name that are set already are taken out, but for hosts that it is to ask
+// without a proxy: of these it keeps what is not Google's.
 func (p *Proxy) java(properties []string) []Variable {
-	for i, property := range properties {
-		if strings.ContainsAny(property, " \t") {
-			properties[i] = `"` + property + `"`
-		}
-	}
 	var variables []Variable
-	for _, name := range []string{"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"} {
-		preset := p.Preset(name)
-		if preset == "" && len(variables) > 0 {
+	for _, name := range javaVariables() {
+		preset := javaOptions(p.Preset(name))
+		if len(preset) == 0 && len(variables) > 0 {
 			continue
 		}
-		variables = append(variables, Variable{name, strings.TrimSpace(preset + " " + strings.Join(properties, " "))})
+		options := slices.DeleteFunc(slices.Clone(preset), func(option string) bool {
+			return isProperty(option, nonProxyHosts) || slices.ContainsFunc(properties, func(property string) bool {
+				ours, _, _ := strings.Cut(property, "=")
+				return isProperty(option, ours)
+			})
+		})
+		options = append(options, properties...)
+		if hosts := keptFromJavasProxy(preset); hosts != "" {
+			options = append(options, nonProxyHosts+"="+hosts)
+		}
+		for i, option := range options {
+			options[i] = quoteJavaOption(option)
+		}
+		variables = append(variables, Variable{name, strings.Join(options, " ")})
 	}
 	return variables
+}
+
+// keptFromJavasProxy are the hosts that options keep from the proxy, without Google's.
+func keptFromJavasProxy(options []string) string {
+	googles := append(hostname.Domains(), MetadataAddress)
+	for _, line := range HostsLines() {
+		googles = append(googles, line.Names...)
+	}
+	preset, _ := javaProperty(options, nonProxyHosts)
+	return strings.Join(slices.DeleteFunc(strings.Split(preset, "|"), func(pattern string) bool {
+		return slices.ContainsFunc(googles, func(host string) bool { return matchesJavaPattern(host, pattern) })
+	}), "|")
 }
 
 // leadsPast tells whether an entry of NO_PROXY keeps one of Google's names from the proxy.

@@ -51,7 +51,7 @@ func TestProxyVariables(t *testing.T) {
 		"JAVA_TOOL_OPTIONS": "-Dhttps.proxyHost=corp", "_JAVA_OPTIONS": "-Xmx1g", "NODE_EXTRA_CA_CERTS": "/corp.pem", "PHP_INI_SCAN_DIR": "/php",
 	}))
 	for name, want := range map[string]string{
-		"JAVA_TOOL_OPTIONS": "-Dhttps.proxyHost=corp " + java, "_JAVA_OPTIONS": "-Xmx1g " + java, "JDK_JAVA_OPTIONS": "",
+		"JAVA_TOOL_OPTIONS": java, "_JAVA_OPTIONS": "-Xmx1g " + java, "JDK_JAVA_OPTIONS": "",
 		"NODE_EXTRA_CA_CERTS": "/ca/bundle.pem", "PHP_INI_SCAN_DIR": "/php:/ca/php",
 	} {
 		if set[name] != want {
@@ -73,6 +73,28 @@ func TestNoProxyOfCaller(t *testing.T) {
 	} {
 		if got := variables(t, proxied(map[string]string{"NO_PROXY": preset}))["NO_PROXY"]; got != want+"127.0.0.1,localhost" {
 			t.Errorf("NO_PROXY %q becomes %q", preset, got)
+		}
+	}
+}
+
+// Of Java's options the caller's own stay, but not those that would lead past the proxy.
+func TestJavaOptionsOfCaller(t *testing.T) {
+	t.Parallel()
+	ours := variables(t, proxied(nil))["JAVA_TOOL_OPTIONS"]
+	for preset, want := range map[string]string{
+		"-Xmx1g -Dx=y":                           "-Xmx1g -Dx=y " + ours,
+		`-Da='b c' -Dd="e f"  "-Dg=h i" -Dj="'"`: `"-Da=b c" "-Dd=e f" "-Dg=h i" "-Dj='" ` + ours,
+		"-Dhttp.proxyHost=corp -Dhttp.proxyPort=1 -Dhttp.proxyUser=me": "-Dhttp.proxyUser=me " + ours,
+		ours:                         ours,
+		"-Dhttp.nonProxyHosts=":      ours,
+		"-Dhttp.nonProxyHosts":       ours,
+		"-Dhttp.nonProxyHosts=*":     ours,
+		"-Dhttp.nonProxyHostsOfMine": "-Dhttp.nonProxyHostsOfMine " + ours,
+		"-Dhttp.nonProxyHosts=*.googleapis.com|169.254.*|oauth2*|*GSTATIC*|metadata":                            ours,
+		"-Dhttp.nonProxyHosts=first -Dhttp.nonProxyHosts=10.*|*.google.internal|*.corp|mirror.example.com|sts*": ours + " -Dhttp.nonProxyHosts=10.*|*.corp|mirror.example.com",
+	} {
+		if got := variables(t, proxied(map[string]string{"JAVA_TOOL_OPTIONS": preset}))["JAVA_TOOL_OPTIONS"]; got != want {
+			t.Errorf("%s\nbecomes %s\nwant %s", preset, got, want)
 		}
 	}
 }
