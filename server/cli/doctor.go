@@ -30,8 +30,9 @@ type doctorCommand struct {
 	Clients []string `arg:"" optional:"" name:"client" help:"Only the clients whose names begin so, such as python (all)."`
 }
 
-// Run tells what each client finds. It fails where one of them finds no default credentials at
-// the emulator; what else it has compiled in is only told.
+// Run tells what each client finds. It fails where one of those that are named finds no default
+// credentials at the emulator or, where none is named, one of those that variables can lead there;
+// what else it has compiled in is only told.
 func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	base, err := c.base()
 	if err != nil {
@@ -47,7 +48,7 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	}
 	home, _ := os.UserHomeDir() // without one there are no files in it
 	surroundings := reach.Surroundings{
-		Variable: os.Getenv, Home: home, Read: os.ReadFile, Hosts: hostsFile(),
+		Variable: os.Getenv, Home: home, Read: os.ReadFile, Age: age, Hosts: hostsFile(),
 		Emulator: base.Host, IsEmulator: probe.isEmulator,
 		Trusts: func(file string) bool { return trust.Holds(file, probe.authority()) },
 	}
@@ -61,6 +62,9 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	}
 	if err := writeFindings(std.out, c.Format, findings); err != nil || missing != nil {
 		return errorsFirst(missing, err)
+	}
+	if len(c.Clients) == 0 {
+		findings = slices.DeleteFunc(findings, func(f reach.Finding) bool { return !f.ByVariables })
 	}
 	return judge(findings)
 }
@@ -130,11 +134,12 @@ type probe struct {
 	known     map[string]bool
 }
 
-func (p *probe) isEmulator(hostport string) bool {
-	is, asked := p.known[hostport]
+func (p *probe) isEmulator(scheme, hostport string) bool {
+	base := scheme + "://" + hostport
+	is, asked := p.known[base]
 	if !asked {
-		is = p.published != "" && isOwn(hostport) && p.publishes(hostport)
-		p.known[hostport] = is
+		is = p.published != "" && isOwn(hostport) && p.publishes(base)
+		p.known[base] = is
 	}
 	return is
 }
@@ -157,19 +162,18 @@ func isOwn(hostport string) bool {
 	})
 }
 
-// publishes tells whether the server at an address has the emulator's keys.
-func (p *probe) publishes(hostport string) bool {
+// publishes tells whether the server at a base URL has the emulator's keys.
+func (p *probe) publishes(base string) bool {
 	const patience = time.Second
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	transport, scheme := &http.Transport{Proxy: nil, DisableKeepAlives: true}, "http"
-	if strings.HasSuffix(hostport, ":443") {
+	transport := &http.Transport{Proxy: nil, DisableKeepAlives: true}
+	if strings.HasPrefix(base, "https:") {
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM([]byte(p.authority()))
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: "www.googleapis.com", MinVersion: tls.VersionTLS12}
-		scheme = "https"
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+hostport+certificatesPath, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+certificatesPath, http.NoBody)
 	if err != nil {
 		return false
 	}
@@ -181,6 +185,15 @@ func (p *probe) publishes(hostport string) bool {
 	defer func() { _ = response.Body.Close() }() // it was only read
 	published, err := io.ReadAll(io.LimitReader(response.Body, int64(len(p.published))+1))
 	return err == nil && string(published) == p.published
+}
+
+// age is how long ago a file was written.
+func age(file string) (time.Duration, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0, err
+	}
+	return time.Since(info.ModTime()), nil
 }
 
 // hostsFile are the names in this machine's hosts file, the first of each.

@@ -6,24 +6,30 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"gcp-metadata-emulator/server/reach"
 )
 
-const emulator = "127.0.0.1:8254"
+const (
+	emulator = "127.0.0.1:8254"
+	listener = "127.0.0.1:9443" // where it speaks TLS
+)
 
 // machine is where programs look: an emulator at its usual address, and what else is said.
 type machine struct {
 	variables map[string]string
 	files     map[string]string
 	hosts     map[string]string
-	taken     bool // the emulator is at the addresses of Google's servers
+	age       time.Duration // of every file
+	taken     bool          // the emulator is at the addresses of Google's servers
 }
 
-func (m machine) diagnose(client, what string) reach.Finding {
-	s := reach.Surroundings{
+func (m machine) surroundings() reach.Surroundings {
+	return reach.Surroundings{
 		Variable: func(name string) string { return m.variables[name] },
 		Home:     "/home",
 		Read: func(file string) ([]byte, error) {
@@ -33,14 +39,25 @@ func (m machine) diagnose(client, what string) reach.Finding {
 			}
 			return []byte(content), nil
 		},
+		Age:      func(string) (time.Duration, error) { return m.age, nil },
 		Hosts:    m.hosts,
 		Emulator: emulator,
-		IsEmulator: func(hostport string) bool {
-			return hostport == emulator || m.taken && (hostport == "169.254.169.254:80" || hostport == "127.0.0.1:443")
+		IsEmulator: func(scheme, hostport string) bool {
+			switch scheme {
+			case "https":
+				return hostport == listener || m.taken && hostport == "127.0.0.1:443"
+			case "http":
+				return hostport == emulator || m.taken && hostport == "169.254.169.254:80"
+			default:
+				return false
+			}
 		},
 		Trusts: func(file string) bool { return strings.HasSuffix(file, "ours.pem") || file == "" && m.taken },
 	}
-	for _, finding := range s.Diagnose() {
+}
+
+func (m machine) diagnose(client, what string) reach.Finding {
+	for _, finding := range m.surroundings().Diagnose() {
 		if finding.Client == client && finding.For == what {
 			return finding
 		}
@@ -54,10 +71,17 @@ const (
 	python   = "Python google-auth"
 	node     = "Node google-auth-library"
 	java     = "Java google-auth-library"
+	before   = "Node google-auth-library 9"
 	ruby     = "Ruby googleauth 1"
+	ruby0    = "Ruby googleauth 0"
 	php      = "PHP google/auth"
+	gcloud   = "gcloud"
 
-	adc = "/home/.config/gcloud/application_default_credentials.json"
+	folder = "/home/.config/gcloud"
+	adc    = folder + "/application_default_credentials.json"
+
+	byEnv   = `eval "$(gcp-metadata-emulator env)"`
+	byProxy = `eval "$(gcp-metadata-emulator env --reach proxy)"`
 )
 
 func TestDiagnoseCredentials(t *testing.T) {
@@ -85,22 +109,47 @@ func TestDiagnoseCredentials(t *testing.T) {
 		change  string
 	}{
 		{"by its variable", host, goAuth, reach.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, ""},
-		{"nothing set", machine{}, goAuth, reach.FindsGoogle, "169.254.169.254:80", "GCE_METADATA_HOST is not set", `eval "$(gcp-metadata-emulator env)"`},
+		{"nothing set", machine{}, goAuth, reach.FindsGoogle, "169.254.169.254:80", "GCE_METADATA_HOST is not set", byEnv},
 		{"another server", at("10.0.0.1", "GCE_METADATA_HOST"), java, reach.FindsOther, "10.0.0.1:80", "GCE_METADATA_HOST=10.0.0.1", "export GCE_METADATA_HOST=" + emulator},
-		{"without the variable of its ping", at(emulator, "GCE_METADATA_HOST"), python, reach.FindsGoogle, "169.254.169.254:80", "GCE_METADATA_IP is not set", `eval "$(gcp-metadata-emulator env)"`},
+		{"without the variable of its ping", at(emulator, "GCE_METADATA_HOST"), python, reach.FindsGoogle, "169.254.169.254:80", "GCE_METADATA_IP is not set", byEnv},
 		{"the second variable", at(emulator, "GCE_METADATA_ROOT", "GCE_METADATA_IP"), python, reach.FindsEmulator, emulator, "GCE_METADATA_ROOT=" + emulator, ""},
 		{
 			"the variable that wins", with(host, map[string]string{"GCE_METADATA_IP": "http://127.0.0.1:1/"}), node,
 			reach.FindsOther, "127.0.0.1:1", "GCE_METADATA_IP=http://127.0.0.1:1/", "export GCE_METADATA_IP=" + emulator,
 		},
-		{"gcloud knows one", at(emulator, "GCE_METADATA_HOST"), "gcloud", reach.FindsGoogle, "metadata.google.internal:80", "GCE_METADATA_ROOT is not set", `eval "$(gcp-metadata-emulator env)"`},
-		{"switched off", with(host, map[string]string{"NO_GCE_CHECK": "True"}), python, reach.FindsNothing, "", "NO_GCE_CHECK=True", "unset NO_GCE_CHECK"},
-		{"switched off by any value", with(host, map[string]string{"DEVSHELL_CLIENT_PORT": "1"}), java, reach.FindsNothing, "", "DEVSHELL_CLIENT_PORT=1", "unset DEVSHELL_CLIENT_PORT"},
+		{"gcloud knows one", at(emulator, "GCE_METADATA_HOST"), "gcloud", reach.FindsGoogle, "metadata.google.internal:80", "GCE_METADATA_ROOT is not set", byEnv},
+		{"switched off", with(host, map[string]string{"NO_GCE_CHECK": "true"}), python, reach.FindsNothing, "", "NO_GCE_CHECK=true", "unset NO_GCE_CHECK"},
+		{"not switched off", with(host, map[string]string{"NO_GCE_CHECK": "True"}), python, reach.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, ""},
+		{"switched off in any case", with(host, map[string]string{"NO_GCE_CHECK": "True"}), java, reach.FindsNothing, "", "NO_GCE_CHECK=True", "unset NO_GCE_CHECK"},
+		{"switched off by any value", with(host, map[string]string{"DEVSHELL_CLIENT_PORT": "1"}), java, reach.FindsNothing, "", "DEVSHELL_CLIENT_PORT is set", "unset DEVSHELL_CLIENT_PORT"},
 		{
-			"not on Google Cloud", host, ruby, reach.FindsNothing, "", "K_SERVICE is not set, and it does not believe to be on Google Cloud",
+			"detection by other means", with(host, map[string]string{"METADATA_SERVER_DETECTION": "bios-only"}), node,
+			reach.FindsNothing, "", "METADATA_SERVER_DETECTION=bios-only", "unset METADATA_SERVER_DETECTION",
+		},
+		{"detection of no kind", with(host, map[string]string{"METADATA_SERVER_DETECTION": "x"}), node, reach.FindsNothing, "", "METADATA_SERVER_DETECTION=x", "unset METADATA_SERVER_DETECTION"},
+		{"detection by asking", with(host, map[string]string{"METADATA_SERVER_DETECTION": " Ping-Only"}), node, reach.FindsEmulator, emulator, "GCE_METADATA_IP=" + emulator, ""},
+		{
+			"detection by other means, on Cloud Run", with(host, map[string]string{"METADATA_SERVER_DETECTION": "none", "K_SERVICE": "s"}), node,
+			reach.FindsEmulator, emulator, "GCE_METADATA_IP=" + emulator, "",
+		},
+		{
+			"not on Google Cloud", with(host, map[string]string{"K_SERVICE": "s", "K_REVISION": "r"}), ruby, reach.FindsNothing, "", "it does not believe to be on Google Cloud",
 			"export K_SERVICE=emulator K_REVISION=emulator-00001 K_CONFIGURATION=emulator",
 		},
 		{"on Cloud Run", with(host, map[string]string{"K_SERVICE": "s", "K_REVISION": "r", "K_CONFIGURATION": "c"}), ruby, reach.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, ""},
+		{"on App Engine's new runtime", with(host, map[string]string{"K_SERVICE": "s", "K_REVISION": "r", "GAE_RUNTIME": "ruby"}), ruby, reach.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, ""},
+		{"on App Engine", with(host, map[string]string{"GAE_SERVICE": "s", "GAE_RUNTIME": "ruby"}), ruby, reach.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, ""},
+		{
+			"with a key of its own", with(host, map[string]string{"GOOGLE_PRIVATE_KEY": "secret", "GOOGLE_CLIENT_EMAIL": "a@b"}), ruby,
+			reach.FindsGoogle, "www.googleapis.com:443", "GOOGLE_PRIVATE_KEY is set and GOOGLE_CLIENT_EMAIL is set, www.googleapis.com is compiled in",
+			"unset GOOGLE_PRIVATE_KEY GOOGLE_CLIENT_EMAIL",
+		},
+		{
+			"with a refresh token of its own", with(host, map[string]string{"GOOGLE_CLIENT_ID": "c", "GOOGLE_CLIENT_SECRET": "s", "GOOGLE_REFRESH_TOKEN": "secret"}), ruby0,
+			reach.FindsGoogle, "oauth2.googleapis.com:443",
+			"GOOGLE_CLIENT_ID is set and GOOGLE_CLIENT_SECRET is set and GOOGLE_REFRESH_TOKEN is set, oauth2.googleapis.com is compiled in",
+			"unset GOOGLE_CLIENT_ID GOOGLE_CLIENT_SECRET GOOGLE_REFRESH_TOKEN",
+		},
 		{
 			"on a machine of Google's",
 			machine{variables: host.variables, files: map[string]string{"/sys/class/dmi/id/product_name": "Google Compute Engine\n"}},
@@ -108,14 +157,23 @@ func TestDiagnoseCredentials(t *testing.T) {
 			reach.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, "",
 		},
 		{
+			"by a proxy for everything", with(host, map[string]string{"ALL_PROXY": "corp:3128"}), python,
+			reach.FindsOther, "corp:3128", "ALL_PROXY=corp:3128", "export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1",
+		},
+		{"by our proxy for everything", at("http://"+emulator, "all_proxy"), "curl", reach.FindsEmulator, emulator, "all_proxy=http://" + emulator, ""},
+		{
+			"pings by no proxy", at("http://"+emulator, "HTTP_PROXY"), python,
+			reach.FindsGoogle, "169.254.169.254:80", "GCE_METADATA_IP is not set", byEnv,
+		},
+		{
 			"by a proxy that is none of ours", with(host, map[string]string{"HTTP_PROXY": "http://corp:3128"}), python,
 			reach.FindsOther, "corp:3128", "HTTP_PROXY=http://corp:3128", "export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1",
 		},
 		{"kept from the proxy", with(host, map[string]string{"HTTP_PROXY": "http://corp:3128", "NO_PROXY": "x, 127.0.0.0/8"}), python, reach.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, ""},
 		{"never by a proxy", with(host, map[string]string{"HTTP_PROXY": "http://corp:3128"}), goAuth, reach.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, ""},
-		{"compiled in", host, php, reach.FindsGoogle, "169.254.169.254:80", "compiled in", `eval "$(gcp-metadata-emulator env --reach proxy)"`},
+		{"compiled in", host, php, reach.FindsGoogle, "169.254.169.254:80", "compiled in", byProxy},
 		{"compiled in, by our proxy", at("http://"+emulator, "HTTP_PROXY"), php, reach.FindsEmulator, emulator, "HTTP_PROXY=http://" + emulator, ""},
-		{"kept from our proxy", with(at("http://"+emulator, "HTTP_PROXY"), map[string]string{"NO_PROXY": "*"}), php, reach.FindsGoogle, "169.254.169.254:80", "compiled in", `eval "$(gcp-metadata-emulator env --reach proxy)"`},
+		{"kept from our proxy", with(at("http://"+emulator, "HTTP_PROXY"), map[string]string{"NO_PROXY": "*"}), php, reach.FindsGoogle, "169.254.169.254:80", "compiled in", byProxy},
 		{"beyond variables", host, "Rust gcp_auth", reach.FindsGoogle, "metadata.google.internal:80", "compiled in", "scripts/namespace -- COMMAND"},
 		{
 			"by the hosts file",
@@ -126,64 +184,14 @@ func TestDiagnoseCredentials(t *testing.T) {
 		{"in the place of Google's server", machine{taken: true}, "guest agent", reach.FindsEmulator, "169.254.169.254:80", "compiled in", ""},
 	} {
 		want := reach.Finding{Client: test.client, For: reach.ForCredentials, Finds: test.finds, At: test.at, Because: test.because, Change: test.change}
-		if diff := cmp.Diff(want, test.machine.diagnose(test.client, reach.ForCredentials)); diff != "" {
+		if diff := cmp.Diff(want, test.machine.diagnose(test.client, reach.ForCredentials), cmpopts.IgnoreFields(want, "ByVariables")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.what, diff)
 		}
 	}
 }
 
-func TestDiagnoseFiles(t *testing.T) {
-	t.Parallel()
-	const (
-		key      = `{"type":"service_account","token_uri":"http://127.0.0.1:8254/token"}`
-		foreign  = `{"type":"service_account","token_uri":"https://oauth2.googleapis.com/token"}`
-		user     = `{"type":"authorized_user","token_uri":"http://127.0.0.1:8254/token"}`
-		external = `{"type":"external_account","token_url":"http://127.0.0.1:8254/v1/token","service_account_impersonation_url":"https://iamcredentials.googleapis.com/v1/x"}`
-		unset    = "unset GOOGLE_APPLICATION_CREDENTIALS"
-		google   = "oauth2.googleapis.com:443"
-	)
-	for _, test := range []struct {
-		what, file string
-		client     string
-		finds      reach.Verdict
-		at, change string
-	}{
-		{"a key file of ours", key, goAuth, reach.FindsEmulator, emulator, ""},
-		{"a key file whose URL is not used", key, node, reach.FindsGoogle, google, `eval "$(gcp-metadata-emulator env --reach proxy)"`},
-		{"a key file of Google's", foreign, goAuth, reach.FindsGoogle, google, unset},
-		{"a user, believed", user, goOAuth2, reach.FindsEmulator, emulator, ""},
-		{"a user", user, goAuth, reach.FindsGoogle, google, `eval "$(gcp-metadata-emulator env --reach proxy)"`},
-		{"a pool that impersonates elsewhere", external, python, reach.FindsGoogle, "iamcredentials.googleapis.com:443", unset},
-		{"impersonation elsewhere", `{"type":"impersonated_service_account"}`, python, reach.FindsGoogle, "iamcredentials.googleapis.com:443", `eval "$(gcp-metadata-emulator env --reach proxy)"`},
-		{"impersonation without a URL", `{"type":"impersonated_service_account"}`, goAuth, reach.FindsUnknown, "", unset},
-		{"no JSON", `x`, java, reach.FindsUnknown, "/key.json", unset},
-		{"no file", "", java, reach.FindsUnknown, "/key.json", unset},
-	} {
-		m := machine{
-			variables: map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "/key.json", "GCE_METADATA_HOST": emulator, "GCE_METADATA_IP": emulator},
-			files:     map[string]string{},
-		}
-		if test.file != "" {
-			m.files["/key.json"] = test.file
-		}
-		got := m.diagnose(test.client, reach.ForCredentials)
-		if got.Finds != test.finds || got.At != test.at || got.Change != test.change || !strings.HasPrefix(got.Because, "GOOGLE_APPLICATION_CREDENTIALS=/key.json") {
-			t.Errorf("%s: %+v", test.what, got)
-		}
-	}
-	m := machine{variables: map[string]string{"GCE_METADATA_HOST": emulator, "GCE_METADATA_IP": emulator}, files: map[string]string{adc: foreign}}
-	if got := m.diagnose(goAuth, reach.ForCredentials); got.Finds != reach.FindsGoogle || got.Because != "it reads "+adc {
-		t.Errorf("gcloud's file: %+v", got)
-	}
-	m.variables["CLOUDSDK_CONFIG"] = "/fresh"
-	if got := m.diagnose(python, reach.ForCredentials); got.Finds != reach.FindsEmulator {
-		t.Errorf("gcloud's file in another directory: %+v", got)
-	}
-}
-
 func TestDiagnoseAPIs(t *testing.T) {
 	t.Parallel()
-	const byProxy = `eval "$(gcp-metadata-emulator env --reach proxy)"`
 	proxy := "http://" + emulator
 	for _, test := range []struct {
 		what      string
@@ -225,6 +233,26 @@ func TestDiagnoseAPIs(t *testing.T) {
 	}
 }
 
+// Whatever the surroundings are, it is told for which clients the usual variables are enough.
+func TestByVariables(t *testing.T) {
+	t.Parallel()
+	var not []string
+	for _, finding := range (machine{taken: true}).surroundings().Diagnose() {
+		if finding.For == reach.ForCredentials && !finding.ByVariables {
+			not = append(not, finding.Client)
+		}
+	}
+	want := []string{ruby, ruby0, php, "Rust gcp_auth", "guest agent", "curl"}
+	if diff := cmp.Diff(want, not); diff != "" {
+		t.Errorf("not by variables (-want +got):\n%s", diff)
+	}
+	for client, want := range map[string]bool{gcloud: true, goAuth: false} {
+		if got := (machine{}).diagnose(client, reach.ForAPIs).ByVariables; got != want {
+			t.Errorf("APIs of %s: %v", client, got)
+		}
+	}
+}
+
 // What exec and env set leads every client to the emulator that variables can lead.
 func TestVariablesLeadHere(t *testing.T) {
 	t.Parallel()
@@ -234,7 +262,8 @@ func TestVariablesLeadHere(t *testing.T) {
 	found := map[string]bool{}
 	s := reach.Surroundings{
 		Variable: func(name string) string { return variables(t, target)[name] }, Read: os.ReadFile, Home: "/nonexistent", Emulator: emulator,
-		IsEmulator: func(hostport string) bool { return hostport == emulator },
+		Age:        func(string) (time.Duration, error) { return 0, os.ErrNotExist },
+		IsEmulator: func(_, hostport string) bool { return hostport == emulator },
 		Trusts:     func(file string) bool { return strings.HasSuffix(file, "/ours.pem") },
 	}
 	for _, finding := range s.Diagnose() {

@@ -1,0 +1,118 @@
+package reach
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/server/hostname"
+)
+
+// gcloudProxy is a property of gcloud's, with a port in another. It knows no exceptions.
+const gcloudProxy = "CLOUDSDK_PROXY_ADDRESS"
+
+// byProxy is what a client finds where it asks for a host and port by proxy; empty: it does not.
+func (s Surroundings) byProxy(c client, scheme, hostport string) Finding {
+	names, host := c.proxies.plain, hostname.Of(hostport)
+	if scheme == "https" {
+		names = c.proxies.secure
+	}
+	name, proxy, rule := s.firstProxy(names)
+	if proxy == nil || name != gcloudProxy && (c.proxies.direct && isLoopback(host) || s.isExcepted(c.proxies, host)) {
+		return Finding{}
+	}
+	found := Finding{Finds: FindsOther, At: proxy.Host, Because: rule}
+	switch {
+	case s.IsEmulator(proxy.Scheme, proxy.Host):
+		found.Finds = FindsEmulator
+	case name == gcloudProxy:
+		found.Change = "unset CLOUDSDK_PROXY_TYPE CLOUDSDK_PROXY_ADDRESS CLOUDSDK_PROXY_PORT"
+	case isLoopback(host) && c.proxies.except != nonProxyHosts:
+		found.Change = "export NO_PROXY=" + host + " no_proxy=" + host
+	}
+	return found
+}
+
+// firstProxy is the first of the proxies that is set, by which name, and by which rule.
+func (s Surroundings) firstProxy(names string) (name string, proxy *url.URL, rule string) {
+	for name := range strings.FieldsSeq(names) {
+		value, by := s.setting(name)
+		if value == "" {
+			continue
+		}
+		if port, _ := s.setting(portOf(name)); port != "" {
+			value = net.JoinHostPort(value, port)
+		}
+		if name == "-DsocksProxyHost" {
+			value = "socks://" + value
+		}
+		if !strings.Contains(value, "://") {
+			value = "http://" + value
+		}
+		parsed, err := url.Parse(value)
+		if err != nil || parsed.Host == "" {
+			return name, &url.URL{Host: value}, by
+		}
+		parsed.Host = withPort(parsed.Host, httpPort)
+		return name, parsed, by
+	}
+	return "", nil, ""
+}
+
+// portOf names the port of a proxy, where it is not in the same place as the host.
+func portOf(name string) string {
+	if name == gcloudProxy {
+		return "CLOUDSDK_PROXY_PORT"
+	}
+	if property, isHost := strings.CutSuffix(name, "Host"); isHost {
+		return property + "Port"
+	}
+	return ""
+}
+
+// isExcepted tells whether a client asks a host without its proxy.
+func (s Surroundings) isExcepted(p proxies, host string) bool {
+	if p.except == nonProxyHosts {
+		return s.isExceptedByJava(host)
+	}
+	list := ""
+	for name := range strings.FieldsSeq(p.except) {
+		if list = s.Variable(name); list != "" {
+			break
+		}
+	}
+	return slices.ContainsFunc(strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }), func(entry string) bool {
+		return p.ways.excepts(host, entry)
+	})
+}
+
+// excepts tells whether an entry of a list keeps a host from a proxy.
+func (w ways) excepts(host, entry string) bool {
+	if entry == "*" {
+		return w&all != 0
+	}
+	if network, err := netip.ParsePrefix(entry); err == nil {
+		address, err := netip.ParseAddr(host)
+		return err == nil && w&networks != 0 && network.Contains(address)
+	}
+	if domain, isPattern := strings.CutPrefix(entry, "*"); isPattern {
+		return w&asterisks != 0 && strings.HasPrefix(domain, ".") && strings.HasSuffix(host, strings.ToLower(domain))
+	}
+	domain, isDomain := strings.CutPrefix(entry, ".")
+	domain = hostname.Of(domain)
+	return host == domain && !isDomain || (isDomain || w&below != 0) && strings.HasSuffix(host, "."+domain)
+}
+
+// isExceptedByJava tells the same of Java, which knows its own machine unless it is told of no host.
+func (s Surroundings) isExceptedByJava(host string) bool {
+	list, by := s.setting(nonProxyHosts)
+	if by == "" || list != "" {
+		list += "|localhost|127.*|[::1]"
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return slices.ContainsFunc(strings.Split(list, "|"), func(pattern string) bool { return matchesJavaPattern(host, pattern) })
+}

@@ -1,0 +1,185 @@
+package reach
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// setting is the value of a variable, of a property of gcloud's or of one of Java's, and who says so.
+func (s Surroundings) setting(name string) (value, rule string) {
+	if strings.HasPrefix(name, "-D") {
+		return s.javaSetting(name)
+	}
+	value, file := s.variable(name)
+	switch {
+	case value == "":
+		return "", ""
+	case file != "":
+		return value, file + " has " + name + "=" + value
+	default:
+		return value, name + "=" + value
+	}
+}
+
+// javaSetting is the value of a property that some variable gives a Java virtual machine.
+func (s Surroundings) javaSetting(property string) (value, rule string) {
+	for _, variable := range slices.Backward(javaVariables()) {
+		if value, isGiven := javaProperty(javaOptions(s.Variable(variable)), property); isGiven {
+			return value, variable + " has " + property + "=" + value
+		}
+	}
+	return "", ""
+}
+
+// variable is the value of an environment variable or of the property of gcloud's that it stands
+// for, and the file that says so, where it is no variable.
+func (s Surroundings) variable(name string) (value, file string) {
+	if name == "" {
+		return "", ""
+	}
+	const config, activeConfig = "CLOUDSDK_CONFIG", "CLOUDSDK_ACTIVE_CONFIG_NAME"
+	if value := s.Variable(name); value != "" || !strings.HasPrefix(name, "CLOUDSDK_") || name == config || name == activeConfig {
+		return value, ""
+	}
+	active := s.Variable(activeConfig)
+	if active == "" {
+		content, _ := s.Read(s.path("CLOUDSDK_CONFIG/active_config")) // without one it is the default
+		active = strings.TrimSpace(string(content))
+	}
+	if active == "" {
+		active = "default"
+	}
+	file = s.path("CLOUDSDK_CONFIG/configurations/config_" + active)
+	content, _ := s.Read(file) // without one it says nothing
+	return propertyOf(content, name), file
+}
+
+// propertyOf is the value that a configuration of gcloud's gives the property that a variable stands
+// for: CLOUDSDK_SECTION_NAME for a name in a section.
+func propertyOf(configuration []byte, variable string) string {
+	section, value := "", ""
+	for lines := bufio.NewScanner(bytes.NewReader(configuration)); lines.Scan(); {
+		line := strings.TrimSpace(lines.Text())
+		if title, isTitle := strings.CutPrefix(line, "["); isTitle {
+			section = strings.TrimSuffix(title, "]")
+			continue
+		}
+		name, written, _ := strings.Cut(line, "=")
+		if strings.EqualFold("CLOUDSDK_"+section+"_"+strings.TrimSpace(name), variable) {
+			value = strings.TrimSpace(written)
+		}
+	}
+	return value
+}
+
+// path is a path on this machine for one that may begin with the home directory or with that of
+// gcloud's configuration.
+func (s Surroundings) path(path string) string {
+	home := filepath.Join(s.Home, ".config", "gcloud")
+	if rest, ok := strings.CutPrefix(path, "CLOUDSDK_CONFIG/"); ok {
+		return filepath.Join(cmp.Or(s.Variable("CLOUDSDK_CONFIG"), home), rest)
+	}
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		return filepath.Join(s.Home, rest)
+	}
+	return path
+}
+
+// file is the credential file that a client reads where variables name it, or where it may be;
+// empty: there is none.
+func (s Surroundings) file(reads string) (file string, by request) {
+	if strings.Contains(reads, "/") {
+		file = s.path(reads)
+		if _, err := s.Read(file); err != nil {
+			return "", request{}
+		}
+		remedy := "move the file away"
+		switch {
+		case strings.HasPrefix(reads, "CLOUDSDK_CONFIG/"):
+			remedy = byEnv
+		case strings.HasPrefix(reads, "~/"):
+			remedy = "run it with another HOME, or move the file away"
+		}
+		return file, request{"it reads " + file, remedy}
+	}
+	for name := range strings.FieldsSeq(reads) {
+		if value, rule := s.setting(name); value != "" {
+			by = request{rule, "unset " + name}
+			if s.Variable(name) == "" {
+				by.remedy = byEnv // it is in gcloud's configuration
+			}
+			return value, by
+		}
+	}
+	return "", request{}
+}
+
+// holds tells whether a condition does, by which rule, and how to end it.
+func (s Surroundings) holds(when condition) (by request, holds bool) {
+	for _, alternative := range when {
+		terms := strings.Fields(alternative)
+		var rules, names []string
+		for _, term := range terms {
+			if rule, name := s.term(term); rule != "" {
+				rules, names = append(rules, rule), append(names, name)
+			}
+		}
+		if len(rules) < len(terms) {
+			continue
+		}
+		by = request{strings.Join(rules, " and "), "unset " + strings.Join(names, " ")}
+		if slices.ContainsFunc(names, func(name string) bool { return s.Variable(name) == "" }) {
+			by.remedy = byEnv // it is in gcloud's configuration
+		}
+		return by, true
+	}
+	return request{}, false
+}
+
+// term is the rule by which a term of a condition holds, empty where it does not, and the variable
+// that it is about. Values of variables that are only to be set may be secret.
+func (s Surroundings) term(term string) (rule, name string) {
+	if path, text, isFile := strings.Cut(term, "^"); isFile {
+		return s.beginning(s.path(path), text), ""
+	}
+	name, values := term, ""
+	if at := strings.IndexAny(term, "=~!"); at >= 0 {
+		name, values = term[:at], term[at:]
+	}
+	value, rule := s.setting(name)
+	isListed := values != "" && slices.ContainsFunc(strings.Split(values[1:], "|"), func(one string) bool {
+		return strings.EqualFold(strings.TrimSpace(value), one)
+	})
+	switch {
+	case value == "",
+		strings.HasPrefix(values, "=") && value != values[1:],
+		strings.HasPrefix(values, "~") && !isListed,
+		strings.HasPrefix(values, "!") && isListed:
+		return "", name
+	case values == "" && s.Variable(name) != "":
+		return name + " is set", name
+	default:
+		return rule, name
+	}
+}
+
+// beginning is the rule that a file begins with a text, empty where it does not or is older than
+// the text says after "<".
+func (s Surroundings) beginning(file, text string) string {
+	text, limit, isLimited := strings.Cut(text, "<")
+	if isLimited {
+		longest, _ := time.ParseDuration(limit) // it is one
+		if age, err := s.Age(file); err != nil || age >= longest {
+			return ""
+		}
+	}
+	if content, err := s.Read(file); err != nil || !strings.HasPrefix(string(content), text) {
+		return ""
+	}
+	return file + " says " + text
+}
