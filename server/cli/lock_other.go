@@ -4,8 +4,12 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 )
 
-// lockFolder locks nothing: a directory of a run that was killed stays.
-func lockFolder(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+// lockFile locks nothing: a directory of a run that was killed stays.
+func lockFile(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+// isPrivate tells of nothing that it is: there are no locks to go by.
+func isPrivate(fs.FileInfo) bool { return false }

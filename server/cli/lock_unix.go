@@ -3,20 +3,29 @@
 package cli
 
 import (
+	"io/fs"
 	"os"
 	"syscall"
 )
 
-// lockFolder locks a directory until the file is closed, or this program ends. It is an error
-// where another one has locked it.
-func lockFolder(path string) (*os.File, error) {
-	folder, err := os.Open(path)
+// lockFile locks a file until it is closed, or this program ends. It is an error where another
+// one has locked it.
+func lockFile(path string) (*os.File, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = folder.Close() // it was not even read
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = file.Close() // it was not even read
 		return nil, os.NewSyscallError("flock", err)
 	}
-	return folder, nil
+	return file, nil
+}
+
+// isPrivate tells whether something is a directory, no link to one, that nobody but the present
+// user can have made or changed.
+func isPrivate(info fs.FileInfo) bool {
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	const private = fs.ModeDir | 0o700
+	return ok && info.Mode() == private && int(owner.Uid) == os.Geteuid()
 }
