@@ -21,26 +21,33 @@ import (
 // lock, and one that follows the machine costs no more than the machine's own.
 type Clock struct {
 	machine func() time.Time
-	course  atomic.Pointer[course] // nil: the machine's
+	course  atomic.Pointer[course]
 
 	mu     sync.Mutex // held while the course changes
 	alarms map[*alarm]struct{}
 	set    uint64   // how many alarms there have been
 	due    []*alarm // of At, whose time has come
+	moved  bool     // the timeouts do not know of the course yet
 
 	calling sync.Mutex // held while the functions of those are called
 }
 
-// course is how a clock goes that does not follow the machine: on from a moment, at which
-// the machine's read since, or not at all.
+// course is how a clock goes from some moment of the machine's on.
 type course struct {
-	from, since time.Time
-	frozen      bool
+	since  time.Time // the machine's
+	steady time.Time // what Steady was then
+
+	follows bool      // it is the machine's
+	from    time.Time // what it was then, if it does not follow the machine
+	frozen  bool      // it stands there
 }
 
 // New is a clock that follows the machine's.
 func New(machine func() time.Time) *Clock {
-	return &Clock{machine: machine, alarms: map[*alarm]struct{}{}}
+	c := &Clock{machine: machine, alarms: map[*alarm]struct{}{}}
+	now := machine()
+	c.course.Store(&course{since: now, steady: now, follows: true})
+	return c
 }
 
 // Now is the emulator's time.
@@ -53,25 +60,47 @@ func (c *Clock) Now() time.Time {
 // something really takes.
 func (c *Clock) Both() (emulated, machine time.Time) {
 	machine = c.machine()
-	course := c.course.Load()
+	return c.course.Load().at(machine), machine
+}
+
+// Steady is a time that passes as the emulator's does, but never goes back. It measures how
+// much of that has passed, and is no date.
+func (c *Clock) Steady() time.Time { return c.course.Load().steadyAt(c.machine()) }
+
+// When is what Now will be when Steady is so late, unless the clock is moved before.
+func (c *Clock) When(steady time.Time) time.Time {
+	goes := c.course.Load()
+	begun := goes.from
+	if goes.follows {
+		begun = goes.since
+	}
+	return begun.Add(steady.Sub(goes.steady))
+}
+
+// at is the time when it is so late by the machine's.
+func (c *course) at(machine time.Time) time.Time {
 	switch {
-	case course == nil:
-		return machine, machine
-	case course.frozen:
-		return course.from, machine
+	case c.follows:
+		return machine
+	case c.frozen:
+		return c.from
 	default:
-		return course.from.Add(machine.Sub(course.since)), machine
+		return c.from.Add(machine.Sub(c.since))
 	}
 }
 
+func (c *course) steadyAt(machine time.Time) time.Time {
+	if c.frozen {
+		return c.steady
+	}
+	return c.steady.Add(machine.Sub(c.since))
+}
+
 // FollowsMachine tells whether the clock is as the machine's.
-func (c *Clock) FollowsMachine() bool { return c.course.Load() == nil }
+func (c *Clock) FollowsMachine() bool { return c.course.Load().follows }
 
 // Frozen tells whether the clock stands.
-func (c *Clock) Frozen() bool {
-	course := c.course.Load()
-	return course != nil && course.frozen
-}
+func (c *Clock) Frozen() bool { return c.course.Load().frozen }
 
 // The earliest time to which a clock can be set, and the one before which it has to be: the
 // formats of tokens and certificates have no others.
@@ -88,11 +117,50 @@ func (e *RangeError) Error() string {
 		e.Time.Format(time.RFC3339), earliestYear, endYear-1)
 }
 
-// Set puts the clock, which may go back as well, to another time. It goes on from there, or
-// stands there if it was frozen. The error is a RangeError.
-func (c *Clock) Set(now time.Time) error {
-	return c.move(func(time.Time) time.Time { return now })
+// Setting is how a clock is to go. What is nil stays as it is.
+type Setting struct {
+	Now    *time.Time
+	Frozen *bool
 }
+
+// Put makes the clock, which may go back as well, go as a setting says, from one moment to the
+// next. The error is a RangeError, and then the clock goes on as it did.
+func (c *Clock) Put(s Setting) error {
+	if s.Now != nil {
+		if err := check(*s.Now); err != nil {
+			return err
+		}
+	}
+	return c.change(func(now time.Time, goes course) (course, error) {
+		switch {
+		case s.Now != nil:
+			now = *s.Now
+		case goes.follows && (s.Frozen == nil || !*s.Frozen):
+			return goes, nil
+		}
+		if s.Frozen != nil {
+			goes.frozen = *s.Frozen
+		}
+		return course{from: now, frozen: goes.frozen}, nil
+	})
+}
+
+func check(now time.Time) error {
+	if year := now.UTC().Year(); year < earliestYear || year >= endYear {
+		return &RangeError{now.UTC()}
+	}
+	return nil
+}
+
+// Set puts the clock to another time. It goes on from there, or stands there if it was
+// frozen. The error is a RangeError.
+func (c *Clock) Set(now time.Time) error { return c.Put(Setting{Now: &now}) }
+
+// Freeze makes the clock stand.
+func (c *Clock) Freeze() { _ = c.Put(Setting{Frozen: new(true)}) } // refuses times alone
+
+// Run makes the clock go on from where it stands.
+func (c *Clock) Run() { _ = c.Put(Setting{Frozen: new(false)}) }
 
 // BackwardError says that a clock was to be advanced by a negative duration.
 type BackwardError struct{ Duration time.Duration }
@@ -106,63 +174,53 @@ func (c *Clock) Advance(by time.Duration) error {
 	if by < 0 {
 		return &BackwardError{by}
 	}
-	return c.move(func(now time.Time) time.Time { return now.Add(by) })
-}
-
-// Freeze makes the clock stand.
-func (c *Clock) Freeze() {
-	c.change(func(now time.Time) *course { return &course{from: now, frozen: true} })
-}
-
-// Run makes the clock go on from where it stands.
-func (c *Clock) Run() {
-	c.change(func(now time.Time) *course {
-		if c.FollowsMachine() {
-			return nil
-		}
-		return &course{from: now, since: c.machine()}
+	return c.change(func(now time.Time, goes course) (course, error) {
+		next := now.Add(by)
+		return course{from: next, frozen: goes.frozen}, check(next)
 	})
 }
 
 // Reset makes the clock follow the machine's again.
-func (c *Clock) Reset() { c.change(func(time.Time) *course { return nil }) }
-
-func (c *Clock) move(to func(now time.Time) time.Time) (err error) {
-	c.change(func(now time.Time) *course {
-		next := to(now).Round(0).UTC() // without the machine's own reading
-		if year := next.Year(); year < earliestYear || year >= endYear {
-			err = &RangeError{next}
-			return c.course.Load()
-		}
-		return &course{from: next, since: c.machine(), frozen: c.Frozen()}
-	})
-	return err
+func (c *Clock) Reset() {
+	_ = c.change(func(time.Time, course) (course, error) { return course{follows: true}, nil })
 }
 
-// change puts the clock on another course and wakes those whose time it brings. One that
-// goes back makes nobody wait longer than he would have.
-func (c *Clock) change(next func(now time.Time) *course) {
-	c.redirect(next)
+// change puts the clock on another course, unless there is an error. What it brings happens in
+// its order: first the functions of At are called, and then timeouts pass, so that whoever
+// waits until one misses nothing of the time before.
+func (c *Clock) change(next func(now time.Time, goes course) (course, error)) error {
+	if err := c.redirect(next); err != nil {
+		return err
+	}
 	c.callDue()
+	return nil
 }
 
-func (c *Clock) redirect(next func(now time.Time) *course) {
+func (c *Clock) redirect(next func(now time.Time, goes course) (course, error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.Now()
-	c.course.Store(next(before))
-	after := c.Now()
-	for waiting := range c.alarms {
-		if after.Before(before) {
-			waiting.at = after.Add(waiting.at.Sub(before))
-		}
-		c.arm(waiting)
+	goes, machine := c.course.Load(), c.machine()
+	before := goes.at(machine)
+	goesOn, err := next(before, *goes)
+	if err != nil {
+		return err
 	}
+	goesOn.from = goesOn.from.Round(0).UTC() // without the machine's own reading
+	goesOn.since = machine
+	goesOn.steady = goes.steadyAt(machine).Add(max(0, goesOn.at(machine).Sub(before)))
+	c.course.Store(&goesOn)
+	c.moved = true
+	for waiting := range c.alarms {
+		if waiting.call != nil {
+			c.arm(waiting)
+		}
+	}
+	return nil
 }
 
-// alarm is one that waits for a moment of emulator time.
+// alarm is one that waits for a moment of emulator time, or until so much of it has passed.
 type alarm struct {
-	at    time.Time
+	at    time.Time   // by Now if there is something to call, else by Steady
 	turn  uint64      // among those of the same moment
 	timer *time.Timer // nil while the clock stands
 	ring  func()      // with the clock's mu held
@@ -175,7 +233,10 @@ func (c *Clock) arm(a *alarm) {
 		a.timer.Stop()
 		a.timer = nil
 	}
-	left := a.at.Sub(c.Now())
+	left := a.at.Sub(c.Steady())
+	if a.call != nil {
+		left = a.at.Sub(c.Now())
+	}
 	switch {
 	case left <= 0:
 		a.ring()
@@ -194,7 +255,7 @@ func (c *Clock) look(fired *alarm) {
 	now := c.Now()
 	if fired.call != nil {
 		for a := range c.alarms {
-			if !now.Before(a.at) {
+			if a.call != nil && !now.Before(a.at) {
 				c.arm(a)
 			}
 		}
@@ -222,7 +283,8 @@ func (c *Clock) forget(a *alarm) {
 // At calls a function when the emulator's time has come to a moment: before it returns, where
 // it has already, and before whatever brings it returns, such as Advance. Functions are called
 // one after the other, in the order of their moments. They must neither change the clock nor
-// call At. Stop makes the clock forget the function.
+// call At. A clock that is set back comes to the moment later. Stop makes the clock forget the
+// function.
 func (c *Clock) At(moment time.Time, call func()) (stop func()) {
 	waiting := &alarm{call: call}
 	waiting.ring = func() {
@@ -241,7 +303,8 @@ func (c *Clock) At(moment time.Time, call func()) (stop func()) {
 	}
 }
 
-// callDue calls the functions whose time has come.
+// callDue calls the functions whose time has come. Timeouts whose time has come too by a move of
+// the clock pass when all have been.
 func (c *Clock) callDue() {
 	c.calling.Lock()
 	defer c.calling.Unlock()
@@ -255,6 +318,7 @@ func (c *Clock) nextDue() *alarm {
 	defer c.mu.Unlock()
 	if len(c.due) == 0 {
 		c.due = nil
+		c.armTimeouts()
 		return nil
 	}
 	next := slices.MinFunc(c.due, func(a, b *alarm) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.turn, b.turn)) })
@@ -262,14 +326,28 @@ func (c *Clock) nextDue() *alarm {
 	return next
 }
 
+// armTimeouts tells the timeouts of the course of the clock. The caller holds mu.
+func (c *Clock) armTimeouts() {
+	if !c.moved {
+		return
+	}
+	c.moved = false
+	for waiting := range c.alarms {
+		if waiting.call == nil {
+			c.arm(waiting)
+		}
+	}
+}
+
 // WithTimeout is context.WithTimeout in emulator time: while the clock stands no timeout
-// passes, and advancing it makes one pass at once.
+// passes, and advancing it makes one pass at once. One that is set back makes nobody wait
+// longer than he would have.
 func (c *Clock) WithTimeout(parent context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
 	waiting := &alarm{ring: func() { cancel(context.DeadlineExceeded) }}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wait(waiting, c.Now().Add(timeout))
+	c.wait(waiting, c.Steady().Add(timeout))
 	return ctx, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()

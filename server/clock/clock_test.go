@@ -87,6 +87,92 @@ func isRangeError(err error) bool {
 	return ok
 }
 
+// What a setting says happens at once, or not at all.
+func TestPut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(time.Now)
+		put := func(now time.Time, frozen bool) error { return c.Put(clock.Setting{Now: &now, Frozen: &frozen}) }
+		if err := put(date(1), true); !isRangeError(err) || c.Frozen() || !c.FollowsMachine() {
+			t.Errorf("Put = %v; frozen: %t, follows the machine: %t", err, c.Frozen(), c.FollowsMachine())
+		}
+		if err := put(date(2030), true); err != nil || !c.Frozen() || !c.Now().Equal(date(2030)) {
+			t.Errorf("Put = %v; frozen: %t, it is %v", err, c.Frozen(), c.Now())
+		}
+		time.Sleep(time.Hour)
+		if err := put(date(9999), false); !isRangeError(err) || !c.Frozen() || !c.Now().Equal(date(2030)) {
+			t.Errorf("Put = %v; frozen: %t, it is %v", err, c.Frozen(), c.Now())
+		}
+		if err := put(date(2031), false); err != nil || c.Frozen() || !c.Now().Equal(date(2031)) {
+			t.Errorf("Put = %v; frozen: %t, it is %v", err, c.Frozen(), c.Now())
+		}
+		time.Sleep(time.Hour)
+		if got := c.Now(); !got.Equal(date(2031).Add(time.Hour)) {
+			t.Errorf("it is %v", got)
+		}
+	})
+}
+
+// However a clock is moved, Steady tells how much time has passed by it.
+func TestSteady(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(time.Now)
+		begun := c.Steady()
+		passed := func(what string, want time.Duration) {
+			t.Helper()
+			if got := c.Steady().Sub(begun); got != want {
+				t.Errorf("%s: %v have passed, want %v", what, got, want)
+			}
+			if got := c.When(c.Steady().Add(time.Minute)); !got.Equal(c.Now().Add(time.Minute)) {
+				t.Errorf("%s: in a minute it is %v, and now %v", what, got, c.Now())
+			}
+		}
+		move := func(by time.Duration) {
+			t.Helper()
+			if err := c.Set(c.Now().Add(by)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		passed("following the machine", time.Hour)
+		move(-24 * time.Hour)
+		time.Sleep(time.Hour)
+		passed("set back", 2*time.Hour)
+		move(time.Hour)
+		passed("set forward", 3*time.Hour)
+		c.Freeze()
+		time.Sleep(time.Hour)
+		passed("frozen", 3*time.Hour)
+		c.Reset() // ahead to the machine's time
+		passed("reset", 3*time.Hour+24*time.Hour)
+		move(24 * time.Hour)
+		c.Reset()
+		time.Sleep(time.Hour)
+		passed("reset, back", 3*time.Hour+2*24*time.Hour+time.Hour)
+	})
+}
+
+// Whoever waits until a timeout meets what comes before, and what comes by the same move.
+func TestTimeoutsPassAfterCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(time.Now)
+		ctx, cancel := c.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var before []bool
+		for _, after := range []time.Duration{0, time.Second, time.Minute} {
+			c.At(c.Now().Add(after), func() { before = append(before, ctx.Err() == nil) })
+		}
+		if err := c.Advance(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(before, []bool{true, true, true}) || ctx.Err() == nil {
+			t.Errorf("called before the timeout: %v, which has passed: %v", before, ctx.Err())
+		}
+	})
+}
+
 // ended tells whether a context has ended, once everything else has come to rest.
 func ended(ctx context.Context) bool {
 	synctest.Wait()
@@ -274,10 +360,12 @@ func TestAt(t *testing.T) {
 		if err := c.Set(c.Now().Add(-time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		c.Run()
-		time.Sleep(time.Hour) // what was left
-		synctest.Wait()
-		is("set back, it waits no longer than it would have", "again")
+		for _, want := range [][]string{nil, {"again"}} {
+			if err := c.Advance(time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			is("set back, and on by an hour", want...)
+		}
 	})
 }
 
