@@ -32,16 +32,8 @@ func (s *Server) SetClock(r *http.Request) (wire.Response, error) {
 	if wanted.Now == nil && wanted.Frozen == nil {
 		return wire.Response{}, googleapi.InvalidArgument(`the body must be {"now": …, "frozen": …}, or one of them`)
 	}
-	if wanted.Frozen != nil && *wanted.Frozen {
-		s.clock.Freeze() // first, for it to stand exactly where it is put
-	}
-	if wanted.Now != nil {
-		if err := s.clock.Set(*wanted.Now); err != nil {
-			return wire.Response{}, googleapi.InvalidArgument(err.Error())
-		}
-	}
-	if wanted.Frozen != nil && !*wanted.Frozen {
-		s.clock.Run()
+	if err := s.clock.Put(clock.Setting(wanted)); err != nil {
+		return wire.Response{}, googleapi.InvalidArgument(err.Error())
 	}
 	return s.clockState(), nil
 }
