@@ -78,6 +78,27 @@ func (d *description) operations() map[string]string {
 	return operations
 }
 
+// queryParameters are those of an operation, in alphabetical order.
+func (d *description) queryParameters(path, method string) []string {
+	var names []string
+	for _, item := range [][]string{{"paths", path, "parameters"}, {"paths", path, method, "parameters"}} {
+		list, _ := d.at(item...)
+		parameters, _ := list.([]any)
+		for _, parameter := range parameters {
+			object := parameter.(map[string]any)
+			if reference, ok := object["$ref"].(string); ok {
+				found, _ := d.at(strings.Split(strings.TrimPrefix(reference, "#/"), "/")...)
+				object = found.(map[string]any)
+			}
+			if object["in"] == "query" {
+				names = append(names, object["name"].(string))
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // path is the one in the document that a request is for, or empty.
 func (d *description) path(method, path string) string {
 	variable := regexp.MustCompile(`\\{[a-z]+\\}`)

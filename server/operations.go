@@ -29,7 +29,7 @@ func (s surfaces) serve(route route, logger *slog.Logger) http.Handler {
 func (s surfaces) guarded(r route) wire.Handler {
 	switch surface, _, _ := strings.Cut(r.name, "."); surface {
 	case "control":
-		return s.control.Guard(r.handle)
+		return s.control.Guard(r.name, r.handle)
 	case "mds", "keys", "openid": // take none of Google's
 		return r.handle
 	case "oauth2", "sts":

@@ -149,7 +149,7 @@ func New(config Config) *Server {
 		credentials:    genuine.New(worlds, config.Keys, issuer, config.Logger),
 		control: control.New(control.Config{
 			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
-			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Reset: s.Reset,
+			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Routes: routes, Reset: s.Reset,
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, PublicURL: config.PublicURL,
 			Events: s.Events, Waiters: waiters(metadata),
 		}),

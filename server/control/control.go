@@ -38,6 +38,7 @@ type Config struct {
 	Events      *event.Player
 	Journal     *journal.Journal
 	Requests    *metrics.Requests // those that have been counted
+	Routes      []string          // the names under which requests are written down
 
 	AllowedHosts []string                 // that it answers for besides loopback ones, without a port
 	InstanceURLs func() map[string]string // of instances that have an address of their own, by name
@@ -57,6 +58,7 @@ type Server struct {
 	player      *event.Player
 	journal     *journal.Journal
 	requests    *metrics.Requests
+	routes      []string
 
 	allowedHosts []string
 	instanceURLs func() map[string]string
@@ -71,15 +73,16 @@ type Server struct {
 func New(config Config) *Server {
 	return &Server{
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
-		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests,
+		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, publicURL: config.PublicURL,
 		waiters: config.Waiters, reset: config.Reset,
 	}
 }
 
-// Guard lets through what a handler may answer: requests for an allowed Host that no web
-// page of another origin has sent.
-func (s *Server) Guard(handle wire.Handler) wire.Handler {
+// Guard lets through what the handler of an operation may answer: requests for an allowed Host
+// that no web page of another origin has sent, and whose query it understands to the last
+// parameter.
+func (s *Server) Guard(operation string, handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		host := hostname.Of(r.Host)
 		if !hostname.IsLoopback(host) && !hostname.IsListed(host, s.allowedHosts) {
@@ -92,6 +95,9 @@ func (s *Server) Guard(handle wire.Handler) wire.Handler {
 		}
 		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
 			return wire.Response{}, googleapi.PermissionDenied("the control plane does not answer web pages of another site")
+		}
+		if err := checkQuery(operation, r.URL.RawQuery); err != nil {
+			return wire.Response{}, err
 		}
 		return handle(r)
 	}

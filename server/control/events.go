@@ -25,7 +25,7 @@ const (
 // exchange that the query asks for, "dropped" where a reader was too slow for some, and
 // "revision" for each version of the world that a reader is not too slow for.
 func (s *Server) Events(r *http.Request) (wire.Response, error) {
-	wanted, err := readLookUp(r.URL.Query())
+	wanted, err := s.readLookUp(r.URL.Query())
 	if err != nil {
 		return wire.Response{}, err
 	}

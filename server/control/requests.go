@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/fixtures/spelling"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/pattern"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -27,7 +28,7 @@ type lookUp struct {
 // Requests shows what was asked of the emulator, and answers with an error where it is not as
 // often as is expected.
 func (s *Server) Requests(r *http.Request) (wire.Response, error) {
-	wanted, err := readLookUp(r.URL.Query())
+	wanted, err := s.readLookUp(r.URL.Query())
 	if err != nil {
 		return wire.Response{}, err
 	}
@@ -38,8 +39,10 @@ func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 			found = append(found, e)
 		}
 	}
-	if wanted.expect != nil && !wanted.expect.Met(len(found)) {
-		return wire.Response{}, unexpected(r, *wanted.expect, len(found), remembered)
+	if wanted.expect != nil {
+		if err := wanted.check(r, len(found), remembered); err != nil {
+			return wire.Response{}, err
+		}
 	}
 	answer := struct {
 		Requests []journal.Exchange `json:"requests"`
@@ -59,51 +62,57 @@ func (s *Server) ClearRequests(*http.Request) (wire.Response, error) {
 	return googleapi.JSON(struct{}{}), nil
 }
 
-// unexpected says what was found in place of what was expected, and what was asked at all.
-func unexpected(r *http.Request, expected journal.Expectation, found int, remembered journal.Snapshot) error {
+// check says what was found in place of what was expected, and what was asked at all. It is not
+// met where it is not known to be: what is no longer remembered counts as what may have been
+// looked for.
+func (l *lookUp) check(r *http.Request, found int, remembered journal.Snapshot) error {
+	forgotten := remembered.Dropped
+	if !l.filter.After.IsZero() && !remembered.DroppedTo.After(l.filter.After) { // all are older
+		forgotten = 0
+	}
+	most := found + int(min(forgotten, math.MaxInt32))
+	if l.expect.Met(found, most) {
+		return nil
+	}
+	message := fmt.Sprintf("expected %s, found %d for %q; asked for: %s", l.expect, found, r.URL.RawQuery, summary(remembered.Exchanges))
+	if forgotten > 0 {
+		message += fmt.Sprintf("; %d older ones are no longer remembered", forgotten)
+		if l.expect.Possible(found, most) {
+			message += `, so that it cannot be decided; look from a later "since" on, or clear the journal beforehand`
+		}
+	}
+	return &googleapi.Error{Code: http.StatusPreconditionFailed, Message: message, Status: "FAILED_PRECONDITION"}
+}
+
+// summary counts exchanges by their routes.
+func summary(exchanges []journal.Exchange) string {
+	if len(exchanges) == 0 {
+		return "nothing"
+	}
 	counts := map[string]int{}
-	for _, e := range remembered.Exchanges {
+	for _, e := range exchanges {
 		counts[e.Route]++
 	}
 	var asked []string
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		asked = append(asked, fmt.Sprintf("%s %d", name, counts[name]))
 	}
-	if asked == nil {
-		asked = []string{"nothing"}
-	}
-	message := fmt.Sprintf("expected %s, found %d for %q; asked for: %s", expected, found, r.URL.RawQuery, strings.Join(asked, ", "))
-	if remembered.Dropped > 0 {
-		message += fmt.Sprintf("; %d older ones are no longer remembered", remembered.Dropped)
-	}
-	return &googleapi.Error{Code: http.StatusPreconditionFailed, Message: message, Status: "FAILED_PRECONDITION"}
+	return strings.Join(asked, ", ")
 }
 
-// readLookUp reads the query. A parameter that is not known would make an assertion that is
-// always met, and is refused.
-func readLookUp(query url.Values) (lookUp, error) {
+// readLookUp reads the query, which the guard has checked.
+func (s *Server) readLookUp(query url.Values) (lookUp, error) {
 	var wanted lookUp
 	setters := wanted.setters()
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		set, ok := setters[name]
-		if !ok {
-			return lookUp{}, unknownParameter(name, slices.Sorted(maps.Keys(setters)))
+		if problem := setters[name](query.Get(name)); problem != "" {
+			return lookUp{}, googleapi.InvalidArgument(fmt.Sprintf("%q: %s", name, problem))
 		}
-		if value := query.Get(name); value != "" {
-			if problem := set(value); problem != "" {
-				return lookUp{}, googleapi.InvalidArgument(fmt.Sprintf("%q: %s", name, problem))
-			}
-		}
+	}
+	if err := pattern.Check(wanted.filter.Route, s.routes); err != nil {
+		return lookUp{}, googleapi.InvalidArgument(fmt.Sprintf(`"route": %v`, err))
 	}
 	return wanted, nil
-}
-
-func unknownParameter(name string, known []string) error {
-	message := fmt.Sprintf("there is no parameter %q; there are: %s", name, strings.Join(known, ", "))
-	if near, ok := spelling.Nearest(name, known); ok {
-		message = fmt.Sprintf("there is no parameter %q; did you mean %q?", name, near)
-	}
-	return googleapi.InvalidArgument(message)
 }
 
 // setters read the parameters, and say what is wrong with one.

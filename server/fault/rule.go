@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/fixtures/spelling"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/pattern"
 )
@@ -128,18 +127,13 @@ func (r Rule) check(routes []string, defects Defects) error {
 }
 
 func checkRoute(route string, routes []string) *RuleError {
-	switch {
-	case route == "":
+	if route == "" {
 		return &RuleError{"route", `a fault needs the name of a route, such as "mds.token" or "mds.*"`}
-	case slices.ContainsFunc(routes, func(name string) bool { return pattern.Match(route, name) }):
-		return nil
-	case strings.Contains(route, "*"):
-		return &RuleError{"route", fmt.Sprintf("no route is named %q; there are: %s", route, strings.Join(routes, ", "))}
 	}
-	if near, ok := spelling.Nearest(route, routes); ok {
-		return &RuleError{"route", fmt.Sprintf("there is no route %q; did you mean %q?", route, near)}
+	if err := pattern.Check(route, routes); err != nil {
+		return &RuleError{"route", err.Error()}
 	}
-	return &RuleError{"route", fmt.Sprintf("there is no route %q; there are: %s", route, strings.Join(routes, ", "))}
+	return nil
 }
 
 func (r Rule) checkEffect() *RuleError {

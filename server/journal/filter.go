@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -35,8 +36,8 @@ func (f Filter) matchesStatus(status int) bool {
 
 // Expectation is how many exchanges there ought to be.
 type Expectation struct {
-	comparison string
-	count      int
+	text         string
+	fewest, most int
 }
 
 // ParseExpectation reads a number, or one after "<", "<=", ">" or ">=".
@@ -44,31 +45,31 @@ func ParseExpectation(text string) (Expectation, error) {
 	number := strings.TrimLeft(text, "<>=")
 	comparison := strings.TrimSuffix(text, number)
 	count, err := strconv.Atoi(number)
+	expected := Expectation{text: strings.TrimSpace(comparison + " " + number), fewest: 0, most: math.MaxInt}
 	switch comparison {
-	case "", "<", "<=", ">", ">=":
-		if err == nil && count >= 0 {
-			return Expectation{comparison, count}, nil
-		}
-	}
-	return Expectation{}, fmt.Errorf(`%q is no number of requests: write 3, ">=1" or "<5"`, text)
-}
-
-// Met tells whether a number is as it ought to be.
-func (e Expectation) Met(count int) bool {
-	switch e.comparison {
+	case "":
+		expected.fewest, expected.most = count, count
 	case "<":
-		return count < e.count
+		expected.most = count - 1
 	case "<=":
-		return count <= e.count
+		expected.most = count
 	case ">":
-		return count > e.count
+		expected.fewest = count + 1
 	case ">=":
-		return count >= e.count
+		expected.fewest = count
 	default:
-		return count == e.count
+		err = strconv.ErrSyntax
 	}
+	if err != nil || count < 0 || count == math.MaxInt {
+		return Expectation{}, fmt.Errorf(`%q is no number of requests: write 3, ">=1" or "<5"`, text)
+	}
+	return expected, nil
 }
 
-func (e Expectation) String() string {
-	return strings.TrimSpace(e.comparison + " " + strconv.Itoa(e.count))
-}
+// Met tells whether any number from the least to the most there may be is as it ought to be.
+func (e Expectation) Met(least, most int) bool { return e.fewest <= least && most <= e.most }
+
+// Possible tells whether some number of them is.
+func (e Expectation) Possible(least, most int) bool { return e.fewest <= most && least <= e.most }
+
+func (e Expectation) String() string { return e.text }

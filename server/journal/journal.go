@@ -52,6 +52,7 @@ type Journal struct {
 	bytes   int
 	last    uint64        // the sequence number of the newest one
 	dropped uint64        // how many are no longer remembered, since the journal was cleared
+	newest  time.Time     // the latest of their times
 	changed chan struct{} // closed by the next one; nil while nobody waits for it
 }
 
@@ -83,6 +84,9 @@ func (j *Journal) Append(e Exchange) {
 // drop forgets the oldest exchange. The caller holds mu.
 func (j *Journal) drop() {
 	oldest := &j.ring[j.first]
+	if oldest.Time.After(j.newest) { // it need not be the one before's: the clock can be set back
+		j.newest = oldest.Time
+	}
 	j.bytes -= oldest.size()
 	*oldest = Exchange{}
 	j.first = (j.first + 1) % len(j.ring)
@@ -104,13 +108,14 @@ func (j *Journal) grow() {
 func (j *Journal) Clear() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.ring, j.first, j.count, j.bytes, j.dropped = nil, 0, 0, 0, 0
+	j.ring, j.first, j.count, j.bytes, j.dropped, j.newest = nil, 0, 0, 0, 0, time.Time{}
 }
 
 // Snapshot is what a journal remembers.
 type Snapshot struct {
 	Exchanges []Exchange      // oldest first
 	Dropped   uint64          // how many of those that were asked for are no longer remembered
+	DroppedTo time.Time       // no exchange that is no longer remembered is of a later time
 	Last      uint64          // the sequence number of the newest exchange there has been
 	Changed   <-chan struct{} // closed as soon as there is a newer one
 }
@@ -122,7 +127,7 @@ func (j *Journal) Since(sequence uint64) Snapshot {
 	if j.changed == nil {
 		j.changed = make(chan struct{})
 	}
-	snapshot := Snapshot{Last: j.last, Changed: j.changed}
+	snapshot := Snapshot{DroppedTo: j.newest, Last: j.last, Changed: j.changed}
 	before := j.last - uint64(j.count) // the newest one that is not remembered
 	if before > sequence {
 		snapshot.Dropped = min(before-sequence, j.dropped)

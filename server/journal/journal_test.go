@@ -47,8 +47,9 @@ func TestBounds(t *testing.T) {
 	t.Parallel()
 	j := journal.New()
 	const many = 2500
+	begun := time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
 	for i := range many {
-		j.Append(journal.Exchange{Path: strconv.Itoa(i)})
+		j.Append(journal.Exchange{Path: strconv.Itoa(i), Time: begun.Add(time.Duration(i) * time.Second)})
 	}
 	snapshot := j.Since(0)
 	if len(snapshot.Exchanges) != 1000 || snapshot.Dropped != many-1000 || snapshot.Exchanges[0].Path != "1500" {
@@ -64,6 +65,9 @@ func TestBounds(t *testing.T) {
 	}
 	if got := j.Since(1000); got.Dropped != 500 {
 		t.Errorf("since 1000: %d dropped, want 500", got.Dropped)
+	}
+	if got := j.Since(0); !got.DroppedTo.Equal(begun.Add((many - 1001) * time.Second)) {
+		t.Errorf("the latest that is dropped is of %v", got.DroppedTo)
 	}
 	// A few large ones push the small ones out.
 	large := strings.Repeat("x", 60<<10)
@@ -168,6 +172,7 @@ func TestFilter(t *testing.T) {
 func TestExpectation(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][3]bool{ // of 2, 3, 4
+		"0": {}, "<0": {}, ">=0": {true, true, true},
 		"3": {false, true, false}, ">3": {false, false, true}, ">=3": {false, true, true},
 		"<3": {true, false, false}, "<=3": {true, true, false},
 	} {
@@ -175,13 +180,32 @@ func TestExpectation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := [3]bool{expectation.Met(2), expectation.Met(3), expectation.Met(4)}; got != want {
+		if got := [3]bool{expectation.Met(2, 2), expectation.Met(3, 3), expectation.Met(4, 4)}; got != want {
 			t.Errorf("%q (%s) is met by 2, 3, 4: %v, want %v", text, expectation, got, want)
 		}
 	}
-	for _, text := range []string{"", "x", "-1", "=3", "3>", "<>3", ">", "99999999999999999999"} {
+	for _, text := range []string{"", "x", "-1", "=3", "3>", "<>3", ">", "99999999999999999999", "9223372036854775807"} {
 		if _, err := journal.ParseExpectation(text); err == nil {
 			t.Errorf("%q is taken for an expectation", text)
+		}
+	}
+}
+
+// Of a number that is only known to be one of several, an expectation may be met by all, by
+// some or by none.
+func TestExpectationOfAnUnknownNumber(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]bool{ // met by 2, 3 and 4; possible
+		"1": {false, false}, "2": {false, true}, "3": {false, true}, "4": {false, true}, "5": {false, false},
+		">=2": {true, true}, ">2": {false, true}, ">=4": {false, true}, ">4": {false, false},
+		"<5": {true, true}, "<=3": {false, true}, "<3": {false, true}, "<2": {false, false},
+	} {
+		expectation, err := journal.ParseExpectation(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]bool{expectation.Met(2, 4), expectation.Possible(2, 4)}; got != want {
+			t.Errorf("%q of 2 to 4: %v, want %v", text, got, want)
 		}
 	}
 }

@@ -2,7 +2,13 @@
 // accounts, audiences and paths, where a fault or a look into the journal is for some of them.
 package pattern
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/fixtures/spelling"
+)
 
 // Match tells whether a text is what a pattern says; an empty pattern says nothing, and
 // matches everything. Case counts.
@@ -21,4 +27,19 @@ func Match(pattern, text string) bool {
 		_, text, ok = strings.Cut(text, part)
 	}
 	return false
+}
+
+// Check says what is wrong with a pattern that matches none of the names of routes, with the
+// nearest of them.
+func Check(pattern string, routes []string) error {
+	if slices.ContainsFunc(routes, func(name string) bool { return Match(pattern, name) }) {
+		return nil
+	}
+	if strings.Contains(pattern, "*") {
+		return fmt.Errorf("no route is named %q; there are: %s", pattern, strings.Join(routes, ", "))
+	}
+	if near, ok := spelling.Nearest(pattern, routes); ok {
+		return fmt.Errorf("there is no route %q; did you mean %q?", pattern, near)
+	}
+	return fmt.Errorf("there is no route %q; there are: %s", pattern, strings.Join(routes, ", "))
 }

@@ -1,0 +1,63 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// How often something was asked for cannot be said when the journal has forgotten too much.
+func TestExpectationsOfWhatIsForgotten(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	const journalled = 1000
+	ask(t.Context(), e.server, accounts+"default/token")
+	if err := e.server.Clock.Advance(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for range journalled {
+		ask(t.Context(), e.server, "/computeMetadata/v1/project/project-id")
+	}
+	for query, want := range map[string]string{
+		"route=mds.token&expect=0":                            "so that it cannot be decided",
+		"route=mds.token&expect=1":                            "so that it cannot be decided",
+		"route=mds.token&expect=<1":                           "so that it cannot be decided",
+		"route=mds.token&expect=<2":                           "",
+		"route=mds.token&expect=>=1":                          "so that it cannot be decided",
+		"route=mds.token&expect=2":                            "1 older ones are no longer remembered\"",
+		"route=mds.token&expect=<=1":                          "",
+		"route=mds.metadata&expect=>=1000":                    "",
+		"route=mds.metadata&expect=999":                       "1 older ones are no longer remembered\"",
+		"route=mds.token&expect=0&since=1":                    "",
+		"route=mds.token&expect=0&since=2026-11-21T12:00:00Z": "",
+		"route=mds.token&expect=0&since=2026-11-21T11:59:59Z": "so that it cannot be decided",
+	} {
+		got := ask(t.Context(), e.server, "/emulator/v1/requests?"+query)
+		if (got.Code == http.StatusOK) != (want == "") || want != "" && (got.Code != http.StatusPreconditionFailed || !strings.Contains(got.Body.String(), want)) {
+			t.Errorf("%s: status %d: %.500s", query, got.Code, got.Body)
+		}
+	}
+}
+
+// Each operation of the control plane takes the parameters that its description has, and no other.
+func TestParametersAreDescribed(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	d := e.description(t)
+	for operation := range d.operations() {
+		method, path, _ := strings.Cut(operation, " ")
+		described := d.queryParameters(path, strings.ToLower(method))
+		request := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1"+strings.NewReplacer("{", "", "}", "").Replace(path)+"?nonsense=1", http.NoBody)
+		recorder := httptest.NewRecorder()
+		e.server.ServeHTTP(recorder, request)
+		want := `there is no parameter \"nonsense\"; there are: ` + strings.Join(described, ", ") + `"`
+		if len(described) == 0 {
+			want = `there is no parameter \"nonsense\", and no other here"`
+		}
+		if got := recorder.Body.String(); recorder.Code != http.StatusBadRequest || !strings.Contains(got, want) {
+			t.Errorf("%s: status %d %s; want %s", operation, recorder.Code, got, want)
+		}
+	}
+}
