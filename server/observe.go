@@ -95,7 +95,7 @@ func (o *observer) note(r *http.Request, seen *sighting, response *wire.Response
 		Time:      seen.at,
 		Duration:  clock.Duration(time.Since(seen.begun)),
 		Method:    r.Method,
-		Path:      journal.Redacted(target(r)),
+		Path:      target(r),
 		Route:     seen.route,
 		Instance:  subject.Instance,
 		Account:   subject.Account,

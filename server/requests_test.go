@@ -1,10 +1,12 @@
 package server_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -60,4 +62,21 @@ func TestParametersAreDescribed(t *testing.T) {
 			t.Errorf("%s: status %d %s; want %s", operation, recorder.Code, got, want)
 		}
 	}
+}
+
+// Who waits is shown without secrets, as is who has been answered.
+func TestWaitersAreShownWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := synthetic()
+		waiting, leave := context.WithCancel(t.Context())
+		go ask(waiting, s, "/computeMetadata/v1/instance/tags?wait_for_change=true&access_token=hidden")
+		synctest.Wait()
+		got := ask(t.Context(), s, "/emulator/v1/waiters").Body.String()
+		if !strings.Contains(got, "access_token=REDACTED") || strings.Contains(got, "hidden") {
+			t.Errorf("waiters are %s", got)
+		}
+		leave()
+		synctest.Wait()
+	})
 }

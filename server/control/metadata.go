@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
@@ -124,15 +125,16 @@ func editError(err error) error {
 // Waiter is a request that waits for a change of metadata.
 type Waiter struct {
 	Instance string    `json:"instance"`
-	Path     string    `json:"path"` // with its query
+	Path     string    `json:"path"` // with its query; shown without secrets
 	Since    time.Time `json:"since"`
 }
 
 // Waiters lists the requests that wait.
 func (s *Server) Waiters(*http.Request) (wire.Response, error) {
-	list := s.waiters()
-	if list == nil {
-		list = []Waiter{}
+	list := []Waiter{}
+	for _, waiter := range s.waiters() {
+		waiter.Path = journal.Redacted(waiter.Path)
+		list = append(list, waiter)
 	}
 	return googleapi.JSON(struct {
 		Waiters []Waiter `json:"waiters"`

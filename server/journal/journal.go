@@ -2,8 +2,8 @@
 // test can look, and a developer watch.
 //
 // It keeps the exchanges that were the last, bounded in number and in bytes, and no secret of
-// any of them: neither bodies nor headers, and of a path only what Redacted leaves. It knows
-// nothing of HTTP but the words.
+// any of them: neither bodies nor headers but one, and of what a client sent only what Redacted
+// leaves. It knows nothing of HTTP but the words.
 package journal
 
 import (
@@ -36,6 +36,13 @@ func (e *Exchange) size() int {
 	return fixed + len(e.Path) + len(e.Account) + len(e.Audience) + len(e.UserAgent)
 }
 
+// redact takes the secrets out of what a client has sent.
+func (e *Exchange) redact() {
+	for _, text := range [...]*string{&e.Method, &e.Path, &e.Account, &e.Audience, &e.UserAgent} {
+		*text = Redacted(*text)
+	}
+}
+
 // Bounds of what is remembered.
 const (
 	maxExchanges = 1000
@@ -59,8 +66,9 @@ type Journal struct {
 // New is an empty journal.
 func New() *Journal { return &Journal{} }
 
-// Append writes an exchange down, and gives it its number.
+// Append writes an exchange down without its secrets, and gives it its number.
 func (j *Journal) Append(e Exchange) {
+	e.redact()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.last++

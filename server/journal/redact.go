@@ -1,62 +1,218 @@
 package journal
 
-import (
-	"net/url"
-	"strings"
-)
+import "strings"
 
 // redacted stands for a secret.
 const redacted = "REDACTED"
 
-// Redacted is a path with its query, without the values that may be secrets: those of
-// parameters whose names say so, and those that look like tokens. A path without such
-// parameters is returned as it is.
-func Redacted(path string) string {
-	before, query, ok := strings.Cut(path, "?")
-	if !ok || !mayHoldSecret(query) {
-		return path
+// Redacted is a text of a request, such as its path with the query, without what may be a
+// secret: what looks like one of Google's credentials, a JWT or a bearer token, and the values
+// of parameters whose names say so, escaped or not. A text without any is returned as it is.
+//
+// Every request comes by here. Only one with escapes for which there is no reason costs memory.
+func Redacted(text string) string {
+	text = withoutSecrets(text)
+	if !hasStrangeEscape(text) {
+		return text
 	}
-	pairs := strings.Split(query, "&")
-	for i, pair := range pairs {
-		if name, value, _ := strings.Cut(pair, "="); isSecret(name, value) {
-			pairs[i] = name + "=" + redacted
+	var out strings.Builder
+	for rest := text; rest != ""; {
+		end := strings.IndexAny(rest, "?&;#") + 1
+		if end == 0 {
+			end = len(rest)
 		}
+		out.WriteString(withoutHiddenSecret(rest[:end]))
+		rest = rest[end:]
 	}
-	return before + "?" + strings.Join(pairs, "&")
+	return out.String()
 }
 
-func mayHoldSecret(query string) bool {
-	for pair := range strings.SplitSeq(query, "&") {
-		if name, value, _ := strings.Cut(pair, "="); isSecret(name, value) {
-			return true
-		}
+// withoutSecrets replaces the secrets that stand in a text as they are.
+func withoutSecrets(text string) string {
+	var out strings.Builder
+	from, to := secret(text)
+	for ; from < to; from, to = secret(text) {
+		out.WriteString(text[:from])
+		out.WriteString(redacted)
+		text = text[to:]
 	}
-	return false
+	if out.Len() == 0 {
+		return text
+	}
+	out.WriteString(text)
+	return out.String()
 }
 
-func isSecret(name, value string) bool {
-	if value == "" {
-		return false
+// withoutHiddenSecret is the path, or a pair of the query with what ends it, of which all that
+// may be a secret is replaced if an escape hides one.
+func withoutHiddenSecret(part string) string {
+	if from, to := secret(unescaped(part)); from == to {
+		return part
 	}
-	if strings.Contains(name, "%") { // an escape may hide any letter
-		if plain, err := url.QueryUnescape(name); err == nil {
-			name = plain
+	kept := ""
+	if name, _, isPair := strings.Cut(part, "="); isPair {
+		if from, to := secret(unescaped(name)); from == to {
+			kept = name + "="
 		}
 	}
-	return isSecretName(name) || isCredential(value)
+	if kept == "" && strings.HasPrefix(part, "/") {
+		kept = "/"
+	}
+	end := ""
+	if last := part[len(part)-1:]; strings.Contains("?&;#", last) {
+		end = last
+	}
+	return kept + redacted + end
+}
+
+// secret finds the first secret of a text; there is none where from and to are the same.
+func secret(text string) (from, to int) {
+	for i := range len(text) {
+		switch text[i] {
+		case 'y', 'e', '1', 'G':
+			to = i + credential(text[i:])
+			from = i
+		case 'b', 'B':
+			from, to = bearer(text, i)
+		case '=':
+			from, to = value(text, i)
+		default:
+			continue
+		}
+		if from < to {
+			return from, to
+		}
+	}
+	return 0, 0
+}
+
+// credential is the length of one that a text begins with, or 0: of Google's access and refresh
+// tokens and client secrets, which their beginnings tell, and of a JWT, which begins with a JSON
+// object and has at least two parts.
+func credential(text string) int {
+	const (
+		refresh  = "1//0"
+		shortest = len(refresh) + 8 // its beginning alone may stand in a path
+	)
+	switch {
+	case strings.HasPrefix(text, "eyJ"):
+		n := run(text, isLetterOfToken)
+		if _, second, _ := strings.Cut(text[:n], "."); second != "" {
+			return n
+		}
+	case strings.HasPrefix(text, "ya29."), strings.HasPrefix(text, "GOCSPX-"):
+		return run(text, isLetterOfToken)
+	case strings.HasPrefix(text, refresh):
+		if n := len(refresh) + run(text[len(refresh):], isLetterOfToken); n >= shortest {
+			return n
+		}
+	}
+	return 0
+}
+
+// bearer finds what follows the word at a place, as in an Authorization header.
+func bearer(text string, at int) (from, to int) {
+	from = at + len("bearer ")
+	if from >= len(text) || !strings.EqualFold(text[at:from-1], "bearer") || text[from-1] != ' ' && text[from-1] != '+' {
+		return 0, 0
+	}
+	return from, from + run(text[from:], func(c byte) bool { return c > ' ' && c != '&' && c != ';' })
+}
+
+// value finds what is given to a name that says it is secret, at the place of the equals sign.
+func value(text string, at int) (from, to int) {
+	begins := at
+	for begins > 0 && isLetterOfToken(text[begins-1]) {
+		begins--
+	}
+	if !isSecretName(text[begins:at]) {
+		return 0, 0
+	}
+	return at + 1, at + 1 + run(text[at+1:], func(c byte) bool { return !strings.ContainsRune("&;#\"' ", rune(c)) })
+}
+
+// run is how many bytes at the beginning of a text are of a kind.
+func run(text string, is func(byte) bool) int {
+	for i := range len(text) {
+		if !is(text[i]) {
+			return i
+		}
+	}
+	return len(text)
+}
+
+func isLetterOfToken(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '.' || c == '_' || c == '-' || c == '%' || c == '~'
 }
 
 // isSecretName knows the parameters of OAuth 2.0 that carry credentials, and their like.
 func isSecretName(name string) bool {
-	switch strings.ToLower(name) {
-	case "code", "key", "assertion", "client_assertion", "password", "client_secret":
+	name = strings.ToLower(name)
+	switch name {
+	case "code", "code_verifier", "device_code", "user_code", "authorization", "auth", "sig":
 		return true
-	default:
-		return strings.Contains(strings.ToLower(name), "token")
 	}
+	for _, part := range [...]string{"token", "secret", "password", "assertion", "signature", "credential"} {
+		if strings.Contains(name, part) {
+			return !strings.HasSuffix(name, "_type") // subject_token_type
+		}
+	}
+	return strings.HasSuffix(name, "key")
 }
 
-// isCredential knows Google's access tokens, and JWTs by the beginning of a JSON object.
-func isCredential(value string) bool {
-	return strings.HasPrefix(value, "ya29.") || strings.HasPrefix(value, "eyJ") && strings.Count(value, ".") > 1
+// hasStrangeEscape tells whether a text has escapes of characters that need none, or that a
+// secret could be hidden behind: no client writes them in an address of its own.
+func hasStrangeEscape(text string) bool {
+	for at := strings.IndexByte(text, '%'); at >= 0; {
+		c, ok := escape(text[at:])
+		switch {
+		case !ok:
+		case c == '/':
+			if at > 0 && text[at-1] == '1' { // of a refresh token
+				return true
+			}
+		case c == ' ':
+			if at > 0 && text[at-1]|0x20 == 'r' { // of a bearer token
+				return true
+			}
+		case c == '=' || isLetterOfToken(c):
+			return true
+		}
+		next := strings.IndexByte(text[at+1:], '%')
+		if next < 0 {
+			return false
+		}
+		at += 1 + next
+	}
+	return false
+}
+
+// escape reads the percent-encoded byte that a text begins with.
+func escape(text string) (byte, bool) {
+	const length = 3
+	if len(text) < length {
+		return 0, false
+	}
+	const digits = "0123456789abcdef0123456789ABCDEF"
+	high, low := strings.IndexByte(digits, text[1]), strings.IndexByte(digits, text[2])
+	return byte(high<<4 | low&0xf), high >= 0 && low >= 0 //nolint:gosec // the upper half of the digits is cut off
+}
+
+// unescaped is a text with what its escapes stand for. What is no escape stays.
+func unescaped(text string) string {
+	var out strings.Builder
+	for {
+		plain, rest, more := strings.Cut(text, "%")
+		out.WriteString(plain)
+		if !more {
+			return out.String()
+		}
+		if c, ok := escape("%" + rest); ok {
+			out.WriteByte(c)
+			rest = rest[2:]
+		} else {
+			out.WriteByte('%')
+		}
+		text = rest
+	}
 }
