@@ -158,6 +158,7 @@ func (a *inquiry) beforehand(r *http.Request) wire.Subject {
 		a.found = a.find(r)
 		if a.body != nil {
 			a.body.Rewind()
+			a.found.Account, a.found.Audience = strings.Clone(a.found.Account), strings.Clone(a.found.Audience) // not the whole body with them
 		}
 	}
 	a.known = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -79,4 +80,24 @@ func TestWaitersAreShownWithoutSecrets(t *testing.T) {
 		leave()
 		synctest.Wait()
 	})
+}
+
+// Of a request with a large body, the journal keeps what it was about, and not the body.
+func TestBodiesAreFreed(t *testing.T) { // alone: it measures what the process keeps
+	e := newEmulator(t)
+	body := "audience=x&subject_token=" + strings.Repeat("x", 1<<20-100)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range 64 {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/v1/token", strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		e.server.ServeHTTP(httptest.NewRecorder(), request)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	const much = 16 << 20
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > much || e.last(t).Audience != "x" {
+		t.Errorf("%d bytes are kept for requests like %+v", kept, e.last(t))
+	}
 }

@@ -7,6 +7,7 @@
 package journal
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -33,13 +34,32 @@ type Exchange struct {
 // size is about how many bytes an exchange keeps from being freed.
 func (e *Exchange) size() int {
 	const fixed = 256
-	return fixed + len(e.Path) + len(e.Account) + len(e.Audience) + len(e.UserAgent)
+	size := fixed
+	for _, text := range e.texts() {
+		size += len(*text)
+	}
+	return size
 }
 
-// redact takes the secrets out of what a client has sent.
+// texts are those that a client has chosen, and that may be as long as it likes.
+func (e *Exchange) texts() [6]*string {
+	return [...]*string{&e.Method, &e.Path, &e.Instance, &e.Account, &e.Audience, &e.UserAgent}
+}
+
+// redact takes the secrets out of what a client has sent. Where there are some, the texts are
+// copied: each may be a part of a longer one that would be kept with it.
 func (e *Exchange) redact() {
-	for _, text := range [...]*string{&e.Method, &e.Path, &e.Account, &e.Audience, &e.UserAgent} {
-		*text = Redacted(*text)
+	hidden := false
+	for _, text := range e.texts() {
+		shown := Redacted(*text)
+		hidden = hidden || shown != *text
+		*text = shown
+	}
+	if !hidden {
+		return
+	}
+	for _, text := range e.texts() {
+		*text = strings.Clone(*text)
 	}
 }
 

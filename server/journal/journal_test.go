@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -80,6 +81,42 @@ func TestBounds(t *testing.T) {
 	j.Append(journal.Exchange{Path: strings.Repeat("x", 2<<20)})
 	if got := len(j.Since(0).Exchanges); got != 1 {
 		t.Errorf("one that is too large leaves %d, want itself", got)
+	}
+}
+
+// Whatever is long about an exchange counts.
+func TestBytesAreBounded(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 60<<10)
+	for name, e := range map[string]journal.Exchange{
+		"method": {Method: large}, "path": {Path: large}, "instance": {Instance: large}, "account": {Account: large},
+		"audience": {Audience: large}, "user agent": {UserAgent: large},
+	} {
+		j := journal.New()
+		for range 100 {
+			j.Append(e)
+		}
+		if got := len(j.Since(0).Exchanges); got != 16 {
+			t.Errorf("%s: %d exchanges of 60 KiB are remembered, want 16, which are less than a MiB", name, got)
+		}
+	}
+}
+
+// What is hidden in a request line is not kept with the rest of it.
+func TestSecretsAreFreed(t *testing.T) { // alone: it measures what the process keeps
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	j := journal.New()
+	for range 64 {
+		line := strings.Clone("GET /tokeninfo?access_token=" + strings.Repeat("x", 1<<20))
+		j.Append(journal.Exchange{Method: line[:3], Path: line[4:]})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	const much = 8 << 20
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > much {
+		t.Errorf("%d short exchanges keep %d bytes", len(j.Since(0).Exchanges), kept)
 	}
 }
 
