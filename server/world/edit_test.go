@@ -183,6 +183,14 @@ func TestValuesThatCannotBe(t *testing.T) {
 		{"instance/scheduling", map[string]any{"..": "X"}},
 		{"instance/scheduling", map[string]any{"a-1": "X"}}, // no key has this name
 		{"instance/attributes/new", map[string]any{}},
+		{"instance/attributes/new/below", "x"},
+		{"instance/attributes/a.b", "x"}, // none of which a fixture could have
+		{"instance/attributes/x@y", "x"},
+		{"instance/attributes/!t", "x"},
+		{"project/attributes/a:b", "x"},
+		{"instance/attributes/" + strings.Repeat("k", 128), "x"},
+		{"instance/attributes", map[string]any{"a": "x", "a.b": "x"}},
+		{"instance/x", map[string]any{"users": nil}},
 		{"instance/attributes", map[string]any{"a": json.Number("1")}},
 		{"instance/disks/0", map[string]any{"mode": nil}},
 		{"oslogin/users", nil},
@@ -191,6 +199,13 @@ func TestValuesThatCannotBe(t *testing.T) {
 		if value := (*world.ValueError)(nil); !errors.As(err, &value) {
 			t.Errorf("%s = %v: %v, want a ValueError", test.path, test.value, err)
 		}
+	}
+	bare, err := w.WithoutMetadata(w.DefaultInstance(), "instance/attributes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bare.WithMetadata(bare.DefaultInstance(), "instance/attributes", "x"); err == nil {
+		t.Error("attributes become a text")
 	}
 	for _, name := range []string{"a?b", "a#b", "a{b", "a|b", `a\b`, `a"b`, "a<b", "a^b", "a`b", "a b", "a\tb", "a\x7fb", "é", ".", ".."} {
 		if _, err := w.WithMetadata(w.DefaultInstance(), "instance/attributes/"+name, "v"); !errors.Is(err, world.ErrFixedEntry) {

@@ -18,8 +18,8 @@ const maxDepth = 16
 
 // accept is a value as the place has it, with keys in their one form.
 func (p place) accept(value any) (any, error) {
-	if !p.isAttributes(value) {
-		return nil, &ValueError{p.path, "the value of an attribute must be a text"}
+	if problem := p.checkAttributes(value); problem != "" {
+		return nil, &ValueError{p.path, problem}
 	}
 	if problem := checkValue(value, p.naming, 0); problem != "" {
 		return nil, &ValueError{p.path, problem}
@@ -27,19 +27,34 @@ func (p place) accept(value any) (any, error) {
 	return canonicalDocument(value, p.naming), nil
 }
 
-// isAttributes tells whether a value can be that of an attribute, or of all attributes, if
-// the place is one of these.
-func (p place) isAttributes(value any) bool {
-	const section, attribute = 2, 3
-	_, key := p.entry()
-	if key != "attributes" || len(p.steps) > attribute {
-		return true
+// checkAttributes says what keeps a value from being that of an attribute, or of all of them,
+// if the place is one of these. Keys are those that a fixture could have.
+func (p place) checkAttributes(value any) string {
+	const (
+		section, attribute = 2, 3
+		mustBeText         = "the value of an attribute must be a text"
+	)
+	if _, key := p.entry(); key != "attributes" {
+		return ""
 	}
-	values := []any{value}
-	if directory, ok := value.(map[string]any); ok && len(p.steps) == section {
-		values = slices.Collect(maps.Values(directory))
+	attributes, areAll := value.(map[string]any)
+	switch {
+	case len(p.steps) > attribute:
+		return mustBeText
+	case len(p.steps) == attribute:
+		attributes = map[string]any{p.last().key: value}
+	case !areAll:
+		return "attributes are a directory"
 	}
-	return !slices.ContainsFunc(values, func(value any) bool { _, isText := value.(string); return !isText })
+	for _, key := range slices.Sorted(maps.Keys(attributes)) {
+		if !fixtures.IsAttributeKey(key) {
+			return fmt.Sprintf("%q is not an attribute key: those are up to 127 letters, digits, hyphens and underscores", key)
+		}
+		if _, isText := attributes[key].(string); !isText {
+			return mustBeText
+		}
+	}
+	return ""
 }
 
 // checkValue says what keeps a value from being metadata.
@@ -75,6 +90,9 @@ func checkDirectory(directory map[string]any, naming fixtures.Naming, depth int)
 			return fmt.Sprintf("%q and %q are two forms of one name", other, text)
 		}
 		forms[key] = text
+		if directory[text] == nil && !naming.InDocument() {
+			return fmt.Sprintf("%q is null, which is no value", text)
+		}
 		if problem := checkValue(directory[text], naming.Below(key), depth+1); problem != "" {
 			return problem
 		}
