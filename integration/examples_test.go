@@ -9,10 +9,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
-// runExample runs a test of the examples, which starts an emulator of its own, and returns what it said.
-func runExample(t *testing.T, folder string, environment []string, command ...string) string {
+// example is a test of the examples, which starts an emulator of its own.
+type example struct {
+	file        string
+	folder      string // in which it is run
+	environment []string
+	command     []string
+	says        string // when it passes
+}
+
+// run runs an example with what a command "gcp-metadata-emulator" is, and returns what it has said. It takes as long as
+// anything does that the example has started.
+func (e example) run(t *testing.T, emulator string) (string, error) {
 	t.Helper()
 	prepared := theStage()
 	r := &rig{stage: prepared, home: t.TempDir()}
@@ -20,44 +31,59 @@ func runExample(t *testing.T, folder string, environment []string, command ...st
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var said bytes.Buffer
-	run := exec.CommandContext(ctx, command[0], command[1:]...)
-	run.Dir, run.Stdout, run.Stderr = folder, &said, &said
-	run.Env = append(r.environment(), environment...)
-	run.Env = append(run.Env, "PATH="+filepath.Dir(prepared.Emulator)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	run := exec.CommandContext(ctx, e.command[0], e.command[1:]...)
+	run.Dir, run.Stdout, run.Stderr, run.WaitDelay = e.folder, &said, &said, time.Second
+	run.Env = append(r.environment(), e.environment...)
+	run.Env = append(run.Env, "PATH="+filepath.Dir(emulator)+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"GOOGLE_APPLICATION_CREDENTIALS=/of/the/developer.json")
 	endWithParent(run)
-	if err := run.Run(); err != nil {
-		t.Fatalf("%q: %v\n%s", command, err, &said)
+	err := run.Run()
+	if ctx.Err() != nil {
+		t.Errorf("%q goes on\n%s", e.command, &said)
 	}
 	if escapes := readEscapes(prepared.Escapes)[before:]; len(escapes) > 0 {
-		t.Errorf("%q tried to leave the machine: %q", command, escapes)
+		t.Errorf("%q tried to leave the machine: %q", e.command, escapes)
 	}
-	return said.String()
+	return said.String(), err
 }
 
-// checkExample checks that an example is as short as it is said to be.
-func checkExample(t *testing.T, file string) {
+// check checks that an example is as short as it is said to be and passes, whatever credentials the developer has; and that
+// it fails, and leaves nothing running, where the emulator does.
+func (e example) check(t *testing.T) {
 	t.Helper()
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(e.file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if lines := bytes.Count(text, []byte("\n")); lines >= 40 {
-		t.Errorf("%s has %d lines, want less than 40", file, lines)
+		t.Errorf("%s has %d lines, want less than 40", e.file, lines)
+	}
+	if said, err := e.run(t, theStage().Emulator); err != nil || !strings.Contains(said, e.says) {
+		t.Errorf("%q: %v\n%s", e.command, err, said)
+	}
+	for name, emulator := range map[string]string{
+		"an emulator that does not start": "exit 1",
+		"an emulator without env":         fmt.Sprintf(`[ "$1" = serve ] && exec %q "$@"`, theStage().Emulator),
+	} {
+		command := filepath.Join(t.TempDir(), filepath.Base(theStage().Emulator))
+		if err := os.WriteFile(command, []byte("#!/bin/sh\n"+emulator+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+			t.Fatal(err)
+		}
+		if said, err := e.run(t, command); err == nil {
+			t.Errorf("with %s, %q passes\n%s", name, e.command, said)
+		}
 	}
 }
 
 func TestShellExample(t *testing.T) {
 	lookPath(t, "curl", "the example is for curl:")
-	checkExample(t, "examples/shell/deploy_test.sh")
-	said := runExample(t, "examples/shell", nil, "./deploy_test.sh")
-	if !strings.Contains(said, `"count": 2`) {
-		t.Errorf("the script says %s", said)
-	}
+	example{
+		file: "examples/shell/deploy_test.sh", folder: "examples/shell", command: []string{"./deploy_test.sh"}, says: `"count": 2`,
+	}.check(t)
 }
 
 func TestPytestExample(t *testing.T) {
 	_, folder := googleAuth(t)
-	checkExample(t, "examples/pytest/test_worker.py")
 	// gcloud's folder has modules of Python's own too, which must not come before those of this Python.
 	site := t.TempDir()
 	appended := fmt.Sprintf("import sys; sys.path.append(%q)\n", folder)
@@ -68,11 +94,11 @@ func TestPytestExample(t *testing.T) {
 		if exec.Command(python, "-m", "pytest", "--version").Run() != nil {
 			continue
 		}
-		said := runExample(t, "examples/pytest", []string{"PYTHONPATH=" + site, "PYTHONDONTWRITEBYTECODE=1"},
-			python, "-m", "pytest", "-p", "no:cacheprovider")
-		if !strings.Contains(said, "1 passed") {
-			t.Errorf("pytest says %s", said)
-		}
+		example{
+			file: "examples/pytest/test_worker.py", folder: "examples/pytest", says: "1 passed",
+			environment: []string{"PYTHONPATH=" + site, "PYTHONDONTWRITEBYTECODE=1"},
+			command:     []string{python, "-m", "pytest", "-p", "no:cacheprovider"},
+		}.check(t)
 		return
 	}
 	skip(t, "no Python here has pytest")
@@ -81,7 +107,6 @@ func TestPytestExample(t *testing.T) {
 func TestNodeTestExample(t *testing.T) {
 	needNode(t, theStage())
 	const file = "examples/node-test/worker.test.mjs"
-	checkExample(t, file)
 	// Node looks for packages beside the file that wants them.
 	folder := t.TempDir()
 	modules, err := filepath.Abs(filepath.Join(nodeFolder, "node_modules"))
@@ -98,7 +123,5 @@ func TestNodeTestExample(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, filepath.Base(file)), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if said := runExample(t, folder, nil, theStage().Node, "--test"); !strings.Contains(said, "pass 1") {
-		t.Errorf("node says %s", said)
-	}
+	example{file: file, folder: folder, command: []string{theStage().Node, "--test"}, says: "pass 1"}.check(t)
 }

@@ -11,14 +11,15 @@ import {GoogleAuth} from 'google-auth-library';
 let emulator;
 before(async () => {
   const file = join(mkdtempSync(join(tmpdir(), 'emulator-')), 'url');
-  const serve = ['serve', '--listen', '127.0.0.1:0', '--ephemeral', '--url-file', file];
-  emulator = spawn('gcp-metadata-emulator', serve, {stdio: 'inherit'});
+  emulator = spawn('gcp-metadata-emulator', ['serve', '--listen', '127.0.0.1:0', '--ephemeral', '--url-file', file], {stdio: 'inherit'});
   while (!existsSync(file)) {
     assert.equal(emulator.exitCode, null);
     await setTimeout(50);
   }
   const env = ['env', '--shell', 'json', '--url', readFileSync(file, 'utf8').trim()];
-  Object.assign(process.env, JSON.parse(execFileSync('gcp-metadata-emulator', env)).set);
+  const {set, unset} = JSON.parse(execFileSync('gcp-metadata-emulator', env));
+  for (const name of unset) delete process.env[name];
+  Object.assign(process.env, set);
 });
 after(() => emulator.kill());
 afterEach(() => control('POST', 'reset'));

@@ -1,31 +1,32 @@
 """A Python test: one emulator for the session, as new for each test."""
 
-import json, os, pathlib, subprocess, time, urllib.request
-
-import google.auth, google.auth.transport.requests
-import pytest
+import json, os, subprocess, time, urllib.request
+import google.auth, google.auth.transport.requests, pytest
 
 
 @pytest.fixture(scope="session")
 def session(tmp_path_factory):
-    url = pathlib.Path(tmp_path_factory.mktemp("emulator"), "url")
-    command = ["gcp-metadata-emulator", "serve", "--listen", "127.0.0.1:0", "--ephemeral", "--url-file", url]
-    with subprocess.Popen(command) as emulator:
-        while not url.exists():
-            assert emulator.poll() is None
-            time.sleep(0.05)
-        environment = ["gcp-metadata-emulator", "env", "--shell", "json", "--url", url.read_text().strip()]
-        os.environ.update(json.loads(subprocess.check_output(environment))["set"])
-        yield
-        emulator.terminate()
+    file = tmp_path_factory.mktemp("emulator") / "url"
+    with subprocess.Popen(["gcp-metadata-emulator", "serve", "--listen", "127.0.0.1:0", "--ephemeral", "--url-file", file]) as emulator:
+        try:
+            while not file.exists():
+                assert emulator.poll() is None
+                time.sleep(0.05)
+            url = file.read_text().strip()
+            env = json.loads(subprocess.check_output(["gcp-metadata-emulator", "env", "--shell", "json", "--url", url]))
+            for name in env["unset"]:
+                os.environ.pop(name, None)
+            os.environ.update(env["set"])
+            yield url
+        finally:
+            emulator.terminate()
 
 
 @pytest.fixture
 def control(session):
     def call(method, path, body=None):
-        url = os.environ["GCP_METADATA_EMULATOR_URL"] + "/emulator/v1/" + path
-        data = body and json.dumps(body).encode()
-        return json.load(urllib.request.urlopen(urllib.request.Request(url, data, method=method)))
+        request = urllib.request.Request(f"{session}/emulator/v1/{path}", body and json.dumps(body).encode(), method=method)
+        return json.load(urllib.request.urlopen(request))
     yield call
     call("POST", "reset")
 

@@ -5,9 +5,13 @@ set -eu
 dir=$(mktemp -d)
 gcp-metadata-emulator serve --listen 127.0.0.1:0 --url-file "$dir/url" --ephemeral &
 emulator=$!
-trap 'kill $emulator; wait $emulator; rm -r "$dir"' EXIT
-until [ -s "$dir/url" ]; do kill -0 $emulator && sleep 0.1; done
-eval "$(gcp-metadata-emulator env --url "$(cat "$dir/url")")"
+trap 'kill $emulator && wait $emulator; rm -r "$dir"' EXIT
+until [ -s "$dir/url" ]; do
+	kill -0 $emulator || exit 1
+	sleep 0.1
+done
+environment=$(gcp-metadata-emulator env --url "$(cat "$dir/url")")
+eval "$environment"
 control=$GCP_METADATA_EMULATOR_URL/emulator/v1
 
 # What is tested: it reads a color and gets a token, trying again when that fails.
