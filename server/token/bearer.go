@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/server/accountkeys"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
@@ -113,15 +112,12 @@ func orUnknown(err error) error {
 }
 
 // SignedBy tells whether a JWT is signed with a key of a service account: one of its key
-// files, one that Google keeps for it, or one that it is known by. Whatever key the header
-// names: some clients name none. One that was revoked is as good as not signed.
+// files, one that Google keeps for it, or one that it is known by. A key that the header names
+// has to be that one; some clients name none. One that was revoked is as good as not signed.
 func (i *Issuer) SignedBy(parsed *signer.Parsed, account *world.ServiceAccount) (bool, error) {
 	if !parsed.IsRS256() || i.IsRevoked(parsed) {
 		return false, nil
 	}
-	usable, err := accountkeys.Usable(i.keys, account)
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(usable, func(key accountkeys.Key) bool { return parsed.SignedBy(key.Public()) }), nil
+	key, err := i.keyOf(account, parsed)
+	return key != nil && parsed.SignedBy(key), err
 }

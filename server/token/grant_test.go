@@ -252,3 +252,31 @@ func TestSelfSigned(t *testing.T) {
 		}
 	}
 }
+
+// The key that a JWT names has to be the one it is signed with, as far as that is known: emulators
+// of one process share private keys, and know each other's signatures, but not their key IDs.
+func TestSelfSignedNamesItsKey(t *testing.T) {
+	t.Parallel()
+	w, now, stock := world.New(fixtures.Default()), time.Now, keys.NewStock()
+	account, _ := w.Account(workerEmail)
+	var texts []string
+	var issuers []*token.Issuer
+	for range 2 {
+		issuer := token.NewIssuer(stock.NewRing(now), now)
+		minted, err := issuer.Mint(t.Context(), w, token.Order{
+			Kind: token.KindJWT, Principal: account.Principal(), Audience: "https://" + host,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		issuers, texts = append(issuers, issuer), append(texts, minted.Text)
+	}
+	for i, issuer := range issuers {
+		for j, text := range texts {
+			_, err := issuer.Bearer(w, text, host)
+			if i == j && err != nil || i != j && !errors.Is(err, token.ErrUnknown) {
+				t.Errorf("issuer %d says of a JWT of issuer %d: %v", i, j, err)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -212,9 +213,10 @@ func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.P
 	return authority{}, unpublished(parsed)
 }
 
-// keyOf is the key of an account that a token names or, where it names another or none as
-// keys from elsewhere may have another ID, has been signed with; nil if there is none.
-func (i *Issuer) keyOf(account *world.ServiceAccount, parsed *signer.Parsed) (crypto.PublicKey, error) {
+// keyOf is the key of an account that a token names. Where it names none, and of keys from
+// elsewhere, whose owners may call them otherwise, it is the one that it has been signed with.
+// It is nil if there is none.
+func (i *Issuer) keyOf(account *world.ServiceAccount, parsed *signer.Parsed) (*rsa.PublicKey, error) {
 	usable, err := accountkeys.Usable(i.keys, account)
 	if err != nil {
 		return nil, err
