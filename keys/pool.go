@@ -18,6 +18,8 @@ type pool struct {
 	waiting []chan<- made
 	running int
 	spares  []*rsa.PrivateKey
+	busy    int        // goroutines of this one, and of the sets that it makes keys for
+	idle    *sync.Cond // of busy being none
 }
 
 type made struct {
@@ -26,7 +28,38 @@ type made struct {
 }
 
 func newPool() *pool {
-	return &pool{generate: generate, workers: min(2, runtime.GOMAXPROCS(0))}
+	p := &pool{generate: generate, workers: min(2, runtime.GOMAXPROCS(0))}
+	p.idle = sync.NewCond(&p.mu)
+	return p
+}
+
+// start does something in a goroutine for which wait waits.
+func (p *pool) start(work func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.startLocked(work)
+}
+
+// startLocked is start for a caller who holds mu.
+func (p *pool) startLocked(work func()) {
+	p.busy++
+	go func() {
+		work()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.busy--; p.busy == 0 {
+			p.idle.Broadcast()
+		}
+	}()
+}
+
+// wait returns when nothing that was started goes on.
+func (p *pool) wait() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.busy > 0 {
+		p.idle.Wait()
+	}
 }
 
 func generate() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, Bits) }
@@ -52,7 +85,7 @@ func (p *pool) take() (*rsa.PrivateKey, error) {
 	p.waiting = append(p.waiting, result)
 	for p.running < p.workers {
 		p.running++
-		go p.work()
+		p.startLocked(p.work)
 	}
 	p.mu.Unlock()
 	got := <-result

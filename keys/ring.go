@@ -35,7 +35,11 @@ func NewRing(dir string, now func() time.Time) *Ring {
 	if dir != "" {
 		kept.vault = directory(dir)
 	}
-	r := &Ring{vault: kept, pool: newPool(), now: now, accounts: map[string]*Set{}}
+	return newRing(kept, newPool(), now)
+}
+
+func newRing(kept *closable, pool *pool, now func() time.Time) *Ring {
+	r := &Ring{vault: kept, pool: pool, now: now, accounts: map[string]*Set{}}
 	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
 	return r
 }
@@ -43,6 +47,13 @@ func NewRing(dir string, now func() time.Time) *Ring {
 // Close is for the end of a process: no key is kept from then on, and none is half written.
 // Keys that there are can still be used.
 func (r *Ring) Close() { r.vault.close() }
+
+// Wait returns when no key of the ring, or of a stranger of its, is in the making.
+func (r *Ring) Wait() { r.pool.wait() }
+
+// Stranger is a ring of whose keys nobody knows. It keeps nothing, and has its keys made where
+// this one does.
+func (r *Ring) Stranger() *Ring { return newRing(&closable{vault: memory{}}, r.pool, r.now) }
 
 // Load reads what is needed first, and returns the error of a file that cannot be used or
 // of a directory that cannot be written. It makes no keys.

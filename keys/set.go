@@ -183,8 +183,9 @@ func (s *Set) ensure() (<-chan struct{}, *fill) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fill == nil || s.fill.done {
-		s.fill = &fill{progress: make(chan struct{})}
-		go s.complete(s.fill)
+		run := &fill{progress: make(chan struct{})}
+		s.fill = run
+		s.pool.start(func() { s.complete(run) })
 	}
 	return s.fill.progress, s.fill
 }

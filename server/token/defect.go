@@ -142,7 +142,7 @@ func (i *Issuer) byStranger(ctx context.Context, kind Kind) (signature, error) {
 		key, err := i.stranger().IAP()
 		return func(claims any) (string, error) { return signer.ES256(key, claims) }, err
 	}
-	key, err := i.stranger().Google().Active(ctx)
+	key, err := i.stranger().System(IssuerURL).Active(ctx) // a set that makes one key, and no next one
 	return byKey(key), err
 }
 

@@ -84,7 +84,7 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 		keys:       ring,
 		now:        now,
 		revoked:    newRevocations(),
-		stranger:   sync.OnceValue(func() *keys.Ring { return keys.NewRing("", now) }),
+		stranger:   sync.OnceValue(ring.Stranger),
 		accesses:   newCache[accessKey](now),
 		identities: newCache[identityKey](now),
 		opened:     newLRU[string, Access](cachedTokens),

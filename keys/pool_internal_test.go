@@ -1,0 +1,44 @@
+package keys
+
+import (
+	"context"
+	"crypto/rsa"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Whoever waits for a ring waits for all keys in the making: a next one, one for which nobody waits any more, and those of
+// a stranger, which are no other ring's.
+func TestWait(t *testing.T) {
+	t.Parallel()
+	stock := NewStock()
+	ring := stock.NewRing(time.Now)
+	var begun, ended atomic.Int64
+	generate := ring.pool.generate
+	ring.pool.generate = func() (*rsa.PrivateKey, error) {
+		begun.Add(1)
+		defer ended.Add(1)
+		return generate()
+	}
+	if _, err := ring.Google().Active(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := ring.System("a@b.c").Active(gone); err == nil {
+		t.Error("there is a key at once")
+	}
+	strange, err := ring.Stranger().System("a@b.c").Active(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring.Wait()
+	if ended.Load() != begun.Load() || begun.Load() != 4 {
+		t.Errorf("%d keys have been begun, want 4; %d are done", begun.Load(), ended.Load())
+	}
+	known, err := ring.System("a@b.c").Known()
+	if err != nil || len(known) != 1 || known[0].Public().Equal(strange.Public()) {
+		t.Errorf("the ring has %d keys, %v; want one that is not the stranger's", len(known), err)
+	}
+}
