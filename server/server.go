@@ -6,6 +6,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -45,7 +46,7 @@ import (
 )
 
 // Config is what an emulator is made of. Every field but Strict, AllowedHosts, ProxyAllowed,
-// InstanceURLs and PublicURL is needed.
+// InstanceURLs, PublicURL and ShutdownTimeout is needed.
 type Config struct {
 	World        *world.World
 	Keys         *keys.Ring
@@ -63,6 +64,10 @@ type Config struct {
 	// PublicURL is the base URL of everything but the control plane, which then answers under
 	// ServeControl alone; nil: everything is served together.
 	PublicURL func() string
+
+	// ShutdownTimeout is for how long requests that have begun are let finish when an address is
+	// served no more; zero: 5 s.
+	ShutdownTimeout time.Duration
 }
 
 // Server is an emulator. It is an http.Handler, and any number of them run in one process.
@@ -81,6 +86,8 @@ type Server struct {
 	forget []func()                    // what Reset makes the parts forget
 	issuer *token.Issuer
 	logger *slog.Logger
+
+	shutdownTimeout time.Duration
 
 	metadata *mds.Server
 	proxy    *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
@@ -129,6 +136,7 @@ func New(config Config) *Server {
 		Clock: config.Clock, Faults: fault.New(routes, defects(), now), Journal: journal.New(),
 		Events: event.NewPlayer(worlds, config.Clock, config.Logger),
 		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata,
+		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}
 	s.forget = []func(){s.Faults.Clear, s.Events.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
@@ -175,6 +183,9 @@ func New(config Config) *Server {
 func (s *Server) AwaitWaiter(ctx context.Context, is func(mds.Waiter) bool) error {
 	return s.metadata.AwaitWaiter(ctx, is)
 }
+
+// Waiters are the requests that wait for a change of metadata, those that have waited longest first.
+func (s *Server) Waiters() []mds.Waiter { return s.metadata.Waiters() }
 
 // dated dates answers by the emulator's clock where net/http, which goes by the machine's,
 // would be wrong.
@@ -254,7 +265,7 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 	}
 	stop(wire.ErrStopping)
 	unused.close()
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
 	defer cancel()
 	var ending sync.WaitGroup
 	for _, server := range []*http.Server{direct, tunnelled} {

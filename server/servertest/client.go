@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -22,18 +21,21 @@ import (
 // emulator's. Other servers on this machine it reaches as any client, and nobody else.
 //
 // It carries no credentials. It can be given to whatever takes a client: option.WithHTTPClient,
-// oauth2.HTTPClient, metadata.NewClient.
+// oauth2.HTTPClient, metadata.NewClient. It is the same one each time, and the test's to change.
 func (e *Emulator) Client() *http.Client { return e.client }
 
-func (e *Emulator) newClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{
+// maxIdleConns is for what a test runs at once: all of it asks the one emulator.
+const maxIdleConns = 256
+
+func (e *Emulator) newTransport() *http.Transport {
+	return &http.Transport{
 		Proxy:             nil, // whatever the environment says
 		DialContext:       e.dial,
 		DialTLSContext:    e.dialTLS,
 		ForceAttemptHTTP2: true,
 
-		MaxIdleConnsPerHost: 256, // what tests run at once asks the one emulator
-	}}
+		MaxIdleConnsPerHost: maxIdleConns,
+	}
 }
 
 // GRPC is a connection to one of Google's hosts, such as "iamcredentials.googleapis.com", that ends at
@@ -63,7 +65,10 @@ func (e *Emulator) dial(ctx context.Context, network, address string) (net.Conn,
 		return nil, err
 	}
 	switch {
-	case isLoopback(host):
+	case hostname.IsLoopback(hostname.Of(host)):
+		if strings.HasSuffix(hostname.Of(host), ".localhost") { // which not every resolver knows
+			address = net.JoinHostPort("localhost", port)
+		}
 	case !hostname.IsGoogle(host) && !hostname.IsMetadata(host) && !hostname.IsMetadataAddress(host):
 		return nil, fmt.Errorf("%q is neither a host of Google's nor this machine, and the emulator's client reaches no other", host)
 	case port == "443":
@@ -72,11 +77,6 @@ func (e *Emulator) dial(ctx context.Context, network, address string) (net.Conn,
 		address = strings.TrimPrefix(e.URL, "http://")
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, address)
-}
-
-func isLoopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 func (e *Emulator) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {

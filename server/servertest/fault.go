@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"encoding/json"
+	"sync/atomic"
 	"time"
 
 	"gcp-metadata-emulator/server/clock"
@@ -72,8 +73,11 @@ func Probability(share float64, seed uint64) Effect {
 
 // Fault is one that Fail has put in force.
 type Fault struct {
+	ID   string // which the journal has of requests that it struck
+	Rule fault.Rule
+
 	emulator *Emulator
-	id       string
+	hits     atomic.Int64 // when it was removed
 }
 
 // Fail makes requests of a route go wrong until the fault is removed, used up or reset: "mds.token", "iamcredentials.*",
@@ -88,14 +92,33 @@ func (e *Emulator) Fail(route string, effects ...Effect) *Fault {
 	if err != nil {
 		e.t.Fatalf("servertest: fail %q: %v", route, err)
 	}
-	return &Fault{emulator: e, id: added.ID}
+	return e.fault(added)
 }
 
-// Hits is how many requests it has struck.
+func (e *Emulator) fault(of fault.Fault) *Fault { return &Fault{ID: of.ID, Rule: of.Rule, emulator: e} }
+
+// Faults are those in force, in the order in which they were made.
+func (e *Emulator) Faults() []*Fault {
+	var list []*Fault
+	for _, one := range e.server.Faults.List() {
+		list = append(list, e.fault(one))
+	}
+	return list
+}
+
+// ClearFaults takes all faults away.
+func (e *Emulator) ClearFaults() { e.server.Faults.Clear() }
+
+// Hits is how many requests it has struck. One that a reset took away has struck nobody.
 func (f *Fault) Hits() int {
-	found, _ := f.emulator.server.Faults.Find(f.id) // one that was removed has struck nobody
-	return found.Hits
+	if found, inForce := f.emulator.server.Faults.Find(f.ID); inForce {
+		return found.Hits
+	}
+	return int(f.hits.Load())
 }
 
 // Remove takes it away.
-func (f *Fault) Remove() { f.emulator.server.Faults.Remove(f.id) }
+func (f *Fault) Remove() {
+	f.hits.Store(int64(f.Hits()))
+	f.emulator.server.Faults.Remove(f.ID)
+}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,11 +61,24 @@ func (i *Instance) Setenv(t testing.TB) {
 	}
 }
 
+// Metadata is the value of an entry as the JSON of the metadata server has it: a text, a [json.Number], a boolean, a list or a
+// map. The path is that of the metadata server, below /computeMetadata/v1/.
+func (i *Instance) Metadata(path string) any {
+	i.t.Helper()
+	var entry struct {
+		Value any `json:"value"`
+	}
+	if err := i.emulator.ask(http.MethodGet, i.path("metadata/"+path), nil, &entry); err != nil {
+		i.t.Fatalf("servertest: read metadata %q: %v", path, err)
+	}
+	return entry.Value
+}
+
 // SetMetadata gives an entry a value: a text, a number, a boolean, a list, or a directory as a map.
 // The path is that of the metadata server, below /computeMetadata/v1/. Whoever waits for a change of it is woken.
 func (i *Instance) SetMetadata(path string, value any) {
 	i.t.Helper()
-	if _, err := i.call(http.MethodPut, "metadata/"+path, map[string]any{"value": value}); err != nil {
+	if _, err := i.emulator.call(http.MethodPut, i.path("metadata/"+path), map[string]any{"value": value}); err != nil {
 		i.t.Fatalf("servertest: set metadata %q: %v", path, err)
 	}
 }
@@ -72,26 +86,60 @@ func (i *Instance) SetMetadata(path string, value any) {
 // DeleteMetadata takes an entry away.
 func (i *Instance) DeleteMetadata(path string) {
 	i.t.Helper()
-	if _, err := i.call(http.MethodDelete, "metadata/"+path, nil); err != nil {
+	if _, err := i.emulator.call(http.MethodDelete, i.path("metadata/"+path), nil); err != nil {
 		i.t.Fatalf("servertest: delete metadata %q: %v", path, err)
 	}
 }
 
+// Event is one that has been begun.
+type Event struct {
+	event.Playing
+
+	player *event.Player
+}
+
 // Event plays what Google's infrastructure does to a VM, such as "preempt" (see package event), at the emulator's
 // time. Details change what the event has by default.
-func (i *Instance) Event(kind fixtures.EventType, details ...func(*event.Event)) {
+func (i *Instance) Event(kind fixtures.EventType, details ...func(*event.Event)) *Event {
 	i.t.Helper()
-	played := event.Event{Type: kind}
+	wanted := event.Event{Type: kind}
 	for _, change := range details {
-		change(&played)
+		change(&wanted)
 	}
-	if _, err := i.emulator.server.Events.Play(i.present(), played); err != nil {
+	player := i.emulator.server.Events
+	begun, err := player.Play(i.present(), wanted)
+	if err != nil {
 		i.t.Fatalf("servertest: event %q: %v", kind, err)
+	}
+	return &Event{begun, player}
+}
+
+// Cancel ends the event where it is.
+func (e *Event) Cancel() { e.player.Cancel(e.ID) }
+
+// Events are those of the instance that have not ended, in the order in which they were begun, and what is to come of its
+// scenario.
+func (i *Instance) Events() []*Event {
+	var list []*Event
+	player := i.emulator.server.Events
+	for _, playing := range player.List() {
+		if playing.Instance == i.present() {
+			list = append(list, &Event{playing, player})
+		}
+	}
+	return list
+}
+
+// ClearEvents ends all events of the instance where they are.
+func (i *Instance) ClearEvents() {
+	for _, one := range i.Events() {
+		one.Cancel()
 	}
 }
 
-func (i *Instance) call(method, path string, message any) ([]byte, error) {
-	return i.emulator.call(method, "instances/"+url.PathEscape(i.name)+"/"+path, message)
+// path is one of the control plane, below those of the instance.
+func (i *Instance) path(rest string) string {
+	return "instances/" + url.PathEscape(i.name) + "/" + rest
 }
 
 // present is the instance's name.
@@ -115,4 +163,9 @@ func (i *Instance) AwaitWaiter(ctx context.Context, entry string) {
 	if err != nil {
 		i.t.Fatalf("servertest: nobody waits for %q: %v", entry, err)
 	}
+}
+
+// Waiters are the requests that wait for a change of the instance's metadata, those that have waited longest first.
+func (i *Instance) Waiters() []mds.Waiter {
+	return slices.DeleteFunc(i.emulator.server.Waiters(), func(w mds.Waiter) bool { return w.Instance != i.present() })
 }

@@ -13,7 +13,10 @@
 //   - [Emulator.CredentialsFile] writes a credential file that leads here.
 //
 // The methods arrange, break, wind forward and ask; they do what the control plane does, and
-// end the test where it would have answered with an error.
+// end the test where it would have answered with an error. They are safe for concurrent use. But a
+// method that ends the test does so as [testing.TB.Fatalf], and so can be relied on in the goroutine of
+// the test alone: in another one it marks the test as failed and ends that goroutine, and nobody else
+// is told. None may be called when the test is over.
 //
 // Packages that look for a metadata server remember what they have found for as long as the process
 // lives, as cloud.google.com/go/compute/metadata does in OnGCE: a test that is to be told there is
@@ -21,18 +24,10 @@
 package servertest
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -41,20 +36,20 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
-	"gcp-metadata-emulator/server/journal"
-	"gcp-metadata-emulator/server/pattern"
 	"gcp-metadata-emulator/server/world"
 )
 
-// Emulator is one that runs until its test ends. Its methods can be called from any goroutine,
-// and its failures are the test's.
+// Emulator is one that runs until its test ends.
 type Emulator struct {
 	Instance // the default one; its URL is that of everything
 
-	server *server.Server
-	keys   *keys.Ring
-	secure net.Addr // where it serves with TLS
-	client *http.Client
+	server  *server.Server
+	keys    *keys.Ring
+	secure  net.Addr // where it serves with TLS
+	client  *http.Client
+	control *http.Client // of the fixture alone, whatever a test makes of the other one
+
+	closeIdle func() // of both clients, as they were made
 
 	serving context.Context //nolint:containedctx // it is when the emulator ends
 	serves  sync.WaitGroup
@@ -100,6 +95,10 @@ func OwnKeys() Option {
 // saving: which emulator has taken which is seen by none.
 var sharedKeys = sync.OnceValue(keys.NewStock) //nolint:gochecknoglobals // tests have nothing else in common to keep them in
 
+// shutdownTimeout is how long an emulator is at the most in the way of a test that has ended, if a client has left a request
+// half sent.
+const shutdownTimeout = 100 * time.Millisecond
+
 // New starts an emulator that is stopped when the test ends.
 func New(t testing.TB, options ...Option) *Emulator {
 	t.Helper()
@@ -117,12 +116,18 @@ func New(t testing.TB, options ...Option) *Emulator {
 	e := &Emulator{keys: c.ring(emulated.Now), instances: map[string]*Instance{}}
 	e.server = server.New(server.Config{
 		World: world.New(c.fixture), Keys: e.keys, Clock: emulated, Strict: c.strict, InstanceURLs: e.instanceURLs,
-		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		ShutdownTimeout: shutdownTimeout,
+		Logger:          slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	e.Instance = Instance{t: t, emulator: e, name: defaultInstance}
 	serving, stop := context.WithCancel(context.Background())
 	e.serving = serving
-	e.client = e.newClient()
+	google, control := e.newTransport(), &http.Transport{MaxIdleConnsPerHost: maxIdleConns}
+	e.client, e.control = &http.Client{Transport: google}, &http.Client{Transport: control}
+	e.closeIdle = func() {
+		google.CloseIdleConnections()
+		control.CloseIdleConnections()
+	}
 	t.Cleanup(func() { e.stop(stop) })
 
 	e.URL = "http://" + e.serve(e.server.Serve).String()
@@ -147,13 +152,11 @@ func (e *Emulator) serve(serve func(context.Context, net.Listener) error) net.Ad
 
 // stop ends the emulator, and waits for all that runs for it.
 func (e *Emulator) stop(stop context.CancelFunc) {
-	e.client.CloseIdleConnections()
+	e.closeIdle()
 	stop()
 	e.serves.Wait()
 	e.server.Events.Clear()
-	if known, err := e.keys.Google().Known(); err == nil && len(known) > 0 {
-		_ = e.keys.Warm(context.Background()) // the next key may be in the making
-	}
+	e.keys.Wait()
 }
 
 func (e *Emulator) instanceURLs() map[string]string {
@@ -185,105 +188,4 @@ func (e *Emulator) InstanceNamed(name string) *Instance {
 	known = &Instance{URL: "http://" + address.String(), t: e.t, emulator: e, name: name}
 	e.instances[name] = known
 	return known
-}
-
-// Reset brings the emulator back to the world that it was started with: no changes of metadata, the
-// machine's time, no faults, an empty journal, no revocations. Keys stay.
-func (e *Emulator) Reset() { e.server.Reset() }
-
-// Now is the emulator's time.
-func (e *Emulator) Now() time.Time { return e.server.Clock.Now() }
-
-// Freeze makes the clock stand.
-func (e *Emulator) Freeze() { e.server.Clock.Freeze() }
-
-// Advance puts the clock on. Tokens, keys, caches and waiting requests go by it.
-func (e *Emulator) Advance(by time.Duration) {
-	e.t.Helper()
-	if err := e.server.Clock.Advance(by); err != nil {
-		e.t.Fatalf("servertest: %v", err)
-	}
-}
-
-// SetTime puts the clock to another time, which may be earlier.
-func (e *Emulator) SetTime(now time.Time) {
-	e.t.Helper()
-	if err := e.server.Clock.Set(now); err != nil {
-		e.t.Fatalf("servertest: %v", err)
-	}
-}
-
-// RotateKeys makes the next key the one that signs ID tokens. What it replaces goes on being
-// published, as Google's does, for a day.
-func (e *Emulator) RotateKeys() {
-	e.t.Helper()
-	if err := e.keys.Google().Rotate(context.Background(), keys.KeepAll); err != nil {
-		e.t.Fatalf("servertest: rotate the signing keys: %v", err)
-	}
-}
-
-// Requests are what was asked of a route and answered, oldest first. A route may be a pattern:
-// "iamcredentials.*", or "*" for all. The journal remembers the last thousand requests.
-func (e *Emulator) Requests(route string) []journal.Exchange {
-	var found []journal.Exchange
-	for _, exchange := range e.server.Journal.Since(0).Exchanges {
-		if pattern.Match(route, exchange.Route) {
-			found = append(found, exchange)
-		}
-	}
-	return found
-}
-
-// CredentialsFile writes a credential file of a type that the command "credentials" knows, such as
-// "service-account", for an account, and returns its name. It is removed when the test ends.
-func (e *Emulator) CredentialsFile(t testing.TB, kind, account string) string {
-	t.Helper()
-	content, err := e.call(http.MethodGet, "credentials/"+url.PathEscape(kind)+"?account="+url.QueryEscape(account), nil)
-	if err != nil {
-		t.Fatalf("servertest: make a credential file: %v", err)
-	}
-	file := filepath.Join(t.TempDir(), kind+".json")
-	const secret = 0o600
-	if err := os.WriteFile(file, content, secret); err != nil {
-		t.Fatalf("servertest: %v", err)
-	}
-	return file
-}
-
-// call asks the control plane, and returns what it answers.
-func (e *Emulator) call(method, path string, message any) ([]byte, error) {
-	body, err := json.Marshal(message)
-	if err != nil {
-		return nil, err
-	}
-	request, err := http.NewRequestWithContext(context.Background(), method, e.URL+"/emulator/v1/"+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	response, err := e.client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }() // it was only read
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, refusal(answer)
-	}
-	return answer, nil
-}
-
-// refusal is what the control plane says of a request that it does not serve.
-func refusal(answer []byte) error {
-	var refused struct {
-		Error struct {
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	if err := json.Unmarshal(answer, &refused); err != nil || refused.Error.Message == "" {
-		return fmt.Errorf("the control plane answers %q", answer)
-	}
-	return errors.New(refused.Error.Message)
 }

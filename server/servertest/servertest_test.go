@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"go.uber.org/goleak"
 
 	"gcp-metadata-emulator/fixtures"
@@ -71,57 +69,6 @@ func TestHundredInParallel(t *testing.T) {
 		})
 	}
 	all.Wait()
-}
-
-func TestClient(t *testing.T) {
-	t.Parallel()
-	emu := servertest.New(t)
-	own := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "mine") }))
-	defer own.Close()
-	for url, want := range map[string]string{
-		"https://www.googleapis.com/oauth2/v3/certs":                                     `"kid"`,
-		"https://accounts.google.com/.well-known/openid-configuration":                   `"https://www.googleapis.com/oauth2/v3/certs"`,
-		"http://metadata.google.internal/computeMetadata/v1/instance/name":               "demo-vm",
-		"http://169.254.169.254/computeMetadata/v1/instance/name":                        "demo-vm",
-		emu.URL + "/computeMetadata/v1/instance/name":                                    "demo-vm",
-		"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/x:signBlob": "error",
-		"https://www.googleapis.com/service_accounts/v1/jwk/" + worker:                   `"keys"`,
-		own.URL: "mine",
-	} {
-		if _, body := get(t, emu.Client(), url); !strings.Contains(body, want) {
-			t.Errorf("%s: %s, want %s", url, body, want)
-		}
-	}
-	_, err := emu.Client().Get("https://service.example.com/") //nolint:bodyclose // there is no answer
-	if err == nil || !strings.Contains(err.Error(), `"service.example.com" is neither a host of Google's nor this machine`) {
-		t.Errorf("of another host the client says %v", err)
-	}
-}
-
-// The client goes on trusting an emulator whose clock is put anywhere.
-func TestClientAtAnyTime(t *testing.T) {
-	t.Parallel()
-	emu := servertest.New(t)
-	for _, year := range []int{2026, 1999, 2099, 2026} {
-		emu.SetTime(time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC))
-		emu.Client().CloseIdleConnections()
-		if status, _ := get(t, emu.Client(), "https://www.googleapis.com/oauth2/v1/certs"); status != http.StatusOK {
-			t.Errorf("in %d: status %d", year, status)
-		}
-	}
-}
-
-func TestGRPC(t *testing.T) {
-	t.Parallel()
-	emu := servertest.New(t)
-	client := credentialspb.NewIAMCredentialsClient(emu.GRPC("iamcredentials.googleapis.com"))
-	signed, err := client.SignBlob(t.Context(), &credentialspb.SignBlobRequest{Name: "projects/-/serviceAccounts/" + worker, Payload: []byte("x")})
-	if err == nil {
-		t.Errorf("without a token a blob is signed: %v", signed)
-	}
-	if got := emu.Requests("iamcredentials.signBlob"); len(got) != 1 || got[0].Account != worker {
-		t.Errorf("the journal has %+v", got)
-	}
 }
 
 func TestSetenv(t *testing.T) {
@@ -240,6 +187,9 @@ func TestFail(t *testing.T) {
 		t.Errorf("the journal has %+v", got)
 	}
 	failing.Remove()
+	if failing.Hits() != 2 {
+		t.Errorf("%d hits when it was removed, want 2 as before", failing.Hits())
+	}
 
 	emu.Fail("mds.token", servertest.Body(map[string]int{"n": 1}), servertest.After(1), servertest.Every(2), servertest.For(time.Hour))
 	for _, want := range []string{"access_token", "access_token", `{"n":1}`} {
@@ -311,6 +261,13 @@ func TestMistakesFailTheTest(t *testing.T) {
 			cancel()
 			emu.AwaitWaiter(ctx, "instance/tags")
 		},
+		`servertest: read metadata "instance/nothing": there is no such entry: "instance/nothing"`: func(emu *servertest.Emulator) { emu.Metadata("instance/nothing") },
+		`servertest: mint a token of kind "id": an ID token needs an audience`: func(emu *servertest.Emulator) {
+			emu.Mint(servertest.Order{Kind: token.KindID})
+		},
+		`servertest: replace the world: body:1:1: unknown key "projet"; hint: did you mean "project"?`: func(emu *servertest.Emulator) {
+			emu.SetState([]byte("projet: {}"))
+		},
 		`servertest: there is no instance "twin"`: func(emu *servertest.Emulator) { emu.InstanceNamed("twin") },
 	} {
 		test := &refusing{TB: t}
@@ -335,12 +292,6 @@ func TestMistakesFailTheTest(t *testing.T) {
 		if !strings.Contains(test.said, want) {
 			t.Errorf("the test is told %q, want %q", test.said, want)
 		}
-	}
-}
-
-func BenchmarkNew(b *testing.B) {
-	for b.Loop() {
-		servertest.New(b)
 	}
 }
 

@@ -1,0 +1,96 @@
+package servertest_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/servertest"
+	"gcp-metadata-emulator/server/token"
+)
+
+// A test that has ended is not held up by a client that has not.
+func TestHalfARequest(t *testing.T) {
+	t.Parallel()
+	for _, half := range []string{"", "POST /token HT", "POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\ngrant"} {
+		test := &exampleT{TB: t}
+		emu := servertest.New(test)
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(emu.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, half); err != nil {
+			t.Fatal(err)
+		}
+		emu.Metadata("instance/name") // by now the other one has been accepted
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			test.end()
+		}()
+		select {
+		case <-ended:
+		case <-time.After(4 * time.Second): // a server waits for longer that lets clients finish
+			t.Errorf("after %q the emulator goes on", half)
+			<-ended
+		}
+	}
+}
+
+// The making of keys ends with the emulator, and of those with which nobody's tokens are signed. It runs while no
+// other test does.
+func TestNoKeyIsInTheMaking(t *testing.T) { //nolint:paralleltest // others make keys
+	for _, defect := range []token.Defect{token.NoDefect, token.UnknownKey} {
+		test := &exampleT{TB: t}
+		servertest.New(test, servertest.OwnKeys()).Mint(servertest.Order{Kind: token.KindID, Audience: "x", Defect: defect})
+		test.end()
+		stacks := make([]byte, 1<<20)
+		if stacks = stacks[:runtime.Stack(stacks, true)]; bytes.Contains(stacks, []byte("rsa.GenerateKey")) {
+			t.Errorf("a key is in the making after a token with defect %q:\n%s", defect, stacks)
+		}
+	}
+}
+
+// To start an emulator costs less than to make a key, of which each needs two: they share them.
+func TestStartIsCheap(t *testing.T) { //nolint:paralleltest // it measures
+	const emulators, made = 50, 4
+	begun := time.Now()
+	for range emulators {
+		test := &exampleT{TB: t}
+		servertest.New(test)
+		test.end()
+	}
+	one := time.Since(begun) / emulators
+	begun = time.Now()
+	for range made {
+		if _, err := rsa.GenerateKey(rand.Reader, keys.Bits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := time.Since(begun) / made
+	t.Logf("an emulator costs %v, and a key %v", one, key)
+	if one > key {
+		t.Error("an emulator costs more than a key")
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	for b.Loop() {
+		servertest.New(b)
+	}
+}
+
+// With the first signature of an emulator its keys are certified, the active one and the next one.
+func BenchmarkFirstToken(b *testing.B) {
+	for b.Loop() {
+		servertest.New(b).Mint(servertest.Order{Kind: token.KindID, Audience: "x"})
+	}
+}

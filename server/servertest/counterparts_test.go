@@ -1,0 +1,126 @@
+package servertest_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"gcp-metadata-emulator/server/servertest"
+)
+
+// counterparts are the methods by which a test in Go does what the control plane does, by the names of its routes; a text
+// says why there is none.
+func counterparts() map[string][]any {
+	type emulator = *servertest.Emulator
+	type instance = *servertest.Instance
+	return map[string][]any{
+		"control.openapi": {"the package's documentation is its own"},
+		"control.livez":   {"New returns when the emulator serves"},
+		"control.readyz":  {"New returns when the emulator serves, and whoever needs a key waits for it"},
+		"control.metrics": {"a test asks for the requests themselves"},
+
+		"control.state.get":        {emulator.State},
+		"control.state.set":        {emulator.SetState},
+		"control.reset":            {emulator.Reset},
+		"control.instances":        {emulator.InstanceNamed},
+		"control.metadata.get":     {instance.Metadata},
+		"control.metadata.set":     {instance.SetMetadata},
+		"control.metadata.delete":  {instance.DeleteMetadata},
+		"control.waiters":          {instance.Waiters, instance.AwaitWaiter},
+		"control.clock.get":        {emulator.Now},
+		"control.clock.set":        {emulator.SetTime, emulator.Freeze, emulator.Unfreeze},
+		"control.clock.advance":    {emulator.Advance},
+		"control.faults.list":      {emulator.Faults},
+		"control.faults.add":       {emulator.Fail},
+		"control.faults.get":       {(*servertest.Fault).Hits},
+		"control.faults.remove":    {(*servertest.Fault).Remove},
+		"control.faults.clear":     {emulator.ClearFaults},
+		"control.requests.list":    {emulator.Requests, emulator.RequestsWhere},
+		"control.requests.clear":   {emulator.ClearRequests},
+		"control.events":           {emulator.Watch},
+		"control.ca":               {emulator.CA},
+		"control.keys.list":        {emulator.Keys},
+		"control.keys.rotate":      {emulator.RotateKeys, emulator.RotateKeysKeeping},
+		"control.tokens.mint":      {emulator.Mint},
+		"control.tokens.verify":    {emulator.Verify},
+		"control.tokens.principal": {emulator.Caller},
+		"control.credentials":      {emulator.CredentialsFile},
+
+		"control.instances.events.list":   {instance.Events},
+		"control.instances.events.play":   {instance.Event},
+		"control.instances.events.clear":  {instance.ClearEvents},
+		"control.instances.events.cancel": {(*servertest.Event).Cancel},
+	}
+}
+
+// Whatever the control plane does can be done in Go, and an example shows it.
+func TestCounterparts(t *testing.T) {
+	t.Parallel()
+	var examples strings.Builder
+	files, err := filepath.Glob("example*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		examples.Write(text)
+	}
+	methods := counterparts()
+	for _, operation := range operations(t) {
+		known, ok := methods[operation]
+		if !ok {
+			t.Errorf("no method does what %s does; add one to package servertest, or a reason to this table", operation)
+		}
+		delete(methods, operation)
+		for _, method := range known {
+			if name := methodName(method); name != "" && !strings.Contains(examples.String(), "."+name+"(") {
+				t.Errorf("no example calls %s", name)
+			}
+		}
+	}
+	for operation := range methods {
+		t.Errorf("the control plane has no %s", operation)
+	}
+}
+
+// operations are the names of the control plane's routes, all of which it describes.
+func operations(t *testing.T) []string {
+	t.Helper()
+	emu := servertest.New(t)
+	_, text := get(t, emu.Client(), emu.URL+"/emulator/v1/openapi.json")
+	var description struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.Unmarshal([]byte(text), &description); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, item := range description.Paths {
+		for _, operation := range item {
+			var named struct {
+				ID string `json:"operationId"`
+			}
+			if json.Unmarshal(operation, &named) == nil && named.ID != "" { // the parameters of a path are a list
+				names = append(names, named.ID)
+			}
+		}
+	}
+	return names
+}
+
+// methodName is the name of a method, or empty for a text.
+func methodName(method any) string {
+	value := reflect.ValueOf(method)
+	if value.Kind() != reflect.Func {
+		return ""
+	}
+	name := runtime.FuncForPC(value.Pointer()).Name()
+	return name[strings.LastIndex(name, ".")+1:]
+}
