@@ -11,8 +11,10 @@ type client struct {
 	types   map[string][]endpoint // what it asks for each type of credential file that it knows, in this order; nothing: that is not known
 	sources string                // the types that it takes as the source of impersonation; empty: all of them
 
-	hosts    string // variables that name the metadata server
-	pings    string // variables that name it for the question whether it is there, where they are others; that is asked without a proxy
+	hosts string // variables that name the metadata server
+	urls  bool   // and may do so by a URL
+	pings string // variables that name it for the question whether it is there, where they are others; that is asked
+	//                 without a proxy, and makes no difference on a machine that says that it is Google's
 	metadata string // where it is when no variable names it
 	alone    bool   // it asks the metadata server without a proxy
 
@@ -252,7 +254,7 @@ func nodeClients() []client {
 			external: federation(projectOfPool("GCE_METADATA_IP GCE_METADATA_HOST")), externalUser: {{field: "token_url", host: "sts.googleapis.com"}},
 			impersonated: impersonationAtGoogle(),
 		},
-		hosts: "GCE_METADATA_IP GCE_METADATA_HOST", metadata: MetadataAddress,
+		hosts: "GCE_METADATA_IP GCE_METADATA_HOST", urls: true, metadata: MetadataAddress,
 		proxies: proxies{plain: proxy, secure: proxy, except: "NO_PROXY no_proxy", ways: asterisks},
 		apis:    compiledIn(tokenHost), roots: nodeCertificates,
 	}
@@ -302,7 +304,7 @@ func rubyClients() []client {
 		apis: compiledIn(tokenHost), roots: openSSL, system: true,
 	}
 	current := before
-	current.name, current.hosts = "Ruby googleauth 1", metadataHost
+	current.name, current.hosts, current.urls = "Ruby googleauth 1", metadataHost, true
 	current.steps = append(slices.Clone(before.steps),
 		step{when: condition{"NO_GCE_CHECK~true"}, finds: FindsNothing},
 		step{

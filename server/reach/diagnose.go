@@ -107,7 +107,7 @@ func (s Surroundings) credentials(c client) Finding {
 		}
 	}
 	found := s.metadata(c, strings.Fields(c.hosts), c.metadata)
-	if found.Finds == FindsEmulator && c.pings != "" {
+	if _, isGoogles := s.holds(condition{product}); found.Finds == FindsEmulator && c.pings != "" && !isGoogles {
 		c.alone = true
 		if ping := s.metadata(c, strings.Fields(c.pings), MetadataAddress); ping.Finds != FindsEmulator {
 			return ping
@@ -153,10 +153,18 @@ func (s Surroundings) metadata(c client, variables []string, otherwise string) F
 		by.remedy = byTakeover
 	}
 	for _, name := range variables {
-		if value := s.Variable(name); value != "" {
-			host, by = strings.TrimPrefix(value, "http://"), request{name + "=" + value, "export " + name + "=" + s.Emulator}
-			break
+		value := s.Variable(name)
+		if value == "" {
+			continue
 		}
+		host, by = value, request{name + "=" + value, "export " + name + "=" + s.Emulator}
+		switch isURL := strings.Contains(value, "://"); {
+		case isURL && c.urls:
+			return s.endpoint(c, value, by)
+		case isURL:
+			return Finding{Finds: FindsNothing, Because: by.and("which is no host").rule, Change: by.remedy}
+		}
+		break
 	}
 	return s.connect(c, "http", withPort(host, httpPort), by)
 }

@@ -112,6 +112,17 @@ func TestDiagnoseCredentials(t *testing.T) {
 		{"nothing set", machine{}, goAuth, reach.FindsGoogle, "169.254.169.254:80", "GCE_METADATA_HOST is not set", byEnv},
 		{"another server", at("10.0.0.1", "GCE_METADATA_HOST"), java, reach.FindsOther, "10.0.0.1:80", "GCE_METADATA_HOST=10.0.0.1", "export GCE_METADATA_HOST=" + emulator},
 		{"without the variable of its ping", at(emulator, "GCE_METADATA_HOST"), python, reach.FindsGoogle, "169.254.169.254:80", "GCE_METADATA_IP is not set", byEnv},
+		{
+			"without the variable of its ping, on a machine of Google's",
+			machine{variables: at(emulator, "GCE_METADATA_HOST").variables, files: map[string]string{"/sys/class/dmi/id/product_name": "Google Compute Engine"}},
+			python,
+			reach.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, "",
+		},
+		{"by a URL", at("http://"+emulator, "GCE_METADATA_HOST"), node, reach.FindsEmulator, emulator, "GCE_METADATA_HOST=http://" + emulator, ""},
+		{
+			"by a URL, which it does not take", at("http://"+emulator, "GCE_METADATA_HOST"), goAuth,
+			reach.FindsNothing, "", "GCE_METADATA_HOST=http://" + emulator + ", which is no host", "export GCE_METADATA_HOST=" + emulator,
+		},
 		{"the second variable", at(emulator, "GCE_METADATA_ROOT", "GCE_METADATA_IP"), python, reach.FindsEmulator, emulator, "GCE_METADATA_ROOT=" + emulator, ""},
 		{
 			"the variable that wins", with(host, map[string]string{"GCE_METADATA_IP": "http://127.0.0.1:1/"}), node,
