@@ -51,10 +51,15 @@ type streams struct {
 func Main() int {
 	boundGarbage()
 	forgetEmptyVariables()
+	return run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+}
+
+// interruptible is the context of the commands that end when they are interrupted. For exec, which
+// asks for none, no signal is taken before it takes them all: its command is to answer them.
+func interruptible() (context.Context, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	return run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	return ctx, nil
 }
 
 // forgetEmptyVariables makes a variable of ours that is set to nothing one that is not set,
@@ -67,13 +72,16 @@ func forgetEmptyVariables() {
 	}
 }
 
-func run(ctx context.Context, args []string, std streams) int {
+func run(args []string, std streams) int {
 	parsed, code, done := parse(args, std)
 	if done {
 		return code
 	}
-	parsed.BindTo(ctx, (*context.Context)(nil))
-	if err := parsed.Run(std); err != nil {
+	err := parsed.BindToProvider(interruptible)
+	if err == nil {
+		err = parsed.Run(std)
+	}
+	if err != nil {
 		return report(std.err, err)
 	}
 	return 0

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -13,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	"golang.org/x/term"
 
 	"gcp-metadata-emulator/server/reach"
 )
@@ -31,7 +28,7 @@ type execCommand struct {
 }
 
 // Run serves while the command runs, and ends with the command's status.
-func (c *execCommand) Run(ctx context.Context, std streams) error {
+func (c *execCommand) Run(std streams) error {
 	command := c.Command
 	if command[0] == "--" {
 		command = command[1:]
@@ -39,10 +36,10 @@ func (c *execCommand) Run(ctx context.Context, std streams) error {
 	if len(command) == 0 {
 		return &usageError{errors.New("there is no command to run after \"--\"")}
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, heard()...)
 	defer signal.Stop(signals)
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // signals are the command's to answer
+	serving, stop := context.WithCancel(context.Background()) // signals are the command's to answer
 	defer stop()
 	addresses := oneAddress(c.Listen, c.Instance)
 	if c.Reach == reachTakeover {
@@ -140,8 +137,8 @@ func childEnvironment(variables []reach.Variable, obstacles []string, std stream
 	return environment
 }
 
-// runChild runs a command to its end. What would interrupt this program is passed on; what
-// came before the command could run keeps it from running.
+// runChild runs a command to its end, and ends what it leaves behind. What would interrupt this
+// program is passed on; what came before the command could run keeps it from running.
 func runChild(signals <-chan os.Signal, command, environment []string, std streams) error {
 	child := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // the caller's own command, which no context may kill
 	child.Env = environment
@@ -153,49 +150,51 @@ func runChild(signals <-chan os.Signal, command, environment []string, std strea
 		return statusError(bySignal + int(number))
 	default:
 	}
-	atTerminal := isTerminal(std.in)
 	defer endWithUs(child)()
-	if err := child.Start(); err != nil {
+	family, err := startFamily(child)
+	if err != nil {
 		return &hintError{
 			message: fmt.Sprintf("cannot run %q: %v", command[0], rootCause(err)),
 			hint:    "the command is looked up in PATH; arguments of its own go after it: exec -- COMMAND ARG...",
 			cause:   err,
 		}
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
 	for {
 		select {
 		case received := <-signals:
-			if fromKeyboard := received == os.Interrupt || received == syscall.SIGQUIT; atTerminal && fromKeyboard {
-				continue // the terminal has sent it to the command as well
+			if !isSentToAll(received) {
+				_ = child.Process.Signal(received) // it may have ended already
 			}
-			_ = child.Process.Signal(received) // it may have ended already
-		case err := <-ended:
-			return exitStatus(err)
+		case last := <-family.ended:
+			if !last.alone {
+				family.endOthers(signals, std)
+			}
+			return last.status
 		}
 	}
+}
+
+// ending is how a command ended.
+type ending struct {
+	status error // nil: 0
+	alone  bool  // it has left nobody behind
 }
 
 // bySignal is the status of a command that signal 0 would have ended.
 const bySignal = 128
 
-// exitStatus is how a command ended: as it says itself, or 128+N where signal N ended it.
-func exitStatus(err error) error {
-	var exit *exec.ExitError
+// statusOf is how a command ended: as it says itself, or 128+N where signal N ended it.
+func statusOf(status syscall.WaitStatus) error {
 	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &exit):
-		return fmt.Errorf("wait for the command: %w", err)
-	}
-	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+	case status.Signaled():
 		return statusError(bySignal + int(status.Signal()))
+	case status.ExitStatus() != 0:
+		return statusError(status.ExitStatus())
+	default:
+		return nil
 	}
-	return statusError(exit.ExitCode())
 }
 
-func isTerminal(in io.Reader) bool {
-	file, ok := in.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
-}
+// heard are the signals that are passed on, but for those that this program was started without,
+// as nohup and shells do it: the command is without them too.
+func heard() []os.Signal { return slices.DeleteFunc(passedOn(), signal.Ignored) }

@@ -2,7 +2,44 @@
 
 package cli
 
-import "os/exec"
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
 
 // endWithUs does nothing: a command outlives this program where that is killed.
 func endWithUs(*exec.Cmd) (done func()) { return func() {} }
+
+// family is a command. What it leaves behind is not known here.
+type family struct {
+	ended chan ending // gets one value, when the command has ended
+}
+
+func startFamily(command *exec.Cmd) (*family, error) {
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	f := &family{ended: make(chan ending, 1)}
+	go func() { f.ended <- ending{status: exitStatus(command.Wait()), alone: true} }()
+	return f, nil
+}
+
+func exitStatus(err error) error {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &exit):
+		return fmt.Errorf("wait for the command: %w", err)
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok {
+		return statusOf(status)
+	}
+	return statusError(exit.ExitCode())
+}
+
+// endOthers does nothing: there are no others that are known of.
+func (*family) endOthers(<-chan os.Signal, streams) {}

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package cli
+
+import (
+	"os"
+	"syscall"
+)
+
+// passedOn are the signals that are the command's to answer.
+func passedOn() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
+
+// isSentToAll tells whether a signal has reached the command too: a console sends it to everybody.
+func isSentToAll(received os.Signal) bool { return received == os.Interrupt }

@@ -1,0 +1,37 @@
+//go:build unix
+
+package cli
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// passedOn are the signals that are the command's to answer.
+func passedOn() []os.Signal {
+	return []os.Signal{
+		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGCONT,
+	}
+}
+
+// isSentToAll tells whether a signal has come from the keyboard of the terminal, which sends it to
+// the command too. One that was sent to this process alone, while it is in the foreground, cannot be
+// told from that.
+func isSentToAll(received os.Signal) bool {
+	return (received == syscall.SIGINT || received == syscall.SIGQUIT) && isForeground()
+}
+
+// isForeground tells whether this process and its command, which are in the same group, are those to
+// whom the terminal belongs at the moment.
+func isForeground() bool {
+	terminal, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false // there is none
+	}
+	defer func() { _ = unix.Close(terminal) }() // it was only asked
+	group, err := unix.IoctlGetInt(terminal, unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
