@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ type envCommand struct {
 
 // Run prints the environment that leads to a running emulator.
 func (c *envCommand) Run(ctx context.Context, std streams) error {
+	present := restoreEnvironment()
 	base, err := c.base()
 	if err != nil {
 		return err
@@ -54,12 +56,49 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 		variables, obstacles = target.Takeover()
 	}
 	obstacles = slices.DeleteFunc(slices.Clone(obstacles), func(name string) bool {
-		return !reach.IsObstacle(name, os.Getenv(name), obstacles)
+		return !target.IsObstacle(name, present[name], obstacles)
 	})
+	variables, obstacles = giveBack(present, variables, obstacles)
 	if c.Shell == "dotenv" || c.Shell == "github" {
-		warnOfObstacles(std, c.Shell, obstacles)
+		warnOfObstacles(std, present, c.Shell, obstacles)
 	}
+	warnOfUserFiles(std)
 	return write(std.out, c.Shell, variables, obstacles)
+}
+
+// restoreEnvironment makes this program's environment what it was before it was made to lead to an
+// emulator, so that nothing is added to what that has set; it returns the present one.
+func restoreEnvironment() (present reach.Environment) {
+	present = reach.NewEnvironment(os.Environ())
+	before := present.Before()
+	for name := range present {
+		if _, isSet := before[name]; !isSet {
+			_ = os.Unsetenv(name) // it is there
+		}
+	}
+	for name, value := range before {
+		_ = os.Setenv(name, value) // it is one that was set
+	}
+	return present
+}
+
+// giveBack adds to variables, and to those to take away, what an earlier emulator's were before,
+// where they are not set anew.
+func giveBack(present reach.Environment, variables []reach.Variable, obstacles []string) ([]reach.Variable, []string) {
+	before := present.Before()
+	variables = append(variables, before.Record(variables))
+	for _, name := range slices.Sorted(maps.Keys(present)) {
+		was, wasSet := before[name]
+		isSet := slices.ContainsFunc(variables, func(v reach.Variable) bool { return v.Name == name })
+		switch {
+		case isSet || slices.Contains(obstacles, name) || wasSet && was == present[name]:
+		case wasSet:
+			variables = append(variables, reach.Variable{Name: name, Value: was})
+		default:
+			obstacles = append(obstacles, name)
+		}
+	}
+	return variables, obstacles
 }
 
 // The values of --reach.
@@ -147,9 +186,9 @@ func noProxy() string {
 
 // warnOfObstacles names what is set and leads elsewhere, for a format that can only set
 // variables: an empty one is not the same as none to every client.
-func warnOfObstacles(std streams, format string, obstacles []string) {
+func warnOfObstacles(std streams, present reach.Environment, format string, obstacles []string) {
 	for _, name := range obstacles {
-		if os.Getenv(name) != "" {
+		if present[name] != "" {
 			_, _ = fmt.Fprintf(std.err, "%s: %s leads away from the emulator, and %s cannot unset it\n", program, name, format)
 		}
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,16 +67,26 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, command 
 		return err
 	}
 	defer own.remove() // it holds copies of our own tokens
-	set, unset, err := c.environment(e, command[0], own.path)
+	restoreEnvironment()
+	target, err := c.target(e, own.path)
 	if err != nil {
 		return err
 	}
-	return runChild(signals, command, childEnvironment(set, unset, std), std)
+	set, unset := append(target.Variables(), reach.ForCommand(command[0])...), reach.Obstacles()
+	if c.Reach == reachTakeover {
+		hosts, err := writeHosts(own.path)
+		if err != nil {
+			return err
+		}
+		set, unset = target.Takeover()
+		set = append(set, hosts)
+	}
+	return runChild(signals, command, childEnvironment(target, set, unset, std), std)
 }
 
-// environment are the variables that the command needs, and those to take away. What is only for
-// this command goes into a directory that is removed.
-func (c *execCommand) environment(e *emulator, command, temporary string) (set []reach.Variable, unset []string, err error) {
+// target is the emulator as the command is to find it. What is only for the command goes into a
+// directory that is removed.
+func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error) {
 	target := reach.Target{
 		URL:          e.url,
 		ProjectID:    e.world.Project.ID,
@@ -85,21 +96,11 @@ func (c *execCommand) environment(e *emulator, command, temporary string) (set [
 	if e.control != nil {
 		target.ControlURL = e.control.String()
 	}
-	if err := os.Mkdir(target.GcloudConfig, 0o700); err != nil {
-		return nil, nil, err
+	err := os.Mkdir(target.GcloudConfig, 0o700)
+	if err == nil && c.Reach != reachEnv {
+		target.Proxy, err = c.throughProxy(e, temporary)
 	}
-	if c.Reach == reachEnv {
-		return append(target.Variables(), reach.ForCommand(command)...), reach.Obstacles(), nil
-	}
-	if target.Proxy, err = c.throughProxy(e, temporary); err != nil {
-		return nil, nil, err
-	}
-	if c.Reach == reachProxy {
-		return append(target.Variables(), reach.ForCommand(command)...), reach.Obstacles(), nil
-	}
-	hosts, err := writeHosts(temporary)
-	set, unset = target.Takeover()
-	return append(set, hosts), unset, err
+	return target, err
 }
 
 // throughProxy is the reach of the emulator as a proxy. The files that say what to trust are for
@@ -118,23 +119,39 @@ func (c *execCommand) throughProxy(e *emulator, temporary string) (*reach.Proxy,
 
 // childEnvironment is the caller's, with what leads to the emulator and without what leads
 // elsewhere.
-func childEnvironment(variables []reach.Variable, obstacles []string, std streams) []string {
+func childEnvironment(target reach.Target, variables []reach.Variable, obstacles []string, std streams) []string {
+	tellGcloud(std)
+	caller := reach.NewEnvironment(os.Environ())
 	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, value, _ := strings.Cut(entry, "=")
-		isObstacle := reach.IsObstacle(name, value, obstacles)
+		isObstacle := target.IsObstacle(name, value, obstacles)
 		if isObstacle && value != "" {
 			_, _ = fmt.Fprintf(std.err, "%s: %s is set aside: it would lead away from the emulator\n", program, name)
 		}
 		return isObstacle || slices.ContainsFunc(variables, func(v reach.Variable) bool { return v.Name == name })
 	})
-	for _, variable := range variables {
+	for _, variable := range append(variables, caller.Record(variables)) {
 		environment = append(environment, variable.Name+"="+variable.Value)
 	}
-	if file, exists := reach.UserCredentials(); exists {
-		_, _ = fmt.Fprintf(std.err, "%s: Go libraries prefer %q to a metadata server\n"+
-			"hint: run the command with another HOME, or move the file away\n", program, file)
-	}
+	warnOfUserFiles(std)
 	return environment
+}
+
+// tellGcloud says that the caller's configuration of gcloud is set aside, where there is one.
+func tellGcloud(std streams) {
+	home, _ := os.UserHomeDir() // without one there is nothing in it
+	folder := cmp.Or(os.Getenv("CLOUDSDK_CONFIG"), filepath.Join(home, ".config", "gcloud"))
+	if _, err := os.Stat(folder); err == nil {
+		_, _ = fmt.Fprintf(std.err, "%s: gcloud's configuration in %q is set aside: the command has one of its own\n", program, folder)
+	}
+}
+
+// warnOfUserFiles names the files that no variable keeps libraries from.
+func warnOfUserFiles(std streams) {
+	for _, file := range reach.UserFiles() {
+		_, _ = fmt.Fprintf(std.err, "%s: %s prefer %q to a metadata server\n"+
+			"hint: move the file away or, where it is below HOME, use another HOME\n", program, file.Readers, file.Path)
+	}
 }
 
 // runChild runs a command to its end, and ends what it leaves behind. What would interrupt this

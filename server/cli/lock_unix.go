@@ -22,10 +22,10 @@ func lockFile(path string) (*os.File, error) {
 	return file, nil
 }
 
-// isPrivate tells whether something is a directory, no link to one, that nobody but the present
-// user can have made or changed.
+// isPrivate tells whether something is a directory, no link to one, that is the present user's and
+// that nobody else can change.
 func isPrivate(info fs.FileInfo) bool {
 	owner, ok := info.Sys().(*syscall.Stat_t)
-	const private = fs.ModeDir | 0o700
-	return ok && info.Mode() == private && int(owner.Uid) == os.Geteuid()
+	const writable = 0o022 // by others
+	return ok && info.IsDir() && info.Mode()&writable == 0 && int(owner.Uid) == os.Geteuid()
 }

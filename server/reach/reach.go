@@ -7,12 +7,9 @@ package reach
 
 import (
 	"cmp"
-	"encoding/json"
 	"net/netip"
 	"net/url"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -53,6 +50,7 @@ func (t Target) Variables() []Variable {
 		{"CLOUDSDK_CORE_CHECK_GCE_METADATA", "true"},
 		{"CLOUDSDK_AUTH_AUTH_HOST", base + "/o/oauth2/auth"},
 		{"CLOUDSDK_AUTH_TOKEN_HOST", base + "/token"},
+		{"CLOUDSDK_AUTH_MTLS_TOKEN_HOST", base + "/token"},
 		{"CLOUDSDK_AUTH_TOKEN_INTROSPECTION_ENDPOINT", base + "/v1/introspect"},
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", base + "/"},
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", base + "/compute/v1/"},
@@ -121,56 +119,6 @@ func (t Target) noProxy() string {
 	return strings.Join(hosts, ",")
 }
 
-// Obstacles are variables that lead a client elsewhere, whatever else is set: to the
-// caller's own credentials, or past the metadata server.
-func Obstacles() []string {
-	return []string{
-		"GOOGLE_APPLICATION_CREDENTIALS",
-		"CLOUDSDK_AUTH_ACCESS_TOKEN",
-		"CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
-		"CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
-		"CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT",
-		"CLOUDSDK_CORE_ACCOUNT",
-		"CLOUDSDK_CORE_UNIVERSE_DOMAIN",
-		"GOOGLE_CLOUD_UNIVERSE_DOMAIN",
-		"CLOUDSDK_ACTIVE_CONFIG_NAME",
-		"CLOUDSDK_CONTEXT_AWARE_USE_CLIENT_CERTIFICATE",
-		"CLOUDSDK_PROXY_TYPE", // a proxy of gcloud's own, for which NO_PROXY means nothing
-		"CLOUDSDK_PROXY_ADDRESS",
-		"CLOUDSDK_PROXY_PORT",
-		"CLOUDSDK_PROXY_USERNAME",
-		"CLOUDSDK_PROXY_PASSWORD",
-		"DEVSHELL_CLIENT_PORT",
-		"NO_GCE_CHECK",
-		"GCE_METADATA_MTLS_MODE",
-		"GOOGLE_API_CERTIFICATE_CONFIG", // for whose files Python waits half a minute
-		"GOOGLE_API_USE_CLIENT_CERTIFICATE",
-		"GOOGLE_API_USE_MTLS_ENDPOINT",
-		"EXPERIMENTAL_GOOGLE_API_USE_S2A",
-	}
-}
-
-// IsObstacle tells whether a variable with that value leads a client elsewhere, as the
-// obstacles do. A credential file that leads to this machine does not.
-func IsObstacle(name, value string, obstacles []string) bool {
-	if name == "GOOGLE_APPLICATION_CREDENTIALS" {
-		return IsForeignCredential(value)
-	}
-	return slices.Contains(obstacles, name)
-}
-
-// UserCredentials is the file that Go libraries read before they look for a metadata server,
-// and that no variable keeps them from, where the user has one.
-func UserCredentials() (file string, exists bool) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", false
-	}
-	file = filepath.Join(home, ".config", "gcloud", "application_default_credentials.json")
-	_, err = os.Stat(file)
-	return file, err == nil
-}
-
 // ForCommand are further variables for the runtime of a command. Ruby's library asks a
 // metadata server only where it believes to be on Google Cloud, and Cloud Run's variables
 // are the only sign that a process can be given; other libraries would take them for more
@@ -185,43 +133,6 @@ func ForCommand(command string) []Variable {
 		{"K_REVISION", "emulator-00001"},
 		{"K_CONFIGURATION", "emulator"},
 	}
-}
-
-// IsForeignCredential tells whether a credential file leads to another server than one on
-// this machine. A file that cannot be read does, because nothing is known of it, and so
-// does one that names no server: libraries then use Google's.
-func IsForeignCredential(file string) bool {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return true
-	}
-	var credential map[string]any
-	if json.Unmarshal(data, &credential) != nil {
-		return true
-	}
-	return isForeign(credential)
-}
-
-func isForeign(credential map[string]any) bool {
-	if credential["type"] == "authorized_user" {
-		return true // most libraries do not look at its token_uri
-	}
-	if source, ok := credential["source_credentials"].(map[string]any); ok && isForeign(source) {
-		return true
-	}
-	named := false
-	for _, key := range []string{"token_uri", "token_url", "service_account_impersonation_url"} {
-		endpoint, ok := credential[key].(string)
-		if !ok {
-			continue
-		}
-		named = true
-		parsed, err := url.Parse(endpoint)
-		if err != nil || !isLoopback(parsed.Hostname()) {
-			return true
-		}
-	}
-	return !named
 }
 
 func isLoopback(host string) bool {

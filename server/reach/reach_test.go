@@ -1,12 +1,15 @@
 package reach_test
 
 import (
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"gcp-metadata-emulator/server/reach"
 )
@@ -34,6 +37,7 @@ func TestVariables(t *testing.T) {
 		"GCE_METADATA_IP":   "127.0.0.1:8254",
 		"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS": "http://127.0.0.1:8254/", // gcloud joins without a slash
 		"CLOUDSDK_AUTH_TOKEN_HOST":                       "http://127.0.0.1:8254/token",
+		"CLOUDSDK_AUTH_MTLS_TOKEN_HOST":                  "http://127.0.0.1:8254/token",
 		"GOOGLE_CLOUD_PROJECT":                           "p",
 		"CLOUDSDK_CONFIG":                                "/tmp/x",
 		"NO_PROXY":                                       "127.0.0.1,corp.example.com,localhost,169.254.169.254,metadata.google.internal",
@@ -68,33 +72,71 @@ func TestForCommand(t *testing.T) {
 	}
 }
 
-func TestIsForeignCredential(t *testing.T) {
+// The caller's own credentials are not left to win, and only a file that leads to the emulator itself is none
+// of them.
+func TestCredentialFilesAreObstacles(t *testing.T) {
 	t.Parallel()
+	target := reach.Target{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:8254"}}
 	for name, test := range map[string]struct {
 		content string
 		want    bool
 	}{
-		"google":           {`{"token_uri":"https://oauth2.googleapis.com/token"}`, true},
-		"ours":             {`{"token_uri":"http://127.0.0.1:8254/token","universe_domain":"googleapis.com"}`, false},
-		"federated":        {`{"token_url":"http://127.0.0.1:8254/v1/token"}`, false},
-		"impersonating":    {`{"token_url":"http://127.0.0.1:1/v1/token","service_account_impersonation_url":"https://iamcredentials.googleapis.com/v1/x"}`, true},
-		"names no server":  {`{"type":"service_account"}`, true},
-		"is of a user":     {`{"type":"authorized_user","token_uri":"http://127.0.0.1:8254/token"}`, true},
-		"is of a universe": {`{"token_uri":"https://oauth2.example.com/token"}`, true},
-		"has a source":     {`{"service_account_impersonation_url":"http://localhost:1/x","source_credentials":{"token_uri":"https://oauth2.googleapis.com/token"}}`, true},
-		"has our source":   {`{"service_account_impersonation_url":"http://localhost:1/x","source_credentials":{"token_uri":"http://[::1]:1/token"}}`, false},
-		"is no JSON":       {`hello`, true},
-		"is no URL at all": {`{"token_uri":"http://[::1"}`, true},
+		"google":                {`{"token_uri":"https://oauth2.googleapis.com/token"}`, true},
+		"ours":                  {`{"token_uri":"http://127.0.0.1:8254/token","universe_domain":"googleapis.com"}`, false},
+		"another emulator":      {`{"token_uri":"http://127.0.0.1:8255/token"}`, true},
+		"federated":             {`{"audience":"//iam.googleapis.com/x","token_url":"http://127.0.0.1:8254/v1/token"}`, false},
+		"subject elsewhere":     {`{"token_url":"http://127.0.0.1:8254/v1/token","credential_source":{"url":"http://corp.example.com"}}`, true},
+		"impersonating":         {`{"token_url":"http://127.0.0.1:8254/v1/token","service_account_impersonation_url":"https://iamcredentials.googleapis.com/v1/x"}`, true},
+		"names no server":       {`{"type":"service_account"}`, true},
+		"is of a user":          {`{"type":"authorized_user","token_uri":"http://127.0.0.1:8254/token"}`, true},
+		"has a source":          {`{"service_account_impersonation_url":"http://127.0.0.1:8254/x","source_credentials":{"token_uri":"https://oauth2.googleapis.com/token"}}`, true},
+		"has our source":        {`{"service_account_impersonation_url":"http://127.0.0.1:8254/x","source_credentials":{"token_uri":"http://127.0.0.1:8254/token"}}`, false},
+		"has a user for source": {`{"service_account_impersonation_url":"http://127.0.0.1:8254/x","source_credentials":{"type":"authorized_user"}}`, true},
+		"is no JSON":            {`hello`, true},
+		"is no URL at all":      {`{"token_uri":"http://[::1"}`, true},
 	} {
 		file := filepath.Join(t.TempDir(), strings.ReplaceAll(name, " ", "-"))
 		if err := os.WriteFile(file, []byte(test.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := reach.IsForeignCredential(file); got != test.want {
-			t.Errorf("a file that %s: %v, want %v", name, got, test.want)
+		for _, variable := range []string{"GOOGLE_APPLICATION_CREDENTIALS", "google_application_credentials"} {
+			if got := target.IsObstacle(variable, file, reach.Obstacles()); got != test.want {
+				t.Errorf("%s, a file that %s: %v, want %v", variable, name, got, test.want)
+			}
 		}
 	}
-	if !reach.IsForeignCredential(filepath.Join(t.TempDir(), "none")) {
-		t.Error("a file that is not there is ours")
+	for _, name := range []string{"GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_PRIVATE_KEY", "GOOGLE_REFRESH_TOKEN", "BOTO_CONFIG"} {
+		if !target.IsObstacle(name, filepath.Join(t.TempDir(), "none"), reach.Obstacles()) {
+			t.Errorf("%s is no obstacle", name)
+		}
+	}
+	if target.IsObstacle("PATH", "/bin", reach.Obstacles()) {
+		t.Error("PATH is an obstacle")
+	}
+}
+
+// What was replaced comes back, unless the caller has changed it since.
+func TestBefore(t *testing.T) {
+	t.Parallel()
+	original := reach.Environment{"A": "a", "B": "", "C": "c"}
+	variables := []reach.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}, {Name: "D", Value: "3"}}
+	set := func(e reach.Environment, variables ...reach.Variable) reach.Environment {
+		e = maps.Clone(e)
+		for _, variable := range variables {
+			e[variable.Name] = variable.Value
+		}
+		return e
+	}
+	present := set(original, append(variables, original.Record(variables))...)
+	if diff := cmp.Diff(original, present.Before()); diff != "" {
+		t.Errorf("before (-want +got):\n%s", diff)
+	}
+	present["A"] = "the caller's"
+	delete(present, "D")
+	if diff := cmp.Diff(set(original, reach.Variable{Name: "A", Value: "the caller's"}), present.Before()); diff != "" {
+		t.Errorf("changed since (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(original, original.Before()); diff != "" {
+		t.Errorf("without an emulator (-want +got):\n%s", diff)
 	}
 }

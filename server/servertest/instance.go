@@ -48,7 +48,7 @@ func (i *Instance) Setenv(t testing.TB) {
 	}
 	for _, name := range reach.Obstacles() {
 		value, isSet := os.LookupEnv(name)
-		if !isSet || !reach.IsObstacle(name, value, reach.Obstacles()) {
+		if !isSet || !target.IsObstacle(name, value, reach.Obstacles()) {
 			continue
 		}
 		t.Setenv(name, "") // to be set again in the end
@@ -56,8 +56,8 @@ func (i *Instance) Setenv(t testing.TB) {
 			t.Fatalf("servertest: %v", err)
 		}
 	}
-	if file, exists := reach.UserCredentials(); exists {
-		t.Logf("servertest: Go libraries prefer %q to a metadata server; set HOME to another directory for them", file)
+	for _, file := range reach.UserFiles() {
+		t.Logf("servertest: %s prefer %q to a metadata server; set HOME to another directory for them", file.Readers, file.Path)
 	}
 }
 
