@@ -1,10 +1,14 @@
 package server_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,7 +77,7 @@ func TestEventsWakeWaitersInOrder(t *testing.T) {
 			[]string{"maintenance-event", "virtual-clock/drift-token", "preempted"},
 			[]string{
 				"10s maintenance-event MIGRATE_ON_HOST_MAINTENANCE",
-				"1m20s maintenance-event NONE", "1m20s virtual-clock/drift-token 1", // of one moment
+				"1m20s maintenance-event NONE", "1m20s virtual-clock/drift-token 1",
 			},
 		},
 		"preemption": {
@@ -109,14 +113,146 @@ func TestEventsWakeWaitersInOrder(t *testing.T) {
 				synctest.Wait()
 				mu.Lock()
 				defer mu.Unlock()
-				if len(woken) == 3 && woken[1] > woken[2] {
-					woken[1], woken[2] = woken[2], woken[1]
-				}
+				slices.Sort(woken) // those of one moment; TestEveryStateIsSeen has their order
 				if diff := cmp.Diff(test.want, woken); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 			})
 		})
+	}
+}
+
+// crowd are clients that hang at the same entry, so that it shows if any of them can miss a value.
+type crowd struct {
+	answered [20]chan string
+}
+
+func (c *crowd) hang(get func() string) {
+	for i := range c.answered {
+		c.answered[i] = make(chan string, 1)
+		go func() { c.answered[i] <- get() }()
+	}
+}
+
+func (c *crowd) got(t *testing.T, want string) {
+	t.Helper()
+	for _, answered := range c.answered {
+		if got := <-answered; got != want {
+			t.Fatalf("answered with %q, want %q", got, want)
+		}
+	}
+}
+
+// However much time passes at once, nobody who hangs misses a value that was there for some of
+// it, and who waits with a timeout is told of what comes by the same move of the clock.
+func TestAdvancingHidesNoEvent(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"maintenance-event?wait_for_change=true":                "MIGRATE_ON_HOST_MAINTENANCE",
+		"maintenance-event?wait_for_change=true&timeout_sec=60": "MIGRATE_ON_HOST_MAINTENANCE",
+		"maintenance-event?wait_for_change=true&timeout_sec=5":  "MIGRATE_ON_HOST_MAINTENANCE",
+		"attributes/phase?wait_for_change=true":                 "late",
+		"tags?wait_for_change=true&timeout_sec=700":             "[]", // nothing
+	} {
+		t.Run(query, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer(t, `
+instances:
+  - name: vm
+    metadata: {instance: {attributes: {phase: early}}}
+    scenario:
+      - {at: 10s, event: live-migrate}
+      - {at: 20s, set: {instance/attributes/phase: late}}
+      - {at: 20s, set: {instance/attributes/phase: early}}
+`)
+				s.Clock.Freeze()
+				var clients crowd
+				clients.hang(func() string {
+					body, _ := read(t, s, query)
+					return body
+				})
+				synctest.Wait()
+				if err := s.Clock.Advance(time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				clients.got(t, want)
+			})
+		})
+	}
+}
+
+// A client that hangs at the whole instance, and comes back with the ETag that it was given,
+// sees each state that an event brings about, in order.
+func TestEveryStateIsSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, "instances: [{name: vm}]")
+		begun := time.Now()
+		var seen []string
+		go func() {
+			var state struct {
+				MaintenanceEvent string                      `json:"maintenanceEvent"`
+				VirtualClock     struct{ DriftToken string } `json:"virtualClock"`
+			}
+			for etag := "0"; t.Context().Err() == nil; {
+				var body string
+				body, etag = read(t, s, "?recursive=true&wait_for_change=true&last_etag="+etag)
+				if err := json.Unmarshal([]byte(body), &state); err != nil {
+					t.Error(err)
+				}
+				seen = append(seen, fmt.Sprint(time.Since(begun), " ", state.MaintenanceEvent, " ", state.VirtualClock.DriftToken))
+			}
+		}()
+		synctest.Wait()
+		must[event.Playing](t)(s.Events.Play("vm", event.Event{Type: fixtures.LiveMigrate}))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		want := []string{"0s NONE 0", "0s MIGRATE_ON_HOST_MAINTENANCE 0", "1m10s MIGRATE_ON_HOST_MAINTENANCE 1", "1m10s NONE 1"}
+		if diff := cmp.Diff(want, seen); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The same over the wire, among clients of every kind: one that reads no answer, and ones that
+// hang at what does not change, hold nobody up.
+func TestEventsOverTheWire(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "")
+	s.Clock.Freeze()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, listener) }()
+	base := "http://" + listener.Addr().String() + "/computeMetadata/v1/instance/"
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	hanging := func(path string) func() string {
+		return func() string {
+			_, body := fetch(t, client, base+path+"wait_for_change=true", "")
+			return body
+		}
+	}
+	deaf := dial(t, listener.Addr().String())
+	fmt.Fprint(deaf, "GET /computeMetadata/v1/instance/maintenance-event?wait_for_change=true HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n\r\n")
+	var concerned, others crowd
+	concerned.hang(hanging("maintenance-event?"))
+	others.hang(hanging("tags?"))
+	awaitWaiters(t, listener.Addr().String(), 41)
+
+	must[event.Playing](t)(s.Events.Play("", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(10 * time.Second)}))
+	if err := s.Clock.Advance(10 * time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	concerned.got(t, "MIGRATE_ON_HOST_MAINTENANCE")
+	awaitWaiters(t, listener.Addr().String(), 20)
+	stop()
+	others.got(t, "[]")
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -134,7 +134,7 @@ func New(config Config) *Server {
 	routes := surfaces{}.names()
 	s := &Server{
 		Clock: config.Clock, Faults: fault.New(routes, defects(), now), Journal: journal.New(),
-		Events: event.NewPlayer(worlds, config.Clock, config.Logger),
+		Events: event.NewPlayer(worlds, config.Clock, metadata.Settle, config.Logger),
 		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}

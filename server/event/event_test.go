@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -26,6 +25,7 @@ type stage struct {
 	worlds *store.Store[*world.World]
 	clock  *clock.Clock
 	logs   *strings.Builder
+	settle func() // called after each step
 }
 
 const twoInstances = `
@@ -40,8 +40,8 @@ func newStage(t *testing.T, yaml string) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{worlds: store.New(world.New(f)), clock: clock.New(time.Now), logs: &strings.Builder{}}
-	s.Player = event.NewPlayer(s.worlds, s.clock, slog.New(slog.NewTextHandler(s.logs, nil)))
+	s := &stage{worlds: store.New(world.New(f)), clock: clock.New(time.Now), logs: &strings.Builder{}, settle: func() {}}
+	s.Player = event.NewPlayer(s.worlds, s.clock, func() { s.settle() }, slog.New(slog.NewTextHandler(s.logs, nil)))
 	return s
 }
 
@@ -158,38 +158,49 @@ func TestSequences(t *testing.T) {
 	}
 }
 
-// Whoever waits sees the changes in their order, and one version of the world for each.
+// Whoever waits sees each change, in their order, and one version of the world for each, also
+// where all the time passes at once.
 func TestChangesComeOneByOne(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, twoInstances)
-		var seen []string
-		go func() {
-			for {
-				now := s.worlds.Load()
-				instance, _ := now.State.Instance("vm")
-				maintenance, _ := now.State.Metadata(instance, "instance/maintenance-event")
-				token, _ := now.State.Metadata(instance, "instance/virtual-clock/drift-token")
-				seen = append(seen, fmt.Sprintf("%d %v %v", now.Revision, maintenance, token))
-				select {
-				case <-now.Changed:
-				case <-t.Context().Done():
-					return
+	for name, pass := range map[string]func(*stage){
+		"as time passes": func(*stage) { time.Sleep(time.Hour) },
+		"advanced":       func(s *stage) { s.advance(t, time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, twoInstances)
+				looked := make(chan uint64, 10)
+				s.settle = func() {
+					for <-looked < s.worlds.Load().Revision {
+					}
 				}
-			}
-		}()
-		synctest.Wait()
-		s.play(t, "vm", event.Event{Type: fixtures.LiveMigrate})
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		if last := s.worlds.Load().Revision; last != 4 {
-			t.Errorf("the world is at revision %d, want 4: three changes", last)
-		}
-		want := []string{"1 NONE 0", "2 MIGRATE_ON_HOST_MAINTENANCE 0"}
-		if len(seen) < 3 || !slices.Equal(seen[:2], want) || seen[len(seen)-1] != "4 NONE 1" {
-			t.Errorf("seen %q, want %q, and then NONE 1", seen, want)
-		}
-	})
+				var seen []string
+				go func() {
+					for t.Context().Err() == nil {
+						now := s.worlds.Load()
+						instance, _ := now.State.Instance("vm")
+						maintenance, _ := now.State.Metadata(instance, "instance/maintenance-event")
+						token, _ := now.State.Metadata(instance, "instance/virtual-clock/drift-token")
+						seen = append(seen, fmt.Sprintf("%d %v %v", now.Revision, maintenance, token))
+						looked <- now.Revision
+						select {
+						case <-now.Changed:
+						case <-t.Context().Done():
+						}
+					}
+				}()
+				synctest.Wait()
+				s.play(t, "vm", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(time.Second)})
+				pass(s)
+				synctest.Wait()
+				want := []string{"1 NONE 0", "2 MIGRATE_ON_HOST_MAINTENANCE 0", "3 MIGRATE_ON_HOST_MAINTENANCE 1", "4 NONE 1"}
+				if diff := cmp.Diff(want, seen); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }
 
 // Upcoming maintenance that is announced anew takes the place of what was announced before.
@@ -216,6 +227,29 @@ func TestReschedule(t *testing.T) {
 	}
 	if got := len(s.List()); got != 2 {
 		t.Errorf("%d events are playing, want 2", got)
+	}
+}
+
+// What was announced for a time happens at that time, also by a clock that was set back.
+func TestGoingBackPutsEventsOff(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, twoInstances)
+	s.clock.Freeze()
+	noon := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+	set := func(now time.Time) {
+		t.Helper()
+		if err := s.clock.Set(now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(noon)
+	s.play(t, "vm", event.Event{Type: fixtures.UpcomingMaintenance, Notice: duration(time.Hour)})
+	set(noon.Add(-time.Hour))
+	for _, want := range []string{"PENDING", "PENDING", "ONGOING"} {
+		if got := s.values(t, "vm", "upcoming-maintenance/maintenance_status"); got != want {
+			t.Errorf("at %v: %s, want %s", s.clock.Now(), got, want)
+		}
+		s.advance(t, time.Hour)
 	}
 }
 

@@ -33,6 +33,7 @@ type Playing struct {
 type Player struct {
 	worlds *store.Store[*world.World]
 	clock  *clock.Clock
+	settle func()
 	logger *slog.Logger
 
 	mu      sync.Mutex // held while one changes the world, too: what has been ended does so no more
@@ -50,9 +51,11 @@ type run struct {
 	over  bool
 }
 
-// NewPlayer is a player of events of the world in a store. It plays nothing yet.
-func NewPlayer(worlds *store.Store[*world.World], emulator *clock.Clock, logger *slog.Logger) *Player {
-	return &Player{worlds: worlds, clock: emulator, logger: logger}
+// NewPlayer is a player of events of the world in a store. It plays nothing yet. However much
+// time passes at once, it calls settle after each step, which returns when everybody who has to
+// has seen it.
+func NewPlayer(worlds *store.Store[*world.World], emulator *clock.Clock, settle func(), logger *slog.Logger) *Player {
+	return &Player{worlds: worlds, clock: emulator, settle: settle, logger: logger}
 }
 
 var (
@@ -133,7 +136,10 @@ func (p *Player) begin(w *world.World, one *run) (Playing, error) {
 		return Playing{}, err
 	}
 	for i, s := range one.steps {
-		p.keep(one, p.clock.At(one.Begins.Add(s.after), func() { p.perform(one, i) }))
+		p.keep(one, p.clock.At(one.Begins.Add(s.after), func() {
+			p.perform(one, i)
+			p.settle()
+		}))
 	}
 	return one.Playing, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/wire"
 )
 
 // Whoever awaits a waiter is told of one that waits already, and of one that comes later.
@@ -44,5 +45,36 @@ func TestAwaitWaiter(t *testing.T) {
 		if err := rig.AwaitWaiter(late, isFor("instance/zone")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("of nobody: %v", err)
 		}
+	})
+}
+
+// Between two changes that are settled, everybody who waits has looked: none misses a value
+// because it is soon what it was.
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig(t)
+		rig.Settle() // nobody waits
+		var concerned, others []<-chan wire.Response
+		for range 100 {
+			concerned = append(concerned, rig.get(t, t.Context(), "instance/attributes/a"+wait))
+			others = append(others, rig.get(t, t.Context(), "instance/tags"+wait+"&timeout_sec=60"))
+		}
+		waiting(t, concerned[0])
+		for _, value := range []string{"2", "1"} {
+			rig.set(t, "demo-vm", "instance/attributes/a", value)
+			rig.Settle()
+		}
+		for _, answered := range concerned {
+			if got := answer(t, answered); got.Body != "2" {
+				t.Fatalf("answered with %q, want the value in between", got.Body)
+			}
+		}
+		rig.Settle() // whoever has looked already is not waited for
+		for _, answered := range others {
+			waiting(t, answered)
+		}
+		time.Sleep(time.Minute)
+		rig.Settle() // while they leave
 	})
 }

@@ -2,6 +2,7 @@ package mds
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ type Server struct {
 	renewing sync.Mutex                    // held while trees are replaced
 	parked   sync.Map                      // the keys are of *parking
 	arrival  atomic.Pointer[chan struct{}] // closed by the next request that waits; nil: nobody asks
+	settling sync.Mutex                    // held by who waits for the parked
 	limits   sync.Map                      // of *rate.Limiter by the name of an instance
 }
 
@@ -77,6 +79,20 @@ func (s *Server) nextArrival() <-chan struct{} {
 			return next
 		}
 	}
+}
+
+// Settle returns when every request that waits for a change has looked at the world as it is
+// now, or no longer waits: what has changed may then change back, and none has missed it. None
+// holds it up, since what a request does between waking and waiting again, or answering, depends
+// on no client.
+func (s *Server) Settle() {
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	revision := s.worlds.Load().Revision
+	s.parked.Range(func(waiter, _ any) bool {
+		waiter.(*parking).awaitLook(revision)
+		return true
+	})
 }
 
 // New is a metadata server for every instance of the current world.
@@ -195,6 +211,7 @@ func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
 			parked = s.park(r, &q, v.instance)
 			defer parked.leave()
 		}
+		parked.looked(v.Revision)
 		select {
 		case <-v.Changed:
 		case <-parked.over:
@@ -213,6 +230,8 @@ type parking struct {
 	server *Server
 	over   <-chan struct{} // closed when the time is over, the client has gone or the server stops
 	cancel context.CancelFunc
+	seen   atomic.Uint64                 // the revision of the world at which it has looked
+	look   atomic.Pointer[chan struct{}] // closed when it has looked again; nil: nobody asks
 }
 
 func (s *Server) park(r *http.Request, q *query, instance *world.Instance) *parking {
@@ -231,6 +250,25 @@ func (s *Server) park(r *http.Request, q *query, instance *world.Instance) *park
 func (p *parking) leave() {
 	p.cancel()
 	p.server.parked.Delete(p)
+	p.looked(math.MaxUint64) // it misses nothing any more
+}
+
+func (p *parking) looked(revision uint64) {
+	p.seen.Store(revision)
+	if asked := p.look.Swap(nil); asked != nil {
+		close(*asked)
+	}
+}
+
+// awaitLook returns when the request has looked at a revision or a later one, or has left.
+func (p *parking) awaitLook(revision uint64) {
+	for p.seen.Load() < revision {
+		next := make(chan struct{})
+		p.look.Store(&next)
+		if p.seen.Load() < revision {
+			<-next
+		}
+	}
 }
 
 // find finds what there is to answer now. The ETag is empty where there is nothing to wait
