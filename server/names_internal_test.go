@@ -77,7 +77,7 @@ func TestNamesShareHandlers(t *testing.T) {
 	t.Parallel()
 	emulated := clock.New(time.Now)
 	all := surfaces{observer: &observer{
-		clock: emulated, faults: fault.New(nil, nil, emulated.Now), journal: journal.New(), counts: metrics.NewRequests([]string{unknownRoute}),
+		clock: emulated, faults: fault.New(nil, nil, emulated), journal: journal.New(), counts: metrics.NewRequests([]string{unknownRoute}),
 	}}
 	named := all.named(slog.New(slog.DiscardHandler), nil)
 	for _, host := range []string{"a.googleapis.com", "b.googleapis.com"} {

@@ -133,7 +133,7 @@ func New(config Config) *Server {
 	metadata, authorization := mds.New(worlds, issuer, config.Clock), grants.New(worlds, issuer, now)
 	routes := surfaces{}.names()
 	s := &Server{
-		Clock: config.Clock, Faults: fault.New(routes, defects(), now), Journal: journal.New(),
+		Clock: config.Clock, Faults: fault.New(routes, defects(), config.Clock), Journal: journal.New(),
 		Events: event.NewPlayer(worlds, config.Clock, metadata.Settle, config.Logger),
 		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/pattern"
 )
 
@@ -40,7 +41,7 @@ type Request struct {
 type Set struct {
 	routes  []string
 	defects Defects
-	now     func() time.Time
+	clock   *clock.Clock
 
 	mu    sync.Mutex // held while the list changes
 	last  int        // the number of the newest fault
@@ -48,12 +49,14 @@ type Set struct {
 }
 
 // New is an empty set, of faults of the named routes and of the tokens that they give out.
-func New(routes []string, defects Defects, now func() time.Time) *Set {
-	return &Set{routes: routes, defects: defects, now: now}
+func New(routes []string, defects Defects, emulator *clock.Clock) *Set {
+	return &Set{routes: routes, defects: defects, clock: emulator}
 }
 
 // armed is a fault that counts.
 type armed struct {
+	clock  *clock.Clock
+	ends   time.Time // by the clock's Steady: to set the clock back prolongs nothing; zero: never
 	mu     sync.Mutex
 	fault  Fault // the counts are guarded by mu
 	random *rand.Rand
@@ -79,14 +82,14 @@ func (s *Set) Add(rule Rule) (Fault, error) {
 	}
 	s.last++
 	added := &armed{
+		clock:  s.clock,
 		fault:  Fault{ID: strconv.Itoa(s.last), Rule: rule},
 		random: rand.New(rand.NewPCG(rule.Seed, 0)), //nolint:gosec // to be reproduced
 	}
 	if rule.For > 0 {
-		until := s.now().Add(time.Duration(rule.For)).UTC()
-		added.fault.Until = &until
+		added.ends = s.clock.Steady().Add(time.Duration(rule.For))
 	}
-	fresh := added.fault // it counts from now on
+	fresh := added.snapshot() // it counts from now on
 	s.replace(append(slices.Clone(before), added))
 	return fresh, nil
 }
@@ -153,7 +156,7 @@ func (s *Set) Decide(r Request) (Fault, bool) {
 		return Fault{}, false
 	}
 	for _, one := range *list {
-		if one.fault.isFor(r) && s.canHave(r.Route, one.fault.Defect) && one.hits(s.now) {
+		if one.fault.isFor(r) && s.canHave(r.Route, one.fault.Defect) && one.hits() {
 			return one.snapshot(), true
 		}
 	}
@@ -179,11 +182,11 @@ func (r Rule) isFor(request Request) bool {
 }
 
 // hits counts a request that a fault is for, and tells whether it goes wrong.
-func (a *armed) hits(now func() time.Time) bool {
+func (a *armed) hits() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f := &a.fault
-	if f.Until != nil && !now().Before(*f.Until) {
+	if !a.ends.IsZero() && !a.clock.Steady().Before(a.ends) {
 		return false
 	}
 	f.Requests++
@@ -202,5 +205,10 @@ func (a *armed) hits(now func() time.Time) bool {
 func (a *armed) snapshot() Fault {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.fault
+	fault := a.fault
+	if !a.ends.IsZero() {
+		until := a.clock.When(a.ends).UTC()
+		fault.Until = &until
+	}
+	return fault
 }

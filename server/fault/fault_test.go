@@ -16,7 +16,7 @@ import (
 func newSet() *fault.Set {
 	return fault.New([]string{"mds.identity", "mds.metadata", "mds.token", "oauth2.token"}, fault.Defects{
 		"mds.identity": {"expired", "wrong-audience"}, "mds.token": {"expired"},
-	}, time.Now)
+	}, clock.New(time.Now))
 }
 
 func add(t *testing.T, s *fault.Set, rule string) fault.Fault {
@@ -161,7 +161,7 @@ func TestFor(t *testing.T) {
 	t.Parallel()
 	emulated := clock.New(time.Now)
 	emulated.Freeze()
-	s := fault.New([]string{"mds.token"}, nil, emulated.Now)
+	s := fault.New([]string{"mds.token"}, nil, emulated)
 	added := add(t, s, `{"outage":"boot","for":"30s"}`)
 	if added.Route != "mds.*" || added.HangUp != fault.BeforeAny || added.Until == nil {
 		t.Errorf("outage is %+v", added)
@@ -171,6 +171,12 @@ func TestFor(t *testing.T) {
 	}
 	if got := pattern(s, 2); got != "xx" {
 		t.Errorf("within its time: %s", got)
+	}
+	if err := emulated.Set(emulated.Now().Add(-time.Hour)); err != nil { // which prolongs nothing
+		t.Fatal(err)
+	}
+	if found, _ := s.Find(added.ID); !found.Until.Equal(emulated.Now().Add(time.Second)) {
+		t.Errorf("set back, it lasts until %v, and now it is %v", found.Until, emulated.Now())
 	}
 	if err := emulated.Advance(time.Second); err != nil {
 		t.Fatal(err)
