@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,35 @@ func TestStrict(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A token that the emulator knows to be good no longer is refused without --strict too; what it
+// does not know is let through.
+func TestGoodNoLonger(t *testing.T) {
+	t.Parallel()
+	e := newEmulatorWith(t, "strict.yaml", func(*server.Config) {})
+	bearers := e.bearers(t)
+	if got := post(t, e.server, "/revoke", url.Values{"token": {bearers["caller"]}}); got.Code != http.StatusOK {
+		t.Fatalf("revoking: status %d", got.Code)
+	}
+	good, refused := outcome{Status: "OK"}, outcome{Status: "UNAUTHENTICATED", Message: invalid}
+	for transport, call := range map[string]accessTokenCall{"JSON": e.askJSON, "gRPC": e.askGRPC} {
+		for name, want := range map[string]outcome{
+			"caller": refused, "expired": refused, "dev": good, "unknown": good, "drive": good, "self-signed": good, "self-signed-elsewhere": good,
+		} {
+			if diff := cmp.Diff(want, call(t, bearers[name], email("target"), nil)); diff != "" {
+				t.Errorf("%s in %s (-want +got):\n%s", name, transport, diff)
+			}
+		}
+	}
+	if err := e.server.Clock.Advance(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"dev", "self-signed"} {
+		if diff := cmp.Diff(refused, e.askJSON(t, bearers[name], email("target"), nil)); diff != "" {
+			t.Errorf("%s, after an hour (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package googleapi
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -20,8 +21,8 @@ type API struct {
 }
 
 // Guard decides who may call a method of an API. A strict one demands a credential of this
-// emulator's that is good, with enough scope, and asks the world's policies; any other lets
-// every bearer token through, and refuses nothing by policy.
+// emulator's that is good, with enough scope, and asks the world's policies. Any other refuses
+// what the emulator knows to be good no longer, and lets every other bearer token through.
 type Guard struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
@@ -71,7 +72,7 @@ func (g *Guard) Caller(r *http.Request, api API, method string) (Caller, error) 
 func (g *Guard) Authenticate(credential string, api API, method string) (Caller, error) {
 	access, err := g.issuer.Bearer(g.worlds.Load().State, credential, api.Host)
 	switch {
-	case !g.checked:
+	case !g.checked && !errors.Is(err, token.ErrExpired) && !errors.Is(err, token.ErrRevoked):
 		return Caller{guard: g, Principal: access.Principal, Scopes: access.Scopes}, nil
 	case token.IsRefusal(err):
 		return Caller{}, credentialsInvalid()

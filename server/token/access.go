@@ -111,13 +111,19 @@ func (i *Issuer) Recognise(text string) (Access, error) {
 	switch {
 	case err != nil:
 		return Access{}, err
-	case !i.now().Before(time.Unix(access.Expires, 0)):
+	case !i.now().Before(time.Unix(access.Expires, 0)), i.isYetToCome(access):
 		return access, ErrExpired
 	case i.revoked.has(access.ID, access.Session):
 		return access, ErrRevoked
 	default:
 		return access, nil
 	}
+}
+
+// isYetToCome tells of a token that was issued before the clock was set back. Those of a process
+// whose clock is a little ahead are good.
+func (i *Issuer) isYetToCome(access Access) bool {
+	return time.Unix(access.IssuedAt, 0).After(i.now().Add(AllowedSkew))
 }
 
 // open reads an access token, good or not. Most come many times.

@@ -49,7 +49,7 @@ func (t Token) Left() time.Duration { return t.left }
 var (
 	// ErrUnknown says that a token was not made by this emulator, or was tampered with.
 	ErrUnknown = errors.New("the token is not one of this emulator's")
-	// ErrExpired says that a token was good once.
+	// ErrExpired says that a token was good once, or will be by a clock that was set back.
 	ErrExpired = errors.New("the token has expired")
 	// ErrRevoked says that a token, or the refresh token that it was made with, was revoked.
 	ErrRevoked = errors.New("the token has been revoked")

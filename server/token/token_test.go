@@ -54,6 +54,18 @@ func TestAccess(t *testing.T) {
 	if _, err := issuer.Recognise(issued.Text); !errors.Is(err, token.ErrExpired) {
 		t.Errorf("Recognise = %v after its time, want ErrExpired", err)
 	}
+	clock.advance(-time.Minute - token.AllowedSkew)
+	if _, err := issuer.Recognise(issued.Text); err != nil {
+		t.Errorf("refused by a clock that is a little late: %v", err)
+	}
+	clock.advance(-time.Second)
+	if _, err := issuer.Recognise(issued.Text); !errors.Is(err, token.ErrExpired) {
+		t.Errorf("Recognise = %v long before its time, want ErrExpired", err)
+	}
+	want := "the token is not valid before 2027-01-15T08:00:00Z, in 5m0s"
+	if _, err := issuer.Verify(t.Context(), nil, issued.Text, token.Demand{}); err == nil || err.Error() != want {
+		t.Errorf("Verify = %v, want %q", err, want)
+	}
 	for _, unknown := range []string{"", "x", "ya29.c.", "ya29.c.AAAA", issued.Text[:30] + "A" + issued.Text[31:] + "A"} {
 		if _, err := issuer.Recognise(unknown); !errors.Is(err, token.ErrUnknown) {
 			t.Errorf("Recognise(%q) = %v, want ErrUnknown", unknown, err)

@@ -79,6 +79,8 @@ func (i *Issuer) verifyAccess(text string, demand Demand) (Verified, error) {
 	switch {
 	case errors.Is(err, ErrUnknown):
 		return Verified{}, refused("the access token was not issued by this emulator, or was changed since")
+	case errors.Is(err, ErrExpired) && i.isYetToCome(access):
+		return Verified{}, i.early(time.Unix(access.IssuedAt, 0))
 	case errors.Is(err, ErrExpired):
 		return Verified{}, i.expired(time.Unix(access.Expires, 0))
 	case errors.Is(err, ErrRevoked):
@@ -119,6 +121,11 @@ func opaque(who iam.Principal, what string, demand Demand) error {
 // expired tells when a token was good.
 func (i *Issuer) expired(at time.Time) error {
 	return refused("the token expired at %s, %s ago", at.UTC().Format(time.RFC3339), i.now().Sub(at).Truncate(time.Second))
+}
+
+// early tells when a token will be good.
+func (i *Issuer) early(from time.Time) error {
+	return refused("the token is not valid before %s, in %s", from.UTC().Format(time.RFC3339), from.Sub(i.now()).Truncate(time.Second))
 }
 
 func checkActive(w *world.World, who iam.Principal) error {
@@ -291,7 +298,7 @@ func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error)
 		case named && !ok:
 			return time.Time{}, refused("the claim %s is no time in seconds since 1970: %v", name, claim)
 		case name != "exp" && from.After(now.Add(skew)):
-			return time.Time{}, refused("the token is not valid before %s, in %s", from.UTC().Format(time.RFC3339), from.Sub(now).Truncate(time.Second))
+			return time.Time{}, i.early(from)
 		}
 	}
 	expires, ends := parsed.Time("exp")
