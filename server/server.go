@@ -227,10 +227,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, s.proxy.Handler)
 }
 
-// ServeTLS is Serve with TLS, whose certificates are those of the emulator's authority.
-func (s *Server) ServeTLS(ctx context.Context, listener net.Listener) error {
-	return s.serve(ctx, context.WithoutCancel(ctx), s.proxy.TLS(listener), s.proxy.Handler)
-}
+// TLS is a listener to serve whose connections are secured with certificates of the emulator's
+// authority.
+func (s *Server) TLS(listener net.Listener) net.Listener { return s.proxy.TLS(listener) }
 
 // ServeInstance is Serve for the address of one instance: its metadata server answers there,
 // and every other surface as anywhere.

@@ -46,7 +46,7 @@ func (s sites) urls() map[string]string { return *s.published.Load() }
 func (s sites) publish() {
 	urls := map[string]string{}
 	for _, one := range s.open {
-		if one.instance != "" {
+		if _, known := urls[one.instance]; one.instance != "" && !known { // its own comes before those of Google's servers
 			urls[one.instance] = baseURL(one.Addr()).String()
 		}
 	}
@@ -91,14 +91,17 @@ func oneAddress(hostport, name string) plan {
 	}
 }
 
-// withTLS adds an address where everything is served with TLS; an empty one: nowhere.
+// withTLS adds an address where the same is served with TLS; an empty one: nowhere.
 func (p plan) withTLS(hostport string) plan {
 	if hostport == "" {
 		return p
 	}
 	return func(w *world.World) ([]address, error) {
 		wanted, err := p(w)
-		return append(wanted, address{hostport: hostport, secure: true}), err
+		if err != nil {
+			return nil, err
+		}
+		return append(wanted, address{hostport: hostport, instance: wanted[0].instance, secure: true}), nil
 	}
 }
 
@@ -122,14 +125,19 @@ func (s sites) controlURL() *url.URL {
 	return baseURL(s.open[at].Addr())
 }
 
-// withTakeover adds the addresses at which programs look for Google's servers.
+// withTakeover adds the addresses at which programs look for Google's servers. They find the
+// same instance there as at the emulator's own address.
 func (p plan) withTakeover() plan {
 	return func(w *world.World) ([]address, error) {
 		wanted, err := p(w)
+		if err != nil {
+			return nil, err
+		}
+		instance := wanted[0].instance
 		return append(wanted,
-			address{hostport: net.JoinHostPort(reach.MetadataAddress, "80")},
-			address{hostport: net.JoinHostPort(reach.TLSAddress, "443"), secure: true},
-		), err
+			address{hostport: net.JoinHostPort(reach.MetadataAddress, "80"), instance: instance},
+			address{hostport: net.JoinHostPort(reach.TLSAddress, "443"), instance: instance, secure: true},
+		), nil
 	}
 }
 
@@ -216,16 +224,18 @@ func (e *emulator) follow(ctx context.Context, w *world.World) {
 func (e *emulator) answer(ctx context.Context, one *site) {
 	ctx, one.stop = context.WithCancel(ctx)
 	e.sites.serving++
+	var listener net.Listener = one
+	if one.secure {
+		listener = e.server.TLS(one)
+	}
 	go func() {
 		switch {
-		case one.secure:
-			one.err = e.server.ServeTLS(ctx, one)
 		case one.control:
-			one.err = e.server.ServeControl(ctx, one)
+			one.err = e.server.ServeControl(ctx, listener)
 		case one.instance != "":
-			one.err = e.server.ServeInstance(ctx, one, one.instance)
+			one.err = e.server.ServeInstance(ctx, listener, one.instance)
 		default:
-			one.err = e.server.Serve(ctx, one)
+			one.err = e.server.Serve(ctx, listener)
 		}
 		one.stop()
 		close(one.done)

@@ -131,7 +131,9 @@ func New(t testing.TB, options ...Option) *Emulator {
 	t.Cleanup(func() { e.stop(stop) })
 
 	e.URL = "http://" + e.serve(e.server.Serve).String()
-	e.secure = e.serve(e.server.ServeTLS)
+	e.secure = e.serve(func(ctx context.Context, listener net.Listener) error {
+		return e.server.Serve(ctx, e.server.TLS(listener))
+	})
 	return e
 }
 
