@@ -3,6 +3,7 @@ package integration_test
 import (
 	"bytes"
 	"flag"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,116 +38,6 @@ func allWanted() []wanted {
 // reaches are the ways by which a client finds the emulator.
 func reaches() []string { return []string{"env", "proxy", "namespace"} }
 
-// hostCompiledIn is why most things fail that fail.
-const hostCompiledIn = "its host is compiled in"
-
-// matrixClient is a row of the matrix. What cannot work is not tried, and says why.
-type matrixClient struct {
-	name     string
-	command  func(t *testing.T, r *rig) []string // skips the test where the client is not installed
-	metadata string                              // what it reads there
-	never    map[string]string                   // what it cannot do at all
-	notByEnv map[string]string                   // what variables cannot lead to the emulator
-	asks     string                              // how it tries to leave the machine, though it needs nothing there
-}
-
-func matrixClients() []matrixClient {
-	apis := map[string]string{wantImpersonate: hostCompiledIn, wantVerify: hostCompiledIn}
-	keysToo := map[string]string{wantKey: hostCompiledIn, wantImpersonate: hostCompiledIn, wantVerify: hostCompiledIn}
-	return []matrixClient{
-		{name: "Go", metadata: projectID, notByEnv: apis, command: func(_ *testing.T, r *rig) []string {
-			return []string{r.stage.GoCloud, "matrix"}
-		}},
-		{name: "Node", metadata: projectID, notByEnv: keysToo, command: func(t *testing.T, r *rig) []string {
-			t.Helper()
-			needNode(t, r.stage)
-			return []string{r.stage.Node, nodeFolder + "/matrix.mjs"}
-		}},
-		{name: "Python", metadata: projectID, notByEnv: apis, command: func(t *testing.T, _ *rig) []string {
-			t.Helper()
-			python, folder := googleAuth(t)
-			return []string{"env", "PYTHONPATH=" + folder, "PYTHONDONTWRITEBYTECODE=1", python, "clients/python/matrix.py"}
-		}},
-		{name: "gcloud", metadata: defaultAccount, never: map[string]string{wantVerify: "it has none"}, command: func(t *testing.T, _ *rig) []string {
-			t.Helper()
-			lookPath(t, "gcloud", "gcloud is not installed:")
-			return []string{"clients/gcloud/matrix.sh"}
-		}},
-		{name: "Java 1.23", metadata: defaultAccount, notByEnv: apis, command: javaOfGcloud},
-		{name: "Java 0.18", metadata: defaultAccount, never: map[string]string{wantVerify: "it has none"}, notByEnv: apis, command: javaOfDebian},
-		{
-			name: "Ruby 0.13", metadata: "true", asks: rubyAsks,
-			never: map[string]string{wantImpersonate: "it has none", wantVerify: "fails with OpenSSL 3"},
-			notByEnv: map[string]string{
-				wantMetadata: hostCompiledIn, wantAccess: hostCompiledIn, wantIdentity: hostCompiledIn, wantKey: hostCompiledIn,
-			},
-			command: func(t *testing.T, _ *rig) []string {
-				t.Helper()
-				ruby := lookPath(t, "ruby", "ruby is not installed:")
-				if output, err := exec.Command(ruby, "-W0", "-e", `require "googleauth/version"; print Google::Auth::VERSION`).CombinedOutput(); err != nil {
-					skip(t, "googleauth for Ruby is not installed:", err)
-				} else if !strings.HasPrefix(string(output), "0.") {
-					skip(t, "this is another googleauth for Ruby:", string(output))
-				}
-				return []string{ruby, "-W0", "clients/ruby/matrix.rb"}
-			},
-		},
-		{name: "curl", metadata: projectID, never: map[string]string{wantKey: "it signs nothing"}, command: func(t *testing.T, _ *rig) []string {
-			t.Helper()
-			lookPath(t, "curl", "curl is not installed:")
-			return []string{"clients/curl/matrix.sh"}
-		}},
-	}
-}
-
-// javaOfGcloud is Google's library as the Pub/Sub emulator has it, which is a component of gcloud.
-func javaOfGcloud(t *testing.T, _ *rig) []string {
-	t.Helper()
-	gcloud, err := filepath.EvalSymlinks(lookPath(t, "gcloud", "Google's Java library comes with gcloud's Pub/Sub emulator:"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pattern := filepath.Join(filepath.Dir(filepath.Dir(gcloud)), "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-*-all.jar")
-	jars, err := filepath.Glob(pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(jars) == 0 {
-		skip(t, "gcloud's Pub/Sub emulator, with which Google's Java library comes, is not installed")
-	}
-	return java(t, jars[0], "clients/java/Verifier.java")
-}
-
-// javaOfDebian is Google's library as Debian packs it.
-func javaOfDebian(t *testing.T, _ *rig) []string {
-	t.Helper()
-	const folder = "/usr/share/java/"
-	if _, err := os.Stat(folder + "google-auth-library-oauth2-http-0.18.0.jar"); err != nil {
-		skip(t, "Debian's libgoogle-auth-java is not installed:", err)
-	}
-	var jars []string
-	for _, name := range []string{
-		"google-auth-library-oauth2-http", "google-auth-library-credentials", "google-http-client", "google-http-client-gson", "google-http-client-jackson2",
-		"gson", "guava", "jackson-core", "opencensus-api", "opencensus-contrib-http-util", "grpc-context", "httpclient", "httpcore", "commons-codec", "commons-logging",
-	} {
-		jars = append(jars, folder+name+".jar")
-	}
-	return java(t, strings.Join(jars, ":"))
-}
-
-// java compiles the client, and what more it may have.
-func java(t *testing.T, classpath string, more ...string) []string {
-	t.Helper()
-	javac := lookPath(t, "javac", "javac is not installed:")
-	vm := lookPath(t, "java", "java is not installed:")
-	classes := t.TempDir()
-	line := append([]string{"-cp", classpath, "-d", classes, "clients/java/Matrix.java"}, more...)
-	if output, err := exec.Command(javac, line...).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	return []string{vm, "-cp", classpath + ":" + classes, "Matrix"}
-}
-
 // needNamespace skips a test, aloud, where no namespace can be made.
 func needNamespace(t *testing.T) {
 	t.Helper()
@@ -155,78 +46,160 @@ func needNamespace(t *testing.T) {
 	}
 }
 
-// try asks a client for what it can get by a reach, and checks what it got.
-func (c matrixClient) try(t *testing.T, r *rig, reach string, command []string) {
+// trial is one client that is asked for everything.
+type trial struct {
+	*rig
+	client  matrixClient
+	command []string
+	worked  map[string][]string // the reaches by which it got something, by what that is
+}
+
+// try asks the client by a reach for what it can get, checks what it got, and asks for the rest.
+func (c *trial) try(t *testing.T, reach string) {
 	t.Helper()
-	r.asks = c.asks
-	defer func() { r.asks = "" }()
-	keyFile := filepath.Join(t.TempDir(), "key.json")
-	line := append([]string{"sh", "clients/with-key-file.sh", r.stage.Emulator, workerAccount, keyFile}, command...)
-	line = append(line, keyFile, audience, targetAccount)
+	var can, cannot []string
 	for _, one := range allWanted() {
-		if c.whyNot(one.name, reach) == "" {
-			line = append(line, one.name)
+		switch why := c.client.whyNot(one.name, reach); {
+		case c.client.lacks[one.name] != "":
+		case why == "":
+			can = append(can, one.name)
+		default:
+			cannot = append(cannot, one.name)
 		}
 	}
-	got := report[map[string]string](t, r.reach(t, reach, line))
-	for name, value := range got {
-		switch name {
-		case wantMetadata:
-			if value != c.metadata {
-				t.Errorf("metadata %q, want %q", value, c.metadata)
-			}
-		case wantAccess:
-			r.checkAccessToken(t, value, defaultAccount)
-		case wantIdentity:
-			r.checkIDToken(t, name, value, r.instanceClaims(t))
-		case wantKey:
-			r.checkAccessToken(t, value, workerAccount)
-		case wantImpersonate:
-			r.checkAccessToken(t, value, targetAccount)
-		case wantVerify:
-			if id := r.uniqueID(t, defaultAccount); value != id {
-				t.Errorf("the verifier saw %q, want %q", value, id)
-			}
+	if len(can) > 0 {
+		c.get(t, reach, can)
+	}
+	if c.stage.Escapes == "" && reach == "env" && len(cannot) > 0 {
+		skip(t, "what needs servers of Google's is not tried where clients could find them")
+	}
+	for _, name := range cannot {
+		c.fail(t, reach, name)
+	}
+}
+
+// ask runs the client by a reach. It fails the test where the client tries to leave the machine in another way than it may.
+func (c *trial) ask(t *testing.T, reach string, wanted []string, may ...string) (printed, complained []byte, err error) {
+	t.Helper()
+	c.asks = append(may, c.client.asks...)
+	defer func() { c.asks = nil }()
+	keyFile := filepath.Join(t.TempDir(), "key.json")
+	line := append([]string{"sh", "clients/with-key-file.sh", c.stage.Emulator, workerAccount, keyFile}, c.command...)
+	line = append(append(line, keyFile, audience, targetAccount), wanted...)
+	if reach != "namespace" {
+		return c.rig.try(t, append([]string{"exec", "--state-dir", c.state, "--reach", reach, "--"}, line...)...)
+	}
+	return c.inNamespace(t, line)
+}
+
+// get asks for what the client can get, all at once.
+func (c *trial) get(t *testing.T, reach string, wanted []string) {
+	t.Helper()
+	printed, complained, err := c.ask(t, reach, wanted)
+	if err != nil {
+		t.Fatalf("%q: %v\nstdout: %s\nstderr: %s", wanted, err, printed, complained)
+	}
+	got := report[map[string]string](t, printed)
+	if asked := slices.Sorted(slices.Values(wanted)); !slices.Equal(slices.Sorted(maps.Keys(got)), asked) {
+		t.Fatalf("the client was asked for %q, and delivered %s", asked, printed)
+	}
+	for _, name := range wanted {
+		c.check(t, name, got[name])
+		if !t.Failed() {
+			c.worked[name] = append(c.worked[name], reach)
 		}
+	}
+}
+
+func (c *trial) check(t *testing.T, name, value string) {
+	t.Helper()
+	switch name {
+	case wantMetadata:
+		if value != c.client.metadata {
+			t.Errorf("metadata %q, want %q", value, c.client.metadata)
+		}
+	case wantAccess:
+		c.checkAccessToken(t, value, defaultAccount)
+	case wantIdentity:
+		c.checkIDToken(t, name, value, c.instanceClaims(t))
+	case wantKey:
+		c.checkAccessToken(t, value, workerAccount)
+	case wantImpersonate:
+		c.checkAccessToken(t, value, targetAccount)
+	case wantVerify:
+		if id := c.uniqueID(t, defaultAccount); value != id {
+			t.Errorf("the verifier saw %q, want %q", value, id)
+		}
+	default:
+		t.Errorf("the test does not know what %q is", name)
+	}
+}
+
+// fail asks for something that the client cannot get, and checks that it fails for the reason that the README gives.
+func (c *trial) fail(t *testing.T, reach, name string) {
+	t.Helper()
+	asks, says := "", c.client.never[name].says
+	if compiledIn := c.client.notByEnv[name]; compiledIn != "" && reach == "env" {
+		asks, says = compiledIn, ""
+	}
+	before := len(readEscapes(c.stage.Escapes))
+	printed, complained, err := c.ask(t, reach, []string{name}, asks)
+	if err == nil {
+		c.worked[name] = append(c.worked[name], reach)
+		t.Errorf("%s works, though %s; it printed %s", name, c.client.whyNot(name, reach), printed)
+		return
+	}
+	if !strings.Contains(string(complained), says) {
+		t.Errorf("%s: %v, and not for the known reason %q:\n%s", name, err, says, complained)
+	}
+	if after := readEscapes(c.stage.Escapes)[before:]; asks != "" && !slices.Contains(after, asks) {
+		t.Errorf("%s: %v, and there was no %s; there were %q:\n%s", name, err, asks, after, complained)
 	}
 }
 
 // whyNot says why a client cannot have something by a reach; empty: it can.
 func (c matrixClient) whyNot(name, reach string) string {
-	if why := c.never[name]; why != "" || reach != "env" {
+	if why := c.lacks[name] + c.never[name].why; why != "" {
 		return why
 	}
-	return c.notByEnv[name]
+	if c.notByEnv[name] != "" && reach == "env" {
+		return hostCompiledIn
+	}
+	return ""
 }
 
-// reach runs a client by a reach.
-func (r *rig) reach(t *testing.T, reach string, client []string) []byte {
+// inNamespace runs a client in a network of its own.
+func (r *rig) inNamespace(t *testing.T, client []string) (printed, complained []byte, err error) {
 	t.Helper()
-	if reach != "namespace" {
-		return r.execWith(t, []string{"--reach", reach}, client...)
-	}
 	command := exec.CommandContext(t.Context(), "../scripts/namespace", append([]string{"--state-dir", r.state, "--"}, client...)...)
 	var stdout, stderr bytes.Buffer
 	command.Env, command.Stdout, command.Stderr = append(r.environment(), "GCP_METADATA_EMULATOR="+r.stage.Emulator), &stdout, &stderr
 	endWithParent(command)
-	if err := command.Run(); err != nil {
-		t.Fatalf("%q: %v\nstdout: %s\nstderr: %s", client, err, &stdout, &stderr)
-	}
-	return stdout.Bytes()
+	err = command.Run()
+	return stdout.Bytes(), stderr.Bytes(), err
 }
 
-// row is what the README says of a client for which everything worked that can.
-func (c matrixClient) row() string {
-	cells := []string{c.name}
+// row is what the README has to say of a client: by what reaches it got what, and why not by others.
+func (c *trial) row() string {
+	cells := []string{c.client.name}
 	for _, one := range allWanted() {
-		switch never, byEnv := c.never[one.name], c.notByEnv[one.name]; {
-		case never != "":
-			cells = append(cells, "no: "+never)
-		case byEnv != "":
-			cells = append(cells, strings.Join(reaches()[1:], ", ")+"; not env: "+byEnv)
-		default:
-			cells = append(cells, "all")
+		worked := c.worked[one.name]
+		cell := strings.Join(worked, ", ")
+		var whyNot []string
+		for _, reach := range reaches() {
+			if !slices.Contains(worked, reach) {
+				whyNot = append(whyNot, "not "+reach+": "+c.client.whyNot(one.name, reach))
+			}
 		}
+		switch {
+		case len(whyNot) == 0:
+			cell = "all"
+		case len(worked) == 0:
+			cell = "no: " + c.client.whyNot(one.name, "")
+		default:
+			cell += "; " + strings.Join(whyNot, "; ")
+		}
+		cells = append(cells, cell)
 	}
 	return "| " + strings.Join(cells, " | ") + " |"
 }
@@ -237,21 +210,21 @@ func TestMatrix(t *testing.T) {
 	var rows []string
 	for _, client := range matrixClients() {
 		done := 0
-		passed := t.Run(client.name, func(t *testing.T) {
-			command := client.command(t, r)
+		t.Run(client.name, func(t *testing.T) {
+			c := &trial{rig: r, client: client, command: client.command(t, r), worked: map[string][]string{}}
 			for _, reach := range reaches() {
 				t.Run(reach, func(t *testing.T) {
 					if reach == "namespace" {
 						needNamespace(t)
 					}
-					client.try(t, r, reach, command)
+					c.try(t, reach)
 					done++
 				})
 			}
+			if done == len(reaches()) {
+				rows = append(rows, c.row())
+			}
 		})
-		if passed && done == len(reaches()) {
-			rows = append(rows, client.row())
-		}
 	}
 	compareMatrix(t, rows)
 }

@@ -7,27 +7,25 @@
 set -eu
 audience=$2 target=$3
 shift 3
-metadata=http://metadata.google.internal iam=https://iamcredentials.googleapis.com oauth=https://oauth2.googleapis.com
+metadata=http://metadata.google.internal iam=https://iamcredentials.googleapis.com
 if [ -n "${GCE_METADATA_HOST-}" ] && [ -z "${HTTPS_PROXY-}" ]; then
-	metadata=http://$GCE_METADATA_HOST iam=http://$GCE_METADATA_HOST oauth=http://$GCE_METADATA_HOST
+	metadata=http://$GCE_METADATA_HOST iam=http://$GCE_METADATA_HOST
 fi
 fetch() { curl --silent --show-error --fail -H 'Metadata-Flavor: Google' "$@"; }
 account=$metadata/computeMetadata/v1/instance/service-accounts/default
 text() { sed -n "s/.*\"$1\": *\"\\([^\"]*\\)\".*/\\1/p"; }
 access() { fetch "$account/token" | text access_token; }
-identity() { fetch "$account/identity?audience=$audience&format=full"; }
 
 between='{'
 for wanted; do
 	case $wanted in
 	metadata) value=$(fetch "$metadata/computeMetadata/v1/project/project-id") ;;
 	access) value=$(access) ;;
-	identity) value=$(identity) ;;
+	identity) value=$(fetch "$account/identity?audience=$audience&format=full") ;;
 	impersonate)
 		value=$(fetch -H "Authorization: Bearer $(access)" --json '{"scope":["https://www.googleapis.com/auth/cloud-platform"]}' \
 			"$iam/v1/projects/-/serviceAccounts/$target:generateAccessToken" | text accessToken)
 		;;
-	verify) value=$(fetch "$oauth/tokeninfo?id_token=$(identity)" | text sub) ;;
 	*) exit 2 ;;
 	esac
 	printf '%s"%s":"%s"' "$between" "$wanted" "$value"

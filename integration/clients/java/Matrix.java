@@ -38,7 +38,8 @@ public class Matrix {
         GoogleCredentials source = GoogleCredentials.getApplicationDefault();
         return access(ImpersonatedCredentials.create(source, target, null, SCOPES, 3600));
       case "verify":
-        // Old versions of the library have no verifier, and the class of that name is not compiled with them.
+        // Old versions of the library have no verifier, and what uses it is not compiled with them.
+        Class.forName("com.google.auth.oauth2.TokenVerifier");
         return (String) Class.forName("Verifier").getMethod("subject", String.class, String.class).invoke(null, identity(audience), audience);
       default:
         throw new IllegalArgumentException(wanted);
