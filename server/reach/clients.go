@@ -8,15 +8,17 @@ type client struct {
 	name string
 
 	steps   []step                // where it looks for credentials before it asks a metadata server, in this order
-	types   map[string][]endpoint // what it asks for each type of credential file that it knows, in this order; nothing: that is not known
+	types   map[string][]endpoint // what it asks, in order, for each type of credential file that it knows; empty: that is not known
 	sources string                // the types that it takes as the source of impersonation; empty: all of them
 
-	hosts string // variables that name the metadata server
-	urls  bool   // and may do so by a URL
-	pings string // variables that name it for the question whether it is there, where they are others; that is asked
-	//                 without a proxy, and makes no difference on a machine that says that it is Google's
+	hosts    string // variables that name the metadata server
+	urls     bool   // and may do so by a URL
 	metadata string // where it is when no variable names it
 	alone    bool   // it asks the metadata server without a proxy
+
+	// Variables that name the metadata server for the question whether it is there, where they are
+	// others. That is asked without a proxy, and not on a machine that says that it is Google's.
+	pings string
 
 	proxies proxies
 	apis    []endpoint // hosts of Google's that it asks besides
@@ -29,12 +31,12 @@ type step struct {
 	when   condition // it applies where this holds; empty: always
 	unless condition // and this does not
 
-	reads   string     // a credential file: variables that name it, or a path as in place, where it may be
+	reads   string     // a credential file: variables that name it, or the path where it may be (below ~ or CLOUDSDK_CONFIG too)
 	asks    []endpoint // or with credentials from elsewhere it asks these
 	further bool       // and the steps after this one too
 	finds   Verdict    // or this is all that can be said,
 	because string     // with these words, where the condition has none,
-	change  string     // and this remedy, where to unset the variables of the condition is none
+	change  string     // and this remedy, where it is not to unset the variables of the condition
 }
 
 // condition holds where one of its alternatives does: all its terms, with spaces between them.
