@@ -214,6 +214,7 @@ func gcloud(types map[string][]endpoint, sources string, library proxies) client
 	return client{
 		name: "gcloud",
 		steps: []step{
+			{when: condition{"CLOUDSDK_AUTH_DISABLE_CREDENTIALS~true|1|on|yes|y"}, finds: FindsNothing},
 			{when: condition{"CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"}, asks: []endpoint{iam}, further: true, change: byEnv},
 			{when: condition{"CLOUDSDK_AUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"}, finds: FindsUnknown},
 			{reads: "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE"},

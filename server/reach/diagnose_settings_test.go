@@ -22,6 +22,8 @@ func TestDiagnoseGcloud(t *testing.T) {
 		change    string
 	}{
 		{"nothing", nil, nil, 0, reach.FindsEmulator, "GCE_METADATA_ROOT=" + emulator, ""},
+		{"no credentials", map[string]string{"CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "Yes"}, nil, 0, reach.FindsNothing, "CLOUDSDK_AUTH_DISABLE_CREDENTIALS=Yes", "unset CLOUDSDK_AUTH_DISABLE_CREDENTIALS"},
+		{"credentials as usual", map[string]string{"CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "false"}, nil, 0, reach.FindsEmulator, "GCE_METADATA_ROOT=" + emulator, ""},
 		{"an account", map[string]string{"CLOUDSDK_CORE_ACCOUNT": "a@b"}, nil, 0, reach.FindsUnknown, "CLOUDSDK_CORE_ACCOUNT is set", "unset CLOUDSDK_CORE_ACCOUNT"},
 		{"a token", map[string]string{"CLOUDSDK_AUTH_ACCESS_TOKEN": "secret"}, nil, 0, reach.FindsUnknown, "CLOUDSDK_AUTH_ACCESS_TOKEN is set", "unset CLOUDSDK_AUTH_ACCESS_TOKEN"},
 		{"a token in a file", map[string]string{"CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": "/t"}, nil, 0, reach.FindsUnknown, "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE is set", "unset CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"},
