@@ -222,7 +222,7 @@ const unlooked = 10 * time.Millisecond
 
 // refresh takes up what other processes have put into the folder, now or a moment later.
 func (s *Set) refresh() error {
-	now := time.Now()
+	now := time.Now() //nolint:forbidigo // other processes go by no emulator's clock
 	if last := s.looked.Load(); last != nil && now.Sub(*last).Abs() < unlooked {
 		return nil
 	}

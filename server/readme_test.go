@@ -18,10 +18,13 @@ func TestFixturesOfTheReadme(t *testing.T) {
 	t.Parallel()
 	readme := string(must[[]byte](t)(os.ReadFile("../README.md")))
 	key := must[*keys.Key](t)(keys.NewRing("", time.Now).Google().Active(t.Context()))
+	jwks := must[[]byte](t)(json.Marshal(struct {
+		Keys []keys.JWK `json:"keys"`
+	}{[]keys.JWK{key.JWK()}}))
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"app.pem":     key.PublicKey(),
-		"github.json": string(must[[]byte](t)(json.Marshal(map[string]any{"keys": []keys.JWK{key.JWK()}}))),
+		"github.json": string(jwks),
 		"vm.json":     string(must[[]byte](t)(os.ReadFile(realRecording))),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
