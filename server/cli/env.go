@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/reach"
@@ -195,25 +198,27 @@ func warnOfObstacles(std streams, present reach.Environment, format string, obst
 }
 
 // gcloudConfig is a directory that gcloud does not share with other servers: it keeps
-// there what it has found out and the tokens it was given. The keys that sign those name it.
+// there what it has found out and the tokens it was given. Each emulator that is started
+// gives it another name.
 func (c *envCommand) gcloudConfig(ctx context.Context) (string, error) {
-	answer, err := c.get(ctx, "/oauth2/v3/certs")
+	answer, err := c.get(ctx, "/emulator/v1/livez")
 	if err != nil {
 		return "", err
 	}
-	var set struct {
-		Keys []struct {
-			ID string `json:"kid"`
-		} `json:"keys"`
+	var status struct {
+		Run uuid.UUID `json:"run"`
 	}
-	if err := json.Unmarshal([]byte(answer), &set); err != nil || len(set.Keys) == 0 {
-		return "", &hintError{message: "the server publishes no keys", hint: "is it an emulator? say where it is with --url", cause: err}
+	if err := json.Unmarshal([]byte(answer), &status); err != nil || status.Run == uuid.Nil {
+		return "", &hintError{
+			message: fmt.Sprintf("the server at %q does not tell which run of an emulator it is", cmp.Or(c.ControlURL, c.URL)),
+			hint:    "is it an emulator of this version? say where it is with --url", cause: err,
+		}
 	}
 	cache, err := userCache("gcloud's configuration")
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(cache, "gcloud", set.Keys[0].ID, c.Instance), nil
+	return filepath.Join(cache, "gcloud", status.Run.String(), c.Instance), nil
 }
 
 // write prints variables to set and to take away.

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/google/uuid"
+
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/credentials"
@@ -66,6 +68,7 @@ type Server struct {
 	waiters      func() []Waiter
 	reset        func()
 
+	run     string       // another one for each server
 	streams atomic.Int64 // how many are open
 }
 
@@ -75,7 +78,7 @@ func New(config Config) *Server {
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, publicURL: config.PublicURL,
-		waiters: config.Waiters, reset: config.Reset,
+		waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
 	}
 }
 
@@ -113,11 +116,12 @@ func (s *Server) surfacesURL(r *http.Request) string {
 
 type status struct {
 	Status string `json:"status"`
+	Run    string `json:"run"` // by which what clients have learnt from an earlier emulator is told apart
 }
 
 // Live answers while the process does.
 func (s *Server) Live(*http.Request) (wire.Response, error) {
-	return googleapi.JSON(status{"ok"}), nil
+	return googleapi.JSON(status{"ok", s.run}), nil
 }
 
 // Ready answers when the first key exists, or says that it is being made.
@@ -129,7 +133,7 @@ func (s *Server) Ready(r *http.Request) (wire.Response, error) {
 	if len(known) == 0 {
 		return wire.Response{}, googleapi.Unavailable("the signing keys are still being made")
 	}
-	return googleapi.JSON(status{"ok"}), nil
+	return googleapi.JSON(status{"ok", s.run}), nil
 }
 
 // Unknown answers a path that the control plane does not have.
