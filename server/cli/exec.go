@@ -78,6 +78,7 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, command 
 		if err != nil {
 			return err
 		}
+		warnOfNames(hosts.Value, std)
 		set, unset = target.Takeover()
 		set = append(set, hosts)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"gcp-metadata-emulator/server/loopback"
 	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/world"
 )
@@ -161,7 +162,7 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	if err != nil {
 		return err
 	}
-	if !isLoopback(want.hostport) {
+	if !isLoopback(want.hostport) && !isConfined(want.hostport) {
 		e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listener.Addr().String())
 	}
 	switch {
@@ -290,6 +291,9 @@ func (e *emulator) serve(ctx context.Context) error {
 
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	var config net.ListenConfig
+	if isConfined(address) {
+		config.Control = loopback.Confine
+	}
 	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		hint := "another program may be using it; choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
@@ -320,4 +324,15 @@ func isLoopback(address string) bool {
 	}
 	parsed, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && parsed.IsLoopback()
+}
+
+// isConfined tells whether an address is one that the loopback interface was given, where other
+// machines are kept from it.
+func isConfined(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || isLoopback(address) {
+		return false
+	}
+	parsed, err := netip.ParseAddr(host)
+	return err == nil && loopback.Has(parsed)
 }

@@ -28,12 +28,14 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 			return err
 		}
 		defer giveBack()
-		printHosts(std.out)
 		addresses = addresses.withTakeover()
 	}
 	e, err := c.start(ctx, addresses, hangUps, c.logger(slog.LevelInfo, std))
 	if err != nil {
 		return err
+	}
+	if c.Takeover {
+		printHosts(std.out)
 	}
 	e.logger.InfoContext(ctx, "serving", "url", e.url.String(), "project", e.world.Project.ID,
 		"instance", e.world.DefaultInstance().Name)

@@ -34,7 +34,7 @@ func takeOver(std streams) (giveBack func(), err error) {
 }
 
 // hostsVariable names a hosts file for the command of exec, which no variable makes the system
-// read.
+// read. Who sets it for exec itself lays that file over the system's, as scripts/namespace does.
 const hostsVariable = envPrefix + "_HOSTS"
 
 // writeHosts writes a hosts file, like the machine's but for the names that lead to the emulator.
@@ -46,6 +46,22 @@ func writeHosts(dir string) (reach.Variable, error) {
 	const readable = 0o644
 	file := filepath.Join(dir, "hosts")
 	return reach.Variable{Name: hostsVariable, Value: file}, os.WriteFile(file, []byte(text.String()), readable)
+}
+
+// warnOfNames says that programs do not find the emulator by the names of Google's servers, where the
+// machine's hosts file does not say so and nobody will lay another one over it.
+func warnOfNames(file string, std streams) {
+	machine := hostsFile()
+	for _, line := range reach.HostsLines() {
+		for _, name := range line.Names {
+			if machine[name] == line.Address || os.Getenv(hostsVariable) != "" {
+				continue
+			}
+			_, _ = fmt.Fprintf(std.err, "%s: the system's hosts file does not lead %q and the like here: programs find the emulator at %s alone\n"+
+				"hint: the lines are in %q; scripts/namespace -- COMMAND brings them to the command\n", program, name, reach.MetadataAddress, file)
+			return
+		}
+	}
 }
 
 // printHosts prints the lines of a hosts file that lead programs to the emulator.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 )
 
 // Add makes an address the machine's own, until the function that it returns is called. It does
@@ -23,12 +24,20 @@ func Add(address netip.Addr) (remove func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the addresses of this machine: %w", err)
 	}
-	isOwn := func(one net.Addr) bool {
-		network, ok := one.(*net.IPNet)
-		return ok && network.IP.Equal(address.AsSlice())
-	}
-	if slices.ContainsFunc(own, isOwn) {
+	if slices.ContainsFunc(own, func(one net.Addr) bool { return isThe(address, one) }) {
 		return func() error { return nil }, nil
 	}
 	return add(address)
 }
+
+func isThe(address netip.Addr, one net.Addr) bool {
+	network, ok := one.(*net.IPNet)
+	return ok && network.IP.Equal(address.AsSlice())
+}
+
+// Has tells whether an address is the loopback interface's. It is not on systems other than Linux.
+func Has(address netip.Addr) bool { return has(address) }
+
+// Confine keeps other machines from a socket that is about to listen at an address that Has tells of;
+// Linux answers for an address by whatever interface it is asked. It is for [net.ListenConfig].
+func Confine(_, _ string, socket syscall.RawConn) error { return confine(socket) }

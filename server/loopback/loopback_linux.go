@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +33,24 @@ func add(address netip.Addr) (remove func() error, err error) {
 		}
 		return nil
 	}, nil
+}
+
+func has(address netip.Addr) bool {
+	lo, err := net.InterfaceByName(name)
+	if err != nil {
+		return false
+	}
+	own, err := lo.Addrs()
+	return err == nil && slices.ContainsFunc(own, func(one net.Addr) bool { return isThe(address, one) })
+}
+
+func confine(socket syscall.RawConn) error {
+	var err error
+	controlErr := socket.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), name) })
+	if err == nil {
+		err = controlErr
+	}
+	return os.NewSyscallError("setsockopt", err)
 }
 
 // bringUp is the body of a message that sets an interface up: struct ifinfomsg of rtnetlink(7).

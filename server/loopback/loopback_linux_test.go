@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"gcp-metadata-emulator/server/loopback"
 )
 
@@ -105,5 +107,31 @@ func TestAddNeedsTheRight(t *testing.T) {
 	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	if output, err := again.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
+	}
+}
+
+func TestConfine(t *testing.T) {
+	t.Parallel()
+	if !loopback.Has(netip.MustParseAddr("127.0.0.1")) || loopback.Has(netip.MustParseAddr("192.0.2.1")) {
+		t.Error("it does not know the addresses of the loopback interface")
+	}
+	config := net.ListenConfig{Control: loopback.Confine}
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	socket, err := listener.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var device string
+	if err := socket.Control(func(fd uintptr) {
+		device, err = unix.GetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil || device != "lo" {
+		t.Errorf("it is bound to %q, %v", device, err)
 	}
 }
