@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -190,5 +191,8 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
 func (e *FileError) Hint() string {
+	if _, isSystem := errors.AsType[syscall.Errno](e.Err); isSystem {
+		return "the directory has to be one where files can be written: name another with --state-dir, or run with --ephemeral"
+	}
 	return "restore the file from a copy, or delete it to have a new one made; or run with --ephemeral or another --state-dir"
 }

@@ -106,9 +106,29 @@ func parse(args []string, std streams) (parsed *kong.Context, code int, done boo
 	case done:
 		return nil, code, true
 	case err != nil:
-		return nil, report(std.err, &usageError{err}), true
+		return nil, report(std.err, &usageError{errors.New(usage(err.Error()))}), true
 	}
 	return parsed, 0, false
+}
+
+// usage says in words of our own what the parser has against a command line.
+func usage(message string) string {
+	if argument, ok := strings.CutPrefix(message, "unexpected argument "); ok {
+		argument, proposal, proposed := strings.Cut(argument, ", did you mean ")
+		message = fmt.Sprintf("there is no command or argument %q", argument)
+		if proposed {
+			message += "; did you mean " + proposal
+		}
+		return message
+	}
+	if missing, ok := strings.CutPrefix(message, "expected "); ok {
+		return "the command line lacks " + missing
+	}
+	if flag, ok := strings.CutSuffix(message, ` value but got "EOL" (<EOL>)`); ok {
+		flag, _, _ = strings.Cut(flag, ": expected ")
+		return fmt.Sprintf("%q lacks a value", flag)
+	}
+	return message
 }
 
 // usageError says that the command line cannot be understood.

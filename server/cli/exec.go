@@ -34,7 +34,7 @@ func (c *execCommand) Run(std streams) error {
 	if command[0] == "--" {
 		command = command[1:]
 	}
-	if len(command) == 0 {
+	if len(command) == 0 || command[0] == "" {
 		return &usageError{errors.New("there is no command to run after \"--\"")}
 	}
 	signals := make(chan os.Signal, 8)
