@@ -162,11 +162,8 @@ func runChild(signals <-chan os.Signal, command, environment []string, std strea
 	child.Env = environment
 	child.Stdin, child.Stdout, child.Stderr = std.in, std.out, std.err
 
-	select {
-	case received := <-signals:
-		number, _ := received.(syscall.Signal)
+	if number := early(signals); number != 0 {
 		return statusError(bySignal + int(number))
-	default:
 	}
 	defer endWithUs(child)()
 	family, err := startFamily(child)
@@ -188,6 +185,20 @@ func runChild(signals <-chan os.Signal, command, environment []string, std strea
 				family.endOthers(signals, std)
 			}
 			return last.status
+		}
+	}
+}
+
+// early is the signal that has come already and would have ended the command; 0: there is none.
+func early(signals <-chan os.Signal) syscall.Signal {
+	for {
+		select {
+		case received := <-signals:
+			if number, ok := received.(syscall.Signal); ok && ends(number) {
+				return number
+			}
+		default:
+			return 0
 		}
 	}
 }

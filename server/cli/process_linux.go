@@ -45,7 +45,7 @@ func startFamily(command *exec.Cmd) (*family, error) {
 func (f *family) collect(command int) {
 	defer close(f.alone)
 	child, status := nextChild(0)
-	for child != command {
+	for child != command && child != noChild {
 		child, status = nextChild(0)
 	}
 	last := ending{status: statusOf(status)}
@@ -87,8 +87,9 @@ func (f *family) endOthers(signals <-chan os.Signal, std streams) {
 	if f.isAlone(lingering, signals) {
 		return
 	}
-	_, _ = fmt.Fprintf(std.err, "%s: ending what the command has left running: %s\n", program, names(descendants()))
-	send(descendants(), syscall.SIGTERM, syscall.SIGCONT) // who is stopped hears the first by the second
+	left := descendants()
+	_, _ = fmt.Fprintf(std.err, "%s: ending what the command has left running: %s\n", program, names(left))
+	send(left, syscall.SIGTERM, syscall.SIGCONT) // who is stopped hears the first by the second
 	if f.isAlone(patience, signals) {
 		return
 	}

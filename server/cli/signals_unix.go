@@ -17,6 +17,9 @@ func passedOn() []os.Signal {
 	}
 }
 
+// ends tells whether a signal ends a process that does not answer it.
+func ends(number syscall.Signal) bool { return number != syscall.SIGCONT }
+
 // isSentToAll tells whether a signal has come from the keyboard of the terminal, which sends it to
 // the command too. One that was sent to this process alone, while it is in the foreground, cannot be
 // told from that.
