@@ -74,12 +74,30 @@ func (r *Ring) Authority() (*Authority, error) {
 	return authority, err
 }
 
-// loadAuthority reads the newest authority that is usable. One that is not may be so again, when
-// a machine's clock that was wrong has been set.
 func (r *Ring) loadAuthority() (*Authority, error) {
-	names, err := r.vault.names(AuthorityFolder)
+	known, last, err := r.knownAuthority()
+	if known != nil || err != nil {
+		return known, err
+	}
+	fresh, err := newAuthority()
 	if err != nil {
 		return nil, err
+	}
+	name := fileName(AuthorityFolder, last+1, keySuffix)
+	kept, err := r.vault.create(name, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return r.decodeAuthority(name, kept)
+}
+
+// knownAuthority reads the newest authority that is usable, and says what the highest number is;
+// nil: there is none. One that is not usable may be so again, when a machine's clock that was wrong
+// has been set.
+func (r *Ring) knownAuthority() (known *Authority, last int, err error) {
+	names, err := r.vault.names(AuthorityFolder)
+	if err != nil {
+		return nil, 0, err
 	}
 	var numbers []int
 	for _, name := range names {
@@ -92,27 +110,20 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 		name := fileName(AuthorityFolder, number, keySuffix)
 		data, err := r.vault.read(name)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		known, err := r.decodeAuthority(name, data)
-		if err != nil || known.isUsable() {
-			return known, err
+		if err != nil {
+			return nil, 0, err
+		}
+		if known.isUsable() {
+			return known, 0, nil
 		}
 	}
-	fresh, err := newAuthority()
-	if err != nil {
-		return nil, err
-	}
-	next := 1
 	if len(numbers) > 0 {
-		next += slices.Max(numbers)
+		last = numbers[len(numbers)-1]
 	}
-	name := fileName(AuthorityFolder, next, keySuffix)
-	kept, err := r.vault.create(name, fresh)
-	if err != nil {
-		return nil, err
-	}
-	return r.decodeAuthority(name, kept)
+	return nil, last, nil
 }
 
 // newAuthority makes an authority as it is kept: the certificate, then the private key.

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -203,6 +204,16 @@ func TestAuthorityIsKept(t *testing.T) {
 	var fileError *keys.FileError
 	if _, err := keys.NewRing(dir, time.Now).Authority(); !errors.As(err, &fileError) || fileError.Hint() == "" {
 		t.Errorf("a damaged file: %v", err)
+	}
+	if err := keys.NewRing(dir, time.Now).Load(); !errors.As(err, &fileError) || !strings.HasSuffix(fileError.Path, filepath.Join("ca", "2.pem")) {
+		t.Errorf("a damaged file, at the start: %v", err)
+	}
+	elsewhere := t.TempDir()
+	if err := keys.NewRing(elsewhere, time.Now).Load(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(elsewhere, "ca")); err == nil {
+		t.Error("an authority is made before somebody needs it")
 	}
 }
 

@@ -55,12 +55,14 @@ func (r *Ring) Wait() { r.pool.wait() }
 // this one does.
 func (r *Ring) Stranger() *Ring { return newRing(&closable{vault: memory{}}, r.pool, r.now) }
 
-// Load reads what is needed first, and returns the error of a file that cannot be used or
-// of a directory that cannot be written. It makes no keys.
+// Load reads what is needed first, and the certificate authority where there is one, and returns
+// the error of a file that cannot be used or of a directory that cannot be written. It makes no
+// keys.
 func (r *Ring) Load() error {
 	_, keysErr := r.google.Known()
 	_, secretErr := r.Secret()
-	return cmp.Or(keysErr, secretErr)
+	_, _, authorityErr := r.knownAuthority()
+	return cmp.Or(keysErr, secretErr, authorityErr)
 }
 
 // Warm makes the keys that sign ID tokens, so that no request has to wait for them.

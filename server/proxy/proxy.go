@@ -69,7 +69,7 @@ type Proxy struct {
 func New(config Config) *Proxy {
 	p := &Proxy{Config: config, dial: (&net.Dialer{}).DialContext, most: share(fileLimit())}
 	p.forward = sync.OnceValue(p.newForwarder)
-	p.secure.authority = config.Authority
+	p.secure.authority, p.secure.logger = config.Authority, config.Logger
 	return p
 }
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 
@@ -18,6 +19,7 @@ const recordTypeHandshake = 0x16
 // connection what it began on another.
 type secure struct {
 	authority func() (*keys.Authority, error)
+	logger    *slog.Logger
 	once      sync.Once
 	config    *tls.Config
 }
@@ -41,6 +43,7 @@ func (s *secure) tls() *tls.Config {
 func (s *secure) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	authority, err := s.authority()
 	if err != nil {
+		s.logger.ErrorContext(hello.Context(), "TLS fails: there is no certificate authority", "error", err)
 		return nil, err
 	}
 	hosts := []string{hostname.Of(hello.ServerName)}
