@@ -66,6 +66,7 @@ func TestByProxy(t *testing.T) {
 	}{
 		{"GET", "http://metadata.google.internal/computeMetadata/v1/instance/name", "", 200, "other-vm"},
 		{"GET", "http://169.254.169.254/computeMetadata/v1/instance/name", "", 200, "other-vm"},
+		{"GET", "http://[::ffff:169.254.169.254]/computeMetadata/v1/instance/name", "", 200, "other-vm"},
 		{"POST", "https://oauth2.googleapis.com/token", "grant_type=x", 400, "unsupported_grant_type"},
 		{"GET", "https://www.googleapis.com/oauth2/v3/certs", "", 200, `"kty": "RSA"`},
 		{"GET", "https://accounts.google.com/.well-known/openid-configuration", "", 200, "https://oauth2.googleapis.com/token"},
@@ -93,7 +94,7 @@ func TestPingByProxy(t *testing.T) {
 	t.Parallel()
 	transport := proxyClient(t, "other-vm").Transport.(*http.Transport)
 	address := must[*url.URL](t)(transport.Proxy(nil)).Host
-	for _, target := range []string{"http://metadata.google.internal", "http://169.254.169.254"} {
+	for _, target := range []string{"http://metadata.google.internal", "http://169.254.169.254", "http://[::ffff:169.254.169.254]"} {
 		conn := must[net.Conn](t)((&net.Dialer{}).DialContext(t.Context(), "tcp", address))
 		t.Cleanup(func() { conn.Close() })
 		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nMetadata-Flavor: Google\r\nConnection: close\r\n\r\n", target, strings.TrimPrefix(target, "http://"))

@@ -122,6 +122,8 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels
 	switch {
 	case err != nil || host == "" || port == "":
 		p.say(w, r, http.StatusBadRequest, "CONNECT needs a host and a port.\n")
+	case r.ContentLength != 0: // what follows would be taken for the tunnel's
+		p.say(w, r, http.StatusBadRequest, "CONNECT has no body.\n")
 	case wire.IsProxied(r.Context()):
 		p.say(w, r, http.StatusForbidden, "A tunnel leads to no other one.\n")
 	case target == nowhere:

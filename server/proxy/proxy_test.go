@@ -266,6 +266,20 @@ func TestConnectWithRequestAtOnce(t *testing.T) {
 	}
 }
 
+// A body, which means nothing (RFC 9110, section 9.3.6), does not get into the tunnel.
+func TestConnectWithBody(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	for _, body := range []string{"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"} {
+		conn := dial(t, e.address)
+		fmt.Fprintf(conn, "CONNECT metadata:80 HTTP/1.1\r\nHost: metadata:80\r\n%sGET /a HTTP/1.1\r\nHost: metadata\r\nConnection: close\r\n\r\n", body)
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || strings.Contains(string(answer), "proxied=true") {
+			t.Errorf("%q: %q, %v", body, answer, err)
+		}
+	}
+}
+
 // gRPC begins with HTTP/2, with TLS or without, by way of a proxy or not.
 func TestHTTP2WithPriorKnowledge(t *testing.T) {
 	t.Parallel()
