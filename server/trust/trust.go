@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -148,25 +149,51 @@ func encode(list []*x509.Certificate) []byte {
 }
 
 // Roots are the certificates that programs trust already, in PEM: those of the preferred file
-// or, where it cannot be read, of the system, and those of further files. There may be none.
+// or, where it cannot be read, of the system, and those of further files. Each may be a directory
+// too, as OpenSSL reads one. There may be none.
 func Roots(preferred string, further ...string) []byte {
 	var roots []byte
 	read := map[string]bool{} // often it is the same file
-	for _, file := range append([]string{preferred}, usualFiles()...) {
-		if content, err := os.ReadFile(file); err == nil {
-			roots, read[file] = content, true
+	for _, path := range append([]string{preferred}, usualFiles()...) {
+		if content, err := readRoots(path); err == nil {
+			roots, read[path] = content, true
 			break
 		}
 	}
-	for _, file := range further {
-		if read[file] {
+	for _, path := range further {
+		if read[path] {
 			continue
 		}
-		if content, err := os.ReadFile(file); err == nil {
-			roots, read[file] = append(append(roots, '\n'), content...), true
+		if content, err := readRoots(path); err == nil {
+			roots, read[path] = append(append(roots, '\n'), content...), true
 		}
 	}
 	return roots
+}
+
+// readRoots reads a file, or every file of a directory that is named for the subject of its
+// certificate: 8 hexadecimal digits, a dot and a number (https://docs.openssl.org/3.0/man1/openssl-rehash/).
+func readRoots(path string) ([]byte, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return os.ReadFile(path)
+	}
+	var roots []byte
+	for _, entry := range entries {
+		subject, number, _ := strings.Cut(entry.Name(), ".")
+		_, subjectErr := strconv.ParseUint(subject, 16, 32)
+		_, numberErr := strconv.ParseUint(number, 10, 32)
+		if len(subject) != len("00000000") || subjectErr != nil || numberErr != nil {
+			continue
+		}
+		if content, err := os.ReadFile(filepath.Join(path, entry.Name())); err == nil {
+			roots = append(append(roots, content...), '\n')
+		}
+	}
+	if len(roots) == 0 {
+		return nil, fs.ErrNotExist
+	}
+	return roots, nil
 }
 
 // usualFiles are where systems keep their roots.

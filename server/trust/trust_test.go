@@ -267,6 +267,31 @@ func TestRoots(t *testing.T) {
 	}
 }
 
+// A variable may name a directory as well, whose other files OpenSSL does not read.
+func TestRootsInDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hashed, empty := filepath.Join(dir, "hashed"), filepath.Join(dir, "empty")
+	for name, content := range map[string]string{
+		"hashed/5d30f3c5.0": "first", "hashed/5d30f3c5.1": "second", "hashed/corp.pem": "unhashed", "hashed/5d30f3c5.r0": "revoked",
+		"hashed/+d30f3c5.0": "sign", "hashed/README": "text", "empty/corp.pem": "unhashed",
+	} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := string(trust.Roots(hashed)); got != "first\nsecond\n" {
+		t.Errorf("preferred: %q", got)
+	}
+	if got := string(trust.Roots("", hashed, empty)); !strings.HasSuffix(got, "\nfirst\nsecond\n") {
+		t.Errorf("further: %.60q", got)
+	}
+	if got := trust.Roots(empty); !bytes.Equal(got, trust.Roots("")) {
+		t.Errorf("one without any: %.60q", got)
+	}
+}
+
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	dir, own, other := t.TempDir(), certificate(t), root(t, "other")
