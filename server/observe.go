@@ -3,7 +3,9 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -68,19 +70,31 @@ type sighting struct {
 
 // underFaults answers a request that may meet a fault.
 func (o *observer) underFaults(op operation, r *http.Request, seen *sighting) wire.Response {
-	met, isMet := o.faults.Decide(fault.Request{Route: seen.route, Path: r.URL.Path, Subject: func() (string, string) {
+	asked := fault.Request{Route: seen.route, Path: r.URL.Path, Subject: func() (string, string) {
 		subject := seen.about.beforehand(r)
 		return subject.Account, subject.Audience
-	}})
+	}}
+	if r.Method == http.MethodHead {
+		asked.Answer = fault.WithoutBody
+	}
+	met, isMet := o.faults.Decide(asked)
 	if !isMet {
 		return op.answer(r)
 	}
-	o.counts.ObserveFault(seen.route)
-	seen.fault, seen.hungUp = met.ID, met.HangUp == fault.BeforeAny
+	if asked.Answer == fault.WithoutBody && met.HangUp == fault.DuringBody {
+		met.HangUp = fault.BeforeAny // as near as one comes to it
+	}
 	if met.Defect != "" {
 		r = r.WithContext(token.WithDefect(r.Context(), token.Defect(met.Defect)))
 	}
-	return op.spoilt(r, met)
+	response, struck := op.spoilt(r, met)
+	if !struck {
+		o.faults.Missed(met.ID)
+		return response
+	}
+	o.counts.ObserveFault(seen.route)
+	seen.fault, seen.hungUp = met.ID, met.HangUp == fault.BeforeAny
+	return response
 }
 
 // note writes an exchange down.
@@ -172,23 +186,43 @@ func (a *inquiry) afterwards(r *http.Request) wire.Subject {
 	return a.beforehand(r)
 }
 
-// spoilt is what a request gets that meets a fault, unless the connection is hung up.
-func (op operation) spoilt(r *http.Request, met fault.Fault) wire.Response {
+// spoilt is what a request gets that meets a fault, unless the connection is hung up. Struck
+// tells whether it is other than without the fault: a token cannot have a defect where none is
+// given out, nor can an answer lack a field that it does not have.
+func (op operation) spoilt(r *http.Request, met fault.Fault) (response wire.Response, struck bool) {
 	pause(r.Context(), time.Duration(met.Delay))
 	if met.HangUp == fault.BeforeAny {
-		return wire.Response{}
+		return wire.Response{}, true
 	}
-	response := op.faulty(r, met)
+	response = op.faulty(r, met)
+	struck = met.Status != 0 || met.Body != nil || met.Delay > 0 || met.HangUp != fault.Never || met.Malformed
+	if met.Defect != "" {
+		struck = token.IsDefective(r.Context())
+	}
 	if met.Malformed {
-		response.Body = brokenOff(response.Body)
+		response.Body = malformed(response.Body)
 	}
-	if met.WithoutHeader != "" {
+	if met.WithoutHeader != "" && op.sends(&response, met.WithoutHeader) {
+		struck = struck || met.Defect == ""
 		response.Header = append(slices.Clip(response.Header), wire.Field{Name: met.WithoutHeader})
 	}
 	if met.HangUp == fault.DuringBody {
 		response = hangingUp(response)
 	}
-	return response
+	return response, struck
+}
+
+// sends tells whether an answer has a header field.
+func (op operation) sends(response *wire.Response, name string) bool {
+	is := func(field wire.Field) bool { return field.Value != "" && strings.EqualFold(field.Name, name) }
+	switch {
+	case slices.ContainsFunc(op.dialect.Header, is), slices.ContainsFunc(response.Header, is), strings.EqualFold(name, "Date"):
+		return true
+	case strings.EqualFold(name, "Content-Type"):
+		return response.ContentType != "" || response.Body != "" // which net/http looks at
+	default:
+		return slices.ContainsFunc(slices.Collect(maps.Keys(response.Shared)), func(field string) bool { return strings.EqualFold(field, name) })
+	}
 }
 
 // faulty is what a fault says, in the words of the surface unless it has its own; where it
@@ -207,7 +241,16 @@ func (op operation) faulty(r *http.Request, met fault.Fault) wire.Response {
 	}
 }
 
-// brokenOff is the first half of a body; of JSON, no JSON.
+// malformed is the first half of a body, as if it were all. It is no JSON in any case.
+func malformed(body string) string {
+	half := brokenOff(body)
+	if half == "" || json.Valid([]byte(half)) {
+		half += "{"
+	}
+	return half
+}
+
+// brokenOff is the first half of a body.
 func brokenOff(body string) string { return body[:(len(body)+1)/2] }
 
 // hangingUp is an answer whose body is announced in full, and of which half is sent.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"path"
@@ -20,8 +21,8 @@ import (
 )
 
 // call observes the methods of the IAM Credentials API in gRPC, under the names of the same
-// operations in JSON. Statuses are those of HTTP that the codes map to. Of a fault, what is
-// about bytes and headers has no meaning here.
+// operations in JSON. Statuses are those of HTTP that the codes map to. A fault does what a
+// client of gRPC would see of it; one that is about header fields strikes none.
 func (o *observer) call(subject func(message any) wire.Subject) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, message any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		method := path.Base(info.FullMethod)
@@ -35,19 +36,26 @@ func (o *observer) call(subject func(message any) wire.Subject) grpc.UnaryServer
 			Time: now, Method: http.MethodPost, Path: info.FullMethod, Route: route,
 			Account: about.Account, Audience: about.Audience, UserAgent: callerOf(ctx),
 		}
-		met, isMet := o.faults.Decide(fault.Request{Route: route, Path: info.FullMethod, Subject: func() (string, string) {
+		met, isMet := o.faults.Decide(fault.Request{Route: route, Path: info.FullMethod, Answer: fault.Message, Subject: func() (string, string) {
 			return about.Account, about.Audience
 		}})
 		var response any
 		var err error
 		if isMet {
-			e.Fault = met.ID
-			o.counts.ObserveFault(route)
 			ctx = token.WithDefect(ctx, token.Defect(met.Defect))
 			err = struck(ctx, met)
 		}
 		if err == nil {
 			response, err = handle(ctx, message)
+		}
+		if isMet && err == nil && met.Malformed {
+			response, err = nil, unreadable()
+		}
+		if isMet && met.Defect != "" && !token.IsDefective(ctx) {
+			o.faults.Missed(met.ID)
+		} else if isMet {
+			e.Fault = met.ID
+			o.counts.ObserveFault(route)
 		}
 		took := time.Since(begun)
 		e.Status, e.Duration = callStatus(err), clock.Duration(took)
@@ -66,10 +74,32 @@ func struck(ctx context.Context, met fault.Fault) error {
 	case met.Status == 0 || met.Status == http.StatusOK:
 		return nil
 	}
-	if known := googleapi.OfStatus(met.Status); known != nil {
-		return known
+	known := googleapi.OfStatus(met.Status)
+	if known == nil {
+		known = &googleapi.Error{Code: met.Status, Message: http.StatusText(met.Status), Status: "UNKNOWN"}
 	}
-	return &googleapi.Error{Code: met.Status, Message: http.StatusText(met.Status), Status: "UNKNOWN"}
+	if body, _, replaced := met.Replacement(); replaced {
+		known.Message = messageIn(body)
+	}
+	return known
+}
+
+// messageIn is the message of an error that a body has in JSON, or else the body.
+func messageIn(body string) string {
+	var document struct {
+		Error googleapi.Error `json:"error"`
+	}
+	if json.Unmarshal([]byte(body), &document) == nil && document.Error.Message != "" {
+		return document.Error.Message
+	}
+	return body
+}
+
+// unreadable is what a client makes of a message that breaks off.
+func unreadable() error {
+	return &googleapi.Error{
+		Code: http.StatusInternalServerError, Status: "INTERNAL", Message: "grpc: failed to unmarshal the received message: unexpected EOF",
+	}
 }
 
 func callStatus(err error) int {

@@ -32,9 +32,20 @@ type Fault struct {
 // Request is what a fault may be for.
 type Request struct {
 	Route, Path string
+	Answer      Answer
 	// Subject tells the account and the audience. It is only asked where a rule needs to know.
 	Subject func() (account, audience string)
 }
+
+// Answer is how a request is answered, which limits what can go wrong with that.
+type Answer int
+
+// The kinds of Answer.
+const (
+	WithBody    Answer = iota // by HTTP
+	WithoutBody               // by HTTP, to a HEAD request
+	Message                   // in gRPC
+)
 
 // Set holds the faults of one emulator. It is safe for concurrent use; while there are none,
 // it costs one atomic load a request.
@@ -156,7 +167,7 @@ func (s *Set) Decide(r Request) (Fault, bool) {
 		return Fault{}, false
 	}
 	for _, one := range *list {
-		if one.fault.isFor(r) && s.canHave(r.Route, one.fault.Defect) && one.hits() {
+		if one.fault.isFor(r) && one.fault.strikes(r.Answer) && s.canHave(r.Route, one.fault.Defect) && one.hits() {
 			return one.snapshot(), true
 		}
 	}
@@ -200,6 +211,18 @@ func (a *armed) hits() bool {
 	}
 	f.Hits++
 	return true
+}
+
+// Missed takes back that a request went wrong by a fault: nothing came of it.
+func (s *Set) Missed(id string) {
+	for _, one := range s.list() {
+		if one.fault.ID == id {
+			one.mu.Lock()
+			one.fault.Hits--
+			one.mu.Unlock()
+			return
+		}
+	}
 }
 
 func (a *armed) snapshot() Fault {

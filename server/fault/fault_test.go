@@ -200,6 +200,11 @@ func TestRefusals(t *testing.T) {
 		`{"route":"*","delay":"2h"}`:                       `"delay": a delay is not negative, and at most an hour`,
 		`{"route":"*","hangUp":"later"}`:                   `"hangUp": "later" is no moment to hang up: write true, "before" or "body"`,
 		`{"route":"*","withoutHeader":"a b"}`:              `"withoutHeader": "a b" is no name of a header field`,
+		`{"route":"*","withoutHeader":"content-length"}`:   `"withoutHeader": "content-length" says where the answer ends, and cannot be missing; write "hangUp": "body"`,
+		`{"route":"*","body":null}`:                        `"body": null is no body: write "" for an empty one`,
+		`{"route":"*","status":503,"body":null}`:           `"body": null is no body: write "" for an empty one`,
+		`{"route":"*","status":200}`:                       `"status": 200 says nothing: write a "body" with it`,
+		`{"route":"*","status":200,"body":""}`:             "",
 		`{"route":"*","outage":"rain"}`:                    `"outage": "rain" is no outage; there are: "boot", "live-migration"`,
 		`{"outage":"boot","status":500}`:                   `"outage": an outage says what is answered: there can be no other status, body or hangUp with it`,
 		`{"route":"*","status":503,"match":{"path":"a"}}`:  `"match.path": "a" matches no path: they begin with "/"`,
@@ -271,11 +276,68 @@ func TestReplacement(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	}
-	for _, none := range []fault.Rule{{}, {Body: json.RawMessage("null")}} {
-		if _, _, ok := none.Replacement(); ok {
-			t.Error("a rule without a body replaces one")
+	if _, _, ok := (fault.Rule{}).Replacement(); ok {
+		t.Error("a rule without a body replaces one")
+	}
+}
+
+// A fault is for requests whose answers it can change.
+func TestStrikes(t *testing.T) {
+	t.Parallel()
+	const body, none, message = fault.WithBody, fault.WithoutBody, fault.Message
+	for effect, want := range map[string][]fault.Answer{
+		`"status":503`:                          {body, none, message},
+		`"status":200,"body":"x"`:               {body, none},
+		`"status":404,"body":"x"`:               {body, none, message},
+		`"body":"x"`:                            {body, none},
+		`"delay":"1s"`:                          {body, none, message},
+		`"hangUp":"before"`:                     {body, none, message},
+		`"hangUp":"body"`:                       {body, none, message},
+		`"malformed":true`:                      {body, message},
+		`"malformed":true,"delay":"1s"`:         {body, none, message},
+		`"withoutHeader":"ETag"`:                {body, none},
+		`"withoutHeader":"ETag","status":500`:   {body, none, message},
+		`"defect":"expired"`:                    {body, message},
+		`"defect":"expired","delay":"1s"`:       {body, message},
+		`"defect":"expired","malformed":true`:   {body, message},
+		`"outage":"boot"`:                       {body, none, message},
+		`"outage":"live-migration"`:             {body, none, message},
+		`"withoutHeader":"ETag","delay":"1s"`:   {body, none, message},
+		`"body":{"a":1},"withoutHeader":"ETag"`: {body, none},
+	} {
+		var got []fault.Answer
+		for _, answer := range []fault.Answer{body, none, message} {
+			s := newSet()
+			added := add(t, s, `{"route":"mds.token",`+effect+`}`)
+			_, met := s.Decide(request(func(r *fault.Request) { r.Answer = answer }))
+			if met {
+				got = append(got, answer)
+			}
+			if f, _ := s.Find(added.ID); (f.Hits == 1) != met || (f.Requests == 1) != met {
+				t.Errorf("%s: %d hits of %d requests", effect, f.Hits, f.Requests)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s strikes (-want +got):\n%s", effect, diff)
 		}
 	}
+}
+
+// What has struck in vain strikes another.
+func TestMissed(t *testing.T) {
+	t.Parallel()
+	s := newSet()
+	added := add(t, s, `{"route":"mds.token","defect":"expired","times":1}`)
+	for range 2 {
+		if _, met := s.Decide(request(nil)); !met {
+			t.Fatal("a fault that has struck nobody is used up")
+		}
+		s.Missed(added.ID)
+		if f, _ := s.Find(added.ID); f.Hits != 0 {
+			t.Errorf("%d hits are counted", f.Hits)
+		}
+	}
+	s.Missed("nobody")
 }
 
 // However many ask at once, so many go wrong as the rule says.

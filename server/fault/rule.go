@@ -137,7 +137,7 @@ func checkRoute(route string, routes []string) *RuleError {
 }
 
 func (r Rule) checkEffect() *RuleError {
-	const lowest, highest = 200, 599
+	const lowest, ok, highest = 200, 200, 599
 	switch {
 	case r.Status != 0 && (r.Status < lowest || r.Status > highest):
 		return &RuleError{"status", fmt.Sprintf("%d is no status of an answer: those are %d to %d", r.Status, lowest, highest)}
@@ -145,13 +145,33 @@ func (r Rule) checkEffect() *RuleError {
 		return &RuleError{"delay", "a delay is not negative, and at most an hour"}
 	case r.HangUp != Never && r.HangUp != BeforeAny && r.HangUp != DuringBody:
 		return &RuleError{"hangUp", fmt.Sprintf(`%q is no moment to hang up: write true, "before" or "body"`, string(r.HangUp))}
+	case string(r.Body) == "null":
+		return &RuleError{"body", `null is no body: write "" for an empty one`}
+	case r.Status == ok && r.Body == nil && r.Defect == "":
+		return &RuleError{"status", `200 says nothing: write a "body" with it`}
 	case r.WithoutHeader != "" && !isFieldName(r.WithoutHeader):
 		return &RuleError{"withoutHeader", fmt.Sprintf("%q is no name of a header field", r.WithoutHeader)}
+	case isFraming(r.WithoutHeader):
+		return &RuleError{"withoutHeader", fmt.Sprintf(`%q says where the answer ends, and cannot be missing; write "hangUp": "body"`, r.WithoutHeader)}
 	case r.Status == 0 && r.Body == nil && r.Delay == 0 && r.HangUp == Never && !r.Malformed && r.WithoutHeader == "" &&
 		r.Outage == NoOutage && r.Defect == "":
 		return &RuleError{"", `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "outage" or "defect"`}
 	}
 	return nil
+}
+
+// strikes tells whether a rule does anything to an answer of a kind: there may be no body to
+// break off, no token to spoil, or no header of HTTP.
+func (r Rule) strikes(answer Answer) bool {
+	const ok = 200
+	switch answer {
+	case WithoutBody:
+		return r.Defect == "" && (r.Status != 0 || r.Body != nil || r.Delay > 0 || r.HangUp != Never || r.WithoutHeader != "")
+	case Message:
+		return r.Status != 0 && r.Status != ok || r.Delay > 0 || r.HangUp != Never || r.Malformed || r.Defect != ""
+	case WithBody:
+	}
+	return true
 }
 
 // Defects are those that the tokens of a route can have, for each route that gives out some.
@@ -193,6 +213,11 @@ func isFieldName(text string) bool {
 	})
 }
 
+// isFraming tells of the fields by which an answer is read.
+func isFraming(field string) bool {
+	return slices.ContainsFunc([]string{"Content-Length", "Transfer-Encoding", "Connection"}, func(name string) bool { return strings.EqualFold(name, field) })
+}
+
 func (r Rule) checkOutage() *RuleError {
 	switch {
 	case r.Outage == NoOutage:
@@ -228,7 +253,7 @@ func (r Rule) checkChoice() *RuleError {
 
 // Replacement is the body that the rule puts in place of the surface's, and its content type.
 func (r Rule) Replacement() (body, contentType string, ok bool) {
-	if r.Body == nil || string(r.Body) == "null" {
+	if r.Body == nil {
 		return "", "", false
 	}
 	if json.Unmarshal(r.Body, &body) == nil {

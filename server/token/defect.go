@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,21 +70,41 @@ func (k Kind) Defects() []Defect {
 	return nil
 }
 
-type defectKey struct{}
+type wishKey struct{}
+
+// wish is a defect that tokens are to have.
+type wish struct {
+	defect  Defect
+	granted atomic.Bool // a token has it
+}
 
 // WithDefect is a context in which tokens are issued with a defect: those of the kinds that
 // can have it. They are not remembered, and none that was remembered is given out instead.
 func WithDefect(ctx context.Context, defect Defect) context.Context {
-	return context.WithValue(ctx, defectKey{}, defect)
+	return context.WithValue(ctx, wishKey{}, &wish{defect: defect})
+}
+
+// IsDefective tells whether a token has been issued with the defect of a context: none is where
+// a request is refused, and one that names no e-mail address cannot lack it.
+func IsDefective(ctx context.Context) bool {
+	wished, ok := ctx.Value(wishKey{}).(*wish)
+	return ok && wished.granted.Load()
 }
 
 // defectOf is the defect that a token of a kind is to have.
 func defectOf(ctx context.Context, kind Kind) Defect {
-	defect, _ := ctx.Value(defectKey{}).(Defect)
-	if defect == NoDefect || !slices.Contains(kind.Defects(), defect) {
+	wished, ok := ctx.Value(wishKey{}).(*wish)
+	if !ok || !slices.Contains(kind.Defects(), wished.defect) {
 		return NoDefect
 	}
-	return defect
+	return wished.defect
+}
+
+// hasDefect notes that a token has the defect that it was to have.
+func hasDefect(ctx context.Context) {
+	if wished, ok := ctx.Value(wishKey{}).(*wish); ok {
+		wished.granted.Store(true)
+	}
 }
 
 // period is the time in which a token is good that is not good now; shifted is false where
@@ -123,10 +144,12 @@ func (d Defect) changes(now time.Time) map[string]any {
 // Sign signs the payload of a service account's JWT, a JSON object, byte for byte as it is
 // given, unless the context asks for a defect.
 func (i *Issuer) Sign(ctx context.Context, key *keys.Key, payload []byte) (string, error) {
-	if defectOf(ctx, KindJWT) == NoDefect {
-		return signer.RawJWT(key, payload)
-	}
-	return i.sign(ctx, KindJWT, byKey(key), json.RawMessage(payload))
+	return i.sign(ctx, KindJWT, func(claims any) (string, error) {
+		if unchanged, ok := claims.(json.RawMessage); ok {
+			return signer.RawJWT(key, unchanged)
+		}
+		return signer.JWT(key, claims)
+	}, json.RawMessage(payload))
 }
 
 // signature makes a JWT of claims.
@@ -152,10 +175,17 @@ func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any
 	if defect == NoDefect {
 		return sign(claims)
 	}
-	changed, err := merged(claims, defect.changes(i.now()))
+	changed, err := merged(claims, nil)
 	if err != nil {
 		return "", err
 	}
+	if defect == MissingEmail && changed["email"] == nil && changed["email_verified"] == nil {
+		return sign(claims) // there is none that could be missing
+	}
+	if changed, err = merged(changed, defect.changes(i.now())); err != nil {
+		return "", err
+	}
+	hasDefect(ctx)
 	if defect == UnknownKey {
 		if sign, err = i.byStranger(ctx, kind); err != nil {
 			return "", fmt.Errorf("make a key that nobody knows: %w", err)
@@ -203,6 +233,9 @@ func (i *Issuer) sealed(ctx context.Context, access Access) (string, error) {
 	defect, prefix := defectOf(ctx, KindAccess), accessPrefix(access.Principal.Kind)
 	if issued, expires, shifted := defect.period(i.now()); shifted {
 		access.IssuedAt, access.Expires = issued.Unix(), expires.Unix()
+	}
+	if defect != NoDefect {
+		hasDefect(ctx)
 	}
 	sealer, err := i.Sealer(prefix)
 	if defect == UnknownKey {

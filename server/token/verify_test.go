@@ -285,6 +285,7 @@ func TestMintRefuses(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)
 	user, _ := m.world.Principal("dev@example.com")
+	worker, _ := m.world.Principal(owner)
 	for _, test := range []struct {
 		order token.Order
 		want  string
@@ -300,7 +301,7 @@ func TestMintRefuses(t *testing.T) {
 		{token.Order{Kind: token.KindIAP, Audience: service, Scopes: []string{"email"}}, "an assertion of Identity-Aware Proxy has no scopes"},
 		{token.Order{Kind: token.KindAccess, Defect: "rotten"}, `unknown defect "rotten"; there are: expired, unknown-key, tampered, revoked`},
 		{token.Order{Kind: token.KindAccess, Defect: token.WrongAudience}, `a token of kind "access" cannot have defect "wrong-audience"; it can have: expired, unknown-key, tampered, revoked`},
-		{token.Order{Kind: token.KindJWT, Defect: token.MissingEmail}, `a jwt names no e-mail address that could be missing, unless its claims do`},
+		{token.Order{Kind: token.KindJWT, Principal: worker, Defect: token.MissingEmail}, `the token has nothing that defect "missing-email" could change: its claims name no e-mail address`},
 		{token.Order{Kind: token.KindJWT, Principal: user}, `only a service account signs tokens, which "user:dev@example.com" is not`},
 	} {
 		_, err := m.Mint(t.Context(), m.world, test.order)

@@ -1,0 +1,143 @@
+package server_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"gcp-metadata-emulator/server/fault"
+)
+
+// hits are how often a fault has struck.
+func (e *emulator) hits(t *testing.T, added fault.Fault) int {
+	t.Helper()
+	found, ok := e.server.Faults.Find(added.ID)
+	if !ok {
+		t.Fatalf("there is no fault %s", added.ID)
+	}
+	return found.Hits
+}
+
+// Whatever would have been answered, a malformed answer is no JSON.
+func TestMalformedIsNoJSON(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	added := e.fail(t, `{"route": "*", "malformed": true}`)
+	for i, request := range []string{
+		"GET /computeMetadata/v1/project/numeric-project-id\nMetadata-Flavor: Google\n\n",
+		"GET /computeMetadata/v1/instance/service-accounts/?recursive=true\nMetadata-Flavor: Google\n\n",
+		"GET /computeMetadata/v1/instance/preempted?alt=json\nMetadata-Flavor: Google\n\n",
+		"POST /v1/projects/demo-project/serviceAccounts/" + worker + ":enable\nAuthorization: Bearer x\n\n{}",
+		"GET /\n\n",
+		"GET /nowhere\n\n",
+	} {
+		got := e.exchange(t, request)
+		if got.body == "" || json.Valid([]byte(got.body)) {
+			t.Errorf("%s: body is %q", request, got.body)
+		}
+		if hits := e.hits(t, added); hits != i+1 {
+			t.Errorf("%s: %d hits are counted, want %d", request, hits, i+1)
+		}
+	}
+	e.server.Faults.Clear()
+	e.fail(t, `{"route": "*", "body": "", "malformed": true}`)
+	if got := e.get(t, "/"); got.body != "{" {
+		t.Errorf("an empty body becomes %q", got.body)
+	}
+}
+
+// An answer without a body cannot break off in it: the connection ends before.
+func TestHangUpOfHead(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	added := e.fail(t, `{"route": "mds.ping", "hangUp": "body"}`)
+	conn := dial(t, e.Listener.Addr().String())
+	if _, err := io.WriteString(conn, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := io.ReadAll(conn); err != nil || len(data) > 0 {
+		t.Errorf("read %q, %v; want the end at once", data, err)
+	}
+	if seen := e.last(t); seen.Status != 0 || seen.Fault != added.ID || e.hits(t, added) != 1 {
+		t.Errorf("written down as %+v after %d hits", seen, e.hits(t, added))
+	}
+}
+
+// What comes of nothing is no hit, and leaves a fault in force for another request.
+func TestFaultsThatStrikeNobody(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	values := e.wireValues(t)
+	exchange := func(assertion string) string {
+		return values.Replace("POST /token\n\ngrant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion=" + assertion)
+	}
+	metadata := func(path string) string { return "GET " + path + "\nMetadata-Flavor: Google\n\n" }
+	for _, test := range []struct{ rule, inVain, struck string }{
+		{`"route": "oauth2.token", "defect": "not-yet-valid"`, exchange("${assertion:good}"), exchange("${assertion:id-token}")},
+		{`"route": "oauth2.token", "defect": "expired"`, exchange("nonsense"), exchange("${assertion:good}")},
+		{
+			`"route": "mds.identity", "defect": "missing-email"`,
+			metadata(accounts + "default/identity?audience=x"), metadata(accounts + "default/identity?audience=x&format=full"),
+		},
+		{`"route": "mds.token", "defect": "revoked"`, metadata(accounts + "nobody/token"), metadata(accounts + "default/token")},
+		{`"route": "mds.token", "defect": "revoked"`, "HEAD " + accounts + "default/token\nMetadata-Flavor: Google\n\n", metadata(accounts + "default/token")},
+		{`"route": "mds.*", "malformed": true`, "HEAD /\n\n", "GET /\n\n"},
+		{`"route": "*", "withoutHeader": "WWW-Authenticate"`, "GET /\n\n", "POST /v1/projects/-/serviceAccounts/" + worker + ":signBlob\n\n{}"},
+		{`"route": "mds.*", "withoutHeader": "Metadata-Flavor", "body": ""`, "GET /oauth2/v3/certs\n\n", "GET /\n\n"},
+	} {
+		added := e.fail(t, "{"+test.rule+`, "times": 1}`)
+		for want, request := range []string{test.inVain, test.struck} {
+			got := e.exchange(t, request)
+			if hits := e.hits(t, added); hits != want {
+				t.Errorf("%s: %d hits after %.150s\nwas answered with %d %.300s; want %d", test.rule, hits, request, got.status, got.body, want)
+			}
+			if seen := e.last(t); (seen.Fault == added.ID) != (want == 1) {
+				t.Errorf("%s is written down with fault %q for %.150s", test.rule, seen.Fault, request)
+			}
+		}
+		e.server.Faults.Clear()
+	}
+	const counted = `gcp_metadata_emulator_faults_total{route="oauth2.token"} 2`
+	if got := e.exchange(t, "GET /emulator/metrics\n\n"); !strings.Contains(got.body, counted+"\n") {
+		t.Errorf("metrics lack %s: %s", counted, got.body)
+	}
+}
+
+// In gRPC, a fault does what a client would see of it.
+func TestFaultsOfCalls(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	client := credentialspb.NewIAMCredentialsClient(e.dialGRPC(t))
+	for _, test := range []struct {
+		rule    string
+		code    codes.Code
+		message string
+		hits    int
+	}{
+		{`"status": 503`, codes.Unavailable, "The service is currently unavailable.", 1},
+		{`"status": 503, "body": "overloaded"`, codes.Unavailable, "overloaded", 1},
+		{`"status": 429, "body": {"error": {"code": 429, "message": "slow down"}}`, codes.ResourceExhausted, "slow down", 1},
+		{`"malformed": true`, codes.Internal, "grpc: failed to unmarshal the received message: unexpected EOF", 1},
+		{`"body": "text"`, codes.OK, "", 0},
+		{`"withoutHeader": "Server"`, codes.OK, "", 0},
+		{`"defect": "missing-email"`, codes.OK, "", 0},
+		{`"defect": "expired"`, codes.OK, "", 1},
+	} {
+		added := e.fail(t, `{"route": "iamcredentials.generateIdToken", `+test.rule+"}")
+		_, err := client.GenerateIdToken(callContext(t), &credentialspb.GenerateIdTokenRequest{Name: workerName, Audience: "x"})
+		if got := status.Convert(err); got.Code() != test.code || got.Message() != test.message {
+			t.Errorf("%s: %v", test.rule, err)
+		}
+		seen := e.last(t)
+		if hits := e.hits(t, added); hits != test.hits || (seen.Fault == added.ID) != (hits == 1) || (seen.Status == http.StatusOK) != (test.code == codes.OK) {
+			t.Errorf("%s: %d hits, want %d; written down as %+v", test.rule, hits, test.hits, seen)
+		}
+		e.server.Faults.Clear()
+	}
+}
