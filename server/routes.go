@@ -124,7 +124,7 @@ func (s surfaces) routes() []route {
 
 // controlRoutes are those of the control plane.
 func (s surfaces) controlRoutes() []route {
-	api := googleapi.Dialect()
+	api := control.Dialect()
 	return []route{
 		{"control.openapi", http.MethodGet, "/emulator/v1/openapi.json", api, s.control.OpenAPI},
 		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Live},

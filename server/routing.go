@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/wire"
 )
@@ -17,7 +18,7 @@ import (
 func (s surfaces) unknown(name, segment string) route {
 	switch {
 	case segment == "emulator", name == controlName:
-		return route{name: "control." + unknownRoute, dialect: googleapi.Dialect(), handle: s.control.Unknown}
+		return route{name: "control." + unknownRoute, dialect: control.Dialect(), handle: s.control.Unknown}
 	case segment == "" && (name == "" || name == metadataName):
 		return route{name: unknownRoute, dialect: s.metadata.Dialect(), handle: s.metadata.Unknown}
 	default:

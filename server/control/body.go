@@ -2,47 +2,100 @@ package control
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"reflect"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/wire"
 )
 
 // readJSON reads the body of a request into a value that has all the fields there may be.
+// Numbers of no certain type stay as they are written.
 func readJSON(r *http.Request, value any) error {
 	body, err := wire.ReadBody(r)
 	if err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	err = decoder.Decode(value)
-	if err == nil {
-		if _, extra := decoder.Token(); !errors.Is(extra, io.EOF) {
-			err = errors.New("there is something after its end")
-		}
+	problem := syntaxProblem(body)
+	if problem == "" {
+		decoder := json.NewDecoder(bytes.NewReader(body))
+		decoder.DisallowUnknownFields()
+		decoder.UseNumber()
+		problem = valueProblem(decoder.Decode(value))
 	}
-	if err != nil {
-		return googleapi.InvalidArgument("the body cannot be read: " + jsonProblem(err))
+	if problem != "" {
+		return googleapi.InvalidArgument("the body cannot be read: " + problem)
 	}
 	return nil
 }
 
-// jsonProblem puts an error of encoding/json into words for people.
-func jsonProblem(err error) string {
-	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		if mismatch.Field == "" {
-			return "it must be an object, not of type " + mismatch.Value
-		}
-		return fmt.Sprintf("%q cannot be of type %s", mismatch.Field, mismatch.Value)
-	}
-	if errors.Is(err, io.EOF) {
+// syntaxProblem says where a text is not JSON.
+func syntaxProblem(body []byte) string {
+	if len(bytes.TrimSpace(body)) == 0 {
 		return "it is empty"
 	}
-	return strings.TrimPrefix(err.Error(), "json: ")
+	syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, new(json.RawMessage)))
+	switch {
+	case !ok:
+		return ""
+	case strings.HasPrefix(syntax.Error(), "unexpected end"):
+		return "it is JSON that is cut off"
+	}
+	before := string(body[:syntax.Offset-1])
+	letter, _ := utf8.DecodeRune(body[syntax.Offset-1:])
+	return fmt.Sprintf("%q at line %d, column %d is no JSON",
+		letter, 1+strings.Count(before, "\n"), 1+utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]))
+}
+
+// valueProblem puts what encoding/json says of a value into words for people.
+func valueProblem(err error) string {
+	if err == nil {
+		return ""
+	}
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if mismatch.Field == "" {
+			return "it must be an object"
+		}
+		return fmt.Sprintf("%q must be %s", mismatch.Field, kindOf(mismatch.Type))
+	}
+	const sample = `write it as in "2030-01-01T00:00:00Z"` // RFC 3339
+	if moment, ok := errors.AsType[*time.ParseError](err); ok {
+		return fmt.Sprintf("%q is no time: %s", strings.Trim(moment.Value, `"`), sample)
+	}
+	problem := strings.TrimPrefix(err.Error(), "json: ")
+	if strings.HasPrefix(problem, "Time.UnmarshalJSON") {
+		return "a time must be a text: " + sample
+	}
+	return problem // an unknown field, or what types of ours say
+}
+
+// kindOf says what JSON a type is read of.
+func kindOf(of reflect.Type) string {
+	if of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	if reflect.PointerTo(of).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return "a text"
+	}
+	switch kind := of.Kind(); {
+	case kind == reflect.String:
+		return "a text"
+	case kind == reflect.Bool:
+		return "true or false"
+	case kind == reflect.Slice:
+		return "a list"
+	case kind == reflect.Float64:
+		return "a number"
+	case of.ConvertibleTo(reflect.TypeFor[int]()):
+		return "a whole number"
+	default:
+		return "an object"
+	}
 }

@@ -1,11 +1,9 @@
 package control
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"gcp-metadata-emulator/server/googleapi"
@@ -92,21 +90,14 @@ func chosenInstance(w *world.World, r *http.Request) (*world.Instance, error) {
 
 // readValue reads {"value": …}. Numbers stay as they are written.
 func readValue(r *http.Request) (any, error) {
-	body, err := wire.ReadBody(r)
-	if err != nil {
+	var wanted entry
+	if err := readJSON(r, &wanted); err != nil {
 		return nil, err
 	}
-	var document map[string]any
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
-	decoder.UseNumber()
-	value, ok := any(nil), false
-	if err := decoder.Decode(&document); err == nil && len(document) == 1 && json.Valid(body) {
-		value, ok = document["value"]
-	}
-	if !ok || value == nil {
+	if wanted.Value == nil {
 		return nil, googleapi.InvalidArgument(`the body must be {"value": …}, with a text, a number, a boolean, a list or an object`)
 	}
-	return value, nil
+	return wanted.Value, nil
 }
 
 // editError puts what a world says of an edit into the words of an API.
