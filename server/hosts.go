@@ -27,6 +27,7 @@ type hosts struct {
 
 	everything http.Handler                   // answers by path alone
 	named      func(host string) http.Handler // answers for a name of Google's
+	observer   *observer                      // of those that are refused
 
 	last atomic.Pointer[answer] // of the Host that was ours last: nearly always the next one
 }
@@ -39,14 +40,10 @@ type answer struct {
 
 // handler answers requests for the emulator's names.
 func (h *hosts) handler(logger *slog.Logger) http.Handler {
-	refuse := wire.Dialect{Error: robot.Error}.Adapt(logger, func(r *http.Request) (wire.Response, error) {
-		return wire.Response{
-			Status:      http.StatusForbidden,
-			ContentType: "text/plain; charset=utf-8",
-			Body: fmt.Sprintf("The emulator does not answer for host %q.\nhint: start it with --allow-host %s\n",
-				hostname.Of(r.Host), hostname.Of(r.Host)),
-		}, nil
-	})
+	dialect := wire.Dialect{Error: robot.Error}
+	refuse := dialect.Serve(h.observer.observe(operation{
+		name: func(*http.Request) string { return unknownRoute }, dialect: dialect, answer: dialect.Answer(logger, refused),
+	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if handler := h.answering(r.Host); handler != nil {
 			handler.ServeHTTP(w, r)
@@ -54,6 +51,15 @@ func (h *hosts) handler(logger *slog.Logger) http.Handler {
 		}
 		refuse.ServeHTTP(w, r)
 	})
+}
+
+func refused(r *http.Request) (wire.Response, error) {
+	host := hostname.Of(r.Host)
+	return wire.Response{
+		Status:      http.StatusForbidden,
+		ContentType: "text/plain; charset=utf-8",
+		Body:        fmt.Sprintf("The emulator does not answer for host %q.\nhint: start it with --allow-host %s\n", host, host),
+	}, nil
 }
 
 // answering is who answers for a Host; nil: nobody.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -117,14 +118,20 @@ func (o *observer) note(r *http.Request, seen *sighting, response *wire.Response
 		UserAgent: userAgent(r),
 		Fault:     seen.fault,
 	}
-	if !seen.hungUp {
+	if !seen.hungUp && !isGone(r.Context()) {
 		e.Status = statusOf(response)
-	}
-	if !seen.hungUp && r.Method != http.MethodHead {
-		e.Bytes = len(response.Body)
+		if r.Method != http.MethodHead {
+			e.Bytes = len(response.Body)
+		}
 	}
 	o.journal.Append(e)
 	o.counts.Observe(e.Route, e.Status, time.Duration(e.Duration))
+}
+
+// isGone tells whether a client has gone before there was an answer for it. One that is there
+// while the server stops gets an answer.
+func isGone(ctx context.Context) bool {
+	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), wire.ErrStopping)
 }
 
 func statusOf(response *wire.Response) int {

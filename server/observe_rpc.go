@@ -58,7 +58,10 @@ func (o *observer) call(subject func(message any) wire.Subject) grpc.UnaryServer
 			o.counts.ObserveFault(route)
 		}
 		took := time.Since(begun)
-		e.Status, e.Duration = callStatus(err), clock.Duration(took)
+		e.Duration = clock.Duration(took)
+		if !isGone(ctx) {
+			e.Status = callStatus(err)
+		}
 		o.journal.Append(e)
 		o.counts.Observe(route, e.Status, took)
 		return response, err

@@ -9,6 +9,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
+
+	"gcp-metadata-emulator/server/wire"
 )
 
 // How often something was asked for cannot be said when the journal has forgotten too much.
@@ -34,8 +38,8 @@ func TestExpectationsOfWhatIsForgotten(t *testing.T) {
 		"route=mds.metadata&expect=>=1000":                    "",
 		"route=mds.metadata&expect=999":                       "1 older ones are no longer remembered\"",
 		"route=mds.token&expect=0&since=1":                    "",
-		"route=mds.token&expect=0&since=2026-11-21T12:00:00Z": "",
-		"route=mds.token&expect=0&since=2026-11-21T11:59:59Z": "so that it cannot be decided",
+		"route=mds.token&expect=0&since=2026-11-21T12:00:01Z": "",
+		"route=mds.token&expect=0&since=2026-11-21T12:00:00Z": "so that it cannot be decided",
 	} {
 		got := ask(t.Context(), e.server, "/emulator/v1/requests?"+query)
 		if (got.Code == http.StatusOK) != (want == "") || want != "" && (got.Code != http.StatusPreconditionFailed || !strings.Contains(got.Body.String(), want)) {
@@ -99,5 +103,56 @@ func TestBodiesAreFreed(t *testing.T) { // alone: it measures what the process k
 	const much = 16 << 20
 	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > much || e.last(t).Audience != "x" {
 		t.Errorf("%d bytes are kept for requests like %+v", kept, e.last(t))
+	}
+}
+
+// A request that nobody waits for any more has no answer; one that is parked when the server
+// stops gets one.
+func TestWhoHasGoneGotNoAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := synthetic()
+		for cause, want := range map[error]int{context.Canceled: 0, wire.ErrStopping: http.StatusOK} {
+			waiting, end := context.WithCancelCause(t.Context())
+			go ask(waiting, s, "/computeMetadata/v1/instance/tags?wait_for_change=true")
+			synctest.Wait()
+			end(cause)
+			synctest.Wait()
+			all := s.Journal.Since(0).Exchanges
+			if len(all) == 0 {
+				t.Fatal("nothing is written down")
+			}
+			if seen := all[len(all)-1]; seen.Status != want || (seen.Bytes > 0) != (want > 0) {
+				t.Errorf("ended by %v, it is written down as %+v", cause, seen)
+			}
+		}
+	})
+}
+
+func TestCallerWhoHasGoneGotNoAnswer(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	client := credentialspb.NewIAMCredentialsClient(e.dialGRPC(t))
+	e.fail(t, `{"route": "iamcredentials.*", "delay": "1h"}`)
+	before := e.server.Journal.Since(0)
+	hurried, cancel := context.WithTimeout(callContext(t), 20*time.Millisecond)
+	defer cancel()
+	if _, err := client.SignBlob(hurried, &credentialspb.SignBlobRequest{Name: workerName, Payload: []byte("x")}); err == nil {
+		t.Error("a call is answered an hour early")
+	}
+	<-before.Changed
+	if seen := e.last(t); seen.Route != "iamcredentials.signBlob" || seen.Status != 0 {
+		t.Errorf("written down as %+v", seen)
+	}
+}
+
+func TestForeignHostsAreWrittenDown(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	got := e.exchange(t, "GET /computeMetadata/v1/project/project-id?key=abc\nHost: attacker.example.com\nUser-Agent: browser\n\n")
+	seen := e.last(t)
+	if got.status != http.StatusForbidden || seen.Status != got.status || seen.Route != "unknown" || seen.Path != "/computeMetadata/v1/project/project-id?key=REDACTED" ||
+		seen.UserAgent != "browser" || seen.Bytes != len(got.body) {
+		t.Errorf("%+v is written down as %+v", got, seen)
 	}
 }

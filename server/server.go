@@ -165,7 +165,7 @@ func New(config Config) *Server {
 	}
 	rpc := all.rpc(config.Logger)
 	names := &hosts{
-		worlds: worlds, allowed: config.AllowedHosts,
+		worlds: worlds, allowed: config.AllowedHosts, observer: observer,
 		everything: withRPC(all.handler(config.Logger, ""), rpc), named: all.named(config.Logger, rpc),
 	}
 	s.Handler = dated(s.Clock, names.handler(config.Logger))

@@ -67,7 +67,7 @@ func (s *Server) ClearRequests(*http.Request) (wire.Response, error) {
 // looked for.
 func (l *lookUp) check(r *http.Request, found int, remembered journal.Snapshot) error {
 	forgotten := remembered.Dropped
-	if !l.filter.After.IsZero() && !remembered.DroppedTo.After(l.filter.After) { // all are older
+	if remembered.DroppedTo.Before(l.filter.From) { // all are older
 		forgotten = 0
 	}
 	most := found + int(min(forgotten, math.MaxInt32))
@@ -151,7 +151,7 @@ func (l *lookUp) setSince(value string) string {
 	if err != nil {
 		return fmt.Sprintf("%q is no sequence number, and no time of RFC 3339", value)
 	}
-	l.filter.After = moment
+	l.filter.From = moment
 	return ""
 }
 

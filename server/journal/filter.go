@@ -16,14 +16,14 @@ type Filter struct {
 	Route, Instance, Account, Audience string
 
 	Status string    // "503", or "5xx" for all that begin so
-	After  time.Time // by the emulator's clock
+	From   time.Time // by the emulator's clock
 }
 
 // Matches tells whether an exchange is one of them.
 func (f Filter) Matches(e Exchange) bool {
 	return pattern.Match(f.Route, e.Route) && pattern.Match(f.Instance, e.Instance) &&
 		pattern.Match(f.Account, e.Account) && pattern.Match(f.Audience, e.Audience) &&
-		f.matchesStatus(e.Status) && (f.After.IsZero() || e.Time.After(f.After))
+		f.matchesStatus(e.Status) && !e.Time.Before(f.From)
 }
 
 func (f Filter) matchesStatus(status int) bool {

@@ -25,7 +25,7 @@ type Exchange struct {
 	Instance  string         `json:"instance,omitempty"` // whose metadata server it was for
 	Account   string         `json:"account,omitempty"`  // whose credential was asked for, or in whose name
 	Audience  string         `json:"audience,omitempty"` // for which an ID token was asked
-	Status    int            `json:"status"`             // 0: there was no answer
+	Status    int            `json:"status"`             // 0: there was no answer, or nobody any more to get it
 	Bytes     int            `json:"bytes"`              // of the answer's body
 	UserAgent string         `json:"userAgent,omitempty"`
 	Fault     string         `json:"fault,omitempty"` // the ID of the one that it met

@@ -196,8 +196,9 @@ func TestFilter(t *testing.T) {
 		"class":             {journal.Filter{Status: "5xx"}, true},
 		"another class":     {journal.Filter{Status: "2xx"}, false},
 		"another status":    {journal.Filter{Status: "500"}, false},
-		"after":             {journal.Filter{After: now.Add(-time.Second)}, true},
-		"after that moment": {journal.Filter{After: now}, false},
+		"since before":      {journal.Filter{From: now.Add(-time.Second)}, true},
+		"since that moment": {journal.Filter{From: now}, true},
+		"since later":       {journal.Filter{From: now.Add(time.Nanosecond)}, false},
 		"two of them":       {journal.Filter{Route: "mds.token", Status: "200"}, false},
 	} {
 		if got := test.filter.Matches(e); got != test.want {

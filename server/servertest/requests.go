@@ -28,8 +28,8 @@ func (e *Emulator) RequestsWhere(filter journal.Filter) []journal.Exchange {
 			query.Set(name, value)
 		}
 	}
-	if !filter.After.IsZero() {
-		query.Set("since", filter.After.Format(time.RFC3339Nano))
+	if !filter.From.IsZero() {
+		query.Set("since", filter.From.Format(time.RFC3339Nano))
 	}
 	var answer struct {
 		Requests []journal.Exchange `json:"requests"`
