@@ -2,6 +2,7 @@ package mds_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -156,6 +157,29 @@ func TestWaitersAreWokenByWhatTheyWaitFor(t *testing.T) {
 		}
 		if got := rig.Waiters(); len(got) != 0 {
 			t.Errorf("still listed as waiting: %v", got)
+		}
+	})
+}
+
+// readerFunc is a reader that does something.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// What changes between the look and the wait is not missed, although nothing else changes: the body of a request is read
+// in between.
+func TestChangeBeforeWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig(t)
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/computeMetadata/v1/instance/attributes/a"+wait,
+			readerFunc(func([]byte) (int, error) {
+				rig.set(t, "demo-vm", "instance/attributes/a", "2")
+				return 0, io.EOF
+			}))
+		request.Header.Set("Metadata-Flavor", "Google")
+		if got := answer(t, rig.send(t, request)); got.Body != "2" {
+			t.Errorf("leaf is %q", got.Body)
 		}
 	})
 }
