@@ -17,7 +17,7 @@ import (
 )
 
 // verify is what a service does with the ID token of who calls it.
-func verify(client *http.Client, token string) (email string, err error) {
+func verify(client *http.Client, token string, options ...jwt.ParserOption) (email string, err error) {
 	response, err := client.Get("https://www.googleapis.com/oauth2/v3/certs")
 	if err != nil {
 		return "", err
@@ -37,7 +37,7 @@ func verify(client *http.Client, token string) (email string, err error) {
 			return key.Key, nil
 		}
 		return nil, jwt.ErrTokenUnverifiable
-	}, jwt.WithIssuer("https://accounts.google.com"), jwt.WithAudience("https://service.example.com"))
+	}, append(options, jwt.WithIssuer("https://accounts.google.com"), jwt.WithAudience("https://service.example.com"))...)
 	return claims.Email, err
 }
 

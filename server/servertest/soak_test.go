@@ -10,14 +10,16 @@ import (
 	"net/url"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"gcp-metadata-emulator/server/servertest"
+	"gcp-metadata-emulator/server/token"
 )
 
 // soakVariable says for how long to go on, such as "60s".
@@ -36,47 +38,82 @@ type soak struct {
 	// calm is held for reading by whoever relies on nothing being undone, and for writing by
 	// who resets.
 	calm sync.RWMutex
+	// still is held for reading by who changes the world, and for writing by who wants to be the only one.
+	// It is locked after calm.
+	still sync.RWMutex
+	// undone is another number before and after somebody resets.
+	undone atomic.Int64
 
 	requests atomic.Int64 // have been answered
+	seen     atomic.Int64 // numbers have been, by who waited for them
+	good     atomic.Int64 // tokens have been seen to be so
+	spent    atomic.Int64 // tokens have been seen to be no longer good when their time was over
 }
 
-// TestSoak checks that under 200 goroutines, which edit, wait, mint, rotate, advance, reset and look on, no change is
-// missed by who waits for it, no token outlives its time, nothing is left running, and memory is bounded.
-func TestSoak(t *testing.T) {
-	duration := 2 * time.Second
+// attributes are how many somebody edits, and others watch.
+const attributes = 46
+
+// soakWorld is a world in which there is everything that is watched, and a text.
+func soakWorld(text string) string {
+	var values []string
+	for i := range attributes {
+		values = append(values, attribute(i)+`: "0"`)
+	}
+	return fmt.Sprintf("project: {attributes: {soak: %s}}\ninstances: [{name: demo-vm, metadata: {instance: {attributes: {%s}}}}]\n",
+		text, strings.Join(values, ", "))
+}
+
+func attribute(i int) string { return fmt.Sprintf("soak-%d", i) }
+
+// newSoak is a crowd of nobody yet. It goes on for as long as the test is told to.
+func newSoak(t *testing.T, duration time.Duration) *soak {
+	t.Helper()
 	if text := os.Getenv(soakVariable); text != "" {
 		var err error
 		if duration, err = time.ParseDuration(text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	before := heap()
-	emu := servertest.New(t)
+	emu := servertest.New(t, servertest.YAML(soakWorld("loaded")))
+	emu.RotateKeys() // the first keys are no part of it
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
-	defer cancel()
+	t.Cleanup(cancel)
 	late, stop := context.WithTimeout(t.Context(), duration+time.Minute)
-	defer stop()
+	t.Cleanup(stop)
 	patient, giveUp := context.WithCancelCause(late)
-	defer giveUp(nil)
-	s := &soak{T: t, emu: emu, ctx: ctx, patient: patient, giveUp: giveUp}
-	for i := range 40 { // two goroutines each
-		s.edit(i)
+	t.Cleanup(func() { giveUp(nil) })
+	return &soak{T: t, emu: emu, ctx: ctx, patient: patient, giveUp: giveUp}
+}
+
+// TestSoak checks that under 200 goroutines, which edit, wait, mint, rotate, advance, reset, replace the world, play events and
+// look on, no change is missed by who waits for it, no token outlives its time, nothing is left running, and memory is bounded.
+func TestSoak(t *testing.T) { //nolint:paralleltest // the machine is for this
+	before := heap()
+	s := newSoak(t, 2*time.Second)
+	s.alone(attribute(0), 20)
+	for i := range attributes - 1 {
+		s.edit(attribute(i + 1)) // two goroutines each
 	}
-	s.crowd(40, s.mintAccess)
-	s.crowd(40, s.mintIdentity)
-	s.crowd(10, s.advance)
-	s.crowd(14, s.look)
+	s.crowd(25, func() { s.outlive(s.mintAccess) })
+	s.crowd(25, func() { s.outlive(s.mintIdentity) })
+	s.crowd(8, s.advance)
+	s.crowd(1, s.jump)
+	s.crowd(11, s.look)
+	s.crowd(1, s.audit)
 	s.crowd(10, s.fail)
 	s.crowd(2, s.rotate)
+	s.crowd(1, s.preempt)
+	s.crowd(1, s.replace)
 	s.crowd(4, s.reset)
 	s.all.Wait()
 
-	emu.Client().CloseIdleConnections()
+	s.emu.Client().CloseIdleConnections()
 	const bound = 48 << 20
 	if grown := heap() - before; grown > bound {
 		t.Errorf("%d MB are kept, want at most %d", grown>>20, bound>>20)
 	}
-	t.Logf("%d requests were answered in %v, and %d kB are kept", s.requests.Load(), duration, (heap()-before)>>10)
+	t.Logf("%d requests were answered, %d changes seen, %d tokens good and %d spent; %d kB are kept",
+		s.requests.Load(), s.seen.Load(), s.good.Load(), s.spent.Load(), (heap()-before)>>10)
 }
 
 // heap is how many bytes are in use.
@@ -133,67 +170,68 @@ func (s *soak) get(ctx context.Context, address string) (header http.Header, sta
 	return response.Header, response.StatusCode, string(content)
 }
 
-// edit is one who counts in an attribute, and one who waits for changes of attributes: each number reaches him.
-func (s *soak) edit(i int) {
-	name := fmt.Sprintf("soak-%d", i)
-	seen := make(chan string)
-	waiting, enough := context.WithCancel(s.patient)
-	s.all.Go(func() {
-		for etag, last := "0", ""; waiting.Err() == nil; {
-			header, status, body := s.get(waiting, root+"instance/attributes/?recursive=true&wait_for_change=true&last_etag="+etag)
-			if status == 0 {
-				continue
-			}
-			if header.Get("ETag") == etag {
-				s.Errorf("a waiter is woken by no change: %s", body)
-			}
-			etag = header.Get("ETag")
-			var attributes map[string]string
-			if err := json.Unmarshal([]byte(body), &attributes); err != nil {
-				s.Errorf("%d %s: %v", status, body, err)
-			}
-			if attributes[name] == last {
-				continue
-			}
-			last = attributes[name]
-			select {
-			case seen <- last:
-			case <-waiting.Done():
-			}
-		}
-	})
-	s.all.Go(func() {
-		defer enough()
-		for number := 1; s.ctx.Err() == nil && s.patient.Err() == nil; number++ {
-			s.count(name, strconv.Itoa(number), seen)
-		}
-	})
+// pass waits for emulator time to pass, and tells whether it has before the test is over or the clock has been reset.
+func (s *soak) pass(d time.Duration) bool {
+	undone, begun := s.undone.Load(), s.emu.Now()
+	seconds := int(d/time.Second) + 1
+	_, status, _ := s.get(s.ctx, fmt.Sprintf("%sinstance/zone?wait_for_change=true&timeout_sec=%d", root, seconds))
+	ended := s.emu.Now()
+	if status == 0 || s.undone.Load() != undone {
+		return false
+	}
+	if ended.Before(begun.Add(time.Duration(seconds) * time.Second)) {
+		s.Errorf("who asks at %v to wait for %d s is answered by %v", begun, seconds, ended)
+	}
+	return true
 }
 
-// count sets an attribute, and returns when that is seen.
-func (s *soak) count(name, number string, seen <-chan string) {
+// after does something, and when some time has passed something else, unless what was done has been undone by then.
+func (s *soak) after(d time.Duration, first, second func()) {
+	s.calm.RLock()
+	first()
+	undone := s.undone.Load()
+	s.calm.RUnlock()
+	if !s.pass(d) {
+		return
+	}
 	s.calm.RLock()
 	defer s.calm.RUnlock()
-	s.emu.SetMetadata("instance/attributes/"+name, number)
-	for {
-		select {
-		case value := <-seen:
-			if value == number {
-				return
-			}
-		case <-s.patient.Done():
-			if !errors.Is(context.Cause(s.patient), errFailed) {
-				s.T.Errorf("%s is %s, and whoever waits for it is not told", name, number)
-			}
-			return
-		}
+	if s.undone.Load() == undone {
+		second()
 	}
 }
 
-// mintAccess gets an access token, and sees it work until its time is over and not after.
-func (s *soak) mintAccess() {
-	s.calm.RLock()
-	defer s.calm.RUnlock()
+// credential is a token that is good until a time, and not after another one.
+type credential struct {
+	until, after time.Time
+	refusal      func() error // at present
+}
+
+// outlive gets a token, and sees it be good until its time is over and not after.
+func (s *soak) outlive(mint func() credential) {
+	var minted credential
+	check := func() {
+		begun := s.emu.Now()
+		err := minted.refusal()
+		switch ended := s.emu.Now(); {
+		case err != nil && ended.Before(minted.until):
+			s.Errorf("a token that is good until %v is refused by %v: %v", minted.until, ended, err)
+		case err == nil && begun.After(minted.after):
+			s.Errorf("a token that was good until %v is accepted at %v", minted.after, begun)
+		case err == nil:
+			s.good.Add(1)
+		default:
+			s.spent.Add(1)
+		}
+	}
+	s.after(time.Hour+time.Second, func() {
+		minted = mint()
+		check()
+	}, check)
+}
+
+// mintAccess gets an access token.
+func (s *soak) mintAccess() credential {
 	earliest := s.emu.Now()
 	_, status, body := s.get(s.patient, root+"instance/service-accounts/default/token")
 	latest := s.emu.Now()
@@ -203,66 +241,119 @@ func (s *soak) mintAccess() {
 	}
 	if err := json.Unmarshal([]byte(body), &access); err != nil || status != http.StatusOK {
 		s.Errorf("token: %d %s", status, body)
-		return
 	}
 	left := time.Duration(access.ExpiresIn) * time.Second
-	for _, passed := range []time.Duration{0, left + 2*time.Second} {
-		s.emu.Advance(passed)
-		begun := s.emu.Now()
-		_, status, body = s.get(s.patient, "https://oauth2.googleapis.com/tokeninfo?access_token="+url.QueryEscape(access.Token))
-		switch ended := s.emu.Now(); {
-		case ended.Before(earliest.Add(left)) && status != http.StatusOK:
-			s.Errorf("a token that is good until %v is refused by %v: %d %s", earliest.Add(left), ended, status, body)
-		case begun.After(latest.Add(left+time.Second)) && status != http.StatusBadRequest:
-			s.Errorf("a token that was good until %v is accepted at %v: %d %s", latest.Add(left), begun, status, body)
+	return credential{earliest.Add(left), latest.Add(left + time.Second), func() error {
+		_, status, body := s.get(s.patient, "https://oauth2.googleapis.com/tokeninfo?access_token="+url.QueryEscape(access.Token))
+		if status == http.StatusBadRequest {
+			return errors.New(body)
 		}
-	}
+		return nil
+	}}
 }
 
-// mintIdentity gets an ID token, whose key is published as long as it is good.
-func (s *soak) mintIdentity() {
-	s.calm.RLock()
-	defer s.calm.RUnlock()
-	begun := s.emu.Now()
-	_, status, token := s.get(s.patient, identity)
-	if status != http.StatusOK {
-		s.Errorf("identity: %d %s", status, token)
-		return
+// mintIdentity gets an ID token, which a service accepts.
+func (s *soak) mintIdentity() credential {
+	earliest := s.emu.Now()
+	_, status, text := s.get(s.patient, identity)
+	latest := s.emu.Now()
+	claims := jwt.RegisteredClaims{ExpiresAt: &jwt.NumericDate{}}
+	if _, _, err := jwt.NewParser().ParseUnverified(text, &claims); err != nil || status != http.StatusOK {
+		s.Errorf("identity: %d %s", status, text)
 	}
-	_, err := verify(s.emu.Client(), token)
-	if err != nil && !strings.Contains(err.Error(), "token is expired") && !strings.Contains(err.Error(), "not valid yet") &&
-		!strings.Contains(err.Error(), "used before issued") && s.emu.Now().Sub(begun) < 12*time.Hour {
-		s.Errorf("an ID token is refused: %v", err)
+	expires := claims.ExpiresAt.Time
+	if expires.Sub(earliest) < token.MinimumLeft || expires.Sub(latest) > token.IDTokenLifetime {
+		s.Errorf("an ID token that is asked for from %v to %v expires at %v", earliest, latest, expires)
 	}
+	return credential{expires, expires, func() error {
+		_, err := verify(s.emu.Client(), text, jwt.WithTimeFunc(s.emu.Now))
+		return err
+	}}
+}
+
+// preempt preempts the VM, which it is told at once, and that it stops when its notice is over.
+func (s *soak) preempt() {
+	s.after(30*time.Second, func() {
+		s.emu.Event("preempt")
+		if got := s.emu.Metadata("instance/preempted"); got != "TRUE" {
+			s.Errorf("a VM is preempted, and %v", got)
+		}
+	}, func() {
+		if got := s.emu.Events(); len(got) > 0 {
+			s.Errorf("a VM has been preempted, and still %v", got[0].Playing)
+		}
+		s.emu.Metadata("instance/shutdownDetails") // is there
+	})
+}
+
+// replace puts another world in the place of this one, and takes it away again.
+func (s *soak) replace() {
+	s.pause(100 * time.Millisecond)
+	s.undo(func() {
+		s.emu.SetState([]byte(soakWorld("replaced")))
+		if got := s.emu.Metadata("project/attributes/soak"); got != "replaced" {
+			s.Errorf("the world has been replaced, and is %q", got)
+		}
+		s.emu.Reset()
+		if got := s.emu.Metadata("project/attributes/soak"); got != "loaded" {
+			s.Errorf("the world has been reset, and is %q", got)
+		}
+	})
 }
 
 func (s *soak) advance() {
 	s.pause(20 * time.Millisecond)
-	s.emu.Advance(time.Minute)
+	s.emu.Advance(time.Second)
+}
+
+// jump makes all tokens bad that there are, and gives some time to look at others.
+func (s *soak) jump() {
+	s.pause(250 * time.Millisecond)
+	s.emu.Advance(2 * time.Hour)
 }
 
 func (s *soak) rotate() {
-	s.pause(500 * time.Millisecond)
+	s.pause(time.Second) // to make a key takes what the others need as well
 	s.emu.RotateKeys()
 }
 
 func (s *soak) reset() {
 	s.pause(100 * time.Millisecond)
-	s.calm.Lock()
-	defer s.calm.Unlock()
-	s.emu.Reset()
+	s.undo(s.emu.Reset)
 }
 
-// look reads what is remembered, and waits for a change for a moment of the emulator's time.
+// undo does what takes others their grounds, while nobody relies on them.
+func (s *soak) undo(what func()) {
+	s.calm.Lock()
+	defer s.calm.Unlock()
+	s.undone.Add(1)
+	defer s.undone.Add(1)
+	what()
+}
+
+// look waits for a moment of the emulator's time.
 func (s *soak) look() {
+	s.pause(100 * time.Millisecond)
+	s.pass(time.Minute)
+}
+
+// audit reads what is remembered.
+func (s *soak) audit() {
+	s.pause(500 * time.Millisecond)
 	if got := len(s.emu.Requests("*")); got > 1000 {
 		s.Errorf("%d requests are remembered", got)
 	}
-	s.get(s.patient, root+"instance/tags?wait_for_change=true&timeout_sec=1")
+	if got := s.emu.Waiters(); len(got) > 200 {
+		s.Errorf("%d wait", len(got))
+	}
+	if got := s.emu.State(); !json.Valid(got) {
+		s.Errorf("the world is %s", got)
+	}
 }
 
 // fail makes something fail that nobody else here asks for.
 func (s *soak) fail() {
+	s.pause(20 * time.Millisecond)
 	path := "/robot/v1/metadata/x509/" + worker
 	failing := s.emu.Fail("keys.account.x509", servertest.Status(http.StatusServiceUnavailable), servertest.Path(path))
 	s.get(s.patient, "https://www.googleapis.com"+path)
