@@ -215,6 +215,42 @@ func TestEveryStateIsSeen(t *testing.T) {
 	})
 }
 
+// The answer to a request that has waited is dated when it is given.
+func TestDateOfAWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, "")
+		dates := make(chan string, 2)
+		wait := func() {
+			dates <- ask(t.Context(), s, "/computeMetadata/v1/instance/preempted?wait_for_change=true&timeout_sec=60").Header().Get("Date")
+		}
+		go wait() // while the clock follows the machine's
+		synctest.Wait()
+		s.Clock.Freeze()
+		if err := s.Clock.Set(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-dates; got != "Tue, 01 Jan 2030 00:00:00 GMT" {
+			t.Errorf("dated %s", got)
+		}
+		go wait()
+		synctest.Wait()
+		if err := s.Clock.Advance(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-dates; got != "Tue, 01 Jan 2030 01:00:00 GMT" {
+			t.Errorf("an hour later dated %s", got)
+		}
+		go wait()
+		synctest.Wait()
+		s.Reset()
+		time.Sleep(time.Hour)
+		if got := <-dates; got != "" {
+			t.Errorf("dated %s by the clock as it was before a reset", got) // and not by net/http
+		}
+	})
+}
+
 // The same over the wire, among clients of every kind: one that reads no answer, and ones that
 // hang at what does not change, hold nobody up.
 func TestEventsOverTheWire(t *testing.T) {

@@ -56,7 +56,25 @@ func (o *observer) observe(op operation) wire.Answer {
 		if seen.hungUp {
 			panic(http.ErrAbortHandler) // which net/http takes for this
 		}
+		o.date(&response)
 		return response
+	}
+}
+
+// dated is an answer with its date.
+func (o *observer) dated(answer wire.Answer) wire.Answer {
+	return func(r *http.Request) wire.Response {
+		response := answer(r)
+		o.date(&response)
+		return response
+	}
+}
+
+// date dates an answer as it is sent, unless it says otherwise: a request may have waited for
+// long, or have moved the clock.
+func (o *observer) date(response *wire.Response) {
+	if now, differs := dateOf(o.clock); differs {
+		response.Header = append([]wire.Field{{Name: "Date", Value: now}}, response.Header...)
 	}
 }
 

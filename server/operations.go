@@ -18,6 +18,8 @@ func (s surfaces) serve(route route, logger *slog.Logger) http.Handler {
 	answer := route.dialect.Answer(logger, s.guarded(route))
 	if route.isObserved() {
 		answer = s.observer.observe(operation{route.operation(), s.subject(route), route.dialect, answer})
+	} else {
+		answer = s.observer.dated(answer)
 	}
 	if strings.Contains(route.path, "{") {
 		answer = withVariables(answer)

@@ -15,9 +15,9 @@ import (
 // asked: most programs never do.
 func (s surfaces) rpc(logger *slog.Logger) func() http.Handler {
 	return sync.OnceValue(func() http.Handler {
-		return s.credentials.RPC(rpc.NewServer(logger, s.observer.call(s.iamcredentials.CallSubject), func(registrar grpc.ServiceRegistrar) {
+		return dated(s.observer.clock, s.credentials.RPC(rpc.NewServer(logger, s.observer.call(s.iamcredentials.CallSubject), func(registrar grpc.ServiceRegistrar) {
 			s.iamcredentials.Register(registrar)
-		}))
+		})))
 	})
 }
 

@@ -168,8 +168,8 @@ func New(config Config) *Server {
 		worlds: worlds, allowed: config.AllowedHosts, observer: observer,
 		everything: withRPC(all.handler(config.Logger, ""), rpc), named: all.named(config.Logger, rpc),
 	}
-	s.Handler = dated(s.Clock, names.handler(config.Logger))
-	s.drives = dated(s.Clock, all.handler(config.Logger, controlName))
+	s.Handler = names.handler(config.Logger)
+	s.drives = all.handler(config.Logger, controlName)
 	s.proxy = proxy.New(proxy.Config{
 		Handler: s.Handler, Answers: names.answersTarget, Authority: config.Keys.Authority,
 		Allowed: config.ProxyAllowed, Logger: config.Logger,
@@ -187,15 +187,24 @@ func (s *Server) AwaitWaiter(ctx context.Context, is func(mds.Waiter) bool) erro
 // Waiters are the requests that wait for a change of metadata, those that have waited longest first.
 func (s *Server) Waiters() []mds.Waiter { return s.metadata.Waiters() }
 
-// dated dates answers by the emulator's clock where net/http, which goes by the machine's,
-// would be wrong.
+// dated dates the answers of a handler that is none of an operation: to those the observer gives
+// their date.
 func dated(emulator *clock.Clock, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !emulator.FollowsMachine() {
-			w.Header().Set("Date", emulator.Now().UTC().Format(http.TimeFormat))
+		if now, differs := dateOf(emulator); differs {
+			w.Header().Set("Date", now)
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// dateOf is the date for answers by a clock, and whether it may differ from that by the
+// machine's, which net/http goes by.
+func dateOf(emulator *clock.Clock) (string, bool) {
+	if emulator.FollowsMachine() {
+		return "", false
+	}
+	return emulator.Now().UTC().Format(http.TimeFormat), true
 }
 
 // waiters tells the control plane, which does not know the metadata server, who waits.
