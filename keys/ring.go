@@ -31,7 +31,7 @@ type Ring struct {
 // NewRing is a ring whose keys are kept below dir/keys, or nowhere where dir is empty.
 // It reads and makes nothing yet. Its clock decides which keys have expired.
 func NewRing(dir string, now func() time.Time) *Ring {
-	kept := &closable{vault: memory{}}
+	kept := &closable{vault: memory{}, lasts: func() bool { return true }}
 	if dir != "" {
 		kept.vault = directory(dir)
 	}
@@ -43,6 +43,11 @@ func newRing(kept *closable, pool *pool, now func() time.Time) *Ring {
 	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
 	return r
 }
+
+// KeepWhile makes the ring keep those signing keys alone, and what becomes of them, that are made
+// while a function says so: what is made by a clock that was moved would be of another time to
+// whoever reads it later. It is called before the ring is used.
+func (r *Ring) KeepWhile(lasts func() bool) { r.vault.lasts = lasts }
 
 // Close is for the end of a process: no key is kept from then on, and none is half written.
 // Keys that there are can still be used.

@@ -85,9 +85,13 @@ func (s *Set) retire(keep int) error {
 	return nil
 }
 
-// mark keeps what has become of a key. The caller holds mu.
+// mark keeps what has become of a key, unless that or the key is in memory alone. The caller
+// holds mu.
 func (s *Set) mark(key numbered, suffix, text string) error {
 	name := fileName(s.folder, key.number, suffix)
+	if key.number >= passing || !s.vault.lasts() {
+		return s.apply(key, name, text)
+	}
 	kept, err := s.vault.create(name, []byte(text))
 	if err != nil {
 		return err

@@ -14,11 +14,12 @@ import (
 //
 // The oldest key that is neither retired nor about to expire is the active one. Retired keys
 // sign no more, and are published for as long as something that they have signed may be
-// relied on.
+// relied on. Keys whose time a clock that was set back has yet to come to are neither used nor
+// published until it has.
 type Set struct {
 	use    Use
 	folder string
-	vault  vault
+	vault  *closable
 	pool   *pool
 	now    func() time.Time
 
@@ -35,10 +36,13 @@ type Set struct {
 type numbered struct {
 	*Key
 
-	number    int
+	number    int       // from passing on, where it is not kept
 	retired   time.Time // zero: it is not
 	withdrawn bool      // it is published no more
 }
+
+// passing is where the numbers of keys begin that are in memory alone. Nobody keeps as many.
+const passing = 1 << 30
 
 // fill is one run that brings a set to the keys it wants.
 type fill struct {
@@ -47,7 +51,7 @@ type fill struct {
 	err      error
 }
 
-func newSet(use Use, folder string, vault vault, pool *pool, now func() time.Time) *Set {
+func newSet(use Use, folder string, vault *closable, pool *pool, now func() time.Time) *Set {
 	return &Set{use: use, folder: folder, vault: vault, pool: pool, now: now}
 }
 
@@ -134,22 +138,42 @@ func (s *Set) valid() []*Key {
 	return valid
 }
 
-// isPublished tells whether a key has not expired, and has not been retired for so long that
-// nothing which it has signed is good any more.
+// isPublished tells whether a key is valid, and has not been retired for so long that nothing
+// which it has signed is good any more.
 func (k numbered) isPublished(now time.Time) bool {
-	return !k.withdrawn && k.NotAfter().After(now) && (k.retired.IsZero() || now.Before(k.retired.Add(spare)))
+	return !k.withdrawn && !k.NotBefore().After(now) && k.NotAfter().After(now) &&
+		(k.retired.IsZero() || now.Before(k.retired.Add(spare)))
+}
+
+// isUsable tells whether a key may still sign.
+func (k numbered) isUsable(now time.Time) bool {
+	return k.retired.IsZero() && !k.NotBefore().After(now) && k.NotAfter().After(now.Add(spare))
 }
 
 // usable are the keys that may still sign.
 func (s *Set) usable() []numbered {
-	limit := s.now().Add(spare)
-	all := s.all()
-	for i, key := range all { // oldest first, so that those which expire or retire come first
-		if key.retired.IsZero() && key.NotAfter().After(limit) {
-			return all[i:]
+	now, all := s.now(), s.all()
+	for len(all) > 0 && !all[0].isUsable(now) { // oldest first, so that those which expire or retire come first
+		all = all[1:]
+	}
+	for _, key := range all {
+		if !key.isUsable(now) {
+			return slices.DeleteFunc(slices.Clone(all), func(k numbered) bool { return !k.isUsable(now) })
 		}
 	}
-	return nil
+	return all
+}
+
+// Ready tells whether there is a key that signs, and begins to make what is missing.
+func (s *Set) Ready() (bool, error) {
+	if err := s.reread(); err != nil {
+		return false, err
+	}
+	usable := s.usable()
+	if len(usable) < s.use.wanted() {
+		s.ensure()
+	}
+	return len(usable) > 0, nil
 }
 
 // await returns the usable keys once there are at least so many.
@@ -291,13 +315,12 @@ func (s *Set) decode(name string, data []byte) (*Key, error) {
 }
 
 // keep certifies a private key as the one that follows the last. Where another process was
-// faster, it takes that one's key, and gives the private key back. The caller holds mu.
+// faster, it takes that one's key, and gives the private key back. What is not to be kept stays
+// in memory. The caller holds mu.
 func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
-	number := 1
-	if all := s.all(); len(all) > 0 {
-		number = all[len(all)-1].number + 1
-	}
-	key, err = newKey(private, s.use, s.use.notBefore(s.now(), len(s.usable())))
+	notBefore := s.use.notBefore(s.now(), len(s.usable()))
+	number := s.next()
+	key, err = newKey(private, s.use, notBefore)
 	if err != nil {
 		return nil, false, err
 	}
@@ -305,8 +328,10 @@ func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	name := fileName(s.folder, number, keySuffix)
-	existing, err := s.vault.create(name, data)
+	existing := data
+	if number < passing {
+		existing, err = s.vault.create(fileName(s.folder, number, keySuffix), data)
+	}
 	if err != nil {
 		s.pool.give(private) // it took long to find, and the trouble may pass
 		return nil, false, err
@@ -317,6 +342,20 @@ func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
 	}
 	s.put(numbered{Key: key, number: number})
 	return key, true, nil
+}
+
+// next is the number of the next key.
+func (s *Set) next() int {
+	number := 1
+	if !s.vault.lasts() {
+		number = passing
+	}
+	for _, key := range s.all() {
+		if (key.number >= passing) == (number >= passing) {
+			number = key.number + 1
+		}
+	}
+	return number
 }
 
 // find is the place of a key with a number, or negative.

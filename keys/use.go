@@ -45,13 +45,15 @@ func UserManaged(uniqueID string) Use {
 }
 
 func (u Use) notAfter(notBefore time.Time) time.Time {
-	if u.lifetime == 0 {
+	notAfter := notBefore.Add(u.lifetime)
+	if u.lifetime == 0 || notAfter.After(endOfTime()) {
 		return endOfTime()
 	}
-	return notBefore.Add(u.lifetime)
+	return notAfter
 }
 
-// endOfTime is the expiry of what does not expire (RFC 5280, section 4.1.2.5).
+// endOfTime is the expiry of what does not expire (RFC 5280, section 4.1.2.5), and the last that
+// a certificate can have.
 func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
 // notBefore is the start of validity of a key made now for a set that has so many usable

@@ -61,6 +61,7 @@ var errClosed = errors.New("the keys have been closed")
 type closable struct {
 	vault
 
+	lasts  func() bool // whether keys that are made are to be kept
 	mu     sync.Mutex
 	closed bool
 }

@@ -156,7 +156,9 @@ func (f emulatorFlags) ring(emulated *clock.Clock) (*keys.Ring, error) {
 	case dir == "":
 		return nil, &hintError{message: "there is no home directory to keep signing keys in", hint: "name one with --state-dir, or run with --ephemeral"}
 	}
-	return keys.NewRing(dir, emulated.Now), nil
+	ring := keys.NewRing(dir, emulated.Now)
+	ring.KeepWhile(emulated.FollowsMachine)
+	return ring, nil
 }
 
 // rootCause is the innermost error, which says what the system has against it.

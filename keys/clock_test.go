@@ -1,0 +1,115 @@
+package keys_test
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/keys"
+)
+
+// moved is a clock that a test moves.
+type moved struct{ unix atomic.Int64 }
+
+func (m *moved) now() time.Time { return time.Unix(m.unix.Load(), 0) }
+
+func (m *moved) to(text string) { m.unix.Store(at(text)().Unix()) }
+
+// Whatever the time is, and was before, every key that is used or published is valid then.
+func TestEveryTimeHasItsKeys(t *testing.T) {
+	t.Parallel()
+	var clock moved
+	ring := keys.NewRing("", clock.now)
+	first := map[string]string{}
+	for _, now := range []string{
+		"2026-11-01T00:00:00Z", "1999-05-04T03:02:01Z", "1970-01-01T00:00:00Z", "2026-10-31T23:00:00Z", "9998-12-31T23:59:59Z", "2026-11-01T00:00:00Z",
+	} {
+		clock.to(now)
+		for name, set := range map[string]*keys.Set{"google": ring.Google(), "system": ring.System("a@b.c"), "user": ring.User("a@b.c", "1")} {
+			if got := active(t, set).ID(); first[name+now] == "" {
+				first[name+now] = got
+			} else if got != first[name+now] {
+				t.Errorf("%s: at %s again the active key is %s, and was %s", name, now, got, first[name+now])
+			}
+			all := published(t, set)
+			if !slices.Contains(ids(all), first[name+now]) {
+				t.Errorf("%s: at %s the active key is not published", name, now)
+			}
+			for _, key := range all {
+				if certificate := certificate(t, key); certificate.NotBefore.After(clock.now()) || !certificate.NotAfter.After(clock.now()) {
+					t.Errorf("%s: at %s a key is published that is valid from %v to %v", name, now, certificate.NotBefore, certificate.NotAfter)
+				}
+			}
+		}
+	}
+}
+
+// What is made by a clock that was moved is nobody else's, and is in nobody's way later.
+func TestKeepWhile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var clock moved
+	var lasts atomic.Bool
+	clock.to("2026-11-01T00:00:00Z")
+	ring, elsewhere := keys.NewRing(dir, clock.now), keys.NewRing(dir, clock.now)
+	ring.KeepWhile(lasts.Load)
+	known := func(ring *keys.Ring) []string {
+		t.Helper()
+		all, err := ring.Google().Known()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids(all)
+	}
+	own := ids(published(t, ring.Google()))
+	if got := known(elsewhere); len(own) != 2 || len(got) != 0 {
+		t.Fatalf("%d keys were made, and %d kept", len(own), len(got))
+	}
+
+	others := ids(published(t, elsewhere.Google()))
+	if diff := cmp.Diff(append(slices.Clone(others), own...), known(ring)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	rotate(t, ring.Google(), 0)
+	if got := active(t, elsewhere.Google()).ID(); got != others[0] || slices.Contains(known(ring), got) {
+		t.Errorf("a rotation that is not to last was kept, or was none: elsewhere %s is active", got)
+	}
+
+	lasts.Store(true)
+	rotate(t, elsewhere.Google(), keys.KeepAll)
+	added, err := ring.Google().Add(1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := known(elsewhere); !slices.Contains(got, added.ID()) {
+		t.Errorf("%s was not kept: %v", added.ID(), got)
+	}
+	for _, id := range known(elsewhere) {
+		if id != others[0] && !slices.Contains(known(ring), id) {
+			t.Errorf("%s, which was made elsewhere, is not known", id)
+		}
+	}
+}
+
+// To ask is enough for there to be a key soon.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var clock moved
+		clock.to("2026-11-01T00:00:00Z")
+		set := keys.NewRing("", clock.now).Google()
+		for _, now := range []string{"2026-11-01T00:00:00Z", "2027-11-01T00:00:00Z", "2026-10-01T00:00:00Z"} {
+			clock.to(now)
+			for _, want := range []bool{false, true} {
+				if got, err := set.Ready(); err != nil || got != want {
+					t.Errorf("at %s: Ready = %v, %v; want %v", now, got, err, want)
+				}
+				synctest.Wait()
+			}
+		}
+	})
+}
