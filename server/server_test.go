@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -132,6 +133,25 @@ func awaitWaiters(t *testing.T, address string, want int) {
 			t.Fatalf("%d requests wait, want %d", got, want)
 		}
 	}
+}
+
+// An emulator whose keys have expired by an advance of its clock makes others when it is asked
+// whether it is ready.
+func TestReadyAfterAJump(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, "")
+		for range 2 {
+			for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
+				if got := send(t.Context(), s, http.MethodGet, "/emulator/v1/readyz", ""); got.Code != want {
+					t.Errorf("status %d, want %d", got.Code, want)
+				}
+				synctest.Wait()
+			}
+			if err := s.Clock.Advance(8760 * time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 // Metadata is there before any key is, and what needs one waits for it.

@@ -124,13 +124,13 @@ func (s *Server) Live(*http.Request) (wire.Response, error) {
 	return googleapi.JSON(status{"ok", s.run}), nil
 }
 
-// Ready answers when the first key exists, or says that it is being made.
-func (s *Server) Ready(r *http.Request) (wire.Response, error) {
-	known, err := s.keys.Google().Known()
+// Ready answers when there is a key that signs, or says that it is being made, which it sees to.
+func (s *Server) Ready(*http.Request) (wire.Response, error) {
+	ready, err := s.keys.Google().Ready()
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("read the signing keys: %w", err)
 	}
-	if len(known) == 0 {
+	if !ready {
 		return wire.Response{}, googleapi.Unavailable("the signing keys are still being made")
 	}
 	return googleapi.JSON(status{"ok", s.run}), nil
