@@ -292,6 +292,31 @@ func TestEventsOverTheWire(t *testing.T) {
 	}
 }
 
+// However many put other worlds in place at once, by whatever means, what is played is the
+// scenario of the one that is left, once.
+func TestWorldsAreReplacedOneByOne(t *testing.T) {
+	t.Parallel()
+	const scenario = "instances: [{name: %s, scenario: [{at: 1h, event: preempt}]}]"
+	s := newServer(t, fmt.Sprintf(scenario, "vm"))
+	var all sync.WaitGroup
+	for i := range 20 {
+		name := fmt.Sprintf("vm-%d", i)
+		other := parsedWorld(t, fmt.Sprintf(scenario, name))
+		all.Go(func() {
+			if got := send(t.Context(), s, http.MethodPut, "/emulator/v1/state", fmt.Sprintf(scenario, name)); got.Code != http.StatusOK {
+				t.Errorf("status %d: %s", got.Code, got.Body)
+			}
+		})
+		all.Go(func() { s.Replace(other) })
+		all.Go(s.Reset)
+	}
+	all.Wait()
+	list, name := s.Events.List(), s.World().State.DefaultInstance().Name
+	if len(list) != 1 || list[0].Instance != name {
+		t.Errorf("the instance is %s, and what is played is %+v", name, list)
+	}
+}
+
 // What was due is done when the clock has been advanced: the next request finds it.
 func TestEventsGoByTheClock(t *testing.T) {
 	t.Parallel()

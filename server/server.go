@@ -99,10 +99,10 @@ type Server struct {
 //
 // Events end, and the scenarios of the other world begin.
 func (s *Server) Replace(w *world.World) {
-	s.loaded.Store(w)
-	s.Events.Clear()
-	_ = s.worlds.Update(func(*world.World) (*world.World, error) { return w, nil }) // never fails
-	s.Events.Begin()
+	s.Events.Replace(func() *world.World {
+		s.loaded.Store(w)
+		return w
+	})
 }
 
 // World is the world that is served at the moment.
@@ -112,11 +112,12 @@ func (s *Server) World() store.Snapshot[*world.World] { return s.worlds.Load() }
 // done to it: changes of the world, the clock's, faults, the journal, revocations, and what
 // was begun or used up. Scenarios begin again; keys stay.
 func (s *Server) Reset() {
-	for _, forget := range s.forget {
-		forget()
-	}
-	_ = s.worlds.Update(func(*world.World) (*world.World, error) { return s.loaded.Load(), nil }) // never fails
-	s.Events.Begin()
+	s.Events.Replace(func() *world.World {
+		for _, forget := range s.forget {
+			forget()
+		}
+		return s.loaded.Load()
+	})
 	s.Journal.Clear()
 }
 
@@ -138,7 +139,7 @@ func New(config Config) *Server {
 		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}
-	s.forget = []func(){s.Faults.Clear, s.Events.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
+	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
 	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal, counts: metrics.NewRequests(routes)}
 	all := surfaces{

@@ -31,11 +31,7 @@ func (s *Server) SetState(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, unreadable(err)
 	}
 	next := world.New(f)
-	s.player.Clear()
-	defer s.player.Begin()
-	if err := s.worlds.Update(func(*world.World) (*world.World, error) { return next, nil }); err != nil {
-		return wire.Response{}, err
-	}
+	s.player.Replace(func() *world.World { return next })
 	return describe(r, next)
 }
 

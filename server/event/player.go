@@ -36,6 +36,8 @@ type Player struct {
 	settle func()
 	logger *slog.Logger
 
+	beginning sync.Mutex // held while events begin, which are those of one world
+
 	mu      sync.Mutex // held while one changes the world, too: what has been ended does so no more
 	last    int        // the number of the newest
 	playing []*run
@@ -76,6 +78,8 @@ func (p *Player) Play(instance string, e Event) (Playing, error) {
 	if err := e.check(); err != nil {
 		return Playing{}, err
 	}
+	p.beginning.Lock()
+	defer p.beginning.Unlock()
 	w := p.worlds.Load().State
 	found, ok := w.DefaultInstance(), true
 	if instance != "" {
@@ -91,8 +95,26 @@ func (p *Player) Play(instance string, e Event) (Playing, error) {
 	})
 }
 
+// Replace puts another world in place of the one in the store. Every event ends where it is,
+// next makes the world, and the scenarios of all instances are played from now on. Of several
+// replacements at once, one comes after the other.
+func (p *Player) Replace(next func() *world.World) {
+	p.beginning.Lock()
+	defer p.beginning.Unlock()
+	p.Clear()
+	w := next()
+	_ = p.worlds.Update(func(*world.World) (*world.World, error) { return w, nil }) // never fails
+	p.beginScenarios()
+}
+
 // Begin plays the scenarios of all instances, from now on.
 func (p *Player) Begin() {
+	p.beginning.Lock()
+	defer p.beginning.Unlock()
+	p.beginScenarios()
+}
+
+func (p *Player) beginScenarios() {
 	w, now := p.worlds.Load().State, p.clock.Now()
 	for _, instance := range w.Instances {
 		for _, happening := range instance.Scenario {
