@@ -31,14 +31,14 @@ type Ring struct {
 // NewRing is a ring whose keys are kept below dir/keys, or nowhere where dir is empty.
 // It reads and makes nothing yet. Its clock decides which keys have expired.
 func NewRing(dir string, now func() time.Time) *Ring {
-	kept := &closable{vault: memory{}, lasts: func() bool { return true }}
-	if dir != "" {
-		kept.vault = directory(dir)
+	if dir == "" {
+		return newRing(memory{}, newPool(), now)
 	}
-	return newRing(kept, newPool(), now)
+	return newRing(directory(dir), newPool(), now)
 }
 
-func newRing(kept *closable, pool *pool, now func() time.Time) *Ring {
+func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
+	kept := &closable{vault: vault, lasts: func() bool { return true }}
 	r := &Ring{vault: kept, pool: pool, now: now, accounts: map[string]*Set{}}
 	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
 	return r
@@ -58,7 +58,7 @@ func (r *Ring) Wait() { r.pool.wait() }
 
 // Stranger is a ring of whose keys nobody knows. It keeps nothing, and has its keys made where
 // this one does.
-func (r *Ring) Stranger() *Ring { return newRing(&closable{vault: memory{}}, r.pool, r.now) }
+func (r *Ring) Stranger() *Ring { return newRing(memory{}, r.pool, r.now) }
 
 // Load reads what is needed first, and the certificate authority where there is one, and returns
 // the error of a file that cannot be used or of a directory that cannot be written. It makes no
