@@ -192,8 +192,10 @@ func TestEveryStateIsSeen(t *testing.T) {
 		var seen []string
 		go func() {
 			var state struct {
-				MaintenanceEvent string                      `json:"maintenanceEvent"`
-				VirtualClock     struct{ DriftToken string } `json:"virtualClock"`
+				MaintenanceEvent string `json:"maintenanceEvent"`
+				VirtualClock     struct {
+					DriftToken string `json:"driftToken"`
+				} `json:"virtualClock"`
 			}
 			for etag := "0"; t.Context().Err() == nil; {
 				var body string

@@ -30,6 +30,9 @@ func (c *fixtureCheckCommand) Run(std streams) error {
 	if err != nil {
 		return err
 	}
+	if _, err := world.Checked(f); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(std.err, "project %q, instances: %d, service accounts: %d, users: %d\n",
 		f.Project.ID, len(f.Instances), len(f.ServiceAccounts), len(f.Users))
 	return err
@@ -48,7 +51,11 @@ func (c *fixtureShowCommand) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	shown := world.New(f).Fixture()
+	w, err := world.Checked(f)
+	if err != nil {
+		return err
+	}
+	shown := w.Fixture()
 	write := shown.YAML
 	if c.Format == "json" {
 		write = shown.JSON

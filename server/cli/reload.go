@@ -15,7 +15,10 @@ func (e *emulator) load() (*world.World, []address, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w := world.New(fixture)
+	w, err := world.Checked(fixture)
+	if err != nil {
+		return nil, nil, err
+	}
 	wanted, err := e.plan(w)
 	return w, wanted, err
 }

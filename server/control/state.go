@@ -30,7 +30,10 @@ func (s *Server) SetState(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, unreadable(err)
 	}
-	next := world.New(f)
+	next, err := world.Checked(f)
+	if err != nil {
+		return wire.Response{}, unreadable(err)
+	}
 	s.player.Replace(func() *world.World { return next })
 	return describe(r, next)
 }

@@ -37,15 +37,7 @@ type Event struct {
 }
 
 // InvalidError says what is wrong with an event.
-type InvalidError struct {
-	Field   string // as JSON names it
-	Problem string
-}
-
-func (e *InvalidError) Error() string { return fmt.Sprintf("%q: %s", e.Field, e.Problem) }
-
-// longest is how far ahead something can happen.
-const longest = 365 * 24 * time.Hour
+type InvalidError = fixtures.EventError
 
 func (e Event) check() error {
 	types := fixtures.EventTypes()
@@ -54,36 +46,27 @@ func (e Event) check() error {
 		for i, one := range types {
 			known[i] = string(one)
 		}
-		return &InvalidError{"type", fmt.Sprintf("there is no event %q; there are: %s", string(e.Type), strings.Join(known, ", "))}
+		return &InvalidError{Field: "type", Problem: fmt.Sprintf("there is no event %q; there are: %s", string(e.Type), strings.Join(known, ", "))}
 	}
-	for _, d := range []struct {
-		field string
-		value *clock.Duration
-	}{{"in", &e.In}, {"notice", e.Notice}, {"lasts", e.Lasts}} {
-		if d.value != nil && (*d.value < 0 || time.Duration(*d.value) > longest) {
-			return &InvalidError{d.field, "it is not from 0s to a year"}
-		}
+	if e.In < 0 || time.Duration(e.In) > fixtures.MostAhead {
+		return &InvalidError{Field: "in", Problem: "it is not from 0s to a year"}
 	}
-	stops := e.Type == fixtures.Preempt || e.Type == fixtures.Shutdown
-	switch {
-	case e.Lasts != nil && stops:
-		return &InvalidError{"lasts", fmt.Sprintf("%s has no end", e.Type)}
-	case e.CanReschedule != nil && e.Type != fixtures.UpcomingMaintenance:
-		return &InvalidError{"canReschedule", "only upcoming-maintenance has it"}
-	case e.TargetState != "" && !stops:
-		return &InvalidError{"targetState", "only preempt and shutdown have it"}
-	case e.TargetState != "" && e.TargetState != stopped && e.TargetState != deleted:
-		return &InvalidError{"targetState", fmt.Sprintf("%q is neither %s nor %s", e.TargetState, stopped, deleted)}
+	terms := fixtures.EventTerms{
+		Notice: (*fixtures.Duration)(e.Notice), Lasts: (*fixtures.Duration)(e.Lasts), CanReschedule: e.CanReschedule, TargetState: e.TargetState,
+	}
+	if wrong := terms.Check(e.Type); wrong != nil {
+		return wrong
 	}
 	return nil
 }
 
-// The states in which an instance can end
-// (https://cloud.google.com/compute/docs/reference/rest/v1/instances#ResourceStatus.ShutdownDetails).
-const (
-	stopped = "STOPPED"
-	deleted = "DELETED"
-)
+// happening is the event of an entry of a scenario.
+func happening(h fixtures.Happening) Event {
+	return Event{
+		Type: h.Event, In: clock.Duration(h.At), Notice: (*clock.Duration)(h.Notice), Lasts: (*clock.Duration)(h.Lasts),
+		CanReschedule: h.CanReschedule, TargetState: h.TargetState,
+	}
+}
 
 // step is what changes at once, so long after the event has begun.
 type step struct {
@@ -159,7 +142,7 @@ func (e Event) shutdown(begins time.Time) []step {
 func (e Event) shutdownDetails(state string, requested time.Time) entry {
 	target := e.TargetState
 	if target == "" {
-		target = stopped
+		target = fixtures.Stopped
 	}
 	return set("instance/shutdown-details", map[string]any{
 		"requestTimestamp": stamp(requested), "stopState": state, "targetState": target,

@@ -128,7 +128,7 @@ func (p *Player) beginScenarios() {
 func (p *Player) beginScenario(w *world.World, instance *world.Instance, h fixtures.Happening, now time.Time) error {
 	begins := now.Add(time.Duration(h.At))
 	one := &run{Playing: Playing{
-		Instance: instance.Name, Event: Event{Type: h.Event, In: clock.Duration(h.At)}, Set: h.Set, Begins: begins,
+		Instance: instance.Name, Event: happening(h), Set: h.Set, Begins: begins,
 	}}
 	if h.Event != "" {
 		one.steps = one.sequence(w, instance, begins)

@@ -112,10 +112,14 @@ func New(t testing.TB, options ...Option) *Emulator {
 	if len(c.fixture.Instances) == 0 {
 		t.Fatal("servertest: the fixture has no instance\nhint: begin with fixtures.Default or fixtures.Parse, which complete what is left out")
 	}
+	w, err := world.Checked(c.fixture)
+	if err != nil {
+		t.Fatalf("servertest: %v", err)
+	}
 	emulated := clock.New(time.Now)
 	e := &Emulator{keys: c.ring(emulated.Now), instances: map[string]*Instance{}}
 	e.server = server.New(server.Config{
-		World: world.New(c.fixture), Keys: e.keys, Clock: emulated, Strict: c.strict, InstanceURLs: e.instanceURLs,
+		World: w, Keys: e.keys, Clock: emulated, Strict: c.strict, InstanceURLs: e.instanceURLs,
 		ShutdownTimeout: shutdownTimeout,
 		Logger:          slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

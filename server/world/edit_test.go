@@ -3,11 +3,13 @@ package world_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -17,6 +19,35 @@ instances:
     metadata: {instance: {attributes: {kubeEnv: a}, tags: [x], guestAttributes: {ns: {k: v}}}}
   - name: other
 `
+
+// What a scenario sets has to be what the control plane could set, when its time comes.
+func TestScenariosAreChecked(t *testing.T) {
+	t.Parallel()
+	for scenario, want := range map[string]string{
+		"[{at: 1s, set: {instance/attributes/k: v, instance/nonsense/deep: 1}}]": "<nil>",
+		"[{at: 1s, set: {instance/name: x}}]":                                    `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: "instance/name" is told by the fixture`,
+		"[{at: 1s, set: {instance/attributes/k: v, instance/tags: text}}]":       `f.yaml:3:57: instances[0].scenario[0].set: the entry cannot be edited: "instance/tags" is a list`,
+		"[{at: 2s, set: {instance/new: a}}, {at: 1s, set: {instance/new: [a]}}]": `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: "instance/new" is a list`,
+		"[{at: 1s, set: {instance/tags: [a]}}]\n    profile: gke":                `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: the metadata of profile "gke" has no "instance/tags"`,
+	} {
+		f, err := fixtures.Parse("f.yaml", []byte("instances:\n  - name: vm\n    scenario: "+scenario+"\n"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = world.Checked(f)
+		if got := fmt.Sprint(err); got != want {
+			t.Errorf("%s: %s, want %s", scenario, got, want)
+		}
+		if mistake, ok := errors.AsType[*fixtures.Error](err); err != nil && (!ok || !strings.Contains(mistake.Excerpt, "^")) {
+			t.Errorf("%s: no excerpt shows the place", scenario)
+		}
+	}
+	byHand := fixtures.Default()
+	byHand.Instances[0].Scenario = []fixtures.Happening{{Set: map[string]any{"instance/id": "1"}}}
+	if _, err := world.Checked(byHand); err == nil {
+		t.Error("a scenario that was made by hand is not checked")
+	}
+}
 
 func TestEdits(t *testing.T) {
 	t.Parallel()

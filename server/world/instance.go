@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,6 +26,23 @@ type Instance struct {
 	Metadata map[string]any
 
 	Scenario []fixtures.Happening // what happens to it by and by; for package event
+}
+
+// checkScenario plays the values that a scenario sets, one after the other, and says which can
+// not be.
+func (w *World) checkScenario(name string, scenario []fixtures.Happening) error {
+	inOrder := slices.SortedStableFunc(slices.Values(scenario), func(a, b fixtures.Happening) int { return cmp.Compare(a.At, b.At) })
+	for _, happening := range inOrder {
+		for _, path := range slices.Sorted(maps.Keys(happening.Set)) {
+			instance, _ := w.Instance(name)
+			next, err := w.WithMetadata(instance, path, happening.Set[path])
+			if err != nil {
+				return happening.Origin.Refuse(path, err.Error())
+			}
+			w = next
+		}
+	}
+	return nil
 }
 
 // AttachedAccount is a service account that an instance runs as.

@@ -153,6 +153,18 @@ func New(f *fixtures.Fixture) *World {
 	return w
 }
 
+// Checked is New for a fixture that somebody has written. The error says where a scenario sets what
+// cannot be set: a *fixtures.Error, where the fixture was read from a file.
+func Checked(f *fixtures.Fixture) (*World, error) {
+	w := New(f)
+	for _, instance := range w.Instances {
+		if err := w.checkScenario(instance.Name, instance.Scenario); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
 func (w *World) addAccount(f fixtures.ServiceAccount) {
 	account := &ServiceAccount{
 		Email:            f.Email,
