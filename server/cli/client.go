@@ -20,6 +20,9 @@ type clientFlags struct {
 	ControlURL string `name:"control-url" placeholder:"URL" help:"Its control plane, where that has an address of its own (the same)."`
 }
 
+// usualURL is where an emulator is found that was not told to be elsewhere.
+const usualURL = "http://127.0.0.1:8254"
+
 const clientTimeout = 30 * time.Second
 
 // base is the URL, checked.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 )
 
 type credentialsCommand struct {
@@ -16,13 +17,19 @@ type credentialsCommand struct {
 	Output  string `type:"path" placeholder:"FILE" help:"The file to write (standard output)."`
 }
 
-// Run writes a credential file.
+// Run writes a credential file. With an https URL the file leads to the emulator's listener with
+// TLS; who makes it is the control plane, as ever.
 func (c *credentialsCommand) Run(ctx context.Context, std streams) error {
 	query := url.Values{"source": {c.Source}}
 	if c.Account != "" {
 		query.Set("account", c.Account)
 	}
-	content, err := c.get(ctx, "/emulator/v1/credentials/"+c.Type+"?"+query.Encode())
+	asked := c.clientFlags
+	if strings.HasPrefix(c.URL, "https://") {
+		query.Set("url", c.URL)
+		asked.URL = usualURL // without TLS nothing has to be trusted
+	}
+	content, err := asked.get(ctx, "/emulator/v1/credentials/"+c.Type+"?"+query.Encode())
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ func defaultStateDir() string {
 type emulator struct {
 	url     *url.URL
 	control *url.URL     // of the control plane; nil: the same
+	secure  *url.URL     // with TLS; nil: nowhere
 	world   *world.World // that it was started with
 	server  *server.Server
 	keys    *keys.Ring

@@ -82,6 +82,9 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, command 
 		set, unset = target.Takeover()
 		set = append(set, hosts)
 	}
+	if e.secure == nil {
+		unset = append(unset, reach.TLSVariable) // of an emulator around this one
+	}
 	return runChild(signals, command, childEnvironment(target, set, unset, std), std)
 }
 
@@ -96,6 +99,9 @@ func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error
 	}
 	if e.control != nil {
 		target.ControlURL = e.control.String()
+	}
+	if e.secure != nil {
+		target.TLSURL = e.secure.String()
 	}
 	err := os.Mkdir(target.GcloudConfig, 0o700)
 	if err == nil && c.Reach != reachEnv {

@@ -117,13 +117,14 @@ func (p plan) withControl(hostport string) plan {
 	}
 }
 
-// controlURL is the base URL of the control plane's own address; nil: it has none.
-func (s sites) controlURL() *url.URL {
-	at := slices.IndexFunc(s.open, func(one *site) bool { return one.control })
-	if at < 0 {
-		return nil
+// find is the base URL of the last address of a kind; nil: there is none.
+func (s sites) find(is func(address) bool) *url.URL {
+	for _, one := range slices.Backward(s.open) {
+		if is(one.address) {
+			return baseURL(one.Addr())
+		}
 	}
-	return baseURL(s.open[at].Addr())
+	return nil
 }
 
 // withTakeover adds the addresses at which programs look for Google's servers. They find the
@@ -152,7 +153,11 @@ func (e *emulator) open(ctx context.Context, wanted []address) error {
 			return err
 		}
 	}
-	e.url, e.control = baseURL(e.sites.open[0].Addr()), e.sites.controlURL()
+	e.url = baseURL(e.sites.open[0].Addr())
+	e.control = e.sites.find(func(one address) bool { return one.control })
+	if e.secure = e.sites.find(func(one address) bool { return one.secure }); e.secure != nil {
+		e.secure.Scheme = "https"
+	}
 	e.sites.publish()
 	return nil
 }

@@ -2,7 +2,10 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"gcp-metadata-emulator/server/credentials"
 	"gcp-metadata-emulator/server/googleapi"
@@ -10,14 +13,18 @@ import (
 )
 
 // Credentials answers with a credential file that works against this emulator. Its URLs are
-// those of the emulator under the name by which the client reached it.
+// those of the emulator under the name by which the client reached it, or that the client gives.
 func (s *Server) Credentials(r *http.Request) (wire.Response, error) {
 	query := r.URL.Query()
+	base, err := s.fileURL(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
 	file, err := s.credentials.File(r.Context(), s.worlds.Load().State, credentials.Request{
 		Type:    r.PathValue("type"),
 		Account: query.Get("account"),
 		Source:  query.Get("source"),
-		URL:     s.surfacesURL(r),
+		URL:     base,
 	})
 	if missing, ok := errors.AsType[*credentials.NotFoundError](err); ok {
 		return wire.Response{}, googleapi.NotFound(missing.Error())
@@ -26,6 +33,21 @@ func (s *Server) Credentials(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	return secret(file), nil
+}
+
+// fileURL is the base URL of what a credential file leads to. A client may name another than the
+// control plane can know of: that of a listener with TLS, which some libraries insist on.
+func (s *Server) fileURL(r *http.Request) (string, error) {
+	given := r.URL.Query().Get("url")
+	if given == "" {
+		return s.surfacesURL(r), nil
+	}
+	base := strings.TrimSuffix(given, "/")
+	parsed, err := url.Parse(base)
+	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" || base != parsed.Scheme+"://"+parsed.Host {
+		return "", googleapi.InvalidArgument(fmt.Sprintf("%q is not the URL of an emulator, such as https://127.0.0.1:8443", given))
+	}
+	return base, nil
 }
 
 // secret is an answer that nobody may keep.

@@ -18,6 +18,7 @@ import (
 type Target struct {
 	URL          *url.URL // http, with host and port
 	ControlURL   string   // of the control plane; empty: the same
+	TLSURL       string   // https, for programs that insist on it; empty: there is none
 	ProjectID    string
 	GcloudConfig string // a configuration directory for gcloud; empty: leave the caller's
 	NoProxy      string // what the caller's NO_PROXY already says
@@ -71,12 +72,19 @@ func (t Target) Variables() []Variable {
 	return variables
 }
 
-// own are the variables by which the emulator's own commands find it.
+// TLSVariable names the emulator's address with TLS.
+const TLSVariable = "GCP_METADATA_EMULATOR_TLS_URL"
+
+// own are the variables by which the emulator's own commands, and scripts, find it.
 func (t Target) own() []Variable {
-	return []Variable{
+	variables := []Variable{
 		{"GCP_METADATA_EMULATOR_URL", t.base()},
 		{"GCP_METADATA_EMULATOR_CONTROL_URL", cmp.Or(t.ControlURL, t.base())},
 	}
+	if t.TLSURL != "" {
+		variables = append(variables, Variable{TLSVariable, t.TLSURL})
+	}
+	return variables
 }
 
 func (t Target) base() string { return strings.TrimSuffix(t.URL.String(), "/") }
