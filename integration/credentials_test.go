@@ -3,6 +3,7 @@ package integration_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -77,11 +78,11 @@ func (r *rig) checkFile(t *testing.T, principal, token string, expiry time.Time)
 }
 
 // withFiles runs a client with a folder of credential files, against an emulator that enforces its policies.
-func (r *rig) withFiles(t *testing.T, client func(folder string) []string) []byte {
+func (r *rig) withFiles(t *testing.T, flags []string, client func(folder string) []string) []byte {
 	t.Helper()
 	folder := t.TempDir()
 	writer := []string{"sh", "clients/with-files.sh", r.stage.Emulator, folder, workerAccount, targetAccount}
-	return r.execWith(t, []string{"--strict"}, append(writer, client(folder)...)...)
+	return r.execWith(t, append([]string{"--strict"}, flags...), append(writer, client(folder)...)...)
 }
 
 func TestGoFiles(t *testing.T) {
@@ -89,7 +90,7 @@ func TestGoFiles(t *testing.T) {
 	got := report[map[string]struct {
 		Auth, OAuth2           accessToken
 		AuthError, OAuth2Error string
-	}](t, r.withFiles(t, func(folder string) []string { return []string{r.stage.GoCloud, "files", folder} }))
+	}](t, r.withFiles(t, nil, func(folder string) []string { return []string{r.stage.GoCloud, "files", folder} }))
 	for name, principal := range r.principals(t) {
 		t.Run(name, func(t *testing.T) {
 			file := got[name]
@@ -132,7 +133,7 @@ func TestGoDownscoped(t *testing.T) {
 func TestPythonFiles(t *testing.T) {
 	python, library := googleAuth(t)
 	r := newRig(t)
-	got := report[map[string]libraryToken](t, r.withFiles(t, func(folder string) []string {
+	got := report[map[string]libraryToken](t, r.withFiles(t, nil, func(folder string) []string {
 		// The files of users, and those that impersonate, are of no use to this library: it knows Google's hosts by itself.
 		return []string{
 			"sh", "-c", `rm "$1"/authorized-user.json "$1"/impersonated-*.json && shift && exec "$@"`, "sh", folder,
@@ -155,7 +156,7 @@ func TestNodeFiles(t *testing.T) {
 	needNode(t, theStage())
 	r := newRig(t)
 	names := []string{"external-account", "external-account-impersonates", "external-account-authorized-user"}
-	got := report[map[string]libraryToken](t, r.withFiles(t, func(folder string) []string {
+	got := report[map[string]libraryToken](t, r.withFiles(t, nil, func(folder string) []string {
 		client := []string{r.stage.Node, nodeFolder + "/files.mjs"}
 		for _, name := range names {
 			client = append(client, filepath.Join(folder, name+".json"))
@@ -165,5 +166,113 @@ func TestNodeFiles(t *testing.T) {
 	principals := r.principals(t)
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) { r.checkFile(t, principals[name], got[name].Value, got[name].Expiry) })
+	}
+}
+
+// Whom libraries ask that know Google's token endpoints by themselves, whatever a file says.
+const (
+	asksTokens   = "oauth2.googleapis.com"
+	asksOldToken = "www.googleapis.com"
+)
+
+// fileClient is a library that is given every credential file.
+type fileClient struct {
+	name    string
+	command func(t *testing.T) []string // skips the test where the library is not installed
+	flags   []string                    // of exec
+	works   []string                    // the files that get it a token of whom they speak for
+	fails   map[string]string           // what it says of the others
+}
+
+func fileClients() []fileClient {
+	const unknown, needsTLS = "not recognized", "The provided token URL is invalid"
+	withTLS := []string{"--reach", "proxy", "--tls-listen", "127.0.0.1:0"}
+	byJava := func(library func(*testing.T) string) func(*testing.T) []string {
+		return func(t *testing.T) []string {
+			t.Helper()
+			return append(java(t, library(t), "clients/java/Files.java"), "Files")
+		}
+	}
+	return []fileClient{
+		{
+			name: "Java 1.23", command: byJava(javaOfGcloud),
+			works: []string{"service-account", "external-account-authorized-user", "impersonated-by-key"},
+			fails: map[string]string{
+				"authorized-user": asksTokens, "external-account": needsTLS, "external-account-impersonates": needsTLS,
+				"impersonated-by-external-account": "not supported as source credential",
+			},
+		},
+		{
+			name: "Java 1.23 with TLS", command: byJava(javaOfGcloud), flags: withTLS,
+			works: []string{
+				"service-account", "authorized-user", "external-account", "external-account-impersonates",
+				"external-account-authorized-user", "impersonated-by-key",
+			},
+			fails: map[string]string{"impersonated-by-external-account": "not supported as source credential"},
+		},
+		{
+			name: "Java 0.18", command: byJava(javaOfDebian),
+			works: []string{"service-account"},
+			fails: map[string]string{
+				"authorized-user": asksTokens, "external-account": unknown, "external-account-impersonates": unknown,
+				"external-account-authorized-user": unknown, "impersonated-by-key": unknown, "impersonated-by-external-account": unknown,
+			},
+		},
+		{
+			name: "Ruby 0.13",
+			command: func(t *testing.T) []string {
+				t.Helper()
+				return []string{rubyOfDebian(t), "-W0", "clients/ruby/files.rb"}
+			},
+			fails: map[string]string{
+				"service-account": asksOldToken, "authorized-user": asksTokens, "external-account": "not supported", "external-account-impersonates": "not supported",
+				"external-account-authorized-user": "not supported", "impersonated-by-key": "not supported", "impersonated-by-external-account": "not supported",
+			},
+		},
+	}
+}
+
+// TestFiles gives libraries the files that lead them here, and those that do not, which have to fail in the way that is known.
+func TestFiles(t *testing.T) {
+	r := newRig(t)
+	principals := r.principals(t)
+	for _, client := range fileClients() {
+		t.Run(client.name, func(t *testing.T) {
+			command := client.command(t)
+			names := slices.Concat(client.works, slices.Sorted(maps.Keys(client.fails)))
+			if asked := slices.Sorted(slices.Values(names)); !slices.Equal(asked, slices.Sorted(maps.Keys(principals))) {
+				t.Fatalf("the test knows of %q, want every file", asked)
+			}
+			if r.stage.Escapes == "" { // they could reach Google
+				names = slices.DeleteFunc(names, func(name string) bool {
+					return client.fails[name] == asksTokens || client.fails[name] == asksOldToken
+				})
+			}
+			r.asks = []string{"query for " + asksTokens, "query for " + asksOldToken}
+			defer func() { r.asks = nil }()
+			got := report[map[string]libraryToken](t, r.withFiles(t, client.flags, func(folder string) []string {
+				line := command
+				for _, name := range names {
+					line = append(line, filepath.Join(folder, name+".json"))
+				}
+				return line
+			}))
+			for _, name := range names {
+				t.Run(name, func(t *testing.T) { r.checkOutcome(t, principals[name], client.fails[name], got[name]) })
+			}
+		})
+	}
+}
+
+// checkOutcome checks the token that a library got with a file, or how it failed where that is known of it.
+func (r *rig) checkOutcome(t *testing.T, principal, fails string, got libraryToken) {
+	t.Helper()
+	switch {
+	case fails == "" && got.Error != "":
+		t.Error(got.Error)
+	case fails == "":
+		r.checkFile(t, principal, got.Value, got.Expiry)
+	case !strings.Contains(got.Error, fails):
+		t.Errorf("it says %q, and has the token %q, want that it fails: %q", got.Error, got.Value, fails)
 	}
 }

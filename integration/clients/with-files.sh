@@ -2,13 +2,15 @@
 # Writes a credential file of every type into a folder and becomes the command that uses them.
 #
 #   with-files.sh EMULATOR FOLDER WORKER TARGET COMMAND [ARG...]
+#
+# The files lead to the emulator's address with TLS, where it has one.
 set -eu
 emulator=$1 folder=$2 worker=$3 target=$4
 shift 4
 write() {
 	name=$1
 	shift
-	"$emulator" credentials "$@" --output "$folder/$name.json"
+	"$emulator" credentials "$@" --url "${GCP_METADATA_EMULATOR_TLS_URL-$GCP_METADATA_EMULATOR_URL}" --output "$folder/$name.json"
 }
 write service-account service-account --account "$worker"
 write authorized-user authorized-user

@@ -121,8 +121,7 @@ func chosenAccount(w *world.World, id string) (*world.ServiceAccount, error) {
 	return account, nil
 }
 
-// authorizedUser is a user's file. Only Go's golang.org/x/oauth2 and Java's library look at
-// its token_uri.
+// authorizedUser is a user's file. Only Go's golang.org/x/oauth2 looks at its token_uri.
 type authorizedUser struct {
 	Type           string `json:"type"`
 	Account        string `json:"account"`

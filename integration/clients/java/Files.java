@@ -1,0 +1,37 @@
+import com.google.auth.oauth2.AccessToken;
+import com.google.auth.oauth2.GoogleCredentials;
+import java.io.File;
+import java.io.FileInputStream;
+import java.util.Arrays;
+
+/**
+ * Google's Java library, unmodified, with credential files that lead to the emulator. Prints what it got as JSON; what the
+ * values have to be is written in the tests that run it. Its arguments: FILE...
+ */
+public class Files {
+  public static void main(String[] args) {
+    StringBuilder out = new StringBuilder("{");
+    for (String file : args) {
+      out.append(out.length() > 1 ? "," : "").append('"').append(new File(file).getName().replace(".json", "")).append("\":").append(token(file));
+    }
+    System.out.println(out.append('}'));
+  }
+
+  /** The token that a file leads to, or why there is none. */
+  private static String token(String file) {
+    try (FileInputStream content = new FileInputStream(file)) {
+      GoogleCredentials credentials = GoogleCredentials.fromStream(content);
+      if (credentials.createScopedRequired()) {
+        credentials = credentials.createScoped(Arrays.asList("https://www.googleapis.com/auth/cloud-platform"));
+      }
+      AccessToken token = credentials.refreshAccessToken();
+      return json(token.getTokenValue(), token.getExpirationTime().toInstant().toString(), "");
+    } catch (Exception e) {
+      return json("", "0001-01-01T00:00:00Z", e.toString().replaceAll("[\"\\\\\\s]+", " "));
+    }
+  }
+
+  private static String json(String value, String expiry, String error) {
+    return "{\"value\":\"" + value + "\",\"expiry\":\"" + expiry + "\",\"error\":\"" + error + "\"}";
+  }
+}
