@@ -21,7 +21,7 @@ func parameters(operation string) []string {
 	case "control.events":
 		return exchanges
 	case "control.credentials":
-		return []string{"account", "source"}
+		return []string{"account", "source", "url"}
 	default:
 		return nil
 	}
