@@ -18,9 +18,12 @@ func TestFixturesOfTheReadme(t *testing.T) {
 	t.Parallel()
 	readme := string(must[[]byte](t)(os.ReadFile("../README.md")))
 	key := must[*keys.Key](t)(keys.NewRing("", time.Now).Google().Active(t.Context()))
-	jwks := must[[]byte](t)(json.Marshal(struct {
+	jwks, err := json.Marshal(struct {
 		Keys []keys.JWK `json:"keys"`
-	}{[]keys.JWK{key.JWK()}}))
+	}{[]keys.JWK{key.JWK()}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"app.pem":     key.PublicKey(),
