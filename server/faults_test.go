@@ -79,7 +79,7 @@ func TestFaultsThatStrikeNobody(t *testing.T) {
 	}
 	metadata := func(path string) string { return "GET " + path + "\nMetadata-Flavor: Google\n\n" }
 	for _, test := range []struct{ rule, inVain, struck string }{
-		{`"route": "oauth2.token", "defect": "not-yet-valid"`, exchange("${assertion:good}"), exchange("${assertion:id-token}")},
+		{`"route": "oauth2.token", "defect": "wrong-issuer"`, exchange("${assertion:good}"), exchange("${assertion:id-token}")},
 		{`"route": "oauth2.token", "defect": "expired"`, exchange("nonsense"), exchange("${assertion:good}")},
 		{
 			`"route": "mds.identity", "defect": "missing-email"`,

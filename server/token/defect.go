@@ -19,17 +19,17 @@ import (
 // Defect is what is wrong with a token that is issued on purpose for somebody to refuse it.
 // What it does to each kind of token:
 //
-//	                 access   ID, JWT, IAP
-//	expired          x        x         exp was an hour ago
-//	not-yet-valid             x         iat and nbf are an hour ahead
-//	wrong-issuer              x         iss is WrongIssuerURL
-//	wrong-audience            x         aud is WrongAudienceURL
-//	unknown-key      x        x         made with a key that nobody publishes
-//	tampered         x        x         changed when it was made already: a claim more, or another letter
-//	missing-email             x         there is neither email nor email_verified
-//	unverified-email          x         email_verified is false
-//	alg-none                  x         the header says that it is not signed, and it is not
-//	revoked          x        x         taken back at once; a JWT has the claim jti, to be known by
+//	                 access   ID, IAP   JWT
+//	expired          x        x         x     exp was an hour ago
+//	not-yet-valid    x        x         x     iat and nbf are an hour ahead
+//	wrong-issuer              x         x     iss is WrongIssuerURL
+//	wrong-audience            x         x     aud is WrongAudienceURL
+//	unknown-key      x        x         x     made with a key that nobody publishes
+//	tampered         x        x         x     changed when it was made already: a claim more, or another letter
+//	missing-email             x               there is neither email nor email_verified; the issuer of a JWT is one
+//	unverified-email          x         x     email_verified is false
+//	alg-none                  x         x     the header says that it is not signed, and it is not
+//	revoked          x        x         x     taken back at once; a JWT has the claim jti, to be known by
 //
 // Who verifies a JWT by its signature alone cannot see that it was revoked. An opaque token
 // has no claims, and so nothing to be wrong in them.
@@ -60,11 +60,13 @@ const (
 func (k Kind) Defects() []Defect {
 	switch k {
 	case KindAccess:
-		return []Defect{Expired, UnknownKey, Tampered, Revoked}
-	case KindID, KindJWT, KindIAP:
+		return []Defect{Expired, NotYetValid, UnknownKey, Tampered, Revoked}
+	case KindID, KindIAP:
 		return []Defect{
 			Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, MissingEmail, UnverifiedEmail, AlgNone, Revoked,
 		}
+	case KindJWT:
+		return []Defect{Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, UnverifiedEmail, AlgNone, Revoked}
 	case KindRefresh:
 	}
 	return nil

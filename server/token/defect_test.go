@@ -46,8 +46,8 @@ func TestVerifyNamesDefects(t *testing.T) {
 			if kind == token.KindAccess && (defect == token.UnknownKey || defect == token.Tampered) {
 				want = `the access token was not issued by this emulator, or was changed since`
 			}
-			if kind == token.KindJWT && defect == token.MissingEmail {
-				want = `` // the key says whose it is
+			if kind == token.KindIAP && defect == token.MissingEmail {
+				want = `the token names no e-mail address, as all of its kind do`
 			}
 			order.Defect = defect
 			text := m.order(t, owner, order)
@@ -60,6 +60,25 @@ func TestVerifyNamesDefects(t *testing.T) {
 			}
 			if !regexp.MustCompile("^" + want + "$").MatchString(got) {
 				t.Errorf("%s %q: %q, want %q", kind, defect, got, want)
+			}
+		}
+	}
+}
+
+// What is known to be wrong whoever asks is told to who demands nothing.
+func TestVerifyNamesDefectsWithoutDemands(t *testing.T) {
+	t.Parallel()
+	m := newPress(t)
+	for name, order := range map[string]token.Order{
+		"access": {Kind: token.KindAccess}, "id": {Kind: token.KindID, Audience: service}, "jwt": {Kind: token.KindJWT, Audience: service},
+		"iap": {Kind: token.KindIAP, Audience: service}, "full": {Kind: token.KindID, Audience: service, Instance: token.ComputeEngine{Name: "vm"}},
+	} {
+		for _, defect := range order.Kind.Defects() {
+			order.Defect = defect
+			_, err := m.Verify(t.Context(), m.world, m.order(t, owner, order), token.Demand{})
+			_, refused := errors.AsType[*token.RefusedError](err)
+			if want := name != "id" || defect != token.MissingEmail; refused != want { // a standard ID token has none
+				t.Errorf("%s %s: %v", name, defect, err)
 			}
 		}
 	}

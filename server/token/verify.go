@@ -321,6 +321,9 @@ func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error 
 	if demand.Audience != "" && !slices.Contains(audiences, demand.Audience) {
 		return refused("the token is for %q, not for %q", strings.Join(audiences, ", "), demand.Audience)
 	}
+	if demand.Audience == "" && slices.Contains(audiences, WrongAudienceURL) {
+		return refused("the token is for %q, which nobody is", WrongAudienceURL)
+	}
 	email, named := parsed.Claims["email"].(string)
 	proof, verifies := parsed.Claims["email_verified"]
 	if (verifies || named && verified.Kind == KindID) && proof != true {
@@ -329,6 +332,8 @@ func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error 
 	switch {
 	case verified.Kind == KindJWT:
 		return opaque(verified.Principal, "the token", Demand{Email: demand.Email})
+	case !named && alwaysNamesEmail(parsed, verified.Kind):
+		return refused("the token names no e-mail address, as all of its kind do")
 	case !named && demand.Email != "":
 		return refused("the token names no e-mail address, so nobody knows that it is %q", demand.Email)
 	case demand.Email != "" && !strings.EqualFold(email, demand.Email):
@@ -336,4 +341,12 @@ func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error 
 	default:
 		return nil
 	}
+}
+
+// alwaysNamesEmail tells of tokens that Google issues with an e-mail address alone: assertions of
+// Identity-Aware Proxy, and ID tokens that tell of a VM.
+func alwaysNamesEmail(parsed *signer.Parsed, kind Kind) bool {
+	google, _ := parsed.Claims["google"].(map[string]any)
+	_, tellsOfVM := google["compute_engine"]
+	return kind == KindIAP || tellsOfVM
 }

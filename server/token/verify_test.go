@@ -299,14 +299,32 @@ func TestMintRefuses(t *testing.T) {
 		{token.Order{Kind: token.KindID, Audience: service, Scopes: []string{"email"}}, "an ID token has no scopes"},
 		{token.Order{Kind: token.KindIAP}, "an assertion of Identity-Aware Proxy needs an audience, such as /projects/NUMBER/apps/PROJECT"},
 		{token.Order{Kind: token.KindIAP, Audience: service, Scopes: []string{"email"}}, "an assertion of Identity-Aware Proxy has no scopes"},
-		{token.Order{Kind: token.KindAccess, Defect: "rotten"}, `unknown defect "rotten"; there are: expired, unknown-key, tampered, revoked`},
-		{token.Order{Kind: token.KindAccess, Defect: token.WrongAudience}, `a token of kind "access" cannot have defect "wrong-audience"; it can have: expired, unknown-key, tampered, revoked`},
-		{token.Order{Kind: token.KindJWT, Principal: worker, Defect: token.MissingEmail}, `the token has nothing that defect "missing-email" could change: its claims name no e-mail address`},
+		{token.Order{Kind: token.KindAccess, Defect: "rotten"}, `unknown defect "rotten"; there are: expired, not-yet-valid, unknown-key, tampered, revoked`},
+		{token.Order{Kind: token.KindAccess, Defect: token.WrongAudience}, `a token of kind "access" cannot have defect "wrong-audience"; it can have: expired, not-yet-valid, unknown-key, tampered, revoked`},
+		{token.Order{Kind: token.KindJWT, Defect: token.MissingEmail}, `a token of kind "jwt" cannot have defect "missing-email"; it can have: expired, not-yet-valid, wrong-issuer, wrong-audience, unknown-key, tampered, unverified-email, alg-none, revoked`},
+		{token.Order{Kind: token.KindID, Audience: service, Principal: worker, Claims: map[string]any{"email": nil, "email_verified": nil}, Defect: token.MissingEmail}, `the token has nothing that defect "missing-email" could change: its claims name no e-mail address`},
 		{token.Order{Kind: token.KindJWT, Principal: user}, `only a service account signs tokens, which "user:dev@example.com" is not`},
 	} {
 		_, err := m.Mint(t.Context(), m.world, test.order)
 		if refused, ok := errors.AsType[*token.OrderError](err); !ok || refused.Reason != test.want {
 			t.Errorf("%+v is refused with %v, want %q", test.order, err, test.want)
+		}
+	}
+}
+
+// Only what tells of a VM is sure to name an e-mail address.
+func TestTokensWithoutEmail(t *testing.T) {
+	t.Parallel()
+	m := newPress(t)
+	for want, google := range map[bool]any{
+		true:  map[string]any{"organization_number": nil},
+		false: map[string]any{"compute_engine": map[string]any{"instance_name": "vm"}},
+	} {
+		text := m.order(t, owner, token.Order{
+			Kind: token.KindID, Audience: service, Claims: map[string]any{"google": google, "email": nil, "email_verified": nil},
+		})
+		if _, err := m.Verify(t.Context(), m.world, text, token.Demand{}); (err == nil) != want {
+			t.Errorf("%v: %v", google, err)
 		}
 	}
 }
