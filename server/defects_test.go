@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -121,6 +122,23 @@ func TestMintAndVerify(t *testing.T) {
 		minted, err := e.server.Mint(t.Context(), token.Order{Kind: token.KindID, Principal: account.Principal(), Audience: "x", Defect: defect})
 		if reason := e.reason(t, minted.Text); err != nil || (reason == "") != (defect == token.NoDefect) {
 			t.Errorf("a token with defect %q is refused with %q, %v", defect, reason, err)
+		}
+	}
+}
+
+// Numbers in claims are those that were ordered, to the last digit.
+func TestClaimsAreExact(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	const order = `{"kind": "id", "audience": "x", "claims": {"exact": 9007199254740993, "deep": {"one": 1.10}}}`
+	var minted struct{ Token string }
+	if got := e.exchange(t, "POST /emulator/v1/tokens\n\n"+order); json.Unmarshal([]byte(got.body), &minted) != nil {
+		t.Fatalf("%+v", got)
+	}
+	got := e.exchange(t, "POST /emulator/v1/tokens:verify\n\n"+`{"token": "`+minted.Token+`"}`)
+	for _, want := range []string{`"exact": 9007199254740993`, `"one": 1.10`} {
+		if !strings.Contains(got.body, want) {
+			t.Errorf("%s is not in %s", want, got.body)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,6 +26,9 @@ func (s *Server) SetState(r *http.Request) (wire.Response, error) {
 	body, err := wire.ReadBodyUpTo(r, fixtures.MaxBytes)
 	if err != nil {
 		return wire.Response{}, err
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return wire.Response{}, googleapi.InvalidArgument("the body is empty; the world without a fixture is {}")
 	}
 	f, err := fixtures.ParseAlone("body", body)
 	if err != nil {
