@@ -73,8 +73,8 @@ func (s *soak) alone(name string, followers int) {
 		for number := 1; s.ctx.Err() == nil && s.patient.Err() == nil; {
 			s.calm.RLock()
 			s.still.Lock()
-			for range 10 {
-				for range 3 { // in the middle of whatever they do by then
+			for range 20 {
+				for range 2 { // in the middle of whatever they do by then
 					number++
 					s.set(name, number)
 				}
@@ -104,7 +104,7 @@ func (s *soak) await(name string, number int, seen follower) {
 			}
 		case <-s.patient.Done():
 			if !errors.Is(context.Cause(s.patient), errFailed) {
-				s.T.Errorf("%s is %d, and whoever waits for it is not told", name, number)
+				s.lost.Do(func() { s.T.Errorf("%s is %d, and whoever waits for it is not told", name, number) })
 			}
 			return
 		}

@@ -34,7 +34,8 @@ type soak struct {
 	patient context.Context // until what should have happened counts as lost
 	giveUp  context.CancelCauseFunc
 
-	all sync.WaitGroup
+	all  sync.WaitGroup
+	lost sync.Once // a change was
 	// calm is held for reading by whoever relies on nothing being undone, and for writing by
 	// who resets.
 	calm sync.RWMutex
