@@ -131,7 +131,9 @@ func TestClaimsAreExact(t *testing.T) {
 	t.Parallel()
 	e := newEmulator(t)
 	const order = `{"kind": "id", "audience": "x", "claims": {"exact": 9007199254740993, "deep": {"one": 1.10}}}`
-	var minted struct{ Token string }
+	var minted struct {
+		Token string `json:"token"`
+	}
 	if got := e.exchange(t, "POST /emulator/v1/tokens\n\n"+order); json.Unmarshal([]byte(got.body), &minted) != nil {
 		t.Fatalf("%+v", got)
 	}
