@@ -70,8 +70,10 @@ func secret(text string) (from, to int) {
 	for i := range len(text) {
 		switch text[i] {
 		case 'y', 'e', '1', 'G':
-			to = i + credential(text[i:])
-			from = i
+			if isWithinWord(text, i) {
+				continue
+			}
+			from, to = i, i+credential(text[i:])
 		case 'b', 'B':
 			from, to = bearer(text, i)
 		case '=':
@@ -84,6 +86,13 @@ func secret(text string) (from, to int) {
 		}
 	}
 	return 0, 0
+}
+
+// isWithinWord tells whether the letter or digit at a place goes on with a word. One that an
+// escape precedes does not.
+func isWithinWord(text string, at int) bool {
+	const escaped = 3
+	return at > 0 && isAlphanumeric(text[at-1]) && (at < escaped || text[at-escaped] != '%')
 }
 
 // credential is the length of one that a text begins with, or 0: of Google's access and refresh
@@ -141,15 +150,20 @@ func run(text string, is func(byte) bool) int {
 	return len(text)
 }
 
+func isAlphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
+
 func isLetterOfToken(c byte) bool {
-	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '.' || c == '_' || c == '-' || c == '%' || c == '~'
+	return isAlphanumeric(c) || c == '.' || c == '_' || c == '-' || c == '%' || c == '~'
 }
 
 // isSecretName knows the parameters of OAuth 2.0 that carry credentials, and their like.
 func isSecretName(name string) bool {
 	name = strings.ToLower(name)
 	switch name {
-	case "code", "code_verifier", "device_code", "user_code", "authorization", "auth", "sig":
+	case "code", "code_verifier", "device_code", "user_code", "authorization", "auth", "sig",
+		"key", "apikey", "api_key", "api-key", "x-goog-api-key", "private_key", "privatekey", "access_key", "accesskey":
 		return true
 	}
 	for _, part := range [...]string{"token", "secret", "password", "assertion", "signature", "credential"} {
@@ -157,7 +171,7 @@ func isSecretName(name string) bool {
 			return !strings.HasSuffix(name, "_type") // subject_token_type
 		}
 	}
-	return strings.HasSuffix(name, "key")
+	return false
 }
 
 // hasStrangeEscape tells whether a text has escapes of characters that need none, or that a

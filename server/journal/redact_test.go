@@ -23,6 +23,11 @@ func TestRedacted(t *testing.T) {
 		"curl/8.5.0 (bearer)":                "curl/8.5.0 (bearer)",
 		"a@demo.iam.gserviceaccount.com":     "a@demo.iam.gserviceaccount.com",
 
+		// What only looks so from the middle of a word.
+		"/a?audience=https://maya29.example.com/x": "/a?audience=https://maya29.example.com/x",
+		"/a/attributes/apiKeyJson.prod":            "/a/attributes/apiKeyJson.prod",
+		"/a?partition-key=7&primarykey=5":          "/a?partition-key=7&primarykey=5",
+
 		// The names of parameters.
 		"/tokeninfo?access_token=abc&x=1":                         "/tokeninfo?access_token=REDACTED&x=1",
 		"/tokeninfo?id_token=abc":                                 "/tokeninfo?id_token=REDACTED",
