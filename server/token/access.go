@@ -120,6 +120,13 @@ func (i *Issuer) Recognise(text string) (Access, error) {
 	}
 }
 
+// IsOver tells whether a text is an access token that an emulator with the same keys has issued,
+// and that has expired or was revoked since.
+func (i *Issuer) IsOver(text string) bool {
+	access, err := i.open(text)
+	return err == nil && (!i.now().Before(time.Unix(access.Expires, 0)) || i.revoked.has(access.ID, access.Session))
+}
+
 // isYetToCome tells of a token that was issued before the clock was set back. Those of a process
 // whose clock is a little ahead are good.
 func (i *Issuer) isYetToCome(access Access) bool {
