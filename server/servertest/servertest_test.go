@@ -88,6 +88,9 @@ func TestSetenv(t *testing.T) {
 			t.Errorf("the twin's metadata server is %q, want %q", got, twin.URL)
 		}
 		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", emu.CredentialsFile(t, "service-account", worker))
+		if content, err := os.ReadFile(emu.CredentialsFile(t, "service-account", "")); err != nil || !strings.Contains(string(content), compute) {
+			t.Errorf("the file for no account in particular is not the default one's: %v\n%s", err, content)
+		}
 		emu.Setenv(t)
 		if os.Getenv("GOOGLE_APPLICATION_CREDENTIALS") == "" {
 			t.Error("credentials that lead to the emulator are taken away")

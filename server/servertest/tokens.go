@@ -80,10 +80,15 @@ func (e *Emulator) Caller(call Call) (Caller, error) {
 }
 
 // CredentialsFile writes a credential file of a type that the command "credentials" knows, such as
-// "service-account", for an account, and returns its name. It is removed when the test ends.
+// "service-account", for an account or, where that is empty, for the default one, and returns its
+// name. It is removed when the test ends.
 func (e *Emulator) CredentialsFile(t testing.TB, kind, account string) string {
 	t.Helper()
-	content, err := e.call(http.MethodGet, "credentials/"+url.PathEscape(kind)+"?account="+url.QueryEscape(account), nil)
+	path := "credentials/" + url.PathEscape(kind)
+	if account != "" {
+		path += "?account=" + url.QueryEscape(account)
+	}
+	content, err := e.call(http.MethodGet, path, nil)
 	if err != nil {
 		t.Fatalf("servertest: make a credential file: %v", err)
 	}
