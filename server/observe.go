@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -136,7 +135,7 @@ func (o *observer) note(r *http.Request, seen *sighting, response *wire.Response
 		UserAgent: userAgent(r),
 		Fault:     seen.fault,
 	}
-	if !seen.hungUp && !isGone(r.Context()) {
+	if !seen.hungUp && !response.Abandoned {
 		e.Status = statusOf(response)
 		if r.Method != http.MethodHead {
 			e.Bytes = len(response.Body)
@@ -144,12 +143,6 @@ func (o *observer) note(r *http.Request, seen *sighting, response *wire.Response
 	}
 	o.journal.Append(e)
 	o.counts.Observe(e.Route, e.Status, time.Duration(e.Duration))
-}
-
-// isGone tells whether a client has gone before there was an answer for it. One that is there
-// while the server stops gets an answer.
-func isGone(ctx context.Context) bool {
-	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), wire.ErrStopping)
 }
 
 func statusOf(response *wire.Response) int {

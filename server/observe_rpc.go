@@ -59,7 +59,7 @@ func (o *observer) call(subject func(message any) wire.Subject) grpc.UnaryServer
 		}
 		took := time.Since(begun)
 		e.Duration = clock.Duration(took)
-		if !isGone(ctx) {
+		if !wire.IsGone(ctx) {
 			e.Status = callStatus(err)
 		}
 		o.journal.Append(e)

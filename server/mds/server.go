@@ -202,7 +202,7 @@ func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
 	for {
 		found, err := s.find(r, &v, &q)
 		if err != nil || !q.waitsFor(found.etag) {
-			return v.profile.complete(found), err
+			return parked.give(r, v.profile.complete(found)), err
 		}
 		if parked == nil {
 			if err := wire.DrainBody(r); err != nil { // nobody would notice that the client has gone
@@ -232,6 +232,13 @@ type parking struct {
 	cancel context.CancelFunc
 	seen   atomic.Uint64                 // the revision of the world at which it has looked
 	look   atomic.Pointer[chan struct{}] // closed when it has looked again; nil: nobody asks
+}
+
+// give is an answer for the client, if that is still there; the parking is nil where it has not
+// waited.
+func (p *parking) give(r *http.Request, response wire.Response) wire.Response {
+	response.Abandoned = p != nil && wire.IsGone(r.Context())
+	return response
 }
 
 func (s *Server) park(r *http.Request, q *query, instance *world.Instance) *parking {

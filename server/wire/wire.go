@@ -36,6 +36,9 @@ type Response struct {
 	// fails where the client does not take it.
 	Stream func(w io.Writer)
 
+	// Abandoned says that the client has gone while the handler waited, so that nobody gets it.
+	Abandoned bool
+
 	// About is what the request was about, where the handler has found out anyway; or nil.
 	About *Subject
 }
@@ -221,6 +224,12 @@ type panicError struct {
 }
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.problem, e.stack) }
+
+// IsGone tells by the context of a request whether its client has gone. One that is there while
+// the server stops gets an answer.
+func IsGone(ctx context.Context) bool {
+	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrStopping)
+}
 
 // disclose returns what a dialect may see of an error, and logs what it may not.
 func disclose(r *http.Request, logger *slog.Logger, err error) error {
