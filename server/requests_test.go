@@ -48,13 +48,17 @@ func TestExpectationsOfWhatIsForgotten(t *testing.T) {
 	}
 }
 
-// Each operation of the control plane takes the parameters that its description has, and no other.
+// Each operation of the control plane takes the parameters that its description has, and no other;
+// but for those that probes ask, which may say anything.
 func TestParametersAreDescribed(t *testing.T) {
 	t.Parallel()
 	e := newEmulator(t)
 	d := e.description(t)
 	for operation := range d.operations() {
 		method, path, _ := strings.Cut(operation, " ")
+		if strings.HasSuffix(path, "/livez") || strings.HasSuffix(path, "/readyz") {
+			continue
+		}
 		described := d.queryParameters(path, strings.ToLower(method))
 		request := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1"+strings.NewReplacer("{", "", "}", "").Replace(path)+"?nonsense=1", http.NoBody)
 		recorder := httptest.NewRecorder()
