@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,8 +62,9 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// The sidecar for Docker Compose leads the same names to the emulator as a hosts file does.
-func TestComposeHosts(t *testing.T) {
+// The sidecar for Docker Compose leads the same names to the emulator as a hosts file does, and an
+// application beside it needs no variable.
+func TestCompose(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile(filepath.Join("..", "..", "scripts", "compose.yaml"))
 	if err != nil {
@@ -69,8 +72,11 @@ func TestComposeHosts(t *testing.T) {
 	}
 	var file struct {
 		Services map[string]struct {
-			ExtraHosts []string `yaml:"extra_hosts"`
+			ExtraHosts  []string       `yaml:"extra_hosts"`
+			Environment map[string]any `yaml:"environment"`
+			Volumes     []string       `yaml:"volumes"`
 		} `yaml:"services"`
+		Volumes map[string]any `yaml:"volumes"`
 	}
 	if err := yaml.Unmarshal(content, &file); err != nil {
 		t.Fatal(err)
@@ -83,5 +89,17 @@ func TestComposeHosts(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, file.Services["emulator"].ExtraHosts); diff != "" {
 		t.Errorf("extra_hosts (-want +got):\n%s", diff)
+	}
+	application := file.Services["application"]
+	if application.Environment != nil || !slices.Equal(application.Volumes, []string{"roots:/etc/ssl/certs:ro"}) {
+		t.Errorf("the application is told something: %+v", application)
+	}
+	for name, service := range file.Services {
+		for _, volume := range service.Volumes {
+			source, _, _ := strings.Cut(volume, ":")
+			if _, declared := file.Volumes[source]; !declared {
+				t.Errorf("service %s: volume %q is not declared", name, source)
+			}
+		}
 	}
 }
