@@ -25,18 +25,27 @@ func endWithUs(command *exec.Cmd) (done func()) {
 
 // family is a command with everything that it has started, however far down.
 type family struct {
-	ended chan ending   // gets one value, when the command has ended
-	alone chan struct{} // closed when nobody else is left
+	ended   chan ending   // gets one value, when the command has ended
+	alone   chan struct{} // closed when nobody else is left
+	earlier births        // of those who are not the command's
 }
 
+// births are the times at which processes started, by ID: one that gets the ID of another that has
+// ended is not taken for it.
+type births map[int]string
+
 // startFamily starts a command whose streams are files. The kernel gives this process the children
-// of those of its descendants that end before them.
+// of those of its descendants that end before them. A shell that this program was started in the
+// place of may have left it children as well, which are the shell's business.
 func startFamily(command *exec.Cmd) (*family, error) {
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // a kernel that cannot do so gives them to another
+	f := &family{ended: make(chan ending, 1), alone: make(chan struct{}), earlier: births{}}
+	for _, one := range f.others() {
+		f.earlier[one.id] = one.start
+	}
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	f := &family{ended: make(chan ending, 1), alone: make(chan struct{})}
 	go f.collect(command.Process.Pid)
 	return f, nil
 }
@@ -48,14 +57,30 @@ func (f *family) collect(command int) {
 	for child != command && child != noChild {
 		child, status = nextChild(0)
 	}
-	last := ending{status: statusOf(status)}
-	for child > 0 {
-		child, _ = nextChild(syscall.WNOHANG)
-	}
-	last.alone = child == noChild
+	last := ending{status: statusOf(status), alone: f.isOver()}
 	f.ended <- last
-	for child != noChild {
-		child, _ = nextChild(0)
+	for isOver := last.alone; !isOver; isOver = f.isOver() {
+		_, _ = nextChild(0)
+	}
+}
+
+// isOver tells whether nobody is left but earlier ones. Who ends while it looks may have left a child
+// that it has not seen, so that it looks again.
+func (f *family) isOver() bool {
+	for {
+		child, _ := nextChild(syscall.WNOHANG)
+		for child > 0 {
+			child, _ = nextChild(syscall.WNOHANG)
+		}
+		if child == noChild {
+			return true
+		}
+		if len(f.others()) > 0 {
+			return false
+		}
+		if child, _ = nextChild(syscall.WNOHANG); child <= 0 {
+			return true
+		}
 	}
 }
 
@@ -87,19 +112,19 @@ func (f *family) endOthers(signals <-chan os.Signal, std streams) {
 	if f.isAlone(lingering, signals) {
 		return
 	}
-	left := descendants()
+	left := f.others()
 	_, _ = fmt.Fprintf(std.err, "%s: ending what the command has left running: %s\n", program, names(left))
 	send(left, syscall.SIGTERM, syscall.SIGCONT) // who is stopped hears the first by the second
 	if f.isAlone(patience, signals) {
 		return
 	}
 	for range tries {
-		send(descendants(), syscall.SIGKILL)
+		send(f.others(), syscall.SIGKILL)
 		if f.isAlone(pause, nil) {
 			return
 		}
 	}
-	_, _ = fmt.Fprintf(std.err, "%s: cannot end %s\n", program, names(descendants()))
+	_, _ = fmt.Fprintf(std.err, "%s: cannot end %s\n", program, names(f.others()))
 }
 
 // isAlone tells whether everybody has ended, for which it waits until a time is over or a signal comes.
@@ -119,15 +144,16 @@ func (f *family) isAlone(patience time.Duration, signals <-chan os.Signal) bool 
 type process struct {
 	id, parent int
 	name       string
+	start      string // in ticks since the system started
 }
 
-// descendants are the processes that this one has started, and those that they have, without the
-// ones that have ended.
-func descendants() []process {
+// others are the processes that this one has started, and those that they have, without the ones
+// that have ended, and without earlier ones and what these have started.
+func (f *family) others() []process {
 	entries, _ := os.ReadDir("/proc") // without it there is nothing to see
 	children := map[int][]process{}
 	for _, entry := range entries {
-		if one, ok := readProcess(entry.Name()); ok {
+		if one, ok := readProcess(entry.Name()); ok && f.earlier[one.id] != one.start {
 			children[one.parent] = append(children[one.parent], one)
 		}
 	}
@@ -154,10 +180,14 @@ func readProcess(id string) (one process, ok bool) {
 	if at < 0 {
 		return process{}, false
 	}
-	var state string
-	one = process{id: number, name: text[:at]}
-	_, err = fmt.Sscan(text[at+1:], &state, &one.parent)
-	return one, err == nil && state != "Z"
+	const state, parent, start = 0, 1, 19 // places after the name
+	fields := strings.Fields(text[at+1:])
+	if len(fields) <= start || fields[state] == "Z" {
+		return process{}, false
+	}
+	one = process{id: number, name: text[:at], start: fields[start]}
+	one.parent, err = strconv.Atoi(fields[parent])
+	return one, err == nil
 }
 
 func names(processes []process) string {
