@@ -183,7 +183,7 @@ func runChild(signals <-chan os.Signal, command, environment []string, std strea
 	for {
 		select {
 		case received := <-signals:
-			if !isSentToAll(received) {
+			if !isSentToAll(received, child.Process) {
 				_ = child.Process.Signal(received) // it may have ended already
 			}
 		case last := <-family.ended:

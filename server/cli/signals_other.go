@@ -14,4 +14,4 @@ func passedOn() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} 
 func ends(syscall.Signal) bool { return true }
 
 // isSentToAll tells whether a signal has reached the command too: a console sends it to everybody.
-func isSentToAll(received os.Signal) bool { return received == os.Interrupt }
+func isSentToAll(received os.Signal, _ *os.Process) bool { return received == os.Interrupt }

@@ -21,14 +21,18 @@ func passedOn() []os.Signal {
 func ends(number syscall.Signal) bool { return number != syscall.SIGCONT }
 
 // isSentToAll tells whether a signal has come from the keyboard of the terminal, which sends it to
-// the command too. One that was sent to this process alone, while it is in the foreground, cannot be
-// told from that.
-func isSentToAll(received os.Signal) bool {
-	return (received == syscall.SIGINT || received == syscall.SIGQUIT) && isForeground()
+// the command too, unless that has left our group. One that was sent to this process alone, while it
+// is in the foreground, cannot be told from that.
+func isSentToAll(received os.Signal, command *os.Process) bool {
+	if received != syscall.SIGINT && received != syscall.SIGQUIT {
+		return false
+	}
+	group, err := unix.Getpgid(command.Pid)
+	return err == nil && group == unix.Getpgrp() && isForeground()
 }
 
-// isForeground tells whether this process and its command, which are in the same group, are those to
-// whom the terminal belongs at the moment.
+// isForeground tells whether this process's group is the one to which the terminal belongs at the
+// moment.
 func isForeground() bool {
 	terminal, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
