@@ -62,7 +62,8 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 		return !target.IsObstacle(name, present[name], obstacles)
 	})
 	variables, obstacles = giveBack(present, variables, obstacles)
-	if c.Shell == "dotenv" || c.Shell == "github" {
+	if c.Shell == "dotenv" || c.Shell == "github" { // neither can give anything back
+		variables = slices.DeleteFunc(variables, func(v reach.Variable) bool { return v.Name == reach.BeforeVariable })
 		warnOfObstacles(std, present, c.Shell, obstacles)
 	}
 	warnOfUserFiles(std)

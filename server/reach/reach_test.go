@@ -140,3 +140,33 @@ func TestBefore(t *testing.T) {
 		t.Errorf("without an emulator (-want +got):\n%s", diff)
 	}
 }
+
+// What was replaced is written down, but for passwords.
+func TestRecordHasNoPasswords(t *testing.T) {
+	t.Parallel()
+	for value, isKept := range map[string]bool{
+		"http://user:secret@corp.example.com:3128":  false,
+		"http://user:se/cr#t@corp.example.com:3128": false,
+		"http://token@corp.example.com":             false,
+		"user:secret@corp.example.com:3128":         false,
+		"http://corp.example.com:3128":              true,
+		"corp.example.com:3128":                     true,
+		"/opt/openssl@3/cert.pem":                   true,
+		`C:\openssl@3\cert.pem`:                     true,
+		"-Dx=http://user:secret@corp.example.com":   true, // stays in what replaces it
+	} {
+		caller := reach.Environment{"A": value}
+		record := caller.Record([]reach.Variable{{Name: "A", Value: "emulator"}})
+		if got := strings.Contains(record.Value, "secret") || strings.Contains(record.Value, "token"); got && !isKept {
+			t.Errorf("%q is written down: %s", value, record.Value)
+		}
+		want := reach.Environment{}
+		if isKept {
+			want = caller
+		}
+		present := reach.Environment{"A": "emulator", record.Name: record.Value}
+		if diff := cmp.Diff(want, present.Before()); diff != "" {
+			t.Errorf("before, with %q (-want +got):\n%s", value, diff)
+		}
+	}
+}
