@@ -93,13 +93,13 @@ func (r *Ring) User(email, uniqueID string) *Set {
 // the sets it remembers nothing, so that anybody may ask for any account.
 func (r *Ring) Made(email string) ([]*Key, error) {
 	var made []*Key
-	for _, kind := range []string{"system", "user"} {
+	for kind, use := range map[string]Use{"system": SystemManaged(email), "user": UserManaged("")} {
 		folder := accountFolder(kind, email)
 		r.mu.Lock()
 		set, ok := r.accounts[folder]
 		r.mu.Unlock()
 		if !ok {
-			set = newSet(Use{}, folder, r.vault, r.pool, r.now)
+			set = newSet(use, folder, r.vault, r.pool, r.now)
 		}
 		known, err := set.Known()
 		if err != nil {

@@ -33,7 +33,7 @@ func (s *Set) States() ([]Stated, error) {
 	now, usable := s.now(), s.usable()
 	var stated []Stated
 	for _, key := range s.all() {
-		if !key.isPublished(now) {
+		if !s.isPublished(key, now) {
 			continue
 		}
 		state := StateRetired

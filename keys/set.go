@@ -15,7 +15,7 @@ import (
 // The oldest key that is neither retired nor about to expire is the active one. Retired keys
 // sign no more, and are published for as long as something that they have signed may be
 // relied on. Keys whose time a clock that was set back has yet to come to are neither used nor
-// published until it has.
+// published until it has, but for those of key files: who holds one goes on using it.
 type Set struct {
 	use    Use
 	folder string
@@ -131,7 +131,7 @@ func (s *Set) valid() []*Key {
 	now := s.now()
 	var valid []*Key
 	for _, key := range s.all() {
-		if key.isPublished(now) {
+		if s.isPublished(key, now) {
 			valid = append(valid, key.Key)
 		}
 	}
@@ -140,25 +140,25 @@ func (s *Set) valid() []*Key {
 
 // isPublished tells whether a key is valid, and has not been retired for so long that nothing
 // which it has signed is good any more.
-func (k numbered) isPublished(now time.Time) bool {
-	return !k.withdrawn && !k.NotBefore().After(now) && k.NotAfter().After(now) &&
+func (s *Set) isPublished(k numbered, now time.Time) bool {
+	return !k.withdrawn && s.use.isBegun(k.Key, now) && k.NotAfter().After(now) &&
 		(k.retired.IsZero() || now.Before(k.retired.Add(spare)))
 }
 
 // isUsable tells whether a key may still sign.
-func (k numbered) isUsable(now time.Time) bool {
-	return k.retired.IsZero() && !k.NotBefore().After(now) && k.NotAfter().After(now.Add(spare))
+func (s *Set) isUsable(k numbered, now time.Time) bool {
+	return k.retired.IsZero() && s.use.isBegun(k.Key, now) && k.NotAfter().After(now.Add(spare))
 }
 
 // usable are the keys that may still sign.
 func (s *Set) usable() []numbered {
 	now, all := s.now(), s.all()
-	for len(all) > 0 && !all[0].isUsable(now) { // oldest first, so that those which expire or retire come first
+	for len(all) > 0 && !s.isUsable(all[0], now) { // oldest first, so that those which expire or retire come first
 		all = all[1:]
 	}
 	for _, key := range all {
-		if !key.isUsable(now) {
-			return slices.DeleteFunc(slices.Clone(all), func(k numbered) bool { return !k.isUsable(now) })
+		if !s.isUsable(key, now) {
+			return slices.DeleteFunc(slices.Clone(all), func(k numbered) bool { return !s.isUsable(k, now) })
 		}
 	}
 	return all

@@ -8,6 +8,7 @@ type Use struct {
 	commonName string
 	lifetime   time.Duration // 0: until 9999-12-31
 	ahead      bool          // a next key is published before it becomes the active one
+	handedOut  bool          // in files, which stay good when a clock is set back
 }
 
 const (
@@ -41,7 +42,7 @@ func SystemManaged(email string) Use {
 // UserManaged is the use of the keys that service account key files hold. Their
 // certificates carry the account's unique ID and do not expire.
 func UserManaged(uniqueID string) Use {
-	return Use{commonName: uniqueID}
+	return Use{commonName: uniqueID, handedOut: true}
 }
 
 func (u Use) notAfter(notBefore time.Time) time.Time {
@@ -64,6 +65,11 @@ func (u Use) notBefore(now time.Time, usable int) time.Time {
 		return now.Add(-backdate - stagger)
 	}
 	return now.Add(-backdate)
+}
+
+// isBegun tells whether the time of a key has come.
+func (u Use) isBegun(key *Key, now time.Time) bool {
+	return u.handedOut || !key.NotBefore().After(now)
 }
 
 // wanted is how many usable keys a set needs.

@@ -98,10 +98,15 @@ func (e *emulator) createKey(t *testing.T, account string) keyFile {
 // works tells whether the token endpoint takes an assertion that is signed with a key file.
 func (e *emulator) works(t *testing.T, file keyFile) bool {
 	t.Helper()
+	return e.worksAt(t, file, wireNowUnix)
+}
+
+func (e *emulator) worksAt(t *testing.T, file keyFile, now int64) bool {
+	t.Helper()
 	form := url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"},
 		"assertion": {signedWith(t, file.PrivateKey, map[string]any{
-			"iss": file.ClientEmail, "scope": platform, "aud": file.TokenURI, "iat": wireNowUnix, "exp": wireNowUnix + 60,
+			"iss": file.ClientEmail, "scope": platform, "aud": file.TokenURI, "iat": now, "exp": now + 60,
 		})},
 	}
 	response, err := e.Client().PostForm(e.URL+"/token", form)
@@ -306,6 +311,24 @@ func TestCredentialsHaveGoodKey(t *testing.T) {
 		e.do(t, fmt.Sprintf(change, accountsPath+"/"+account+"/keys/"+before.PrivateKeyID), "")
 		if after := given(); after.PrivateKeyID == before.PrivateKeyID || !e.works(t, after) {
 			t.Errorf("after "+change+" the key file does not work", before.PrivateKeyID)
+		}
+	}
+}
+
+// A key file that was given out works, whatever the time is then.
+func TestKeyFileWorksAtEveryTime(t *testing.T) {
+	t.Parallel()
+	e := newEmulator(t)
+	var given keyFile
+	e.callJSON(t, http.MethodGet, "/emulator/v1/credentials/service-account?account="+email("target"), "", &given)
+	for _, text := range []string{"2026-11-20T12:00:00Z", "2024-01-01T00:00:00Z", "2031-01-01T00:00:00Z"} {
+		now := must[time.Time](t)(time.Parse(time.RFC3339, text))
+		e.call(t, http.MethodPut, "/emulator/v1/clock", `{"now":"`+text+`"}`)
+		if !e.worksAt(t, given, now.Unix()) {
+			t.Errorf("at %s the key file does not work", text)
+		}
+		if published := kids(e.jwks(t, "/service_accounts/v1/jwk/"+email("target"))); !slices.Contains(published, given.PrivateKeyID) {
+			t.Errorf("at %s the key is not among the published %v", text, published)
 		}
 	}
 }
