@@ -78,11 +78,11 @@ func TestKeepWhile(t *testing.T) {
 	}
 
 	others := ids(published(t, elsewhere.Google()))
-	if diff := cmp.Diff(append(slices.Clone(others), own...), known(ring)); diff != "" {
+	if diff := cmp.Diff(append(slices.Clone(own), others...), known(ring)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	rotate(t, ring.Google(), 0)
-	if got := active(t, elsewhere.Google()).ID(); got != others[0] || slices.Contains(known(ring), got) {
+	if got := active(t, elsewhere.Google()).ID(); got != others[0] || slices.Contains(known(ring), own[0]) {
 		t.Errorf("a rotation that is not to last was kept, or was none: elsewhere %s is active", got)
 	}
 
@@ -99,6 +99,36 @@ func TestKeepWhile(t *testing.T) {
 		if id != others[0] && !slices.Contains(known(ring), id) {
 			t.Errorf("%s, which was made elsewhere, is not known", id)
 		}
+	}
+}
+
+// What is next is so when the clock has been reset, however it came to be: a verifier that has
+// the published keys knows the one that signs after a rotation.
+func TestNextIsActiveAfterClock(t *testing.T) {
+	t.Parallel()
+	var clock moved
+	var lasts atomic.Bool
+	clock.to("2026-11-01T00:00:00Z")
+	dir := t.TempDir()
+	ring := keys.NewRing(dir, clock.now)
+	ring.KeepWhile(lasts.Load)
+	set := ring.Google()
+	for _, kept := range []bool{true, false, true, true, false, false, true, true} {
+		lasts.Store(kept)
+		before := ids(published(t, set))
+		rotate(t, set, keys.KeepAll)
+		if got, want := active(t, set).ID(), before[len(before)-1]; got != want {
+			t.Errorf("a rotation that lasts: %t; %s is active, and %s was next of %v", kept, got, want, before)
+		}
+	}
+	for range 5 { // there are more than nine files then, and 10 comes before 2 in a listing
+		rotate(t, set, keys.KeepAll)
+	}
+	later := keys.NewRing(dir, clock.now).Google()
+	kept := ids(published(t, later))
+	here := slices.DeleteFunc(ids(published(t, set)), func(id string) bool { return !slices.Contains(kept, id) })
+	if diff := cmp.Diff(kept, here); diff != "" {
+		t.Errorf("two processes have the kept keys in another order (-want +got):\n%s", diff)
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Set is the keys of one signer, oldest first. Looking one up takes no lock; making one
-// blocks nobody but those who need it. A Set is safe for concurrent use.
+// Set is the keys of one signer, oldest first: in the order in which the set came by them, and so
+// published them. Looking one up takes no lock; making one blocks nobody but those who need it. A
+// Set is safe for concurrent use.
 //
 // The oldest key that is neither retired nor about to expire is the active one. Retired keys
 // sign no more, and are published for as long as something that they have signed may be
@@ -364,10 +365,19 @@ func (s *Set) find(number int) int {
 }
 
 // put publishes a new list of keys, in which one is new or has changed; lists that readers
-// hold stay as they are. The caller holds mu.
+// hold stay as they are. A new key follows those that are published already, whose turn to sign
+// comes first; but those of the folder are in the order of their numbers, for every process to
+// have the same. The caller holds mu.
 func (s *Set) put(key numbered) {
-	next := slices.DeleteFunc(slices.Clone(s.all()), func(k numbered) bool { return k.number == key.number })
-	next = append(next, key)
-	slices.SortFunc(next, func(a, b numbered) int { return a.number - b.number })
+	next := slices.Clone(s.all())
+	if at := s.find(key.number); at >= 0 {
+		next[at] = key
+	} else {
+		later := slices.IndexFunc(next, func(k numbered) bool { return key.number < k.number && k.number < passing })
+		if later < 0 {
+			later = len(next)
+		}
+		next = slices.Insert(next, later, key)
+	}
 	s.keys.Store(&next)
 }
