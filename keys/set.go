@@ -27,7 +27,7 @@ type Set struct {
 	keys atomic.Pointer[[]numbered]
 	seen atomic.Int64 // the folder's stamp when it was read last
 
-	looked atomic.Pointer[time.Time] // when refresh looked at the folder last, by the machine's clock
+	looked atomic.Int64 // when refresh looked at the folder last, in Unix nanoseconds by the machine's clock
 
 	mu   sync.Mutex // guards what follows, and every change of keys
 	fill *fill
@@ -248,13 +248,13 @@ const unlooked = 10 * time.Millisecond
 // refresh takes up what other processes have put into the folder, now or a moment later.
 func (s *Set) refresh() error {
 	now := time.Now() //nolint:forbidigo // other processes go by no emulator's clock
-	if last := s.looked.Load(); last != nil && now.Sub(*last).Abs() < unlooked {
+	if now.Sub(time.Unix(0, s.looked.Load())).Abs() < unlooked {
 		return nil
 	}
 	if err := s.reread(); err != nil {
 		return err
 	}
-	s.looked.Store(&now)
+	s.looked.Store(now.UnixNano())
 	return nil
 }
 
