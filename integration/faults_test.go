@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"cloud.google.com/go/compute/metadata"
+
 	"gcp-metadata-emulator/server/servertest"
 )
 

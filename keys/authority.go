@@ -21,7 +21,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // AuthorityFolder is where a ring keeps the certificate authority, below its directory.

@@ -20,12 +20,12 @@ func layers() [][]string {
 		{"server/cli", "server/servertest"},
 		{"server"},
 		{
-			"server/mds", "server/grants", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin",
-			"server/resourcemanager", "server/compute", "server/discovery", "server/control", "server/proxy", "server/genuine",
+			"server/mds", "server/oauth2", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin",
+			"server/resourcemanager", "server/compute", "server/publishedkeys", "server/control", "server/proxy", "server/realcredentials",
 		},
 		{"server/rpc", "server/iampolicy"},
-		{"server/oauth2", "server/googleapi"},
-		{"server/robot"},
+		{"server/oauthapi", "server/googleapi"},
+		{"server/errorpage"},
 		{"server/wire"},
 		{"server/credentials"},
 		{"server/token", "server/event"},
@@ -33,10 +33,10 @@ func layers() [][]string {
 		{"server/world"},
 		{"server/iam", "server/reach", "server/store", "signer"},
 		{"server/fault", "server/journal", "server/metrics"},
-		{"server/clock", "server/pattern", "server/trust"},
+		{"server/clock", "server/wildcard", "server/trust"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/cel", "server/hostname", "server/loopback"},
+		{"fixtures/spelling", "server/cel", "server/router/hostname", "server/loopback"},
 	}
 }
 
@@ -112,7 +112,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world",
-		"server/token", "server/event", "server/accountkeys", "server/reach", "server/trust", "server/hostname", "server/loopback",
+		"server/token", "server/event", "server/accountkeys", "server/reach", "server/trust", "server/router/hostname", "server/loopback",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

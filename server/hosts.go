@@ -10,9 +10,9 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/errorpage"
 	"gcp-metadata-emulator/server/mds"
-	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -40,7 +40,7 @@ type answer struct {
 
 // handler answers requests for the emulator's names.
 func (h *hosts) handler(logger *slog.Logger) http.Handler {
-	dialect := wire.Dialect{Error: robot.Error}
+	dialect := wire.Dialect{Error: errorpage.Error}
 	refuse := dialect.Serve(h.observer.observe(operation{
 		name: func(*http.Request) string { return unknownRoute }, dialect: dialect, answer: dialect.Answer(logger, refused),
 	}))

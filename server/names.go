@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 const (

@@ -10,10 +10,10 @@ import (
 
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/fault"
-	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // Programs whose hosts are compiled in find every operation there, but the emulator's own.

@@ -93,7 +93,7 @@ func (s surfaces) subject(route route) func(*http.Request) wire.Subject {
 	case surface == "mds":
 		return s.metadata.Subject
 	case route.name == "oauth2.token":
-		return s.grants.Subject
+		return s.oauth2.Subject
 	case route.name == "oauth2.tokeninfo":
 		return s.tokeninfo.Subject
 	case route.name == "oauth2.userinfo":

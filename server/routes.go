@@ -6,14 +6,14 @@ import (
 
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
-	"gcp-metadata-emulator/server/discovery"
-	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/grants"
 	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/publishedkeys"
+	"gcp-metadata-emulator/server/realcredentials"
 	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/sts"
@@ -26,7 +26,7 @@ import (
 // surfaces are the APIs that the emulator plays.
 type surfaces struct {
 	metadata       *mds.Server
-	grants         *grants.Server
+	oauth2         *oauth2.Server
 	tokeninfo      *tokeninfo.Server
 	userinfo       *userinfo.Server
 	iamcredentials *iamcredentials.Server
@@ -34,12 +34,12 @@ type surfaces struct {
 	projects       *resourcemanager.Server
 	compute        *compute.Server
 	sts            *sts.Server
-	discovery      *discovery.Server
+	publishedKeys  *publishedkeys.Server
 	control        *control.Server
 
 	worlds      *store.Store[*world.World]
 	observer    *observer
-	credentials *genuine.Guard
+	credentials *realcredentials.Guard
 
 	controlApart bool // the control plane is served under controlName alone
 }
@@ -72,34 +72,34 @@ const (
 // Google's. Routes that begin with the same segment are tried in this order: those that
 // are asked for most come first.
 func (s surfaces) routes() []route {
-	metadata, oauth, keys, api := s.metadata.Dialect(), oauth2.Dialect(), discovery.Dialect(), googleapi.Dialect()
+	metadata, oauth, keys, api := s.metadata.Dialect(), oauthapi.Dialect(), publishedkeys.Dialect(), googleapi.Dialect()
 	exchange := sts.Dialect()
 	return append([]route{
 		{"mds.ping", getOrPost, "/", metadata, s.metadata.Ping},
 		{"mds.metadata", getOrPost, "/computeMetadata" + below, metadata, s.metadata.Metadata},
 
-		{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", keys, s.discovery.JWKS},
-		{"keys.certs", http.MethodGet, "/oauth2/v1/certs", keys, s.discovery.Certificates},
-		{"keys.account.x509", http.MethodGet, "/service_accounts/v1/metadata/x509/{account}", keys, s.discovery.AccountCertificates},
-		{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/metadata/jwk/{account}", keys, s.discovery.AccountJWKS},
-		{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/jwk/{account}", keys, s.discovery.AccountJWKS},
-		{"keys.account.raw", http.MethodGet, "/service_accounts/v1/metadata/raw/{account}", keys, s.discovery.AccountRaw},
-		{"keys.account.x509", http.MethodGet, "/robot/v1/metadata/x509/{account}", keys, s.discovery.AccountCertificates},
-		{"keys.account.jwk", http.MethodGet, "/robot/v1/metadata/jwk/{account}", keys, s.discovery.AccountJWKS},
-		{"keys.iap.pem", http.MethodGet, "/iap/verify/public_key", keys, s.discovery.IAPKeys},
-		{"keys.iap.jwk", http.MethodGet, "/iap/verify/public_key-jwk", keys, s.discovery.IAPJWKS},
-		{"openid.configuration", http.MethodGet, "/.well-known/openid-configuration", keys, s.discovery.Configuration},
+		{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", keys, s.publishedKeys.JWKS},
+		{"keys.certs", http.MethodGet, "/oauth2/v1/certs", keys, s.publishedKeys.Certificates},
+		{"keys.account.x509", http.MethodGet, "/service_accounts/v1/metadata/x509/{account}", keys, s.publishedKeys.AccountCertificates},
+		{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/metadata/jwk/{account}", keys, s.publishedKeys.AccountJWKS},
+		{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/jwk/{account}", keys, s.publishedKeys.AccountJWKS},
+		{"keys.account.raw", http.MethodGet, "/service_accounts/v1/metadata/raw/{account}", keys, s.publishedKeys.AccountRaw},
+		{"keys.account.x509", http.MethodGet, "/robot/v1/metadata/x509/{account}", keys, s.publishedKeys.AccountCertificates},
+		{"keys.account.jwk", http.MethodGet, "/robot/v1/metadata/jwk/{account}", keys, s.publishedKeys.AccountJWKS},
+		{"keys.iap.pem", http.MethodGet, "/iap/verify/public_key", keys, s.publishedKeys.IAPKeys},
+		{"keys.iap.jwk", http.MethodGet, "/iap/verify/public_key-jwk", keys, s.publishedKeys.IAPJWKS},
+		{"openid.configuration", http.MethodGet, "/.well-known/openid-configuration", keys, s.publishedKeys.Configuration},
 
-		{"oauth2.token", http.MethodPost, "/token", oauth, s.grants.Token},
-		{"oauth2.token", http.MethodPost, "/oauth2/{version:v3|v4}/token", oauth, s.grants.Token},
-		{"oauth2.token", http.MethodPost, "/o/oauth2/token", oauth, s.grants.Token},
-		{"oauth2.authorize", getOrPost, "/o/oauth2/auth", oauth, s.grants.Authorize},
-		{"oauth2.authorize", getOrPost, "/o/oauth2/v2/auth", oauth, s.grants.Authorize},
-		{"oauth2.deviceCode", http.MethodPost, "/device/code", oauth, s.grants.DeviceCode},
-		{"oauth2.deviceCode", http.MethodPost, "/o/oauth2/device/code", oauth, s.grants.DeviceCode},
-		{"oauth2.device", getOrPost, "/device", oauth, s.grants.Device},
-		{"oauth2.revoke", getOrPost, "/revoke", oauth, s.grants.Revoke},
-		{"oauth2.revoke", getOrPost, "/o/oauth2/revoke", oauth, s.grants.Revoke},
+		{"oauth2.token", http.MethodPost, "/token", oauth, s.oauth2.Token},
+		{"oauth2.token", http.MethodPost, "/oauth2/{version:v3|v4}/token", oauth, s.oauth2.Token},
+		{"oauth2.token", http.MethodPost, "/o/oauth2/token", oauth, s.oauth2.Token},
+		{"oauth2.authorize", getOrPost, "/o/oauth2/auth", oauth, s.oauth2.Authorize},
+		{"oauth2.authorize", getOrPost, "/o/oauth2/v2/auth", oauth, s.oauth2.Authorize},
+		{"oauth2.deviceCode", http.MethodPost, "/device/code", oauth, s.oauth2.DeviceCode},
+		{"oauth2.deviceCode", http.MethodPost, "/o/oauth2/device/code", oauth, s.oauth2.DeviceCode},
+		{"oauth2.device", getOrPost, "/device", oauth, s.oauth2.Device},
+		{"oauth2.revoke", getOrPost, "/revoke", oauth, s.oauth2.Revoke},
+		{"oauth2.revoke", getOrPost, "/o/oauth2/revoke", oauth, s.oauth2.Revoke},
 		{"oauth2.tokeninfo", getOrPost, "/tokeninfo", oauth, s.tokeninfo.Describe},
 		{"oauth2.tokeninfo", getOrPost, "/oauth2/v3/tokeninfo", oauth, s.tokeninfo.Describe},
 		{"oauth2.tokeninfo", getOrPost, "/oauth2/{version:v1|v2}/tokeninfo", oauth, s.tokeninfo.DescribeOld},

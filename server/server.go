@@ -21,21 +21,21 @@ import (
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/credentials"
-	"gcp-metadata-emulator/server/discovery"
 	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/fault"
-	"gcp-metadata-emulator/server/genuine"
 	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/grants"
-	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/iampolicy"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/proxy"
+	"gcp-metadata-emulator/server/publishedkeys"
+	"gcp-metadata-emulator/server/realcredentials"
 	"gcp-metadata-emulator/server/resourcemanager"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/sts"
 	"gcp-metadata-emulator/server/token"
@@ -131,7 +131,7 @@ func New(config Config) *Server {
 		guard = googleapi.NewStrictGuard(worlds, issuer)
 	}
 	policies := iampolicy.New(worlds)
-	metadata, authorization := mds.New(worlds, issuer, config.Clock), grants.New(worlds, issuer, now)
+	metadata, authorization := mds.New(worlds, issuer, config.Clock), oauth2.New(worlds, issuer, now)
 	routes := surfaces{}.names()
 	s := &Server{
 		Clock: config.Clock, Faults: fault.New(routes, defects(), config.Clock), Journal: journal.New(),
@@ -146,7 +146,7 @@ func New(config Config) *Server {
 		worlds:         worlds,
 		observer:       observer,
 		metadata:       metadata,
-		grants:         authorization,
+		oauth2:         authorization,
 		tokeninfo:      tokeninfo.New(worlds, issuer, now),
 		userinfo:       userinfo.New(worlds, issuer),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, now),
@@ -154,8 +154,8 @@ func New(config Config) *Server {
 		projects:       resourcemanager.New(worlds, guard, policies),
 		compute:        compute.New(worlds, guard),
 		sts:            sts.New(worlds, issuer, now),
-		discovery:      discovery.New(worlds, config.Keys, now),
-		credentials:    genuine.New(worlds, config.Keys, issuer, config.Logger),
+		publishedKeys:  publishedkeys.New(worlds, config.Keys, now),
+		credentials:    realcredentials.New(worlds, config.Keys, issuer, config.Logger),
 		control: control.New(control.Config{
 			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
 			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Routes: routes, Reset: s.Reset,

@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
 

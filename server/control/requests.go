@@ -13,7 +13,7 @@ import (
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
-	"gcp-metadata-emulator/server/pattern"
+	"gcp-metadata-emulator/server/wildcard"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -109,7 +109,7 @@ func (s *Server) readLookUp(query url.Values) (lookUp, error) {
 			return lookUp{}, googleapi.InvalidArgument(fmt.Sprintf("%q: %s", name, problem))
 		}
 	}
-	if err := pattern.Check(wanted.filter.Route, s.routes); err != nil {
+	if err := wildcard.Check(wanted.filter.Route, s.routes); err != nil {
 		return lookUp{}, googleapi.InvalidArgument(fmt.Sprintf(`"route": %v`, err))
 	}
 	return wanted, nil

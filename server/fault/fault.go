@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/clock"
-	"gcp-metadata-emulator/server/pattern"
+	"gcp-metadata-emulator/server/wildcard"
 )
 
 // Fault is a rule that is in force, and what has come of it.
@@ -182,14 +182,14 @@ func (s *Set) canHave(route, defect string) bool {
 
 // isFor tells whether a rule is for a request at all.
 func (r Rule) isFor(request Request) bool {
-	if !pattern.Match(r.Route, request.Route) || !pattern.Match(r.Match.Path, request.Path) {
+	if !wildcard.Match(r.Route, request.Route) || !wildcard.Match(r.Match.Path, request.Path) {
 		return false
 	}
 	if r.Match.Account == "" && r.Match.Audience == "" {
 		return true
 	}
 	account, audience := request.Subject()
-	return pattern.Match(r.Match.Account, account) && pattern.Match(r.Match.Audience, audience)
+	return wildcard.Match(r.Match.Account, account) && wildcard.Match(r.Match.Audience, audience)
 }
 
 // hits counts a request that a fault is for, and tells whether it goes wrong.

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/clock"
-	"gcp-metadata-emulator/server/pattern"
+	"gcp-metadata-emulator/server/wildcard"
 )
 
 // Rule says which requests go wrong, how, and how often. Names are patterns (see package
-// pattern).
+// wildcard).
 type Rule struct {
 	Route string `json:"route"`
 	Match Match  `json:"match,omitzero"`
@@ -130,7 +130,7 @@ func checkRoute(route string, routes []string) *RuleError {
 	if route == "" {
 		return &RuleError{"route", `a fault needs the name of a route, such as "mds.token" or "mds.*"`}
 	}
-	if err := pattern.Check(route, routes); err != nil {
+	if err := wildcard.Check(route, routes); err != nil {
 		return &RuleError{"route", err.Error()}
 	}
 	return nil
@@ -181,7 +181,7 @@ type Defects map[string][]string
 // longest list has them.
 func (d Defects) of(routes string) (possible []string, minted bool) {
 	for name, defects := range d {
-		if pattern.Match(routes, name) && len(defects) > len(possible) {
+		if wildcard.Match(routes, name) && len(defects) > len(possible) {
 			possible = defects
 		}
 	}

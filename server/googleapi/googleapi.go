@@ -8,7 +8,7 @@ import (
 	"errors"
 	"net/http"
 
-	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/errorpage"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -157,7 +157,7 @@ func JSON(value any) wire.Response {
 // Dialect is how Google's APIs speak.
 func Dialect() wire.Dialect {
 	return wire.Dialect{
-		Header: append(robot.FrontEnd(), wire.Field{Name: "Cache-Control", Value: "private"}),
+		Header: append(errorpage.FrontEnd(), wire.Field{Name: "Cache-Control", Value: "private"}),
 		Error:  writeError,
 	}
 }
@@ -168,7 +168,7 @@ func writeError(r *http.Request, err error) wire.Response {
 		known = OfStatus(bare.Status)
 	}
 	if known == nil && !errors.As(err, &known) {
-		return robot.Error(r, err)
+		return errorpage.Error(r, err)
 	}
 	response := Reply(r, struct {
 		Error *Error `json:"error"`
@@ -183,5 +183,5 @@ func writeError(r *http.Request, err error) wire.Response {
 // NoMethod answers a request for which the API has no method: with a page, and with 404
 // whatever the HTTP method, as Google's front ends do.
 func NoMethod(r *http.Request) (wire.Response, error) {
-	return robot.NotFound(r), nil
+	return errorpage.NotFound(r), nil
 }

@@ -8,7 +8,7 @@ import (
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
-	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
@@ -46,7 +46,7 @@ func (r accessTokenRequest) grantedScopes() ([]string, error) {
 	if slices.Equal(r.scopes, []string{""}) {
 		return []string{iam.CloudPlatform}, nil
 	}
-	if len(r.scopes) == 0 || slices.ContainsFunc(r.scopes, func(scope string) bool { return !oauth2.IsScope(scope) }) {
+	if len(r.scopes) == 0 || slices.ContainsFunc(r.scopes, func(scope string) bool { return !oauthapi.IsScope(scope) }) {
 		return nil, invalidArgument()
 	}
 	return r.scopes, nil

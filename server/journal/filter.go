@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/server/pattern"
+	"gcp-metadata-emulator/server/wildcard"
 )
 
 // Filter says which exchanges one wants to see. Empty fields say nothing; names are patterns
-// (see package pattern).
+// (see package wildcard).
 type Filter struct {
 	Route, Instance, Account, Audience string
 
@@ -21,8 +21,8 @@ type Filter struct {
 
 // Matches tells whether an exchange is one of them.
 func (f Filter) Matches(e Exchange) bool {
-	return pattern.Match(f.Route, e.Route) && pattern.Match(f.Instance, e.Instance) &&
-		pattern.Match(f.Account, e.Account) && pattern.Match(f.Audience, e.Audience) &&
+	return wildcard.Match(f.Route, e.Route) && wildcard.Match(f.Instance, e.Instance) &&
+		wildcard.Match(f.Account, e.Account) && wildcard.Match(f.Audience, e.Audience) &&
 		f.matchesStatus(e.Status) && !e.Time.Before(f.From)
 }
 

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
 

@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/errorpage"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -111,21 +111,21 @@ func (p *profile) refuseAndClose(r *http.Request) wire.Response {
 func robotPage(r *http.Request, status int, reason string) wire.Response {
 	switch status {
 	case http.StatusBadRequest:
-		return robot.BadRequest()
+		return errorpage.BadRequest()
 	case http.StatusForbidden:
-		return robot.Forbidden(r, reason)
+		return errorpage.Forbidden(r, reason)
 	case http.StatusNotFound:
-		return robot.NotFound(r)
+		return errorpage.NotFound(r)
 	case http.StatusMethodNotAllowed:
-		return robot.MethodNotAllowed(r)
+		return errorpage.MethodNotAllowed(r)
 	case http.StatusRequestEntityTooLarge:
-		return robot.TooLarge()
+		return errorpage.TooLarge()
 	case http.StatusInternalServerError:
-		return robot.InternalError()
+		return errorpage.InternalError()
 	case http.StatusServiceUnavailable:
-		return robot.Unavailable()
+		return errorpage.Unavailable()
 	default:
-		return robot.Page(status, reason)
+		return errorpage.Page(status, reason)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
-	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/errorpage"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -105,7 +105,7 @@ func New(worlds *store.Store[*world.World], issuer *token.Issuer, emulator *cloc
 func (s *Server) Dialect() wire.Dialect {
 	return wire.Dialect{Error: func(r *http.Request, err error) wire.Response {
 		v, _ := s.look(r)
-		return v.profile.refuse(r, robot.Error(r, err).Status, "")
+		return v.profile.refuse(r, errorpage.Error(r, err).Status, "")
 	}}
 }
 

@@ -1,141 +1,82 @@
-// Package oauth2 is the vocabulary of the OAuth 2.0 endpoints: the names of RFC 6749 and its
-// extensions, their errors, and the dialect in which Google's servers write them.
+// Package oauth2 is Google's OAuth 2.0 authorization server: it exchanges grants for tokens,
+// and lets users make them.
 //
-// It decides nothing; the surfaces that use it do (grants, tokeninfo, userinfo).
+// An assertion (RFC 7523) is really verified, in the order and with the words of Google's
+// server; see verify. A user's grant is a refresh token, or begins with a page on which one
+// of the fixture's users is chosen, without a password: that of the authorization endpoint
+// (RFC 6749, section 3.1) or that of the device flow (RFC 8628). What the tokens are is for
+// package token.
 package oauth2
 
 import (
-	"errors"
 	"net/http"
+	"time"
 
-	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
 )
 
-// Error codes of RFC 6749, sections 4.1.2.1 and 5.2, RFC 6750, section 3.1, RFC 8628, section
-// 3.5, and OpenID Connect Core 1.0, section 3.1.2.6.
+// Paths are those of the token endpoint, on whichever of Google's hosts each of them is.
+func Paths() []string {
+	return []string{"/token", "/oauth2/v3/token", "/oauth2/v4/token", "/o/oauth2/token"}
+}
+
 const (
-	InvalidRequest          = "invalid_request"
-	InvalidClient           = "invalid_client"
-	InvalidGrant            = "invalid_grant"
-	InvalidScope            = "invalid_scope"
-	InvalidTarget           = "invalid_target" // RFC 8693, section 2.2.2
-	InvalidToken            = "invalid_token"
-	UnauthorizedClient      = "unauthorized_client"
-	UnsupportedGrantType    = "unsupported_grant_type"
-	UnsupportedResponseType = "unsupported_response_type"
-	RedirectURIMismatch     = "redirect_uri_mismatch" // Google's
-	AccessDenied            = "access_denied"
-	InteractionRequired     = "interaction_required"
-	AuthorizationPending    = "authorization_pending"
-	SlowDown                = "slow_down"
-	ExpiredToken            = "expired_token"
+	expiresIn = 3599 // what Google's server says of a token that lives for an hour
+	bearer    = "Bearer"
 )
 
-// Grant types of RFC 6749, RFC 7523 and RFC 8628, and those of drafts of the latter two, with
-// the type of assertion that one of them names.
-const (
-	GrantTypeAuthorizationCode = "authorization_code"
-	GrantTypeTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
-	GrantTypeRefreshToken      = "refresh_token"
-	GrantTypeJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-	GrantTypeDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
-	GrantTypeDeviceDraft       = "http://oauth.net/grant_type/device/1.0"
-	GrantTypeAssertion         = "assertion"
-	AssertionTypeJWT           = "http://oauth.net/grant_type/jwt/1.0/bearer"
-)
-
-// Error is an error answer of an OAuth 2.0 endpoint.
-type Error struct {
-	Status      int
-	Code        string
-	Description string
-	Challenge   string // the WWW-Authenticate header; none where empty
+// Server is an authorization server. It is safe for concurrent use.
+type Server struct {
+	worlds  *store.Store[*world.World]
+	issuer  *token.Issuer
+	now     func() time.Time
+	spent   spent
+	devices *devices
 }
 
-func (e *Error) Error() string { return e.Code + ": " + e.Description }
-
-// KnownToClients marks the error as one that clients may read.
-func (e *Error) KnownToClients() {}
-
-// NewError is an answer with status 400.
-func NewError(code, description string) *Error {
-	return &Error{Status: http.StatusBadRequest, Code: code, Description: description}
+// New is an authorization server.
+func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
+	return &Server{worlds: worlds, issuer: issuer, now: now, spent: newSpent(), devices: newDevices()}
 }
 
-// Unauthorized is an answer with status 401.
-func Unauthorized(code, description string) *Error {
-	return &Error{Status: http.StatusUnauthorized, Code: code, Description: description}
+// Reset forgets which codes were exchanged, and the devices that wait.
+func (s *Server) Reset() {
+	s.spent.ids.Purge()
+	s.devices.forget()
 }
 
-// Forbidden is an answer with status 403.
-func Forbidden(code string) *Error {
-	return &Error{Status: http.StatusForbidden, Code: code, Description: "Forbidden"}
+// tokens is a successful answer (RFC 6749, section 5.1), in Google's order.
+type tokens struct {
+	AccessToken  string `json:"access_token"`
+	ExpiresIn    int    `json:"expires_in"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Scope        string `json:"scope,omitempty"`
+	TokenType    string `json:"token_type"`
+	IDToken      string `json:"id_token,omitempty"`
 }
 
-// Missing says that a request lacks a parameter.
-func Missing(parameter string) *Error {
-	return NewError(InvalidRequest, "Missing required parameter: "+parameter)
-}
-
-// JSON is a successful answer.
-func JSON(value any) wire.Response {
-	return jsonResponse(http.StatusOK, value)
-}
-
-func jsonResponse(status int, value any) wire.Response {
-	return wire.Response{Status: status, ContentType: "application/json; charset=utf-8", Body: wire.Pretty(value)}
-}
-
-// Dialect is how the OAuth 2.0 endpoints speak. Nothing they say may be cached (RFC 6749,
-// section 5.1).
-func Dialect() wire.Dialect {
-	return wire.Dialect{
-		Header: append(robot.FrontEnd(),
-			wire.Field{Name: "Cache-Control", Value: "no-cache, no-store, max-age=0, must-revalidate"},
-			wire.Field{Name: "Expires", Value: "Mon, 01 Jan 1990 00:00:00 GMT"},
-			wire.Field{Name: "Pragma", Value: "no-cache"},
-		),
-		Error: writeError,
+// Token exchanges a grant.
+func (s *Server) Token(r *http.Request) (wire.Response, error) {
+	form, err := oauthapi.ReadForm(r)
+	if err != nil {
+		return wire.Response{}, err
 	}
-}
-
-// ofStatus is the error of a status that says no more. Nil: a page.
-func ofStatus(status int) *Error {
-	err := &Error{Status: status}
-	switch status {
-	case http.StatusBadRequest:
-		err.Code, err.Description = InvalidRequest, "Bad Request"
-	case http.StatusUnauthorized:
-		err.Code, err.Description = "invalid_client", "Unauthorized"
-	case http.StatusForbidden:
-		err.Code, err.Description = "access_denied", "Forbidden"
-	case http.StatusTooManyRequests:
-		err.Code, err.Description = "rate_limit_exceeded", "Rate Limit Exceeded"
-	case http.StatusInternalServerError:
-		err.Code, err.Description = "internal_failure", "Backend Error"
-	case http.StatusServiceUnavailable:
-		err.Code, err.Description = "temporarily_unavailable", "Service Unavailable"
+	switch grantType := form.Get("grant_type"); grantType {
+	case oauthapi.GrantTypeJWTBearer:
+		return s.jwtBearer(r, form)
+	case oauthapi.GrantTypeAssertion:
+		return s.assertion(r, form)
+	case oauthapi.GrantTypeAuthorizationCode:
+		return s.authorizationCode(r, form)
+	case oauthapi.GrantTypeRefreshToken:
+		return s.refreshToken(r, form)
+	case oauthapi.GrantTypeDeviceCode, oauthapi.GrantTypeDeviceDraft:
+		return s.deviceGrant(r, form)
 	default:
-		return nil
+		return wire.Response{}, oauthapi.NewError(oauthapi.UnsupportedGrantType, "Invalid grant_type: "+grantType)
 	}
-	return err
-}
-
-func writeError(r *http.Request, err error) wire.Response {
-	var known *Error
-	if bare, ok := errors.AsType[*wire.StatusError](err); ok {
-		known = ofStatus(bare.Status)
-	}
-	if known == nil && !errors.As(err, &known) {
-		return robot.Error(r, err)
-	}
-	response := jsonResponse(known.Status, struct {
-		Code        string `json:"error"`
-		Description string `json:"error_description"`
-	}{known.Code, known.Description})
-	if known.Challenge != "" {
-		response.Header = []wire.Field{{Name: "WWW-Authenticate", Value: known.Challenge}}
-	}
-	return response
 }

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // pass connects a client with another host, and is done when both have nothing more to say.

@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // passing is a proxy that passes everything on, to whatever it dials.

@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/keys"
-	"gcp-metadata-emulator/server/hostname"
-	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/errorpage"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -223,7 +223,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, host string) {
 
 // say answers for the proxy itself.
 func (p *Proxy) say(w http.ResponseWriter, r *http.Request, status int, text string) {
-	wire.Dialect{Error: robot.Error}.Adapt(p.Logger, func(*http.Request) (wire.Response, error) {
+	wire.Dialect{Error: errorpage.Error}.Adapt(p.Logger, func(*http.Request) (wire.Response, error) {
 		return wire.Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: text}, nil
 	}).ServeHTTP(w, r)
 }

@@ -22,8 +22,8 @@ import (
 	"go.uber.org/goleak"
 
 	"gcp-metadata-emulator/keys"
-	"gcp-metadata-emulator/server/hostname"
 	"gcp-metadata-emulator/server/proxy"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/wire"
 )
 

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"gcp-metadata-emulator/keys"
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // recordTypeHandshake is the first byte of every TLS connection (RFC 8446, section 5.1), and

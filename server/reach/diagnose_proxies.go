@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // gcloudProxy is a property of gcloud's, with a port in another. It knows no exceptions.

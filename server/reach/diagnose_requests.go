@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // request is why a client sends what it sends, and what keeps it from that.

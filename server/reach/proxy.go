@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"gcp-metadata-emulator/server/hostname"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/trust"
 )
 

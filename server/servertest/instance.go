@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/mds"
-	"gcp-metadata-emulator/server/pattern"
 	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/wildcard"
 )
 
 // Instance is one of an emulator's, with a metadata server of its own.
@@ -158,7 +158,7 @@ func (i *Instance) AwaitWaiter(ctx context.Context, entry string) {
 	e := i.emulator
 	err := e.server.AwaitWaiter(ctx, func(waiter mds.Waiter) bool {
 		path, _, _ := strings.Cut(waiter.Path, "?")
-		return waiter.Instance == i.present() && pattern.Match(entry, strings.TrimPrefix(path, "/computeMetadata/v1/"))
+		return waiter.Instance == i.present() && wildcard.Match(entry, strings.TrimPrefix(path, "/computeMetadata/v1/"))
 	})
 	if err != nil {
 		i.t.Fatalf("servertest: nobody waits for %q: %v", entry, err)

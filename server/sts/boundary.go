@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/oauthapi"
 )
 
 // options are what a request says besides the parameters of RFC 8693.
@@ -42,7 +42,7 @@ func readBoundary(text string) (json.RawMessage, error) {
 	}
 	var asked options
 	if !decode(text, &asked) {
-		return nil, oauth2.NewError(oauth2.InvalidRequest, `Invalid value for "options". This value should be a JSON object.`)
+		return nil, oauthapi.NewError(oauthapi.InvalidRequest, `Invalid value for "options". This value should be a JSON object.`)
 	}
 	if len(asked.AccessBoundary) == 0 || string(asked.AccessBoundary) == "null" {
 		return nil, nil
@@ -53,7 +53,7 @@ func readBoundary(text string) (json.RawMessage, error) {
 		problem = boundary.problem()
 	}
 	if problem != "" {
-		return nil, oauth2.NewError(oauth2.InvalidRequest, `Invalid value for "options.accessBoundary": `+problem+".")
+		return nil, oauthapi.NewError(oauthapi.InvalidRequest, `Invalid value for "options.accessBoundary": `+problem+".")
 	}
 	var short bytes.Buffer
 	_ = json.Compact(&short, asked.AccessBoundary) // it is JSON

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/iam"
-	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
@@ -46,19 +46,19 @@ const (
 func (s *Server) federate(ctx context.Context, form parameters, subject string, boundary json.RawMessage) (exchanged, error) {
 	audience := form.get("audience")
 	if !isProviderName(audience) {
-		return exchanged{}, oauth2.NewError(oauth2.InvalidRequest, malformedAudience)
+		return exchanged{}, oauthapi.NewError(oauthapi.InvalidRequest, malformedAudience)
 	}
 	pool, provider, ok := s.worlds.Load().State.Provider(audience)
 	if !ok {
-		return exchanged{}, oauth2.NewError(oauth2.InvalidTarget, unknownTarget)
+		return exchanged{}, oauthapi.NewError(oauthapi.InvalidTarget, unknownTarget)
 	}
 	scopes := strings.Fields(form.get("scope"))
-	if len(scopes) == 0 || slices.ContainsFunc(scopes, func(scope string) bool { return !oauth2.IsScope(scope) }) {
-		return exchanged{}, oauth2.NewError(oauth2.InvalidScope, noScope)
+	if len(scopes) == 0 || slices.ContainsFunc(scopes, func(scope string) bool { return !oauthapi.IsScope(scope) }) {
+		return exchanged{}, oauthapi.NewError(oauthapi.InvalidScope, noScope)
 	}
 	parsed, err := signer.Parse(subject)
 	if err != nil {
-		return exchanged{}, oauth2.NewError(oauth2.InvalidGrant, "Unable to parse the ID Token.")
+		return exchanged{}, oauthapi.NewError(oauthapi.InvalidGrant, "Unable to parse the ID Token.")
 	}
 	expires, err := s.verify(ctx, provider, parsed)
 	if err != nil {
@@ -127,8 +127,8 @@ func (s *Server) verify(ctx context.Context, provider *world.Provider, parsed *s
 	}
 }
 
-func refuse(format string, arguments ...any) *oauth2.Error {
-	return oauth2.NewError(oauth2.InvalidGrant, fmt.Sprintf(format, arguments...))
+func refuse(format string, arguments ...any) *oauthapi.Error {
+	return oauthapi.NewError(oauthapi.InvalidGrant, fmt.Sprintf(format, arguments...))
 }
 
 // isFor tells whether a token with an audience is meant for a provider: the audience is one
@@ -185,13 +185,13 @@ func principalOf(pool *world.Pool, provider *world.Provider, parsed *signer.Pars
 		return principal, nil
 	}
 	if errors.Is(err, world.ErrCondition) {
-		return iam.Principal{}, oauth2.NewError(oauth2.UnauthorizedClient, conditionUnmet)
+		return iam.Principal{}, oauthapi.NewError(oauthapi.UnauthorizedClient, conditionUnmet)
 	}
 	if mistyped, ok := errors.AsType[*world.AttributeTypeError](err); ok {
-		return iam.Principal{}, oauth2.NewError(oauth2.UnauthorizedClient, fmt.Sprintf(wrongType, mistyped.Attribute, mistyped.Want))
+		return iam.Principal{}, oauthapi.NewError(oauthapi.UnauthorizedClient, fmt.Sprintf(wrongType, mistyped.Attribute, mistyped.Want))
 	}
 	if tooLong, ok := errors.AsType[*world.SubjectSizeError](err); ok {
-		return iam.Principal{}, oauth2.NewError(oauth2.InvalidRequest, fmt.Sprintf(subjectSize, tooLong.Limit))
+		return iam.Principal{}, oauthapi.NewError(oauthapi.InvalidRequest, fmt.Sprintf(subjectSize, tooLong.Limit))
 	}
 	return iam.Principal{}, err
 }

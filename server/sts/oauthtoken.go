@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/iam"
-	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -39,7 +39,7 @@ func (s *Server) Introspect(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	access, err := s.recognise(text)
-	if _, refused := errors.AsType[*oauth2.Error](err); refused {
+	if _, refused := errors.AsType[*oauthapi.Error](err); refused {
 		return compact(introspection{}), nil
 	}
 	if err != nil {
@@ -80,8 +80,8 @@ func (s *Server) OAuthToken(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if grantType := form.get("grant_type"); grantType != oauth2.GrantTypeRefreshToken {
-		return wire.Response{}, oauth2.NewError(oauth2.UnsupportedGrantType, "Invalid grant_type: "+grantType)
+	if grantType := form.get("grant_type"); grantType != oauthapi.GrantTypeRefreshToken {
+		return wire.Response{}, oauthapi.NewError(oauthapi.UnsupportedGrantType, "Invalid grant_type: "+grantType)
 	}
 	text, err := form.need("refresh_token")
 	if err != nil {
@@ -90,16 +90,16 @@ func (s *Server) OAuthToken(r *http.Request) (wire.Response, error) {
 	refresh, err := s.issuer.RecogniseRefresh(text)
 	switch {
 	case errors.Is(err, token.ErrUnknown):
-		return wire.Response{}, oauth2.NewError(oauth2.InvalidGrant, "Bad Request")
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Bad Request")
 	case errors.Is(err, token.ErrRevoked):
-		return wire.Response{}, oauth2.NewError(oauth2.InvalidGrant, "Token has been expired or revoked.")
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Token has been expired or revoked.")
 	case err != nil:
 		return wire.Response{}, err
 	case refresh.Client != client || refresh.Principal.Pool != world.WorkforcePool:
-		return wire.Response{}, oauth2.NewError(oauth2.InvalidGrant, "Bad Request")
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Bad Request")
 	}
 	if _, ok := s.worlds.Load().State.User(refresh.Principal.ID); !ok {
-		return wire.Response{}, oauth2.NewError(oauth2.InvalidGrant, "Bad Request")
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Bad Request")
 	}
 	issued, err := s.issuer.Access(r.Context(), refresh.Grant, maxLifetime)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *Server) client(r *http.Request, form parameters) (string, error) {
 		id, secret = form.get("client_id"), form.get("client_secret")
 	}
 	if client, known := s.worlds.Load().State.OAuthClient(id); !known || !client.Accepts(secret) {
-		return "", &oauth2.Error{Status: http.StatusUnauthorized, Code: oauth2.InvalidClient, Description: "Unauthorized"}
+		return "", &oauthapi.Error{Status: http.StatusUnauthorized, Code: oauthapi.InvalidClient, Description: "Unauthorized"}
 	}
 	return id, nil
 }

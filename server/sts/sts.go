@@ -17,9 +17,9 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/server/errorpage"
 	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/oauth2"
-	"gcp-metadata-emulator/server/robot"
+	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -50,9 +50,9 @@ func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() tim
 func Dialect() wire.Dialect {
 	dialect := googleapi.Dialect()
 	dialect.Error = func(r *http.Request, err error) wire.Response {
-		known, ok := errors.AsType[*oauth2.Error](err)
+		known, ok := errors.AsType[*oauthapi.Error](err)
 		if !ok {
-			return robot.Error(r, err)
+			return errorpage.Error(r, err)
 		}
 		response := compact(struct {
 			Code        string `json:"error"`
@@ -73,7 +73,7 @@ func compact(value any) wire.Response {
 type parameters struct{ values url.Values }
 
 func readParameters(r *http.Request) (parameters, error) {
-	values, err := oauth2.ReadForm(r)
+	values, err := oauthapi.ReadForm(r)
 	return parameters{values}, err
 }
 
@@ -92,7 +92,7 @@ func (p parameters) get(name string) string {
 func (p parameters) need(name string) (string, error) {
 	value := p.get(name)
 	if value == "" {
-		return "", oauth2.NewError(oauth2.InvalidRequest, "Missing required parameter: "+name)
+		return "", oauthapi.NewError(oauthapi.InvalidRequest, "Missing required parameter: "+name)
 	}
 	return value, nil
 }
@@ -121,11 +121,11 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if grantType := form.get("grant_type"); grantType != oauth2.GrantTypeTokenExchange {
-		return wire.Response{}, oauth2.NewError(oauth2.UnsupportedGrantType, "Invalid grant_type: "+grantType)
+	if grantType := form.get("grant_type"); grantType != oauthapi.GrantTypeTokenExchange {
+		return wire.Response{}, oauthapi.NewError(oauthapi.UnsupportedGrantType, "Invalid grant_type: "+grantType)
 	}
 	if requested := form.get("requested_token_type"); requested != "" && requested != typeAccessToken {
-		return wire.Response{}, oauth2.NewError(oauth2.InvalidRequest, "Invalid requested_token_type: "+requested)
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidRequest, "Invalid requested_token_type: "+requested)
 	}
 	subject, err := form.need("subject_token")
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 	case typeAccessToken:
 		answer, err = s.downscope(r.Context(), subject, boundary)
 	default:
-		err = oauth2.NewError(oauth2.InvalidRequest, "Invalid subject_token_type: "+kind)
+		err = oauthapi.NewError(oauthapi.InvalidRequest, "Invalid subject_token_type: "+kind)
 	}
 	if err != nil {
 		return wire.Response{}, err
@@ -160,7 +160,7 @@ func (s *Server) downscope(ctx context.Context, subject string, boundary json.Ra
 	grant := source.Grant
 	switch {
 	case boundary != nil && grant.Boundary != nil:
-		return exchanged{}, oauth2.NewError(oauth2.InvalidGrant, "The subject token has an access boundary already.")
+		return exchanged{}, oauthapi.NewError(oauthapi.InvalidGrant, "The subject token has an access boundary already.")
 	case boundary != nil:
 		grant.Boundary = boundary
 	}
@@ -178,12 +178,12 @@ func (s *Server) downscope(ctx context.Context, subject string, boundary json.Ra
 // recognise reads an access token of this emulator whose principal there still is.
 func (s *Server) recognise(text string) (token.Access, error) {
 	if !token.IsAccess(text) {
-		return token.Access{}, oauth2.NewError(oauth2.InvalidGrant, "The subject token is no access token.")
+		return token.Access{}, oauthapi.NewError(oauthapi.InvalidGrant, "The subject token is no access token.")
 	}
 	access, err := s.issuer.Bearer(s.worlds.Load().State, text, "")
 	for _, refusal := range []error{token.ErrUnknown, token.ErrExpired, token.ErrRevoked, token.ErrInactive} {
 		if errors.Is(err, refusal) {
-			return token.Access{}, oauth2.NewError(oauth2.InvalidGrant, "The subject token is invalid: "+refusal.Error()+".")
+			return token.Access{}, oauthapi.NewError(oauthapi.InvalidGrant, "The subject token is invalid: "+refusal.Error()+".")
 		}
 	}
 	return access, err

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/iam"
-	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -65,9 +65,9 @@ func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Re
 		return wire.Response{}, refuse(err)
 	}
 	if known.Principal.Kind == iam.KindFederated { // the endpoint knows Google's own alone
-		return wire.Response{}, oauth2.NewError(oauth2.InvalidToken, invalidValue)
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidToken, invalidValue)
 	}
-	response := oauth2.JSON(form(known))
+	response := oauthapi.JSON(form(known))
 	response.About = &wire.Subject{Account: known.Principal.Email}
 	return response, nil
 }
@@ -81,10 +81,10 @@ func (s *Server) accessInfo(known token.Access) any {
 		ExpiresIn:       strconv.FormatInt(s.left(known), 10),
 		AccessType:      accessType(known),
 	}
-	if oauth2.TellIdentity(known.Scopes) {
+	if oauthapi.TellIdentity(known.Scopes) {
 		info.Subject = known.Principal.ID
 	}
-	if oauth2.TellEmail(known.Scopes) {
+	if oauthapi.TellEmail(known.Scopes) {
 		info.Email, info.EmailVerified = known.Principal.Email, "true"
 	}
 	return info
@@ -123,10 +123,10 @@ func (s *Server) oldAccessInfo(known token.Access) any {
 		ExpiresIn:  s.left(known),
 		AccessType: accessType(known),
 	}
-	if oauth2.TellIdentity(known.Scopes) {
+	if oauthapi.TellIdentity(known.Scopes) {
 		info.UserID = known.Principal.ID
 	}
-	if oauth2.TellEmail(known.Scopes) {
+	if oauthapi.TellEmail(known.Scopes) {
 		info.Email, info.VerifiedEmail = known.Principal.Email, true
 	}
 	return info
@@ -161,7 +161,7 @@ func (s *Server) describeID(ctx context.Context, text string) (wire.Response, er
 			}
 		}
 	}
-	return oauth2.JSON(info), nil
+	return oauthapi.JSON(info), nil
 }
 
 func (s *Server) left(access token.Access) int64 { return access.Expires - s.now().Unix() }
@@ -169,7 +169,7 @@ func (s *Server) left(access token.Access) int64 { return access.Expires - s.now
 // refuse tells a token that is not accepted from a failure of ours.
 func refuse(err error) error {
 	if token.IsRefusal(err) {
-		return oauth2.NewError(oauth2.InvalidToken, invalidValue)
+		return oauthapi.NewError(oauthapi.InvalidToken, invalidValue)
 	}
 	return err
 }
@@ -177,7 +177,7 @@ func refuse(err error) error {
 // tokens are the access token or the ID token that a request asks about: in the query, in
 // the body or, for an access token, as its own credential.
 func tokens(r *http.Request) (access, id string, err error) {
-	form, err := oauth2.ReadForm(r)
+	form, err := oauthapi.ReadForm(r)
 	if err != nil {
 		return "", "", err
 	}
@@ -192,7 +192,7 @@ func tokens(r *http.Request) (access, id string, err error) {
 	if access == "" && id == "" {
 		scheme, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(scheme, "Bearer") || credential == "" {
-			return "", "", oauth2.NewError(oauth2.InvalidRequest, noToken)
+			return "", "", oauthapi.NewError(oauthapi.InvalidRequest, noToken)
 		}
 		access = strings.TrimSpace(credential)
 	}

@@ -11,7 +11,7 @@ import (
 	"net/http"
 
 	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -43,9 +43,9 @@ type profile struct {
 func (s *Server) Describe(r *http.Request) (wire.Response, error) {
 	known, err := s.caller(r)
 	if refusal, ok := errors.AsType[*googleapi.Error](err); ok {
-		return wire.Response{}, &oauth2.Error{
+		return wire.Response{}, &oauthapi.Error{
 			Status:      http.StatusUnauthorized,
-			Code:        oauth2.InvalidRequest,
+			Code:        oauthapi.InvalidRequest,
 			Description: "Invalid Credentials",
 			Challenge:   refusal.Challenge,
 		}
@@ -53,7 +53,7 @@ func (s *Server) Describe(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	return oauth2.JSON(struct {
+	return oauthapi.JSON(struct {
 		Subject       string `json:"sub"`
 		Name          string `json:"name,omitempty"`
 		GivenName     string `json:"given_name,omitempty"`
@@ -98,10 +98,10 @@ func (s *Server) caller(r *http.Request) (profile, error) {
 		return profile{}, err
 	}
 	known := profile{id: caller.Principal.ID}
-	if oauth2.TellEmail(caller.Scopes) {
+	if oauthapi.TellEmail(caller.Scopes) {
 		known.email = caller.Principal.Email
 	}
-	if user, ok := s.worlds.Load().State.User(caller.Principal.ID); ok && oauth2.TellProfile(caller.Scopes) {
+	if user, ok := s.worlds.Load().State.User(caller.Principal.ID); ok && oauthapi.TellProfile(caller.Scopes) {
 		known.name = user.Name
 		known.givenName, known.familyName = user.Names()
 	}
@@ -112,6 +112,6 @@ func api() googleapi.API {
 	return googleapi.API{
 		Host:    "www.googleapis.com",
 		Service: "google.identity.oauth2.OAuth2",
-		Scopes:  oauth2.IdentityScopes(),
+		Scopes:  oauthapi.IdentityScopes(),
 	}
 }

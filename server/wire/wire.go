@@ -5,7 +5,7 @@
 // that clients of that surface know. Handlers therefore never write to a connection, and
 // the words of an error that no dialect knows go to the log and never to a client.
 //
-// The package knows no Google API; the vocabularies do (packages oauth2, googleapi, robot).
+// The package knows no Google API; the vocabularies do (packages oauthapi, googleapi, errorpage).
 package wire
 
 import (

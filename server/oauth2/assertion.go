@@ -1,0 +1,258 @@
+package oauth2
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/signer"
+)
+
+// maxAssertionLifetime is how long an assertion lives at the most.
+const maxAssertionLifetime = time.Hour
+
+// The words of Google's server.
+const (
+	badRequest       = "Bad Request"
+	badSignature     = "Invalid JWT Signature."
+	accountNotFound  = "Invalid grant: account not found"
+	noIssuedAt       = "Invalid JWT: iat (issued at) is not set."
+	noExpiry         = "Invalid JWT: exp (expiration time) is not set."
+	badTimeframe     = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim."
+	noScope          = "Invalid OAuth scope or ID token audience provided."
+	badAudience      = "Invalid JWT: Failed audience check."
+	scopeInForm      = "Invalid downscoping, scopes should not be specified as a request parameter."
+	unknownSubject   = "Invalid email or User ID"
+	noEmail          = "Not a valid email"
+	notDelegated     = "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested."
+	notAnAudienceEnd = " is not a valid audience string."
+)
+
+// assertion exchanges an assertion under its older grant type, which is still how a service
+// account that signs by way of IAM gets a user's token.
+func (s *Server) assertion(r *http.Request, form url.Values) (wire.Response, error) {
+	if form.Get("assertion_type") != oauthapi.AssertionTypeJWT {
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidRequest, badRequest)
+	}
+	return s.jwtBearer(r, form)
+}
+
+// jwtBearer exchanges an assertion.
+func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, error) {
+	verifier := verifier{world: s.worlds.Load().State, issuer: s.issuer, now: s.now(), audiences: audiences(r)}
+	granted, err := verifier.verify(form)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if granted.audience != "" {
+		return s.accountIDToken(r.Context(), granted)
+	}
+	entitled := token.ForAccount(granted.account, granted.scopes)
+	if granted.user != nil {
+		entitled.Principal, entitled.Client = granted.user.Principal(), granted.account.UniqueID
+	}
+	issued, err := s.issuer.Access(r.Context(), entitled, world.DefaultTokenLifetime)
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", entitled.Principal.Email, err)
+	}
+	return oauthapi.JSON(tokens{AccessToken: issued.Text, ExpiresIn: expiresIn, TokenType: bearer}), nil
+}
+
+// accountIDToken answers with an ID token whose authorised party is, unlike that of the
+// metadata server, the account's e-mail address.
+func (s *Server) accountIDToken(ctx context.Context, granted grant) (wire.Response, error) {
+	issued, err := s.issuer.ID(ctx, token.Claims{
+		Audience:        granted.audience,
+		AuthorizedParty: granted.account.Email,
+		Subject:         granted.account.UniqueID,
+		Email:           granted.account.Email,
+	})
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("issue an ID token for %q: %w", granted.account.Email, err)
+	}
+	return oauthapi.JSON(struct {
+		IDToken string `json:"id_token"`
+	}{issued.Text}), nil
+}
+
+// audiences are the ones that an assertion may be meant for: Google's token endpoints
+// under each of their names, and this one under the name by which it was reached.
+func audiences(r *http.Request) []string {
+	accepted := []string{
+		"https://oauth2.googleapis.com/token",
+		"https://oauth2.mtls.googleapis.com/token",
+		"https://www.googleapis.com/oauth2/v4/token",
+		"https://www.googleapis.com/oauth2/v3/token",
+		"https://accounts.google.com/o/oauth2/token",
+	}
+	for _, path := range Paths() {
+		accepted = append(accepted, "http://"+r.Host+path, "https://"+r.Host+path)
+	}
+	return accepted
+}
+
+// grant is what an assertion entitles to: an ID token for an audience, or an access token
+// for scopes, which is the user's where there is one.
+type grant struct {
+	account  *world.ServiceAccount
+	user     *world.User
+	audience string
+	scopes   []string
+}
+
+// verifier verifies assertions (RFC 7523, section 3;
+// https://developers.google.com/identity/protocols/oauth2/service-account#httprest).
+type verifier struct {
+	world     *world.World
+	issuer    *token.Issuer
+	now       time.Time
+	audiences []string
+}
+
+// verify checks the assertion of a request: its structure, its signature, issuer, times,
+// scope, audience and subject, in this order.
+func (v verifier) verify(form url.Values) (grant, error) {
+	parsed, err := signer.Parse(form.Get("assertion"))
+	if err != nil {
+		return grant{}, oauthapi.NewError(oauthapi.InvalidRequest, badRequest)
+	}
+	account, err := v.signer(parsed)
+	if err != nil {
+		return grant{}, err
+	}
+	if err := v.checkTimes(parsed.Claims); err != nil {
+		return grant{}, err
+	}
+	granted, err := requested(account, parsed.Claims, form)
+	if err != nil {
+		return grant{}, err
+	}
+	if err := v.checkAudience(parsed.Claims["aud"]); err != nil {
+		return grant{}, err
+	}
+	granted.user, err = v.subject(granted, parsed.Claims)
+	return granted, err
+}
+
+// signer is the account that issued an assertion and signed it.
+func (v verifier) signer(parsed *signer.Parsed) (*world.ServiceAccount, error) {
+	if !parsed.IsRS256() {
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badSignature)
+	}
+	issuer, _ := parsed.Claims["iss"].(string)
+	account, ok := v.world.Account(issuer)
+	if !ok || account.Disabled {
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, accountNotFound)
+	}
+	signed, err := v.issuer.SignedBy(parsed, account)
+	switch {
+	case err != nil:
+		return nil, err
+	case !signed:
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badSignature)
+	default:
+		return account, nil
+	}
+}
+
+func (v verifier) checkTimes(claims map[string]any) error {
+	issuedAt, ok := seconds(claims["iat"])
+	if !ok {
+		return oauthapi.NewError(oauthapi.InvalidGrant, noIssuedAt)
+	}
+	expires, ok := seconds(claims["exp"])
+	if !ok {
+		return oauthapi.NewError(oauthapi.InvalidGrant, noExpiry)
+	}
+	lifetime := expires.Sub(issuedAt)
+	if lifetime > maxAssertionLifetime || lifetime < 0 ||
+		issuedAt.After(v.now.Add(token.AllowedSkew)) || expires.Before(v.now.Truncate(time.Second)) {
+		return oauthapi.NewError(oauthapi.InvalidGrant, badTimeframe)
+	}
+	return nil
+}
+
+// seconds reads a NumericDate, or one in a string of digits.
+func seconds(claim any) (time.Time, bool) {
+	switch claim := claim.(type) {
+	case json.Number:
+		return signer.NumericDate(claim)
+	case string:
+		return signer.NumericDate(json.Number(claim))
+	default:
+		return time.Time{}, false
+	}
+}
+
+// requested is what the claims ask for: target_audience for an ID token, or scope. A
+// scope that is none of Google's is taken for an audience.
+func requested(account *world.ServiceAccount, claims map[string]any, form url.Values) (grant, error) {
+	if audience, _ := claims["target_audience"].(string); audience != "" {
+		return grant{account: account, audience: audience}, nil
+	}
+	scope, _ := claims["scope"].(string)
+	scopes := strings.Fields(scope)
+	if len(scopes) == 0 {
+		return grant{}, oauthapi.NewError(oauthapi.InvalidScope, noScope)
+	}
+	if form.Get("scope") != "" {
+		return grant{}, oauthapi.NewError(oauthapi.InvalidScope, scopeInForm)
+	}
+	unknown := slices.IndexFunc(scopes, func(scope string) bool { return !oauthapi.IsScope(scope) })
+	switch {
+	case unknown < 0:
+		return grant{account: account, scopes: scopes}, nil
+	case len(scopes) == 1:
+		return grant{account: account, audience: scopes[0]}, nil
+	default:
+		return grant{}, oauthapi.NewError(oauthapi.InvalidScope, scopes[unknown]+notAnAudienceEnd)
+	}
+}
+
+// checkAudience accepts one of the known audiences, alone or as the only one of a list.
+func (v verifier) checkAudience(claim any) error {
+	if several, ok := claim.([]any); ok && len(several) == 1 {
+		claim = several[0]
+	}
+	if audience, ok := claim.(string); ok && slices.Contains(v.audiences, audience) {
+		return nil
+	}
+	return oauthapi.NewError(oauthapi.InvalidGrant, badAudience)
+}
+
+// subject is the user for whom the account wants to act, or nil where it acts for itself. To
+// act for a user takes domain-wide delegation of every scope
+// (https://developers.google.com/identity/protocols/oauth2/service-account#delegatingauthority).
+func (v verifier) subject(granted grant, claims map[string]any) (*world.User, error) {
+	claim := claims["sub"]
+	if claim == nil || claim == "" {
+		claim = claims["prn"] // its name in the drafts of RFC 7523
+	}
+	subject, isText := claim.(string)
+	isItself := strings.EqualFold(subject, granted.account.Email) || subject == granted.account.UniqueID
+	if claim == nil || isText && subject == "" || isItself {
+		return nil, nil
+	}
+	user, ok := v.world.User(subject)
+	switch {
+	case !ok && isText && !strings.Contains(subject, "@") && !isNumber(subject):
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, noEmail)
+	case !ok:
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, unknownSubject)
+	case !granted.account.ActsForUsers(granted.scopes):
+		return nil, oauthapi.Unauthorized(oauthapi.UnauthorizedClient, notDelegated)
+	default:
+		return user, nil
+	}
+}
+
+func isNumber(text string) bool { return strings.Trim(text, "0123456789") == "" }

@@ -1,0 +1,226 @@
+package oauth2
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Authorize is the authorization endpoint (RFC 6749, section 4.1.1;
+// https://developers.google.com/identity/protocols/oauth2/web-server#creatingclient). A
+// browser gets a page on which a user is chosen. Any other client is answered at once, as is
+// one that asks for prompt=none: for the user of login_hint or else the only one; where there
+// are several, the first stands for a client that cannot be asked.
+func (s *Server) Authorize(r *http.Request) (wire.Response, error) {
+	current := s.worlds.Load().State
+	parameters, choice, err := readRequest(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	back, err := readDestination(current, parameters)
+	if refusal, ok := errors.AsType[*oauthapi.Error](err); ok {
+		return refusalPage(refusal), nil
+	}
+	answer, err := s.authorize(r, current, back, request{parameters: parameters, choice: choice})
+	if refusal, ok := errors.AsType[*oauthapi.Error](err); ok {
+		return back.send(url.Values{"error": {refusal.Code}, "error_description": {refusal.Description}}), nil
+	}
+	return answer, err
+}
+
+// request is what an authorization request asks for, and what the page has answered.
+type request struct {
+	parameters url.Values
+	choice     choice
+}
+
+// authorize answers a request whose answer may be sent back. Of its errors, those that are
+// an oauthapi.Error are to be.
+func (s *Server) authorize(r *http.Request, w *world.World, back destination, asked request) (wire.Response, error) {
+	wanted, err := readAuthorization(asked.parameters)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if asked.choice == (choice{}) && !wanted.silent && wantsPage(r) {
+		return consentPage(w, back.client.ID, wanted, r.URL.EscapedPath()+"?"+asked.parameters.Encode()), nil
+	}
+	user, err := asked.choice.user(w, wanted)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	granted := token.ForUser(user, back.client.ID, wanted.scopes)
+	granted.Offline = wanted.offline
+	text, err := s.seal(code{Grant: granted, RedirectURI: back.redirectURI, Nonce: wanted.nonce, Challenge: wanted.challenge})
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return back.send(url.Values{
+		"code": {text}, "scope": {strings.Join(wanted.scopes, " ")}, "authuser": {"0"}, "prompt": {"consent"},
+	}), nil
+}
+
+// wantsPage tells browsers from programs.
+func wantsPage(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
+
+// readRequest reads the parameters of an authorization request, which may be in the body as
+// well (OpenID Connect Core 1.0, section 3.1.2.1), and what the page adds to them.
+func readRequest(r *http.Request) (url.Values, choice, error) {
+	parameters := r.URL.Query()
+	if r.Method != http.MethodPost {
+		return parameters, choice{}, nil
+	}
+	form, err := oauthapi.ReadForm(r)
+	if err != nil {
+		return nil, choice{}, err
+	}
+	made := readChoice(form)
+	maps.DeleteFunc(form, func(name string, _ []string) bool { return isChoice(name) || parameters.Has(name) })
+	maps.Copy(parameters, form)
+	if made != (choice{}) {
+		err = checkOrigin(r)
+	}
+	return parameters, made, err
+}
+
+// destination is where the answer to an authorization request goes.
+type destination struct {
+	client      *world.OAuthClient
+	redirectURI string
+	state       string
+}
+
+// readDestination reads what has to be right before anything may be sent back (RFC 6749,
+// section 4.1.2.1). Every error is an oauthapi.Error.
+func readDestination(w *world.World, parameters url.Values) (destination, error) {
+	if parameters.Get("client_id") == "" {
+		return destination{}, oauthapi.Missing("client_id")
+	}
+	client, err := findClient(w, parameters.Get("client_id"))
+	if err != nil {
+		return destination{}, err
+	}
+	uri := parameters.Get("redirect_uri")
+	switch {
+	case uri == "":
+		return destination{}, oauthapi.Missing("redirect_uri")
+	case client.MayRedirectTo(uri), len(client.RedirectURIs) == 0 && isShown(uri):
+		return destination{client: client, redirectURI: uri, state: parameters.Get("state")}, nil
+	default:
+		return destination{}, oauthapi.NewError(oauthapi.RedirectURIMismatch,
+			"The redirect URI in the request, "+uri+", does not match the ones authorized for the OAuth client. "+
+				"Without any in the fixture, these are the ones on this machine.")
+	}
+}
+
+// isShown tells of redirect URIs behind which no program waits: the answer is shown, to be
+// copied by hand. Two of them are gcloud's, whose pages do the same.
+func isShown(uri string) bool {
+	return slices.Contains([]string{
+		"urn:ietf:wg:oauth:2.0:oob",
+		"urn:ietf:wg:oauth:2.0:oob:auto",
+		"https://sdk.cloud.google.com/authcode.html",
+		"https://sdk.cloud.google.com/applicationdefaultauthcode.html",
+	}, uri)
+}
+
+// send answers the client by way of the browser.
+func (d destination) send(answer url.Values) wire.Response {
+	if isShown(d.redirectURI) {
+		return answerPage(answer)
+	}
+	if d.state != "" {
+		answer.Set("state", d.state)
+	}
+	joint := "?"
+	if strings.Contains(d.redirectURI, "?") {
+		joint = "&"
+	}
+	return wire.Response{
+		Status: http.StatusFound,
+		Header: []wire.Field{{Name: "Location", Value: d.redirectURI + joint + answer.Encode()}},
+	}
+}
+
+// authorization is what a client asks of a user.
+type authorization struct {
+	scopes    []string
+	nonce     string
+	challenge challenge
+	hint      string // the user's e-mail address or unique ID
+	silent    bool   // nobody may be asked
+	offline   bool   // with a refresh token
+}
+
+func readAuthorization(parameters url.Values) (authorization, error) {
+	wanted := authorization{
+		nonce:   parameters.Get("nonce"),
+		hint:    parameters.Get("login_hint"),
+		offline: parameters.Get("access_type") == "offline",
+	}
+	switch kind := parameters.Get("response_type"); kind {
+	case "code":
+	case "":
+		return wanted, oauthapi.Missing("response_type")
+	default:
+		return wanted, oauthapi.NewError(oauthapi.UnsupportedResponseType, "Invalid response_type: "+kind)
+	}
+	var err error
+	if wanted.scopes, err = readScopes(parameters.Get("scope")); err != nil {
+		return wanted, err
+	}
+	if wanted.silent, err = readPrompt(parameters.Get("prompt")); err != nil {
+		return wanted, err
+	}
+	wanted.challenge, err = readChallenge(parameters.Get("code_challenge"), parameters.Get("code_challenge_method"))
+	return wanted, err
+}
+
+// readPrompt reads how a user may be asked, and tells whether they may not at all (OpenID
+// Connect Core 1.0, section 3.1.2.1).
+func readPrompt(prompt string) (silent bool, err error) {
+	const none = "none"
+	prompts := strings.Fields(prompt)
+	silent = slices.Contains(prompts, none)
+	isUnknown := func(name string) bool { return !slices.Contains([]string{none, "consent", "select_account"}, name) }
+	if slices.ContainsFunc(prompts, isUnknown) || silent && len(prompts) > 1 {
+		return false, oauthapi.NewError(oauthapi.InvalidRequest, "Invalid parameter value for prompt: Invalid prompt: "+prompt)
+	}
+	return silent, nil
+}
+
+// readChallenge reads what the client will have to prove. Without a method it is plain (RFC
+// 7636, section 4.3).
+func readChallenge(text, method string) (challenge, error) {
+	switch {
+	case text == "":
+		return challenge{}, nil
+	case method == "", method == challengePlain:
+		return challenge{Text: text, Method: challengePlain}, nil
+	case method == challengeS256:
+		return challenge{Text: text, Method: challengeS256}, nil
+	default:
+		return challenge{}, oauthapi.NewError(oauthapi.InvalidRequest, "Invalid parameter value for code_challenge_method: "+method)
+	}
+}
+
+// readScopes reads what a user is asked to grant.
+func readScopes(scope string) ([]string, error) {
+	scopes := strings.Fields(scope)
+	if len(scopes) == 0 {
+		return nil, oauthapi.Missing("scope")
+	}
+	for _, scope := range scopes {
+		if !oauthapi.IsScope(scope) {
+			return nil, oauthapi.NewError(oauthapi.InvalidScope, "Some requested scopes were invalid. {invalid=["+scope+"]}")
+		}
+	}
+	return oauthapi.Canonical(scopes), nil
+}

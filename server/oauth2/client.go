@@ -1,0 +1,57 @@
+package oauth2
+
+import (
+	"net/http"
+	"net/url"
+
+	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/world"
+)
+
+// The words of Google's server.
+const (
+	noClient      = "Could not determine client ID from request."
+	unknownClient = "The OAuth client was not found."
+	noSecret      = "client_secret is missing."
+	unauthorized  = "Unauthorized"
+)
+
+// authenticate is the client of a token request, which names itself in the body or by HTTP
+// Basic authentication (RFC 6749, section 2.3.1).
+func authenticate(w *world.World, r *http.Request, form url.Values) (*world.OAuthClient, error) {
+	id, secret := form.Get("client_id"), form.Get("client_secret")
+	if user, password, ok := r.BasicAuth(); ok {
+		id, secret = formDecoded(user), formDecoded(password)
+	}
+	client, err := findClient(w, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case secret == "" && client.Secret != "":
+		return nil, oauthapi.NewError(oauthapi.InvalidRequest, noSecret)
+	case !client.Accepts(secret):
+		return nil, oauthapi.Unauthorized(oauthapi.InvalidClient, unauthorized)
+	default:
+		return client, nil
+	}
+}
+
+func findClient(w *world.World, id string) (*world.OAuthClient, error) {
+	if id == "" {
+		return nil, oauthapi.NewError(oauthapi.InvalidRequest, noClient)
+	}
+	client, ok := w.OAuthClient(id)
+	if !ok {
+		return nil, oauthapi.Unauthorized(oauthapi.InvalidClient, unknownClient)
+	}
+	return client, nil
+}
+
+// formDecoded undoes the encoding that RFC 6749 wants for both halves of HTTP Basic
+// authentication, and that not every client makes.
+func formDecoded(text string) string {
+	if decoded, err := url.QueryUnescape(text); err == nil {
+		return decoded
+	}
+	return text
+}

@@ -1,0 +1,37 @@
+package oauth2
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+
+	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+)
+
+const nothingToRevoke = "Token expired or revoked"
+
+// Revoke takes back an access token or a refresh token, and with it what the same user has
+// granted at the same time (RFC 7009; https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke).
+// The token is in the query or in the body. Unlike RFC 7009, Google's server tells of one
+// that it does not know.
+func (s *Server) Revoke(r *http.Request) (wire.Response, error) {
+	form, err := oauthapi.ReadForm(r)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	text := cmp.Or(r.URL.Query().Get("token"), form.Get("token"))
+	if text == "" {
+		return wire.Response{}, oauthapi.Missing("token")
+	}
+	err = s.issuer.Revoke(text)
+	switch {
+	case errors.Is(err, token.ErrUnknown), errors.Is(err, token.ErrExpired), errors.Is(err, token.ErrRevoked):
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidToken, nothingToRevoke)
+	case err != nil:
+		return wire.Response{}, err
+	default:
+		return oauthapi.JSON(struct{}{}), nil
+	}
+}

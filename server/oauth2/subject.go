@@ -1,0 +1,27 @@
+package oauth2
+
+import (
+	"net/http"
+
+	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/signer"
+)
+
+// Subject is what a token request is about: the issuer of its assertion, and the audience
+// that the assertion names for an ID token. Neither has been verified.
+func (s *Server) Subject(r *http.Request) wire.Subject {
+	form, err := oauthapi.ReadForm(r)
+	if err != nil {
+		return wire.Subject{}
+	}
+	parsed, err := signer.Parse(form.Get("assertion"))
+	if err != nil {
+		return wire.Subject{}
+	}
+	var subject wire.Subject
+	subject.Account, _ = parsed.Claims["iss"].(string)
+	subject.Audience, _ = parsed.Claims["target_audience"].(string)
+	subject.Account = s.worlds.Load().State.EmailOf(subject.Account)
+	return subject
+}

@@ -1,0 +1,140 @@
+package oauth2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// The words of Google's server.
+const (
+	tokenRevoked   = "Token has been expired or revoked."
+	accountDeleted = "Account has been deleted"
+)
+
+// refreshToken exchanges a refresh token (RFC 6749, section 6) for an access token with its
+// scopes or with some of them. It stays good, and no other one is issued.
+func (s *Server) refreshToken(r *http.Request, form url.Values) (wire.Response, error) {
+	current := s.worlds.Load().State
+	client, err := authenticate(current, r, form)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	refresh, err := s.recogniseRefresh(form.Get("refresh_token"))
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if refresh.Client != "" && refresh.Client != client.ID {
+		return wire.Response{}, oauthapi.Unauthorized(oauthapi.UnauthorizedClient, unauthorized)
+	}
+	granted := refresh.Grant
+	granted.Client, granted.Offline = client.ID, true
+	if granted.Scopes, err = narrowed(granted.Scopes, form.Get("scope")); err != nil {
+		return wire.Response{}, err
+	}
+	issued, err := s.issue(r.Context(), current, granted, token.Claims{Audience: form.Get("target_audience")})
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return oauthapi.JSON(issued), nil
+}
+
+func (s *Server) recogniseRefresh(text string) (token.Refresh, error) {
+	if text == "" {
+		return token.Refresh{}, oauthapi.Missing("refresh_token")
+	}
+	refresh, err := s.issuer.RecogniseRefresh(text)
+	switch {
+	case errors.Is(err, token.ErrRevoked):
+		return token.Refresh{}, oauthapi.NewError(oauthapi.InvalidGrant, tokenRevoked)
+	case errors.Is(err, token.ErrUnknown), err == nil && refresh.Principal.Kind != iam.KindUser:
+		return token.Refresh{}, oauthapi.NewError(oauthapi.InvalidGrant, badRequest)
+	default:
+		return refresh, err
+	}
+}
+
+// narrowed are the scopes that a request names, which must be some of those that were
+// granted, or all of these where it names none.
+func narrowed(granted []string, scope string) ([]string, error) {
+	if scope == "" {
+		return granted, nil
+	}
+	var wanted []string
+	for name := range strings.FieldsSeq(scope) {
+		name = oauthapi.LongName(name)
+		if !slices.ContainsFunc(granted, func(scope string) bool { return oauthapi.LongName(scope) == name }) {
+			return nil, oauthapi.NewError(oauthapi.InvalidScope, badRequest)
+		}
+		wanted = append(wanted, name)
+	}
+	return wanted, nil
+}
+
+// issueFirst answers with the first tokens of a user's grant, a refresh token among them
+// where it is good while the user is away.
+func (s *Server) issueFirst(ctx context.Context, w *world.World, granted token.Grant, claims token.Claims) (wire.Response, error) {
+	issued, err := s.issue(ctx, w, granted, claims)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if granted.Offline {
+		if issued.RefreshToken, err = s.issuer.Refresh(granted); err != nil {
+			return wire.Response{}, fmt.Errorf("issue a refresh token for %q: %w", granted.Principal.Email, err)
+		}
+	}
+	return oauthapi.JSON(issued), nil
+}
+
+// issue makes the tokens of a user's grant: an access token and, where the scopes or the
+// claims ask for it, an ID token with these claims and what the scopes cover.
+func (s *Server) issue(ctx context.Context, w *world.World, granted token.Grant, claims token.Claims) (tokens, error) {
+	user, ok := w.User(granted.Principal.ID)
+	if !ok {
+		return tokens{}, oauthapi.NewError(oauthapi.InvalidGrant, accountDeleted)
+	}
+	access, err := s.issuer.Access(ctx, granted, world.DefaultTokenLifetime)
+	if err != nil {
+		return tokens{}, fmt.Errorf("issue an access token for %q: %w", user.Email, err)
+	}
+	issued := tokens{
+		AccessToken: access.Text, ExpiresIn: expiresIn, Scope: strings.Join(granted.Scopes, " "), TokenType: bearer,
+	}
+	if claims.Audience == "" && !slices.Contains(granted.Scopes, oauthapi.OpenIDScope) {
+		return issued, nil
+	}
+	id, err := s.issuer.ID(ctx, userClaims(user, granted, claims, access.Text))
+	if err != nil {
+		return tokens{}, fmt.Errorf("issue an ID token for %q: %w", user.Email, err)
+	}
+	issued.IDToken = id.Text
+	return issued, nil
+}
+
+// userClaims completes the claims of a user's ID token. Its audience is the client, unless
+// the claims have another.
+func userClaims(user *world.User, granted token.Grant, claims token.Claims, accessToken string) token.Claims {
+	claims.AuthorizedParty, claims.Subject = granted.Client, user.UniqueID
+	if claims.Audience == "" {
+		claims.Audience = granted.Client
+	}
+	claims.AccessTokenHash = token.AccessTokenHash(accessToken)
+	if oauthapi.TellEmail(granted.Scopes) {
+		claims.Email = user.Email
+	}
+	if oauthapi.TellProfile(granted.Scopes) {
+		claims.Name = user.Name
+		claims.GivenName, claims.FamilyName = user.Names()
+	}
+	return claims
+}

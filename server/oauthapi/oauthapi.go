@@ -1,0 +1,141 @@
+// Package oauthapi is the vocabulary of the OAuth 2.0 endpoints: the names of RFC 6749 and its
+// extensions, their errors, and the dialect in which Google's servers write them.
+//
+// It decides nothing; the surfaces that use it do (oauth2, tokeninfo, userinfo).
+package oauthapi
+
+import (
+	"errors"
+	"net/http"
+
+	"gcp-metadata-emulator/server/errorpage"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Error codes of RFC 6749, sections 4.1.2.1 and 5.2, RFC 6750, section 3.1, RFC 8628, section
+// 3.5, and OpenID Connect Core 1.0, section 3.1.2.6.
+const (
+	InvalidRequest          = "invalid_request"
+	InvalidClient           = "invalid_client"
+	InvalidGrant            = "invalid_grant"
+	InvalidScope            = "invalid_scope"
+	InvalidTarget           = "invalid_target" // RFC 8693, section 2.2.2
+	InvalidToken            = "invalid_token"
+	UnauthorizedClient      = "unauthorized_client"
+	UnsupportedGrantType    = "unsupported_grant_type"
+	UnsupportedResponseType = "unsupported_response_type"
+	RedirectURIMismatch     = "redirect_uri_mismatch" // Google's
+	AccessDenied            = "access_denied"
+	InteractionRequired     = "interaction_required"
+	AuthorizationPending    = "authorization_pending"
+	SlowDown                = "slow_down"
+	ExpiredToken            = "expired_token"
+)
+
+// Grant types of RFC 6749, RFC 7523 and RFC 8628, and those of drafts of the latter two, with
+// the type of assertion that one of them names.
+const (
+	GrantTypeAuthorizationCode = "authorization_code"
+	GrantTypeTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
+	GrantTypeRefreshToken      = "refresh_token"
+	GrantTypeJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	GrantTypeDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantTypeDeviceDraft       = "http://oauth.net/grant_type/device/1.0"
+	GrantTypeAssertion         = "assertion"
+	AssertionTypeJWT           = "http://oauth.net/grant_type/jwt/1.0/bearer"
+)
+
+// Error is an error answer of an OAuth 2.0 endpoint.
+type Error struct {
+	Status      int
+	Code        string
+	Description string
+	Challenge   string // the WWW-Authenticate header; none where empty
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Description }
+
+// KnownToClients marks the error as one that clients may read.
+func (e *Error) KnownToClients() {}
+
+// NewError is an answer with status 400.
+func NewError(code, description string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: code, Description: description}
+}
+
+// Unauthorized is an answer with status 401.
+func Unauthorized(code, description string) *Error {
+	return &Error{Status: http.StatusUnauthorized, Code: code, Description: description}
+}
+
+// Forbidden is an answer with status 403.
+func Forbidden(code string) *Error {
+	return &Error{Status: http.StatusForbidden, Code: code, Description: "Forbidden"}
+}
+
+// Missing says that a request lacks a parameter.
+func Missing(parameter string) *Error {
+	return NewError(InvalidRequest, "Missing required parameter: "+parameter)
+}
+
+// JSON is a successful answer.
+func JSON(value any) wire.Response {
+	return jsonResponse(http.StatusOK, value)
+}
+
+func jsonResponse(status int, value any) wire.Response {
+	return wire.Response{Status: status, ContentType: "application/json; charset=utf-8", Body: wire.Pretty(value)}
+}
+
+// Dialect is how the OAuth 2.0 endpoints speak. Nothing they say may be cached (RFC 6749,
+// section 5.1).
+func Dialect() wire.Dialect {
+	return wire.Dialect{
+		Header: append(errorpage.FrontEnd(),
+			wire.Field{Name: "Cache-Control", Value: "no-cache, no-store, max-age=0, must-revalidate"},
+			wire.Field{Name: "Expires", Value: "Mon, 01 Jan 1990 00:00:00 GMT"},
+			wire.Field{Name: "Pragma", Value: "no-cache"},
+		),
+		Error: writeError,
+	}
+}
+
+// ofStatus is the error of a status that says no more. Nil: a page.
+func ofStatus(status int) *Error {
+	err := &Error{Status: status}
+	switch status {
+	case http.StatusBadRequest:
+		err.Code, err.Description = InvalidRequest, "Bad Request"
+	case http.StatusUnauthorized:
+		err.Code, err.Description = "invalid_client", "Unauthorized"
+	case http.StatusForbidden:
+		err.Code, err.Description = "access_denied", "Forbidden"
+	case http.StatusTooManyRequests:
+		err.Code, err.Description = "rate_limit_exceeded", "Rate Limit Exceeded"
+	case http.StatusInternalServerError:
+		err.Code, err.Description = "internal_failure", "Backend Error"
+	case http.StatusServiceUnavailable:
+		err.Code, err.Description = "temporarily_unavailable", "Service Unavailable"
+	default:
+		return nil
+	}
+	return err
+}
+
+func writeError(r *http.Request, err error) wire.Response {
+	var known *Error
+	if bare, ok := errors.AsType[*wire.StatusError](err); ok {
+		known = ofStatus(bare.Status)
+	}
+	if known == nil && !errors.As(err, &known) {
+		return errorpage.Error(r, err)
+	}
+	response := jsonResponse(known.Status, struct {
+		Code        string `json:"error"`
+		Description string `json:"error_description"`
+	}{known.Code, known.Description})
+	if known.Challenge != "" {
+		response.Header = []wire.Field{{Name: "WWW-Authenticate", Value: known.Challenge}}
+	}
+	return response
+}

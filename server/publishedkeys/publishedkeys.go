@@ -1,0 +1,282 @@
+// Package publishedkeys publishes what a verifier needs: the certificates and JSON web keys
+// that Google and service accounts sign with, and the OpenID Connect discovery document.
+//
+// Which keys there are is for package keys to say.
+package publishedkeys
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/accountkeys"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// maxAge is how long keys may be cached. Google's are good for hours; here a rotation is
+// to be seen soon.
+const maxAge = 5 * time.Minute
+
+// Server answers requests for keys. It is safe for concurrent use.
+type Server struct {
+	worlds *store.Store[*world.World]
+	keys   *keys.Ring
+	now    func() time.Time
+
+	certificates, jwks memo // of Google's keys, which every verifier asks for
+}
+
+// New is a publisher of a ring's keys.
+func New(worlds *store.Store[*world.World], ring *keys.Ring, now func() time.Time) *Server {
+	return &Server{worlds: worlds, keys: ring, now: now}
+}
+
+// Dialect is how Google's servers publish keys: unlike other answers, these may be cached.
+func Dialect() wire.Dialect {
+	dialect := googleapi.Dialect()
+	dialect.Header = slices.DeleteFunc(dialect.Header, func(field wire.Field) bool { return field.Name == "Vary" })
+	dialect.Header = append(dialect.Header,
+		wire.Field{Name: "Vary", Value: "Origin,X-Origin,Referer,Accept-Encoding"},
+		wire.Field{Name: "Accept-Ranges", Value: "none"})
+	return dialect
+}
+
+// memo remembers how a list of keys was printed last.
+type memo struct {
+	last atomic.Pointer[printed]
+}
+
+type printed struct {
+	keys []*keys.Key
+	body string
+}
+
+func (m *memo) print(published []*keys.Key, write func([]*keys.Certified) any) string {
+	if last := m.last.Load(); last != nil && slices.Equal(last.keys, published) {
+		return last.body
+	}
+	body := wire.Pretty(write(publicHalves(published)))
+	m.last.Store(&printed{keys: published, body: body})
+	return body
+}
+
+// Certificates are the X.509 certificates of Google's keys, by key ID.
+func (s *Server) Certificates(r *http.Request) (wire.Response, error) {
+	return s.google(r.Context(), &s.certificates, certificateMap)
+}
+
+// JWKS is Google's JSON web key set (RFC 7517, section 5).
+func (s *Server) JWKS(r *http.Request) (wire.Response, error) {
+	return s.google(r.Context(), &s.jwks, jwkSet)
+}
+
+func (s *Server) google(ctx context.Context, memo *memo, write func([]*keys.Certified) any) (wire.Response, error) {
+	published, err := s.keys.Google().Published(ctx)
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("make Google's keys: %w", err)
+	}
+	return s.cacheable(memo.print(published, write)), nil
+}
+
+// AccountCertificates are the certificates of a service account's keys.
+func (s *Server) AccountCertificates(r *http.Request) (wire.Response, error) {
+	return s.account(r, certificateMap)
+}
+
+// AccountJWKS is the JSON web key set of a service account.
+func (s *Server) AccountJWKS(r *http.Request) (wire.Response, error) { return s.account(r, jwkSet) }
+
+// AccountRaw lists modulus and exponent of a service account's keys.
+func (s *Server) AccountRaw(r *http.Request) (wire.Response, error) { return s.account(r, rawKeys) }
+
+// account publishes the keys of an account that are good for something: the system-managed
+// one, which at Google always exists, and those that its users manage.
+func (s *Server) account(r *http.Request, write func([]*keys.Certified) any) (wire.Response, error) {
+	id := r.PathValue("account")
+	if id == firebaseSigner {
+		return s.firebase(r.Context(), write)
+	}
+	account, ok := s.worlds.Load().State.Account(id)
+	if !ok {
+		return wire.Response{}, googleapi.NotFound("Not found; Gaia id not found for email " + id)
+	}
+	if _, err := s.keys.System(account.Email).Published(r.Context()); err != nil {
+		return wire.Response{}, fmt.Errorf("make the key of %q: %w", account.Email, err)
+	}
+	usable, err := accountkeys.Usable(s.keys, account)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	published := make([]*keys.Certified, len(usable))
+	for i, key := range usable {
+		published[i] = key.Certified
+	}
+	return s.cacheable(wire.Pretty(write(published))), nil
+}
+
+// firebaseSigner is the account whose keys sign Firebase ID tokens
+// (https://firebase.google.com/docs/auth/admin/verify-id-tokens). It is in no project.
+const firebaseSigner = "securetoken@system.gserviceaccount.com"
+
+func (s *Server) firebase(ctx context.Context, write func([]*keys.Certified) any) (wire.Response, error) {
+	published, err := s.keys.System(firebaseSigner).Published(ctx)
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("make the key of %q: %w", firebaseSigner, err)
+	}
+	return s.cacheable(wire.Pretty(write(publicHalves(published)))), nil
+}
+
+func publicHalves(published []*keys.Key) []*keys.Certified {
+	halves := make([]*keys.Certified, len(published))
+	for i, key := range published {
+		halves[i] = &key.Certified
+	}
+	return halves
+}
+
+// IAPKeys are the keys with which Identity-Aware Proxy signs, as PEM blocks by key ID
+// (https://cloud.google.com/iap/docs/signed-headers-howto).
+func (s *Server) IAPKeys(*http.Request) (wire.Response, error) {
+	key, err := s.keys.IAP()
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("make the key of Identity-Aware Proxy: %w", err)
+	}
+	return s.cacheable(wire.Pretty(map[string]string{key.ID(): key.PublicKey()})), nil
+}
+
+// IAPJWKS is IAPKeys as a JSON web key set.
+func (s *Server) IAPJWKS(*http.Request) (wire.Response, error) {
+	key, err := s.keys.IAP()
+	if err != nil {
+		return wire.Response{}, fmt.Errorf("make the key of Identity-Aware Proxy: %w", err)
+	}
+	return s.cacheable(wire.Pretty(struct {
+		Keys []keys.ECJWK `json:"keys"`
+	}{[]keys.ECJWK{key.JWK()}})), nil
+}
+
+func (s *Server) cacheable(body string) wire.Response {
+	return wire.Response{
+		ContentType: googleapi.ContentType,
+		Header: []wire.Field{
+			{Name: "Cache-Control", Value: "public, max-age=" + strconv.Itoa(int(maxAge/time.Second)) + ", must-revalidate, no-transform"},
+			{Name: "Expires", Value: s.now().Add(maxAge).UTC().Format(http.TimeFormat)},
+		},
+		Body: body,
+	}
+}
+
+func certificateMap(published []*keys.Certified) any {
+	certificates := map[string]string{}
+	for _, key := range published {
+		certificates[key.ID()] = key.Certificate()
+	}
+	return certificates
+}
+
+func jwkSet(published []*keys.Certified) any {
+	set := struct {
+		Keys []keys.JWK `json:"keys"`
+	}{}
+	for _, key := range published {
+		set.Keys = append(set.Keys, key.JWK())
+	}
+	return set
+}
+
+// rawKeys is the older form that Google calls raw.
+func rawKeys(published []*keys.Certified) any {
+	type rawKey struct {
+		Algorithm string `json:"algorithm"`
+		Exponent  string `json:"exponent"`
+		KeyID     string `json:"keyid"`
+		Modulus   string `json:"modulus"`
+	}
+	set := struct {
+		KeyValues []rawKey `json:"keyvalues"`
+	}{}
+	for _, key := range published {
+		jwk := key.JWK()
+		set.KeyValues = append(set.KeyValues,
+			rawKey{Algorithm: jwk.Type, Exponent: jwk.Exponent, KeyID: jwk.ID, Modulus: jwk.Modulus})
+	}
+	return set
+}
+
+// Configuration is the OpenID Connect discovery document (OpenID Connect Discovery 1.0,
+// section 3). Reached under a Google name it is Google's; reached otherwise, its endpoints
+// are this emulator's. The issuer is Google in either case, as in the tokens.
+func (s *Server) Configuration(r *http.Request) (wire.Response, error) {
+	document := googleConfiguration()
+	if !hostname.IsGoogle(hostname.Of(r.Host)) {
+		document.move(wire.BaseURL(r))
+	}
+	return s.cacheable(wire.Indented(document, " ")), nil
+}
+
+// configuration has the members in the order of Google's document.
+type configuration struct {
+	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	JWKSURI               string   `json:"jwks_uri"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+	Scopes                []string `json:"scopes_supported"`
+	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
+	Claims                []string `json:"claims_supported"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
+	GrantTypes            []string `json:"grant_types_supported"`
+}
+
+func googleConfiguration() *configuration {
+	return &configuration{
+		Issuer:                "https://accounts.google.com",
+		AuthorizationEndpoint: "https://accounts.google.com/o/oauth2/v2/auth",
+		DeviceEndpoint:        "https://oauth2.googleapis.com/device/code",
+		TokenEndpoint:         "https://oauth2.googleapis.com/token",
+		UserinfoEndpoint:      "https://openidconnect.googleapis.com/v1/userinfo",
+		RevocationEndpoint:    "https://oauth2.googleapis.com/revoke",
+		JWKSURI:               "https://www.googleapis.com/oauth2/v3/certs",
+		ResponseTypes: []string{
+			"code", "token", "id_token", "code token", "code id_token", "token id_token", "code token id_token", "none",
+		},
+		SubjectTypes:      []string{"public"},
+		SigningAlgorithms: []string{"RS256"},
+		Scopes:            []string{"openid", "email", "profile"},
+		AuthMethods:       []string{"client_secret_post", "client_secret_basic"},
+		Claims: []string{
+			"aud", "email", "email_verified", "exp", "family_name", "given_name", "iat", "iss", "name", "picture", "sub",
+		},
+		ChallengeMethods: []string{"plain", "S256"},
+		GrantTypes: []string{
+			"authorization_code", "refresh_token",
+			"urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:jwt-bearer",
+		},
+	}
+}
+
+// move puts every endpoint on another server; the paths stay.
+func (c *configuration) move(base string) {
+	for _, endpoint := range []*string{
+		&c.AuthorizationEndpoint, &c.DeviceEndpoint, &c.TokenEndpoint, &c.UserinfoEndpoint, &c.RevocationEndpoint, &c.JWKSURI,
+	} {
+		_, rest, _ := strings.Cut(*endpoint, "://")
+		_, path, _ := strings.Cut(rest, "/")
+		*endpoint = base + "/" + path
+	}
+}

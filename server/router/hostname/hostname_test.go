@@ -1,0 +1,131 @@
+package hostname_test
+
+import (
+	"strings"
+	"testing"
+
+	"gcp-metadata-emulator/server/router/hostname"
+)
+
+func TestOf(t *testing.T) {
+	t.Parallel()
+	for hostport, want := range map[string]string{
+		"":                              "",
+		"LocalHost":                     "localhost",
+		"127.0.0.1:8254":                "127.0.0.1",
+		"[::1]:8254":                    "::1",
+		"[::1]":                         "::1",
+		"::1":                           "::1",
+		"metadata.google.internal.":     "metadata.google.internal",
+		"metadata.google.internal.:80":  "metadata.google.internal",
+		"OAuth2.googleapis.com:443":     "oauth2.googleapis.com",
+		"[::ffff:169.254.169.254]:80":   "169.254.169.254",
+		"[::FFFF:7f00:1]:80":            "127.0.0.1",
+		"[0:0:0:0:0:0:0:1]:80":          "::1",
+		"[fe80::1%eth0]:80":             "fe80::1%eth0",
+		"oauth2.googleapis.com:443:443": "oauth2.googleapis.com:443:443",
+	} {
+		if got := hostname.Of(hostport); got != want {
+			t.Errorf("Of(%q) = %q, want %q", hostport, got, want)
+		}
+	}
+}
+
+func TestGoogle(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"oauth2.googleapis.com":           true,
+		"sts.mtls.googleapis.com":         true,
+		"sts.us-east1.rep.googleapis.com": true,
+		"accounts.google.com":             true,
+		"www.gstatic.com":                 true,
+		"googleapis.com":                  false,
+		"www.google.com":                  false,
+		"evil-googleapis.com":             false,
+		"accounts.google.com.evil.com":    false,
+		"metadata.google.internal":        false,
+	} {
+		if got := hostname.IsGoogle(host); got != want {
+			t.Errorf("IsGoogle(%q) = %v", host, got)
+		}
+	}
+	for host, want := range map[string]bool{
+		"metadata": true, "metadata.google.internal": true, "metadata.goog": true,
+		"vm.c.project.internal": false, "other.metadata.google.internal": false, "169.254.169.254": false,
+	} {
+		if got := hostname.IsMetadata(host); got != want {
+			t.Errorf("IsMetadata(%q) = %v", host, got)
+		}
+	}
+}
+
+func TestListed(t *testing.T) {
+	t.Parallel()
+	names := []string{"Proxy.example.com", "*.pypi.org", "[::1]"}
+	for host, want := range map[string]bool{
+		"proxy.example.com": true, "x.proxy.example.com": false, "files.pypi.org": true, "a.b.pypi.org": true,
+		"pypi.org": false, "notpypi.org": false, "::1": true, "": false,
+	} {
+		if got := hostname.IsListed(host, names); got != want {
+			t.Errorf("IsListed(%q) = %v", host, got)
+		}
+	}
+	if !hostname.IsListed("anything", []string{"*"}) || hostname.IsListed("anything", []string{"*thing"}) {
+		t.Error("\"*\" stands for any host, and only for that")
+	}
+}
+
+func TestIsLoopback(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"localhost": true, "vm.localhost": true, "127.0.0.1": true, "127.8.9.1": true, "::1": true,
+		"": false, "notlocalhost": false, "localhost.example.com": false, "128.0.0.1": false, "127.0.0.1.example.com": false,
+	} {
+		if got := hostname.IsLoopback(host); got != want {
+			t.Errorf("IsLoopback(%q) = %v", host, got)
+		}
+	}
+}
+
+func TestTarget(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]map[string]bool{
+		"Example.com.":           {"example.com:80": true, "example.com:443": true, "x.example.com:80": false},
+		"example.com:443":        {"example.com:443": true, "example.com:80": false},
+		"*.example.com:443":      {"a.example.com:443": true, "a.b.example.com:443": true, "a.example.com:80": false, "example.com:443": false},
+		"*":                      {"anything:1": true},
+		"*:443":                  {"anything:443": true, "anything:80": false},
+		"10.9.9.2:1":             {"10.9.9.2:1": true, "10.9.9.2:80": false},
+		"::1":                    {"::1:80": true},
+		"[::1]":                  {"::1:80": true},
+		"[0:0::1]:80":            {"::1:80": true, "::1:81": false},
+		"storage.googleapis.com": {"storage.googleapis.com:443": true, "www.googleapis.com:443": false},
+		"my_host":                {"my_host:80": true},
+	} {
+		var target hostname.Target
+		if err := target.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if target.IsAny() != (text == "*" || text == "*:443") {
+			t.Errorf("%q is any host: %v", text, target.IsAny())
+		}
+		for asked, want := range want {
+			at := strings.LastIndex(asked, ":")
+			if got := target.Matches(asked[:at], asked[at+1:]); got != want {
+				t.Errorf("%q matches %s: %v", text, asked, got)
+			}
+		}
+	}
+	for _, text := range []string{
+		"", ":443", "https://example.com", "https://example.com:443", "example.com/", "example.com:https", "example.com:0", "example.com:65536",
+		"*example.com", "a.*.com", "**", "a b", "example.com:443:443", "user@example.com",
+	} {
+		var target hostname.Target
+		if err := target.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), "*.example.com") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if (hostname.Target{}).Matches("example.com", "80") {
+		t.Error("no target is every host")
+	}
+}
