@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"cloud.google.com/go/compute/metadata"
-
 	"gcp-metadata-emulator/server/servertest"
 )
 

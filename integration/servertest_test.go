@@ -12,6 +12,7 @@ import (
 	credentials "cloud.google.com/go/iam/credentials/apiv1"
 	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"cloud.google.com/go/storage"
+	"gcp-metadata-emulator/server/servertest"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 	"google.golang.org/api/iam/v1"
@@ -19,8 +20,6 @@ import (
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/oauth"
-
-	"gcp-metadata-emulator/server/servertest"
 )
 
 // In one process with the emulator and with nothing in the environment, libraries reach it by the client that they are given.
