@@ -31,12 +31,13 @@ func layers() [][]string {
 		{"server/token", "server/event"},
 		{"server/accountkeys"},
 		{"server/world"},
+		{"server/doctor"},
 		{"server/iam", "server/reach", "server/store", "signer"},
 		{"server/fault", "server/journal", "server/metrics"},
 		{"server/clock", "server/wildcard", "server/trust"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/cel", "server/router/hostname", "server/loopback"},
+		{"fixtures/spelling", "server/cel", "server/router/hostname", "server/loopback", "server/reach/javaoptions"},
 	}
 }
 
@@ -112,7 +113,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world",
-		"server/token", "server/event", "server/accountkeys", "server/reach", "server/trust", "server/router/hostname", "server/loopback",
+		"server/token", "server/event", "server/accountkeys", "server/reach", "server/doctor", "server/trust", "server/router/hostname", "server/loopback",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

@@ -19,7 +19,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/doctor"
 	"gcp-metadata-emulator/server/trust"
 )
 
@@ -47,12 +47,12 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 		}),
 	}
 	home, _ := os.UserHomeDir() // without one there are no files in it
-	surroundings := reach.Surroundings{
+	surroundings := doctor.Surroundings{
 		Variable: os.Getenv, Home: home, Read: os.ReadFile, Age: age, Hosts: hostsFile(),
 		Emulator: base.Host, IsEmulator: probe.isEmulator,
 		Trusts: func(file string) bool { return trust.Holds(file, probe.authority()) },
 	}
-	findings := slices.DeleteFunc(surroundings.Diagnose(), func(f reach.Finding) bool {
+	findings := slices.DeleteFunc(surroundings.Diagnose(), func(f doctor.Finding) bool {
 		return len(c.Clients) > 0 && !slices.ContainsFunc(c.Clients, func(beginning string) bool {
 			return strings.HasPrefix(strings.ToLower(f.Client), strings.ToLower(beginning))
 		})
@@ -64,7 +64,7 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 		return errorsFirst(missing, err)
 	}
 	if len(c.Clients) == 0 {
-		findings = slices.DeleteFunc(findings, func(f reach.Finding) bool { return !f.ByVariables })
+		findings = slices.DeleteFunc(findings, func(f doctor.Finding) bool { return !f.ByVariables })
 	}
 	return judge(findings)
 }
@@ -80,14 +80,14 @@ func errorsFirst(list ...error) error {
 }
 
 // judge is an error where a client finds no default credentials at the emulator.
-func judge(findings []reach.Finding) error {
+func judge(findings []doctor.Finding) error {
 	var all, lost int
 	for _, finding := range findings {
-		if finding.For != reach.ForCredentials {
+		if finding.For != doctor.ForCredentials {
 			continue
 		}
 		all++
-		if finding.Finds != reach.FindsEmulator {
+		if finding.Finds != doctor.FindsEmulator {
 			lost++
 		}
 	}
@@ -100,7 +100,7 @@ func judge(findings []reach.Finding) error {
 	}
 }
 
-func writeFindings(w io.Writer, format string, findings []reach.Finding) error {
+func writeFindings(w io.Writer, format string, findings []doctor.Finding) error {
 	if format == "json" {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")

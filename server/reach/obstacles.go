@@ -8,6 +8,10 @@ import (
 	"slices"
 )
 
+// UserAccount is the type of a credential file that holds a user's refresh token
+// (https://google.aip.dev/auth/4110).
+const UserAccount = "authorized_user"
+
 // Obstacles are variables that lead a client elsewhere, whatever else is set: to the
 // caller's own credentials, or past the metadata server.
 func Obstacles() []string {
@@ -74,7 +78,7 @@ func (t Target) isLedToBy(file string) bool {
 		return false
 	}
 	var credential map[string]any
-	if json.Unmarshal(data, &credential) != nil || credential["type"] == userAccount {
+	if json.Unmarshal(data, &credential) != nil || credential["type"] == UserAccount {
 		return false
 	}
 	hosts := hostsIn(credential)
@@ -94,7 +98,7 @@ func hostsIn(value any) []string {
 			hosts = append(hosts, hostsIn(element)...)
 		}
 	case map[string]any:
-		if value["type"] == userAccount { // the source of an impersonation
+		if value["type"] == UserAccount { // the source of an impersonation
 			hosts = append(hosts, "oauth2.googleapis.com")
 		}
 		for _, member := range value {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"gcp-metadata-emulator/server/reach/javaoptions"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/trust"
 )
@@ -80,23 +81,23 @@ func (p *Proxy) trusting(properties ...string) []Variable {
 // without a proxy: of these it keeps what is not Google's.
 func (p *Proxy) java(properties []string) []Variable {
 	var variables []Variable
-	for _, name := range javaVariables() {
-		preset := javaOptions(p.Preset(name))
+	for _, name := range javaoptions.Variables() {
+		preset := javaoptions.Split(p.Preset(name))
 		if len(preset) == 0 && len(variables) > 0 {
 			continue
 		}
 		options := slices.DeleteFunc(slices.Clone(preset), func(option string) bool {
-			return isProperty(option, nonProxyHosts) || slices.ContainsFunc(properties, func(property string) bool {
+			return javaoptions.IsProperty(option, javaoptions.NonProxyHosts) || slices.ContainsFunc(properties, func(property string) bool {
 				ours, _, _ := strings.Cut(property, "=")
-				return isProperty(option, ours)
+				return javaoptions.IsProperty(option, ours)
 			})
 		})
 		options = append(options, properties...)
 		if hosts := keptFromJavasProxy(preset); hosts != "" {
-			options = append(options, nonProxyHosts+"="+hosts)
+			options = append(options, javaoptions.NonProxyHosts+"="+hosts)
 		}
 		for i, option := range options {
-			options[i] = quoteJavaOption(option)
+			options[i] = javaoptions.Quote(option)
 		}
 		variables = append(variables, Variable{name, strings.Join(options, " ")})
 	}
@@ -109,9 +110,9 @@ func keptFromJavasProxy(options []string) string {
 	for _, line := range HostsLines() {
 		googles = append(googles, line.Names...)
 	}
-	preset, _ := javaProperty(options, nonProxyHosts)
+	preset, _ := javaoptions.Property(options, javaoptions.NonProxyHosts)
 	return strings.Join(slices.DeleteFunc(strings.Split(preset, "|"), func(pattern string) bool {
-		return slices.ContainsFunc(googles, func(host string) bool { return matchesJavaPattern(host, pattern) })
+		return slices.ContainsFunc(googles, func(host string) bool { return javaoptions.MatchesHost(host, pattern) })
 	}), "|")
 }
 

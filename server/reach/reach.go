@@ -7,7 +7,6 @@ package reach
 
 import (
 	"cmp"
-	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -141,9 +140,4 @@ func ForCommand(command string) []Variable {
 		{"K_REVISION", "emulator-00001"},
 		{"K_CONFIGURATION", "emulator"},
 	}
-}
-
-func isLoopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback()
 }

@@ -1,4 +1,4 @@
-package reach
+package doctor
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
@@ -185,7 +186,7 @@ func (s Surroundings) directly(scheme, hostport string, by request) Finding {
 		by = by.and("and the hosts file says " + mapped)
 	}
 	found := Finding{At: hostport, Because: by.rule, Finds: FindsOther}
-	isGoogle := hostname.IsGoogle(hostname.Of(host)) || hostname.IsMetadata(hostname.Of(host)) || host == MetadataAddress
+	isGoogle := hostname.IsGoogle(hostname.Of(host)) || hostname.IsMetadata(hostname.Of(host)) || host == reach.MetadataAddress
 	switch at := net.JoinHostPort(address, port); {
 	case s.IsEmulator(scheme, at):
 		found.Finds, found.At = FindsEmulator, at

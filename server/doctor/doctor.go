@@ -1,4 +1,10 @@
-package reach
+// Package doctor predicts what each client library and tool finds when it looks for credentials and
+// for Google's APIs on this machine: the emulator, Google, another server or nothing. For each
+// prediction it says which rule leads there and what to change.
+//
+// The rules of each client are data, in clients.go. Which environment variables lead clients to an
+// emulator is for package reach; the probes of servers and the report are for the command line.
+package doctor
 
 import (
 	"cmp"
@@ -6,6 +12,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"gcp-metadata-emulator/server/reach"
 )
 
 // Surroundings are everything by which programs decide where Google's servers are.
@@ -86,7 +94,7 @@ func (s Surroundings) Diagnose() []Finding {
 // usual are surroundings with nothing but the variables that are set by default.
 func (s Surroundings) usual() Surroundings {
 	set := map[string]string{}
-	for _, variable := range (Target{URL: &url.URL{Scheme: "http", Host: s.Emulator}, GcloudConfig: "/"}).Variables() {
+	for _, variable := range (reach.Target{URL: &url.URL{Scheme: "http", Host: s.Emulator}, GcloudConfig: "/"}).Variables() {
 		set[variable.Name] = variable.Value
 	}
 	return Surroundings{
@@ -109,7 +117,7 @@ func (s Surroundings) credentials(c client) Finding {
 	found := s.metadata(c, strings.Fields(c.hosts), c.metadata)
 	if _, isGoogles := s.holds(condition{product}); found.Finds == FindsEmulator && c.pings != "" && !isGoogles {
 		c.alone = true
-		if ping := s.metadata(c, strings.Fields(c.pings), MetadataAddress); ping.Finds != FindsEmulator {
+		if ping := s.metadata(c, strings.Fields(c.pings), reach.MetadataAddress); ping.Finds != FindsEmulator {
 			return ping
 		}
 	}

@@ -1,6 +1,11 @@
-package reach
+package doctor
 
-import "slices"
+import (
+	"slices"
+
+	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/reach/javaoptions"
+)
 
 // client is how a library or tool finds Google's servers. Lists in a string have spaces between
 // their entries; of variables the first that is set counts.
@@ -84,7 +89,7 @@ const (
 // The types of credential files (https://google.aip.dev/auth/4110 and what it refers to).
 const (
 	serviceAccount = "service_account"
-	userAccount    = "authorized_user"
+	userAccount    = reach.UserAccount
 	external       = "external_account"
 	externalUser   = "external_account_authorized_user"
 	impersonated   = "impersonated_service_account"
@@ -99,6 +104,7 @@ const (
 	metadataHost = "GCE_METADATA_HOST"
 	metadataRoot = "GCE_METADATA_ROOT"
 	openSSL      = "SSL_CERT_FILE"
+	nodeRoots    = "NODE_EXTRA_CA_CERTS"
 	requests     = "REQUESTS_CA_BUNDLE CURL_CA_BUNDLE"
 	curlRoots    = "CURL_CA_BUNDLE SSL_CERT_FILE"
 
@@ -170,12 +176,12 @@ func goClients() []client {
 	}
 	auth := client{
 		name: "Go cloud.google.com/go/auth", steps: defaults(homeADC), types: types(compiledIn(tokenHost)),
-		hosts: metadataHost, metadata: MetadataAddress, alone: true,
+		hosts: metadataHost, metadata: reach.MetadataAddress, alone: true,
 		proxies: goProxies(), apis: compiledIn(tokenHost), roots: openSSL, system: true,
 	}
 	oauth2 := auth
 	oauth2.name, oauth2.types = "Go golang.org/x/oauth2", types(tokenURI())
-	return []client{{name: "Go compute/metadata", hosts: metadataHost, metadata: MetadataAddress, alone: true}, auth, oauth2}
+	return []client{{name: "Go compute/metadata", hosts: metadataHost, metadata: reach.MetadataAddress, alone: true}, auth, oauth2}
 }
 
 func pythonClients() []client {
@@ -257,9 +263,9 @@ func nodeClients() []client {
 			external: federation(projectOfPool("GCE_METADATA_IP GCE_METADATA_HOST")), externalUser: {{field: "token_url", host: "sts.googleapis.com"}},
 			impersonated: impersonationAtGoogle(),
 		},
-		hosts: "GCE_METADATA_IP GCE_METADATA_HOST", urls: true, metadata: MetadataAddress,
+		hosts: "GCE_METADATA_IP GCE_METADATA_HOST", urls: true, metadata: reach.MetadataAddress,
 		proxies: proxies{plain: proxy, secure: proxy, except: "NO_PROXY no_proxy", ways: asterisks},
-		apis:    compiledIn(tokenHost), roots: nodeCertificates,
+		apis:    compiledIn(tokenHost), roots: nodeRoots,
 	}
 	before := current
 	before.name, before.steps = "Node google-auth-library 9", steps(homeADC)
@@ -284,7 +290,7 @@ func javaClients() []client {
 		},
 		sources: serviceAccount + " " + userAccount,
 		hosts:   metadataHost, metadata: metadataName,
-		proxies: proxies{plain: "-Dhttp.proxyHost -DsocksProxyHost", secure: "-Dhttps.proxyHost -DsocksProxyHost", except: nonProxyHosts},
+		proxies: proxies{plain: "-Dhttp.proxyHost -DsocksProxyHost", secure: "-Dhttps.proxyHost -DsocksProxyHost", except: javaoptions.NonProxyHosts},
 		apis:    compiledIn(tokenHost), roots: "-Djavax.net.ssl.trustStore",
 	}}
 }
@@ -300,7 +306,7 @@ func rubyClients() []client {
 	before := client{
 		name: "Ruby googleauth 0", steps: append([]step{{reads: adcVariable}}, own...),
 		types:    map[string][]endpoint{serviceAccount: compiledIn(google), userAccount: compiledIn(tokenHost)},
-		metadata: MetadataAddress,
+		metadata: reach.MetadataAddress,
 		proxies: proxies{
 			plain: "http_proxy HTTP_PROXY", secure: "https_proxy HTTPS_PROXY", except: "no_proxy NO_PROXY", ways: below | networks, direct: true,
 		},
@@ -318,7 +324,7 @@ func rubyClients() []client {
 	current.types = map[string][]endpoint{
 		serviceAccount: compiledIn(google), userAccount: compiledIn(tokenHost), external: federation(), impersonated: impersonation(),
 	}
-	current.sources = userAccount + " " + external // with a key it sends no credentials at all
+	current.sources = reach.UserAccount + " " + external // with a key it sends no credentials at all
 	return []client{current, before}
 }
 
@@ -334,7 +340,7 @@ func otherClients() []client {
 				serviceAccount: compiledIn(tokenHost), userAccount: compiledIn(tokenHost),
 				external: federation(), externalUser: nil, impersonated: impersonation(),
 			},
-			metadata: MetadataAddress,
+			metadata: reach.MetadataAddress,
 			proxies:  proxies{plain: "HTTP_PROXY", secure: "HTTPS_PROXY", except: "NO_PROXY", ways: all | below},
 			apis:     compiledIn(tokenHost), roots: "PHP_INI_SCAN_DIR", system: true,
 		},
@@ -343,7 +349,7 @@ func otherClients() []client {
 			types: map[string][]endpoint{
 				serviceAccount: tokenURI(), userAccount: compiledIn(tokenHost), external: federation(), externalUser: nil, impersonated: nil,
 			},
-			hosts: metadataHost, metadata: MetadataAddress,
+			hosts: metadataHost, metadata: reach.MetadataAddress,
 			proxies: proxies{
 				plain: "http_proxy HTTP_PROXY all_proxy ALL_PROXY", secure: "https_proxy HTTPS_PROXY all_proxy ALL_PROXY",
 				except: "no_proxy NO_PROXY", ways: asterisks,
@@ -376,7 +382,7 @@ func otherClients() []client {
 			metadata: metadataName,
 			apis:     compiledIn(tokenHost), roots: openSSL, system: true,
 		},
-		{name: "guest agent", metadata: MetadataAddress, proxies: goProxies()},
+		{name: "guest agent", metadata: reach.MetadataAddress, proxies: goProxies()},
 		{name: "curl", metadata: metadataName, proxies: curl, apis: compiledIn(tokenHost), roots: curlRoots, system: true},
 	}
 }

@@ -1,4 +1,4 @@
-package reach
+package doctor
 
 import (
 	"net"
@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"gcp-metadata-emulator/server/reach/javaoptions"
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
@@ -29,7 +30,7 @@ func (s Surroundings) byProxy(c client, scheme, hostport string) Finding {
 		found.Finds = FindsEmulator
 	case name == gcloudProxy:
 		found.Change = "unset CLOUDSDK_PROXY_TYPE CLOUDSDK_PROXY_ADDRESS CLOUDSDK_PROXY_PORT"
-	case isLoopback(host) && c.proxies.except != nonProxyHosts:
+	case isLoopback(host) && c.proxies.except != javaoptions.NonProxyHosts:
 		found.Change = "export NO_PROXY=" + host + " no_proxy=" + host
 	}
 	return found
@@ -61,6 +62,13 @@ func (s Surroundings) firstProxy(names string) (name string, proxy *url.URL, rul
 	return "", nil, ""
 }
 
+// isLoopback reports whether clients that ask their own machine without a proxy take the host for
+// their own machine. They do not look at names below localhost.
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
+}
+
 // portOf names the port of a proxy, where it is not in the same place as the host.
 func portOf(name string) string {
 	if name == gcloudProxy {
@@ -74,7 +82,7 @@ func portOf(name string) string {
 
 // isExcepted tells whether a client asks a host without its proxy.
 func (s Surroundings) isExcepted(p proxies, host string) bool {
-	if p.except == nonProxyHosts {
+	if p.except == javaoptions.NonProxyHosts {
 		return s.isExceptedByJava(host)
 	}
 	list := ""
@@ -107,12 +115,12 @@ func (w ways) excepts(host, entry string) bool {
 
 // isExceptedByJava tells the same of Java, which knows its own machine unless it is told of no host.
 func (s Surroundings) isExceptedByJava(host string) bool {
-	list, by := s.setting(nonProxyHosts)
+	list, by := s.setting(javaoptions.NonProxyHosts)
 	if by == "" || list != "" {
 		list += "|localhost|127.*|[::1]"
 	}
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	return slices.ContainsFunc(strings.Split(list, "|"), func(pattern string) bool { return matchesJavaPattern(host, pattern) })
+	return slices.ContainsFunc(strings.Split(list, "|"), func(pattern string) bool { return javaoptions.MatchesHost(host, pattern) })
 }

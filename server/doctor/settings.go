@@ -1,4 +1,4 @@
-package reach
+package doctor
 
 import (
 	"bufio"
@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gcp-metadata-emulator/server/reach/javaoptions"
 )
 
 // setting is the value of a variable, of a property of gcloud's or of one of Java's, and who says so.
@@ -28,8 +30,8 @@ func (s Surroundings) setting(name string) (value, rule string) {
 
 // javaSetting is the value of a property that some variable gives a Java virtual machine.
 func (s Surroundings) javaSetting(property string) (value, rule string) {
-	for _, variable := range slices.Backward(javaVariables()) {
-		if value, isGiven := javaProperty(javaOptions(s.Variable(variable)), property); isGiven {
+	for _, variable := range slices.Backward(javaoptions.Variables()) {
+		if value, isGiven := javaoptions.Property(javaoptions.Split(s.Variable(variable)), property); isGiven {
 			return value, variable + " has " + property + "=" + value
 		}
 	}
