@@ -24,34 +24,37 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// AuthorityFolder is where a ring keeps the certificate authority, below its directory.
+// AuthorityFolder is the folder of the certificate authority, relative to the ring's directory.
 const AuthorityFolder = "ca"
 
-// organization is the subject of every certificate of the authority. There is no common
-// name, which old verifiers would take for a host name that no constraint holds for.
+// organization is the subject of every certificate that the authority issues. The certificates
+// have no common name: old verifiers take a common name for a host name, and no name constraint
+// covers it.
 const organization = "gcp-metadata-emulator"
 
 const (
 	authorityLifetime = 10 * 365 * 24 * time.Hour
 
-	// What is valid a year before and after suits a client that is run with another time, and
-	// Apple's limit of 825 days (https://support.apple.com/103769).
+	// around is the validity before and after the moment of issue. A year each way suits
+	// clients whose clock is wrong, and the sum stays below Apple's limit of 825 days
+	// (https://support.apple.com/103769).
 	around = 366 * 24 * time.Hour
 
-	// cachedLeaves is how many certificates are remembered: more than Google has names that
-	// one client asks for.
+	// cachedLeaves limits the number of cached certificates. One client asks for fewer Google
+	// names than this.
 	cachedLeaves = 256
 )
 
-// ErrNotOurs says that the authority certifies no such name.
-var ErrNotOurs = errors.New("the certificate authority is only for names of Google's and of this machine")
+// ErrNotOurs reports a host name that the authority does not certify.
+var ErrNotOurs = errors.New("the certificate authority certifies only Google's host names and this machine")
 
-// Authority is a certificate authority for the names under which an emulator answers, and
-// for no other: its certificate is constrained to Google's names, localhost and loopback
-// addresses, without any URI or e-mail address, so that trusting it lets nobody play another server (RFC 5280, section 4.2.1.10).
+// Authority is a certificate authority for the host names that an emulator serves. Its
+// certificate is constrained to Google's names, localhost and loopback addresses, and permits
+// no URI or e-mail address. Nobody can therefore use a trusted Authority to impersonate another
+// server (RFC 5280, section 4.2.1.10).
 //
-// It goes by the machine's clock, as the TLS clients do which check its certificates, and not
-// by the ring's, which may be set to any day. It is safe for concurrent use.
+// Authority uses the machine's clock, as the TLS clients do that check its certificates. It
+// ignores the ring's clock, which may be set to any date. It is safe for concurrent use.
 type Authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -60,7 +63,8 @@ type Authority struct {
 	leaves *lru.Cache[string, *tls.Certificate]
 }
 
-// Authority is the ring's certificate authority. The first call reads it, or makes it.
+// Authority returns the ring's certificate authority. The first call loads it from the
+// directory, or creates it.
 func (r *Ring) Authority() (*Authority, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,9 +95,9 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 	return r.decodeAuthority(name, kept)
 }
 
-// knownAuthority reads the newest authority that is usable, and says what the highest number is;
-// nil: there is none. One that is not usable may be so again, when a machine's clock that was wrong
-// has been set.
+// knownAuthority returns the newest usable authority, or nil and the highest number in use if
+// no authority is usable. Unusable authorities stay on disk: once somebody corrects a wrong
+// machine clock, they may be usable again.
 func (r *Ring) knownAuthority() (known *Authority, last int, err error) {
 	names, err := r.vault.names(AuthorityFolder)
 	if err != nil {
@@ -126,7 +130,8 @@ func (r *Ring) knownAuthority() (known *Authority, last int, err error) {
 	return nil, last, nil
 }
 
-// newAuthority makes an authority as it is kept: the certificate, then the private key.
+// newAuthority creates an authority and returns its PEM file: the certificate, then the private
+// key.
 func newAuthority() ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -151,7 +156,7 @@ func newAuthority() ([]byte, error) {
 			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
 			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
 		},
-		// A kind of name without a constraint would be without limits.
+		// Without a constraint for a kind of name, every name of that kind would be permitted.
 		PermittedURIDomains:     []string{nobody},
 		PermittedEmailAddresses: []string{nobody},
 	}
@@ -167,7 +172,7 @@ func newAuthority() ([]byte, error) {
 		pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: private})...), nil
 }
 
-// nobody is a host that there is not and never will be (RFC 6761, section 6.4).
+// nobody is a host name that can never exist (RFC 6761, section 6.4).
 const nobody = "nobody.invalid"
 
 func permittedDomains() []string { return append(hostname.Domains(), "localhost") }
@@ -200,38 +205,40 @@ func parseAuthority(data []byte) (*Authority, error) {
 	return &Authority{cert: cert, key: key, leaves: leaves}, err
 }
 
-// IsAuthority tells whether a certificate is that of an emulator's authority, this one's or
-// another's.
+// IsAuthority reports whether cert is the certificate of an emulator's authority, this
+// emulator's or another's.
 func IsAuthority(cert *x509.Certificate) bool {
 	return cert.IsCA && slices.Equal(cert.Subject.Organization, []string{organization})
 }
 
-// isUsable tells whether the authority is valid for as long as a certificate of its, and
-// holds for the names that it has to and no others.
+// isUsable reports whether the authority is valid for long enough, and has exactly the name
+// constraints that this version sets.
 func (a *Authority) isUsable() bool {
 	return isValid(a.cert) && slices.Equal(a.cert.PermittedDNSDomains, permittedDomains()) &&
 		slices.Equal(a.cert.PermittedURIDomains, []string{nobody}) && slices.Equal(a.cert.PermittedEmailAddresses, []string{nobody})
 }
 
-// isValid leaves a day for clients whose clock is early.
+// isValid reports whether cert is valid now and for one more day, for clients whose clock is
+// ahead.
 func isValid(cert *x509.Certificate) bool {
 	now := machineTime()
 	return !now.Before(cert.NotBefore) && now.Add(spare).Before(cert.NotAfter)
 }
 
-// machineTime is what the clients of the authority go by, in whole seconds.
+// machineTime returns the machine's time in UTC, truncated to seconds. The authority's clients
+// use the same clock.
 func machineTime() time.Time {
 	return time.Now().UTC().Truncate(time.Second) //nolint:forbidigo // TLS clients know no other time
 }
 
-// Certificate is the authority's own certificate in PEM, with a final newline.
+// Certificate returns the authority's own certificate in PEM, with a final newline.
 func (a *Authority) Certificate() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: a.cert.Raw}))
 }
 
-// Leaf is a certificate, with its key, for a server of the name or address given, in lower
-// case and without a final dot. It is made once. The error is ErrNotOurs for a name that the
-// authority is not for.
+// Leaf returns a certificate and key for a server with the given name or address. host is in
+// lower case, without a final dot. Later calls return the same certificate while it is valid.
+// The error is ErrNotOurs if the authority does not certify host.
 func (a *Authority) Leaf(host string) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -249,8 +256,8 @@ func (a *Authority) Leaf(host string) (*tls.Certificate, error) {
 	return leaf, err
 }
 
-// subjects are what a certificate for a host is for. One for this machine is for it under
-// each of its names.
+// subjects returns the names and addresses that a certificate for host covers. A certificate
+// for this machine covers localhost and the loopback addresses.
 func subjects(host string) (names []string, addresses []net.IP, err error) {
 	address, notAddress := netip.ParseAddr(host)
 	switch {
@@ -309,7 +316,7 @@ func (a *Authority) certify(names []string, addresses []net.IP) (*tls.Certificat
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: cert}, nil
 }
 
-// serialNumber is a random positive number (RFC 5280, section 4.1.2.2).
+// serialNumber returns a random positive number (RFC 5280, section 4.1.2.2).
 func serialNumber() *big.Int {
 	serial := make([]byte, 8)
 	_, _ = rand.Read(serial) // never fails: crypto/rand ends the process instead

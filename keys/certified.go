@@ -18,14 +18,14 @@ import (
 	"time"
 )
 
-// Certified is the public half of an RSA key, and the certificate that publishes it. It is
+// Certified is the public half of an RSA key, with the certificate that publishes it. It is
 // immutable.
 type Certified struct {
 	id                  string
 	public              *rsa.PublicKey
 	notBefore, notAfter time.Time
 	certificate         func() []byte // DER
-	bare                bool          // it came without a certificate
+	bare                bool          // the key came without a certificate
 }
 
 func certified(public *rsa.PublicKey, cert *x509.Certificate) Certified {
@@ -40,33 +40,32 @@ func fingerprint(der []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ID is the key's ID, the "kid" of a JOSE header: the SHA-1 of the certificate in
-// lower-case hexadecimal, 40 characters. Of a key that came without a certificate it is
-// that of the key.
+// ID returns the key's ID, the "kid" of a JOSE header: 40 lower-case hexadecimal digits. It is
+// the SHA-1 of the certificate, or of the public key if the key came without a certificate.
 func (c *Certified) ID() string { return c.id }
 
-// Public is the public half. It must not be changed.
+// Public returns the public half. The caller must not change it.
 func (c *Certified) Public() *rsa.PublicKey { return c.public }
 
-// NotBefore is the moment from which the certificate is valid.
+// NotBefore returns the first moment at which the certificate is valid.
 func (c *Certified) NotBefore() time.Time { return c.notBefore }
 
-// NotAfter is the last moment at which the certificate is valid.
+// NotAfter returns the last moment at which the certificate is valid.
 func (c *Certified) NotAfter() time.Time { return c.notAfter }
 
-// Certificate is the X.509 certificate in PEM, with a final newline.
+// Certificate returns the X.509 certificate in PEM, with a final newline.
 func (c *Certified) Certificate() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: c.certificate()}))
 }
 
-// PublicKey is the public half as a PKIX PEM block, with a final newline.
+// PublicKey returns the public half as a PKIX PEM block, with a final newline.
 func (c *Certified) PublicKey() string {
 	der, _ := x509.MarshalPKIXPublicKey(c.public) // never fails for an RSA key
 	return string(pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: der}))
 }
 
-// PEM is what [ParsePublic] makes the same key of, with a final newline: the certificate, or
-// of a key that came without one the bare key.
+// PEM returns the text from which [ParsePublic] makes the same key, with a final newline: the
+// certificate, or the bare key if it came without a certificate.
 func (c *Certified) PEM() string {
 	if c.bare {
 		return c.PublicKey()
@@ -74,8 +73,8 @@ func (c *Certified) PEM() string {
 	return c.Certificate()
 }
 
-// JWK is a public RSA signing key as RFC 7517 writes it, with the members that every
-// Google verifier looks for.
+// JWK is a public RSA signing key as a JSON web key (RFC 7517). It has the members that
+// Google's verifiers look for.
 type JWK struct {
 	Algorithm string `json:"alg"`
 	Exponent  string `json:"e"`
@@ -85,7 +84,7 @@ type JWK struct {
 	Use       string `json:"use"`
 }
 
-// JWK is the public half as a JSON web key.
+// JWK returns the public half as a JSON web key.
 func (c *Certified) JWK() JWK {
 	return JWK{
 		Algorithm: "RS256",
@@ -97,9 +96,10 @@ func (c *Certified) JWK() JWK {
 	}
 }
 
-// What [ParsePublic] says a text holds instead of one public RSA key.
+// Errors of [ParsePublic]. Each text names the content that was found instead of one public RSA
+// key.
 var (
-	ErrPrivateKey = errors.New("a private key, where a public one is expected")
+	ErrPrivateKey = errors.New("a private key instead of a public key")
 	ErrNotRSA     = errors.New("a key that is not RSA")
 	ErrShort      = errors.New("a key shorter than 1024 bits")
 	ErrSeveral    = errors.New("more than one public key")
@@ -107,8 +107,8 @@ var (
 	ErrBroken     = errors.New("a public key that cannot be read")
 )
 
-// ParsePublic reads the only public key in PEM data, bare or in a certificate. The error is
-// one of those above.
+// ParsePublic reads the only public key in PEM data, bare or in a certificate. The error is one
+// of the Err values above.
 func ParsePublic(data []byte) (*Certified, error) {
 	var found *Certified
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
@@ -163,9 +163,9 @@ func parsePublicBlock(block *pem.Block) (*Certified, error) {
 	}
 }
 
-// bare is a key that came without a certificate. It is given one that is always valid when
-// somebody asks for it. It is signed with a key that nobody has: in what publishes keys,
-// certificates are no more than wrappings, which verifiers do not verify.
+// bare returns a key that came without a certificate. It makes a certificate on first use,
+// valid from 1970 to 9999, and signs it with a throw-away key. Verifiers never check that
+// signature: in Google's lists of published keys, a certificate only wraps the key.
 func bare(public *rsa.PublicKey) *Certified {
 	der, _ := x509.MarshalPKIXPublicKey(public) // never fails for an RSA key
 	key := &Certified{id: fingerprint(der), public: public, notBefore: time.Unix(0, 0).UTC(), notAfter: endOfTime(), bare: true}

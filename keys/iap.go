@@ -13,8 +13,7 @@ import (
 	"io/fs"
 )
 
-// ECKey is a P-256 key pair, of the kind with which Identity-Aware Proxy signs. It is
-// immutable.
+// ECKey is a P-256 key pair, the kind that Identity-Aware Proxy signs with. It is immutable.
 type ECKey struct {
 	id      string
 	private *ecdsa.PrivateKey
@@ -31,21 +30,21 @@ func newECKey(private *ecdsa.PrivateKey) (*ECKey, error) {
 	return &ECKey{id: base64.RawURLEncoding.EncodeToString(sum[:idBytes]), private: private, public: public}, nil
 }
 
-// ID is the key's ID, the "kid" of a JOSE header.
+// ID returns the key's ID, the "kid" of a JOSE header.
 func (k *ECKey) ID() string { return k.id }
 
-// Private is the private half. It must not be changed.
+// Private returns the private half. The caller must not change it.
 func (k *ECKey) Private() *ecdsa.PrivateKey { return k.private }
 
-// Public is the public half. It must not be changed.
+// Public returns the public half. The caller must not change it.
 func (k *ECKey) Public() *ecdsa.PublicKey { return &k.private.PublicKey }
 
-// PublicKey is the public half as a PKIX PEM block, with a final newline.
+// PublicKey returns the public half as a PKIX PEM block, with a final newline.
 func (k *ECKey) PublicKey() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: k.public}))
 }
 
-// ECJWK is a public P-256 signing key as RFC 7517 writes it.
+// ECJWK is a public P-256 signing key as a JSON web key (RFC 7517).
 type ECJWK struct {
 	Algorithm string `json:"alg"`
 	Curve     string `json:"crv"`
@@ -56,10 +55,10 @@ type ECJWK struct {
 	Y         string `json:"y"`
 }
 
-// JWK is the public half as a JSON web key.
+// JWK returns the public half as a JSON web key.
 func (k *ECKey) JWK() ECJWK {
-	point, _ := k.private.PublicKey.Bytes() // never fails for a key on its curve
-	coordinates := point[1:]                // after the mark of an uncompressed point (SEC 1, section 2.3.3)
+	point, _ := k.private.PublicKey.Bytes() // never fails: the key is on its curve
+	coordinates := point[1:]                // after the marker of an uncompressed point (SEC 1, section 2.3.3)
 	half := len(coordinates) / 2
 	return ECJWK{
 		Algorithm: "ES256", Curve: "P-256", ID: k.id, Type: "EC", Use: "sig",
@@ -68,8 +67,8 @@ func (k *ECKey) JWK() ECJWK {
 	}
 }
 
-// IAP is the key with which Identity-Aware Proxy signs its assertions. It is made when it is
-// asked for first, which takes no time.
+// IAP returns the key that signs the assertions of Identity-Aware Proxy. The first call loads
+// the key, or creates it at once.
 func (r *Ring) IAP() (*ECKey, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Bits is the size of every key, the size Google's signing keys have.
+// Bits is the size of every RSA key by default, as of Google's signing keys.
 const Bits = 2048
 
 const (
@@ -29,7 +29,7 @@ type Key struct {
 	private *rsa.PrivateKey
 }
 
-// newKey certifies an RSA private key for a use, from a moment on.
+// newKey certifies an RSA private key for a use, valid from notBefore.
 func newKey(private *rsa.PrivateKey, use Use, notBefore time.Time) (*Key, error) {
 	usage, err := clientAuthUsage()
 	if err != nil {
@@ -52,8 +52,8 @@ func newKey(private *rsa.PrivateKey, use Use, notBefore time.Time) (*Key, error)
 	return assemble(private, der)
 }
 
-// clientAuthUsage is the critical extended key usage that Google's certificates carry;
-// x509.Certificate can only express it as not critical.
+// clientAuthUsage returns the critical extended key usage that Google's certificates carry.
+// x509.Certificate cannot mark an extended key usage as critical.
 func clientAuthUsage() (pkix.Extension, error) {
 	value, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 2}})
 	if err != nil {
@@ -73,11 +73,11 @@ func assemble(private *rsa.PrivateKey, der []byte) (*Key, error) {
 	return &Key{Certified: certified(&private.PublicKey, cert), private: private}, nil
 }
 
-// Private is the private half. It must not be changed.
+// Private returns the private half. The caller must not change it.
 func (k *Key) Private() *rsa.PrivateKey { return k.private }
 
-// PrivateKey is the private half as a PKCS #8 PEM block, as a service account key file
-// carries it, with a final newline.
+// PrivateKey returns the private half as a PKCS #8 PEM block with a final newline, the form in
+// a service account key file.
 func (k *Key) PrivateKey() (string, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil {
@@ -86,7 +86,7 @@ func (k *Key) PrivateKey() (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: der})), nil
 }
 
-// encode writes the key as it is kept: the certificate, then the private key.
+// encode returns the content of the key's file: the certificate, then the private key.
 func (k *Key) encode() ([]byte, error) {
 	private, err := k.PrivateKey()
 	if err != nil {
@@ -95,7 +95,7 @@ func (k *Key) encode() ([]byte, error) {
 	return []byte(k.Certificate() + private), nil
 }
 
-// decode reads what encode wrote.
+// decode reads the output of encode.
 func decode(data []byte) (*Key, error) {
 	der, private, err := decodePair(data)
 	if err != nil {
@@ -108,7 +108,7 @@ func decode(data []byte) (*Key, error) {
 	return assemble(key, der)
 }
 
-// decodePair reads a certificate and its private key, in PEM.
+// decodePair reads a certificate and its private key from PEM data.
 func decodePair(data []byte) (der []byte, private any, err error) {
 	blocks := map[string][]byte{}
 	for rest := data; ; {

@@ -7,19 +7,19 @@ import (
 	"sync"
 )
 
-// pool makes RSA private keys. The time it takes to find two primes varies more than
-// tenfold, so that every processor (of two at the most) looks for a key at once and the
-// first to find one serves the longest wait; a key found too late is the next one's.
+// pool makes RSA private keys. The time to find two primes varies more than tenfold. Up to two
+// processors therefore search at once, and the first result serves the longest wait. A key that
+// is found too late serves the next request.
 type pool struct {
 	generate func() (*rsa.PrivateKey, error)
-	workers  int // how many look at once
+	workers  int // the number of goroutines that search at once
 
 	mu      sync.Mutex
 	waiting []chan<- made
 	running int
 	spares  []*rsa.PrivateKey
-	busy    int        // goroutines of this one, and of the sets that it makes keys for
-	idle    *sync.Cond // of busy being none
+	busy    int        // the number of running goroutines of the pool and of the sets that use it
+	idle    *sync.Cond // signalled when busy is 0
 }
 
 type made struct {
@@ -33,14 +33,14 @@ func newPool() *pool {
 	return p
 }
 
-// start does something in a goroutine for which wait waits.
+// start runs work in a goroutine that wait waits for.
 func (p *pool) start(work func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.startLocked(work)
 }
 
-// startLocked is start for a caller who holds mu.
+// startLocked is start; the caller must hold mu.
 func (p *pool) startLocked(work func()) {
 	p.busy++
 	go func() {
@@ -53,7 +53,7 @@ func (p *pool) startLocked(work func()) {
 	}()
 }
 
-// wait returns when nothing that was started goes on.
+// wait returns when all started goroutines have ended.
 func (p *pool) wait() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,7 +64,7 @@ func (p *pool) wait() {
 
 func generate() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, Bits) }
 
-// make returns a private key of a size that nobody else gets.
+// make returns a new private key of the given size.
 func (p *pool) make(bits int) (*rsa.PrivateKey, error) {
 	if bits == Bits {
 		return p.take()
@@ -72,7 +72,7 @@ func (p *pool) make(bits int) (*rsa.PrivateKey, error) {
 	return rsa.GenerateKey(rand.Reader, bits)
 }
 
-// take returns a private key that nobody else gets.
+// take returns a private key that no other caller gets.
 func (p *pool) take() (*rsa.PrivateKey, error) {
 	p.mu.Lock()
 	if n := len(p.spares); n > 0 {
@@ -92,7 +92,7 @@ func (p *pool) take() (*rsa.PrivateKey, error) {
 	return got.key, got.err
 }
 
-// give returns a key that was not used.
+// give returns an unused key to the pool.
 func (p *pool) give(key *rsa.PrivateKey) {
 	if key.N.BitLen() != Bits {
 		return
@@ -102,7 +102,7 @@ func (p *pool) give(key *rsa.PrivateKey) {
 	p.spares = append(p.spares, key)
 }
 
-// work makes keys until nobody waits for one.
+// work makes keys until no caller waits for a key.
 func (p *pool) work() {
 	for {
 		key, err := p.generate()
@@ -112,7 +112,7 @@ func (p *pool) work() {
 			p.waiting[0] <- made{key, err}
 			p.waiting = p.waiting[1:]
 		case err == nil:
-			p.spares = append(p.spares, key) // at most one a worker
+			p.spares = append(p.spares, key) // at most one per worker
 		}
 		if len(p.waiting) == 0 {
 			p.running--

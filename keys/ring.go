@@ -23,13 +23,13 @@ type Ring struct {
 	mu       sync.Mutex
 	accounts map[string]*Set
 
-	secret    []byte     // nil until it is known
-	authority *Authority // nil until it is needed
+	secret    []byte     // nil until it is loaded
+	authority *Authority // nil until it is loaded
 	iap       *ECKey     // likewise
 }
 
-// NewRing is a ring whose keys are kept below dir/keys, or nowhere where dir is empty.
-// It reads and makes nothing yet. Its clock decides which keys have expired.
+// NewRing returns a ring that keeps its keys below dir/keys, or only in memory if dir is empty.
+// It neither reads nor makes keys yet. now decides which keys have expired.
 func NewRing(dir string, now func() time.Time) *Ring {
 	if dir == "" {
 		return newRing(memory{}, newPool(), now)
@@ -44,25 +44,25 @@ func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
 	return r
 }
 
-// KeepWhile makes the ring keep those signing keys alone, and what becomes of them, that are made
-// while a function says so: what is made by a clock that was moved would be of another time to
-// whoever reads it later. It is called before the ring is used.
+// KeepWhile makes the ring write new signing keys and their retirements to disk only while
+// lasts returns true. A key from a clock that somebody moved would have the wrong dates for
+// later readers. Call it before the ring is used.
 func (r *Ring) KeepWhile(lasts func() bool) { r.vault.lasts = lasts }
 
-// Close is for the end of a process: no key is kept from then on, and none is half written.
-// Keys that there are can still be used.
+// Close stops all writing, so that a process which ends leaves no half-written file. The ring's
+// existing keys stay usable.
 func (r *Ring) Close() { r.vault.close() }
 
-// Wait returns when no key of the ring, or of a stranger of its, is in the making.
+// Wait returns when neither the ring nor its strangers are making a key.
 func (r *Ring) Wait() { r.pool.wait() }
 
-// Stranger is a ring of whose keys nobody knows. It keeps nothing, and has its keys made where
-// this one does.
+// Stranger returns a ring with keys that no verifier knows. It keeps nothing on disk, and makes
+// its keys in the pool of r.
 func (r *Ring) Stranger() *Ring { return newRing(memory{}, r.pool, r.now) }
 
-// Load reads what is needed first, and the certificate authority where there is one, and returns
-// the error of a file that cannot be used or of a directory that cannot be written. It makes no
-// keys.
+// Load reads the first keys that requests need, and the certificate authority if there is one.
+// It makes no keys. The error names a file that cannot be used, or a directory that cannot be
+// written.
 func (r *Ring) Load() error {
 	_, keysErr := r.google.Known()
 	_, secretErr := r.Secret()
@@ -76,21 +76,21 @@ func (r *Ring) Warm(ctx context.Context) error {
 	return err
 }
 
-// Google is the set that signs ID tokens.
+// Google returns the set that signs ID tokens.
 func (r *Ring) Google() *Set { return r.google }
 
-// System is the set with which Google signs for a service account (signJwt, signBlob).
+// System returns the set that Google signs with for a service account (signJwt, signBlob).
 func (r *Ring) System(email string) *Set {
 	return r.account("system", email, SystemManaged(email))
 }
 
-// User is the set that a service account's key files hold.
+// User returns the set of the keys in a service account's key files.
 func (r *Ring) User(email, uniqueID string) *Set {
 	return r.account("user", email, UserManaged(uniqueID))
 }
 
-// Made is every unexpired key of either set of a service account that exists already. Unlike
-// the sets it remembers nothing, so that anybody may ask for any account.
+// Made returns every published key of a service account's two sets that exists already. It
+// creates no sets, so callers may ask about any e-mail address without using memory.
 func (r *Ring) Made(email string) ([]*Key, error) {
 	var made []*Key
 	for kind, use := range map[string]Use{"system": SystemManaged(email), "user": UserManaged("")} {
@@ -126,7 +126,7 @@ func (r *Ring) account(kind, email string, use Use) *Set {
 	return set
 }
 
-// folderName makes one safe path element of an e-mail address.
+// folderName turns an e-mail address into one safe path element.
 func folderName(email string) string {
 	escaped := url.PathEscape(strings.ToLower(email))
 	if strings.Trim(escaped, ".") == "" { // "." and ".." name other folders
@@ -137,7 +137,7 @@ func folderName(email string) string {
 
 const secretSize = 32
 
-// Secret is 32 random bytes that every process with the same directory shares. They
+// Secret returns 32 random bytes that all processes with the same directory share. The bytes
 // protect the tokens that carry no signature.
 func (r *Ring) Secret() ([]byte, error) {
 	r.mu.Lock()
@@ -173,5 +173,6 @@ func (r *Ring) loadSecret() ([]byte, error) {
 	return secret, nil
 }
 
-// IsExpired tells whether a key, one that the ring need not hold, is good no more.
+// IsExpired reports whether key has expired by the ring's clock. The key need not belong to the
+// ring.
 func (r *Ring) IsExpired(key *Certified) bool { return !key.NotAfter().After(r.now()) }

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// State is what a key of a set is for at present.
+// State is the present state of a key in its set.
 type State string
 
-// The states of published keys. Google publishes the key that will be active next some time
-// before it is.
+// The states of published keys. Google publishes the next key some time before it becomes
+// active.
 const (
 	StateActive  State = "active"
 	StateNext    State = "next"
@@ -25,7 +25,7 @@ type Stated struct {
 	State State
 }
 
-// States are the published keys with their states, oldest first. It makes none.
+// States returns the published keys with their states, oldest first. It makes no keys.
 func (s *Set) States() ([]Stated, error) {
 	if err := s.reread(); err != nil {
 		return nil, err
@@ -47,13 +47,12 @@ func (s *Set) States() ([]Stated, error) {
 	return stated, nil
 }
 
-// KeepAll lets every retired key be published for as long as it is.
+// KeepAll makes [Set.Rotate] publish every retired key until its normal end.
 const KeepAll = -1
 
-// Rotate retires the active key at once; the next one signs from now on, and a new next one
-// is made. Of the retired keys so many of the newest go on being published as keep says,
-// and the others not even for the rest of their day. Other processes with the same directory
-// follow.
+// Rotate retires the active key at once. The next key signs from now on, and Rotate makes a new
+// next key. It keeps publishing the newest retired keys, as many as keep says, and withdraws
+// the others at once. Other processes with the same directory follow.
 func (s *Set) Rotate(ctx context.Context, keep int) error {
 	if _, err := s.await(ctx, s.use.wanted()); err != nil {
 		return err
@@ -85,8 +84,8 @@ func (s *Set) retire(keep int) error {
 	return nil
 }
 
-// mark keeps what has become of a key, unless that or the key is in memory alone. The caller
-// holds mu.
+// mark records that a key has been retired or withdrawn. It writes a file unless the key or the
+// change is only in memory. The caller must hold mu.
 func (s *Set) mark(key numbered, suffix, text string) error {
 	name := fileName(s.folder, key.number, suffix)
 	if key.number >= passing || !s.vault.lasts() {
@@ -99,7 +98,7 @@ func (s *Set) mark(key numbered, suffix, text string) error {
 	return s.apply(key, name, string(kept))
 }
 
-// loadMark reads a file that says what has become of a key. The caller holds mu.
+// loadMark reads a file that records a retirement or a withdrawal. The caller must hold mu.
 func (s *Set) loadMark(name string) error {
 	for _, suffix := range []string{retiredSuffix, withdrawnSuffix} {
 		number, ok := numberOf(name, suffix)
@@ -123,7 +122,7 @@ func (s *Set) loadMark(name string) error {
 	return nil
 }
 
-// apply changes a key as a file says. The caller holds mu.
+// apply changes a key according to a mark's file. The caller must hold mu.
 func (s *Set) apply(key numbered, name, text string) error {
 	if strings.HasSuffix(name, withdrawnSuffix) {
 		key.withdrawn = true

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Set is the keys of one signer, oldest first: in the order in which the set came by them, and so
-// published them. Looking one up takes no lock; making one blocks nobody but those who need it. A
-// Set is safe for concurrent use.
+// Set holds the keys of one signer, oldest first, in the order in which the set got and
+// published them. Looking a key up takes no lock, and making a key blocks only the callers that
+// need it. A Set is safe for concurrent use.
 //
-// The oldest key that is neither retired nor about to expire is the active one. Retired keys
-// sign no more, and are published for as long as something that they have signed may be
-// relied on. Keys whose time a clock that was set back has yet to come to are neither used nor
-// published until it has, but for those of key files: who holds one goes on using it.
+// The active key is the oldest key that is neither retired nor about to expire. A retired key
+// signs no more; the set publishes it while something that it signed may still be valid. If the
+// clock is set back to before a key's NotBefore, the key is neither used nor published until
+// the clock reaches it. Keys of key files are exempt, because their holders keep using them.
 type Set struct {
 	use    Use
 	folder string
@@ -25,27 +25,27 @@ type Set struct {
 	now    func() time.Time
 
 	keys atomic.Pointer[[]numbered]
-	seen atomic.Int64 // the folder's stamp when it was read last
+	seen atomic.Int64 // the folder's stamp at the last reading
 
-	looked atomic.Int64 // when refresh looked at the folder last, in Unix nanoseconds by the machine's clock
+	looked atomic.Int64 // the last time that refresh looked at the folder, in Unix nanoseconds by the machine's clock
 
-	mu   sync.Mutex // guards what follows, and every change of keys
+	mu   sync.Mutex // guards fill and every change of keys
 	fill *fill
 }
 
-// numbered is a key with the number of its file, and what has become of it.
+// numbered is a key with the number of its file and its marks.
 type numbered struct {
 	*Key
 
-	number    int       // from passing on, where it is not kept
-	retired   time.Time // zero: it is not
-	withdrawn bool      // it is published no more
+	number    int       // passing or more if the key is only in memory
+	retired   time.Time // zero: not retired
+	withdrawn bool      // no longer published
 }
 
-// passing is where the numbers of keys begin that are in memory alone. Nobody keeps as many.
+// passing is the first number of keys that are only in memory. No directory reaches it.
 const passing = 1 << 30
 
-// fill is one run that brings a set to the keys it wants.
+// fill is one run that makes the keys that a set lacks.
 type fill struct {
 	progress chan struct{} // closed, and replaced, with each key; closed at the end
 	done     bool
@@ -56,8 +56,8 @@ func newSet(use Use, folder string, vault *closable, pool *pool, now func() time
 	return &Set{use: use, folder: folder, vault: vault, pool: pool, now: now}
 }
 
-// Active is the key that signs. Where there is none yet, Active waits until it is made or
-// the context ends. A key whose certificate is about to expire gives way to the next.
+// Active returns the key that signs. If there is no key yet, Active waits until one is made or
+// ctx ends. A key gives way to the next key shortly before its certificate expires.
 func (s *Set) Active(ctx context.Context) (*Key, error) {
 	usable, err := s.await(ctx, 1)
 	if err != nil {
@@ -66,9 +66,9 @@ func (s *Set) Active(ctx context.Context) (*Key, error) {
 	return usable[0].Key, nil
 }
 
-// Published is every key whose public half is to be known: the active one, the next one
-// where the set's use has one, and older ones that have not expired; oldest first. It
-// waits like Active. What other processes have just done is known a moment later.
+// Published returns every key with a published public half, oldest first: the active key, the
+// next key if the use has one, and unexpired older keys. It waits like Active. It sees changes
+// by other processes after a moment.
 func (s *Set) Published(ctx context.Context) ([]*Key, error) {
 	if _, err := s.await(ctx, s.use.wanted()); err != nil {
 		return nil, err
@@ -76,8 +76,8 @@ func (s *Set) Published(ctx context.Context) ([]*Key, error) {
 	return s.valid(), nil
 }
 
-// Known is Published, but makes no key: it is those that exist already, wherever they were
-// made, up to this moment.
+// Known returns the published keys that exist already, including any that other processes have
+// made up to now. Unlike Published it makes no key.
 func (s *Set) Known() ([]*Key, error) {
 	if err := s.reread(); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (s *Set) Known() ([]*Key, error) {
 	return s.valid(), nil
 }
 
-// Find finds a published key by its ID. It waits like Active.
+// Find returns the published key with the given ID. It waits like Active.
 func (s *Set) Find(ctx context.Context, id string) (*Key, bool, error) {
 	hasID := func(key *Key) bool { return key.ID() == id }
 	published, err := s.Published(ctx)
@@ -95,14 +95,14 @@ func (s *Set) Find(ctx context.Context, id string) (*Key, bool, error) {
 	if i := slices.IndexFunc(published, hasID); i >= 0 {
 		return published[i], true, nil
 	}
-	known, err := s.Known() // another process may have made it just now
+	known, err := s.Known() // another process may have made the key just now
 	if i := slices.IndexFunc(known, hasID); i >= 0 {
 		return known[i], true, nil
 	}
 	return nil, false, err
 }
 
-// Add makes one more key of a size in bits. The others stay as they are.
+// Add makes one more key of the given size in bits. The other keys stay as they are.
 func (s *Set) Add(bits int) (*Key, error) {
 	private, err := s.pool.make(bits)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Set) all() []numbered {
 	return nil
 }
 
-// valid are the keys that are published.
+// valid returns the published keys.
 func (s *Set) valid() []*Key {
 	now := s.now()
 	var valid []*Key
@@ -139,22 +139,22 @@ func (s *Set) valid() []*Key {
 	return valid
 }
 
-// isPublished tells whether a key is valid, and has not been retired for so long that nothing
-// which it has signed is good any more.
+// isPublished reports whether k is valid, and was not retired so long ago that all its
+// signatures have expired.
 func (s *Set) isPublished(k numbered, now time.Time) bool {
 	return !k.withdrawn && s.use.isBegun(k.Key, now) && k.NotAfter().After(now) &&
 		(k.retired.IsZero() || now.Before(k.retired.Add(spare)))
 }
 
-// isUsable tells whether a key may still sign.
+// isUsable reports whether k may still sign.
 func (s *Set) isUsable(k numbered, now time.Time) bool {
 	return k.retired.IsZero() && s.use.isBegun(k.Key, now) && k.NotAfter().After(now.Add(spare))
 }
 
-// usable are the keys that may still sign.
+// usable returns the keys that may still sign.
 func (s *Set) usable() []numbered {
 	now, all := s.now(), s.all()
-	for len(all) > 0 && !s.isUsable(all[0], now) { // oldest first, so that those which expire or retire come first
+	for len(all) > 0 && !s.isUsable(all[0], now) { // oldest first: expired and retired keys come first
 		all = all[1:]
 	}
 	for _, key := range all {
@@ -165,7 +165,7 @@ func (s *Set) usable() []numbered {
 	return all
 }
 
-// Ready tells whether there is a key that signs, and begins to make what is missing.
+// Ready reports whether a key can sign now, and starts to make the missing keys.
 func (s *Set) Ready() (bool, error) {
 	if err := s.reread(); err != nil {
 		return false, err
@@ -177,7 +177,7 @@ func (s *Set) Ready() (bool, error) {
 	return len(usable) > 0, nil
 }
 
-// await returns the usable keys once there are at least so many.
+// await waits for at least count usable keys and returns them.
 func (s *Set) await(ctx context.Context, count int) ([]numbered, error) {
 	if err := s.refresh(); err != nil {
 		return nil, err
@@ -202,8 +202,8 @@ func (s *Set) await(ctx context.Context, count int) ([]numbered, error) {
 	}
 }
 
-// ensure starts a run where none is under way and returns the channel that its next
-// progress closes.
+// ensure starts a run unless one is under way. The returned channel is closed at the run's next
+// progress.
 func (s *Set) ensure() (<-chan struct{}, *fill) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,8 +221,8 @@ func (s *Set) failure(run *fill) error {
 	return run.err
 }
 
-// complete loads what is kept and makes what is missing. It belongs to no request, so
-// that one which gives up does not fail the others.
+// complete loads the keys on disk and makes the missing ones. It belongs to no request, so that
+// a request which is cancelled does not fail the others.
 func (s *Set) complete(run *fill) {
 	s.mu.Lock()
 	err := s.load()
@@ -241,11 +241,11 @@ func (s *Set) complete(run *fill) {
 	s.mu.Unlock()
 }
 
-// unlooked is for how long a folder is not looked at again. To look costs as much as to answer
-// a small request.
+// unlooked is the time for which refresh does not look at a folder again. A look costs as much
+// as a small request.
 const unlooked = 10 * time.Millisecond
 
-// refresh takes up what other processes have put into the folder, now or a moment later.
+// refresh loads keys that other processes have added. It may be late by unlooked.
 func (s *Set) refresh() error {
 	now := time.Now() //nolint:forbidigo // other processes go by no emulator's clock
 	if now.Sub(time.Unix(0, s.looked.Load())).Abs() < unlooked {
@@ -258,7 +258,7 @@ func (s *Set) refresh() error {
 	return nil
 }
 
-// reread takes up what other processes have put into the folder.
+// reread loads keys that other processes have added.
 func (s *Set) reread() error {
 	stamp := s.vault.stamp(s.folder)
 	if stamp != changing && stamp == s.seen.Load() {
@@ -273,7 +273,7 @@ func (s *Set) reread() error {
 	return nil
 }
 
-// load reads the files that the set does not know yet. The caller holds mu.
+// load reads the files that the set does not know yet. The caller must hold mu.
 func (s *Set) load() error {
 	names, err := s.vault.names(s.folder)
 	if err != nil {
@@ -315,9 +315,9 @@ func (s *Set) decode(name string, data []byte) (*Key, error) {
 	return key, nil
 }
 
-// keep certifies a private key as the one that follows the last. Where another process was
-// faster, it takes that one's key, and gives the private key back. What is not to be kept stays
-// in memory. The caller holds mu.
+// keep certifies a private key under the next number. If another process has used that number,
+// keep loads that process's key and returns private to the pool. A key that must not last stays
+// in memory. The caller must hold mu.
 func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
 	notBefore := s.use.notBefore(s.now(), len(s.usable()))
 	number := s.next()
@@ -334,7 +334,7 @@ func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
 		existing, err = s.vault.create(fileName(s.folder, number, keySuffix), data)
 	}
 	if err != nil {
-		s.pool.give(private) // it took long to find, and the trouble may pass
+		s.pool.give(private) // the key took long to find, and the error may be temporary
 		return nil, false, err
 	}
 	if string(existing) != string(data) {
@@ -345,7 +345,7 @@ func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
 	return key, true, nil
 }
 
-// next is the number of the next key.
+// next returns the number of the next key.
 func (s *Set) next() int {
 	number := 1
 	if !s.vault.lasts() {
@@ -359,15 +359,14 @@ func (s *Set) next() int {
 	return number
 }
 
-// find is the place of a key with a number, or negative.
+// find returns the index of the key with the given number, or a negative number.
 func (s *Set) find(number int) int {
 	return slices.IndexFunc(s.all(), func(k numbered) bool { return k.number == number })
 }
 
-// put publishes a new list of keys, in which one is new or has changed; lists that readers
-// hold stay as they are. A new key follows those that are published already, whose turn to sign
-// comes first; but those of the folder are in the order of their numbers, for every process to
-// have the same. The caller holds mu.
+// put publishes a new list with key added or replaced; lists that readers hold do not change. A
+// new key follows the published keys, which sign first. Keys of the folder stay in the order of
+// their numbers, so that every process has the same order. The caller must hold mu.
 func (s *Set) put(key numbered) {
 	next := slices.Clone(s.all())
 	if at := s.find(key.number); at >= 0 {

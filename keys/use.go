@@ -2,45 +2,45 @@ package keys
 
 import "time"
 
-// Use is what the keys of a set are for, which gives their certificates a name and a
-// validity.
+// Use is the purpose of a set's keys. It determines the name and validity of their
+// certificates.
 type Use struct {
 	commonName string
 	lifetime   time.Duration // 0: until 9999-12-31
-	ahead      bool          // a next key is published before it becomes the active one
-	handedOut  bool          // in files, which stay good when a clock is set back
+	ahead      bool          // the set publishes a next key before it becomes active
+	handedOut  bool          // the keys are in key files, which stay valid if the clock is set back
 }
 
 const (
 	federatedLifetime = 16*24*time.Hour + 12*time.Hour + 15*time.Minute
 	systemLifetime    = 2 * 365 * 24 * time.Hour
 
-	// stagger is how far apart Google's signing keys are made: there is a new one about
-	// every eight days, and each lives for a little over two such spans.
+	// stagger is the interval between Google's signing keys. Google makes a key about every
+	// eight days, and each key lives for a little over two intervals.
 	stagger = 8 * 24 * time.Hour
 
-	// backdate puts the start of a validity safely into the past, for verifiers whose
-	// clock is late.
+	// backdate moves the start of a validity into the past, for verifiers whose clock is late.
 	backdate = 15 * time.Minute
 
-	// spare is the validity that must be left for a key to sign: more than any signature
-	// it makes may be relied on (12 hours for signJwt).
+	// spare is the validity that a key must have left to sign. It exceeds the lifetime of every
+	// signature (12 hours for signJwt).
 	spare = 24 * time.Hour
 )
 
-// FederatedSignon is the use of the keys with which Google signs ID tokens.
+// FederatedSignon returns the use of the keys that sign Google's ID tokens.
 func FederatedSignon() Use {
 	return Use{commonName: "federated-signon.system.gserviceaccount.com", lifetime: federatedLifetime, ahead: true}
 }
 
-// SystemManaged is the use of the keys with which the IAM Credentials API signs for a
-// service account. Their certificates carry its e-mail address with a dot for the at sign.
+// SystemManaged returns the use of the keys that the IAM Credentials API signs with for a
+// service account. The common name of their certificates is the e-mail address with a dot for
+// the at sign.
 func SystemManaged(email string) Use {
 	return Use{commonName: dotted(email), lifetime: systemLifetime}
 }
 
-// UserManaged is the use of the keys that service account key files hold. Their
-// certificates carry the account's unique ID and do not expire.
+// UserManaged returns the use of the keys in service account key files. The common name of
+// their certificates is the account's unique ID, and they do not expire.
 func UserManaged(uniqueID string) Use {
 	return Use{commonName: uniqueID, handedOut: true}
 }
@@ -53,13 +53,13 @@ func (u Use) notAfter(notBefore time.Time) time.Time {
 	return notAfter
 }
 
-// endOfTime is the expiry of what does not expire (RFC 5280, section 4.1.2.5), and the last that
-// a certificate can have.
+// endOfTime returns the expiry of certificates that do not expire (RFC 5280, section 4.1.2.5).
+// It is also the latest possible expiry.
 func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
-// notBefore is the start of validity of a key made now for a set that has so many usable
-// ones. In a set with a next key one that becomes active at once is dated back, so that the
-// two do not expire together.
+// notBefore returns the start of validity for a key made now. usable is the number of usable
+// keys in the set. If the use has a next key, a key that becomes active at once is dated back,
+// so that the two keys do not expire together.
 func (u Use) notBefore(now time.Time, usable int) time.Time {
 	if u.ahead && usable == 0 {
 		return now.Add(-backdate - stagger)
@@ -67,12 +67,12 @@ func (u Use) notBefore(now time.Time, usable int) time.Time {
 	return now.Add(-backdate)
 }
 
-// isBegun tells whether the time of a key has come.
+// isBegun reports whether key's validity has begun. Keys of key files count as begun.
 func (u Use) isBegun(key *Key, now time.Time) bool {
 	return u.handedOut || !key.NotBefore().After(now)
 }
 
-// wanted is how many usable keys a set needs.
+// wanted returns the number of usable keys that a set needs.
 func (u Use) wanted() int {
 	if u.ahead {
 		return 2
@@ -80,8 +80,8 @@ func (u Use) wanted() int {
 	return 1
 }
 
-// dotted writes the last at sign of an e-mail address as a dot; common names hold at most
-// 64 characters (RFC 5280, appendix A.1, ub-common-name).
+// dotted replaces the last at sign of an e-mail address by a dot. Common names have at most 64
+// characters (RFC 5280, appendix A.1, ub-common-name).
 func dotted(email string) string {
 	const maxCommonName = 64
 	out := []byte(email)

@@ -17,51 +17,52 @@ import (
 type vault interface {
 	// names lists the files of a folder.
 	names(folder string) ([]string, error)
-	// stamp is another number once the folder has another file, or changing.
+	// stamp returns a number that changes if the folder gets another file, or changing if that
+	// cannot be relied on.
 	stamp(folder string) int64
-	// read returns a file's content, or an error that is fs.ErrNotExist.
+	// read returns a file's content. The error is fs.ErrNotExist if there is no such file.
 	read(name string) ([]byte, error)
-	// create keeps data under a name that nobody has used yet. Where somebody was
-	// faster, it keeps nothing and returns what they have kept.
+	// create stores data under a new name. If the name is taken, it stores nothing and returns
+	// the existing content.
 	create(name string, data []byte) ([]byte, error)
-	// path is the name as a person finds it.
+	// path returns the name as a person finds it on disk.
 	path(name string) string
 }
 
-// The stamps of a folder that may change without its stamp doing so, and of one that does
-// not exist.
+// Special stamps: of a folder that may change again without a new stamp, and of a folder that
+// does not exist.
 const (
 	changing int64 = 0
 	absent   int64 = -1
 )
 
-// Files are called by the number of a key, and what they say of it.
+// A file's name is the number of its key and one of these suffixes.
 const (
 	keySuffix       = ".pem"
-	retiredSuffix   = ".retired"   // since when, in RFC 3339
-	withdrawnSuffix = ".withdrawn" // empty
+	retiredSuffix   = ".retired"   // content: the time of the retirement, in RFC 3339
+	withdrawnSuffix = ".withdrawn" // no content
 )
 
 func fileName(folder string, number int, suffix string) string {
 	return folder + "/" + strconv.Itoa(number) + suffix
 }
 
-// numberOf is the number of the key that a file with a suffix is about.
+// numberOf returns the key's number from the name of a file with the given suffix.
 func numberOf(name, suffix string) (int, bool) {
 	base, found := strings.CutSuffix(name, suffix)
 	n, err := strconv.Atoi(base)
 	return n, found && err == nil && n > 0 && strconv.Itoa(n) == base
 }
 
-// errClosed says that a process which is about to end keeps nothing more.
+// errClosed reports a write after the vault was closed.
 var errClosed = errors.New("the keys have been closed")
 
-// closable is a vault that can be closed, so that a process does not end while a file is
-// being written, and leave half of its work behind.
+// closable is a vault that can be closed, so that a process does not end in the middle of a
+// write.
 type closable struct {
 	vault
 
-	lasts  func() bool // whether keys that are made are to be kept
+	lasts  func() bool // reports whether to keep new keys
 	mu     sync.Mutex
 	closed bool
 }
@@ -75,14 +76,14 @@ func (c *closable) create(name string, data []byte) ([]byte, error) {
 	return c.vault.create(name, data)
 }
 
-// close waits for a file that is being written; none is after it.
+// close waits for a write that is under way, and prevents later writes.
 func (c *closable) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
 }
 
-// memory is a vault that keeps nothing.
+// memory is a vault that stores nothing.
 type memory struct{}
 
 func (memory) names(string) ([]string, error)               { return nil, nil }
@@ -113,10 +114,10 @@ func (d directory) names(folder string) ([]string, error) {
 	return names, nil
 }
 
-// stamp is the time of the folder's last change, unless another change may follow within
-// what the file system takes for the same time.
+// stamp returns the folder's modification time. It returns changing if a further change could
+// still get the same modification time.
 func (d directory) stamp(folder string) int64 {
-	const coarse = 2 * time.Second // of file systems without fractions of seconds
+	const coarse = 2 * time.Second // for file systems that store times in whole or even seconds
 	info, err := os.Stat(d.path(folder))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -136,15 +137,15 @@ func (d directory) read(name string) ([]byte, error) {
 	return data, err
 }
 
-// create writes a temporary file and links it to its name: a link, unlike a rename, fails
-// where the name is taken, so that a file is either whole or absent and never replaced.
+// create writes a temporary file and links it to its name. Unlike a rename, a link fails if the
+// name exists. A file is therefore either whole or absent, and is never replaced.
 func (d directory) create(name string, data []byte) ([]byte, error) {
 	path := d.path(name)
 	temporary, err := writeTemporary(filepath.Dir(path), data)
 	if err != nil {
 		return nil, &FileError{Path: path, Problem: "cannot be written", Err: err}
 	}
-	defer func() { _ = os.Remove(temporary) }() // its only other name is the kept one
+	defer func() { _ = os.Remove(temporary) }() // the file keeps its other name, path
 
 	switch err := os.Link(temporary, path); {
 	case errors.Is(err, fs.ErrExist):
@@ -159,7 +160,7 @@ func writeTemporary(folder string, data []byte) (name string, err error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
-	file, err := os.CreateTemp(folder, ".new-*") // made with mode 0600
+	file, err := os.CreateTemp(folder, ".new-*") // creates it with mode 0600
 	if err != nil {
 		return "", err
 	}
@@ -171,16 +172,16 @@ func writeTemporary(folder string, data []byte) (name string, err error) {
 		err = closeErr
 	}
 	if err != nil {
-		_ = os.Remove(file.Name()) // the write's error is the one to tell
+		_ = os.Remove(file.Name()) // the caller gets the write's error
 		return "", err
 	}
 	return file.Name(), nil
 }
 
-// FileError says which file of a state directory is the trouble.
+// FileError reports a file of a state directory that cannot be used.
 type FileError struct {
 	Path    string
-	Problem string // what is wrong with it, as the end of a sentence
+	Problem string // ends the sentence "key file X ..."
 	Err     error
 }
 
@@ -190,10 +191,10 @@ func (e *FileError) Error() string {
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Hint says what to do about it.
+// Hint says what to do about the error.
 func (e *FileError) Hint() string {
 	if _, isSystem := errors.AsType[syscall.Errno](e.Err); isSystem {
-		return "the directory has to be one where files can be written: name another with --state-dir, or run with --ephemeral"
+		return "use a writable directory: name another with --state-dir, or run with --ephemeral"
 	}
-	return "restore the file from a copy, or delete it to have a new one made; or run with --ephemeral or another --state-dir"
+	return "restore the file from a copy, or delete it so that a new one is made; or run with --ephemeral or another --state-dir"
 }
