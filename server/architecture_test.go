@@ -28,7 +28,7 @@ func layers() [][]string {
 		{"server/errorpage"},
 		{"server/wire"},
 		{"server/credentials"},
-		{"server/token", "server/event"},
+		{"server/token", "server/event", "server/world/worldtest"},
 		{"server/accountkeys"},
 		{"server/world"},
 		{"server/doctor"},

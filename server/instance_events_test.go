@@ -23,23 +23,14 @@ import (
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/event"
-	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
-
-func parsedWorld(t *testing.T, yaml string) *world.World {
-	t.Helper()
-	f, err := fixtures.Parse("f.yaml", []byte(yaml), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return world.New(f)
-}
 
 func newServer(t *testing.T, yaml string) *server.Server {
 	t.Helper()
 	emulated := clock.New(time.Now)
 	s := server.New(server.Config{
-		World: parsedWorld(t, yaml), Keys: keys.NewRing("", emulated.Now), Clock: emulated, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		World: worldtest.Parse(t, yaml), Keys: keys.NewRing("", emulated.Now), Clock: emulated, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	t.Cleanup(s.Events.Clear)
 	return s
@@ -303,7 +294,7 @@ func TestWorldsAreReplacedOneByOne(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 20 {
 		name := fmt.Sprintf("vm-%d", i)
-		other := parsedWorld(t, fmt.Sprintf(scenario, name))
+		other := worldtest.Parse(t, fmt.Sprintf(scenario, name))
 		all.Go(func() {
 			if got := send(t.Context(), s, http.MethodPut, "/emulator/v1/state", fmt.Sprintf(scenario, name)); got.Code != http.StatusOK {
 				t.Errorf("status %d: %s", got.Code, got.Body)
@@ -362,7 +353,7 @@ func TestScenariosBegin(t *testing.T) {
 		is("10s after it", time.Second, "TRUE 404")
 		is("1m after it", 50*time.Second, "TRUE first")
 		must[event.Playing](t)(s.Events.Play("vm", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(time.Minute)}))
-		s.Replace(parsedWorld(t, fmt.Sprintf(scenario, "second")))
+		s.Replace(worldtest.Parse(t, fmt.Sprintf(scenario, "second")))
 		is("after a reload", 0, "FALSE 404")
 		is("1m after it", time.Minute, "TRUE second")
 		if got, _ := read(t, s, "maintenance-event"); got != "NONE" {

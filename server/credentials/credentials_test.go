@@ -7,23 +7,17 @@ import (
 	"testing"
 	"time"
 
-	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/credentials"
 	"gcp-metadata-emulator/server/token"
-	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 // file is a file of a world, as text, or why there is none.
 func file(t *testing.T, fixture string, asked credentials.Request) (text, refusal string) {
 	t.Helper()
-	parsed, err := fixtures.Parse("f.yaml", []byte(fixture), ".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring := keys.NewRing("", time.Now)
+	ring := worldtest.Ring(time.Now)
 	asked.URL = "http://127.0.0.1:1"
-	made, err := credentials.New(ring, token.NewIssuer(ring, time.Now)).File(t.Context(), world.New(parsed), asked)
+	made, err := credentials.New(ring, token.NewIssuer(ring, time.Now)).File(t.Context(), worldtest.Parse(t, fixture), asked)
 	if missing, ok := errors.AsType[*credentials.NotFoundError](err); ok {
 		return "", missing.Error()
 	}

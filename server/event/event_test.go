@@ -16,6 +16,7 @@ import (
 	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 // stage is a player with the world that it plays in.
@@ -36,11 +37,7 @@ instances:
 
 func newStage(t *testing.T, yaml string) *stage {
 	t.Helper()
-	f, err := fixtures.Parse("f.yaml", []byte(yaml), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &stage{worlds: store.New(world.New(f)), clock: clock.New(time.Now), logs: &strings.Builder{}, settle: func() {}}
+	s := &stage{worlds: store.New(worldtest.Parse(t, yaml)), clock: clock.New(time.Now), logs: &strings.Builder{}, settle: func() {}}
 	s.Player = event.NewPlayer(s.worlds, s.clock, func() { s.settle() }, slog.New(slog.NewTextHandler(s.logs, nil)))
 	return s
 }

@@ -15,6 +15,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 // Like tree_internal_test.go in package mds, for trees of any document.
@@ -245,11 +246,7 @@ func checkReuse(t *testing.T, a author) {
 // What an edit does not touch is not made again.
 func TestUntouchedIsKept(t *testing.T) {
 	t.Parallel()
-	fixture, err := fixtures.Parse("f.yaml", []byte("instances: [{name: a, metadata: {instance: {attributes: {k: v, l: w}}}}]"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := world.New(fixture)
+	w := worldtest.Parse(t, "instances: [{name: a, metadata: {instance: {attributes: {k: v, l: w}}}}]")
 	first := build(w.DefaultInstance(), nil)
 	edited, err := w.WithMetadata(w.DefaultInstance(), "instance/attributes/k", "x")
 	if err != nil {

@@ -13,19 +13,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 func (r *rig) replace(t *testing.T, yaml string) {
 	t.Helper()
-	fixture, err := fixtures.Parse("test.yaml", []byte(yaml), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.edit(t, func(*world.World) (*world.World, error) { return world.New(fixture), nil })
+	replacement := worldtest.Parse(t, yaml)
+	r.edit(t, func(*world.World) (*world.World, error) { return replacement, nil })
 }
 
 func requestTo(t *testing.T, method, host, path string, body io.Reader) *http.Request {

@@ -5,10 +5,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/wire"
-	"gcp-metadata-emulator/server/world"
 )
 
 func request(instance, path string) *http.Request {
@@ -50,11 +48,7 @@ func TestProfileChanges(t *testing.T) {
 	if got := ask(t, rig, request("other-vm", path)); got.Body != "other-vm" {
 		t.Fatalf("name is %q", got.Body)
 	}
-	fixture, err := fixtures.Parse("test.yaml", []byte("instances: [{name: demo-vm}, {name: other-vm, profile: gke}]"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rig.edit(t, func(*world.World) (*world.World, error) { return world.New(fixture), nil })
+	rig.replace(t, "instances: [{name: demo-vm}, {name: other-vm, profile: gke}]")
 	if got := ask(t, rig, request("other-vm", path)); got.Status != http.StatusNotFound || got.Body != "404 page not found\n" {
 		t.Errorf("answer is %+v", got)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 // In package mds: what a tree is made of is nobody else's business.
@@ -127,11 +128,7 @@ func TestListedIsReadable(t *testing.T) {
 // So it is for every kind of workload, and with everything that there can be.
 func TestEveryProfileIsReadable(t *testing.T) {
 	t.Parallel()
-	fixture, err := fixtures.Load("../testdata/fixture.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, instance := range world.New(fixture).Instances {
+	for _, instance := range worldtest.Load(t, fixtures.Files{Fixture: "../testdata/fixture.yaml"}).Instances {
 		walk(t, build(instance, nil), nil, "")
 	}
 }

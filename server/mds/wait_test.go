@@ -10,14 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 // rig is a metadata server whose world a test changes.
@@ -30,19 +29,15 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	fixture, err := fixtures.Parse("test.yaml", []byte(`
+	worlds := store.New(worldtest.Parse(t, `
 instances:
   - {name: demo-vm, metadata: {instance: {attributes: {a: "1", b: "2"}}}}
   - {name: other-vm}
   - {name: limited-vm, guestAttributes: {rateLimit: true}, metadata: {instance: {attributes: {enable-guest-attributes: "TRUE"}}}}
   - {name: pod, profile: gke}
-`), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	worlds := store.New(world.New(fixture))
+`))
 	emulated := clock.New(time.Now)
-	return &rig{mds.New(worlds, token.NewIssuer(keys.NewRing("", emulated.Now), emulated.Now), emulated), worlds, emulated}
+	return &rig{mds.New(worlds, token.NewIssuer(worldtest.Ring(emulated.Now), emulated.Now), emulated), worlds, emulated}
 }
 
 // get starts a request and returns a channel with its answer.

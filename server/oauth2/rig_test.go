@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/oauthapi"
@@ -21,6 +20,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -66,11 +66,7 @@ type rig struct {
 
 func newRig(t testing.TB, yaml string) *rig {
 	t.Helper()
-	f, err := fixtures.Parse("f.yaml", []byte(yaml), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{worlds: store.New(world.New(f)), ring: ring(), time: time.Unix(began, 0)}
+	r := &rig{worlds: store.New(worldtest.Parse(t, yaml)), ring: ring(), time: time.Unix(began, 0)}
 	now := func() time.Time { return r.time }
 	r.issuer = token.NewIssuer(r.ring, now)
 	r.Server = oauth2.New(r.worlds, r.issuer, now)

@@ -21,12 +21,11 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 
-	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/sts"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 const (
@@ -89,13 +88,9 @@ func newRig(t testing.TB) *rig {
 	if err := os.WriteFile(filepath.Join(dir, "jwks.json"), set, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := fixtures.Parse("f.yaml", []byte(fixture), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	clock := func() time.Time { return r.now }
-	r.world = world.New(parsed)
-	r.issuer = token.NewIssuer(keys.NewRing("", clock), clock)
+	r.world = worldtest.ParseIn(t, dir, fixture)
+	r.issuer = token.NewIssuer(worldtest.Ring(clock), clock)
 	r.Server = sts.New(store.New(r.world), r.issuer, clock)
 	return r
 }

@@ -13,6 +13,7 @@ import (
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -20,15 +21,6 @@ const (
 	workerEmail = "worker@demo-project.iam.gserviceaccount.com"
 	host        = "iamcredentials.googleapis.com"
 )
-
-func newWorld(t *testing.T, yaml string) *world.World {
-	t.Helper()
-	f, err := fixtures.Parse("f.yaml", []byte(yaml), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return world.New(f)
-}
 
 func mint(t *testing.T, issuer *token.Issuer, grant token.Grant) string {
 	t.Helper()
@@ -144,8 +136,8 @@ func TestRevokedTokenIsNotCached(t *testing.T) {
 func TestBearerMustExist(t *testing.T) {
 	t.Parallel()
 	issuer, _ := newIssuer()
-	w := newWorld(t, "")
-	gone := newWorld(t, "serviceAccounts: [{email: "+workerEmail+", disabled: true}]\nusers: []\nworkloadIdentityPools: []")
+	w := worldtest.Parse(t, "")
+	gone := worldtest.Parse(t, "serviceAccounts: [{email: "+workerEmail+", disabled: true}]\nusers: []\nworkloadIdentityPools: []")
 	worker, _ := w.Account(workerEmail)
 	user, _ := w.User("dev@example.com")
 	for name, principal := range map[string]iam.Principal{
@@ -167,7 +159,7 @@ func TestBearerMustExist(t *testing.T) {
 func TestFederatedBearerMustExist(t *testing.T) {
 	t.Parallel()
 	issuer, _ := newIssuer()
-	w := newWorld(t, "")
+	w := worldtest.Parse(t, "")
 	pool := *w.Pools[0]
 	pool.Disabled = true
 	user, _ := w.User("dev@example.com")
@@ -193,8 +185,8 @@ func TestFederatedBearerMustExist(t *testing.T) {
 func TestSelfSigned(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	ring := keys.NewRing("", c.now)
-	issuer, w := token.NewIssuer(ring, c.now), newWorld(t, "")
+	ring := worldtest.Ring(c.now)
+	issuer, w := token.NewIssuer(ring, c.now), worldtest.Parse(t, "")
 	worker, _ := w.Account(workerEmail)
 	key, err := ring.User(worker.Email, worker.UniqueID).Active(t.Context())
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 var account = &world.ServiceAccount{Email: "a@p.iam.gserviceaccount.com", UniqueID: "100000000000000000001"}
@@ -31,7 +32,7 @@ func (c *clock) advance(d time.Duration) { c.unix.Add(int64(d / time.Second)) }
 
 func newIssuer() (*token.Issuer, *clock) {
 	c := newClock()
-	return token.NewIssuer(keys.NewRing("", c.now), c.now), c
+	return token.NewIssuer(worldtest.Ring(c.now), c.now), c
 }
 
 func TestAccess(t *testing.T) {
@@ -174,7 +175,7 @@ func TestVerifyID(t *testing.T) {
 	if parsed, err := issuer.VerifyID(context.Background(), issued.Text); err != nil || parsed.Claims["sub"] != "1" {
 		t.Errorf("VerifyID = %v, %v", parsed, err)
 	}
-	other, _ := newIssuer()
+	other := token.NewIssuer(keys.NewRing("", clock.now), clock.now)
 	if _, err := other.VerifyID(context.Background(), issued.Text); !errors.Is(err, token.ErrUnknown) {
 		t.Errorf("VerifyID elsewhere = %v, want ErrUnknown", err)
 	}

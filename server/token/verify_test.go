@@ -11,11 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -30,18 +30,14 @@ type press struct {
 
 func newPress(t *testing.T) *press {
 	t.Helper()
-	parsed, err := fixtures.Parse("f.yaml", []byte(`
+	m := &press{world: worldtest.Parse(t, `
 project: {id: my-project, number: 7}
 users: [{email: dev@example.com, uniqueId: "3"}]
 serviceAccounts: [{email: a@my-project.iam.gserviceaccount.com, uniqueId: "1"}, {email: off@my-project.iam.gserviceaccount.com, uniqueId: "2", disabled: true}]
 instances: [{name: vm, serviceAccounts: []}, {name: pod, profile: gke, kubernetesServiceAccount: ns/app, serviceAccounts: []}]
-`), ".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &press{world: world.New(parsed), now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+`), now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return m.now }
-	m.ring = keys.NewRing("", clock)
+	m.ring = worldtest.Ring(clock)
 	m.Issuer = token.NewIssuer(m.ring, clock)
 	return m
 }

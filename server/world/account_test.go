@@ -9,6 +9,7 @@ import (
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 const accounts = `
@@ -40,7 +41,7 @@ func members(w *world.World) []string { return w.Policy(nil).Bindings[0].Members
 func TestDeleteAndUndelete(t *testing.T) {
 	t.Parallel()
 	const first = "first@demo-project.iam.gserviceaccount.com"
-	before := parse(t, accounts)
+	before := worldtest.Parse(t, accounts)
 	account, now := find(t, before, first), time.Unix(1e9, 0)
 	fresh := &world.ServiceAccount{Email: first, UniqueID: before.NewUniqueID(first)}
 	gone := before.WithoutAccount(account, now)
@@ -90,7 +91,7 @@ func TestDeleteAndUndelete(t *testing.T) {
 
 func TestWithAccount(t *testing.T) {
 	t.Parallel()
-	w := parse(t, accounts)
+	w := worldtest.Parse(t, accounts)
 	edited := *find(t, w, "first@demo-project.iam.gserviceaccount.com")
 	edited.Disabled = true
 	next := w.WithAccount(&edited)
@@ -104,7 +105,7 @@ func TestWithAccount(t *testing.T) {
 
 func TestWithPolicy(t *testing.T) {
 	t.Parallel()
-	w := parse(t, accounts)
+	w := worldtest.Parse(t, accounts)
 	first := find(t, w, "first@demo-project.iam.gserviceaccount.com")
 	policy := iam.NewPolicy([]iam.Binding{{Role: "roles/viewer", Members: []string{"user:a@example.com"}}})
 	if next := w.WithPolicy(first, policy); next.Policy(first) != policy || w.Policy(first) == policy || next.Policy(nil) != w.Policy(nil) {

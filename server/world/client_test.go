@@ -4,18 +4,19 @@ import (
 	"testing"
 
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 func TestOAuthClients(t *testing.T) {
 	t.Parallel()
-	open := parse(t, "")
+	open := worldtest.Parse(t, "")
 	if client, ok := open.OAuthClient("anyone"); !ok || client.ID != "anyone" || !client.Accepts("") || !client.Accepts("x") {
 		t.Errorf("a client where none is registered: %+v, %v", client, ok)
 	}
 	if _, ok := open.OAuthClient(""); ok {
 		t.Error("there is a client without an ID")
 	}
-	registered := parse(t, `
+	registered := worldtest.Parse(t, `
 oauthClients:
   - {id: confidential, secret: s3cret, redirectUris: ["https://app.example.com/cb"]}
   - {id: public}

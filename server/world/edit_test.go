@@ -11,6 +11,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 const edited = `
@@ -70,8 +71,8 @@ func TestEdits(t *testing.T) {
 	} {
 		t.Run(test.path, func(t *testing.T) {
 			t.Parallel()
-			before := parse(t, edited)
-			untouched := parse(t, edited)
+			before := worldtest.Parse(t, edited)
+			untouched := worldtest.Parse(t, edited)
 			after, err := before.WithMetadata(before.DefaultInstance(), test.path, test.value)
 			if err != nil {
 				t.Fatal(err)
@@ -102,7 +103,7 @@ func TestEdits(t *testing.T) {
 
 func TestProjectIsEverybodys(t *testing.T) {
 	t.Parallel()
-	before := parse(t, edited)
+	before := worldtest.Parse(t, edited)
 	after, err := before.WithMetadata(before.DefaultInstance(), "project/attributes/k", "v")
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +117,7 @@ func TestProjectIsEverybodys(t *testing.T) {
 
 func TestEditsThatCannotBe(t *testing.T) {
 	t.Parallel()
-	w := parse(t, edited)
+	w := worldtest.Parse(t, edited)
 	for path, want := range map[string]error{
 		"":                                   world.ErrFixedEntry,
 		"instance":                           world.ErrFixedEntry,
@@ -148,7 +149,7 @@ func TestEditsThatCannotBe(t *testing.T) {
 // An entry that only some instances have is taken from those.
 func TestProjectEntryOfSome(t *testing.T) {
 	t.Parallel()
-	before := parse(t, `
+	before := worldtest.Parse(t, `
 instances:
   - {name: a, metadata: {project: {list: ["1", "2", "3"], one: {x: "1"}}}}
   - {name: b, metadata: {project: {list: ["1"], one: "7"}}}
@@ -170,7 +171,7 @@ instances:
 // A key and the name that it becomes are one.
 func TestKeysAreCanonical(t *testing.T) {
 	t.Parallel()
-	w := parse(t, "instances: [{name: a, metadata: {instance: {cpu-platform: X}}}]")
+	w := worldtest.Parse(t, "instances: [{name: a, metadata: {instance: {cpu-platform: X}}}]")
 	if got := at(t, w.DefaultInstance().Metadata, "instance", "cpuPlatform"); got != "X" {
 		t.Errorf("cpuPlatform is %v, want X", got)
 	}
@@ -182,7 +183,7 @@ func TestKeysAreCanonical(t *testing.T) {
 // What is set gets the form of keys that the tree has, wherever it is set.
 func TestValuesAreCanonical(t *testing.T) {
 	t.Parallel()
-	w := parse(t, edited)
+	w := worldtest.Parse(t, edited)
 	for path, test := range map[string]struct{ value, want any }{
 		"instance/scheduling":      {map[string]any{"on-host-maintenance": "X"}, map[string]any{"onHostMaintenance": "X"}},
 		"instance/disks/0":         {map[string]any{"device-name": "x"}, map[string]any{"deviceName": "x"}},
@@ -204,7 +205,7 @@ func TestValuesAreCanonical(t *testing.T) {
 
 func TestValuesThatCannotBe(t *testing.T) {
 	t.Parallel()
-	w := parse(t, edited)
+	w := worldtest.Parse(t, edited)
 	for _, test := range []struct {
 		path  string
 		value any
@@ -249,7 +250,7 @@ func TestValuesThatCannotBe(t *testing.T) {
 // become the one and the other.
 func TestEntriesOfTwoKinds(t *testing.T) {
 	t.Parallel()
-	w := parse(t, edited)
+	w := worldtest.Parse(t, edited)
 	for _, path := range []string{"instance/upcoming-maintenance", "oslogin/users", "instance/gce-workload-certificates/trust-anchors"} {
 		for _, value := range []any{"NONE", map[string]any{"type": "SCHEDULED"}, "NONE"} {
 			after, err := w.WithMetadata(w.DefaultInstance(), path, value)
@@ -271,7 +272,7 @@ func TestEntriesOfTwoKinds(t *testing.T) {
 // over it.
 func TestRecordedForms(t *testing.T) {
 	t.Parallel()
-	w := parse(t, `
+	w := worldtest.Parse(t, `
 instances:
   - recording: {instance: {cpu-platform: X, scheduling: {on-host-maintenance: MIGRATE}, service-accounts: {}, attributes: {}}, project: {}}
     metadata: {instance: {cpuPlatform: Y, scheduling: {onHostMaintenance: TERMINATE, preemptible: "FALSE"}}}
@@ -305,7 +306,7 @@ func TestTooLargeCanShrink(t *testing.T) {
 	t.Parallel()
 	const value = 200 << 10
 	large := strings.Repeat("x", value)
-	w := parse(t, `instances: [{recording: {instance: {attributes: {a: "`+large+`", b: "`+large+`", c: "`+large+`"}}, project: {}}}]`)
+	w := worldtest.Parse(t, `instances: [{recording: {instance: {attributes: {a: "`+large+`", b: "`+large+`", c: "`+large+`"}}, project: {}}}]`)
 	for _, step := range []struct {
 		path string
 		size int

@@ -5,12 +5,13 @@ import (
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 // A policy of the project holds for its service accounts; one of an account for it alone.
 func TestMay(t *testing.T) {
 	t.Parallel()
-	w := parse(t, `
+	w := worldtest.Parse(t, `
 serviceAccounts: [{email: a@example.com}, {email: b@example.com}]
 users: [{email: one@example.com}, {email: all@example.com}, {email: grouped@example.com}, {email: nobody@example.com}]
 groups: [{email: team@example.com, members: ["user:grouped@example.com"]}]
@@ -41,7 +42,7 @@ policies:
 
 func TestProvider(t *testing.T) {
 	t.Parallel()
-	w := parse(t, `
+	w := worldtest.Parse(t, `
 project: {id: my-project, number: 7}
 workloadIdentityPools:
   - {id: good, providers: [{id: mine, issuer: "https://example.com"}, {id: shut, disabled: true, issuer: "https://example.com"}]}

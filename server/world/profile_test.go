@@ -12,6 +12,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 const everyProfile = `
@@ -27,7 +28,7 @@ instances:
 
 func TestProfiles(t *testing.T) {
 	t.Parallel()
-	w := parse(t, everyProfile)
+	w := worldtest.Parse(t, everyProfile)
 	if !slices.Contains(keys(t, at(t, w.Instances[0].Metadata, "instance")), "tags") {
 		t.Error("a VM has no tags")
 	}
@@ -67,7 +68,7 @@ func keys(t *testing.T, document any) []string {
 
 func TestProfileValues(t *testing.T) {
 	t.Parallel()
-	w := parse(t, everyProfile)
+	w := worldtest.Parse(t, everyProfile)
 	for _, test := range []struct {
 		instance string
 		want     any
@@ -112,7 +113,7 @@ func TestProfileValues(t *testing.T) {
 // A recording tells what is there; who stands behind it, the profile.
 func TestRecordedProfiles(t *testing.T) {
 	t.Parallel()
-	w := parse(t, `
+	w := worldtest.Parse(t, `
 instances:
   - name: pod
     profile: gke
@@ -136,7 +137,7 @@ instances:
 // What a fixture leaves out of an interface or a disk fits what it says.
 func TestListsAreCompleted(t *testing.T) {
 	t.Parallel()
-	w := parse(t, `
+	w := worldtest.Parse(t, `
 instances:
   - name: app
     metadata:
@@ -183,7 +184,7 @@ instances:
 // The keys of a document are not names of the tree.
 func TestDocumentsStayAsTheyAre(t *testing.T) {
 	t.Parallel()
-	w := parse(t, `
+	w := worldtest.Parse(t, `
 instances:
   - name: app
     metadata:
@@ -199,7 +200,7 @@ instances:
 
 func TestEditsFitTheProfile(t *testing.T) {
 	t.Parallel()
-	w := parse(t, everyProfile)
+	w := worldtest.Parse(t, everyProfile)
 	for _, test := range []struct {
 		instance, path string
 		want           error
@@ -229,7 +230,7 @@ func TestEditsFitTheProfile(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	t.Parallel()
-	w := parse(t, everyProfile)
+	w := worldtest.Parse(t, everyProfile)
 	set := func(path string, size int) error {
 		after, err := w.WithMetadata(w.DefaultInstance(), path, strings.Repeat("x", size))
 		if err == nil {
@@ -259,7 +260,7 @@ func TestSizes(t *testing.T) {
 // What a fixture leaves out of an access config is completed.
 func TestAccessConfigs(t *testing.T) {
 	t.Parallel()
-	w := parse(t, "instances: [{name: a, metadata: {instance: {network-interfaces: [{access-configs: [{external-ip: 203.0.113.9}, {}]}]}}}]")
+	w := worldtest.Parse(t, "instances: [{name: a, metadata: {instance: {network-interfaces: [{access-configs: [{external-ip: 203.0.113.9}, {}]}]}}}]")
 	got, err := w.Metadata(w.DefaultInstance(), "instance/network-interfaces/0/access-configs")
 	want := []any{
 		map[string]any{"externalIp": "203.0.113.9", "type": "ONE_TO_ONE_NAT"},

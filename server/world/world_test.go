@@ -6,18 +6,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
-
-func parse(t *testing.T, text string) *world.World {
-	t.Helper()
-	fixture, err := fixtures.Parse("test.yaml", []byte(text), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return world.New(fixture)
-}
 
 func at(t *testing.T, document any, path ...any) any {
 	t.Helper()
@@ -40,7 +31,7 @@ func at(t *testing.T, document any, path ...any) any {
 // What is left out fits together.
 func TestValuesFitTogether(t *testing.T) {
 	t.Parallel()
-	w := parse(t, `
+	w := worldtest.Parse(t, `
 project: {id: "example.com:my-project", number: 4711}
 instances: [{name: app, zone: europe-west1-b}]
 `)
@@ -71,7 +62,7 @@ instances: [{name: app, zone: europe-west1-b}]
 
 func TestInventedIDs(t *testing.T) {
 	t.Parallel()
-	first, second := parse(t, ""), parse(t, "")
+	first, second := worldtest.Parse(t, ""), worldtest.Parse(t, "")
 	seen := map[string]bool{}
 	for i, account := range first.Accounts {
 		if len(account.UniqueID) != 21 || account.UniqueID[0] != '1' {
@@ -89,7 +80,7 @@ func TestInventedIDs(t *testing.T) {
 
 func TestAccount(t *testing.T) {
 	t.Parallel()
-	w := parse(t, `
+	w := worldtest.Parse(t, `
 serviceAccounts: [{email: app@demo-project.iam.gserviceaccount.com, uniqueId: "117"}]
 `)
 	for _, id := range []string{"app@demo-project.iam.gserviceaccount.com", "APP@demo-project.iam.gserviceaccount.com", "117"} {
@@ -105,7 +96,7 @@ serviceAccounts: [{email: app@demo-project.iam.gserviceaccount.com, uniqueId: "1
 // A fixture's metadata is laid over the profile's, deeply, and lists are replaced.
 func TestOverlay(t *testing.T) {
 	t.Parallel()
-	w := parse(t, `
+	w := worldtest.Parse(t, `
 instances:
   - name: app
     metadata:
