@@ -17,10 +17,10 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// maxAssertionLifetime is how long an assertion lives at the most.
+// maxAssertionLifetime is the longest time that an assertion's iat and exp may span.
 const maxAssertionLifetime = time.Hour
 
-// The words of Google's server.
+// Error texts of Google's server.
 const (
 	badRequest       = "Bad Request"
 	badSignature     = "Invalid JWT Signature."
@@ -37,8 +37,8 @@ const (
 	notAnAudienceEnd = " is not a valid audience string."
 )
 
-// assertion exchanges an assertion under its older grant type, which is still how a service
-// account that signs by way of IAM gets a user's token.
+// assertion exchanges an assertion under the older grant type "assertion". Service accounts that
+// sign through the IAM API still use it to get a token for a user.
 func (s *Server) assertion(r *http.Request, form url.Values) (wire.Response, error) {
 	if form.Get("assertion_type") != oauthapi.AssertionTypeJWT {
 		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidRequest, badRequest)
@@ -46,7 +46,8 @@ func (s *Server) assertion(r *http.Request, form url.Values) (wire.Response, err
 	return s.jwtBearer(r, form)
 }
 
-// jwtBearer exchanges an assertion.
+// jwtBearer exchanges an assertion under RFC 7523's grant type for an access token or an ID
+// token.
 func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, error) {
 	verifier := verifier{world: s.worlds.Load().State, issuer: s.issuer, now: s.now(), audiences: audiences(r)}
 	granted, err := verifier.verify(form)
@@ -67,8 +68,8 @@ func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, err
 	return oauthapi.JSON(tokens{AccessToken: issued.Text, ExpiresIn: expiresIn, TokenType: bearer}), nil
 }
 
-// accountIDToken answers with an ID token whose authorised party is, unlike that of the
-// metadata server, the account's e-mail address.
+// accountIDToken answers with an ID token whose authorized party is the account's e-mail address.
+// The metadata server puts the unique ID there instead.
 func (s *Server) accountIDToken(ctx context.Context, granted grant) (wire.Response, error) {
 	issued, err := s.issuer.ID(ctx, token.Claims{
 		Audience:        granted.audience,
@@ -84,8 +85,8 @@ func (s *Server) accountIDToken(ctx context.Context, granted grant) (wire.Respon
 	}{issued.Text}), nil
 }
 
-// audiences are the ones that an assertion may be meant for: Google's token endpoints
-// under each of their names, and this one under the name by which it was reached.
+// audiences returns the audiences that an assertion may name: every URL of Google's token
+// endpoint, and this endpoint's own URLs under the host name that the request used.
 func audiences(r *http.Request) []string {
 	accepted := []string{
 		"https://oauth2.googleapis.com/token",
@@ -100,8 +101,8 @@ func audiences(r *http.Request) []string {
 	return accepted
 }
 
-// grant is what an assertion entitles to: an ID token for an audience, or an access token
-// for scopes, which is the user's where there is one.
+// grant holds the result of a valid assertion: either an audience for an ID token, or scopes for
+// an access token. If user is set, the access token speaks for that user.
 type grant struct {
 	account  *world.ServiceAccount
 	user     *world.User
@@ -109,8 +110,8 @@ type grant struct {
 	scopes   []string
 }
 
-// verifier verifies assertions (RFC 7523, section 3;
-// https://developers.google.com/identity/protocols/oauth2/service-account#httprest).
+// verifier verifies assertions as RFC 7523, section 3, and Google require
+// (https://developers.google.com/identity/protocols/oauth2/service-account#httprest).
 type verifier struct {
 	world     *world.World
 	issuer    *token.Issuer
@@ -118,8 +119,8 @@ type verifier struct {
 	audiences []string
 }
 
-// verify checks the assertion of a request: its structure, its signature, issuer, times,
-// scope, audience and subject, in this order.
+// verify checks the assertion in form and returns its grant. It checks the structure, issuer,
+// signature, times, scope, audience and subject, in this order.
 func (v verifier) verify(form url.Values) (grant, error) {
 	parsed, err := signer.Parse(form.Get("assertion"))
 	if err != nil {
@@ -143,7 +144,7 @@ func (v verifier) verify(form url.Values) (grant, error) {
 	return granted, err
 }
 
-// signer is the account that issued an assertion and signed it.
+// signer returns the account that issued and signed the assertion.
 func (v verifier) signer(parsed *signer.Parsed) (*world.ServiceAccount, error) {
 	if !parsed.IsRS256() {
 		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badSignature)
@@ -181,7 +182,7 @@ func (v verifier) checkTimes(claims map[string]any) error {
 	return nil
 }
 
-// seconds reads a NumericDate, or one in a string of digits.
+// seconds reads a NumericDate (RFC 7519, section 2), given as a number or as a string of digits.
 func seconds(claim any) (time.Time, bool) {
 	switch claim := claim.(type) {
 	case json.Number:
@@ -193,8 +194,9 @@ func seconds(claim any) (time.Time, bool) {
 	}
 }
 
-// requested is what the claims ask for: target_audience for an ID token, or scope. A
-// scope that is none of Google's is taken for an audience.
+// requested returns the grant that the claims ask for: an ID token if target_audience is set,
+// otherwise an access token for scope. A single scope that Google does not define is treated as
+// an audience.
 func requested(account *world.ServiceAccount, claims map[string]any, form url.Values) (grant, error) {
 	if audience, _ := claims["target_audience"].(string); audience != "" {
 		return grant{account: account, audience: audience}, nil
@@ -218,7 +220,7 @@ func requested(account *world.ServiceAccount, claims map[string]any, form url.Va
 	}
 }
 
-// checkAudience accepts one of the known audiences, alone or as the only one of a list.
+// checkAudience accepts a known audience, given as a string or as a list of one element.
 func (v verifier) checkAudience(claim any) error {
 	if several, ok := claim.([]any); ok && len(several) == 1 {
 		claim = several[0]
@@ -229,13 +231,13 @@ func (v verifier) checkAudience(claim any) error {
 	return oauthapi.NewError(oauthapi.InvalidGrant, badAudience)
 }
 
-// subject is the user for whom the account wants to act, or nil where it acts for itself. To
-// act for a user takes domain-wide delegation of every scope
+// subject returns the user whom the account wants to act for, or nil if the account acts for
+// itself. Acting for a user needs domain-wide delegation of every scope
 // (https://developers.google.com/identity/protocols/oauth2/service-account#delegatingauthority).
 func (v verifier) subject(granted grant, claims map[string]any) (*world.User, error) {
 	claim := claims["sub"]
 	if claim == nil || claim == "" {
-		claim = claims["prn"] // its name in the drafts of RFC 7523
+		claim = claims["prn"] // the claim's name in the drafts of RFC 7523
 	}
 	subject, isText := claim.(string)
 	isItself := strings.EqualFold(subject, granted.account.Email) || subject == granted.account.UniqueID

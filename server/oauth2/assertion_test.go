@@ -18,8 +18,8 @@ const (
 	forbidden = "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested."
 )
 
-// Every rule by which Google's server refuses an assertion, in its words. A row changes the
-// claims of a good one.
+// Each row changes the claims of a valid assertion, and expects the error text of Google's
+// server.
 func TestRefusedAssertions(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, fixture)
@@ -68,7 +68,7 @@ func TestRefusedAssertions(t *testing.T) {
 	}
 }
 
-// What clients send, each with its own habits.
+// Assertions as real client libraries write them.
 func TestClientHabits(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, fixture)
@@ -107,7 +107,7 @@ func TestClientHabits(t *testing.T) {
 	}
 }
 
-// How the parameters come.
+// Content types, grant types and malformed assertions.
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, fixture)
@@ -149,7 +149,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// A token for a user speaks for the user, and names the account as its client.
+// A user's token names the user as principal and the account as client.
 func TestDelegation(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, fixture)

@@ -14,11 +14,11 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Authorize is the authorization endpoint (RFC 6749, section 4.1.1;
-// https://developers.google.com/identity/protocols/oauth2/web-server#creatingclient). A
-// browser gets a page on which a user is chosen. Any other client is answered at once, as is
-// one that asks for prompt=none: for the user of login_hint or else the only one; where there
-// are several, the first stands for a client that cannot be asked.
+// Authorize handles the authorization endpoint (RFC 6749, section 4.1.1;
+// https://developers.google.com/identity/protocols/oauth2/web-server#creatingclient). A browser
+// gets a page to choose a user, unless the request has prompt=none. Every other client is
+// answered at once for the user in login_hint, or without a hint for the fixture's first user.
+// With prompt=none and several users, a hint is required.
 func (s *Server) Authorize(r *http.Request) (wire.Response, error) {
 	current := s.worlds.Load().State
 	parameters, choice, err := readRequest(r)
@@ -36,14 +36,14 @@ func (s *Server) Authorize(r *http.Request) (wire.Response, error) {
 	return answer, err
 }
 
-// request is what an authorization request asks for, and what the page has answered.
+// request holds the parameters of an authorization request and the choice made on the page.
 type request struct {
 	parameters url.Values
 	choice     choice
 }
 
-// authorize answers a request whose answer may be sent back. Of its errors, those that are
-// an oauthapi.Error are to be.
+// authorize answers a request whose redirect URI is valid. The caller must send an
+// *oauthapi.Error to that URI.
 func (s *Server) authorize(r *http.Request, w *world.World, back destination, asked request) (wire.Response, error) {
 	wanted, err := readAuthorization(asked.parameters)
 	if err != nil {
@@ -67,11 +67,11 @@ func (s *Server) authorize(r *http.Request, w *world.World, back destination, as
 	}), nil
 }
 
-// wantsPage tells browsers from programs.
+// wantsPage reports whether r comes from a browser, that is, whether it accepts HTML.
 func wantsPage(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
 
-// readRequest reads the parameters of an authorization request, which may be in the body as
-// well (OpenID Connect Core 1.0, section 3.1.2.1), and what the page adds to them.
+// readRequest reads the parameters of an authorization request and the choice that the page adds.
+// The parameters may also be in the body (OpenID Connect Core 1.0, section 3.1.2.1).
 func readRequest(r *http.Request) (url.Values, choice, error) {
 	parameters := r.URL.Query()
 	if r.Method != http.MethodPost {
@@ -90,15 +90,15 @@ func readRequest(r *http.Request) (url.Values, choice, error) {
 	return parameters, made, err
 }
 
-// destination is where the answer to an authorization request goes.
+// destination describes where to send the answer to an authorization request.
 type destination struct {
 	client      *world.OAuthClient
 	redirectURI string
 	state       string
 }
 
-// readDestination reads what has to be right before anything may be sent back (RFC 6749,
-// section 4.1.2.1). Every error is an oauthapi.Error.
+// readDestination checks the client and its redirect URI. Until both are valid, no error may be
+// sent to the redirect URI (RFC 6749, section 4.1.2.1). Every error is an *oauthapi.Error.
 func readDestination(w *world.World, parameters url.Values) (destination, error) {
 	if parameters.Get("client_id") == "" {
 		return destination{}, oauthapi.Missing("client_id")
@@ -116,12 +116,12 @@ func readDestination(w *world.World, parameters url.Values) (destination, error)
 	default:
 		return destination{}, oauthapi.NewError(oauthapi.RedirectURIMismatch,
 			"The redirect URI in the request, "+uri+", does not match the ones authorized for the OAuth client. "+
-				"Without any in the fixture, these are the ones on this machine.")
+				"If the fixture lists none for the client, only URIs on this machine are allowed.")
 	}
 }
 
-// isShown tells of redirect URIs behind which no program waits: the answer is shown, to be
-// copied by hand. Two of them are gcloud's, whose pages do the same.
+// isShown reports whether no program listens at uri. A page then shows the code, and the user
+// copies it by hand. Two of the URIs are pages of gcloud that do the same.
 func isShown(uri string) bool {
 	return slices.Contains([]string{
 		"urn:ietf:wg:oauth:2.0:oob",
@@ -131,7 +131,7 @@ func isShown(uri string) bool {
 	}, uri)
 }
 
-// send answers the client by way of the browser.
+// send redirects the browser to the client with answer, or shows answer on a page.
 func (d destination) send(answer url.Values) wire.Response {
 	if isShown(d.redirectURI) {
 		return answerPage(answer)
@@ -149,14 +149,14 @@ func (d destination) send(answer url.Values) wire.Response {
 	}
 }
 
-// authorization is what a client asks of a user.
+// authorization holds the parameters of an authorization request that concern the user.
 type authorization struct {
 	scopes    []string
 	nonce     string
 	challenge challenge
 	hint      string // the user's e-mail address or unique ID
-	silent    bool   // nobody may be asked
-	offline   bool   // with a refresh token
+	silent    bool   // the user must not be asked (prompt=none)
+	offline   bool   // the client also gets a refresh token
 }
 
 func readAuthorization(parameters url.Values) (authorization, error) {
@@ -183,8 +183,8 @@ func readAuthorization(parameters url.Values) (authorization, error) {
 	return wanted, err
 }
 
-// readPrompt reads how a user may be asked, and tells whether they may not at all (OpenID
-// Connect Core 1.0, section 3.1.2.1).
+// readPrompt reads the parameter prompt. silent is true for prompt=none: the user must not be
+// asked (OpenID Connect Core 1.0, section 3.1.2.1).
 func readPrompt(prompt string) (silent bool, err error) {
 	const none = "none"
 	prompts := strings.Fields(prompt)
@@ -196,8 +196,7 @@ func readPrompt(prompt string) (silent bool, err error) {
 	return silent, nil
 }
 
-// readChallenge reads what the client will have to prove. Without a method it is plain (RFC
-// 7636, section 4.3).
+// readChallenge reads the PKCE challenge. The default method is plain (RFC 7636, section 4.3).
 func readChallenge(text, method string) (challenge, error) {
 	switch {
 	case text == "":
@@ -211,7 +210,7 @@ func readChallenge(text, method string) (challenge, error) {
 	}
 }
 
-// readScopes reads what a user is asked to grant.
+// readScopes returns the canonical names of the scopes that the user is asked to grant.
 func readScopes(scope string) ([]string, error) {
 	scopes := strings.Fields(scope)
 	if len(scopes) == 0 {

@@ -8,7 +8,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// choice is what was clicked on a page. The zero value is nothing.
+// choice holds the button that the user clicked on a page. The zero value means no click.
 type choice struct {
 	name   string // the user's e-mail address
 	denied bool
@@ -26,7 +26,7 @@ func readChoice(form url.Values) choice {
 	return choice{name: form.Get(userButton), denied: form.Has(denyButton)}
 }
 
-// checkOrigin refuses what the page of another server posts in its visitor's name.
+// checkOrigin refuses a form that a page of another origin submitted (CSRF).
 func checkOrigin(r *http.Request) error {
 	if http.NewCrossOriginProtection().Check(r) != nil {
 		return oauthapi.Forbidden(oauthapi.AccessDenied)
@@ -34,9 +34,8 @@ func checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// user is who grants what is asked. Where nothing was clicked, because nobody could be asked,
-// it is the one that the client has named, the only one, or the first. Every error is an
-// oauthapi.Error.
+// user returns the user who grants the request. If no button was clicked, it is the user named by
+// the client's hint, or else the first user. Every error is an *oauthapi.Error.
 func (c choice) user(w *world.World, wanted authorization) (*world.User, error) {
 	name := c.name
 	if name == "" {

@@ -8,7 +8,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// The words of Google's server.
+// Error texts of Google's server.
 const (
 	noClient      = "Could not determine client ID from request."
 	unknownClient = "The OAuth client was not found."
@@ -16,8 +16,8 @@ const (
 	unauthorized  = "Unauthorized"
 )
 
-// authenticate is the client of a token request, which names itself in the body or by HTTP
-// Basic authentication (RFC 6749, section 2.3.1).
+// authenticate returns the client of a token request. The client identifies itself in the body or
+// with HTTP Basic authentication (RFC 6749, section 2.3.1).
 func authenticate(w *world.World, r *http.Request, form url.Values) (*world.OAuthClient, error) {
 	id, secret := form.Get("client_id"), form.Get("client_secret")
 	if user, password, ok := r.BasicAuth(); ok {
@@ -47,8 +47,8 @@ func findClient(w *world.World, id string) (*world.OAuthClient, error) {
 	return client, nil
 }
 
-// formDecoded undoes the encoding that RFC 6749 wants for both halves of HTTP Basic
-// authentication, and that not every client makes.
+// formDecoded undoes the form encoding of a user name or password in HTTP Basic authentication.
+// RFC 6749 requires the encoding, but some clients omit it.
 func formDecoded(text string) string {
 	if decoded, err := url.QueryUnescape(text); err == nil {
 		return decoded

@@ -16,13 +16,13 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// codePrefix begins Google's authorization codes.
+// codePrefix is the prefix of Google's authorization codes.
 const codePrefix = "4/0"
 
-// codeLifetime is the longest that RFC 6749, section 4.1.2, recommends.
+// codeLifetime is the maximum lifetime that RFC 6749, section 4.1.2, recommends.
 const codeLifetime = 10 * time.Minute
 
-// The words of Google's server.
+// Error texts of Google's server.
 const (
 	malformedCode    = "Malformed auth code."
 	missingVerifier  = "Missing code verifier."
@@ -30,7 +30,8 @@ const (
 	needlessVerifier = "code_verifier or verifier is not needed."
 )
 
-// code is what an authorization code says: it carries the grant itself, sealed.
+// code is the content of an authorization code, sealed. It carries the grant itself, so the
+// server stores nothing for it.
 type code struct {
 	token.Grant
 
@@ -41,7 +42,8 @@ type code struct {
 	Expires     int64     `json:"exp"` // Unix seconds
 }
 
-// challenge is what a code's client has to prove (RFC 7636). The zero value is nothing.
+// challenge is a PKCE challenge that the client must answer (RFC 7636). The zero value means that
+// the client sent none.
 type challenge struct {
 	Text   string `json:"text"`
 	Method string `json:"method"` // plain or S256
@@ -53,8 +55,8 @@ const (
 	challengeS256  = "S256"
 )
 
-// prove checks a verifier against the challenge. One that nobody asked for may be that of a
-// request into which a foreign code was put (RFC 9700, section 4.8.2).
+// prove checks a verifier against the challenge. A verifier without a challenge is refused: an
+// attacker may have injected a code into the request (RFC 9700, section 4.8.2).
 func (c challenge) prove(verifier string) error {
 	answer := verifier
 	if c.Method == challengeS256 {
@@ -75,7 +77,7 @@ func (c challenge) prove(verifier string) error {
 	}
 }
 
-// seal makes an authorization code that is good once, for codeLifetime.
+// seal returns an authorization code for one use within codeLifetime.
 func (s *Server) seal(granted code) (string, error) {
 	sealer, err := s.issuer.Sealer(codePrefix)
 	if err != nil {
@@ -85,8 +87,8 @@ func (s *Server) seal(granted code) (string, error) {
 	return sealer.Seal(granted)
 }
 
-// spent are the codes that were exchanged last. So many are not made in the time that a code
-// is good for, unless somebody tries to.
+// spent holds the codes that were exchanged most recently. maxSpent is more than the number of
+// codes normally issued within codeLifetime.
 type spent struct{ ids *lru.Cache[string, struct{}] }
 
 const maxSpent = 1 << 12
@@ -94,19 +96,19 @@ const maxSpent = 1 << 12
 func newSpent() spent {
 	ids, err := lru.New[string, struct{}](maxSpent)
 	if err != nil {
-		panic(err) // only for a size that is not positive
+		panic(err) // only for a size below 1
 	}
 	return spent{ids: ids}
 }
 
-// again tells whether a code was exchanged before, and remembers it.
+// again reports whether the code was exchanged before, and records it as exchanged.
 func (s spent) again(granted code) bool {
 	known, _ := s.ids.ContainsOrAdd(granted.ID, struct{}{})
 	return known
 }
 
-// authorizationCode exchanges a code (RFC 6749, section 4.1.3). One that comes a second time
-// may have been stolen, and takes back what the first was exchanged for.
+// authorizationCode exchanges a code (RFC 6749, section 4.1.3). A second use may be a theft, so
+// it revokes the tokens that the first use got.
 func (s *Server) authorizationCode(r *http.Request, form url.Values) (wire.Response, error) {
 	current := s.worlds.Load().State
 	client, err := authenticate(current, r, form)
@@ -142,7 +144,7 @@ func (s *Server) openCode(text string) (code, error) {
 	return granted, nil
 }
 
-// usable checks a code against the request that wants to exchange it.
+// usable checks that the request may exchange the code.
 func (c code) usable(client string, form url.Values, now time.Time) error {
 	switch {
 	case now.Unix() >= c.Expires, c.Client != client:

@@ -19,39 +19,38 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// What Google's server tells devices
+// Google's limits for devices
 // (https://developers.google.com/identity/protocols/oauth2/limited-input-device).
 const (
 	deviceLifetime = 30 * time.Minute
 	pollInterval   = 5 * time.Second
 
-	// A poll that comes this much too soon is forgiven: timers and networks are not exact.
+	// pollTolerance is subtracted from pollInterval, because timers and networks are not exact.
 	pollTolerance = time.Second
 )
 
 const deviceCodePrefix = "AH-1Ng"
 
-// deviceCode is what a device code says. It leads to the device by the code that the user
-// sees.
+// deviceCode is the content of a device code, sealed. The user code in it finds the device.
 type deviceCode struct {
 	UserCode string `json:"user"`
 	Expires  int64  `json:"exp"` // Unix seconds
 }
 
-// device is one that waits for a user to let it in (RFC 8628).
+// device is a device that waits for a user's consent (RFC 8628).
 type device struct {
 	client  string
 	scopes  []string
 	expires time.Time
 
 	decided bool
-	userID  string    // unique ID; empty where the user denied
-	polled  time.Time // when it asked last
+	userID  string    // unique ID; empty if the user denied access
+	polled  time.Time // time of the last poll
 }
 
-// devices are those that wait. Where there are more than maxDevices, the oldest are forgotten.
+// devices holds the waiting devices. If there are more than maxDevices, the oldest are forgotten.
 type devices struct {
-	mu         sync.Mutex // guards what is in a device
+	mu         sync.Mutex // guards the fields of the devices
 	byUserCode *lru.Cache[string, *device]
 }
 
@@ -60,7 +59,7 @@ const maxDevices = 1 << 10
 func newDevices() *devices {
 	byUserCode, err := lru.New[string, *device](maxDevices)
 	if err != nil {
-		panic(err) // only for a size that is not positive
+		panic(err) // only for a size below 1
 	}
 	return &devices{byUserCode: byUserCode}
 }
@@ -71,15 +70,16 @@ func (d *devices) forget() {
 	d.byUserCode.Purge()
 }
 
-// find is the device that waits with a code.
+// find returns the device that waits with userCode.
 func (d *devices) find(userCode string, now time.Time) (*device, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.waiting(userCode, now)
 }
 
-// decide lets a user, who has a unique ID, or nobody grant what the device asks for. It tells
-// whether the code is that of a device that waits.
+// decide records the decision for the device that waits with userCode: the unique ID of the user
+// who consented, or an empty userID if the user denied access. It reports whether such a device
+// exists.
 func (d *devices) decide(userCode, userID string, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,14 +90,14 @@ func (d *devices) decide(userCode, userID string, now time.Time) bool {
 	return ok
 }
 
-// waiting is find for who holds the lock.
+// waiting is find; the caller must hold d.mu.
 func (d *devices) waiting(userCode string, now time.Time) (*device, bool) {
 	known, ok := d.byUserCode.Get(userCode)
 	return known, ok && !known.decided && now.Before(known.expires)
 }
 
-// poll is the device of a code, which is forgotten then, where a user has let it in. Else the
-// error says what to do (RFC 8628, section 3.5).
+// poll returns the device with userCode, and forgets it, if a user has given consent. Otherwise
+// the error tells the client what to do (RFC 8628, section 3.5).
 func (d *devices) poll(userCode, client string, now time.Time) (*device, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -122,7 +122,7 @@ func (d *devices) poll(userCode, client string, now time.Time) (*device, error) 
 	}
 }
 
-// deviceAnswer is what a device shows its user, in Google's terms.
+// deviceAnswer is the answer to a device, with Google's member names.
 type deviceAnswer struct {
 	DeviceCode      string `json:"device_code"`
 	UserCode        string `json:"user_code"`
@@ -131,7 +131,7 @@ type deviceAnswer struct {
 	VerificationURL string `json:"verification_url"`
 }
 
-// DeviceCode begins the authorization of a device (RFC 8628, section 3.1).
+// DeviceCode handles the request for a device code (RFC 8628, section 3.1).
 func (s *Server) DeviceCode(r *http.Request) (wire.Response, error) {
 	form, err := oauthapi.ReadForm(r)
 	if err != nil {
@@ -164,8 +164,9 @@ func (s *Server) DeviceCode(r *http.Request) (wire.Response, error) {
 	}), nil
 }
 
-// verificationURL is where the user goes: the page of this server. A client that believes to
-// talk to Google is sent to a name that leads here too; Google's page is at www.google.com.
+// verificationURL returns the URL of the page that the user opens. A client that addressed a host
+// name of Google gets a name that leads to the emulator too; Google's own page is at
+// www.google.com.
 func verificationURL(r *http.Request) string {
 	if hostname.IsGoogle(hostname.Of(r.Host)) {
 		return "https://accounts.google.com/device"
@@ -173,13 +174,13 @@ func verificationURL(r *http.Request) string {
 	return wire.BaseURL(r) + "/device"
 }
 
-// The letters of user codes make no words (RFC 8628, section 6.1).
+// codeLetters has no vowels, so that user codes do not spell words (RFC 8628, section 6.1).
 const (
 	codeLetters = "BCDFGHJKLMNPQRSTVWXZ"
 	codeHalf    = 4
 )
 
-// newUserCode is a code such as GQVQ-JKSC.
+// newUserCode returns a random code such as GQVQ-JKSC.
 func newUserCode() string {
 	var letters string
 	for len(letters) < 2*codeHalf {
@@ -188,7 +189,7 @@ func newUserCode() string {
 	return letters[:codeHalf] + "-" + letters[codeHalf:2*codeHalf]
 }
 
-// readUserCode reads a code as people type it; empty where it cannot be one.
+// readUserCode normalizes a code as people type it. It returns "" if text cannot be a code.
 func readUserCode(text string) string {
 	letters := onlyCodeLetters(strings.ToUpper(text))
 	if len(letters) != 2*codeHalf {
@@ -206,8 +207,8 @@ func onlyCodeLetters(text string) string {
 	}, text)
 }
 
-// Device is the page on which a user lets a device in. A program may post to it what the
-// page's form would: user_code and, unless it is the first one, user; or deny.
+// Device handles the page on which a user connects a device. A program may post the same form:
+// user_code, and either user or deny. Without both, the first user consents.
 func (s *Server) Device(r *http.Request) (wire.Response, error) {
 	if r.Method == http.MethodPost {
 		return s.decideDevice(r)
@@ -224,7 +225,7 @@ func (s *Server) Device(r *http.Request) (wire.Response, error) {
 }
 
 func noDevice(userCode string) wire.Response {
-	return userCodePage(http.StatusBadRequest, "No device waits for the code "+strconv.Quote(userCode)+".")
+	return userCodePage(http.StatusBadRequest, "No device is waiting for the code "+strconv.Quote(userCode)+".")
 }
 
 func (s *Server) decideDevice(r *http.Request) (wire.Response, error) {
@@ -248,13 +249,13 @@ func (s *Server) decideDevice(r *http.Request) (wire.Response, error) {
 	case !s.devices.decide(readUserCode(userCode), userID, s.now()):
 		return noDevice(userCode), nil
 	case made.denied:
-		return messagePage(http.StatusOK, "Device refused", "The device gets nothing."), nil
+		return messagePage(http.StatusOK, "Access denied", "The device was not given access."), nil
 	default:
 		return messagePage(http.StatusOK, "Device connected", "Continue on the device."), nil
 	}
 }
 
-// deviceGrant exchanges a device code, as soon as a user has let the device in.
+// deviceGrant exchanges a device code once a user has given consent.
 func (s *Server) deviceGrant(r *http.Request, form url.Values) (wire.Response, error) {
 	current := s.worlds.Load().State
 	client, err := authenticate(current, r, form)

@@ -10,7 +10,7 @@ import (
 	"gcp-metadata-emulator/server/oauthapi"
 )
 
-// ask begins the authorization of a device.
+// ask requests a device code.
 func (r *rig) ask(t testing.TB) answer {
 	t.Helper()
 	got := serve(t, r.DeviceCode, formRequest("/device/code", values("client_id", "app", "scope", "email "+drive)))
@@ -58,7 +58,7 @@ func TestDevice(t *testing.T) {
 		t.Errorf("decided again: %d %s", got.status, got.body)
 	}
 
-	// A device that was let in need not wait for its turn.
+	// Once the user has consented, the device need not wait for its polling interval.
 	got := r.expect(t, form, 200, "")
 	if claims(t, got.text("id_token"))["email"] != "ops@example.com" || got.text("refresh_token") == "" || got.text("scope") != emailScope+" "+drive+" openid" {
 		t.Errorf("%s", got.body)
@@ -103,7 +103,7 @@ func TestRefusedDevices(t *testing.T) {
 	}
 }
 
-// However many devices ask, those that are forgotten are told so.
+// If too many devices ask, the forgotten ones get an error when they poll.
 func TestDevicesAreBounded(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, fixture)

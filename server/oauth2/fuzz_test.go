@@ -13,7 +13,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// No form makes the token endpoint fail, nor issue a token to who has nothing.
+// No form may crash the token endpoint or get a token without a valid credential.
 func FuzzToken(f *testing.F) {
 	r := newRig(f, fixture)
 	for _, grantType := range []string{
@@ -40,8 +40,8 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// No claims make the token endpoint fail, though the account itself has signed them, and every
-// token that it issues is the account's or a user's whom it may act for.
+// No claims may crash the token endpoint, even if the account itself signed them. Every issued
+// token must speak for the account or for a user whom it may act for.
 func FuzzAssertion(f *testing.F) {
 	r := newRig(f, fixture)
 	f.Add(`{"alg":"RS256"}`, "scope", `"`+drive+`"`)
@@ -71,7 +71,7 @@ func isDelegated(access token.Access) bool {
 	return access.Client == workerID && len(access.Scopes) == 1 && access.Scopes[0] == drive
 }
 
-// No query makes the authorization endpoint fail, nor send anything to another machine.
+// No query may crash the authorization endpoint or redirect the browser to another machine.
 func FuzzAuthorize(f *testing.F) {
 	r := newRig(f, fixture)
 	f.Add("client_id=a&response_type=code&scope=openid&redirect_uri=http%3A%2F%2Flocalhost%2F", "text/html")

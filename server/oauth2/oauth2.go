@@ -1,11 +1,11 @@
-// Package oauth2 is Google's OAuth 2.0 authorization server: it exchanges grants for tokens,
-// and lets users make them.
+// Package oauth2 implements Google's OAuth 2.0 authorization server. It exchanges grants for
+// tokens, and has the pages on which users consent.
 //
-// An assertion (RFC 7523) is really verified, in the order and with the words of Google's
-// server; see verify. A user's grant is a refresh token, or begins with a page on which one
-// of the fixture's users is chosen, without a password: that of the authorization endpoint
-// (RFC 6749, section 3.1) or that of the device flow (RFC 8628). What the tokens are is for
-// package token.
+// An assertion (RFC 7523) is fully verified, in the order and with the error texts of Google's
+// server; see verify. A user's grant is a refresh token, or starts on a page that lets a person
+// choose one of the fixture's users without a password. The authorization endpoint (RFC 6749,
+// section 3.1) and the device flow (RFC 8628) each have such a page. Package token decides the
+// content of tokens.
 package oauth2
 
 import (
@@ -19,13 +19,13 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Paths are those of the token endpoint, on whichever of Google's hosts each of them is.
+// Paths returns the paths of the token endpoint on all of Google's hosts.
 func Paths() []string {
 	return []string{"/token", "/oauth2/v3/token", "/oauth2/v4/token", "/o/oauth2/token"}
 }
 
 const (
-	expiresIn = 3599 // what Google's server says of a token that lives for an hour
+	expiresIn = 3599 // the value that Google's server sends for a lifetime of one hour
 	bearer    = "Bearer"
 )
 
@@ -38,18 +38,18 @@ type Server struct {
 	devices *devices
 }
 
-// New is an authorization server.
+// New returns an authorization server. now is its clock.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
 	return &Server{worlds: worlds, issuer: issuer, now: now, spent: newSpent(), devices: newDevices()}
 }
 
-// Reset forgets which codes were exchanged, and the devices that wait.
+// Reset forgets the exchanged codes and the waiting devices.
 func (s *Server) Reset() {
 	s.spent.ids.Purge()
 	s.devices.forget()
 }
 
-// tokens is a successful answer (RFC 6749, section 5.1), in Google's order.
+// tokens is a successful answer (RFC 6749, section 5.1), with its members in Google's order.
 type tokens struct {
 	AccessToken  string `json:"access_token"`
 	ExpiresIn    int    `json:"expires_in"`
@@ -59,7 +59,7 @@ type tokens struct {
 	IDToken      string `json:"id_token,omitempty"`
 }
 
-// Token exchanges a grant.
+// Token handles the token endpoint (RFC 6749, section 3.2): it exchanges a grant for tokens.
 func (s *Server) Token(r *http.Request) (wire.Response, error) {
 	form, err := oauthapi.ReadForm(r)
 	if err != nil {

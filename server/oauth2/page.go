@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// The pages are written without scripts, and load nothing.
+// The pages have no scripts and load no other files.
 
 const frame = `<!DOCTYPE html>
 <html lang=en>
@@ -23,7 +23,7 @@ const frame = `<!DOCTYPE html>
   <h1>%[1]s</h1>
 %s`
 
-// page is a page with a title, which is text, and a body, which is HTML.
+// page returns a page with a title, which is plain text, and a body, which is HTML.
 func page(status int, title, body string) wire.Response {
 	return wire.Response{
 		Status:      status,
@@ -37,21 +37,21 @@ func page(status int, title, body string) wire.Response {
 	}
 }
 
-// paragraph is a paragraph of text.
+// paragraph returns an HTML paragraph of plain text.
 func paragraph(text string) string { return "  <p>" + html.EscapeString(text) + "\n" }
 
-// messagePage is a page with a message, and nothing to click.
+// messagePage returns a page that only shows a message.
 func messagePage(status int, title, message string) wire.Response {
 	return page(status, title, paragraph(message))
 }
 
-// refusalPage says what is wrong where it may not be told to whom the request names.
+// refusalPage shows an error that must not be sent to the redirect URI of the request.
 func refusalPage(refusal *oauthapi.Error) wire.Response {
 	return messagePage(refusal.Status, fmt.Sprintf("Error %d: %s", refusal.Status, refusal.Code), refusal.Description)
 }
 
-// answerPage shows an answer that somebody has to copy. Some programs read it from the title
-// of the browser's window.
+// answerPage shows an answer for the user to copy. Some programs read it from the title of the
+// browser's window.
 func answerPage(answer url.Values) wire.Response {
 	if code := answer.Get("code"); code != "" {
 		return page(http.StatusOK, "Success code="+code,
@@ -61,12 +61,14 @@ func answerPage(answer url.Values) wire.Response {
 	return messagePage(http.StatusOK, "Denied error="+answer.Get("error"), answer.Get("error_description"))
 }
 
-// consentPage asks who grants what a client wants. The form goes to the request itself.
+// consentPage asks which user grants the client's request. Its form posts back to the request's
+// own URL.
 func consentPage(w *world.World, client string, wanted authorization, action string) wire.Response {
 	return page(http.StatusOK, "Choose a user", demand(client, wanted.scopes)+form(w, action, wanted.hint, ""))
 }
 
-// userCodePage asks for the code that a device shows, and says what was wrong with another.
+// userCodePage asks for the code that a device shows. wrong, if not empty, is an error about the
+// previous code.
 func userCodePage(status int, wrong string) wire.Response {
 	body := `  <form action="/device">
     <p><label>Code shown on the device: <input name=user_code required autofocus autocomplete=off></label>
@@ -79,13 +81,13 @@ func userCodePage(status int, wrong string) wire.Response {
 	return page(status, "Connect a device", body)
 }
 
-// devicePage asks who grants what a device wants.
+// devicePage asks which user grants the device's request.
 func devicePage(w *world.World, waiting *device, userCode string) wire.Response {
 	hidden := "    <input type=hidden name=user_code value=\"" + html.EscapeString(userCode) + "\">\n"
 	return page(http.StatusOK, "Connect a device", demand(waiting.client, waiting.scopes)+form(w, "/device", "", hidden))
 }
 
-// demand says who asks for what.
+// demand returns the client's name and the scopes that it asks for.
 func demand(client string, scopes []string) string {
 	var body strings.Builder
 	fmt.Fprintf(&body, "  <p><b>%s</b> asks for access to\n  <ul>\n", html.EscapeString(client))
@@ -96,8 +98,8 @@ func demand(client string, scopes []string) string {
 	return body.String()
 }
 
-// form has a button for each user, with the one that is hinted at first, and one to deny. The
-// fields are HTML that comes before them.
+// form returns a form with a button per user, the hinted user first, and a button to deny. fields
+// is HTML to put before the buttons.
 func form(w *world.World, action, hint, fields string) string {
 	var buttons strings.Builder
 	hinted, _ := w.User(hint)
@@ -111,7 +113,7 @@ func form(w *world.World, action, hint, fields string) string {
 	}
 	return fmt.Sprintf("  <form method=post action=\"%s\">\n%s%s    <button name=%s value=1>Deny</button>\n  </form>\n",
 		html.EscapeString(action), fields, buttons.String(), denyButton) +
-		paragraph("These are the users of the emulator's fixture. Nobody has a password.")
+		paragraph("These users come from the emulator's fixture. They have no passwords.")
 }
 
 func writeButton(out *strings.Builder, user *world.User) {

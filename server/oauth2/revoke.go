@@ -12,10 +12,10 @@ import (
 
 const nothingToRevoke = "Token expired or revoked"
 
-// Revoke takes back an access token or a refresh token, and with it what the same user has
-// granted at the same time (RFC 7009; https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke).
-// The token is in the query or in the body. Unlike RFC 7009, Google's server tells of one
-// that it does not know.
+// Revoke handles the revocation of an access token or refresh token (RFC 7009;
+// https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke). It also
+// revokes the other tokens of the same consent. The token is in the query or in the body. Unlike
+// RFC 7009, section 2.2, Google's server answers with an error if it does not know the token.
 func (s *Server) Revoke(r *http.Request) (wire.Response, error) {
 	form, err := oauthapi.ReadForm(r)
 	if err != nil {

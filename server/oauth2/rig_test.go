@@ -49,12 +49,12 @@ oauthClients:
 
 const began = 1_800_000_000
 
-// ring is one for all rigs, because keys take long to make.
+// ring is shared by all rigs, because keys take long to generate.
 var ring = sync.OnceValue(func() *keys.Ring {
 	return keys.NewRing("", func() time.Time { return time.Unix(began, 0) })
 })
 
-// rig is an authorization server whose time a test moves.
+// rig is an authorization server whose clock the test controls.
 type rig struct {
 	*oauth2.Server
 
@@ -73,7 +73,7 @@ func newRig(t testing.TB, yaml string) *rig {
 	return r
 }
 
-// dev is the first user.
+// dev returns the fixture's first user.
 func (r *rig) dev(t testing.TB) *world.User {
 	t.Helper()
 	user, ok := r.worlds.Load().State.User("dev@example.com")
@@ -83,7 +83,7 @@ func (r *rig) dev(t testing.TB) *world.User {
 	return user
 }
 
-// answer is what came back: the status, and the members of a JSON body.
+// answer holds the status and the members of the JSON body.
 type answer struct {
 	status  int
 	header  http.Header
@@ -105,7 +105,7 @@ func serve(t testing.TB, handle wire.Handler, request *http.Request) answer {
 		t.Errorf("logged: %s", logs)
 	}
 	got := answer{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
-	_ = json.Unmarshal(recorder.Body.Bytes(), &got.members) // pages have no members
+	_ = json.Unmarshal(recorder.Body.Bytes(), &got.members) // pages are not JSON
 	return got
 }
 
@@ -115,7 +115,7 @@ func formRequest(path string, form url.Values) *http.Request {
 	return request
 }
 
-// values makes a form of names and values in turns.
+// values returns a form of alternating names and values.
 func values(pairs ...string) url.Values {
 	form := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -124,7 +124,7 @@ func values(pairs ...string) url.Values {
 	return form
 }
 
-// with is a form with other values for some names.
+// with returns a copy of form with other values for some names.
 func with(form url.Values, pairs ...string) url.Values {
 	maps.Copy(form, values(pairs...))
 	return form
@@ -135,7 +135,7 @@ func (r *rig) token(t testing.TB, form url.Values) answer {
 	return serve(t, r.Token, formRequest("/token", form))
 }
 
-// claims are those of a JWT, which nobody verifies here.
+// claims returns the claims of a JWT without verifying it.
 func claims(t testing.TB, text string) map[string]any {
 	t.Helper()
 	parts := strings.Split(text, ".")
@@ -145,12 +145,12 @@ func claims(t testing.TB, text string) map[string]any {
 		err = json.Unmarshal(data, &claims)
 	}
 	if err != nil {
-		t.Fatalf("%q is no JWT: %v", text, err)
+		t.Fatalf("%q is not a JWT: %v", text, err)
 	}
 	return claims
 }
 
-// assertion is a good one with changes. Nil takes a claim away.
+// assertion returns a valid assertion with changed claims. A nil value removes a claim.
 func (r *rig) assertion(t testing.TB, changes map[string]any) string {
 	t.Helper()
 	key, err := r.ring.User(worker, workerID).Active(t.Context())
@@ -169,7 +169,7 @@ func (r *rig) assertion(t testing.TB, changes map[string]any) string {
 	return signed
 }
 
-// resigned is a JWT with another header and the signature for it.
+// resigned returns the JWT with another header, signed again.
 func (r *rig) resigned(t testing.TB, jwt, header string, encoding *base64.Encoding) string {
 	t.Helper()
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[1])
@@ -179,7 +179,7 @@ func (r *rig) resigned(t testing.TB, jwt, header string, encoding *base64.Encodi
 	return r.signed(t, header, string(payload), encoding)
 }
 
-// signed is a JWT, whatever its header and its payload are.
+// signed returns a signed JWT with any header and payload.
 func (r *rig) signed(t testing.TB, header, payload string, encoding *base64.Encoding) string {
 	t.Helper()
 	key, err := r.ring.User(worker, workerID).Active(t.Context())

@@ -16,14 +16,14 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// The words of Google's server.
+// Error texts of Google's server.
 const (
 	tokenRevoked   = "Token has been expired or revoked."
 	accountDeleted = "Account has been deleted"
 )
 
-// refreshToken exchanges a refresh token (RFC 6749, section 6) for an access token with its
-// scopes or with some of them. It stays good, and no other one is issued.
+// refreshToken exchanges a refresh token (RFC 6749, section 6) for an access token with all or
+// some of its scopes. The refresh token stays valid, and no new one is issued.
 func (s *Server) refreshToken(r *http.Request, form url.Values) (wire.Response, error) {
 	current := s.worlds.Load().State
 	client, err := authenticate(current, r, form)
@@ -64,8 +64,8 @@ func (s *Server) recogniseRefresh(text string) (token.Refresh, error) {
 	}
 }
 
-// narrowed are the scopes that a request names, which must be some of those that were
-// granted, or all of these where it names none.
+// narrowed returns the scopes named in scope, each of which must have been granted. It returns
+// all granted scopes if scope is empty.
 func narrowed(granted []string, scope string) ([]string, error) {
 	if scope == "" {
 		return granted, nil
@@ -81,8 +81,8 @@ func narrowed(granted []string, scope string) ([]string, error) {
 	return wanted, nil
 }
 
-// issueFirst answers with the first tokens of a user's grant, a refresh token among them
-// where it is good while the user is away.
+// issueFirst answers with the first tokens of a user's grant, including a refresh token if the
+// grant is for offline access.
 func (s *Server) issueFirst(ctx context.Context, w *world.World, granted token.Grant, claims token.Claims) (wire.Response, error) {
 	issued, err := s.issue(ctx, w, granted, claims)
 	if err != nil {
@@ -96,8 +96,8 @@ func (s *Server) issueFirst(ctx context.Context, w *world.World, granted token.G
 	return oauthapi.JSON(issued), nil
 }
 
-// issue makes the tokens of a user's grant: an access token and, where the scopes or the
-// claims ask for it, an ID token with these claims and what the scopes cover.
+// issue issues an access token for a user's grant. It adds an ID token if the scopes include
+// openid or claims names an audience; the scopes decide which claims about the user it has.
 func (s *Server) issue(ctx context.Context, w *world.World, granted token.Grant, claims token.Claims) (tokens, error) {
 	user, ok := w.User(granted.Principal.ID)
 	if !ok {
@@ -121,8 +121,7 @@ func (s *Server) issue(ctx context.Context, w *world.World, granted token.Grant,
 	return issued, nil
 }
 
-// userClaims completes the claims of a user's ID token. Its audience is the client, unless
-// the claims have another.
+// userClaims completes the claims of a user's ID token. The default audience is the client.
 func userClaims(user *world.User, granted token.Grant, claims token.Claims, accessToken string) token.Claims {
 	claims.AuthorizedParty, claims.Subject = granted.Client, user.UniqueID
 	if claims.Audience == "" {

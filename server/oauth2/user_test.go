@@ -32,7 +32,7 @@ func (r *rig) refresh(t testing.TB, granted token.Grant) string {
 	return text
 }
 
-// Every way to refuse a client or its refresh token, in the words of Google's server.
+// Each row has a wrong client or refresh token, and expects the error text of Google's server.
 func TestRefusedRefreshes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, registered)
@@ -74,7 +74,7 @@ func TestRefusedRefreshes(t *testing.T) {
 	}
 }
 
-// Clients authenticate by HTTP Basic too, encoded as RFC 6749 wants it or not.
+// Clients may also authenticate with HTTP Basic, with or without the encoding of RFC 6749.
 func TestBasicAuthentication(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, registered)
@@ -88,7 +88,7 @@ func TestBasicAuthentication(t *testing.T) {
 	}
 }
 
-// What an ID token says follows from the scopes, and its audience from the request.
+// The scopes decide the claims of an ID token; the request decides its audience.
 func TestRefreshedIDToken(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, fixture)
@@ -130,7 +130,7 @@ func TestRefreshedIDToken(t *testing.T) {
 	}
 }
 
-// A token of a session that is revoked takes the others along.
+// Revoking one token of a session revokes the others.
 func TestRevokedSession(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, fixture)
@@ -148,7 +148,8 @@ func TestRevokedSession(t *testing.T) {
 	}
 }
 
-// authorize asks for a code as a program does, and returns the answer to the redirect URI.
+// authorize requests a code as a program does, and returns the parameters sent to the redirect
+// URI.
 func (r *rig) authorize(t testing.TB, pairs ...string) url.Values {
 	t.Helper()
 	query := with(values("client_id", "app", "redirect_uri", callback, "response_type", "code", "scope", "openid email", "access_type", "offline"), pairs...)
@@ -192,7 +193,7 @@ func TestAuthorizationCode(t *testing.T) {
 		t.Errorf("refreshed: %d %s", again.status, again.body)
 	}
 
-	// A second use is a theft: it gets nothing, and takes back what the first got.
+	// A second use counts as theft: it fails, and revokes the tokens of the first use.
 	if again := r.token(t, exchange(back.Get("code"))); again.text("error") != "invalid_grant" {
 		t.Errorf("used again: %d %s", again.status, again.body)
 	}
@@ -255,7 +256,7 @@ func TestRefusedCodes(t *testing.T) {
 			if test.code == "" || test.later > 0 {
 				return
 			}
-			// What was refused has not spent the code.
+			// A refused exchange must not spend the code.
 			good := exchange(code)
 			if len(test.ask) > 0 {
 				good.Set("code_verifier", verifier)
@@ -267,7 +268,7 @@ func TestRefusedCodes(t *testing.T) {
 	}
 }
 
-// A public client, which has a scheme of its own to be called back by.
+// A public client may register a redirect URI with its own scheme.
 func TestPrivateUseScheme(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, registered)
@@ -278,7 +279,7 @@ func TestPrivateUseScheme(t *testing.T) {
 	}
 }
 
-// Where a redirect URI is not one of the client's, nothing is sent there.
+// No answer is sent to a redirect URI that the client has not registered.
 func TestForeignRedirects(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, registered)
@@ -293,7 +294,7 @@ func TestForeignRedirects(t *testing.T) {
 	}
 }
 
-// Without a fixture's users there is nobody to sign in.
+// A fixture without users denies access.
 func TestNobody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "users: []")
