@@ -17,8 +17,8 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// JWT signs claims, a value that encoding/json can write, and returns the token in its
-// compact form (RFC 7519). The header is Google's: alg, kid, typ.
+// JWT signs claims, which encoding/json must be able to encode, and returns the token in
+// compact form (RFC 7519). The header has Google's fields: alg, kid, typ.
 func JWT(key *keys.Key, claims any) (string, error) {
 	payload, err := encode(claims)
 	if err != nil {
@@ -37,7 +37,7 @@ func encode(claims any) ([]byte, error) {
 	return bytes.TrimSuffix(payload.Bytes(), []byte("\n")), nil
 }
 
-// ES256 signs claims as JWT does, with a P-256 key.
+// ES256 signs claims with a P-256 key. It is otherwise like JWT.
 func ES256(key *keys.ECKey, claims any) (string, error) {
 	payload, err := encode(claims)
 	if err != nil {
@@ -51,7 +51,7 @@ func ES256(key *keys.ECKey, claims any) (string, error) {
 	return string(base64.RawURLEncoding.AppendEncode(append(input, '.'), signature)), nil
 }
 
-// signingInput is the part of a JWT that is signed.
+// signingInput returns the signed part of a JWT: its header and payload.
 func signingInput(algorithm, keyID string, payload []byte) []byte {
 	header := `{"alg":"` + algorithm + `","kid":"` + keyID + `","typ":"JWT"}`
 	input := make([]byte, 0, len(header)*4/3+len(payload)*4/3+8)
@@ -60,7 +60,7 @@ func signingInput(algorithm, keyID string, payload []byte) []byte {
 	return base64.RawURLEncoding.AppendEncode(input, payload)
 }
 
-// RawJWT signs a payload byte for byte as it is given, as the signJwt method does.
+// RawJWT signs the exact bytes of payload, as the signJwt method does.
 func RawJWT(key *keys.Key, payload []byte) (string, error) {
 	input := signingInput("RS256", key.ID(), payload)
 	signature, err := jwt.SigningMethodRS256.Sign(string(input), key.Private())
@@ -70,7 +70,7 @@ func RawJWT(key *keys.Key, payload []byte) (string, error) {
 	return string(base64.RawURLEncoding.AppendEncode(append(input, '.'), signature)), nil
 }
 
-// Blob signs any bytes: RSASSA-PKCS1-v1_5 with SHA-256, as the signBlob method does.
+// Blob signs any bytes with RSASSA-PKCS1-v1_5 and SHA-256, as the signBlob method does.
 func Blob(key *keys.Key, data []byte) ([]byte, error) {
 	signature, err := jwt.SigningMethodRS256.Sign(string(data), key.Private())
 	if err != nil {
@@ -79,26 +79,26 @@ func Blob(key *keys.Key, data []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// Parsed is a JWT that has been taken apart and not been verified.
+// Parsed is a JWT whose signature has not been verified yet.
 type Parsed struct {
 	Header map[string]any
 	Claims map[string]any // numbers are json.Number
 
-	method    jwt.SigningMethod // nil where the header names none that exists
+	method    jwt.SigningMethod // nil if the header names no known algorithm
 	input     string
 	signature []byte
 }
 
-// ErrMalformed says that a text is no JWT in compact form.
+// ErrMalformed reports a text that is not a JWT in compact form.
 var ErrMalformed = errors.New("not a JSON Web Token")
 
-// Parse takes a JWT apart. Segments may carry base64 padding, which some clients send
-// and Google accepts. The error is always ErrMalformed.
+// Parse decodes a JWT without verifying it. Segments may have base64 padding: some clients send
+// it, and Google accepts it. The error is always ErrMalformed.
 func Parse(text string) (*Parsed, error) {
 	parser := jwt.NewParser(jwt.WithJSONNumber(), jwt.WithPaddingAllowed())
 	claims := jwt.MapClaims{}
 	token, parts, err := parser.ParseUnverified(text, claims)
-	if err != nil && !errors.Is(err, jwt.ErrTokenUnverifiable) { // a signing method that we do not have
+	if err != nil && !errors.Is(err, jwt.ErrTokenUnverifiable) { // a signing method that the library lacks
 		return nil, ErrMalformed
 	}
 	signature, err := parser.DecodeSegment(parts[2])
@@ -114,13 +114,13 @@ func Parse(text string) (*Parsed, error) {
 	}, nil
 }
 
-// KeyID is the ID of the key that the header names; empty where it names none.
+// KeyID returns the key ID in the header, or "" if the header has none.
 func (p *Parsed) KeyID() string {
 	id, _ := p.Header["kid"].(string)
 	return id
 }
 
-// Audiences are those that the claim aud names, one or a list of some.
+// Audiences returns the values of the aud claim, which is a string or a list of strings.
 func (p *Parsed) Audiences() []string {
 	list, ok := p.Claims["aud"].([]any)
 	if !ok {
@@ -135,34 +135,36 @@ func (p *Parsed) Audiences() []string {
 	return all
 }
 
-// Time is a claim that says a time, if it does.
-func (p *Parsed) Time(claim string) (time.Time, bool) {
+// Time returns the value of a claim that holds a NumericDate. ok is false if the claim is
+// missing or invalid.
+func (p *Parsed) Time(claim string) (t time.Time, ok bool) {
 	number, _ := p.Claims[claim].(json.Number)
 	return NumericDate(number)
 }
 
-// NumericDate reads seconds since 1970 (RFC 7519, section 2), up to the end of the year 9999.
-// Fractions are cut off.
-func NumericDate(number json.Number) (time.Time, bool) {
+// NumericDate converts seconds since 1970 (RFC 7519, section 2) and drops fractions. ok is
+// false for numbers before 1970 or after 9999.
+func NumericDate(number json.Number) (t time.Time, ok bool) {
 	const year9999 = 253402300799
 	seconds, err := number.Float64()
-	if err != nil || !(seconds >= 0 && seconds <= year9999) { // as NaN is not, either
+	if err != nil || !(seconds >= 0 && seconds <= year9999) { // also false for NaN
 		return time.Time{}, false
 	}
 	return time.Unix(int64(seconds), 0), true
 }
 
-// IsRS256 tells whether the header names the one algorithm that is used here.
+// IsRS256 reports whether the header names RS256, the only algorithm of the emulator's RSA
+// keys.
 func (p *Parsed) IsRS256() bool { return p.method == jwt.SigningMethodRS256 }
 
-// SignedBy tells whether the RS256 signature is that of a key. A token with another
-// algorithm, none included, is signed by nobody.
+// SignedBy reports whether key made the token's RS256 signature. It is false for tokens with
+// another algorithm, including none.
 func (p *Parsed) SignedBy(key *rsa.PublicKey) bool {
 	return p.IsRS256() && p.method.Verify(p.input, p.signature, key) == nil
 }
 
-// SignedByForeign is SignedBy for the key of another issuer, which may also be one of the
-// elliptic curve P-256 with a signature of ES256.
+// SignedByForeign reports whether another issuer's key made the signature: an RSA key with
+// RS256, or a P-256 key with ES256.
 func (p *Parsed) SignedByForeign(key crypto.PublicKey) bool {
 	switch key := key.(type) {
 	case *rsa.PublicKey:

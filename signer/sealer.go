@@ -12,19 +12,19 @@ import (
 	"strings"
 )
 
-// Sealer makes opaque tokens that carry their own content: JSON under authenticated
-// encryption with a secret. Whoever holds the secret can read a token and nobody else can
-// make or change one, so that nothing has to be stored for each.
+// Sealer makes opaque tokens that carry their own content: JSON under authenticated encryption
+// with a secret. Only a holder of the secret can read, make or change a token, so the emulator
+// stores nothing per token.
 type Sealer struct {
 	prefix string
 	aead   cipher.AEAD
 }
 
-// ErrNotSealed says that a text is no token of this sealer.
+// ErrNotSealed reports a text that is not a token of this sealer.
 var ErrNotSealed = errors.New("not a token made with this secret")
 
-// NewSealer makes a sealer for one kind of token, which its prefix names: a token of one
-// kind is never taken for one of another, whatever prefix is put before it.
+// NewSealer returns a sealer for one kind of token. The prefix names the kind and is part of
+// the key, so replacing a token's prefix does not turn it into another kind.
 func NewSealer(secret []byte, prefix string) (*Sealer, error) {
 	key, err := hkdf.Key(sha256.New, secret, nil, prefix, sha256.Size)
 	if err != nil {
@@ -41,7 +41,7 @@ func NewSealer(secret []byte, prefix string) (*Sealer, error) {
 	return &Sealer{prefix: prefix, aead: aead}, nil
 }
 
-// Seal makes a token of a value that encoding/json can write.
+// Seal makes a token from content, which encoding/json must be able to encode.
 func (s *Sealer) Seal(content any) (string, error) {
 	data, err := json.Marshal(content)
 	if err != nil {
@@ -50,7 +50,8 @@ func (s *Sealer) Seal(content any) (string, error) {
 	return s.prefix + base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, data, nil)), nil
 }
 
-// Open reads a token that Seal made. The error is always ErrNotSealed.
+// Open decodes a token from Seal into the value that into points to. The error is always
+// ErrNotSealed.
 func (s *Sealer) Open(token string, into any) error {
 	encoded, ok := strings.CutPrefix(token, s.prefix)
 	if !ok {

@@ -1,10 +1,8 @@
-// Package clock is the emulator's time, which every token, certificate, cache and answer
-// goes by.
+// Package clock is the emulator's time, which every token, certificate, cache and answer uses.
 //
-// It follows the machine's until it is set, frozen or advanced, and then runs on from where
-// it was put, or stands. Whoever waits for a moment of emulator time is woken by a change
-// that brings it. What takes time for real, such as the delay of a fault or a timeout on a
-// connection, does not go by it.
+// It follows the machine's time until somebody sets, freezes or advances it; then it runs on
+// from its new time, or stands still. A change wakes the waiters whose moment it brings. Real
+// waits, such as a fault's delay or a connection's timeout, use the machine's time instead.
 package clock
 
 import (
@@ -17,32 +15,32 @@ import (
 	"time"
 )
 
-// Clock is the time of one emulator. It is safe for concurrent use; reading it takes no
-// lock, and one that follows the machine costs no more than the machine's own.
+// Clock is the time of one emulator. It is safe for concurrent use. Reading it takes no lock,
+// and costs no more than reading the machine's clock while the Clock follows it.
 type Clock struct {
 	machine func() time.Time
 	course  atomic.Pointer[course]
 
 	mu     sync.Mutex // held while the course changes
 	alarms map[*alarm]struct{}
-	set    uint64   // how many alarms there have been
-	due    []*alarm // of At, whose time has come
-	moved  bool     // the timeouts do not know of the course yet
+	set    uint64   // the number of alarms so far
+	due    []*alarm // alarms of At whose time has come
+	moved  bool     // the timeouts still follow the previous course
 
-	calling sync.Mutex // held while the functions of those are called
+	calling sync.Mutex // held while the functions of due alarms run
 }
 
-// course is how a clock goes from some moment of the machine's on.
+// course says how a clock runs from some moment of the machine's time.
 type course struct {
-	since  time.Time // the machine's
-	steady time.Time // what Steady was then
+	since  time.Time // the start, by the machine's clock
+	steady time.Time // Steady at the start
 
-	follows bool      // it is the machine's
-	from    time.Time // what it was then, if it does not follow the machine
-	frozen  bool      // it stands there
+	follows bool      // the time is the machine's
+	from    time.Time // the emulator's time at the start, unless follows
+	frozen  bool      // the time stays at from
 }
 
-// New is a clock that follows the machine's.
+// New returns a clock that follows machine.
 func New(machine func() time.Time) *Clock {
 	c := &Clock{machine: machine, alarms: map[*alarm]struct{}{}}
 	now := machine()
@@ -50,24 +48,24 @@ func New(machine func() time.Time) *Clock {
 	return c
 }
 
-// Now is the emulator's time.
+// Now returns the emulator's time.
 func (c *Clock) Now() time.Time {
 	now, _ := c.Both()
 	return now
 }
 
-// Both is the emulator's time and the machine's, since which one can measure how long
-// something really takes.
+// Both returns the emulator's time and the machine's. Use the latter to measure real durations.
 func (c *Clock) Both() (emulated, machine time.Time) {
 	machine = c.machine()
 	return c.course.Load().at(machine), machine
 }
 
-// Steady is a time that passes as the emulator's does, but never goes back. It measures how
-// much of that has passed, and is no date.
+// Steady returns a time that passes like the emulator's but never goes back. Use it to measure
+// emulator time; it is not a date.
 func (c *Clock) Steady() time.Time { return c.course.Load().steadyAt(c.machine()) }
 
-// When is what Now will be when Steady is so late, unless the clock is moved before.
+// When returns the value of Now at the given Steady time, provided that nobody moves the clock
+// before.
 func (c *Clock) When(steady time.Time) time.Time {
 	goes := c.course.Load()
 	begun := goes.from
@@ -77,7 +75,7 @@ func (c *Clock) When(steady time.Time) time.Time {
 	return begun.Add(steady.Sub(goes.steady))
 }
 
-// at is the time when it is so late by the machine's.
+// at returns the emulator's time at a moment of the machine's.
 func (c *course) at(machine time.Time) time.Time {
 	switch {
 	case c.follows:
@@ -96,35 +94,35 @@ func (c *course) steadyAt(machine time.Time) time.Time {
 	return c.steady.Add(machine.Sub(c.since))
 }
 
-// FollowsMachine tells whether the clock is as the machine's.
+// FollowsMachine reports whether the clock follows the machine's.
 func (c *Clock) FollowsMachine() bool { return c.course.Load().follows }
 
-// Frozen tells whether the clock stands.
+// Frozen reports whether the clock stands still.
 func (c *Clock) Frozen() bool { return c.course.Load().frozen }
 
-// The earliest time to which a clock can be set, and the one before which it has to be: the
-// formats of tokens and certificates have no others.
+// A clock can be set from the start of earliestYear up to, but not including, endYear. The
+// formats of tokens and certificates allow no other years.
 const (
 	earliestYear = 1970
 	endYear      = 9999
 )
 
-// RangeError says that a clock cannot be set to a time.
+// RangeError reports a time to which a clock cannot be set.
 type RangeError struct{ Time time.Time }
 
 func (e *RangeError) Error() string {
-	return fmt.Sprintf("the clock cannot be set to %s: it goes from %d to the end of %d",
+	return fmt.Sprintf("the clock cannot be set to %s: give a time from %d to the end of %d",
 		e.Time.Format(time.RFC3339), earliestYear, endYear-1)
 }
 
-// Setting is how a clock is to go. What is nil stays as it is.
+// Setting changes a clock. Nil fields leave the clock as it is.
 type Setting struct {
 	Now    *time.Time
 	Frozen *bool
 }
 
-// Put makes the clock, which may go back as well, go as a setting says, from one moment to the
-// next. The error is a RangeError, and then the clock goes on as it did.
+// Put applies s in one step. The clock may go back. The error is a RangeError, and then the
+// clock does not change.
 func (c *Clock) Put(s Setting) error {
 	if s.Now != nil {
 		if err := check(*s.Now); err != nil {
@@ -152,24 +150,24 @@ func check(now time.Time) error {
 	return nil
 }
 
-// Set puts the clock to another time. It goes on from there, or stands there if it was
-// frozen. The error is a RangeError.
+// Set moves the clock to another time. It runs on from there, or stays there if it is frozen.
+// The error is a RangeError.
 func (c *Clock) Set(now time.Time) error { return c.Put(Setting{Now: &now}) }
 
-// Freeze makes the clock stand.
-func (c *Clock) Freeze() { _ = c.Put(Setting{Frozen: new(true)}) } // refuses times alone
+// Freeze stops the clock.
+func (c *Clock) Freeze() { _ = c.Put(Setting{Frozen: new(true)}) } // Put only refuses times
 
-// Run makes the clock go on from where it stands.
+// Run lets a frozen clock run on.
 func (c *Clock) Run() { _ = c.Put(Setting{Frozen: new(false)}) }
 
-// BackwardError says that a clock was to be advanced by a negative duration.
+// BackwardError reports an attempt to advance a clock by a negative duration.
 type BackwardError struct{ Duration time.Duration }
 
 func (e *BackwardError) Error() string {
-	return fmt.Sprintf("the clock cannot be advanced by %v; to go back, set it", e.Duration)
+	return fmt.Sprintf("the clock cannot be advanced by %v: to go back, set it", e.Duration)
 }
 
-// Advance puts the clock on. The error is a BackwardError or a RangeError.
+// Advance moves the clock forward. The error is a BackwardError or a RangeError.
 func (c *Clock) Advance(by time.Duration) error {
 	if by < 0 {
 		return &BackwardError{by}
@@ -185,9 +183,9 @@ func (c *Clock) Reset() {
 	_ = c.change(func(time.Time, course) (course, error) { return course{follows: true}, nil })
 }
 
-// change puts the clock on another course, unless there is an error. What it brings happens in
-// its order: first the functions of At are called, and then timeouts pass, so that whoever
-// waits until one misses nothing of the time before.
+// change puts the clock on another course unless next returns an error. It calls the due
+// functions of At first and ends timeouts afterwards, so that a caller which waits until a
+// timeout sees everything from before.
 func (c *Clock) change(next func(now time.Time, goes course) (course, error)) error {
 	if err := c.redirect(next); err != nil {
 		return err
@@ -205,7 +203,7 @@ func (c *Clock) redirect(next func(now time.Time, goes course) (course, error)) 
 	if err != nil {
 		return err
 	}
-	goesOn.from = goesOn.from.Round(0).UTC() // without the machine's own reading
+	goesOn.from = goesOn.from.Round(0).UTC() // drops the monotonic reading
 	goesOn.since = machine
 	goesOn.steady = goes.steadyAt(machine).Add(max(0, goesOn.at(machine).Sub(before)))
 	c.course.Store(&goesOn)
@@ -218,16 +216,17 @@ func (c *Clock) redirect(next func(now time.Time, goes course) (course, error)) 
 	return nil
 }
 
-// alarm is one that waits for a moment of emulator time, or until so much of it has passed.
+// alarm waits for a moment of emulator time, or for a duration of it.
 type alarm struct {
-	at    time.Time   // by Now if there is something to call, else by Steady
-	turn  uint64      // among those of the same moment
-	timer *time.Timer // nil while the clock stands
-	ring  func()      // with the clock's mu held
-	call  func()      // of At
+	at    time.Time   // by Now if call is set, else by Steady
+	turn  uint64      // orders alarms of the same moment
+	timer *time.Timer // nil while the clock is frozen
+	ring  func()      // called with the clock's mu held
+	call  func()      // the function given to At
 }
 
-// arm makes an alarm ring when its time comes as the clock goes now. The caller holds mu.
+// arm rings the alarm if its time has come, and otherwise sets its timer. The caller must hold
+// mu.
 func (c *Clock) arm(a *alarm) {
 	if a.timer != nil {
 		a.timer.Stop()
@@ -245,8 +244,9 @@ func (c *Clock) arm(a *alarm) {
 	}
 }
 
-// look makes an alarm ring whose timer has fired, unless the clock has been changed since. One
-// of At takes those with it whose time has come as well, for all to be in order.
+// look handles a fired timer: it rings the alarm unless the clock has been changed meanwhile.
+// If the alarm belongs to At, look also rings every other due alarm of At, so that all run in
+// order.
 func (c *Clock) look(fired *alarm) {
 	c.mu.Lock()
 	if _, waits := c.alarms[fired]; waits {
@@ -264,7 +264,7 @@ func (c *Clock) look(fired *alarm) {
 	c.callDue()
 }
 
-// wait makes an alarm wait.
+// wait registers an alarm for a moment.
 func (c *Clock) wait(a *alarm, at time.Time) {
 	c.set++
 	a.at, a.turn = at, c.set
@@ -272,7 +272,7 @@ func (c *Clock) wait(a *alarm, at time.Time) {
 	c.arm(a)
 }
 
-// forget makes an alarm wait no longer. The caller holds mu.
+// forget removes an alarm. The caller must hold mu.
 func (c *Clock) forget(a *alarm) {
 	delete(c.alarms, a)
 	if a.timer != nil {
@@ -280,11 +280,13 @@ func (c *Clock) forget(a *alarm) {
 	}
 }
 
-// At calls a function when the emulator's time has come to a moment: before it returns, where
-// it has already, and before whatever brings it returns, such as Advance. Functions are called
-// one after the other, in the order of their moments. They must neither change the clock nor
-// call At. A clock that is set back comes to the moment later. Stop makes the clock forget the
-// function.
+// At calls a function when the emulator's time reaches moment. If it has already, the call
+// happens before At returns. If a method such as Advance reaches it, the call happens before
+// that method returns.
+//
+// Functions run one at a time, in the order of their moments. They must neither change the
+// clock nor call At. If the clock is set back, the moment comes later. stop makes the clock
+// forget the function.
 func (c *Clock) At(moment time.Time, call func()) (stop func()) {
 	waiting := &alarm{call: call}
 	waiting.ring = func() {
@@ -303,8 +305,8 @@ func (c *Clock) At(moment time.Time, call func()) (stop func()) {
 	}
 }
 
-// callDue calls the functions whose time has come. Timeouts whose time has come too by a move of
-// the clock pass when all have been.
+// callDue calls the functions that are due. After all of them it ends the timeouts that a move
+// of the clock has made due.
 func (c *Clock) callDue() {
 	c.calling.Lock()
 	defer c.calling.Unlock()
@@ -326,7 +328,7 @@ func (c *Clock) nextDue() *alarm {
 	return next
 }
 
-// armTimeouts tells the timeouts of the course of the clock. The caller holds mu.
+// armTimeouts adapts the timeouts to a new course of the clock. The caller must hold mu.
 func (c *Clock) armTimeouts() {
 	if !c.moved {
 		return
@@ -339,9 +341,9 @@ func (c *Clock) armTimeouts() {
 	}
 }
 
-// WithTimeout is context.WithTimeout in emulator time: while the clock stands no timeout
-// passes, and advancing it makes one pass at once. One that is set back makes nobody wait
-// longer than he would have.
+// WithTimeout is context.WithTimeout in emulator time. A frozen clock ends no timeout, and
+// advancing the clock ends due timeouts at once. Setting the clock back does not prolong a
+// timeout.
 func (c *Clock) WithTimeout(parent context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
 	waiting := &alarm{ring: func() { cancel(context.DeadlineExceeded) }}

@@ -158,7 +158,7 @@ func (l *lookUp) setSince(value string) string {
 func (l *lookUp) setLimit(value string) string {
 	limit, err := strconv.Atoi(value)
 	if err != nil || limit <= 0 {
-		return fmt.Sprintf("%q is no number of requests", value)
+		return fmt.Sprintf("%q is not a number of requests", value)
 	}
 	l.limit = limit
 	return ""

@@ -10,16 +10,16 @@ import (
 	"gcp-metadata-emulator/server/wildcard"
 )
 
-// Filter says which exchanges one wants to see. Empty fields say nothing; names are patterns
-// (see package wildcard).
+// Filter selects exchanges. Empty fields match everything; names are patterns (see package
+// wildcard).
 type Filter struct {
 	Route, Instance, Account, Audience string
 
-	Status string    // "503", or "5xx" for all that begin so
+	Status string    // "503", or "5xx" for every status from 500 to 599
 	From   time.Time // by the emulator's clock
 }
 
-// Matches tells whether an exchange is one of them.
+// Matches reports whether the filter selects e.
 func (f Filter) Matches(e Exchange) bool {
 	return wildcard.Match(f.Route, e.Route) && wildcard.Match(f.Instance, e.Instance) &&
 		wildcard.Match(f.Account, e.Account) && wildcard.Match(f.Audience, e.Audience) &&
@@ -34,13 +34,13 @@ func (f Filter) matchesStatus(status int) bool {
 	return f.Status == "" || f.Status == strconv.Itoa(status)
 }
 
-// Expectation is how many exchanges there ought to be.
+// Expectation is an expected number of exchanges.
 type Expectation struct {
 	text         string
 	fewest, most int
 }
 
-// ParseExpectation reads a number, or one after "<", "<=", ">" or ">=".
+// ParseExpectation reads a number, optionally after "<", "<=", ">" or ">=".
 func ParseExpectation(text string) (Expectation, error) {
 	number := strings.TrimLeft(text, "<>=")
 	comparison := strings.TrimSuffix(text, number)
@@ -61,15 +61,15 @@ func ParseExpectation(text string) (Expectation, error) {
 		err = strconv.ErrSyntax
 	}
 	if err != nil || count < 0 || count == math.MaxInt {
-		return Expectation{}, fmt.Errorf(`%q is no number of requests: write 3, ">=1" or "<5"`, text)
+		return Expectation{}, fmt.Errorf(`%q is not a number of requests: write 3, ">=1" or "<5"`, text)
 	}
 	return expected, nil
 }
 
-// Met tells whether any number from the least to the most there may be is as it ought to be.
+// Met reports whether every number from least to most meets the expectation.
 func (e Expectation) Met(least, most int) bool { return e.fewest <= least && most <= e.most }
 
-// Possible tells whether some number of them is.
+// Possible reports whether some number from least to most meets the expectation.
 func (e Expectation) Possible(least, most int) bool { return e.fewest <= most && least <= e.most }
 
 func (e Expectation) String() string { return e.text }

@@ -1,9 +1,9 @@
-// Package journal remembers what was asked of the emulator and what it answered, so that a
-// test can look, and a developer watch.
+// Package journal records requests to the emulator and its answers, for tests to inspect and
+// for developers to watch.
 //
-// It keeps the exchanges that were the last, bounded in number and in bytes, and no secret of
-// any of them: neither bodies nor headers but one, and of what a client sent only what Redacted
-// leaves. It knows nothing of HTTP but the words.
+// It keeps the latest exchanges, limited in number and in bytes. It records no secrets: neither
+// bodies nor headers except User-Agent, and client texts only as Redacted returns them. It
+// knows the terms of HTTP but handles no HTTP.
 package journal
 
 import (
@@ -17,21 +17,21 @@ import (
 // Exchange is a request and its answer.
 type Exchange struct {
 	Sequence  uint64         `json:"sequence"` // 1 for the first one
-	Time      time.Time      `json:"time"`     // of the request, by the emulator's clock
-	Duration  clock.Duration `json:"duration"` // until the answer was ready, by the machine's
+	Time      time.Time      `json:"time"`     // when the request arrived, by the emulator's clock
+	Duration  clock.Duration `json:"duration"` // until the answer was ready, by the machine's clock
 	Method    string         `json:"method"`
-	Path      string         `json:"path"` // with its query
+	Path      string         `json:"path"` // includes the query
 	Route     string         `json:"route"`
-	Instance  string         `json:"instance,omitempty"` // whose metadata server it was for
-	Account   string         `json:"account,omitempty"`  // whose credential was asked for, or in whose name
-	Audience  string         `json:"audience,omitempty"` // for which an ID token was asked
-	Status    int            `json:"status"`             // 0: there was no answer, or nobody any more to get it
-	Bytes     int            `json:"bytes"`              // of the answer's body
+	Instance  string         `json:"instance,omitempty"` // the instance that the request addressed
+	Account   string         `json:"account,omitempty"`  // the account whose credential was requested, or that made the request
+	Audience  string         `json:"audience,omitempty"` // the audience of the requested ID token
+	Status    int            `json:"status"`             // 0: no answer was sent, or the client had gone
+	Bytes     int            `json:"bytes"`              // the size of the answer's body
 	UserAgent string         `json:"userAgent,omitempty"`
-	Fault     string         `json:"fault,omitempty"` // the ID of the one that it met
+	Fault     string         `json:"fault,omitempty"` // the ID of the fault that applied
 }
 
-// size is about how many bytes an exchange keeps from being freed.
+// size returns roughly how many bytes of memory an exchange keeps in use.
 func (e *Exchange) size() int {
 	const fixed = 256
 	size := fixed
@@ -41,13 +41,13 @@ func (e *Exchange) size() int {
 	return size
 }
 
-// texts are those that a client has chosen, and that may be as long as it likes.
+// texts returns the fields that the client chooses, with no limit on their length.
 func (e *Exchange) texts() [6]*string {
 	return [...]*string{&e.Method, &e.Path, &e.Instance, &e.Account, &e.Audience, &e.UserAgent}
 }
 
-// redact takes the secrets out of what a client has sent. Where there are some, the texts are
-// copied: each may be a part of a longer one that would be kept with it.
+// redact removes the secrets from the texts of the client. If it finds any, it copies all
+// texts: each may be part of a longer string with the secret in it.
 func (e *Exchange) redact() {
 	hidden := false
 	for _, text := range e.texts() {
@@ -63,30 +63,30 @@ func (e *Exchange) redact() {
 	}
 }
 
-// Bounds of what is remembered.
+// Limits of the journal, in exchanges and in bytes.
 const (
 	maxExchanges = 1000
 	maxBytes     = 1 << 20
 )
 
-// Journal is that of one emulator. It is safe for concurrent use, and nobody who reads it
-// keeps anybody from writing.
+// Journal is the journal of one emulator. It is safe for concurrent use, and readers do not
+// block writers.
 type Journal struct {
 	mu      sync.Mutex
 	ring    []Exchange // grows up to maxExchanges
-	first   int        // where the oldest one is
+	first   int        // the index of the oldest exchange
 	count   int
 	bytes   int
-	last    uint64        // the sequence number of the newest one
-	dropped uint64        // how many are no longer remembered, since the journal was cleared
-	newest  time.Time     // the latest of their times
-	changed chan struct{} // closed by the next one; nil while nobody waits for it
+	last    uint64        // the sequence number of the newest exchange
+	dropped uint64        // the number of exchanges dropped since the journal was cleared
+	newest  time.Time     // the latest time of a dropped exchange
+	changed chan struct{} // closed by the next exchange; nil while no reader waits
 }
 
-// New is an empty journal.
+// New returns an empty journal.
 func New() *Journal { return &Journal{} }
 
-// Append writes an exchange down without its secrets, and gives it its number.
+// Append records an exchange without its secrets, and numbers it.
 func (j *Journal) Append(e Exchange) {
 	e.redact()
 	j.mu.Lock()
@@ -109,10 +109,10 @@ func (j *Journal) Append(e Exchange) {
 	}
 }
 
-// drop forgets the oldest exchange. The caller holds mu.
+// drop removes the oldest exchange. The caller must hold mu.
 func (j *Journal) drop() {
 	oldest := &j.ring[j.first]
-	if oldest.Time.After(j.newest) { // it need not be the one before's: the clock can be set back
+	if oldest.Time.After(j.newest) { // the clock can be set back, so a later exchange may have an earlier time
 		j.newest = oldest.Time
 	}
 	j.bytes -= oldest.size()
@@ -122,7 +122,8 @@ func (j *Journal) drop() {
 	j.dropped++
 }
 
-// grow makes room for more, while the oldest exchange is the first. The caller holds mu.
+// grow makes room for more exchanges. The oldest exchange must be at index 0. The caller must
+// hold mu.
 func (j *Journal) grow() {
 	const least = 16
 	larger := make([]Exchange, min(max(least, 2*len(j.ring)), maxExchanges))
@@ -132,23 +133,23 @@ func (j *Journal) grow() {
 	j.ring, j.first = larger, 0
 }
 
-// Clear forgets everything. Numbers go on.
+// Clear removes all exchanges. Sequence numbers continue.
 func (j *Journal) Clear() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.ring, j.first, j.count, j.bytes, j.dropped, j.newest = nil, 0, 0, 0, 0, time.Time{}
 }
 
-// Snapshot is what a journal remembers.
+// Snapshot is the content of a journal at one moment.
 type Snapshot struct {
 	Exchanges []Exchange      // oldest first
-	Dropped   uint64          // how many of those that were asked for are no longer remembered
-	DroppedTo time.Time       // no exchange that is no longer remembered is of a later time
-	Last      uint64          // the sequence number of the newest exchange there has been
-	Changed   <-chan struct{} // closed as soon as there is a newer one
+	Dropped   uint64          // the number of requested exchanges that have been dropped
+	DroppedTo time.Time       // no dropped exchange has a later time
+	Last      uint64          // the sequence number of the newest exchange, even if it has been removed
+	Changed   <-chan struct{} // closed when the next exchange is recorded
 }
 
-// Since is what came after the exchange of a sequence number; 0: everything.
+// Since returns the exchanges after the given sequence number; 0 selects all.
 func (j *Journal) Since(sequence uint64) Snapshot {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -156,7 +157,7 @@ func (j *Journal) Since(sequence uint64) Snapshot {
 		j.changed = make(chan struct{})
 	}
 	snapshot := Snapshot{DroppedTo: j.newest, Last: j.last, Changed: j.changed}
-	before := j.last - uint64(j.count) // the newest one that is not remembered
+	before := j.last - uint64(j.count) // the newest sequence number that is no longer recorded
 	if before > sequence {
 		snapshot.Dropped = min(before-sequence, j.dropped)
 	}

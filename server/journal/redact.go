@@ -2,14 +2,16 @@ package journal
 
 import "strings"
 
-// redacted stands for a secret.
+// redacted replaces a secret.
 const redacted = "REDACTED"
 
-// Redacted is a text of a request, such as its path with the query, without what may be a
-// secret: what looks like one of Google's credentials, a JWT or a bearer token, and the values
-// of parameters whose names say so, escaped or not. A text without any is returned as it is.
+// Redacted returns a text of a request, such as its path and query, without possible secrets.
+// It removes everything that looks like a Google credential, a JWT or a bearer token, and the
+// values of parameters with secret names, percent-encoded or not. It returns a text without
+// secrets unchanged.
 //
-// Every request comes by here. Only one with escapes for which there is no reason costs memory.
+// Redacted runs for every request. It allocates memory only for texts with secrets or with
+// needless escapes.
 func Redacted(text string) string {
 	text = withoutSecrets(text)
 	if !hasStrangeEscape(text) {
@@ -27,7 +29,7 @@ func Redacted(text string) string {
 	return out.String()
 }
 
-// withoutSecrets replaces the secrets that stand in a text as they are.
+// withoutSecrets replaces the secrets that are not percent-encoded.
 func withoutSecrets(text string) string {
 	var out strings.Builder
 	from, to := secret(text)
@@ -43,8 +45,9 @@ func withoutSecrets(text string) string {
 	return out.String()
 }
 
-// withoutHiddenSecret is the path, or a pair of the query with what ends it, of which all that
-// may be a secret is replaced if an escape hides one.
+// withoutHiddenSecret handles one part of a URL: the path or a query pair, with its final
+// separator. If an escape hides a secret in it, the function replaces all of the part that may
+// be secret.
 func withoutHiddenSecret(part string) string {
 	if from, to := secret(unescaped(part)); from == to {
 		return part
@@ -65,7 +68,7 @@ func withoutHiddenSecret(part string) string {
 	return kept + redacted + end
 }
 
-// secret finds the first secret of a text; there is none where from and to are the same.
+// secret returns the range of the first secret in text. from equals to if there is none.
 func secret(text string) (from, to int) {
 	for i := range len(text) {
 		switch text[i] {
@@ -88,20 +91,20 @@ func secret(text string) (from, to int) {
 	return 0, 0
 }
 
-// isWithinWord tells whether the letter or digit at a place goes on with a word. One that an
-// escape precedes does not.
+// isWithinWord reports whether the letter or digit at index at continues a word. If a
+// percent-encoded byte precedes it, it does not.
 func isWithinWord(text string, at int) bool {
 	const escaped = 3
 	return at > 0 && isAlphanumeric(text[at-1]) && (at < escaped || text[at-escaped] != '%')
 }
 
-// credential is the length of one that a text begins with, or 0: of Google's access and refresh
-// tokens and client secrets, which their beginnings tell, and of a JWT, which begins with a JSON
-// object and has at least two parts.
+// credential returns the length of the credential at the start of text, or 0. It knows Google's
+// access tokens, refresh tokens and client secrets by their prefixes. It also finds JWTs, which
+// start with a JSON object and have at least two parts.
 func credential(text string) int {
 	const (
 		refresh  = "1//0"
-		shortest = len(refresh) + 8 // its beginning alone may stand in a path
+		shortest = len(refresh) + 8 // the bare prefix may occur in a path
 	)
 	switch {
 	case strings.HasPrefix(text, "eyJ"):
@@ -119,7 +122,8 @@ func credential(text string) int {
 	return 0
 }
 
-// bearer finds what follows the word at a place, as in an Authorization header.
+// bearer returns the range of the token after the word "bearer" at index at, as in an
+// Authorization header.
 func bearer(text string, at int) (from, to int) {
 	from = at + len("bearer ")
 	if from >= len(text) || !strings.EqualFold(text[at:from-1], "bearer") || text[from-1] != ' ' && text[from-1] != '+' {
@@ -128,7 +132,7 @@ func bearer(text string, at int) (from, to int) {
 	return from, from + run(text[from:], func(c byte) bool { return c > ' ' && c != '&' && c != ';' })
 }
 
-// value finds what is given to a name that says it is secret, at the place of the equals sign.
+// value returns the range of a secret parameter's value, given the index of its equals sign.
 func value(text string, at int) (from, to int) {
 	begins := at
 	for begins > 0 && isLetterOfToken(text[begins-1]) {
@@ -140,7 +144,7 @@ func value(text string, at int) (from, to int) {
 	return at + 1, at + 1 + run(text[at+1:], func(c byte) bool { return !strings.ContainsRune("&;#\"' ", rune(c)) })
 }
 
-// run is how many bytes at the beginning of a text are of a kind.
+// run returns the number of leading bytes for which is returns true.
 func run(text string, is func(byte) bool) int {
 	for i := range len(text) {
 		if !is(text[i]) {
@@ -158,7 +162,8 @@ func isLetterOfToken(c byte) bool {
 	return isAlphanumeric(c) || c == '.' || c == '_' || c == '-' || c == '%' || c == '~'
 }
 
-// isSecretName knows the parameters of OAuth 2.0 that carry credentials, and their like.
+// isSecretName reports whether a parameter of that name carries a credential, in OAuth 2.0 or
+// elsewhere.
 func isSecretName(name string) bool {
 	name = strings.ToLower(name)
 	switch name {
@@ -174,19 +179,19 @@ func isSecretName(name string) bool {
 	return false
 }
 
-// hasStrangeEscape tells whether a text has escapes of characters that need none, or that a
-// secret could be hidden behind: no client writes them in an address of its own.
+// hasStrangeEscape reports whether text has escapes that no client needs, or that could hide a
+// secret. Clients write no such escapes in URLs that they build.
 func hasStrangeEscape(text string) bool {
 	for at := strings.IndexByte(text, '%'); at >= 0; {
 		c, ok := escape(text[at:])
 		switch {
 		case !ok:
 		case c == '/':
-			if at > 0 && text[at-1] == '1' { // of a refresh token
+			if at > 0 && text[at-1] == '1' { // as in a refresh token
 				return true
 			}
 		case c == ' ':
-			if at > 0 && text[at-1]|0x20 == 'r' { // of a bearer token
+			if at > 0 && text[at-1]|0x20 == 'r' { // as before a bearer token
 				return true
 			}
 		case c == '=' || isLetterOfToken(c):
@@ -201,7 +206,7 @@ func hasStrangeEscape(text string) bool {
 	return false
 }
 
-// escape reads the percent-encoded byte that a text begins with.
+// escape decodes the percent-encoded byte at the start of text.
 func escape(text string) (byte, bool) {
 	const length = 3
 	if len(text) < length {
@@ -209,10 +214,10 @@ func escape(text string) (byte, bool) {
 	}
 	const digits = "0123456789abcdef0123456789ABCDEF"
 	high, low := strings.IndexByte(digits, text[1]), strings.IndexByte(digits, text[2])
-	return byte(high<<4 | low&0xf), high >= 0 && low >= 0 //nolint:gosec // the upper half of the digits is cut off
+	return byte(high<<4 | low&0xf), high >= 0 && low >= 0 //nolint:gosec // the conversion drops the bit of upper-case digits
 }
 
-// unescaped is a text with what its escapes stand for. What is no escape stays.
+// unescaped decodes the percent-encoded bytes in text, and keeps invalid escapes.
 func unescaped(text string) string {
 	var out strings.Builder
 	for {

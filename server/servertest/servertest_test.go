@@ -258,7 +258,7 @@ func TestMistakesFailTheTest(t *testing.T) {
 		`servertest: fail "mds.tokn": "route": there is no route "mds.tokn"; did you mean "mds.token"?`: func(emu *servertest.Emulator) {
 			emu.Fail("mds.tokn", servertest.Status(503))
 		},
-		`servertest: the clock cannot be advanced by -1s; to go back, set it`: func(emu *servertest.Emulator) { emu.Advance(-time.Second) },
+		`servertest: the clock cannot be advanced by -1s: to go back, set it`: func(emu *servertest.Emulator) { emu.Advance(-time.Second) },
 		`servertest: nobody waits for "instance/tags": context canceled`: func(emu *servertest.Emulator) {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()

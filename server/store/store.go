@@ -1,8 +1,8 @@
 // Package store keeps one value in immutable versions.
 //
-// A change never edits the value that readers hold: it puts a new one in its place and
-// closes a channel, so that whoever waits for a change needs no registration and misses
-// none. The package knows nothing of what it keeps.
+// A change never edits a value that readers hold. It stores a new value and closes a channel,
+// so readers can wait for changes without registering and miss none. The package knows nothing
+// about the value.
 package store
 
 import (
@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 )
 
-// Store holds the current version of a value. It is safe for concurrent use; reading
-// takes no lock.
+// Store holds the current version of a value. It is safe for concurrent use, and reading takes
+// no lock.
 type Store[T any] struct {
 	mu      sync.Mutex // held while a new version is made
 	current atomic.Pointer[version[T]]
@@ -26,11 +26,11 @@ type version[T any] struct {
 // Snapshot is one version of the value.
 type Snapshot[T any] struct {
 	State    T
-	Revision uint64          // 1 for the first version, one more for each that follows
-	Changed  <-chan struct{} // closed as soon as there is a newer version
+	Revision uint64          // 1 for the first version, then counting up
+	Changed  <-chan struct{} // closed when there is a newer version
 }
 
-// New is a store with a first version.
+// New returns a store whose first version is state.
 func New[T any](state T) *Store[T] {
 	s := &Store[T]{}
 	s.replace(state, 1)
@@ -40,8 +40,8 @@ func New[T any](state T) *Store[T] {
 // Load returns the current version.
 func (s *Store[T]) Load() Snapshot[T] { return s.current.Load().Snapshot }
 
-// Update makes the next version of the current one. The function must not change what it
-// is given; where it returns an error, nothing changes.
+// Update replaces the current version. change must not modify its argument. If it returns an
+// error, the version stays.
 func (s *Store[T]) Update(change func(T) (T, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
