@@ -48,7 +48,7 @@ func patterns(role string) []string {
 	case "roles/resourcemanager.projectIamAdmin":
 		return []string{"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy"}
 	default:
-		return append(administrative(role), basic(role)...)
+		return slices.Concat(administrative(role), serving(role), basic(role))
 	}
 }
 
@@ -84,15 +84,19 @@ func basic(role string) []string {
 		"iam.serviceAccounts.get", "iam.serviceAccounts.list", "iam.serviceAccounts.getIamPolicy",
 		"iam.serviceAccountKeys.get", "iam.serviceAccountKeys.list",
 		"compute.instances.get", "compute.instances.list", "resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy",
+		"run.services.get", "run.services.getIamPolicy", "run.services.list",
 	}
-	editor := append(append(viewer, manageAccounts()...), "iam.serviceAccountKeys.*", "iam.serviceAccounts.actAs")
+	editor := slices.Concat(viewer, manageAccounts(), []string{
+		"iam.serviceAccountKeys.*", "iam.serviceAccounts.actAs",
+		InvokeRoute, InvokeFunction, "run.services.create", "run.services.delete", "run.services.update",
+	})
 	switch role {
 	case "roles/viewer":
 		return viewer
 	case "roles/editor":
 		return editor
 	case "roles/owner":
-		return append(editor, "iam.serviceAccounts.setIamPolicy", "resourcemanager.projects.setIamPolicy")
+		return append(editor, "iam.serviceAccounts.setIamPolicy", "resourcemanager.projects.setIamPolicy", "run.services.setIamPolicy")
 	default:
 		return nil
 	}

@@ -206,6 +206,9 @@ func (w *World) describedPolicies() []fixtures.Policy {
 	for _, account := range w.Accounts {
 		add("serviceAccounts/"+account.Email, w.Policy(account))
 	}
+	for _, service := range w.Services() {
+		add(fixtures.ServiceResource(service.Name), w.ServicePolicy(service.Name))
+	}
 	for _, id := range slices.Sorted(maps.Keys(w.deleted)) {
 		add("serviceAccounts/"+id, w.policies[id])
 	}

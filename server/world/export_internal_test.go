@@ -18,7 +18,7 @@ import (
 // differences between two worlds, of which one is made of the other's description.
 func differences(a, b *World) string {
 	return cmp.Diff(a, b,
-		cmp.AllowUnexported(World{}, deletedAccount{}, iam.Groups{}),
+		cmp.AllowUnexported(World{}, deletedAccount{}, serviceURL{}, iam.Groups{}),
 		cmpopts.IgnoreFields(World{}, "origin"),
 		cmpopts.EquateEmpty(),
 		cmp.Comparer(func(a, b *keys.Certified) bool { return a.ID() == b.ID() && a.PEM() == b.PEM() }),
@@ -74,6 +74,7 @@ func TestDescribedAsLoaded(t *testing.T) {
 		"default":          {},
 		"fixture":          {Fixture: "fixture.yaml"},
 		"strict":           {Fixture: "strict.yaml"},
+		"ingress":          {Fixture: "ingress.yaml"},
 		"recording":        {Recording: "vm.json"},
 		"other format":     {Recording: "emulator.json"},
 		"recording within": {Fixture: "fixture.yaml", Recording: "vm.json"},

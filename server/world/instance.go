@@ -25,6 +25,8 @@ type Instance struct {
 	// for numbers, exact to the last digit.
 	Metadata map[string]any
 
+	Service *Service // what it runs for others to call; nil: nothing
+
 	Scenario []fixtures.Happening // what happens to it by and by; for package event
 }
 
@@ -86,6 +88,7 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 	for _, pointer := range f.Without {
 		instance.Metadata, _ = without(instance.Metadata, pointer).(map[string]any)
 	}
+	instance.Service = newService(w, f, instance)
 	return instance
 }
 

@@ -19,6 +19,9 @@ func (w *World) addPolicies(f *fixtures.Fixture) {
 	bindings := map[string][]iam.Binding{} // a fixture may describe a resource in several places
 	for _, policy := range f.Policies {
 		id := projectPolicy
+		if strings.HasPrefix(policy.Resource, fixtures.ServiceResource("")) {
+			id = policy.Resource
+		}
 		if email, ok := strings.CutPrefix(policy.Resource, "serviceAccounts/"); ok {
 			account, ok := w.Account(email)
 			if !ok { // a fixture refers to accounts that exist, or have existed

@@ -31,8 +31,9 @@ type World struct {
 	accountsByID    map[string]*ServiceAccount // lower-case e-mail addresses and unique IDs
 	usersByID       map[string]*User           // lower-case e-mail addresses and unique IDs
 	instancesByName map[string]*Instance
+	servicesByHost  map[string][]serviceURL
 	groups          iam.Groups
-	policies        map[string]*iam.Policy    // by unique ID of the service account; the project's by ""
+	policies        map[string]*iam.Policy    // by unique ID of the service account, or services/NAME; the project's by ""
 	deleted         map[string]deletedAccount // by unique ID
 
 	origin *fixtures.Fixture // that it was made of; nobody changes it
@@ -124,6 +125,7 @@ func New(f *fixtures.Fixture) *World {
 		usersByID:      make(map[string]*User, 2*len(f.Users)),
 
 		instancesByName: make(map[string]*Instance, len(f.Instances)),
+		servicesByHost:  map[string][]serviceURL{},
 
 		origin: f,
 	}
@@ -149,6 +151,9 @@ func New(f *fixtures.Fixture) *World {
 		instance := newInstance(w, described)
 		w.Instances = append(w.Instances, instance)
 		w.instancesByName[instance.Name] = instance
+		if instance.Service != nil {
+			w.addServiceURLs(instance.Service)
+		}
 	}
 	return w
 }

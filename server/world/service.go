@@ -1,0 +1,156 @@
+package world
+
+import (
+	"cmp"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/iam"
+)
+
+// Service is what an instance runs for others to call, and the door in front of it. It has
+// the instance's name.
+type Service struct {
+	Name       string
+	Region     string
+	URLs       []string // without a slash at the end; the first is the one to show
+	Audiences  []string // the custom ones
+	Upstream   *url.URL // nil: nothing listens yet
+	HTTP2      bool     // the upstream speaks HTTP/2 without TLS
+	Listen     string   // an address of the door's own, HOST:PORT; empty: none
+	Timeout    time.Duration
+	Internal   bool // only workloads of the project get in
+	IsFunction bool // it is called with the permissions of Cloud Functions too
+
+	Authentication fixtures.Authentication
+	Signature      fixtures.Signature
+}
+
+// newService completes the ingress of an instance; nil if there is none.
+func newService(w *World, f fixtures.Instance, instance *Instance) *Service {
+	if f.Ingress == nil {
+		return nil
+	}
+	ingress := f.Ingress.Completed()
+	service := &Service{
+		Name:           f.Name,
+		Region:         cmp.Or(ingress.Region, instance.region()),
+		Audiences:      ingress.CustomAudiences,
+		HTTP2:          ingress.HTTP2,
+		Listen:         ingress.Listen,
+		Timeout:        time.Duration(ingress.RequestTimeout),
+		Internal:       ingress.Traffic == fixtures.TrafficInternal,
+		IsFunction:     f.Profile == fixtures.CloudFunctions,
+		Authentication: ingress.Authentication,
+		Signature:      ingress.Signature,
+	}
+	if upstream, err := url.Parse(ingress.Upstream); err == nil && upstream.Host != "" {
+		service.Upstream = upstream
+	}
+	for _, address := range slices.Concat(ingress.URLs, service.inventedURLs(w.Project)) {
+		if !slices.Contains(service.URLs, address) {
+			service.URLs = append(service.URLs, address)
+		}
+	}
+	return service
+}
+
+// region is the region of an instance, by its metadata.
+func (i *Instance) region() string {
+	if name := i.text("instance", "region"); name != "" {
+		return name[strings.LastIndexByte(name, '/')+1:]
+	}
+	zone := i.Zone()
+	zone = zone[strings.LastIndexByte(zone, '/')+1:]
+	if end := strings.LastIndexByte(zone, '-'); end >= 0 {
+		return zone[:end]
+	}
+	return zone
+}
+
+// Path is the resource name of the service in a project, which is also the audience that
+// Identity-Aware Proxy uses for it.
+func (s *Service) Path(p Project) string {
+	return "/projects/" + jsonNumber(p.Number).String() + "/locations/" + s.Region + "/services/" + s.Name
+}
+
+// Service finds the service of an instance by its name.
+func (w *World) Service(name string) (*Service, bool) {
+	instance, ok := w.instancesByName[name]
+	if !ok || instance.Service == nil {
+		return nil, false
+	}
+	return instance.Service, true
+}
+
+// Services are all services, in the order of their instances.
+func (w *World) Services() []*Service {
+	var list []*Service
+	for _, instance := range w.Instances {
+		if instance.Service != nil {
+			list = append(list, instance.Service)
+		}
+	}
+	return list
+}
+
+// serviceURL is one URL of a service, taken apart. Functions share a host, so that the path
+// belongs to it.
+type serviceURL struct {
+	path    string // without a slash at the end; empty: any
+	service *Service
+}
+
+func (w *World) addServiceURLs(service *Service) {
+	for _, address := range service.URLs {
+		parsed, err := url.Parse(address)
+		if err != nil {
+			continue // a fixture that nobody has read
+		}
+		host := strings.ToLower(parsed.Hostname())
+		w.servicesByHost[host] = append(w.servicesByHost[host], serviceURL{parsed.EscapedPath(), service})
+	}
+}
+
+// ServiceAt finds the service that one of its URLs names, by the host without a port, in lower
+// case, and the path. A host with the prefix of a tag, as in TAG---HOST, leads to the same
+// service (https://cloud.google.com/run/docs/rollouts-rollbacks-traffic-migration#tags).
+func (w *World) ServiceAt(host, path string) (*Service, bool) {
+	if len(w.servicesByHost) == 0 {
+		return nil, false
+	}
+	addresses, known := w.servicesByHost[host]
+	if _, untagged, tagged := strings.Cut(host, "---"); tagged && !known {
+		addresses = w.servicesByHost[untagged]
+	}
+	for _, at := range addresses {
+		if rest, ok := strings.CutPrefix(path, at.path); ok && (at.path == "" || rest == "" || rest[0] == '/') {
+			return at.service, true
+		}
+	}
+	return nil, false
+}
+
+// ServicePolicy is the policy of a service; nil if there is none.
+func (w *World) ServicePolicy(name string) *iam.Policy {
+	return w.policies[fixtures.ServiceResource(name)]
+}
+
+// WithServicePolicy is a world in which a service has another policy.
+func (w *World) WithServicePolicy(name string, policy *iam.Policy) *World {
+	edited := *w
+	edited.policies = maps.Clone(w.policies)
+	edited.policies[fixtures.ServiceResource(name)] = policy
+	return &edited
+}
+
+// MayOnService reports whether a principal has a permission on a service, by the service's own
+// policy or by the project's.
+func (w *World) MayOnService(who iam.Principal, permission string, service *Service) bool {
+	identities := w.groups.With(who.Identities())
+	return w.Policy(nil).Grants(permission, identities) || w.ServicePolicy(service.Name).Grants(permission, identities)
+}
