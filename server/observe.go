@@ -127,7 +127,7 @@ func (o *observer) note(r *http.Request, seen *sighting, response *wire.Response
 		Time:      seen.at,
 		Duration:  clock.Duration(time.Since(seen.begun)),
 		Method:    r.Method,
-		Path:      target(r),
+		Path:      wire.Target(r),
 		Route:     seen.route,
 		Instance:  subject.Instance,
 		Account:   subject.Account,
@@ -150,15 +150,6 @@ func statusOf(response *wire.Response) int {
 		return http.StatusOK
 	}
 	return response.Status
-}
-
-// target is the path and the query as they were sent; of a request through a proxy, without
-// the host.
-func target(r *http.Request) string {
-	if strings.HasPrefix(r.RequestURI, "/") {
-		return r.RequestURI
-	}
-	return r.URL.RequestURI()
 }
 
 func userAgent(r *http.Request) string {

@@ -79,7 +79,7 @@ func struck(ctx context.Context, met fault.Fault) error {
 	}
 	known := googleapi.OfStatus(met.Status)
 	if known == nil {
-		known = &googleapi.Error{Code: met.Status, Message: http.StatusText(met.Status), Status: "UNKNOWN"}
+		known = &googleapi.Error{Code: met.Status, Message: wire.StatusText(met.Status), Status: "UNKNOWN"}
 	}
 	if body, _, replaced := met.Replacement(); replaced {
 		known.Message = messageIn(body)

@@ -79,7 +79,7 @@ func TestFaultsSpeakTheSurfacesDialect(t *testing.T) {
 		{"mds.token", 429, "Metadata-Flavor: Google", "<title>Error 429 (Too Many Requests)!!1</title>"},
 		{"mds.token", 500, "Metadata-Flavor: Google", "The server encountered an error"},
 		{"mds.token", 503, "Metadata-Flavor: Google", "Service error -27."},
-		{"mds.token", 418, "Metadata-Flavor: Google", "<title>Error 418 (I'm a teapot)!!1</title>"},
+		{"mds.token", 418, "Metadata-Flavor: Google", "<title>Error 418 (I&#39;m a teapot)!!1</title>"},
 		{"oauth2.token", 401, "Content-Type: application/json; charset=utf-8", `"error": "invalid_client"`},
 		{"oauth2.token", 403, "Pragma: no-cache", `"error": "access_denied"`},
 		{"oauth2.token", 404, "Content-Type: text/html; charset=UTF-8", "<title>Error 404 (Not Found)!!1</title>"},

@@ -183,5 +183,5 @@ func writeError(r *http.Request, err error) wire.Response {
 // NoMethod answers a request for which the API has no method: with a page, and with 404
 // whatever the HTTP method, as Google's front ends do.
 func NoMethod(r *http.Request) (wire.Response, error) {
-	return errorpage.NotFound(r), nil
+	return errorpage.Page(r, http.StatusNotFound, ""), nil
 }

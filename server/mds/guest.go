@@ -49,7 +49,7 @@ func (s *Server) guest(r *http.Request, v view, names []string) (wire.Response, 
 		response.Status = http.StatusForbidden
 		return response, nil
 	case v.instance.LimitsGuest && !s.limit(v.instance.Name).AllowN(s.clock.Now(), 1):
-		return v.profile.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes. "), nil
+		return v.profile.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes."), nil
 	case isRead(r):
 		return s.read(r, v)
 	case r.Method != http.MethodPut && r.Method != http.MethodDelete:

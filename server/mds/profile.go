@@ -36,14 +36,14 @@ func profiles() map[fixtures.Profile]*profile {
 
 // gce is the server of a VM, behind Google's front ends.
 func gce() *profile {
-	p := &profile{header: header("Metadata Server for VM"), page: robotPage, oldFlavor: true, etags: true, describesVM: true}
+	p := &profile{header: header("Metadata Server for VM"), page: errorpage.Page, oldFlavor: true, etags: true, describesVM: true}
 	p.missingFlavor = p.refuseAndClose
 	return p
 }
 
 // serverless is the server of Cloud Run and its kin.
 func serverless() *profile {
-	p := &profile{header: header("Metadata Server for Serverless"), page: robotPage, oldFlavor: true, etags: true, anyScopes: true}
+	p := &profile{header: header("Metadata Server for Serverless"), page: errorpage.Page, oldFlavor: true, etags: true, anyScopes: true}
 	p.missingFlavor = p.refuseAndClose
 	return p
 }
@@ -107,28 +107,6 @@ func (p *profile) refuseAndClose(r *http.Request) wire.Response {
 	return response
 }
 
-// robotPage is a page of Google's front ends.
-func robotPage(r *http.Request, status int, reason string) wire.Response {
-	switch status {
-	case http.StatusBadRequest:
-		return errorpage.BadRequest()
-	case http.StatusForbidden:
-		return errorpage.Forbidden(r, reason)
-	case http.StatusNotFound:
-		return errorpage.NotFound(r)
-	case http.StatusMethodNotAllowed:
-		return errorpage.MethodNotAllowed(r)
-	case http.StatusRequestEntityTooLarge:
-		return errorpage.TooLarge()
-	case http.StatusInternalServerError:
-		return errorpage.InternalError()
-	case http.StatusServiceUnavailable:
-		return errorpage.Unavailable()
-	default:
-		return errorpage.Page(status, reason)
-	}
-}
-
 // plainText is an error as Go's net/http writes them.
 func plainText(_ *http.Request, status int, reason string) wire.Response {
 	switch {
@@ -136,7 +114,7 @@ func plainText(_ *http.Request, status int, reason string) wire.Response {
 	case status == http.StatusNotFound:
 		reason = "404 page not found"
 	default:
-		reason = http.StatusText(status)
+		reason = wire.StatusText(status)
 	}
 	return wire.Response{
 		Status:      status,

@@ -105,7 +105,7 @@ func New(worlds *store.Store[*world.World], issuer *token.Issuer, emulator *cloc
 func (s *Server) Dialect() wire.Dialect {
 	return wire.Dialect{Error: func(r *http.Request, err error) wire.Response {
 		v, _ := s.look(r)
-		return v.profile.refuse(r, errorpage.Error(r, err).Status, "")
+		return v.profile.refuse(r, errorpage.StatusOf(err), "")
 	}}
 }
 
@@ -244,7 +244,7 @@ func (p *parking) give(r *http.Request, response wire.Response) wire.Response {
 func (s *Server) park(r *http.Request, q *query, instance *world.Instance) *parking {
 	ctx, cancel := q.waiting(r.Context(), s.clock)
 	p := &parking{
-		Waiter: Waiter{Instance: instance.Name, Path: r.URL.RequestURI(), Since: s.clock.Now()},
+		Waiter: Waiter{Instance: instance.Name, Path: wire.Target(r), Since: s.clock.Now()},
 		server: s, over: ctx.Done(), cancel: cancel,
 	}
 	s.parked.Store(p, nil)
@@ -316,7 +316,7 @@ func (t *tree) missing(r *http.Request) wire.Response {
 		"workload-certificates-config-status", "workload-identities", "workload-trusted-root-certs",
 	}
 	if ok && t.instance.Profile == fixtures.GCE && slices.Contains(configurable, name) {
-		return t.profile.refuse(r, http.StatusPreconditionFailed, "Workload certificates are not configured. ")
+		return t.profile.refuse(r, http.StatusPreconditionFailed, "Workload certificates are not configured.")
 	}
 	return t.profile.refuse(r, http.StatusNotFound, "")
 }

@@ -81,15 +81,6 @@ var (
 	ErrStopping = errors.New("the emulator is being stopped")
 )
 
-// StatusError asks for the answer with which a surface's servers send a status when they say
-// no more than that.
-type StatusError struct{ Status int }
-
-func (e *StatusError) Error() string { return http.StatusText(e.Status) }
-
-// KnownToClients marks the error as one that clients may read.
-func (e *StatusError) KnownToClients() {}
-
 // Known is an error that a dialect can write. Every other one is logged, and written as
 // ErrInternal.
 type Known interface {

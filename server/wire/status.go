@@ -1,0 +1,22 @@
+package wire
+
+import "net/http"
+
+// StatusError asks for the answer that a surface's servers send with a status when they have
+// nothing to add to it.
+type StatusError struct{ Status int }
+
+func (e *StatusError) Error() string { return StatusText(e.Status) }
+
+// KnownToClients marks the error as one that clients may read.
+func (e *StatusError) KnownToClients() {}
+
+// StatusText returns the words of a status. A status that is not registered has the words of its
+// class, as clients have to understand it (RFC 9110, section 15).
+func StatusText(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return text
+	}
+	const class = 100
+	return http.StatusText(status / class * class)
+}
