@@ -20,8 +20,6 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-
-	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // AuthorityFolder is the folder of the certificate authority, relative to the ring's directory.
@@ -49,9 +47,9 @@ const (
 var ErrNotOurs = errors.New("the certificate authority certifies only Google's host names and this machine")
 
 // Authority is a certificate authority for the host names that an emulator serves. Its
-// certificate is constrained to Google's names, localhost and loopback addresses, and permits
-// no URI or e-mail address. Nobody can therefore use a trusted Authority to impersonate another
-// server (RFC 5280, section 4.2.1.10).
+// certificate is constrained to the domains of [Ring.Certify], localhost and loopback addresses,
+// and permits no URI or e-mail address. Nobody can therefore use a trusted Authority to
+// impersonate another server (RFC 5280, section 4.2.1.10).
 //
 // Authority uses the machine's clock, as the TLS clients do that check its certificates. It
 // ignores the ring's clock, which may be set to any date. It is safe for concurrent use.
@@ -68,7 +66,7 @@ type Authority struct {
 func (r *Ring) Authority() (*Authority, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.authority != nil && r.authority.isUsable() {
+	if r.authority != nil && r.authority.isUsable(r.permittedDomains()) {
 		return r.authority, nil
 	}
 	authority, err := r.loadAuthority()
@@ -83,7 +81,7 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 	if known != nil || err != nil {
 		return known, err
 	}
-	fresh, err := newAuthority()
+	fresh, err := newAuthority(r.permittedDomains())
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +118,7 @@ func (r *Ring) knownAuthority() (known *Authority, last int, err error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if known.isUsable() {
+		if known.isUsable(r.permittedDomains()) {
 			return known, 0, nil
 		}
 	}
@@ -130,9 +128,9 @@ func (r *Ring) knownAuthority() (known *Authority, last int, err error) {
 	return nil, last, nil
 }
 
-// newAuthority creates an authority and returns its PEM file: the certificate, then the private
-// key.
-func newAuthority() ([]byte, error) {
+// newAuthority creates an authority for the given domains and returns its PEM file: the
+// certificate, then the private key.
+func newAuthority(domains []string) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make the key of the certificate authority: %w", err)
@@ -151,7 +149,7 @@ func newAuthority() ([]byte, error) {
 		MaxPathLenZero:        true,
 
 		PermittedDNSDomainsCritical: true,
-		PermittedDNSDomains:         permittedDomains(),
+		PermittedDNSDomains:         domains,
 		PermittedIPRanges: []*net.IPNet{
 			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
 			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
@@ -175,7 +173,12 @@ func newAuthority() ([]byte, error) {
 // nobody is a host name that can never exist (RFC 6761, section 6.4).
 const nobody = "nobody.invalid"
 
-func permittedDomains() []string { return append(hostname.Domains(), "localhost") }
+// Certify sets the domains whose names the ring's authority certifies. Without a call of
+// Certify, the authority certifies only this machine. Callers call it before they use the ring.
+func (r *Ring) Certify(domains []string) { r.domains = slices.Clone(domains) }
+
+// permittedDomains returns the domains that the authority's certificate is constrained to.
+func (r *Ring) permittedDomains() []string { return append(slices.Clone(r.domains), "localhost") }
 
 func (r *Ring) decodeAuthority(name string, data []byte) (*Authority, error) {
 	authority, err := parseAuthority(data)
@@ -212,9 +215,9 @@ func IsAuthority(cert *x509.Certificate) bool {
 }
 
 // isUsable reports whether the authority is valid for long enough, and has exactly the name
-// constraints that this version sets.
-func (a *Authority) isUsable() bool {
-	return isValid(a.cert) && slices.Equal(a.cert.PermittedDNSDomains, permittedDomains()) &&
+// constraints that this version sets for the given domains.
+func (a *Authority) isUsable(domains []string) bool {
+	return isValid(a.cert) && slices.Equal(a.cert.PermittedDNSDomains, domains) &&
 		slices.Equal(a.cert.PermittedURIDomains, []string{nobody}) && slices.Equal(a.cert.PermittedEmailAddresses, []string{nobody})
 }
 
@@ -245,7 +248,7 @@ func (a *Authority) Leaf(host string) (*tls.Certificate, error) {
 	if known, ok := a.leaves.Get(host); ok && isValid(known.Leaf) {
 		return known, nil
 	}
-	names, addresses, err := subjects(host)
+	names, addresses, err := a.subjects(host)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +261,7 @@ func (a *Authority) Leaf(host string) (*tls.Certificate, error) {
 
 // subjects returns the names and addresses that a certificate for host covers. A certificate
 // for this machine covers localhost and the loopback addresses.
-func subjects(host string) (names []string, addresses []net.IP, err error) {
+func (a *Authority) subjects(host string) (names []string, addresses []net.IP, err error) {
 	address, notAddress := netip.ParseAddr(host)
 	switch {
 	case host == "localhost", notAddress == nil && address.IsLoopback():
@@ -267,7 +270,7 @@ func subjects(host string) (names []string, addresses []net.IP, err error) {
 			addresses = append(addresses, own)
 		}
 		return []string{"localhost"}, addresses, nil
-	case !slices.ContainsFunc(permittedDomains(), func(domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }):
+	case !slices.ContainsFunc(a.cert.PermittedDNSDomains, func(domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }):
 		return nil, nil, fmt.Errorf("%w, not %q", ErrNotOurs, host)
 	default:
 		return []string{host}, nil, nil

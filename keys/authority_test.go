@@ -23,6 +23,29 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
+// certifier is a ring whose authority certifies the names below domains.
+func certifier(dir string, now func() time.Time) *keys.Ring {
+	ring := keys.NewRing(dir, now)
+	ring.Certify([]string{"googleapis.com", "accounts.google.com", "www.gstatic.com", "metadata.google.internal", "metadata.goog"})
+	return ring
+}
+
+// A ring that was told no domains has an authority for this machine alone, and one that was
+// kept for more is not taken for it.
+func TestAuthorityOfNoDomains(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	wide := authority(t, certifier(dir, time.Now))
+	narrow := authority(t, keys.NewRing(dir, time.Now))
+	if narrow.Certificate() == wide.Certificate() {
+		t.Error("an authority for more domains is used")
+	}
+	_ = leaf(t, narrow, "localhost")
+	if _, err := narrow.Leaf("sts.googleapis.com"); !errors.Is(err, keys.ErrNotOurs) {
+		t.Errorf("a name of no domain: %v", err)
+	}
+}
+
 func authority(t *testing.T, ring *keys.Ring) *keys.Authority {
 	t.Helper()
 	authority, err := ring.Authority()
@@ -53,7 +76,7 @@ func roots(t *testing.T, certificate string) *x509.CertPool {
 // Everything that clients have been seen to ask, and each address of this machine.
 func TestLeaves(t *testing.T) {
 	t.Parallel()
-	authority := authority(t, keys.NewRing("", at("1999-11-21T10:00:00Z")))
+	authority := authority(t, certifier("", at("1999-11-21T10:00:00Z")))
 	pool := roots(t, authority.Certificate())
 	hosts := []string{
 		"oauth2.googleapis.com", "oauth2.mtls.googleapis.com", "www.googleapis.com", "accounts.google.com",
@@ -89,7 +112,7 @@ func bracketed(host string) string {
 
 func TestLeafIsMadeOnce(t *testing.T) {
 	t.Parallel()
-	authority := authority(t, keys.NewRing("", time.Now))
+	authority := authority(t, certifier("", time.Now))
 	made := make([]*tls.Certificate, 16)
 	var group sync.WaitGroup
 	for i := range made {
@@ -113,7 +136,7 @@ func TestLeafIsMadeOnce(t *testing.T) {
 func TestAuthorityIsUselessElsewhere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	pool := roots(t, authority(t, keys.NewRing(dir, time.Now)).Certificate())
+	pool := roots(t, authority(t, certifier(dir, time.Now)).Certificate())
 	data, err := os.ReadFile(filepath.Join(dir, "ca", "1.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +205,7 @@ func TestAuthorityIsKept(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range certificates {
 		group.Go(func() {
-			if authority, err := keys.NewRing(dir, time.Now).Authority(); err == nil {
+			if authority, err := certifier(dir, time.Now).Authority(); err == nil {
 				certificates[i] = authority.Certificate()
 			}
 		})
@@ -202,14 +225,14 @@ func TestAuthorityIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	var fileError *keys.FileError
-	if _, err := keys.NewRing(dir, time.Now).Authority(); !errors.As(err, &fileError) || fileError.Hint() == "" {
+	if _, err := certifier(dir, time.Now).Authority(); !errors.As(err, &fileError) || fileError.Hint() == "" {
 		t.Errorf("a damaged file: %v", err)
 	}
-	if err := keys.NewRing(dir, time.Now).Load(); !errors.As(err, &fileError) || !strings.HasSuffix(fileError.Path, filepath.Join("ca", "2.pem")) {
+	if err := certifier(dir, time.Now).Load(); !errors.As(err, &fileError) || !strings.HasSuffix(fileError.Path, filepath.Join("ca", "2.pem")) {
 		t.Errorf("a damaged file, at the start: %v", err)
 	}
 	elsewhere := t.TempDir()
-	if err := keys.NewRing(elsewhere, time.Now).Load(); err != nil {
+	if err := certifier(elsewhere, time.Now).Load(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(elsewhere, "ca")); err == nil {
@@ -222,11 +245,11 @@ func TestAuthorityGoesByTheMachinesClock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	now := time.Now()
-	ring := keys.NewRing(dir, func() time.Time { return now })
+	ring := certifier(dir, func() time.Time { return now })
 	first := authority(t, ring).Certificate()
 	for _, years := range []int{-40, -2, 2, 11, 400} {
 		now = time.Now().AddDate(years, 0, 0)
-		for name, ring := range map[string]*keys.Ring{"the same process": ring, "another": keys.NewRing(dir, func() time.Time { return now })} {
+		for name, ring := range map[string]*keys.Ring{"the same process": ring, "another": certifier(dir, func() time.Time { return now })} {
 			authority := authority(t, ring)
 			if authority.Certificate() != first {
 				t.Errorf("%+d years, %s: another authority", years, name)
@@ -247,7 +270,7 @@ func TestAuthorityExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		ring := keys.NewRing(dir, time.Now)
+		ring := certifier(dir, time.Now)
 		first := authority(t, ring)
 		of := leaf(t, first, "localhost")
 		time.Sleep(2 * 366 * 24 * time.Hour)
@@ -259,7 +282,7 @@ func TestAuthorityExpires(t *testing.T) {
 		if second.Certificate() == first.Certificate() {
 			t.Error("an expired authority is used")
 		}
-		if again := authority(t, keys.NewRing(dir, time.Now)); again.Certificate() != second.Certificate() {
+		if again := authority(t, certifier(dir, time.Now)); again.Certificate() != second.Certificate() {
 			t.Error("of two authorities the expired one is used")
 		}
 	})
@@ -270,17 +293,17 @@ func TestAuthorityOfAnotherDayIsLeftOut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) { // in the year 2000
-		_ = authority(t, keys.NewRing(dir, time.Now))
+		_ = authority(t, certifier(dir, time.Now))
 	})
 	if err := os.Rename(filepath.Join(dir, "ca", "1.pem"), filepath.Join(dir, "ca", "2.pem")); err != nil {
 		t.Fatal(err)
 	}
 	elsewhere := t.TempDir()
-	first := authority(t, keys.NewRing(elsewhere, time.Now)).Certificate()
+	first := authority(t, certifier(elsewhere, time.Now)).Certificate()
 	if err := os.Rename(filepath.Join(elsewhere, "ca", "1.pem"), filepath.Join(dir, "ca", "1.pem")); err != nil {
 		t.Fatal(err)
 	}
-	if got := authority(t, keys.NewRing(dir, time.Now)).Certificate(); got != first {
+	if got := authority(t, certifier(dir, time.Now)).Certificate(); got != first {
 		t.Error("the authority is another one")
 	}
 }
@@ -294,7 +317,7 @@ func TestLaxAuthorityIsReplaced(t *testing.T) {
 		"a further domain":   func(c *x509.Certificate) { c.PermittedDNSDomains = append(c.PermittedDNSDomains, "example.com") },
 	} {
 		dir := t.TempDir()
-		_ = authority(t, keys.NewRing(dir, time.Now))
+		_ = authority(t, certifier(dir, time.Now))
 		file := filepath.Join(dir, "ca", "1.pem")
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -311,7 +334,7 @@ func TestLaxAuthorityIsReplaced(t *testing.T) {
 		if err := os.WriteFile(file, append(lax, keyPEM...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := authority(t, keys.NewRing(dir, time.Now)).Certificate(); got == string(lax) {
+		if got := authority(t, certifier(dir, time.Now)).Certificate(); got == string(lax) {
 			t.Errorf("one for %s is used", name)
 		}
 	}

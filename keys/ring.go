@@ -24,6 +24,7 @@ type Ring struct {
 	accounts map[string]*Set
 
 	secret    []byte     // nil until it is loaded
+	domains   []string   // see Certify
 	authority *Authority // nil until it is loaded
 	iap       *ECKey     // likewise
 }

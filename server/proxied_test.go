@@ -19,6 +19,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -30,6 +31,7 @@ func proxyClient(t *testing.T, instance string) *http.Client {
 		t.Fatal(err)
 	}
 	ring := keys.NewRing("", time.Now)
+	ring.Certify(hostname.Domains())
 	authority := must[*keys.Authority](t)(ring.Authority())
 	emulator := server.New(server.Config{World: world.New(fixture), Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler)})
 	listener := must[net.Listener](t)((&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0"))

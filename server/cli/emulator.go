@@ -159,6 +159,7 @@ func (f emulatorFlags) ring(emulated *clock.Clock) (*keys.Ring, error) {
 	}
 	ring := keys.NewRing(dir, emulated.Now)
 	ring.KeepWhile(emulated.FollowsMachine)
+	ring.Certify(hostname.Domains())
 	return ring, nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/proxy"
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // pipes is a listener whose connections are in memory, so that time can be made to pass.
@@ -164,6 +165,7 @@ func TestStopEndsTunnels(t *testing.T) {
 	other := listen(t)
 	defer other.Close()
 	ring := keys.NewRing("", time.Now)
+	ring.Certify(hostname.Domains())
 	listener := listen(t)
 	stop := serve(newProxy(t, ring, "127.0.0.1"), listener)
 	var conns []net.Conn

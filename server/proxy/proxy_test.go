@@ -102,6 +102,7 @@ func listen(t *testing.T) net.Listener {
 func start(t *testing.T, allowed ...string) *emulator {
 	t.Helper()
 	ring := keys.NewRing("", time.Now)
+	ring.Certify(hostname.Domains())
 	p := newProxy(t, ring, allowed...)
 	plain, secure := listen(t), listen(t)
 	t.Cleanup(serve(p, plain))

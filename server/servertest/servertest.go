@@ -36,6 +36,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -118,6 +119,7 @@ func New(t testing.TB, options ...Option) *Emulator {
 	}
 	emulated := clock.New(time.Now)
 	e := &Emulator{keys: c.ring(emulated.Now), instances: map[string]*Instance{}}
+	e.keys.Certify(hostname.Domains())
 	e.server = server.New(server.Config{
 		World: w, Keys: e.keys, Clock: emulated, Strict: c.strict, InstanceURLs: e.instanceURLs,
 		ShutdownTimeout: shutdownTimeout,
