@@ -24,6 +24,7 @@ func layers() [][]string {
 			"server/resourcemanager", "server/compute", "server/publishedkeys", "server/control", "server/proxy", "server/realcredentials",
 		},
 		{"server/rpc", "server/iampolicy"},
+		{"server/guard"},
 		{"server/oauthapi", "server/googleapi"},
 		{"server/errorpage"},
 		{"server/wire"},

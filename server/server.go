@@ -23,7 +23,7 @@ import (
 	"gcp-metadata-emulator/server/credentials"
 	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/fault"
-	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/iampolicy"
@@ -126,9 +126,9 @@ func New(config Config) *Server {
 	worlds := store.New(config.World)
 	now := config.Clock.Now
 	issuer := token.NewIssuer(config.Keys, now)
-	guard := googleapi.NewGuard(worlds, issuer)
+	callers := guard.New(worlds, issuer)
 	if config.Strict {
-		guard = googleapi.NewStrictGuard(worlds, issuer)
+		callers = guard.NewStrict(worlds, issuer)
 	}
 	policies := iampolicy.New(worlds)
 	metadata, authorization := mds.New(worlds, issuer, config.Clock), oauth2.New(worlds, issuer, now)
@@ -149,10 +149,10 @@ func New(config Config) *Server {
 		oauth2:         authorization,
 		tokeninfo:      tokeninfo.New(worlds, issuer, now),
 		userinfo:       userinfo.New(worlds, issuer),
-		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, guard, now),
-		iamadmin:       iamadmin.New(worlds, config.Keys, guard, policies, now),
-		projects:       resourcemanager.New(worlds, guard, policies),
-		compute:        compute.New(worlds, guard),
+		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, callers, now),
+		iamadmin:       iamadmin.New(worlds, config.Keys, callers, policies, now),
+		projects:       resourcemanager.New(worlds, callers, policies),
+		compute:        compute.New(worlds, callers),
 		sts:            sts.New(worlds, issuer, now),
 		publishedKeys:  publishedkeys.New(worlds, config.Keys, now),
 		credentials:    realcredentials.New(worlds, config.Keys, issuer, config.Logger),

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
@@ -25,17 +26,17 @@ import (
 // Server answers requests of the API. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
-	guard  *googleapi.Guard
+	guard  *guard.Guard
 }
 
 // New is a Compute Engine API.
-func New(worlds *store.Store[*world.World], guard *googleapi.Guard) *Server {
+func New(worlds *store.Store[*world.World], guard *guard.Guard) *Server {
 	return &Server{worlds: worlds, guard: guard.Checking()}
 }
 
-func api() googleapi.API {
+func api() guard.API {
 	const scope = "https://www.googleapis.com/auth/compute"
-	return googleapi.API{
+	return guard.API{
 		Host:    "compute.googleapis.com",
 		Service: "google.cloud.compute.v1.Instances",
 		Scopes:  []string{scope + ".readonly", scope, iam.CloudPlatform},

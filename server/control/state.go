@@ -74,8 +74,5 @@ func unreadable(err error) error {
 		answer.Message += "; hint: " + mistake.Suggestion
 		details["hint"] = mistake.Suggestion
 	}
-	answer.Details = []any{googleapi.ErrorInfo{
-		Type: "type.googleapis.com/google.rpc.ErrorInfo", Reason: "FIXTURE_INVALID", Domain: "gcp-metadata-emulator", Metadata: details,
-	}}
-	return answer
+	return answer.WithInfo(googleapi.ErrorInfo{Reason: "FIXTURE_INVALID", Domain: "gcp-metadata-emulator", Metadata: details})
 }

@@ -1,7 +1,8 @@
 // Package googleapi is the vocabulary of Google's JSON APIs: errors of the form of AIP-193,
-// request messages in the JSON mapping of protocol buffers, and who may call a method.
+// request messages in the JSON mapping of protocol buffers, and query parameters.
 //
-// What a method does is for the surfaces (iamcredentials, control and others).
+// What a method does is for the surfaces (iamcredentials, control and others), and who may call it
+// is for package guard.
 package googleapi
 
 import (
@@ -42,6 +43,13 @@ type ErrorInfo struct {
 type ResourceInfo struct {
 	Type         string `json:"@type"`
 	ResourceName string `json:"resourceName"`
+}
+
+// WithInfo adds the cause to the error, and returns the error.
+func (e *Error) WithInfo(cause ErrorInfo) *Error {
+	cause.Type = "type.googleapis.com/google.rpc.ErrorInfo"
+	e.Details = append(e.Details, cause)
+	return e
 }
 
 // WithResource is the error with the name of the resource that it is about.
@@ -98,11 +106,6 @@ func ResourceExhausted(message string) *Error {
 	return &Error{Code: http.StatusTooManyRequests, Message: message, Status: "RESOURCE_EXHAUSTED"}
 }
 
-// Unauthenticated is an answer with status 401.
-func Unauthenticated(message string) *Error {
-	return &Error{Code: http.StatusUnauthorized, Message: message, Status: "UNAUTHENTICATED", Challenge: challenge + `, error="invalid_token"`}
-}
-
 // Unavailable is an answer with status 503.
 func Unavailable(message string) *Error {
 	return &Error{Code: http.StatusServiceUnavailable, Message: message, Status: "UNAVAILABLE"}
@@ -117,7 +120,7 @@ func OfStatus(code int) *Error {
 	case http.StatusBadRequest:
 		err.Status, err.Message = "INVALID_ARGUMENT", "Request contains an invalid argument."
 	case http.StatusUnauthorized:
-		return credentialsInvalid()
+		return CredentialsInvalid()
 	case http.StatusForbidden:
 		err.Status, err.Message = "PERMISSION_DENIED", "The caller does not have permission"
 	case http.StatusNotFound:

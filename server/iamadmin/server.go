@@ -15,6 +15,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/iampolicy"
 	"gcp-metadata-emulator/server/store"
@@ -26,7 +27,7 @@ import (
 type Server struct {
 	worlds   *store.Store[*world.World]
 	keys     *keys.Ring
-	guard    *googleapi.Guard
+	guard    *guard.Guard
 	policies *iampolicy.Policies
 	now      func() time.Time
 
@@ -35,13 +36,13 @@ type Server struct {
 
 // New is an IAM API.
 func New(
-	worlds *store.Store[*world.World], ring *keys.Ring, guard *googleapi.Guard, policies *iampolicy.Policies, now func() time.Time,
+	worlds *store.Store[*world.World], ring *keys.Ring, guard *guard.Guard, policies *iampolicy.Policies, now func() time.Time,
 ) *Server {
 	return &Server{worlds: worlds, keys: ring, guard: guard, policies: policies, now: now}
 }
 
-func api() googleapi.API {
-	return googleapi.API{
+func api() guard.API {
+	return guard.API{
 		Host:    "iam.googleapis.com",
 		Service: "google.iam.admin.v1.IAM",
 		Scopes:  []string{iam.CloudPlatform, "https://www.googleapis.com/auth/iam"},
@@ -70,7 +71,7 @@ func (s *Server) isOurs(project string) bool {
 
 // target is a service account that a method is about, and who calls the method.
 type target struct {
-	caller  googleapi.Caller
+	caller  guard.Caller
 	account *world.ServiceAccount
 }
 

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/wire"
 )
 
 // read begins a call over HTTP: credential, account, query and then the message, with the
 // fields that all methods have.
 func (s *Server) read(r *http.Request, method string, fields ...string) (call, googleapi.Message, error) {
-	credential, err := googleapi.Bearer(r, API(), method)
+	credential, err := guard.Bearer(r, API(), method)
 	if err != nil {
 		return call{}, googleapi.Message{}, err
 	}
@@ -142,7 +143,7 @@ const everywhere = "0x0"
 
 // AllowedLocations answers that the credentials of a service account may be used everywhere.
 func (s *Server) AllowedLocations(r *http.Request) (wire.Response, error) {
-	credential, err := googleapi.Bearer(r, API(), "GetAllowedLocations")
+	credential, err := guard.Bearer(r, API(), "GetAllowedLocations")
 	if err != nil {
 		return wire.Response{}, err
 	}

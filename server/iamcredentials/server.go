@@ -3,7 +3,7 @@
 // (https://cloud.google.com/iam/docs/reference/credentials/rest).
 //
 // Each method is one function of a request's values; what is said in JSON (rest.go) and in
-// gRPC (grpc.go) comes to the same. Who may call it is for googleapi.Guard.
+// gRPC (grpc.go) comes to the same. Who may call it is for package guard.
 package iamcredentials
 
 import (
@@ -12,6 +12,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -23,20 +24,20 @@ type Server struct {
 	worlds *store.Store[*world.World]
 	keys   *keys.Ring
 	issuer *token.Issuer
-	guard  *googleapi.Guard
+	guard  *guard.Guard
 	now    func() time.Time
 }
 
 // New is an IAM Credentials API.
 func New(
-	worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issuer, guard *googleapi.Guard, now func() time.Time,
+	worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issuer, guard *guard.Guard, now func() time.Time,
 ) *Server {
 	return &Server{worlds: worlds, keys: ring, issuer: issuer, guard: guard, now: now}
 }
 
 // API is the IAM Credentials API, as its callers and its errors name it.
-func API() googleapi.API {
-	return googleapi.API{
+func API() guard.API {
+	return guard.API{
 		Host:    "iamcredentials.googleapis.com",
 		Service: "google.iam.credentials.v1.IAMCredentials",
 		Scopes:  []string{iam.CloudPlatform, "https://www.googleapis.com/auth/iam"},
@@ -45,7 +46,7 @@ func API() googleapi.API {
 
 // call is a call of a method: by whom, and for which service account.
 type call struct {
-	caller  googleapi.Caller
+	caller  guard.Caller
 	account *world.ServiceAccount
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
@@ -259,7 +260,7 @@ func checkRole(role string) error {
 }
 
 // Test is testIamPermissions: those of the permissions that the caller has.
-func (p *Policies) Test(r *http.Request, caller googleapi.Caller, on *world.ServiceAccount) (wire.Response, error) {
+func (p *Policies) Test(r *http.Request, caller guard.Caller, on *world.ServiceAccount) (wire.Response, error) {
 	if err := googleapi.CheckQuery(r); err != nil {
 		return wire.Response{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/iampolicy"
 	"gcp-metadata-emulator/server/store"
@@ -18,17 +19,17 @@ import (
 // Server answers requests of the API. It is safe for concurrent use.
 type Server struct {
 	worlds   *store.Store[*world.World]
-	guard    *googleapi.Guard
+	guard    *guard.Guard
 	policies *iampolicy.Policies
 }
 
 // New is a Resource Manager API.
-func New(worlds *store.Store[*world.World], guard *googleapi.Guard, policies *iampolicy.Policies) *Server {
+func New(worlds *store.Store[*world.World], guard *guard.Guard, policies *iampolicy.Policies) *Server {
 	return &Server{worlds: worlds, guard: guard, policies: policies}
 }
 
-func api() googleapi.API {
-	return googleapi.API{
+func api() guard.API {
+	return guard.API{
 		Host:    "cloudresourcemanager.googleapis.com",
 		Service: "google.cloud.resourcemanager.v3.Projects",
 		Scopes:  []string{iam.CloudPlatform, iam.CloudPlatform + ".read-only"},
@@ -37,7 +38,7 @@ func api() googleapi.API {
 
 // begin lets a caller through who may do something with the project that the path names.
 // Where there is no such project, nobody may.
-func (s *Server) begin(r *http.Request, method, permission string) (googleapi.Caller, world.Project, error) {
+func (s *Server) begin(r *http.Request, method, permission string) (guard.Caller, world.Project, error) {
 	caller, err := s.guard.Caller(r, api(), method)
 	if err != nil {
 		return caller, world.Project{}, err

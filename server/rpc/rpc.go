@@ -25,6 +25,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -95,7 +96,7 @@ func asStatus(known *googleapi.Error) *status.Status {
 }
 
 // Bearer is the bearer token of a call.
-func Bearer(ctx context.Context, api googleapi.API, method string) (string, error) {
+func Bearer(ctx context.Context, api guard.API, method string) (string, error) {
 	incoming, _ := metadata.FromIncomingContext(ctx)
-	return googleapi.BearerOf(strings.Join(incoming.Get("authorization"), ","), api, method)
+	return guard.BearerOf(strings.Join(incoming.Get("authorization"), ","), api, method)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -25,12 +26,12 @@ const picture = "https://lh3.googleusercontent.com/a/default-user"
 type Server struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
-	guard  *googleapi.Guard
+	guard  *guard.Guard
 }
 
 // New is a userinfo endpoint.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer) *Server {
-	return &Server{worlds: worlds, issuer: issuer, guard: googleapi.NewStrictGuard(worlds, issuer)}
+	return &Server{worlds: worlds, issuer: issuer, guard: guard.NewStrict(worlds, issuer)}
 }
 
 // profile is what is known of a caller; what the scopes do not cover is empty.
@@ -83,7 +84,7 @@ func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
 
 // Subject is what a request is about: whom its bearer token speaks for, expired or not.
 func (s *Server) Subject(r *http.Request) wire.Subject {
-	bearer, err := googleapi.Bearer(r, api(), "")
+	bearer, err := guard.Bearer(r, api(), "")
 	if err != nil {
 		return wire.Subject{}
 	}
@@ -108,8 +109,8 @@ func (s *Server) caller(r *http.Request) (profile, error) {
 	return known, nil
 }
 
-func api() googleapi.API {
-	return googleapi.API{
+func api() guard.API {
+	return guard.API{
 		Host:    "www.googleapis.com",
 		Service: "google.identity.oauth2.OAuth2",
 		Scopes:  oauthapi.IdentityScopes(),

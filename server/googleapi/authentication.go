@@ -1,0 +1,41 @@
+package googleapi
+
+import (
+	"net/http"
+	"strings"
+)
+
+// challenge asks for a bearer token (RFC 6750, section 3).
+const challenge = `Bearer realm="https://accounts.google.com/"`
+
+// expectedCredential ends the message of every error of status 401.
+const expectedCredential = "Expected OAuth 2 access token, login cookie or other valid authentication credential. " +
+	"See https://developers.google.com/identity/sign-in/web/devconsole-project."
+
+// CredentialsMissing returns the error for a request without a credential, of status 401.
+func CredentialsMissing() *Error {
+	return &Error{
+		Code:      http.StatusUnauthorized,
+		Message:   "Request is missing required authentication credential. " + expectedCredential,
+		Status:    "UNAUTHENTICATED",
+		Challenge: challenge,
+	}
+}
+
+// CredentialsInvalid returns the error for a request whose credential is not valid, of status 401.
+func CredentialsInvalid() *Error {
+	return Unauthenticated("Request had invalid authentication credentials. " + expectedCredential)
+}
+
+// Unauthenticated returns an error of status 401 with a message about the token of a request.
+func Unauthenticated(message string) *Error {
+	return &Error{Code: http.StatusUnauthorized, Message: message, Status: "UNAUTHENTICATED", Challenge: challenge + `, error="invalid_token"`}
+}
+
+// ScopesInsufficient returns the error for a request whose token has none of the scopes that the
+// method accepts, of status 403.
+func ScopesInsufficient(accepted []string) *Error {
+	err := PermissionDenied("Request had insufficient authentication scopes.")
+	err.Challenge = challenge + `, error="insufficient_scope", scope="` + strings.Join(accepted, " ") + `"`
+	return err
+}
