@@ -13,13 +13,10 @@ import (
 
 // Bearer reads the credential of a call to a Google API, which its host names: an access
 // token, or a JWT that a service account has signed for this API (https://google.aip.dev/auth/4111).
-// The one it speaks for must exist. The error is one of this package's, or says why the
+// The principal of the credential must exist. The error is one of this package's, or says why the
 // keys cannot be read.
 func (i *Issuer) Bearer(w *world.World, text, host string) (Access, error) {
-	access, err := i.Recognise(text)
-	if !IsAccess(text) {
-		access, err = i.selfSigned(w, text, host)
-	}
+	access, err := i.credential(w, text, host)
 	if err != nil {
 		return Access{}, err
 	}
@@ -27,6 +24,14 @@ func (i *Issuer) Bearer(w *world.World, text, host string) (Access, error) {
 		return Access{}, ErrInactive
 	}
 	return access, nil
+}
+
+// credential reads a text as the one kind of credential that it looks like.
+func (i *Issuer) credential(w *world.World, text, host string) (Access, error) {
+	if IsAccess(text) {
+		return i.Recognise(text)
+	}
+	return i.selfSigned(w, text, host)
 }
 
 func isActive(w *world.World, p iam.Principal) bool {
@@ -49,7 +54,9 @@ func isActive(w *world.World, p iam.Principal) bool {
 }
 
 // selfSigned reads a JWT in which a service account names itself as issuer and subject, and
-// as its audience the API or, with a scope claim, none in particular.
+// as its audience the API or, with a scope claim, none in particular. A JWT that is for something
+// else, as every ID token is, is refused before its signature is verified. The times come last: only
+// a JWT that was valid once has expired.
 func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	parsed, err := signer.Parse(text)
 	if err != nil {
@@ -61,12 +68,12 @@ func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	if !ok || subject != issuer {
 		return Access{}, ErrUnknown
 	}
-	if signed, err := i.SignedBy(parsed, account); err != nil || !signed {
-		return Access{}, orUnknown(err)
-	}
 	scopes, ok := selfSignedScopes(parsed, host)
 	if !ok {
 		return Access{}, ErrUnknown
+	}
+	if signed, err := i.SignedBy(parsed, account); err != nil || !signed {
+		return Access{}, orUnknown(err)
 	}
 	issuedAt, begins := parsed.Time("iat")
 	expires, ends := parsed.Time("exp")
