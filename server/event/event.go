@@ -1,9 +1,9 @@
-// Package event plays what Google's infrastructure does to a VM: preemption, maintenance of
-// its host, live migration, shutdown. An event is a sequence of changes of the instance's
-// metadata, in the order and at the distances that Google documents, by the emulator's clock.
+// Package event plays what Google's infrastructure does to a VM: preemption, host maintenance,
+// live migration and shutdown. An event is a sequence of changes to the instance's metadata.
+// Their order and intervals are those in Google's documentation, by the emulator's clock.
 //
-// What a change does to those who wait for one is for packages store and mds. The machine goes
-// on: when a VM would be stopped, its metadata says so, and is served as before.
+// Packages store and mds notify the clients that wait for such changes. The machine itself
+// keeps running: after a stop, its metadata says so, and remains available.
 package event
 
 import (
@@ -18,21 +18,21 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Event is something that happens to an instance. Where Google documents a time it is the
-// default.
+// Event is something that happens to an instance. The default times are Google's, if Google
+// documents them.
 type Event struct {
 	Type fixtures.EventType `json:"type,omitempty"`
-	In   clock.Duration     `json:"in,omitempty"` // until it is announced
+	In   clock.Duration     `json:"in,omitempty"` // the delay before the announcement
 
-	// Notice is how long before it happens it is announced: 30 s for preempt, 1 min for a
-	// migration, 1 h before maintenance stops the VM, 10 min for shutdown, and 7 days for
+	// Notice is the time from the announcement to the event. Default: 30 s for preempt, 1 min
+	// for a migration, 1 h if maintenance stops the VM, 10 min for shutdown, 7 days for
 	// upcoming-maintenance.
 	Notice *clock.Duration `json:"notice,omitempty"`
-	// Lasts is how long it takes: a migration or the stop for maintenance 10 s, the window of
-	// upcoming-maintenance 4 h.
+	// Lasts is the duration of the event. Default: 10 s for a migration or a stop for
+	// maintenance, 4 h for the window of upcoming-maintenance.
 	Lasts *clock.Duration `json:"lasts,omitempty"`
 
-	CanReschedule *bool  `json:"canReschedule,omitempty"` // of upcoming-maintenance; nil: true
+	CanReschedule *bool  `json:"canReschedule,omitempty"` // for upcoming-maintenance; nil: true
 	TargetState   string `json:"targetState,omitempty"`   // after preempt or shutdown: STOPPED, the default, or DELETED
 }
 
@@ -46,10 +46,10 @@ func (e Event) check() error {
 		for i, one := range types {
 			known[i] = string(one)
 		}
-		return &InvalidError{Field: "type", Problem: fmt.Sprintf("there is no event %q; there are: %s", string(e.Type), strings.Join(known, ", "))}
+		return &InvalidError{Field: "type", Problem: fmt.Sprintf("there is no event %q: use one of %s", string(e.Type), strings.Join(known, ", "))}
 	}
 	if e.In < 0 || time.Duration(e.In) > fixtures.MostAhead {
-		return &InvalidError{Field: "in", Problem: "it is not from 0s to a year"}
+		return &InvalidError{Field: "in", Problem: "give a duration from 0s to a year"}
 	}
 	terms := fixtures.EventTerms{
 		Notice: (*fixtures.Duration)(e.Notice), Lasts: (*fixtures.Duration)(e.Lasts), CanReschedule: e.CanReschedule, TargetState: e.TargetState,
@@ -60,7 +60,7 @@ func (e Event) check() error {
 	return nil
 }
 
-// happening is the event of an entry of a scenario.
+// happening returns the event of an entry of a scenario.
 func happening(h fixtures.Happening) Event {
 	return Event{
 		Type: h.Event, In: clock.Duration(h.At), Notice: (*clock.Duration)(h.Notice), Lasts: (*clock.Duration)(h.Lasts),
@@ -68,22 +68,22 @@ func happening(h fixtures.Happening) Event {
 	}
 }
 
-// step is what changes at once, so long after the event has begun.
+// step is a set of changes that happen together, some time after the start of an event.
 type step struct {
 	after   time.Duration
 	entries []entry
 }
 
-// entry is a value that metadata gets.
+// entry is a change of one metadata value.
 type entry struct {
 	path  string
 	value any
-	next  func(old any) any // instead of the value, where it depends on the old one
+	next  func(old any) any // computes the value from the old one, if set
 }
 
 func set(path string, value any) entry { return entry{path: path, value: value} }
 
-// sequence is what an event does to an instance, in order. It begins at a time.
+// sequence returns the steps of an event that starts at begins, in order.
 func (e Event) sequence(w *world.World, instance *world.Instance, begins time.Time) []step {
 	switch e.Type {
 	case fixtures.Preempt:
@@ -114,10 +114,10 @@ const (
 	shutdownPeriod    = 10 * time.Minute
 	windowNotice      = 7 * 24 * time.Hour
 	windowLength      = 4 * time.Hour
-	disruption        = 10 * time.Second // Google tells none
+	disruption        = 10 * time.Second // an assumption: Google documents no duration
 )
 
-// preemption is announced by preempted, and ends with the VM being stopped
+// preemption is announced by preempted and stops the VM
 // (https://cloud.google.com/compute/docs/instances/spot#preemption-process).
 func (e Event) preemption(begins time.Time) []step {
 	details := e.shutdownDetails("STOPPING", begins)
@@ -127,7 +127,7 @@ func (e Event) preemption(begins time.Time) []step {
 	}
 }
 
-// shutdown is graceful: the VM is left some time until it is stopped
+// shutdown is graceful: it stops the VM after some time
 // (https://cloud.google.com/compute/docs/instances/graceful-shutdown-overview).
 func (e Event) shutdown(begins time.Time) []step {
 	period := or(e.Notice, shutdownPeriod)
@@ -153,8 +153,8 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 const maintenanceEvent = "instance/maintenance-event"
 
-// migration is announced by maintenance-event; when the VM runs again, on another host, its
-// clock may have jumped, of which the drift token tells
+// migration is announced by maintenance-event. When the VM runs again on another host, its
+// clock may have jumped, so the drift token changes
 // (https://cloud.google.com/compute/docs/metadata/getting-live-migration-notice).
 func migration(notice, lasts time.Duration) []step {
 	return []step{
@@ -164,15 +164,15 @@ func migration(notice, lasts time.Duration) []step {
 	}
 }
 
-// another is a drift token other than the last one.
+// another returns a drift token that differs from old.
 func another(old any) any {
 	text, _ := old.(string)
-	number, _ := strconv.ParseUint(text, 10, 64) // a text that is none counts as 0
+	number, _ := strconv.ParseUint(text, 10, 64) // other texts count as 0
 	return strconv.FormatUint(number+1, 10)
 }
 
-// maintenance is what the instance's scheduling wants for that of its host: that it is moved,
-// or stopped and started again.
+// maintenance follows the instance's scheduling policy: it migrates the VM, or stops and
+// restarts it.
 func (e Event) maintenance(w *world.World, instance *world.Instance) []step {
 	if policy, _ := w.Metadata(instance, "instance/scheduling/on-host-maintenance"); policy != "TERMINATE" {
 		return migration(or(e.Notice, migrationNotice), or(e.Lasts, disruption))
@@ -185,8 +185,9 @@ func (e Event) maintenance(w *world.World, instance *world.Instance) []step {
 
 const upcomingMaintenance = "instance/upcoming-maintenance"
 
-// window is maintenance that is known long before. When it is done there is no notification
-// any more (https://cloud.google.com/compute/docs/instances/monitor-plan-host-maintenance-event).
+// window is maintenance that is announced long before. The notification disappears when the
+// maintenance ends
+// (https://cloud.google.com/compute/docs/instances/monitor-plan-host-maintenance-event).
 func (e Event) window(w *world.World, instance *world.Instance, begins time.Time) []step {
 	notice := or(e.Notice, windowNotice)
 	start := begins.Add(notice)
@@ -210,7 +211,7 @@ func (e Event) window(w *world.World, instance *world.Instance, begins time.Time
 	return append(steps, step{steps[len(steps)-1].after, []entry{set(upcomingMaintenance, "NONE")}})
 }
 
-// apply makes the changes of a step to the instance of a name.
+// apply makes the changes of a step to the named instance.
 func (s step) apply(w *world.World, name string) (*world.World, error) {
 	for _, e := range s.entries {
 		var err error
@@ -228,10 +229,10 @@ func (e entry) apply(w *world.World, name string) (*world.World, error) {
 	}
 	value := e.value
 	if e.next != nil {
-		old, _ := w.Metadata(instance, e.path) // nil where there is none
+		old, _ := w.Metadata(instance, e.path) // nil if there is no value
 		value = e.next(old)
 	}
-	if e.path == upcomingMaintenance || e.path == "instance/shutdown-details" { // of either kind, or of other keys
+	if e.path == upcomingMaintenance || e.path == "instance/shutdown-details" { // the old value may have another type or other keys
 		if without, err := w.WithoutMetadata(instance, e.path); err == nil {
 			w = without
 			instance, _ = w.Instance(name)

@@ -293,10 +293,10 @@ func TestRefusals(t *testing.T) {
 		event    event.Event
 	}{
 		`there is no such instance: "nowhere"`: {"nowhere", event.Event{Type: fixtures.Preempt}},
-		`"type": there is no event "rain"; there are: preempt, maintenance, upcoming-maintenance, live-migrate, shutdown`: {"vm", event.Event{Type: "rain"}},
-		`"in": it is not from 0s to a year`:                                                     {"vm", event.Event{Type: fixtures.Preempt, In: -1}},
-		`"notice": it is not from 0s to a year`:                                                 {"vm", event.Event{Type: fixtures.Preempt, Notice: duration(366 * 24 * time.Hour)}},
-		`"lasts": it is not from 0s to a year`:                                                  {"vm", event.Event{Type: fixtures.LiveMigrate, Lasts: duration(-1)}},
+		`"type": there is no event "rain": use one of preempt, maintenance, upcoming-maintenance, live-migrate, shutdown`: {"vm", event.Event{Type: "rain"}},
+		`"in": give a duration from 0s to a year`:                                               {"vm", event.Event{Type: fixtures.Preempt, In: -1}},
+		`"notice": give a duration from 0s to a year`:                                           {"vm", event.Event{Type: fixtures.Preempt, Notice: duration(366 * 24 * time.Hour)}},
+		`"lasts": give a duration from 0s to a year`:                                            {"vm", event.Event{Type: fixtures.LiveMigrate, Lasts: duration(-1)}},
 		`"lasts": preempt has no end`:                                                           {"vm", event.Event{Type: fixtures.Preempt, Lasts: duration(1)}},
 		`"canReschedule": only upcoming-maintenance has it`:                                     {"vm", event.Event{Type: fixtures.Preempt, CanReschedule: new(true)}},
 		`"targetState": only preempt and shutdown have it`:                                      {"vm", event.Event{Type: fixtures.LiveMigrate, TargetState: "STOPPED"}},

@@ -17,12 +17,12 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Playing is an event that has not ended yet, or an entry of a scenario that sets values.
+// Playing is an event that has not ended yet, or a scenario entry that sets values.
 type Playing struct {
 	ID       string `json:"id"`
 	Instance string `json:"instance"`
 	Event
-	Set map[string]any `json:"set,omitempty"` // by path, instead of an event
+	Set map[string]any `json:"set,omitempty"` // values by path, instead of an event
 
 	Begins time.Time `json:"begins"` // by the emulator's clock
 	Ends   time.Time `json:"ends"`
@@ -36,44 +36,45 @@ type Player struct {
 	settle func()
 	logger *slog.Logger
 
-	beginning sync.Mutex // held while events begin, which are those of one world
+	beginning sync.Mutex // held while events start, so that all belong to one world
 
-	mu      sync.Mutex // held while one changes the world, too: what has been ended does so no more
-	last    int        // the number of the newest
+	mu      sync.Mutex // also held while an event changes the world, so that an ended event changes nothing
+	last    int        // the number of the newest event
 	playing []*run
 }
 
-// run is an event that is being played.
+// run is an event in progress.
 type run struct {
 	Playing
 
 	steps []step
-	stops []func() // make the clock forget the steps
+	stops []func() // unschedule the steps
 	begun bool
 	over  bool
 }
 
-// NewPlayer is a player of events of the world in a store. It plays nothing yet. However much
-// time passes at once, it calls settle after each step, which returns when everybody who has to
-// has seen it.
+// NewPlayer returns a player for the world in a store. It starts no event. After each step it
+// calls settle, however far the clock jumped; settle must return when all waiting clients have
+// seen the step.
 func NewPlayer(worlds *store.Store[*world.World], emulator *clock.Clock, settle func(), logger *slog.Logger) *Player {
 	return &Player{worlds: worlds, clock: emulator, settle: settle, logger: logger}
 }
 
 var (
-	// ErrNoInstance says that an instance does not exist.
+	// ErrNoInstance reports an instance that does not exist.
 	ErrNoInstance = errors.New("there is no such instance")
-	// ErrTooMany says that as many events are being played as there can be.
-	ErrTooMany = fmt.Errorf("there are %d events already; cancel some", maxPlaying)
+	// ErrTooMany reports that maxPlaying events have not ended yet.
+	ErrTooMany = fmt.Errorf("there are %d events already: cancel some", maxPlaying)
 )
 
-// maxPlaying is how many events there can be at once.
+// maxPlaying limits the number of unfinished events.
 const maxPlaying = 1000
 
-// Play begins an event of an instance; an empty name is the default one. What happens at once has
-// happened when it returns. An event that begins takes the place of one of the same type that
-// has begun on the instance: upcoming maintenance is rescheduled so. The error is ErrNoInstance,
-// ErrTooMany or an *InvalidError, or says why the metadata of the instance cannot be changed.
+// Play starts an event on an instance; an empty name means the default instance. The immediate
+// steps have happened when Play returns. When an event begins, it replaces an event of the same
+// type on the same instance; upcoming maintenance is rescheduled in this way. The error is
+// ErrNoInstance, ErrTooMany or an *InvalidError, or says why the instance's metadata cannot be
+// changed.
 func (p *Player) Play(instance string, e Event) (Playing, error) {
 	if err := e.check(); err != nil {
 		return Playing{}, err
@@ -95,9 +96,8 @@ func (p *Player) Play(instance string, e Event) (Playing, error) {
 	})
 }
 
-// Replace puts another world in place of the one in the store. Every event ends where it is,
-// next makes the world, and the scenarios of all instances are played from now on. Of several
-// replacements at once, one comes after the other.
+// Replace ends every event, replaces the world in the store by the result of next, and starts
+// the scenarios of all instances. Concurrent replacements happen one after the other.
 func (p *Player) Replace(next func() *world.World) {
 	p.beginning.Lock()
 	defer p.beginning.Unlock()
@@ -107,7 +107,7 @@ func (p *Player) Replace(next func() *world.World) {
 	p.beginScenarios()
 }
 
-// Begin plays the scenarios of all instances, from now on.
+// Begin starts the scenarios of all instances.
 func (p *Player) Begin() {
 	p.beginning.Lock()
 	defer p.beginning.Unlock()
@@ -143,8 +143,7 @@ func (p *Player) beginScenario(w *world.World, instance *world.Instance, h fixtu
 	return err
 }
 
-// begin has the clock call for the steps of an event which, as far as can be told, can be
-// played in a world.
+// begin checks on a copy of the world that the steps of an event apply, and schedules them.
 func (p *Player) begin(w *world.World, one *run) (Playing, error) {
 	for _, s := range one.steps {
 		var err error
@@ -178,7 +177,7 @@ func (p *Player) add(one *run) error {
 	return nil
 }
 
-// keep remembers how the clock is made to forget a step of an event.
+// keep records the function that unschedules a step.
 func (p *Player) keep(one *run, stop func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -189,8 +188,8 @@ func (p *Player) keep(one *run, stop func()) {
 	one.stops = append(one.stops, stop)
 }
 
-// perform does what is to be done at a step of an event. The event ends with the last one, and
-// where its instance is no more or refuses it.
+// perform applies a step of an event. The event ends after its last step, and if its instance
+// has been removed or refuses the step.
 func (p *Player) perform(one *run, at int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -212,7 +211,8 @@ func (p *Player) perform(one *run, at int) {
 	}
 }
 
-// endWhere ends some events, which change nothing any more. The caller holds mu.
+// endWhere ends the matching events, so that they change nothing any more. The caller must hold
+// mu.
 func (p *Player) endWhere(ends func(*run) bool) (ended int) {
 	before := len(p.playing)
 	p.playing = slices.DeleteFunc(p.playing, func(one *run) bool {
@@ -228,7 +228,7 @@ func (p *Player) endWhere(ends func(*run) bool) (ended int) {
 	return before - len(p.playing)
 }
 
-// List is every event that has not ended, in the order in which they were begun.
+// List returns every event that has not ended, in the order in which they were started.
 func (p *Player) List() []Playing {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -239,14 +239,14 @@ func (p *Player) List() []Playing {
 	return list
 }
 
-// Cancel ends an event where it is, and tells whether it had not ended.
+// Cancel stops an event at its present step, and reports whether it had not ended.
 func (p *Player) Cancel(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.endWhere(func(one *run) bool { return one.ID == id }) > 0
 }
 
-// Clear ends every event where it is. An emulator that is thrown away has to be cleared.
+// Clear stops every event at its present step. Call it before you discard an emulator.
 func (p *Player) Clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,9 +1,9 @@
-// Package fault decides which requests go wrong, and how, for tests of how a program takes
-// it.
+// Package fault decides which requests go wrong and how, so that tests can check a program's
+// error handling.
 //
-// Of the rules that there are, in the order in which they were made, the first one that is
-// for a request is the only one that it meets. How an answer is spoilt is for package server,
-// and what Google's servers would say for the dialects.
+// Rules apply in the order in which they were added, and a request meets only the first rule
+// that matches. Package server spoils the answer, and the dialects write the texts of Google's
+// servers.
 package fault
 
 import (
@@ -19,36 +19,37 @@ import (
 	"gcp-metadata-emulator/server/wildcard"
 )
 
-// Fault is a rule that is in force, and what has come of it.
+// Fault is an active rule with its counts.
 type Fault struct {
 	ID string `json:"id"`
 	Rule
 
-	Until    *time.Time `json:"until,omitempty"` // by the emulator's clock; nil: until it is removed
-	Requests int        `json:"requests"`        // how many it was for
-	Hits     int        `json:"hits"`            // how many of them went wrong
+	Until    *time.Time `json:"until,omitempty"` // by the emulator's clock; nil: until the fault is removed
+	Requests int        `json:"requests"`        // the number of matching requests
+	Hits     int        `json:"hits"`            // the number of requests that went wrong
 }
 
-// Request is what a fault may be for.
+// Request is the part of a request that rules match.
 type Request struct {
 	Route, Path string
 	Answer      Answer
-	// Subject tells the account and the audience. It is only asked where a rule needs to know.
+	// Subject returns the account and the audience of the request. Decide calls it only if a
+	// rule needs it.
 	Subject func() (account, audience string)
 }
 
-// Answer is how a request is answered, which limits what can go wrong with that.
+// Answer is the form of an answer, which limits the possible effects of a fault.
 type Answer int
 
-// The kinds of Answer.
+// The forms of an Answer.
 const (
-	WithBody    Answer = iota // by HTTP
-	WithoutBody               // by HTTP, to a HEAD request
-	Message                   // in gRPC
+	WithBody    Answer = iota // HTTP
+	WithoutBody               // HTTP, to a HEAD request
+	Message                   // gRPC
 )
 
-// Set holds the faults of one emulator. It is safe for concurrent use; while there are none,
-// it costs one atomic load a request.
+// Set holds the faults of one emulator. It is safe for concurrent use. Without faults it costs
+// one atomic load per request.
 type Set struct {
 	routes  []string
 	defects Defects
@@ -59,48 +60,49 @@ type Set struct {
 	armed atomic.Pointer[[]*armed]
 }
 
-// New is an empty set, of faults of the named routes and of the tokens that they give out.
+// New returns an empty set. It accepts faults for the given routes, and the given defects for
+// the routes that mint tokens.
 func New(routes []string, defects Defects, emulator *clock.Clock) *Set {
 	return &Set{routes: routes, defects: defects, clock: emulator}
 }
 
-// armed is a fault that counts.
+// armed is an active fault with its counters.
 type armed struct {
 	clock  *clock.Clock
-	ends   time.Time // by the clock's Steady: to set the clock back prolongs nothing; zero: never
+	ends   time.Time // by the clock's Steady, so that setting the clock back prolongs nothing; zero: never
 	mu     sync.Mutex
 	fault  Fault // the counts are guarded by mu
 	random *rand.Rand
 }
 
-// maxFaults is how many there can be at once.
+// maxFaults limits the number of faults at once.
 const maxFaults = 1000
 
-// Add puts a rule in force. The error is a RuleError.
+// Add activates a rule. The error is a RuleError.
 func (s *Set) Add(rule Rule) (Fault, error) {
 	if err := rule.check(s.routes, s.defects); err != nil {
 		return Fault{}, err
 	}
 	rule = rule.expanded()
 	if rule.Probability > 0 && rule.Seed == 0 {
-		rule.Seed = uint64(rand.Uint32()) + 1 //nolint:gosec // no secret
+		rule.Seed = uint64(rand.Uint32()) + 1 //nolint:gosec // not a secret
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.list()
 	if len(before) >= maxFaults {
-		return Fault{}, &RuleError{"", fmt.Sprintf("there are %d faults already; remove some", maxFaults)}
+		return Fault{}, &RuleError{"", fmt.Sprintf("there are %d faults already: remove some", maxFaults)}
 	}
 	s.last++
 	added := &armed{
 		clock:  s.clock,
 		fault:  Fault{ID: strconv.Itoa(s.last), Rule: rule},
-		random: rand.New(rand.NewPCG(rule.Seed, 0)), //nolint:gosec // to be reproduced
+		random: rand.New(rand.NewPCG(rule.Seed, 0)), //nolint:gosec // a test can repeat the draws
 	}
 	if rule.For > 0 {
 		added.ends = s.clock.Steady().Add(time.Duration(rule.For))
 	}
-	fresh := added.snapshot() // it counts from now on
+	fresh := added.snapshot() // taken before other requests can count
 	s.replace(append(slices.Clone(before), added))
 	return fresh, nil
 }
@@ -112,7 +114,7 @@ func (s *Set) list() []*armed {
 	return nil
 }
 
-// replace puts another list in place. The caller holds mu.
+// replace stores another list. The caller must hold mu.
 func (s *Set) replace(list []*armed) {
 	if len(list) == 0 {
 		s.armed.Store(nil)
@@ -121,7 +123,7 @@ func (s *Set) replace(list []*armed) {
 	s.armed.Store(&list)
 }
 
-// List is every fault, in the order in which they were made.
+// List returns every fault, in the order in which they were added.
 func (s *Set) List() []Fault {
 	faults := []Fault{}
 	for _, one := range s.list() {
@@ -130,7 +132,7 @@ func (s *Set) List() []Fault {
 	return faults
 }
 
-// Find is the fault of an ID.
+// Find returns the fault with the given ID.
 func (s *Set) Find(id string) (Fault, bool) {
 	for _, one := range s.list() {
 		if one.fault.ID == id {
@@ -140,7 +142,7 @@ func (s *Set) Find(id string) (Fault, bool) {
 	return Fault{}, false
 }
 
-// Remove takes a fault away, and tells whether it was there.
+// Remove removes a fault and reports whether it existed.
 func (s *Set) Remove(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,18 +152,18 @@ func (s *Set) Remove(id string) bool {
 	return len(after) < len(before)
 }
 
-// Clear takes all faults away.
+// Clear removes all faults.
 func (s *Set) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replace(nil)
 }
 
-// None tells whether there are no faults, as there are nearly always.
+// None reports whether there are no faults, which is nearly always the case.
 func (s *Set) None() bool { return s.armed.Load() == nil }
 
-// Decide tells what a request meets.
-func (s *Set) Decide(r Request) (Fault, bool) {
+// Decide returns the fault that a request meets. ok is false if it meets none.
+func (s *Set) Decide(r Request) (f Fault, ok bool) {
 	list := s.armed.Load()
 	if list == nil {
 		return Fault{}, false
@@ -174,13 +176,13 @@ func (s *Set) Decide(r Request) (Fault, bool) {
 	return Fault{}, false
 }
 
-// canHave tells whether a token of a route can have a defect: a fault of many routes is only
-// for those where it makes a difference.
+// canHave reports whether a token of the route can have the defect. A fault for many routes
+// applies only to the routes whose tokens can.
 func (s *Set) canHave(route, defect string) bool {
 	return defect == "" || slices.Contains(s.defects[route], defect)
 }
 
-// isFor tells whether a rule is for a request at all.
+// isFor reports whether the rule matches a request.
 func (r Rule) isFor(request Request) bool {
 	if !wildcard.Match(r.Route, request.Route) || !wildcard.Match(r.Match.Path, request.Path) {
 		return false
@@ -192,7 +194,7 @@ func (r Rule) isFor(request Request) bool {
 	return wildcard.Match(r.Match.Account, account) && wildcard.Match(r.Match.Audience, audience)
 }
 
-// hits counts a request that a fault is for, and tells whether it goes wrong.
+// hits counts a matching request and reports whether the fault strikes it.
 func (a *armed) hits() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -213,7 +215,7 @@ func (a *armed) hits() bool {
 	return true
 }
 
-// Missed takes back that a request went wrong by a fault: nothing came of it.
+// Missed takes back a hit of the fault, because the fault did not change the answer.
 func (s *Set) Missed(id string) {
 	for _, one := range s.list() {
 		if one.fault.ID == id {

@@ -20,43 +20,44 @@ type Rule struct {
 	Route string `json:"route"`
 	Match Match  `json:"match,omitzero"`
 
-	// What happens. Without a status and a body the surface answers as ever.
-	Status        int             `json:"status,omitempty"`        // with Google's body, unless there is one
-	Body          json.RawMessage `json:"body,omitempty"`          // a text, or any JSON
-	Delay         clock.Duration  `json:"delay,omitempty"`         // of the machine's time
-	HangUp        HangUp          `json:"hangUp,omitempty"`        // instead of an answer, or during it
-	Malformed     bool            `json:"malformed,omitempty"`     // the answer's body breaks off, as if it were whole
-	WithoutHeader string          `json:"withoutHeader,omitempty"` // a field that the answer lacks
-	Outage        Outage          `json:"outage,omitempty"`        // stands for some of these
-	Defect        string          `json:"defect,omitempty"`        // what is wrong with the token that is answered with
+	// The effects. Without a status and a body the surface answers as usual.
+	Status        int             `json:"status,omitempty"`        // with Google's body unless Body is set
+	Body          json.RawMessage `json:"body,omitempty"`          // a string or any other JSON value
+	Delay         clock.Duration  `json:"delay,omitempty"`         // by the machine's clock
+	HangUp        HangUp          `json:"hangUp,omitempty"`        // before or during the answer
+	Malformed     bool            `json:"malformed,omitempty"`     // ends the body halfway, with a matching Content-Length
+	WithoutHeader string          `json:"withoutHeader,omitempty"` // removes this header field
+	Outage        Outage          `json:"outage,omitempty"`        // a named set of effects
+	Defect        string          `json:"defect,omitempty"`        // the defect of the minted token
 
-	// To which of the requests that match: all, where it says nothing.
-	After       int            `json:"after,omitempty"`       // not to the first ones
-	Every       int            `json:"every,omitempty"`       // to each so-manieth after those
-	Times       int            `json:"times,omitempty"`       // to so many at the most
-	For         clock.Duration `json:"for,omitempty"`         // while so much emulator time passes
-	Probability float64        `json:"probability,omitempty"` // to each with this one
-	Seed        uint64         `json:"seed,omitempty"`        // of the probability's draws; 0: any
+	// Which of the matching requests to strike. All of them if these fields are empty.
+	After       int            `json:"after,omitempty"`       // skip this many requests
+	Every       int            `json:"every,omitempty"`       // then strike every Nth request
+	Times       int            `json:"times,omitempty"`       // strike at most this often
+	For         clock.Duration `json:"for,omitempty"`         // end after this time, by the emulator's clock
+	Probability float64        `json:"probability,omitempty"` // strike each request with this probability
+	Seed        uint64         `json:"seed,omitempty"`        // seeds the draws; 0: a random seed
 }
 
-// Match is what a request is about. Empty fields say nothing.
+// Match narrows the requests of a route. Empty fields match everything; the others are
+// patterns.
 type Match struct {
 	Account  string `json:"account,omitempty"`
 	Audience string `json:"audience,omitempty"`
 	Path     string `json:"path,omitempty"` // without the query
 }
 
-// HangUp says when a connection ends without a whole answer.
+// HangUp says when a connection breaks off.
 type HangUp string
 
-// The moments of a HangUp.
+// The values of a HangUp.
 const (
 	Never      HangUp = ""
 	BeforeAny  HangUp = "before" // before anything is sent
 	DuringBody HangUp = "body"   // when half of the body has been sent
 )
 
-// UnmarshalJSON reads true for before any of the answer is sent, too.
+// UnmarshalJSON also accepts true, which means "before".
 func (h *HangUp) UnmarshalJSON(data []byte) error {
 	switch string(data) {
 	case "true":
@@ -66,18 +67,18 @@ func (h *HangUp) UnmarshalJSON(data []byte) error {
 	default:
 		var text string
 		if err := json.Unmarshal(data, &text); err != nil {
-			return fmt.Errorf(`%s is no moment to hang up: write true, "before" or "body"`, data)
+			return fmt.Errorf(`%s is not a moment to hang up: write true, "before" or "body"`, data)
 		}
 		*h = HangUp(text)
 	}
 	return nil
 }
 
-// Outage is a time in which the metadata server cannot be used, as Google's users know it.
+// Outage is a time in which the metadata server is unavailable, as it happens on Google Cloud.
 type Outage string
 
-// The outages. While a machine boots, nothing answers yet; when it is moved to another host,
-// its metadata server is unavailable for a moment.
+// The outages. The metadata server does not answer while a machine boots, and answers 503 for a
+// moment when a machine moves to another host.
 const (
 	NoOutage      Outage = ""
 	Boot          Outage = "boot"
@@ -86,7 +87,7 @@ const (
 
 // RuleError says what is wrong with a rule.
 type RuleError struct {
-	Field   string // as JSON names it; empty: the whole
+	Field   string // the name in JSON; empty: the whole rule
 	Problem string
 }
 
@@ -97,7 +98,7 @@ func (e *RuleError) Error() string {
 	return fmt.Sprintf("%q: %s", e.Field, e.Problem)
 }
 
-// expanded is the rule with what its outage stands for.
+// expanded returns the rule with its outage replaced by the effects of the outage.
 func (r Rule) expanded() Rule {
 	if r.Outage != NoOutage && r.Route == "" {
 		r.Route = "mds.*"
@@ -113,7 +114,7 @@ func (r Rule) expanded() Rule {
 	return r
 }
 
-// check says what is wrong with a rule, of which the outage has not been expanded.
+// check validates a rule whose outage has not been expanded.
 func (r Rule) check(routes []string, defects Defects) error {
 	for _, one := range []func() *RuleError{
 		r.checkEffect, r.checkOutage, func() *RuleError { return checkRoute(r.expanded().Route, routes) },
@@ -140,19 +141,19 @@ func (r Rule) checkEffect() *RuleError {
 	const lowest, ok, highest = 200, 200, 599
 	switch {
 	case r.Status != 0 && (r.Status < lowest || r.Status > highest):
-		return &RuleError{"status", fmt.Sprintf("%d is no status of an answer: those are %d to %d", r.Status, lowest, highest)}
+		return &RuleError{"status", fmt.Sprintf("%d is not an HTTP status of an answer: give one from %d to %d", r.Status, lowest, highest)}
 	case r.Delay < 0 || time.Duration(r.Delay) > time.Hour:
-		return &RuleError{"delay", "a delay is not negative, and at most an hour"}
+		return &RuleError{"delay", `a delay is from "0s" to "1h"`}
 	case r.HangUp != Never && r.HangUp != BeforeAny && r.HangUp != DuringBody:
-		return &RuleError{"hangUp", fmt.Sprintf(`%q is no moment to hang up: write true, "before" or "body"`, string(r.HangUp))}
+		return &RuleError{"hangUp", fmt.Sprintf(`%q is not a moment to hang up: write true, "before" or "body"`, string(r.HangUp))}
 	case string(r.Body) == "null":
-		return &RuleError{"body", `null is no body: write "" for an empty one`}
+		return &RuleError{"body", `null is not a body: write "" for an empty one`}
 	case r.Status == ok && r.Body == nil && r.Defect == "":
-		return &RuleError{"status", `200 says nothing: write a "body" with it`}
+		return &RuleError{"status", `200 changes nothing on its own: add a "body"`}
 	case r.WithoutHeader != "" && !isFieldName(r.WithoutHeader):
-		return &RuleError{"withoutHeader", fmt.Sprintf("%q is no name of a header field", r.WithoutHeader)}
+		return &RuleError{"withoutHeader", fmt.Sprintf("%q is not the name of a header field", r.WithoutHeader)}
 	case isFraming(r.WithoutHeader):
-		return &RuleError{"withoutHeader", fmt.Sprintf(`%q says where the answer ends, and cannot be missing; write "hangUp": "body"`, r.WithoutHeader)}
+		return &RuleError{"withoutHeader", fmt.Sprintf(`%q marks the end of the answer and cannot be removed: use "hangUp": "body" instead`, r.WithoutHeader)}
 	case r.Status == 0 && r.Body == nil && r.Delay == 0 && r.HangUp == Never && !r.Malformed && r.WithoutHeader == "" &&
 		r.Outage == NoOutage && r.Defect == "":
 		return &RuleError{"", `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "outage" or "defect"`}
@@ -160,8 +161,8 @@ func (r Rule) checkEffect() *RuleError {
 	return nil
 }
 
-// strikes tells whether a rule does anything to an answer of a kind: there may be no body to
-// break off, no token to spoil, or no header of HTTP.
+// strikes reports whether the rule can change an answer of this form. An answer may have no
+// body to cut, no token to spoil or no HTTP header.
 func (r Rule) strikes(answer Answer) bool {
 	const ok = 200
 	switch answer {
@@ -174,11 +175,11 @@ func (r Rule) strikes(answer Answer) bool {
 	return true
 }
 
-// Defects are those that the tokens of a route can have, for each route that gives out some.
+// Defects lists the possible defects of tokens, by the route that mints the tokens.
 type Defects map[string][]string
 
-// of are the defects that tokens of some of the routes can have, in the order in which the
-// longest list has them.
+// of returns the possible defects for the routes that match a pattern, from the route with
+// most.
 func (d Defects) of(routes string) (possible []string, minted bool) {
 	for name, defects := range d {
 		if wildcard.Match(routes, name) && len(defects) > len(possible) {
@@ -195,17 +196,17 @@ func (r Rule) checkDefect(defects Defects) *RuleError {
 	possible, minted := defects.of(r.Route)
 	switch {
 	case !minted:
-		return &RuleError{"defect", fmt.Sprintf("no token is given out by %q; those that do are: %s",
+		return &RuleError{"defect", fmt.Sprintf("%q mints no tokens: use one of %s",
 			r.Route, strings.Join(slices.Sorted(maps.Keys(defects)), ", "))}
 	case !slices.Contains(possible, r.Defect):
-		return &RuleError{"defect", fmt.Sprintf("the tokens of %q cannot be %q; they can be: %s", r.Route, r.Defect, strings.Join(possible, ", "))}
+		return &RuleError{"defect", fmt.Sprintf("the tokens of %q cannot be %q: use one of %s", r.Route, r.Defect, strings.Join(possible, ", "))}
 	case r.Status != 0 || r.Body != nil || r.HangUp == BeforeAny || r.Outage != NoOutage:
-		return &RuleError{"defect", "a defect is one of a token that is answered with: there can be no status, body, hangUp before it or outage"}
+		return &RuleError{"defect", `a defect needs an answer with a token: leave out "status", "body", "outage" and "hangUp": "before"`}
 	}
 	return nil
 }
 
-// isFieldName tells whether a text is a token of RFC 9110, section 5.6.2.
+// isFieldName reports whether text is a token (RFC 9110, section 5.6.2).
 func isFieldName(text string) bool {
 	const others = "!#$%&'*+-.^_`|~"
 	return !strings.ContainsFunc(text, func(r rune) bool {
@@ -213,7 +214,7 @@ func isFieldName(text string) bool {
 	})
 }
 
-// isFraming tells of the fields by which an answer is read.
+// isFraming reports whether clients need the field to find the end of an answer.
 func isFraming(field string) bool {
 	return slices.ContainsFunc([]string{"Content-Length", "Transfer-Encoding", "Connection"}, func(name string) bool { return strings.EqualFold(name, field) })
 }
@@ -222,16 +223,16 @@ func (r Rule) checkOutage() *RuleError {
 	switch {
 	case r.Outage == NoOutage:
 	case r.Outage != Boot && r.Outage != LiveMigration:
-		return &RuleError{"outage", fmt.Sprintf("%q is no outage; there are: %q, %q", string(r.Outage), string(Boot), string(LiveMigration))}
+		return &RuleError{"outage", fmt.Sprintf("%q is not an outage: use one of %q, %q", string(r.Outage), string(Boot), string(LiveMigration))}
 	case r.Status != 0 || r.Body != nil || r.HangUp != Never || r.Malformed:
-		return &RuleError{"outage", "an outage says what is answered: there can be no other status, body or hangUp with it"}
+		return &RuleError{"outage", `an outage decides the answer: leave out "status", "body", "hangUp" and "malformed"`}
 	}
 	return nil
 }
 
 func (r Rule) checkMatch() *RuleError {
 	if path := r.Match.Path; path != "" && !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "*") {
-		return &RuleError{"match.path", fmt.Sprintf(`%q matches no path: they begin with "/"`, path)}
+		return &RuleError{"match.path", fmt.Sprintf(`%q matches no path: start it with "/"`, path)}
 	}
 	return nil
 }
@@ -239,19 +240,20 @@ func (r Rule) checkMatch() *RuleError {
 func (r Rule) checkChoice() *RuleError {
 	for field, count := range map[string]int{"after": r.After, "every": r.Every, "times": r.Times, "for": int(r.For)} {
 		if count < 0 {
-			return &RuleError{field, "it cannot be negative"}
+			return &RuleError{field, "it must not be negative"}
 		}
 	}
 	switch {
 	case r.Probability < 0 || r.Probability > 1 || math.IsNaN(r.Probability):
 		return &RuleError{"probability", "a probability is from 0 to 1"}
 	case r.Seed != 0 && r.Probability == 0:
-		return &RuleError{"seed", "a seed is for a probability"}
+		return &RuleError{"seed", `a seed needs a "probability"`}
 	}
 	return nil
 }
 
-// Replacement is the body that the rule puts in place of the surface's, and its content type.
+// Replacement returns the body of the rule, which replaces the surface's, and its content type.
+// ok is false if the rule has no body.
 func (r Rule) Replacement() (body, contentType string, ok bool) {
 	if r.Body == nil {
 		return "", "", false
@@ -260,7 +262,7 @@ func (r Rule) Replacement() (body, contentType string, ok bool) {
 		return body, "text/plain; charset=utf-8", true
 	}
 	var compact bytes.Buffer
-	if json.Compact(&compact, r.Body) != nil { // a rule comes of JSON that could be read
+	if json.Compact(&compact, r.Body) != nil { // cannot happen: the JSON decoder has checked the body
 		return "", "", false
 	}
 	return compact.String(), "application/json; charset=UTF-8", true
