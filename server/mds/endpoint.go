@@ -14,7 +14,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// endpoint answers with a token made for the request.
+// endpoint answers with a token for the request.
 func (s *Server) endpoint(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
 	response, err := s.issue(r, n, t, q)
 	about := wire.Subject{Instance: t.instance.Name, Account: n.account.Account.Email}
@@ -27,7 +27,7 @@ func (s *Server) endpoint(r *http.Request, n *node, t *tree, q *query) (wire.Res
 
 func (s *Server) issue(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
 	switch {
-	case q.wait: // there is nothing that could change
+	case q.wait: // tokens have no changes to wait for
 		return t.profile.refuse(r, http.StatusBadRequest, ""), nil
 	case n.account.Account.Disabled:
 		return t.profile.refuse(r, http.StatusNotFound, ""), nil
@@ -41,10 +41,10 @@ func (s *Server) issue(r *http.Request, n *node, t *tree, q *query) (wire.Respon
 	return s.accessToken(r.Context(), n.account.Account, scopes, t, q)
 }
 
-// scopes are those of an access token: all that the account has on the instance, whatever
-// the request asks for, unless the request or an attribute of the instance or the project
-// enforces what it asks for. It is false where that is more than there is. Only VMs have
-// scopes of their own; elsewhere a request gets what it asks for.
+// scopes returns the scopes of an access token. On a VM these are the account's scopes on the
+// instance. If the request, or an attribute of the instance or the project, enforces scopes,
+// they are the requested scopes. ok is false if the instance lacks one of these. Other
+// workloads have no scopes of their own and get the requested scopes.
 func (t *tree) scopes(attached *world.AttachedAccount, q *query) ([]string, bool) {
 	if t.profile.anyScopes {
 		if len(q.scopes) == 0 {
@@ -72,8 +72,8 @@ func (t *tree) scopes(attached *world.AttachedAccount, q *query) ([]string, bool
 	return q.scopes, true
 }
 
-// accessToken answers with the account's token for some scopes. It is the same one, with
-// less time left, until it is about to expire.
+// accessToken answers with the account's token for the scopes. Requests get the same token,
+// with less time left, until it is about to expire.
 func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount, scopes []string, t *tree, q *query) (wire.Response, error) {
 	issued, err := s.issuer.CachedAccess(ctx, account, scopes)
 	if err != nil {

@@ -13,14 +13,14 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Guest attributes are the one part of the tree that the instance itself writes
+// The instance itself writes guest attributes, and no other part of the tree
 // (https://cloud.google.com/compute/docs/metadata/manage-guest-attributes).
 
 const guestAttributes = "instance/guest-attributes"
 
-// guestPath is what stands below guest-attributes in a path, and whether it is there at all.
+// guestPath returns the names in path below guest-attributes. ok is false for other paths.
 func guestPath(path string) (names []string, ok bool) {
-	if !strings.Contains(path, "guest-attributes") { // nearly always
+	if !strings.Contains(path, "guest-attributes") { // the usual case
 		return nil, false
 	}
 	names = strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
@@ -31,16 +31,15 @@ func guestPath(path string) (names []string, ok bool) {
 	return names[above:], true
 }
 
-// How often an instance may ask for its guest attributes, where its fixture limits it: ten
-// times a minute, three times at once
-// (https://cloud.google.com/compute/docs/metadata/manage-guest-attributes).
+// Limits for queries of guest attributes, if the fixture turns them on: ten a minute, three at
+// once (https://cloud.google.com/compute/docs/metadata/manage-guest-attributes).
 const (
 	guestQueriesPerMinute = 10
 	guestQueriesAtOnce    = 3
 )
 
-// guest answers what is asked of guest attributes: a refusal while they are not enabled,
-// reading as everywhere, and writing.
+// guest handles requests for guest attributes. It refuses them unless they are enabled, and
+// otherwise reads, writes or deletes.
 func (s *Server) guest(r *http.Request, v view, names []string) (wire.Response, error) {
 	const namespaceAndKey = 2
 	switch {
@@ -60,7 +59,7 @@ func (s *Server) guest(r *http.Request, v view, names []string) (wire.Response, 
 	return s.writeGuest(r, v, names[0], names[1])
 }
 
-// limit counts the queries of an instance.
+// limit returns the instance's limiter of queries for guest attributes.
 func (s *Server) limit(instance string) *rate.Limiter {
 	if known, ok := s.limits.Load(instance); ok {
 		return known.(*rate.Limiter)
@@ -69,7 +68,7 @@ func (s *Server) limit(instance string) *rate.Limiter {
 	return known.(*rate.Limiter)
 }
 
-// Reset forgets how often instances have asked.
+// Reset forgets all previous queries for guest attributes.
 func (s *Server) Reset() { s.limits.Clear() }
 
 func (s *Server) writeGuest(r *http.Request, v view, namespace, key string) (wire.Response, error) {
@@ -97,7 +96,7 @@ func (s *Server) writeGuest(r *http.Request, v view, namespace, key string) (wir
 		return p.refuse(r, http.StatusServiceUnavailable, ""), nil
 	case errors.Is(err, world.ErrNoEntry):
 		return p.refuse(r, http.StatusNotFound, ""), nil
-	case errors.Is(err, world.ErrFixedEntry): // a namespace in place of a key, or the other way round
+	case errors.Is(err, world.ErrFixedEntry): // a namespace instead of a key, or the reverse
 		return p.refuse(r, http.StatusBadRequest, ""), nil
 	case errors.Is(err, world.ErrTooLarge):
 		return p.refuse(r, http.StatusRequestEntityTooLarge, ""), nil
@@ -106,10 +105,10 @@ func (s *Server) writeGuest(r *http.Request, v view, namespace, key string) (wir
 	}
 }
 
-// errGone says that an instance is no more.
+// errGone reports an instance that has been removed.
 var errGone = errors.New("the instance is gone")
 
-// withoutGuest takes a guest attribute away, and its namespace with the last one.
+// withoutGuest deletes a guest attribute, and its namespace if that is empty afterwards.
 func withoutGuest(w *world.World, instance *world.Instance, namespace, path string) (*world.World, error) {
 	edited, err := w.WithoutMetadata(instance, path)
 	if err != nil {
@@ -123,14 +122,13 @@ func withoutGuest(w *world.World, instance *world.Instance, namespace, path stri
 	return edited.WithoutMetadata(instance, guestAttributes+"/"+namespace)
 }
 
-// isGuestName tells whether a text can name a namespace or a key.
+// isGuestName reports whether text can name a namespace or a key.
 func isGuestName(text string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 	return strings.Trim(text, letters) == ""
 }
 
-// attribute is the value of an attribute of the instance or, where it has none, of the
-// project.
+// attribute returns the value of a custom attribute of the instance, or else of the project.
 func attribute(root *node, name string) string {
 	for _, section := range []string{"instance", "project"} {
 		if found, ok := root.find("computeMetadata", "v1", section, "attributes", name); ok {

@@ -11,24 +11,24 @@ import (
 
 type instanceKey struct{}
 
-// WithInstance makes the requests of a context those of one instance, by its name: of
-// connections that came in at the instance's own address, or those whose Host it is. The
+// WithInstance returns a context for requests to the named instance. Callers use it for
+// connections to the instance's own address and for requests with its name as the Host. The
 // first name counts.
 func WithInstance(ctx context.Context, name string) context.Context {
 	if _, known := ctx.Value(instanceKey{}).(string); known {
-		return ctx // of the connection's own address
+		return ctx // set by the address of the connection
 	}
 	return context.WithValue(ctx, instanceKey{}, name)
 }
 
-// instanceOf is the instance whose metadata server a request is meant for: that of the
-// address at which it arrived, or the one whose name is the first label of its Host, or the
-// default one. It is false where the address is that of an instance that is no more.
-func instanceOf(r *http.Request, w *world.World) (*world.Instance, bool) {
+// instanceOf returns the instance that a request targets. The address of the connection
+// decides, then the first label of the Host; otherwise it is the default instance. ok is false
+// if the address belongs to an instance that has been removed.
+func instanceOf(r *http.Request, w *world.World) (instance *world.Instance, ok bool) {
 	if name, ok := r.Context().Value(instanceKey{}).(string); ok {
 		return w.Instance(name)
 	}
-	if len(w.Instances) > 1 { // otherwise it makes no difference
+	if len(w.Instances) > 1 { // with one instance the Host does not matter
 		if instance, ok := named(hostname.Of(r.Host), w); ok {
 			return instance, true
 		}
@@ -36,7 +36,7 @@ func instanceOf(r *http.Request, w *world.World) (*world.Instance, bool) {
 	return w.DefaultInstance(), true
 }
 
-// named is the instance that a Host names. Google's own names are nobody's.
+// named returns the instance that a Host names. Google's own host names name no instance.
 func named(host string, w *world.World) (*world.Instance, bool) {
 	if hostname.IsMetadata(host) || hostname.IsGoogle(host) {
 		return nil, false

@@ -15,12 +15,12 @@ const (
 	operationGuest    = "mds.guest-attributes"
 )
 
-// Operations are the names of the metadata server's operations below /computeMetadata.
+// Operations returns the names of the metadata server's operations below /computeMetadata.
 func Operations() []string {
 	return []string{operationGuest, operationIdentity, operationMetadata, operationToken}
 }
 
-// Operation is what a request below /computeMetadata is for, by its path.
+// Operation returns the operation of a request below /computeMetadata, by its path.
 func Operation(r *http.Request) string {
 	section, rest := section(r.URL.Path)
 	switch section {
@@ -39,8 +39,8 @@ func Operation(r *http.Request) string {
 	return operationMetadata
 }
 
-// Subject is what a metadata request is about: the instance and, below one of its service
-// accounts, the account's e-mail address.
+// Subject returns the instance that a metadata request targets. For a path below a service
+// account it also returns the account's e-mail address, and for an ID token the audience.
 func (s *Server) Subject(r *http.Request) wire.Subject {
 	instance, ok := instanceOf(r, s.worlds.Load().State)
 	if !ok {
@@ -68,7 +68,8 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 	return subject
 }
 
-// section is what a path names below computeMetadata/v1/instance, and the rest of the path.
+// section returns the name that follows computeMetadata/v1/instance in path, and the rest of
+// the path.
 func section(path string) (name, rest string) {
 	if rest, ok := strings.CutPrefix(path, "/computeMetadata/v1/instance/"); ok {
 		return nextName(rest)
@@ -85,7 +86,7 @@ func section(path string) (name, rest string) {
 	return nextName(rest)
 }
 
-// nextName takes the first name off a path, in which doubled slashes count as one.
+// nextName removes the first name from path. Repeated slashes count as one.
 func nextName(path string) (name, rest string) {
 	name, rest, _ = strings.Cut(strings.TrimLeft(path, "/"), "/")
 	return name, rest

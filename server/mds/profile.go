@@ -9,19 +9,19 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// profile is what differs between the metadata servers of the kinds of workload, besides
-// what they serve.
+// profile holds the differences between the metadata servers of the kinds of workload, except
+// for their content.
 type profile struct {
-	header        http.Header                                                    // of every answer, as it is spelled
-	page          func(r *http.Request, status int, reason string) wire.Response // says no, without that header
-	missingFlavor func(r *http.Request) wire.Response                            // says no to a request without the flavor
+	header        http.Header                                                    // the header of every answer, in Google's spelling
+	page          func(r *http.Request, status int, reason string) wire.Response // an error page, without header
+	missingFlavor func(r *http.Request) wire.Response                            // the answer to a request without the flavor header
 
-	pingNeedsFlavor bool // "/" too is refused without the flavor
-	oldFlavor       bool // X-Google-Metadata-Request is as good
+	pingNeedsFlavor bool // "/" needs the flavor header too
+	oldFlavor       bool // X-Google-Metadata-Request counts as the flavor header
 	etags           bool
-	anyScopes       bool // tokens have the scopes that are asked for, whatever the instance has
-	alwaysEmail     bool // ID tokens in the standard format tell the e-mail address too
-	describesVM     bool // ID tokens in the full format tell of the VM
+	anyScopes       bool // tokens get the requested scopes, whatever the instance has
+	alwaysEmail     bool // ID tokens in the standard format have the e-mail address too
+	describesVM     bool // ID tokens in the full format describe the VM
 }
 
 func profiles() map[fixtures.Profile]*profile {
@@ -34,21 +34,21 @@ func profiles() map[fixtures.Profile]*profile {
 	}
 }
 
-// gce is the server of a VM, behind Google's front ends.
+// gce returns the profile of a VM's metadata server, which is behind Google's front ends.
 func gce() *profile {
 	p := &profile{header: header("Metadata Server for VM"), page: errorpage.Page, oldFlavor: true, etags: true, describesVM: true}
 	p.missingFlavor = p.refuseAndClose
 	return p
 }
 
-// serverless is the server of Cloud Run and its kin.
+// serverless returns the profile of Cloud Run and similar services.
 func serverless() *profile {
 	p := &profile{header: header("Metadata Server for Serverless"), page: errorpage.Page, oldFlavor: true, etags: true, anyScopes: true}
 	p.missingFlavor = p.refuseAndClose
 	return p
 }
 
-// gke is the server that runs on each node of a cluster, a Go program.
+// gke returns the profile of the metadata server on each node of a GKE cluster, a Go program.
 func gke() *profile {
 	return &profile{
 		header: http.Header{"Metadata-Flavor": {"Google"}, "Server": {"GKE Metadata Server"}},
@@ -70,12 +70,12 @@ func header(server string) http.Header {
 	}
 }
 
-// answer is an answer with the header of the profile, and further fields.
+// answer returns an answer with the profile's header and further fields.
 func (p *profile) answer(contentType, body string, fields ...wire.Field) wire.Response {
 	return wire.Response{ContentType: contentType, Header: fields, Body: body, Shared: p.header}
 }
 
-// complete is what was found, with the header of the profile.
+// complete adds the profile's header to a rendering.
 func (p *profile) complete(found *rendering) wire.Response {
 	response := found.Response
 	response.Shared = p.header
@@ -85,29 +85,29 @@ func (p *profile) complete(found *rendering) wire.Response {
 	return response
 }
 
-// refuse says no. The reason is for those statuses that have no words of their own.
+// refuse returns an error answer. The reason is used for statuses without standard text.
 func (p *profile) refuse(r *http.Request, status int, reason string) wire.Response {
 	response := p.page(r, status, reason)
 	response.Shared = p.header
 	return response
 }
 
-// say is a short text with a status that says no.
+// say returns an error answer with a short text as its body.
 func (p *profile) say(r *http.Request, status int, text string) wire.Response {
 	response := p.refuse(r, status, "")
 	response.Body = text
 	return response
 }
 
-// refuseAndClose also ends the connection. Google's server writes "Close"; net/http ends
-// it only for this spelling.
+// refuseAndClose also closes the connection. Google's server writes "Close", but net/http
+// closes the connection only for this spelling.
 func (p *profile) refuseAndClose(r *http.Request) wire.Response {
 	response := p.refuse(r, http.StatusForbidden, "Missing Metadata-Flavor:Google header.")
 	response.Header = []wire.Field{{Name: "Connection", Value: "close"}}
 	return response
 }
 
-// plainText is an error as Go's net/http writes them.
+// plainText returns an error as Go's net/http writes it.
 func plainText(_ *http.Request, status int, reason string) wire.Response {
 	switch {
 	case reason != "":
@@ -124,8 +124,8 @@ func plainText(_ *http.Request, status int, reason string) wire.Response {
 	}
 }
 
-// notAnnotated is what GKE says where an ID token is asked for and there is no Google
-// service account (https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity).
+// notAnnotated returns GKE's error for an ID token of an account without a Google service
+// account (https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity).
 func notAnnotated(kubernetes string) string {
 	return fmt.Sprintf("Your Kubernetes service account (%s) is not annotated with a target Google service account, "+
 		"which is a requirement for retrieving Identity Tokens using Workload Identity.\n"+

@@ -10,31 +10,29 @@ import (
 	"gcp-metadata-emulator/server/clock"
 )
 
-// query is what the query parameters of a request ask for. What Google's server does not
-// know it ignores, and so does this one.
+// query holds the known query parameters of a request. Like Google's server, it ignores others.
 type query struct {
 	form      form
 	recursive bool
 	wait      bool
-	licenses  bool // in an identity
+	licenses  bool // for an identity token
 
 	lastETag string
-	timeout  time.Duration // 0: none
+	timeout  time.Duration // 0: no timeout
 
-	audience, format string // of an identity
+	audience, format string // for an identity token
 
-	scopes        []string // of an access token
+	scopes        []string // for an access token
 	enforceScopes string
 }
 
-// parse reads a query, from its end, so that of a parameter that is given twice the first
-// counts. It is on the way of every request, and therefore does without the map that net/url
-// would make.
+// parse reads a query from its end, so that the first value of a repeated parameter counts. It
+// runs for every request, so it avoids the map that net/url would allocate.
 func (q *query) parse(rawQuery string) {
 	for end := len(rawQuery); end > 0; {
 		begin := strings.LastIndexByte(rawQuery[:end], '&') + 1
 		name, value, _ := strings.Cut(rawQuery[begin:end], "=")
-		name, _ = unescaped(name) // one that cannot be read is none that is known
+		name, _ = unescaped(name) // a name with an invalid escape matches no parameter
 		if value, ok := unescaped(value); ok {
 			q.set(name, value)
 		}
@@ -42,7 +40,7 @@ func (q *query) parse(rawQuery string) {
 	}
 }
 
-// unescaped is a name or value as it was meant. Most are so already.
+// unescaped decodes a name or a value. Most texts have nothing to decode.
 func unescaped(text string) (string, bool) {
 	if strings.IndexByte(text, '%') < 0 && strings.IndexByte(text, '+') < 0 {
 		return text, true
@@ -91,11 +89,11 @@ func forms(alt string) form {
 	}
 }
 
-// isAsked reads the boolean of a parameter. One known client puts a slash after it.
+// isAsked reads a boolean parameter. It removes a final slash, which one known client appends.
 func isAsked(text string) bool { return isTrue(strings.TrimSuffix(text, "/")) }
 
-// isTrue reads a boolean as Google's server does: some words mean true in any case, and
-// everything else is false.
+// isTrue reads a boolean as Google's server does: it accepts some words for true, in any case,
+// and takes every other text for false.
 func isTrue(text string) bool {
 	switch strings.ToLower(text) {
 	case "true", "on", "yes", "1":
@@ -105,8 +103,9 @@ func isTrue(text string) bool {
 	}
 }
 
-// waitsFor tells whether a client that is shown an entry with this ETag wants another one.
-// One that has seen nothing has seen the first. The ETag is empty where nothing can change.
+// waitsFor reports whether a client that sees an entry with this ETag still waits for a change.
+// A client without a last ETag counts as having seen the first entry. etag is empty if the
+// entry cannot change.
 func (q *query) waitsFor(etag string) bool {
 	if q.lastETag == "" {
 		q.lastETag = etag
@@ -114,7 +113,7 @@ func (q *query) waitsFor(etag string) bool {
 	return q.wait && etag != "" && etag == q.lastETag
 }
 
-// waiting is a context that ends when the client has waited for as long as it wants to.
+// waiting returns a context that ends when the client's timeout has passed.
 func (q *query) waiting(ctx context.Context, emulator *clock.Clock) (context.Context, context.CancelFunc) {
 	if q.timeout == 0 {
 		return ctx, func() {}

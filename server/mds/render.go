@@ -9,13 +9,14 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Content types, bare as Google's server sends them: clients compare the whole string.
+// The content types, without parameters as Google's server sends them: clients compare the
+// whole string.
 const (
 	textType = "application/text"
 	jsonType = "application/json"
 )
 
-// form is one of the two forms of an answer.
+// form is the form of an answer that the query asks for.
 type form uint8
 
 const (
@@ -24,31 +25,31 @@ const (
 	textForm
 )
 
-// rendering is an answer: mostly an entry as it is sent.
+// rendering is an answer, usually a rendered entry.
 type rendering struct {
 	wire.Response
 
-	etag string // empty where there is nothing that could change
+	etag string // empty if the entry cannot change
 }
 
 func newRendering(contentType, body, etag string) rendering {
 	return rendering{wire.Response{ContentType: contentType, Header: []wire.Field{{Name: "ETag", Value: etag}}, Body: body}, etag}
 }
 
-// document is an entry with everything below it, in both forms. A leaf that is a JSON
-// document has a third, which is the text of one and the content type of the other.
+// document is an entry with everything below it, in both forms. A leaf with a JSON document has
+// a third form: its text, with the content type of JSON.
 type document struct{ json, text, indented rendering }
 
-// etagOf is the ETag of a content: 64 bits of a hash, in hexadecimal without leading
-// zeros. It depends on the content alone, so that it comes back when the content does.
+// etagOf returns the ETag of a content: 64 bits of its SHA-256, in hexadecimal without leading
+// zeros. The same content always has the same ETag.
 func etagOf(content string) string {
 	sum := sha256.Sum256([]byte(content))
 	return strconv.FormatUint(binary.BigEndian.Uint64(sum[:]), 16)
 }
 
-// isContent tells whether a request for an entry is answered with its content. Of a
-// directory there is a listing, but only under its name with a slash, and nobody can wait
-// for it or ask for another form.
+// isContent reports whether the answer to a request for the entry is its content. A directory's
+// content is its listing, but only if the path ends with a slash, and only in the default form
+// and without waiting.
 func (n *node) isContent(slash bool, q *query) bool {
 	if n.kind == directory && !q.recursive {
 		return slash && !q.wait && q.form == defaultForm
@@ -56,7 +57,7 @@ func (n *node) isContent(slash bool, q *query) bool {
 	return !n.isEndpoint()
 }
 
-// render gives an entry the form that a query asks for.
+// render returns the entry in the form that the query asks for.
 func (n *node) render(q *query) *rendering {
 	switch {
 	case n.kind == directory && !q.recursive:
@@ -70,7 +71,7 @@ func (n *node) render(q *query) *rendering {
 	}
 }
 
-// listing renders a directory without what is below its entries.
+// listing renders the names of a directory's entries.
 func (n *node) listing() *rendering {
 	var out strings.Builder
 	for _, child := range n.children {
@@ -84,8 +85,8 @@ func (n *node) listing() *rendering {
 	return &listing
 }
 
-// document renders an entry and everything below it, endpoints left out. It is done once.
-// Both forms have one ETag, and a directory's is not that of its listing.
+// document renders the entry with everything below it, except endpoints. It renders only once.
+// Both forms have the same ETag, which differs from that of a directory's listing.
 func (n *node) document() *document {
 	if whole := n.whole.Load(); whole != nil {
 		return whole
@@ -125,7 +126,7 @@ func (n *node) appendJSON(out *strings.Builder) {
 	}
 }
 
-// json is a leaf as JSON.
+// json returns a leaf as JSON.
 func (n *node) json() string {
 	if text, ok := n.value.(string); ok {
 		return quote(text)
@@ -168,7 +169,7 @@ func (n *node) appendEntries(out *strings.Builder) {
 	out.WriteByte(brackets[1])
 }
 
-// asText is a leaf's value, the items of a list with a newline each, or what is below a
+// asText returns a leaf's value, a list's items on a line each, or the text form of a
 // directory.
 func (n *node) asText() string {
 	if n.kind == leaf {
@@ -186,7 +187,7 @@ func (n *node) asText() string {
 	return out.String()
 }
 
-// appendText writes "path value" lines, one for each leaf and for each item of a list.
+// appendText writes a line "path value" for each leaf and for each item of a list.
 func (n *node) appendText(out *strings.Builder, path string) {
 	switch n.kind {
 	case leaf:

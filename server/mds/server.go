@@ -28,20 +28,20 @@ type Server struct {
 	profiles map[fixtures.Profile]*profile
 	trees    atomic.Pointer[trees]
 	renewing sync.Mutex                    // held while trees are replaced
-	parked   sync.Map                      // the keys are of *parking
-	arrival  atomic.Pointer[chan struct{}] // closed by the next request that waits; nil: nobody asks
-	settling sync.Mutex                    // held by who waits for the parked
-	limits   sync.Map                      // of *rate.Limiter by the name of an instance
+	parked   sync.Map                      // a set of *parking
+	arrival  atomic.Pointer[chan struct{}] // closed by the next request that waits; nil if nothing listens
+	settling sync.Mutex                    // held by Settle
+	limits   sync.Map                      // of *rate.Limiter, by the name of an instance
 }
 
 // Waiter is a request that waits for a change.
 type Waiter struct {
 	Instance string
-	Path     string // with its query
+	Path     string // includes the query
 	Since    time.Time
 }
 
-// Waiters are the requests that wait for a change, those that have waited longest first.
+// Waiters returns the requests that wait for a change, longest wait first.
 func (s *Server) Waiters() []Waiter {
 	var list []Waiter
 	s.parked.Range(func(waiter, _ any) bool {
@@ -52,11 +52,11 @@ func (s *Server) Waiters() []Waiter {
 	return list
 }
 
-// AwaitWaiter returns as soon as one of the requests that wait for a change is as it ought to
-// be, or with the cause of the context's end.
+// AwaitWaiter returns when is holds for one of the waiting requests, or with the cause of ctx's
+// end.
 func (s *Server) AwaitWaiter(ctx context.Context, is func(Waiter) bool) error {
 	for {
-		arrival := s.nextArrival() // first, to miss nobody
+		arrival := s.nextArrival() // before the check, to miss no request
 		if slices.ContainsFunc(s.Waiters(), is) {
 			return nil
 		}
@@ -68,7 +68,7 @@ func (s *Server) AwaitWaiter(ctx context.Context, is func(Waiter) bool) error {
 	}
 }
 
-// nextArrival is closed when one more request waits.
+// nextArrival returns a channel that is closed when the next request starts to wait.
 func (s *Server) nextArrival() <-chan struct{} {
 	next := make(chan struct{})
 	for {
@@ -81,10 +81,9 @@ func (s *Server) nextArrival() <-chan struct{} {
 	}
 }
 
-// Settle returns when every request that waits for a change has looked at the world as it is
-// now, or no longer waits: what has changed may then change back, and none has missed it. None
-// holds it up, since what a request does between waking and waiting again, or answering, depends
-// on no client.
+// Settle returns when every waiting request has seen the current world or has stopped waiting.
+// The next change may then undo the last without any request missing it. Settle depends on no
+// client, because a woken request needs nothing from its client.
 func (s *Server) Settle() {
 	s.settling.Lock()
 	defer s.settling.Unlock()
@@ -95,13 +94,13 @@ func (s *Server) Settle() {
 	})
 }
 
-// New is a metadata server for every instance of the current world.
+// New returns a metadata server for every instance of the current world.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, emulator *clock.Clock) *Server {
 	return &Server{worlds: worlds, issuer: issuer, clock: emulator, profiles: profiles()}
 }
 
-// Dialect is how the metadata server speaks. Its answers are complete: their header depends
-// on the instance that is asked.
+// Dialect returns the format of the metadata server's errors. Its answers are complete, because
+// their header depends on the instance.
 func (s *Server) Dialect() wire.Dialect {
 	return wire.Dialect{Error: func(r *http.Request, err error) wire.Response {
 		v, _ := s.look(r)
@@ -109,7 +108,7 @@ func (s *Server) Dialect() wire.Dialect {
 	}}
 }
 
-// view is the world at the moment of a request, and the instance that the request is for.
+// view is the world at the moment of a request, with the instance that the request targets.
 type view struct {
 	store.Snapshot[*world.World]
 
@@ -117,9 +116,10 @@ type view struct {
 	profile  *profile
 }
 
-// look is the world as it is now, and finds out which instance a request is for. It is false
-// where that is no more; what is said of it is said as a VM.
-func (s *Server) look(r *http.Request) (view, bool) {
+// look returns the current world and the instance that r targets. ok is false if the instance
+// has been removed; the view then has the VM profile, so that the caller can still write an
+// error.
+func (s *Server) look(r *http.Request) (v view, ok bool) {
 	snapshot := s.worlds.Load()
 	instance, ok := instanceOf(r, snapshot.State)
 	if !ok {
@@ -128,8 +128,8 @@ func (s *Server) look(r *http.Request) (view, bool) {
 	return view{Snapshot: snapshot, instance: instance, profile: s.profiles[instance.Profile]}, true
 }
 
-// renew makes the view that of the world as it is now. The instance stays the one with the
-// name, whatever else the request could mean by now; it is false where that is no more.
+// renew updates the view to the current world. It keeps the instance's name, even if the
+// request would now target another instance. It returns false if the instance has been removed.
 func (s *Server) renew(v *view) bool {
 	snapshot := s.worlds.Load()
 	instance, ok := snapshot.State.Instance(v.instance.Name)
@@ -140,8 +140,8 @@ func (s *Server) renew(v *view) bool {
 	return true
 }
 
-// Ping answers "/", which clients ask to find out whether they run on Google Cloud; on a VM
-// without the header that everything else needs.
+// Ping answers "/", which clients request to detect Google Cloud. On a VM this path does not
+// need the flavor header.
 func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 	v, ok := s.look(r)
 	if !ok {
@@ -160,7 +160,7 @@ func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 	return v.profile.answer(listing.ContentType, listing.Body), nil
 }
 
-// Unknown answers a path that nobody serves, as the metadata server does.
+// Unknown answers a path without a route as the metadata server does.
 func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
 	v, _ := s.look(r)
 	if !isRead(r) {
@@ -169,7 +169,7 @@ func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
 	return v.profile.refuse(r, http.StatusNotFound, ""), nil
 }
 
-// Metadata answers everything below /computeMetadata.
+// Metadata handles everything below /computeMetadata.
 func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 	v, ok := s.look(r)
 	if !ok {
@@ -190,11 +190,11 @@ func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 	return s.read(r, v)
 }
 
-// read answers with the entry at the request's path, when it is the one that the client
-// waits for: look, wait for a change, and again.
+// read answers with the entry at the request's path. If the client waits for a change, it
+// repeats: look, then wait for the next change.
 //
-// Thousands of clients may wait. What a goroutine keeps on its stack at this depth decides
-// how large a stack it needs; therefore little is passed by value from here on down.
+// Thousands of clients may wait here. The data on a goroutine's stack at this depth decides the
+// stack's size, so the functions from here on pass few large values.
 func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
 	var q query
 	q.parse(r.URL.RawQuery)
@@ -205,7 +205,7 @@ func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
 			return parked.give(r, v.profile.complete(found)), err
 		}
 		if parked == nil {
-			if err := wire.DrainBody(r); err != nil { // nobody would notice that the client has gone
+			if err := wire.DrainBody(r); err != nil { // with unread bytes, net/http cannot detect that the client has gone
 				return wire.Response{}, err
 			}
 			parked = s.park(r, &q, v.instance)
@@ -215,7 +215,7 @@ func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
 		select {
 		case <-v.Changed:
 		case <-parked.over:
-			q.wait = false // whatever there is now
+			q.wait = false // answer with the present entry
 		}
 		if !s.renew(&v) {
 			return v.profile.refuse(r, http.StatusServiceUnavailable, ""), nil
@@ -223,19 +223,19 @@ func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
 	}
 }
 
-// parking is the place of a request that waits.
+// parking is the state of a waiting request.
 type parking struct {
 	Waiter
 
 	server *Server
-	over   <-chan struct{} // closed when the time is over, the client has gone or the server stops
+	over   <-chan struct{} // closed at the timeout, or when the client has gone or the server stops
 	cancel context.CancelFunc
-	seen   atomic.Uint64                 // the revision of the world at which it has looked
-	look   atomic.Pointer[chan struct{}] // closed when it has looked again; nil: nobody asks
+	seen   atomic.Uint64                 // the latest revision of the world that the request has seen
+	look   atomic.Pointer[chan struct{}] // closed after the next look; nil if nothing listens
 }
 
-// give is an answer for the client, if that is still there; the parking is nil where it has not
-// waited.
+// give marks the response as abandoned if the client has gone. p is nil if the request did not
+// wait.
 func (p *parking) give(r *http.Request, response wire.Response) wire.Response {
 	response.Abandoned = p != nil && wire.IsGone(r.Context())
 	return response
@@ -257,7 +257,7 @@ func (s *Server) park(r *http.Request, q *query, instance *world.Instance) *park
 func (p *parking) leave() {
 	p.cancel()
 	p.server.parked.Delete(p)
-	p.looked(math.MaxUint64) // it misses nothing any more
+	p.looked(math.MaxUint64) // so that Settle does not wait for it
 }
 
 func (p *parking) looked(revision uint64) {
@@ -267,7 +267,7 @@ func (p *parking) looked(revision uint64) {
 	}
 }
 
-// awaitLook returns when the request has looked at a revision or a later one, or has left.
+// awaitLook returns when the request has seen the given revision or a later one, or has left.
 func (p *parking) awaitLook(revision uint64) {
 	for p.seen.Load() < revision {
 		next := make(chan struct{})
@@ -278,8 +278,7 @@ func (p *parking) awaitLook(revision uint64) {
 	}
 }
 
-// find finds what there is to answer now. The ETag is empty where there is nothing to wait
-// for.
+// find returns the present answer. Its ETag is empty if waiting is impossible.
 func (s *Server) find(r *http.Request, v *view, q *query) (*rendering, error) {
 	tree := s.tree(v.State, v.instance)
 	found, slash, ok := lookUp(tree.root, r.URL.EscapedPath())
@@ -289,8 +288,8 @@ func (s *Server) find(r *http.Request, v *view, q *query) (*rendering, error) {
 	return s.exception(r, tree, found, q)
 }
 
-// exception answers a request for what has no content: an endpoint, a directory of which a
-// listing is no answer, or nothing.
+// exception answers a request that does not lead to content: an endpoint, a directory without
+// listing, or an unknown path.
 func (s *Server) exception(r *http.Request, t *tree, found *node, q *query) (*rendering, error) {
 	var answer rendering
 	var err error
@@ -307,8 +306,8 @@ func (s *Server) exception(r *http.Request, t *tree, found *node, q *query) (*re
 	return &answer, err
 }
 
-// missing says that there is no such entry. Those about the certificates of workloads could
-// be there, if they were configured.
+// missing answers a request for an unknown entry. The entries about workload certificates would
+// exist if these were configured.
 func (t *tree) missing(r *http.Request) wire.Response {
 	name, ok := strings.CutPrefix(r.URL.EscapedPath(), "/computeMetadata/v1/instance/")
 	configurable := []string{
@@ -321,14 +320,14 @@ func (t *tree) missing(r *http.Request) wire.Response {
 	return t.profile.refuse(r, http.StatusNotFound, "")
 }
 
-// hasFlavor tells whether a request has the header that no browser and no proxy sends by
-// accident. The second one is deprecated, and still accepted on VMs.
+// hasFlavor reports whether a request has the flavor header, which no browser or proxy sends by
+// accident. The older header is deprecated, and still accepted on VMs.
 func (p *profile) hasFlavor(r *http.Request) bool {
 	return r.Header.Get("Metadata-Flavor") == "Google" ||
 		p.oldFlavor && strings.EqualFold(r.Header.Get("X-Google-Metadata-Request"), "true")
 }
 
-// refuseForwarded refuses a request that came through a proxy, whatever else it says.
+// refuseForwarded refuses every request that came through a proxy.
 func (p *profile) refuseForwarded(r *http.Request) (wire.Response, bool) {
 	if _, forwarded := r.Header["X-Forwarded-For"]; !forwarded {
 		return wire.Response{}, false
@@ -340,8 +339,8 @@ func isRead(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// lookUp finds the entry at a path, as it was sent: Google's server decodes no percent
-// escape. Doubled slashes count as one; the second result tells of a final one.
+// lookUp finds the entry at a raw path: Google's server does not decode percent escapes.
+// Repeated slashes count as one. slash reports whether the path ends with a slash.
 func lookUp(root *node, path string) (found *node, slash, ok bool) {
 	found = root
 	for rest := path; rest != ""; {
@@ -361,7 +360,7 @@ func lookUp(root *node, path string) (found *node, slash, ok bool) {
 	return found, slash, true
 }
 
-// redirect sends a client from a directory's name to the directory.
+// redirect sends a client from a directory's name to the same path with a slash.
 func (p *profile) redirect(r *http.Request) wire.Response {
 	path := r.URL.EscapedPath() + "/"
 	location := path

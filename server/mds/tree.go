@@ -15,37 +15,37 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// kind is what an entry of the tree is.
+// kind is the kind of an entry of the tree.
 type kind int
 
 const (
 	directory kind = iota
-	list           // several values, a line each
+	list           // several values, one per line
 	leaf           // one value
 	tokenEndpoint
 	identityEndpoint
 )
 
-// node is an entry of the tree. It does not change once the tree is built.
+// node is an entry of the tree. It does not change after the tree is built.
 type node struct {
 	kind kind
-	name string // as listings have it: kebab case, without a slash
-	key  string // as JSON has it: camel case
+	name string // the name in listings: kebab case, without a slash
+	key  string // the name in JSON: camel case
 
-	value any    // that it was made of, in a document
-	text  string // of a leaf
+	value any    // the value in the document
+	text  string // the text of a leaf
 
-	isArray  bool    // of a directory: JSON has an array, without names
-	children []*node // of a directory, in the order of listings, by name; the leaves of a list
+	isArray  bool    // a directory that is an array in JSON
+	children []*node // a directory's entries in the order of listings, or the leaves of a list
 
-	jsonByDefault bool // of a list or a leaf: read as JSON unless text is asked for
+	jsonByDefault bool // a list or leaf whose default form is JSON
 
-	account *world.AttachedAccount // of an endpoint
+	account *world.AttachedAccount // the account of an endpoint
 
-	whole atomic.Pointer[document] // with everything below it, once asked for
+	whole atomic.Pointer[document] // the rendered entry, after the first request
 }
 
-// child finds an entry of a directory.
+// child returns the named entry of a directory.
 func (n *node) child(name string) (*node, bool) {
 	at, found := n.search(name)
 	if !found {
@@ -54,12 +54,12 @@ func (n *node) child(name string) (*node, bool) {
 	return n.children[at], true
 }
 
-// search finds the place of an entry of a directory, or where it would be.
+// search returns the index of a directory's entry, or the index for inserting it.
 func (n *node) search(name string) (at int, found bool) {
 	switch {
 	case n.kind != directory:
 		return 0, false
-	case n.isArray: // 10 is after 9
+	case n.isArray: // sorted by number: 10 follows 9
 		at, err := strconv.Atoi(name)
 		return at, err == nil && 0 <= at && at < len(n.children) && n.children[at].name == name
 	}
@@ -68,8 +68,8 @@ func (n *node) search(name string) (at int, found bool) {
 
 func (n *node) isEndpoint() bool { return n.kind == tokenEndpoint || n.kind == identityEndpoint }
 
-// build makes the tree of an instance, from "/" on. What an earlier tree of the instance, or
-// nil, has of the same values is taken from there.
+// build returns the tree of an instance, starting at "/". It reuses the nodes of unchanged
+// values from the instance's earlier tree, unless before is nil.
 func build(instance *world.Instance, before *node) *node {
 	var tree *node
 	if before != nil {
@@ -89,7 +89,7 @@ func build(instance *world.Instance, before *node) *node {
 	return above("", above("computeMetadata", tree))
 }
 
-// above is a directory with one entry.
+// above returns a directory with one entry.
 func above(name string, child *node) *node {
 	return &node{kind: directory, name: name, key: name, children: []*node{child}}
 }
@@ -105,8 +105,8 @@ func (n *node) find(path ...string) (*node, bool) {
 	return n, true
 }
 
-// attach gives the directory of an account its endpoints, in the place of what was recorded
-// under their names, unless it has them from an earlier tree.
+// attach adds the token and identity endpoints to an account's directory, in place of recorded
+// entries of these names. It keeps endpoints that came with the earlier tree.
 func (n *node) attach(account *world.AttachedAccount) {
 	if known, ok := n.child("token"); ok && known.account == account {
 		return
@@ -123,7 +123,8 @@ func (n *node) attach(account *world.AttachedAccount) {
 	}
 }
 
-// entry makes the node of a document's value, or takes the one that there was before.
+// entry returns a node for a value of the document, or the earlier node if the value is the
+// same.
 func entry(key string, value any, naming fixtures.Naming, before *node) *node {
 	if before != nil && before.key == key && isSame(before.value, value) {
 		return before
@@ -146,7 +147,7 @@ func entry(key string, value any, naming fixtures.Naming, before *node) *node {
 	return n
 }
 
-// lines are the fields of an entry that is one, however it is read.
+// lines returns the fields of an object that always reads as text.
 func lines(fields map[string]any) string {
 	out := make([]string, 0, len(fields))
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
@@ -155,8 +156,8 @@ func lines(fields map[string]any) string {
 	return strings.Join(out, "\n")
 }
 
-// isSame tells whether two values are one: objects and lists in the same place in memory,
-// which nobody changes once they are in a world, or equal scalars.
+// isSame reports whether two values are identical: the same object or list in memory, or equal
+// scalars. Values in a world never change.
 func isSame(a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:
@@ -172,7 +173,7 @@ func isSame(a, b any) bool {
 // object makes the node a directory.
 func (n *node) object(document map[string]any, below fixtures.Naming, before *node) {
 	n.kind, n.children = directory, make([]*node, 0, len(document))
-	var known map[string]any // whose entries before has, in their order
+	var known map[string]any // the earlier value; before.children has its entries, in order
 	if before != nil {
 		known, _ = before.value.(map[string]any)
 	}
@@ -195,12 +196,12 @@ func (n *node) object(document map[string]any, below fixtures.Naming, before *no
 	slices.SortFunc(n.children, func(a, b *node) int {
 		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.key, b.key))
 	})
-	// Readers of fixtures let no two keys have one name.
+	// The reader of fixtures refuses two keys with the same name.
 	n.children = slices.CompactFunc(n.children, func(a, b *node) bool { return a.name == b.name })
 }
 
-// array makes the node a list of scalars, and of anything else a directory of numbers. Two
-// lists of addresses are directories although their items are scalars.
+// array makes the node a list if all items are scalars, and otherwise a directory of numbers.
+// Some lists of addresses are directories despite their scalar items.
 func (n *node) array(items []any, below fixtures.Naming, before *node) {
 	key := fixtures.Naming{}.Canonical(n.key)
 	switch isEmpty := len(items) == 0; {
@@ -221,7 +222,7 @@ func (n *node) array(items []any, below fixtures.Naming, before *node) {
 	}
 }
 
-// element makes the node of an item of a list.
+// element returns a node for an item of a list.
 func element(number string, item any, below fixtures.Naming, before *node) *node {
 	if before != nil && isSame(before.value, item) {
 		return before
@@ -247,7 +248,7 @@ func isContainer(value any) bool {
 	}
 }
 
-// text is a scalar as a leaf's text.
+// text returns a scalar as the text of a leaf.
 func text(value any) string {
 	switch value := value.(type) {
 	case string:
@@ -259,7 +260,7 @@ func text(value any) string {
 	}
 }
 
-// quote writes a JSON string without HTML escapes. Most need none at all.
+// quote returns text as a JSON string without HTML escapes. Most texts need no escapes.
 func quote(text string) string {
 	if !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r > '~' }) {
 		return `"` + text + `"`

@@ -8,31 +8,30 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// tree is what is served for one version of an instance.
+// tree is the content for one version of an instance.
 type tree struct {
 	instance      *world.Instance
 	profile       *profile
 	root          *node
-	computeEngine token.ComputeEngine // the instance, as its ID tokens tell
-	enforceScopes bool                // the scopes that a request for a token names count
-	guestEnabled  bool                // guest attributes can be read and written
+	computeEngine token.ComputeEngine // the description of the instance in ID tokens
+	enforceScopes bool                // tokens get only the requested scopes
+	guestEnabled  bool                // guest attributes are enabled
 }
 
-// trees are those of one version of the world, made as they are asked for.
+// trees holds the trees of one version of the world. They are built on demand.
 type trees struct {
 	world  *world.World
-	made   sync.Map // of *lazyTree by *world.Instance
-	before sync.Map // of *tree by the name of an instance: an earlier version, for its parts
+	made   sync.Map // of *lazyTree, by *world.Instance
+	before sync.Map // of earlier *tree, by the name of an instance, for reuse of nodes
 }
 
-// lazyTree is a tree that is made once: whoever waits for a change comes for it at the same
-// time.
+// lazyTree builds a tree once, although all waiting requests ask for it at the same time.
 type lazyTree struct {
 	once func() *tree
 	made atomic.Pointer[tree]
 }
 
-// tree is that of an instance.
+// tree returns the tree of an instance.
 func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
 	current := s.trees.Load()
 	if current == nil || current.world != w {
@@ -52,8 +51,8 @@ func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
 	return known.(*lazyTree).once()
 }
 
-// follow begins the trees of a version of the world: those of instances that are the same
-// stay, and others are at hand for what is the same in them.
+// follow starts the trees of another version of the world. It keeps the trees of unchanged
+// instances, and keeps those of changed instances so that new trees can reuse their nodes.
 func (s *Server) follow(w *world.World) *trees {
 	s.renewing.Lock()
 	defer s.renewing.Unlock()
@@ -97,8 +96,8 @@ func (t *trees) inherit(from *trees) {
 	})
 }
 
-// newTree makes a tree. An earlier one, or nil, of an instance with the same service accounts
-// lends it what is the same.
+// newTree builds a tree. It reuses nodes of an earlier tree if the service accounts are the
+// same; earlier may be nil.
 func (s *Server) newTree(w *world.World, instance *world.Instance, earlier *tree) *tree {
 	var before *node
 	if earlier != nil && areSame(earlier.instance.ServiceAccounts, instance.ServiceAccounts) {
@@ -112,7 +111,7 @@ func (s *Server) newTree(w *world.World, instance *world.Instance, earlier *tree
 	}
 }
 
-// areSame tells whether two lists are one: edits of metadata leave it where it is.
+// areSame reports whether two lists are the same in memory. Edits of metadata keep the list.
 func areSame(a, b []world.AttachedAccount) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
