@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -89,7 +88,7 @@ func (h *hosts) isOurs(host string) bool {
 // came in at an address. Google's names are played on every port; any other name may be that
 // of another server on this machine, unless the port is the one that the client has reached.
 func (h *hosts) answersTarget(host, port string, at net.Addr) bool {
-	if hostname.IsGoogle(host) || hostname.IsMetadata(host) || hostname.IsMetadataAddress(host) {
+	if hostname.IsOfGoogle(host) {
 		return true
 	}
 	own, isTCP := at.(*net.TCPAddr)
@@ -124,6 +123,5 @@ func (h *hosts) remember(hostport string, handler http.Handler) http.Handler {
 // isOurs tells whether a host is this machine, or an address of the metadata server
 // (https://cloud.google.com/compute/docs/metadata/querying-metadata).
 func isOurs(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback() || hostname.IsMetadataAddress(host)
+	return hostname.IsLocalhost(host) || hostname.IsMetadataAddress(host)
 }

@@ -14,6 +14,7 @@ import (
 
 	"gcp-metadata-emulator/server/loopback"
 	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -321,15 +322,8 @@ func baseURL(address net.Addr) *url.URL {
 	return &url.URL{Scheme: "http", Host: hostport}
 }
 
-// isLoopback tells whether only this machine can reach an address.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	parsed, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && parsed.IsLoopback()
-}
+// isLoopback reports whether only this machine can reach an address.
+func isLoopback(address string) bool { return hostname.IsLocalhost(hostname.Of(address)) }
 
 // isConfined tells whether an address is one that the loopback interface was given, where other
 // machines are kept from it.

@@ -21,7 +21,7 @@ func (s Surroundings) byProxy(c client, scheme, hostport string) Finding {
 		names = c.proxies.secure
 	}
 	name, proxy, rule := s.firstProxy(names)
-	if proxy == nil || name != gcloudProxy && (c.proxies.direct && isLoopback(host) || s.isExcepted(c.proxies, host)) {
+	if proxy == nil || name != gcloudProxy && (c.proxies.direct && hostname.IsLocalhost(host) || s.isExcepted(c.proxies, host)) {
 		return Finding{}
 	}
 	found := Finding{Finds: FindsOther, At: proxy.Host, Because: rule}
@@ -30,7 +30,7 @@ func (s Surroundings) byProxy(c client, scheme, hostport string) Finding {
 		found.Finds = FindsEmulator
 	case name == gcloudProxy:
 		found.Change = "unset CLOUDSDK_PROXY_TYPE CLOUDSDK_PROXY_ADDRESS CLOUDSDK_PROXY_PORT"
-	case isLoopback(host) && c.proxies.except != javaoptions.NonProxyHosts:
+	case hostname.IsLocalhost(host) && c.proxies.except != javaoptions.NonProxyHosts:
 		found.Change = "export NO_PROXY=" + host + " no_proxy=" + host
 	}
 	return found
@@ -60,13 +60,6 @@ func (s Surroundings) firstProxy(names string) (name string, proxy *url.URL, rul
 		return name, parsed, by
 	}
 	return "", nil, ""
-}
-
-// isLoopback reports whether clients that ask their own machine without a proxy take the host for
-// their own machine. They do not look at names below localhost.
-func isLoopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // portOf names the port of a proxy, where it is not in the same place as the host.

@@ -58,7 +58,7 @@ func newProxy(t *testing.T, ring *keys.Ring, allowed ...string) *proxy.Proxy {
 	return proxy.New(proxy.Config{
 		Handler: http.HandlerFunc(echo),
 		Answers: func(host, port string, at net.Addr) bool {
-			return hostname.IsGoogle(host) || hostname.IsMetadata(host) || hostname.IsMetadataAddress(host) || net.JoinHostPort(host, port) == at.String()
+			return hostname.IsOfGoogle(host) || net.JoinHostPort(host, port) == at.String()
 		},
 		Authority: ring.Authority,
 		Allowed:   targets,

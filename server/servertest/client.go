@@ -69,7 +69,7 @@ func (e *Emulator) dial(ctx context.Context, network, address string) (net.Conn,
 		if strings.HasSuffix(hostname.Of(host), ".localhost") { // which not every resolver knows
 			address = net.JoinHostPort("localhost", port)
 		}
-	case !hostname.IsGoogle(host) && !hostname.IsMetadata(host) && !hostname.IsMetadataAddress(host):
+	case !hostname.IsOfGoogle(host):
 		return nil, fmt.Errorf("%q is neither a host of Google's nor this machine, and the emulator's client reaches no other", host)
 	case port == "443":
 		address = e.secure.String()

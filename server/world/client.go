@@ -2,10 +2,11 @@ package world
 
 import (
 	"crypto/subtle"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // OAuthClient is an OAuth 2.0 client.
@@ -42,10 +43,5 @@ func (c *OAuthClient) MayRedirectTo(uri string) bool {
 	}
 	parsed, err := url.Parse(uri)
 	return err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") &&
-		parsed.User == nil && !strings.Contains(uri, "#") && isLoopback(parsed.Hostname())
-}
-
-func isLoopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return err == nil && address.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
+		parsed.User == nil && !strings.Contains(uri, "#") && hostname.IsLoopback(parsed.Hostname())
 }

@@ -39,7 +39,7 @@ func gceInstance(w *World, f fixtures.Instance, accounts []AttachedAccount) map[
 		"description":       "",
 		"disks":             []any{disk(f.Name, 0)},
 		"guestAttributes":   map[string]any{},
-		"hostname":          hostname(f.Name, f.Zone, w.Project.ID),
+		"hostname":          zonalName(f.Name, f.Zone, w.Project.ID),
 		"id":                jsonNumber(inventedInstanceID(w.Project.ID, f.Name)),
 		"image":             "projects/debian-cloud/global/images/debian-12-bookworm-v20260114",
 		"licenses":          []any{map[string]any{"id": "2147286739765738111"}},
@@ -180,9 +180,9 @@ func serviceAccounts(accounts []AttachedAccount) map[string]any {
 	return listed
 }
 
-// hostname is the zonal DNS name of a VM; the project of a domain puts the domain last
+// zonalName returns the zonal DNS name of a VM; the project of a domain puts the domain last
 // (https://cloud.google.com/compute/docs/internal-dns).
-func hostname(name, zone, projectID string) string {
+func zonalName(name, zone, projectID string) string {
 	return name + "." + zone + ".c." + fixtures.Dotted(projectID) + ".internal"
 }
 

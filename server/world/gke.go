@@ -22,7 +22,7 @@ func gkeMetadata(w *World, f fixtures.Instance, accounts []AttachedAccount) map[
 				"cluster-name":     cluster,
 				"cluster-uid":      hex.EncodeToString(uid[:]),
 			},
-			"hostname":        hostname(f.Name, f.Zone, w.Project.ID),
+			"hostname":        zonalName(f.Name, f.Zone, w.Project.ID),
 			"id":              jsonNumber(inventedInstanceID(w.Project.ID, f.Name)),
 			"serviceAccounts": serviceAccounts(accounts),
 			"zone":            zone(w.Project.Number, f.Zone),

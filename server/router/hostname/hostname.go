@@ -1,5 +1,5 @@
-// Package hostname knows which host names are Google's: those of its APIs, of its accounts
-// and of the metadata server.
+// Package hostname knows which host names are Google's (those of its APIs, of its accounts and of
+// the metadata server) and which are names of this machine.
 //
 // What is served under which of them is for the server to say.
 package hostname
@@ -59,10 +59,27 @@ func IsMetadataAddress(host string) bool {
 	return err == nil && (address.String() == "169.254.169.254" || address.String() == "fd20:ce::254")
 }
 
-// IsLoopback tells whether a host, in the form of Of, is this machine (RFC 6761, section 6.3).
-func IsLoopback(host string) bool {
+// IsOfGoogle reports whether a host, in the form of Of, is one of Google's: an API host, or a name
+// or an address of the metadata server.
+func IsOfGoogle(host string) bool {
+	return IsGoogle(host) || IsMetadata(host) || IsMetadataAddress(host)
+}
+
+// localhost is the name of this machine, and the domain of further names for it.
+const localhost = "localhost"
+
+// IsLocalhost reports whether a host, in the form of Of, is this machine by the name localhost or
+// by a loopback address.
+func IsLocalhost(host string) bool {
 	address, err := netip.ParseAddr(host)
-	return err == nil && address.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
+	return host == localhost || err == nil && address.IsLoopback()
+}
+
+// IsLoopback reports whether a host, in the form of Of, leads to this machine on every system that
+// follows RFC 6761, section 6.3: IsLocalhost, or a name below localhost. The emulator's instances
+// have such names, and not every resolver knows them.
+func IsLoopback(host string) bool {
+	return IsLocalhost(host) || strings.HasSuffix(host, "."+localhost)
 }
 
 // Domains are the domains that hold Google's names, without the name of the metadata server

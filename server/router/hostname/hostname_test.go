@@ -75,14 +75,24 @@ func TestListed(t *testing.T) {
 	}
 }
 
-func TestIsLoopback(t *testing.T) {
+// Each question about a host has its own answer for the names of this machine and of Google.
+func TestMeanings(t *testing.T) {
 	t.Parallel()
-	for host, want := range map[string]bool{
-		"localhost": true, "vm.localhost": true, "127.0.0.1": true, "127.8.9.1": true, "::1": true,
-		"": false, "notlocalhost": false, "localhost.example.com": false, "128.0.0.1": false, "127.0.0.1.example.com": false,
+	type meanings struct{ localhost, loopback, ofGoogle bool }
+	machine, below, google := meanings{localhost: true, loopback: true}, meanings{loopback: true}, meanings{ofGoogle: true}
+	for hostport, want := range map[string]meanings{
+		"localhost": machine, "LOCALHOST.:80": machine, "127.0.0.1:80": machine, "127.8.9.1": machine, "[::1]:80": machine,
+		"[::ffff:127.0.0.1]:80": machine,
+		"vm.localhost":          below, "a.b.LocalHost:80": below,
+		"oauth2.googleapis.com": google, "metadata": google, "metadata.google.internal:80": google,
+		"169.254.169.254": google, "[fd20:ce::254]:80": google,
+		"": {}, "notlocalhost": {}, "localhost.example.com": {}, "128.0.0.1": {}, "127.0.0.1.example.com": {}, "0.0.0.0": {}, "[::]": {},
+		"169.254.169.253": {}, "metadata.example.com": {},
 	} {
-		if got := hostname.IsLoopback(host); got != want {
-			t.Errorf("IsLoopback(%q) = %v", host, got)
+		host := hostname.Of(hostport)
+		got := meanings{hostname.IsLocalhost(host), hostname.IsLoopback(host), hostname.IsOfGoogle(host)}
+		if got != want {
+			t.Errorf("%q: %+v, want %+v", hostport, got, want)
 		}
 	}
 }
