@@ -40,11 +40,11 @@ func TestFaultsGiveTokensDefects(t *testing.T) {
 		{"mds.identity", "GET " + accounts + "default/identity?audience=https://a.example.com\nMetadata-Flavor: Google\n\n", "alg-none", "is not signed"},
 		{"mds.token", "GET " + accounts + "default/token\nMetadata-Flavor: Google\n\n", "revoked", "was revoked"},
 		{"mds.*", "GET " + accounts + "default/token?scopes=\nMetadata-Flavor: Google\n\n", "expired", "expired at"},
-		{"oauth2.token", fmt.Sprintf(form, "/token", assertion+"${assertion:good}"), "tampered", "was changed since"},
+		{"oauth2.token", fmt.Sprintf(form, "/token", assertion+"${assertion:good}"), "tampered", "was changed afterwards"},
 		{"oauth2.token", fmt.Sprintf(form, "/token", assertion+"${assertion:id-token}"), "wrong-issuer", "the issuer is"},
 		{"iamcredentials.generateAccessToken", fmt.Sprintf(iam, "generateAccessToken", `{"scope":["`+platform+`"]}`), "unknown-key", "was not issued by this emulator"},
 		{"iamcredentials.*", fmt.Sprintf(iam, "generateIdToken", `{"audience":"x","includeEmail":true}`), "not-yet-valid", "not valid before"},
-		{"iamcredentials.signJwt", fmt.Sprintf(iam, "signJwt", `{"payload":"{\"sub\":\"x\"}"}`), "unknown-key", "nobody here has published"},
+		{"iamcredentials.signJwt", fmt.Sprintf(iam, "signJwt", `{"payload":"{\"sub\":\"x\"}"}`), "unknown-key", "has not published a key"},
 	} {
 		added := e.fail(t, fmt.Sprintf(`{"route": %q, "defect": %q, "times": 1}`, test.route, test.defect))
 		for _, want := range []string{test.reason, ""} {

@@ -14,36 +14,35 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Grant is what a token entitles its bearer to.
+// Grant holds the rights that a token gives to its bearer.
 type Grant struct {
 	Principal iam.Principal `json:"who"`
 	Scopes    []string      `json:"scopes"`
 
-	// Client is the OAuth client that a user's token was issued to, or the unique ID of the
-	// service account that acts for the user.
+	// Client is the ID of the OAuth client that a user's token was issued to, or the unique ID of
+	// the service account that acts for the user.
 	Client string `json:"client,omitempty"`
-	// Offline says that the client has a refresh token too.
+	// Offline reports whether the client also has a refresh token.
 	Offline bool `json:"offline,omitempty"`
-	// Session is shared by the tokens that come from one consent of a user: revoking one
-	// revokes all.
+	// Session is shared by the tokens of one consent. Revoking one of them revokes all.
 	Session string `json:"session,omitempty"`
-	// Boundary is the access boundary of a downscoped token, as the exchange was given it
+	// Boundary is the access boundary of a downscoped token, as the token exchange received it
 	// (https://cloud.google.com/iam/docs/downscoping-short-lived-credentials).
 	Boundary json.RawMessage `json:"boundary,omitempty"`
 }
 
-// ForAccount is the grant of scopes to a service account.
+// ForAccount returns the grant of scopes to a service account.
 func ForAccount(account *world.ServiceAccount, scopes []string) Grant {
 	return Grant{Principal: account.Principal(), Scopes: scopes}
 }
 
-// ForUser is the grant of scopes by a user to an OAuth client, for which it may have a
-// refresh token. It begins a session.
+// ForUser returns the grant of scopes from a user to an OAuth client. The grant is for offline
+// access, and starts a session.
 func ForUser(user *world.User, client string, scopes []string) Grant {
 	return Grant{Principal: user.Principal(), Scopes: scopes, Client: client, Session: uuid.NewString(), Offline: true}
 }
 
-// Access is what an access token says. Times are Unix seconds.
+// Access is the content of an access token. Times are in Unix seconds.
 type Access struct {
 	Grant
 
@@ -52,7 +51,7 @@ type Access struct {
 	Expires  int64  `json:"exp"`
 }
 
-// The beginnings of Google's access tokens, by whom they speak for.
+// The prefixes of Google's access tokens, by kind of principal.
 const (
 	accountPrefix   = "ya29.c."
 	userPrefix      = "ya29.a0"
@@ -72,7 +71,7 @@ func accessPrefix(kind iam.Kind) string {
 	return accountPrefix
 }
 
-// Access issues an access token. It lives for whole seconds.
+// Access issues an access token. The lifetime is truncated to whole seconds.
 func (i *Issuer) Access(ctx context.Context, grant Grant, lifetime time.Duration) (Token, error) {
 	issued, expires := i.period(lifetime.Truncate(time.Second))
 	text, err := i.sealed(ctx, Access{Grant: grant, ID: uuid.NewString(), IssuedAt: issued.Unix(), Expires: expires.Unix()})
@@ -82,11 +81,11 @@ func (i *Issuer) Access(ctx context.Context, grant Grant, lifetime time.Duration
 	return Token{Text: text, Issued: issued, Expires: expires}, nil
 }
 
-// accessKey is what makes two cached access tokens the same.
+// accessKey identifies a cached access token.
 type accessKey struct{ email, uniqueID, scopes string }
 
-// CachedAccess issues an access token for a service account, or gives out the same one again
-// while it is good for MinimumLeft.
+// CachedAccess issues an access token for a service account. It returns the cached token again if
+// that stays valid for at least MinimumLeft.
 func (i *Issuer) CachedAccess(ctx context.Context, account *world.ServiceAccount, scopes []string) (Token, error) {
 	if defectOf(ctx, KindAccess) != NoDefect {
 		return i.Access(ctx, ForAccount(account, scopes), world.DefaultTokenLifetime)
@@ -100,12 +99,12 @@ func (i *Issuer) CachedAccess(ctx context.Context, account *world.ServiceAccount
 	})
 }
 
-// IsAccess tells whether a text looks like one of Google's access tokens.
+// IsAccess reports whether text looks like one of Google's access tokens.
 func IsAccess(text string) bool { return strings.HasPrefix(text, "ya29.") }
 
-// Recognise reads an access token that an emulator with the same keys has issued. The
-// error is ErrUnknown, ErrExpired or ErrRevoked, or says why the keys cannot be read; with
-// the latter two comes what the token said, which must not be changed.
+// Recognise reads an access token that an emulator with the same keys issued. The error is
+// ErrUnknown, ErrExpired, ErrRevoked, or a failure to read the keys. With ErrExpired and
+// ErrRevoked it also returns the token's content, which the caller must not change.
 func (i *Issuer) Recognise(text string) (Access, error) {
 	access, err := i.open(text)
 	switch {
@@ -120,20 +119,21 @@ func (i *Issuer) Recognise(text string) (Access, error) {
 	}
 }
 
-// IsOver tells whether a text is an access token that an emulator with the same keys has issued,
-// and that has expired or was revoked since.
+// IsOver reports whether text is an access token that an emulator with the same keys issued, and
+// that has since expired or been revoked.
 func (i *Issuer) IsOver(text string) bool {
 	access, err := i.open(text)
 	return err == nil && (!i.now().Before(time.Unix(access.Expires, 0)) || i.revoked.has(access.ID, access.Session))
 }
 
-// isYetToCome tells of a token that was issued before the clock was set back. Those of a process
-// whose clock is a little ahead are good.
+// isYetToCome reports whether the token was issued before the clock was set back. It allows for
+// another process whose clock is a little ahead.
 func (i *Issuer) isYetToCome(access Access) bool {
 	return time.Unix(access.IssuedAt, 0).After(i.now().Add(AllowedSkew))
 }
 
-// open reads an access token, good or not. Most come many times.
+// open reads an access token without checking its times. It caches the content, because most
+// tokens are read many times.
 func (i *Issuer) open(text string) (Access, error) {
 	if known, ok := i.opened.Get(text); ok {
 		return known, nil
@@ -152,7 +152,7 @@ func (i *Issuer) open(text string) (Access, error) {
 		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	if len(text) <= cachedBytes {
-		i.opened.Add(strings.Clone(text), access) // not the whole header that it stands in
+		i.opened.Add(strings.Clone(text), access) // clone, so that the cache does not retain the whole header
 	}
 	return access, nil
 }

@@ -11,10 +11,10 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Bearer reads the credential of a call to a Google API, which its host names: an access
-// token, or a JWT that a service account has signed for this API (https://google.aip.dev/auth/4111).
-// The principal of the credential must exist. The error is one of this package's, or says why the
-// keys cannot be read.
+// Bearer reads the credential of a call to the Google API on host: an access token, or a JWT that
+// a service account signed for this API (https://google.aip.dev/auth/4111). The token's principal
+// must exist and be enabled. The error is ErrUnknown, ErrExpired, ErrRevoked, ErrInactive, or a
+// failure to read the keys.
 func (i *Issuer) Bearer(w *world.World, text, host string) (Access, error) {
 	access, err := i.credential(w, text, host)
 	if err != nil {
@@ -53,10 +53,10 @@ func isActive(w *world.World, p iam.Principal) bool {
 	return false
 }
 
-// selfSigned reads a JWT in which a service account names itself as issuer and subject, and
-// as its audience the API or, with a scope claim, none in particular. A JWT that is for something
-// else, as every ID token is, is refused before its signature is verified. The times come last: only
-// a JWT that was valid once has expired.
+// selfSigned reads a JWT whose issuer and subject are both the service account. Its audience must
+// be the API, unless a scope claim takes the audience's place. Before it verifies the signature,
+// selfSigned refuses a JWT for another purpose, such as an ID token. It checks the times last, so
+// that ErrExpired means that the JWT was valid once.
 func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	parsed, err := signer.Parse(text)
 	if err != nil {
@@ -84,14 +84,15 @@ func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	return Access{Grant: ForAccount(account, scopes), IssuedAt: issuedAt.Unix(), Expires: expires.Unix()}, nil
 }
 
-// maxSelfSigned is how long a self-signed JWT lives at the most.
+// maxSelfSigned is the longest lifetime of a self-signed JWT.
 const maxSelfSigned = time.Hour
 
-// AllowedSkew is how far ahead the clock of a service account may be that signs a JWT itself.
+// AllowedSkew is how far ahead a client's clock may be when it signs a JWT itself.
 const AllowedSkew = 5 * time.Minute
 
-// selfSignedScopes are those of the scope claim, or all of the API's where there is none. An
-// audience has to be the API, with or without a path; only with a scope it may be missing.
+// selfSignedScopes returns the scopes in the scope claim, or cloud-platform if there are none. ok
+// is false if the audience is not the API on host. The audience may be missing if there is a
+// scope, and may have a path.
 func selfSignedScopes(parsed *signer.Parsed, host string) ([]string, bool) {
 	scope, _ := parsed.Claims["scope"].(string)
 	scopes := strings.Fields(scope)
@@ -104,7 +105,7 @@ func selfSignedScopes(parsed *signer.Parsed, host string) ([]string, bool) {
 	return scopes, true
 }
 
-// isAPI tells whether an audience is an API, which its host names.
+// isAPI reports whether audience is a URL of the API on host.
 func isAPI(audience any, host string) bool {
 	text, _ := audience.(string)
 	rest, ok := strings.CutPrefix(text, "https://"+host)
@@ -118,9 +119,9 @@ func orUnknown(err error) error {
 	return err
 }
 
-// SignedBy tells whether a JWT is signed with a key of a service account: one of its key
-// files, one that Google keeps for it, or one that it is known by. A key that the header names
-// has to be that one; some clients name none. One that was revoked is as good as not signed.
+// SignedBy reports whether a key of the service account signed the JWT. The account's keys are
+// its key files, the keys that Google keeps for it, and uploaded keys. If the header names a key,
+// that key must have signed. SignedBy is false for a revoked JWT.
 func (i *Issuer) SignedBy(parsed *signer.Parsed, account *world.ServiceAccount) (bool, error) {
 	if !parsed.IsRS256() || i.IsRevoked(parsed) {
 		return false, nil

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// cache remembers the tokens that were used last. Its lock is never held while a token is
-// made, and callers who miss the same key at once share one token.
+// cache remembers the tokens that were used most recently. It holds no lock while a token is
+// made, and concurrent callers for the same key share one token.
 type cache[K comparable] struct {
 	now    func() time.Time
 	tokens *lru.Cache[K, Token]
@@ -21,16 +21,16 @@ func newCache[K comparable](now func() time.Time) *cache[K] {
 	return &cache[K]{now: now, tokens: newLRU[K, Token](cachedTokens)}
 }
 
-// get returns the token of a key, made now where there is none that is good for
-// MinimumLeft. A token whose key is larger than cachedBytes is not remembered.
+// get returns the token for key. It calls mint if no cached token stays valid for MinimumLeft. A
+// token is not cached if size, the key's length in bytes, exceeds cachedBytes.
 func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.Context) (Token, error)) (Token, error) {
 	if token, ok := c.fresh(key); ok {
 		return token, nil
 	}
-	// The work belongs to all who wait for it: the first may leave without failing the rest.
+	// All waiting callers share the work, so the first one may leave without failing the others.
 	shared := context.WithoutCancel(ctx)
 	result := c.flight.DoChan(fmt.Sprintf("%#v", key), func() (any, error) {
-		if token, ok := c.fresh(key); ok { // made between the look and the flight
+		if token, ok := c.fresh(key); ok { // another call has cached it since the check above
 			return token, nil
 		}
 		token, err := mint(shared)
@@ -51,10 +51,10 @@ func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.C
 
 func (c *cache[K]) fresh(key K) (Token, bool) {
 	token, ok := c.tokens.Get(key)
-	now := c.now() // which may have been set back
+	now := c.now() // a test may have set the clock back
 	token.left = token.Expires.Sub(now)
 	return token, ok && !token.Issued.After(now) && token.left >= MinimumLeft
 }
 
-// forget drops every token.
+// forget removes all tokens.
 func (c *cache[K]) forget() { c.tokens.Purge() }

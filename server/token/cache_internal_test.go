@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// In package token: how often a token is made cannot be told from the token, because equal
-// claims at the same second have the same signature.
+// These tests are in package token because a caller cannot tell how often a token was made: equal
+// claims in the same second give equal signatures.
 
-// mint counts how often it is called.
+// mint counts its calls.
 type mint struct{ calls atomic.Int64 }
 
 func (m *mint) make(context.Context) (Token, error) {
-	time.Sleep(time.Second) // as signing takes time, in which others ask; synthetic time
+	time.Sleep(time.Second) // signing takes time in which others call; the clock is synthetic
 	m.calls.Add(1)
 	return Token{Text: "x", Expires: time.Now().Add(time.Hour)}, nil
 }
@@ -27,7 +27,7 @@ func TestManyMissesMakeOneToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, m := newCache[string](time.Now), &mint{}
 		leaving, leave := context.WithCancel(t.Context())
-		go func() { _, _ = c.get(leaving, "k", 0, m.make) }() // the first, who gives up
+		go func() { _, _ = c.get(leaving, "k", 0, m.make) }() // the first caller gives up
 		synctest.Wait()
 		for range 50 {
 			go func() {
@@ -64,7 +64,7 @@ func TestCacheIsBounded(t *testing.T) {
 		if got := c.tokens.Len(); got != cachedTokens {
 			t.Errorf("%d tokens are remembered, want %d", got, cachedTokens)
 		}
-		for range 2 { // what is too large is made each time
+		for range 2 { // a token that is too large is made each time
 			if _, err := c.get(t.Context(), "large", cachedBytes+1, m.make); err != nil {
 				t.Fatal(err)
 			}
@@ -90,8 +90,7 @@ func TestFailureIsNotRemembered(t *testing.T) {
 	})
 }
 
-// What is left of a token is measured by the look that finds it good enough, not by a later
-// one.
+// Left is the time left at the check that accepted the token, not at a later one.
 func TestLeftIsThatOfTheDecision(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_000_000, 0)
@@ -99,7 +98,7 @@ func TestLeftIsThatOfTheDecision(t *testing.T) {
 		now = now.Add(time.Millisecond)
 		return now
 	})
-	expires := now.Add(MinimumLeft + time.Millisecond) // good for just long enough at the next look
+	expires := now.Add(MinimumLeft + time.Millisecond) // valid for just long enough at the next check
 	c.tokens.Add("k", Token{Text: "x", Issued: now, Expires: expires})
 	if token, ok := c.fresh("k"); !ok || token.Left() != MinimumLeft {
 		t.Errorf("left is %v, %v; want %v", token.Left(), ok, MinimumLeft)

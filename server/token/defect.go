@@ -16,23 +16,23 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Defect is what is wrong with a token that is issued on purpose for somebody to refuse it.
-// What it does to each kind of token:
+// Defect is a deliberate error in an issued token, so that clients can test that they refuse it.
+// The defects of each kind of token:
 //
 //	                 access   ID, IAP   JWT
 //	expired          x        x         x     exp was an hour ago
 //	not-yet-valid    x        x         x     iat and nbf are an hour ahead
 //	wrong-issuer              x         x     iss is WrongIssuerURL
 //	wrong-audience            x         x     aud is WrongAudienceURL
-//	unknown-key      x        x         x     made with a key that nobody publishes
-//	tampered         x        x         x     changed when it was made already: a claim more, or another letter
-//	missing-email             x               there is neither email nor email_verified; the issuer of a JWT is one
+//	unknown-key      x        x         x     signed or sealed with an unpublished key
+//	tampered         x        x         x     changed after it was signed: an added claim, or a different letter
+//	missing-email             x               no email and no email_verified; not for a JWT, whose issuer is an e-mail address
 //	unverified-email          x         x     email_verified is false
-//	alg-none                  x         x     the header says that it is not signed, and it is not
-//	revoked          x        x         x     taken back at once; a JWT has the claim jti, to be known by
+//	alg-none                  x         x     the header says alg none, and there is no signature
+//	revoked          x        x         x     revoked at once; a JWT gets the claim jti, by which it is recognised
 //
-// Who verifies a JWT by its signature alone cannot see that it was revoked. An opaque token
-// has no claims, and so nothing to be wrong in them.
+// A verifier that only checks a JWT's signature cannot detect that it was revoked. An access
+// token is opaque, so defects of claims do not apply to it.
 type Defect string
 
 // The defects.
@@ -50,13 +50,13 @@ const (
 	Revoked         Defect = "revoked"
 )
 
-// The claims of a token whose issuer or audience is wrong.
+// The claims of tokens with a wrong issuer or audience.
 const (
 	WrongIssuerURL   = "https://wrong-issuer.example.com"
 	WrongAudienceURL = "https://wrong-audience.example.com"
 )
 
-// Defects are those that a token of a kind can have.
+// Defects returns the defects that a token of this kind can have.
 func (k Kind) Defects() []Defect {
 	switch k {
 	case KindAccess:
@@ -74,26 +74,26 @@ func (k Kind) Defects() []Defect {
 
 type wishKey struct{}
 
-// wish is a defect that tokens are to have.
+// wish holds a defect that the tokens of a context should have.
 type wish struct {
 	defect  Defect
-	granted atomic.Bool // a token has it
+	granted atomic.Bool // a token with the defect was issued
 }
 
-// WithDefect is a context in which tokens are issued with a defect: those of the kinds that
-// can have it. They are not remembered, and none that was remembered is given out instead.
+// WithDefect returns a context whose tokens are issued with the defect, if their kind can have
+// it. Such tokens are neither cached nor taken from the cache.
 func WithDefect(ctx context.Context, defect Defect) context.Context {
 	return context.WithValue(ctx, wishKey{}, &wish{defect: defect})
 }
 
-// IsDefective tells whether a token has been issued with the defect of a context: none is where
-// a request is refused, and one that names no e-mail address cannot lack it.
+// IsDefective reports whether a token with ctx's defect was issued. It is false if the request
+// was refused, or if the defect is missing-email and the token has no email claim.
 func IsDefective(ctx context.Context) bool {
 	wished, ok := ctx.Value(wishKey{}).(*wish)
 	return ok && wished.granted.Load()
 }
 
-// defectOf is the defect that a token of a kind is to have.
+// defectOf returns ctx's defect if tokens of this kind can have it, and otherwise NoDefect.
 func defectOf(ctx context.Context, kind Kind) Defect {
 	wished, ok := ctx.Value(wishKey{}).(*wish)
 	if !ok || !slices.Contains(kind.Defects(), wished.defect) {
@@ -102,15 +102,15 @@ func defectOf(ctx context.Context, kind Kind) Defect {
 	return wished.defect
 }
 
-// hasDefect notes that a token has the defect that it was to have.
+// hasDefect records that a token with ctx's defect was issued.
 func hasDefect(ctx context.Context) {
 	if wished, ok := ctx.Value(wishKey{}).(*wish); ok {
 		wished.granted.Store(true)
 	}
 }
 
-// period is the time in which a token is good that is not good now; shifted is false where
-// the defect is another.
+// period returns the times of an expired or not yet valid token. shifted is false for other
+// defects.
 func (d Defect) period(now time.Time) (issued, expires time.Time, shifted bool) {
 	const away = time.Hour // more than any verifier forgives
 	now = now.Truncate(time.Second)
@@ -120,7 +120,7 @@ func (d Defect) period(now time.Time) (issued, expires time.Time, shifted bool) 
 	return now.Add(away), now.Add(2 * away), d == NotYetValid
 }
 
-// changes are the claims that a JWT has otherwise; nil takes one away.
+// changes returns the claims that the defect changes in a JWT. A nil value removes a claim.
 func (d Defect) changes(now time.Time) map[string]any {
 	issued, expires, _ := d.period(now)
 	switch d {
@@ -143,8 +143,8 @@ func (d Defect) changes(now time.Time) map[string]any {
 	return nil
 }
 
-// Sign signs the payload of a service account's JWT, a JSON object, byte for byte as it is
-// given, unless the context asks for a defect.
+// Sign signs the payload of a service account's JWT, a JSON object. It keeps the payload byte for
+// byte unless ctx asks for a defect.
 func (i *Issuer) Sign(ctx context.Context, key *keys.Key, payload []byte) (string, error) {
 	return i.sign(ctx, KindJWT, func(claims any) (string, error) {
 		if unchanged, ok := claims.(json.RawMessage); ok {
@@ -154,24 +154,25 @@ func (i *Issuer) Sign(ctx context.Context, key *keys.Key, payload []byte) (strin
 	}, json.RawMessage(payload))
 }
 
-// signature makes a JWT of claims.
+// signature signs claims and returns the JWT.
 type signature func(claims any) (string, error)
 
 func byKey(key *keys.Key) signature {
 	return func(claims any) (string, error) { return signer.JWT(key, claims) }
 }
 
-// byStranger signs as tokens of a kind are signed, with a key that nobody knows.
+// byStranger returns a signature with an unpublished key, in the algorithm of tokens of this
+// kind.
 func (i *Issuer) byStranger(ctx context.Context, kind Kind) (signature, error) {
 	if kind == KindIAP {
 		key, err := i.stranger().IAP()
 		return func(claims any) (string, error) { return signer.ES256(key, claims) }, err
 	}
-	key, err := i.stranger().System(IssuerURL).Active(ctx) // a set that makes one key, and no next one
+	key, err := i.stranger().System(IssuerURL).Active(ctx) // this set makes a single key and no successor
 	return byKey(key), err
 }
 
-// sign signs the claims of a JWT, as the context asks for it.
+// sign signs the claims of a JWT, with ctx's defect if the kind can have it.
 func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any) (string, error) {
 	defect := defectOf(ctx, kind)
 	if defect == NoDefect {
@@ -182,7 +183,7 @@ func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any
 		return "", err
 	}
 	if defect == MissingEmail && changed["email"] == nil && changed["email_verified"] == nil {
-		return sign(claims) // there is none that could be missing
+		return sign(claims) // the token has no e-mail claims to remove
 	}
 	if changed, err = merged(changed, defect.changes(i.now())); err != nil {
 		return "", err
@@ -210,7 +211,7 @@ func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any
 	return text, nil
 }
 
-// withClaims is a JWT with other claims than those that were signed.
+// withClaims replaces the claims of a JWT without signing it again.
 func withClaims(text string, claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -219,18 +220,18 @@ func withClaims(text string, claims any) (string, error) {
 	return text[:strings.Index(text, ".")+1] + base64.RawURLEncoding.EncodeToString(payload) + text[strings.LastIndex(text, "."):], nil
 }
 
-// unsigned is a JWT without its signature (RFC 7519, section 6.1).
+// unsigned returns the JWT without its signature (RFC 7519, section 6.1).
 func unsigned(text string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + text[strings.Index(text, "."):strings.LastIndex(text, ".")+1]
 }
 
-// IsRevoked tells whether a JWT was taken back, which only one that was issued so can be.
+// IsRevoked reports whether a JWT was revoked. Only a JWT with defect revoked can be.
 func (i *Issuer) IsRevoked(parsed *signer.Parsed) bool {
 	id, _ := parsed.Claims["jti"].(string)
 	return id != "" && i.revoked.has(id, "")
 }
 
-// sealed is an access token with what it says, as the context asks for it.
+// sealed returns the text of an access token, with ctx's defect if it has one.
 func (i *Issuer) sealed(ctx context.Context, access Access) (string, error) {
 	defect, prefix := defectOf(ctx, KindAccess), accessPrefix(access.Principal.Kind)
 	if issued, expires, shifted := defect.period(i.now()); shifted {
@@ -256,7 +257,7 @@ func (i *Issuer) sealed(ctx context.Context, access Access) (string, error) {
 	return text, err
 }
 
-// otherLetter is a token with another letter at a place.
+// otherLetter returns the token with a different letter at index at.
 func otherLetter(text string, at int) string {
 	letter := "A"
 	if text[at] == 'A' {

@@ -13,7 +13,8 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Each defect of each kind of token is told in a sentence, and only a token without one is good.
+// Verify gives a sentence of its own for each defect of each kind of token, and accepts only a
+// token without a defect.
 func TestVerifyNamesDefects(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)
@@ -36,18 +37,18 @@ func TestVerifyNamesDefects(t *testing.T) {
 				token.NotYetValid:     `the token is not valid before 2026-11-21T13:00:00Z, in 1h0m0s`,
 				token.WrongIssuer:     `the issuer is "https://wrong-issuer\.example\.com", .*"` + issuer + `"`,
 				token.WrongAudience:   `the token is for "https://wrong-audience\.example\.com", not for "https://service\.example\.com"`,
-				token.UnknownKey:      `nobody here has published a key with the ID "[\w-]+", with which the token says it is signed`,
-				token.Tampered:        `the signature is not that of key "[\w-]+": the token was changed after it was signed`,
-				token.MissingEmail:    `the token names no e-mail address, so nobody knows that it is "` + owner + `"`,
-				token.UnverifiedEmail: `the e-mail address "` + owner + `" is not verified`,
+				token.UnknownKey:      `the token names key ID "[\w-]+", but this emulator has not published a key with that ID`,
+				token.Tampered:        `the signature does not match key "[\w-]+": the token was changed after it was signed`,
+				token.MissingEmail:    `the token has no e-mail address, so it cannot be shown to be for "` + owner + `"`,
+				token.UnverifiedEmail: `the token does not say that the e-mail address "` + owner + `" is verified`,
 				token.AlgNone:         `the token is not signed: its header says alg "none"`,
 				token.Revoked:         `the (access )?token was revoked`,
 			}[defect]
 			if kind == token.KindAccess && (defect == token.UnknownKey || defect == token.Tampered) {
-				want = `the access token was not issued by this emulator, or was changed since`
+				want = `the access token was not issued by this emulator, or was changed afterwards`
 			}
 			if kind == token.KindIAP && defect == token.MissingEmail {
-				want = `the token names no e-mail address, as all of its kind do`
+				want = `the token has no e-mail address, but all tokens of its kind have one`
 			}
 			order.Defect = defect
 			text := m.order(t, owner, order)
@@ -65,7 +66,7 @@ func TestVerifyNamesDefects(t *testing.T) {
 	}
 }
 
-// What is known to be wrong whoever asks is told to who demands nothing.
+// Verify refuses known defects even if the caller demands nothing.
 func TestVerifyNamesDefectsWithoutDemands(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)
@@ -77,14 +78,15 @@ func TestVerifyNamesDefectsWithoutDemands(t *testing.T) {
 			order.Defect = defect
 			_, err := m.Verify(t.Context(), m.world, m.order(t, owner, order), token.Demand{})
 			_, refused := errors.AsType[*token.RefusedError](err)
-			if want := name != "id" || defect != token.MissingEmail; refused != want { // a standard ID token has none
+			if want := name != "id" || defect != token.MissingEmail; refused != want { // a standard ID token has no e-mail address
 				t.Errorf("%s %s: %v", name, defect, err)
 			}
 		}
 	}
 }
 
-// A token with a defect is neither remembered nor taken from what is, and leaves what is good.
+// A token with a defect is neither cached nor taken from the cache, and leaves cached tokens as
+// they are.
 func TestDefectsAreNotCached(t *testing.T) {
 	t.Parallel()
 	issuer, clock := newIssuer()
@@ -130,8 +132,8 @@ func TestDefectsAreNotCached(t *testing.T) {
 	}
 }
 
-// What is revoked, wrongly issued or of the future is nothing to go by; after a reset what was
-// revoked is good again.
+// VerifyID and Bearer refuse tokens that are revoked, not yet valid or wrongly issued. After a
+// reset, a revoked token is valid again.
 func TestDefectsAreRefusedEverywhere(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)
@@ -165,7 +167,7 @@ func TestDefectsAreRefusedEverywhere(t *testing.T) {
 	}
 }
 
-// A payload that is to have no defect is signed byte for byte.
+// Without a defect, Sign keeps the payload byte for byte.
 func TestSign(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)
@@ -194,7 +196,7 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// Who asks for a token with other times is told of them.
+// Mint returns the times of a token with a shifted period.
 func TestMintTellsTimes(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)

@@ -31,7 +31,7 @@ func mint(t *testing.T, issuer *token.Issuer, grant token.Grant) string {
 	return issued.Text
 }
 
-// Whom a token speaks for shows in its first letters, as with Google's.
+// As with Google's tokens, the prefix shows the kind of principal.
 func TestAccessPrefixes(t *testing.T) {
 	t.Parallel()
 	issuer, _ := newIssuer()
@@ -59,7 +59,7 @@ func recognised(issuer *token.Issuer, text string) error {
 	return err
 }
 
-// Revoking any token of a session revokes all of them, and no others.
+// Revoking any token of a session revokes all tokens of that session, and no others.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	issuer, clock := newIssuer()
@@ -88,7 +88,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("revoked again: %v", err)
 	}
 	if err := issuer.Revoke("x"); !errors.Is(err, token.ErrUnknown) {
-		t.Errorf("revoked what is no token: %v", err)
+		t.Errorf("revoked a text that is not a token: %v", err)
 	}
 	if err := issuer.Revoke(otherRefresh); err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// The metadata server does not give out a token that was revoked.
+// The metadata server does not return a revoked token from the cache.
 func TestRevokedTokenIsNotCached(t *testing.T) {
 	t.Parallel()
 	issuer, _ := newIssuer()
@@ -150,12 +150,13 @@ func TestBearerMustExist(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := issuer.Bearer(gone, text, host); !errors.Is(err, token.ErrInactive) {
-			t.Errorf("%s that is no more: %v, want ErrInactive", name, err)
+			t.Errorf("%s after it was removed: %v, want ErrInactive", name, err)
 		}
 	}
 }
 
-// A principal of a pool is as good as the pool, and one of the workforce as the user.
+// A federated principal is valid as long as its pool is; a workforce principal, as long as its
+// user is.
 func TestFederatedBearerMustExist(t *testing.T) {
 	t.Parallel()
 	issuer, _ := newIssuer()
@@ -245,8 +246,8 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
-// The key that a JWT names has to be the one it is signed with, as far as that is known: emulators
-// of one process share private keys, and know each other's signatures, but not their key IDs.
+// If a JWT names a key of the account, that key must have signed it. Two emulators in one process
+// share private keys, so each accepts the other's signatures; their key IDs differ.
 func TestSelfSignedNamesItsKey(t *testing.T) {
 	t.Parallel()
 	w, now, stock := world.New(fixtures.Default()), time.Now, keys.NewStock()

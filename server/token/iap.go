@@ -7,17 +7,17 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// iapLifetime is how long an assertion of Identity-Aware Proxy lives.
+// iapLifetime is the lifetime of an assertion of Identity-Aware Proxy.
 const iapLifetime = 10 * time.Minute
 
-// iapIssuer is the issuer of such assertions.
+// iapIssuer is the issuer of these assertions.
 const iapIssuer = "https://cloud.google.com/iap"
 
-// iapSubject begins the subject of such an assertion, before the unique ID.
+// iapSubject is the prefix of the subject in these assertions; the unique ID follows.
 const iapSubject = "accounts.google.com:"
 
 // mintIAP issues the assertion that Identity-Aware Proxy puts into the header
-// x-goog-iap-jwt-assertion, about whom it has let through to the application behind it
+// x-goog-iap-jwt-assertion. It tells the application which user the proxy admitted
 // (https://cloud.google.com/iap/docs/signed-headers-howto).
 func (i *Issuer) mintIAP(ctx context.Context, order Order) (Token, error) {
 	key, err := i.keys.IAP()

@@ -13,20 +13,20 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// IssuerURL is the issuer that Google's ID tokens carry.
+// IssuerURL is the issuer of Google's ID tokens.
 const IssuerURL = "https://accounts.google.com"
 
-// Claims are what an ID token says, times aside: they are the token's when it is signed.
-// Two tokens with equal claims can stand for each other.
+// Claims are the claims of an ID token, except its issuer and its times, which are set when it is
+// signed. Tokens with equal claims are interchangeable.
 type Claims struct {
 	Audience        string
 	AuthorizedParty string
 	Subject         string
-	Email           string // empty: the token names none
+	Email           string // empty: the token has no email claim
 	Google          Google
 
-	// What a user's ID token says besides (OpenID Connect Core 1.0, sections 2 and 5.1); empty
-	// where it does not.
+	// More claims of a user's ID token (OpenID Connect Core 1.0, sections 2 and 5.1). An empty
+	// field omits the claim.
 	AccessTokenHash string
 	FamilyName      string
 	GivenName       string
@@ -34,21 +34,21 @@ type Claims struct {
 	Nonce           string
 }
 
-// AccessTokenHash is the claim at_hash of an ID token that is issued with an access token
-// (OpenID Connect Core 1.0, section 3.1.3.6).
+// AccessTokenHash returns the claim at_hash of an ID token that is issued together with
+// accessToken (OpenID Connect Core 1.0, section 3.1.3.6).
 func AccessTokenHash(accessToken string) string {
 	sum := sha256.Sum256([]byte(accessToken))
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-// Google is the claim of the same name, about where a token was issued.
+// Google is the claim "google", which describes the VM that a token was issued on.
 type Google struct {
 	ComputeEngine ComputeEngine  `json:"compute_engine,omitzero"`
 	Organization  NoOrganization `json:"organization_number,omitzero"`
 }
 
-// NoOrganization is true where a token was asked to tell the number of its project's
-// organisation. A fixture has none, which Google writes as null.
+// NoOrganization reports whether the token must have the claim organization_number. A fixture has
+// no organisation, and Google writes that as null.
 type NoOrganization bool
 
 // MarshalJSON writes null.
@@ -66,7 +66,7 @@ type ComputeEngine struct {
 	Zone              string   `json:"zone,omitempty"`
 }
 
-// OnInstance describes an instance.
+// OnInstance returns the description of an instance for the claim "google".
 func OnInstance(w *world.World, instance *world.Instance) ComputeEngine {
 	zone := instance.Zone()
 	return ComputeEngine{
@@ -76,12 +76,12 @@ func OnInstance(w *world.World, instance *world.Instance) ComputeEngine {
 		Licenses:          Licenses(strings.Join(instance.LicenseIDs(), ",")),
 		ProjectID:         w.Project.ID,
 		ProjectNumber:     w.Project.Number,
-		Zone:              zone[strings.LastIndexByte(zone, '/')+1:], // a recording may have none
+		Zone:              zone[strings.LastIndexByte(zone, '/')+1:], // the zone is empty in some recordings
 	}
 }
 
-// Licenses is a list of licence IDs with a comma between them, which unlike a slice can
-// be compared.
+// Licenses is a comma-separated list of licence IDs. It is a string because, unlike a slice, a
+// string can be compared.
 type Licenses string
 
 // MarshalJSON writes a list of strings.
@@ -89,7 +89,7 @@ func (l Licenses) MarshalJSON() ([]byte, error) {
 	return json.Marshal(strings.Split(string(l), ","))
 }
 
-// signedClaims is the payload, in the order in which Google writes it.
+// signedClaims is the payload of an ID token, with its members in Google's order.
 type signedClaims struct {
 	AccessTokenHash string `json:"at_hash,omitempty"`
 	Audience        string `json:"aud"`
@@ -107,8 +107,8 @@ type signedClaims struct {
 	Subject         string `json:"sub"`
 }
 
-// ID issues an ID token with Google's active key. It waits where the key is still being
-// made.
+// ID issues an ID token, signed with Google's active key. It waits if the key is still being
+// generated.
 func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 	key, err := i.keys.Google().Active(ctx)
 	if err != nil {
@@ -133,7 +133,7 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 	}, Token{Issued: issued, Expires: expires})
 }
 
-// signed is a JWT with the times that its recipient is told.
+// signed signs the claims, and returns the JWT with the given times.
 func (i *Issuer) signed(ctx context.Context, kind Kind, sign signature, claims any, times Token) (Token, error) {
 	text, err := i.sign(ctx, kind, sign, claims)
 	if err != nil {
@@ -143,16 +143,16 @@ func (i *Issuer) signed(ctx context.Context, kind Kind, sign signature, claims a
 	return times, nil
 }
 
-// identityKey is what makes two cached ID tokens the same. After a rotation the next one is
-// signed with the key that is active then: that of the last one may be published no more.
+// identityKey identifies a cached ID token. It includes the signing key, because the old key may
+// no longer be published after a rotation.
 type identityKey struct {
 	Claims
 
 	keyID string
 }
 
-// CachedID is ID, but gives out the same token again while it is good for MinimumLeft.
-// Any number of callers who ask for the same claims at once cause one signature.
+// CachedID is ID with a cache: it returns the same token again while that stays valid for at
+// least MinimumLeft. Concurrent calls with equal claims cause one signature.
 func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
 	if defectOf(ctx, KindID) != NoDefect {
 		return i.ID(ctx, claims)
@@ -170,9 +170,8 @@ func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
 	})
 }
 
-// VerifyID reads an ID token of Google's that is signed with one of the published keys and is
-// good now. The error is ErrUnknown, ErrExpired or ErrRevoked, or says why the keys cannot be
-// read.
+// VerifyID reads an ID token that is signed with a published key of Google and is valid now. The
+// error is ErrUnknown, ErrExpired, ErrRevoked, or a failure to read the keys.
 func (i *Issuer) VerifyID(ctx context.Context, text string) (*signer.Parsed, error) {
 	parsed, err := signer.Parse(text)
 	if err != nil {
@@ -191,7 +190,8 @@ func (i *Issuer) VerifyID(ctx context.Context, text string) (*signer.Parsed, err
 	}
 }
 
-// GoogleKey finds one of the keys that Google publishes for its ID tokens.
+// GoogleKey returns the published key of Google's ID tokens with this ID. ok is false if there is
+// no such key.
 func (i *Issuer) GoogleKey(ctx context.Context, id string) (key *rsa.PublicKey, ok bool, err error) {
 	found, ok, err := i.keys.Google().Find(ctx, id)
 	if err != nil || !ok {

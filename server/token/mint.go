@@ -13,28 +13,26 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Order is a token that somebody wants, whoever would be entitled to it.
+// Order describes a token to issue without checking who is entitled to it.
 type Order struct {
 	Kind      Kind // any but KindRefresh
 	Principal iam.Principal
-	Audience  string         // of any but an access token
-	Scopes    []string       // of an access token or a JWT; an access token without any has iam.CloudPlatform
-	Claims    map[string]any // of any but an access token, over those that it would have; nil takes one away
-	Lifetime  time.Duration  // zero for an hour; ten minutes, of an assertion of Identity-Aware Proxy
-	Defect    Defect         // one that the kind can have; its claims take the place of all others
+	Audience  string         // not for an access token
+	Scopes    []string       // for an access token or JWT; an access token defaults to iam.CloudPlatform
+	Claims    map[string]any // override the usual claims; a nil value removes one; not for an access token
+	Lifetime  time.Duration  // default: one hour, or ten minutes for an assertion of Identity-Aware Proxy
+	Defect    Defect         // must be one of Kind.Defects; its claims override all others
 
-	// Instance, where there is one, is told of in an ID token, as the metadata server does
-	// with format=full.
+	// Instance, if set, is described in an ID token, as the metadata server does for format=full.
 	Instance ComputeEngine
 }
 
-// OrderError says why there is no such token.
+// OrderError gives the reason why an order is invalid.
 type OrderError struct{ Reason string }
 
 func (e *OrderError) Error() string { return e.Reason }
 
-// Mint issues a token to order. The error is an *OrderError, or says why the keys cannot be
-// used.
+// Mint issues a token to order. The error is an *OrderError or a failure to use the keys.
 func (i *Issuer) Mint(ctx context.Context, w *world.World, order Order) (Token, error) {
 	if err := order.check(); err != nil {
 		return Token{}, err
@@ -51,7 +49,7 @@ func (i *Issuer) Mint(ctx context.Context, w *world.World, order Order) (Token, 
 	ctx = WithDefect(ctx, order.Defect)
 	minted, err := i.mint(ctx, w, order)
 	if err == nil && order.Defect != NoDefect && !IsDefective(ctx) {
-		return Token{}, &OrderError{fmt.Sprintf("the token has nothing that defect %q could change: its claims name no e-mail address", order.Defect)}
+		return Token{}, &OrderError{fmt.Sprintf("defect %q changes nothing, because the token has no e-mail address", order.Defect)}
 	}
 	if issued, expires, shifted := order.Defect.period(i.now()); shifted {
 		minted.Issued, minted.Expires = issued, expires
@@ -72,14 +70,14 @@ func (i *Issuer) mint(ctx context.Context, w *world.World, order Order) (Token, 
 	return i.Access(ctx, Grant{Principal: order.Principal, Scopes: order.Scopes}, order.Lifetime)
 }
 
-// longestLifetime is that of the tokens that an organisation may allow.
+// longestLifetime is the longest lifetime that an organisation policy may allow.
 const longestLifetime = 12 * time.Hour
 
 func (o Order) check() error {
 	kinds := []Kind{KindAccess, KindID, KindJWT, KindIAP}
 	switch {
 	case !slices.Contains(kinds, o.Kind):
-		return &OrderError{fmt.Sprintf("unknown kind of token %q; there are: access, id, jwt, iap", o.Kind)}
+		return &OrderError{fmt.Sprintf("unknown kind of token %q; use access, id, jwt or iap", o.Kind)}
 	case o.Lifetime < 0 || o.Lifetime > longestLifetime || o.Lifetime%time.Second != 0:
 		return &OrderError{fmt.Sprintf("lifetime %s is not a number of seconds up to 12h", o.Lifetime)}
 	case o.Kind == KindAccess && (o.Audience != "" || o.Claims != nil):
@@ -101,10 +99,10 @@ func (o Order) checkDefect() error {
 	possible := o.Kind.Defects()
 	switch {
 	case o.Defect == NoDefect:
-	case !slices.Contains(KindID.Defects(), o.Defect): // which are all
-		return &OrderError{fmt.Sprintf("unknown defect %q; there are: %s", o.Defect, list(possible))}
+	case !slices.Contains(KindID.Defects(), o.Defect): // KindID can have every defect
+		return &OrderError{fmt.Sprintf("unknown defect %q; use one of: %s", o.Defect, list(possible))}
 	case !slices.Contains(possible, o.Defect):
-		return &OrderError{fmt.Sprintf("a token of kind %q cannot have defect %q; it can have: %s", o.Kind, o.Defect, list(possible))}
+		return &OrderError{fmt.Sprintf("a token of kind %q cannot have defect %q; use one of: %s", o.Kind, o.Defect, list(possible))}
 	}
 	return nil
 }
@@ -117,7 +115,7 @@ func list(defects []Defect) string {
 	return strings.Join(texts, ", ")
 }
 
-// mintID issues an ID token as the metadata server does, but for the claims of the order.
+// mintID issues an ID token like the metadata server's, with the order's claims on top.
 func (i *Issuer) mintID(ctx context.Context, order Order) (Token, error) {
 	key, err := i.keys.Google().Active(ctx)
 	if err != nil {
@@ -141,12 +139,12 @@ func (i *Issuer) mintID(ctx context.Context, order Order) (Token, error) {
 	return i.signed(ctx, KindID, byKey(key), claims, Token{Issued: issued, Expires: expires})
 }
 
-// mintJWT issues what a service account signs with the key in its key file, to call an API
-// without asking for an access token first (https://google.aip.dev/auth/4111).
+// mintJWT issues a JWT that a service account signs with the key of its key file. With it a
+// client calls an API without requesting an access token (https://google.aip.dev/auth/4111).
 func (i *Issuer) mintJWT(ctx context.Context, w *world.World, order Order) (Token, error) {
 	account, ok := w.Account(order.Principal.ID)
 	if !ok {
-		return Token{}, &OrderError{fmt.Sprintf("only a service account signs tokens, which %q is not", order.Principal.Member())}
+		return Token{}, &OrderError{fmt.Sprintf("only a service account can sign a JWT, and %q is not a service account", order.Principal.Member())}
 	}
 	key, err := i.keys.User(account.Email, account.UniqueID).Active(ctx)
 	if err != nil {
@@ -167,13 +165,13 @@ func (i *Issuer) mintJWT(ctx context.Context, w *world.World, order Order) (Toke
 	return i.signed(ctx, KindJWT, byKey(key), claims, Token{Issued: issued, Expires: expires})
 }
 
-// period is the time in which a token that is issued now is good.
+// period returns the validity of a token that is issued now.
 func (i *Issuer) period(lifetime time.Duration) (issued, expires time.Time) {
-	issued = i.now().Truncate(time.Second) // never in the future: verifiers allow no skew
+	issued = i.now().Truncate(time.Second) // truncated, never rounded up: verifiers of ID tokens allow no clock skew
 	return issued, issued.Add(lifetime)
 }
 
-// merged lays claims over others.
+// merged returns the claims of under, overridden by over. A nil value removes a claim.
 func merged(under any, over map[string]any) (map[string]any, error) {
 	data, err := json.Marshal(under)
 	if err != nil {

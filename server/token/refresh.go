@@ -7,14 +7,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// refreshPrefix begins Google's refresh tokens.
+// refreshPrefix is the prefix of Google's refresh tokens.
 const refreshPrefix = "1//0"
 
-// IsRefresh tells whether a text looks like one of Google's refresh tokens, of which old ones
-// have a single slash.
+// IsRefresh reports whether text looks like one of Google's refresh tokens. Old refresh tokens
+// start with 1/ instead of 1//.
 func IsRefresh(text string) bool { return strings.HasPrefix(text, "1/") }
 
-// Refresh is what a refresh token says. It does not expire (RFC 6749, section 1.5).
+// Refresh is the content of a refresh token. Refresh tokens do not expire (RFC 6749, section
+// 1.5).
 type Refresh struct {
 	Grant
 
@@ -22,7 +23,7 @@ type Refresh struct {
 	IssuedAt int64  `json:"iat"` // Unix seconds
 }
 
-// Refresh issues a refresh token for a grant, which should have a session.
+// Refresh issues a refresh token for a grant. The grant should have a session.
 func (i *Issuer) Refresh(grant Grant) (string, error) {
 	sealer, err := i.Sealer(refreshPrefix)
 	if err != nil {
@@ -31,8 +32,8 @@ func (i *Issuer) Refresh(grant Grant) (string, error) {
 	return sealer.Seal(Refresh{Grant: grant, ID: uuid.NewString(), IssuedAt: i.now().Unix()})
 }
 
-// RecogniseRefresh reads a refresh token that an emulator with the same keys has issued.
-// The error is ErrUnknown or ErrRevoked, or says why the keys cannot be read.
+// RecogniseRefresh reads a refresh token that an emulator with the same keys issued. The error is
+// ErrUnknown, ErrRevoked, or a failure to read the keys.
 func (i *Issuer) RecogniseRefresh(text string) (Refresh, error) {
 	sealer, err := i.Sealer(refreshPrefix)
 	if err != nil {

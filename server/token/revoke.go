@@ -7,8 +7,8 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// revocations are the tokens and sessions that were revoked. Where there are more than
-// maxRevocations, the oldest are forgotten; an access token has expired long before.
+// revocations holds the IDs of revoked tokens and sessions. If there are more than
+// maxRevocations, the oldest are forgotten. An access token has normally expired by then.
 type revocations struct{ ids *lru.Cache[string, struct{}] }
 
 const maxRevocations = 1 << 16
@@ -23,8 +23,8 @@ func (r *revocations) has(id, session string) bool {
 	return r.ids.Contains(id) || session != "" && r.ids.Contains(session)
 }
 
-// Revoke takes back an access token or a refresh token, and with it the tokens of the same
-// session (RFC 7009, section 2.1). The error is that of recognising it.
+// Revoke revokes an access token or a refresh token, and the other tokens of its session (RFC
+// 7009, section 2.1). The errors are those of Recognise and RecogniseRefresh.
 func (i *Issuer) Revoke(text string) error {
 	access, err := i.Recognise(text)
 	id, session := access.ID, access.Session
@@ -40,13 +40,13 @@ func (i *Issuer) Revoke(text string) error {
 	return nil
 }
 
-// RevokeSession takes back every token of a session.
+// RevokeSession revokes all tokens of a session.
 func (i *Issuer) RevokeSession(session string) {
 	i.revoked.add(session)
-	i.accesses.forget() // the metadata server must not give one out again
+	i.accesses.forget() // the metadata server must not return a cached token of the session
 }
 
-// Reset forgets every revocation and every cached token.
+// Reset forgets all revocations and all cached tokens.
 func (i *Issuer) Reset() {
 	i.revoked.ids.Purge()
 	i.accesses.forget()

@@ -1,12 +1,12 @@
-// Package token issues and recognises the credentials of an emulator: access tokens,
-// refresh tokens and ID tokens.
+// Package token issues and recognises the emulator's credentials: access tokens, refresh tokens
+// and ID tokens.
 //
-// Access and refresh tokens are self-contained (see signer.Sealer), so that nothing grows
-// with their number; those that were revoked are remembered, in a bounded set. ID tokens
-// are signed with Google's key set. The metadata server gives out the same token again
-// while it is good; the caches for that are here, and bounded.
+// Access and refresh tokens are self-contained (see signer.Sealer), so the emulator stores none
+// of them. It only remembers revoked tokens, in a bounded set. ID tokens are signed with Google's
+// key set. The metadata server returns the same token again while it stays valid; this package
+// holds the bounded caches for that.
 //
-// Who may have which token is for the surfaces and package iam to say.
+// The package does not decide who may get a token: the surfaces and package iam do.
 package token
 
 import (
@@ -21,20 +21,20 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// IDTokenLifetime is how long Google's ID tokens live.
+// IDTokenLifetime is the lifetime of Google's ID tokens.
 const IDTokenLifetime = time.Hour
 
-// MinimumLeft is how long a cached token is good for at least when it is given out again.
-// Google's servers replace theirs some five minutes before they expire, and clients ask
-// for a new one up to four minutes before that.
+// MinimumLeft is the shortest time that a token from the cache stays valid. Google's servers
+// replace a cached token about five minutes before it expires, and clients request a new one up
+// to four minutes before it expires.
 const MinimumLeft = 5 * time.Minute
 
 const (
-	cachedTokens = 512  // how many of either kind are remembered
-	cachedBytes  = 2048 // a token for a longer audience or scope is not
+	cachedTokens = 512  // maximum number of cached tokens of each kind
+	cachedBytes  = 2048 // maximum length of the audience or scopes of a cached token
 )
 
-// Token is a credential and the time from which and until which it is good.
+// Token is a credential and its period of validity.
 type Token struct {
 	Text            string
 	Issued, Expires time.Time
@@ -42,43 +42,45 @@ type Token struct {
 	left time.Duration
 }
 
-// Left is how long a token of a cache was good for when it was taken from there: at least
+// Left returns how long the token was still valid when it was taken from the cache: at least
 // MinimumLeft.
 func (t Token) Left() time.Duration { return t.left }
 
 var (
-	// ErrUnknown says that a token was not made by this emulator, or was tampered with.
-	ErrUnknown = errors.New("the token is not one of this emulator's")
-	// ErrExpired says that a token was good once, or will be by a clock that was set back.
+	// ErrUnknown means that this emulator did not issue the token, or that the token was changed.
+	ErrUnknown = errors.New("the token was not issued by this emulator")
+	// ErrExpired means that the token has expired, or that the clock was set back to before its
+	// time.
 	ErrExpired = errors.New("the token has expired")
-	// ErrRevoked says that a token, or the refresh token that it was made with, was revoked.
+	// ErrRevoked means that the token, or the refresh token that it came from, was revoked.
 	ErrRevoked = errors.New("the token has been revoked")
-	// ErrInactive says that the one whom a token speaks for is disabled, or is no more.
+	// ErrInactive means that the token's principal is disabled or no longer exists.
 	ErrInactive = errors.New("the token's principal is disabled or does not exist")
 )
 
-// IsRefusal tells whether an error is one of the above, by which a token is refused.
+// IsRefusal reports whether err is one of the four errors above, that is, a reason to refuse a
+// token.
 func IsRefusal(err error) bool {
 	return slices.ContainsFunc([]error{ErrUnknown, ErrExpired, ErrRevoked, ErrInactive},
 		func(refusal error) bool { return errors.Is(err, refusal) })
 }
 
-// Issuer issues and recognises tokens. It is safe for concurrent use, and holds no lock
-// while it signs.
+// Issuer issues and recognises tokens. It is safe for concurrent use, and holds no lock while it
+// signs.
 type Issuer struct {
 	keys    *keys.Ring
 	now     func() time.Time
-	sealers sync.Map // of *signer.Sealer, by the prefix of their tokens
+	sealers sync.Map // *signer.Sealer by token prefix
 	revoked *revocations
 
-	stranger func() *keys.Ring // with keys that nobody knows, made when a token is to have one
+	stranger func() *keys.Ring // returns a ring of unpublished keys, made on first use
 
 	accesses   *cache[accessKey]
 	identities *cache[identityKey]
-	opened     *lru.Cache[string, Access] // access tokens that were read last, good or not
+	opened     *lru.Cache[string, Access] // content of the access tokens that were read most recently, valid or not
 }
 
-// NewIssuer is an issuer that signs with a ring's keys at the times of a clock.
+// NewIssuer returns an issuer that signs with the ring's keys. now is its clock.
 func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 	return &Issuer{
 		keys:       ring,
@@ -91,8 +93,8 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 	}
 }
 
-// Sealer seals the tokens that begin with a prefix. Each prefix is a kind of token, and
-// none is taken for another.
+// Sealer returns the sealer for tokens with this prefix. Each kind of token has its own prefix,
+// so a token of one kind is never accepted as another kind.
 func (i *Issuer) Sealer(prefix string) (*signer.Sealer, error) {
 	if known, ok := i.sealers.Load(prefix); ok {
 		return known.(*signer.Sealer), nil
@@ -107,7 +109,7 @@ func (i *Issuer) Sealer(prefix string) (*signer.Sealer, error) {
 func newLRU[K comparable, V any](size int) *lru.Cache[K, V] {
 	made, err := lru.New[K, V](size)
 	if err != nil {
-		panic(err) // only for a size that is not positive
+		panic(err) // only for a size below 1
 	}
 	return made
 }

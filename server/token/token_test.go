@@ -18,7 +18,7 @@ import (
 
 var account = &world.ServiceAccount{Email: "a@p.iam.gserviceaccount.com", UniqueID: "100000000000000000001"}
 
-// clock is a time that a test moves.
+// clock is a clock that the test controls.
 type clock struct{ unix atomic.Int64 }
 
 func newClock() *clock {
@@ -74,7 +74,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// A process with the same directory knows the tokens of another.
+// An emulator recognises the tokens of another process that uses the same directory.
 func TestRecognisedByAReplica(t *testing.T) {
 	t.Parallel()
 	dir, clock := t.TempDir(), newClock()
@@ -87,7 +87,7 @@ func TestRecognisedByAReplica(t *testing.T) {
 	}
 }
 
-// The same token comes again, with less time left, and never with less than five minutes.
+// A cached token is returned again with less time left, but never with less than five minutes.
 func TestCacheAges(t *testing.T) {
 	t.Parallel()
 	issuer, clock := newIssuer()
@@ -116,7 +116,7 @@ func TestCacheAges(t *testing.T) {
 			t.Errorf("%s: the same token with less than five minutes left: %v", name, err)
 		}
 	}
-	clock.advance(-24 * time.Hour) // a test may set it back
+	clock.advance(-24 * time.Hour) // a test may set the clock back
 	for name, get := range caches {
 		if again, err := get(); err != nil || again.Issued.After(clock.now()) || again.Expires.Sub(clock.now()) > time.Hour {
 			t.Errorf("%s: a token of the future: %v", name, err)
@@ -124,7 +124,7 @@ func TestCacheAges(t *testing.T) {
 	}
 }
 
-// What makes a token another one makes it another entry.
+// Each claim that differs makes a separate cache entry.
 func TestCacheKeys(t *testing.T) {
 	t.Parallel()
 	issuer, _ := newIssuer()
@@ -189,7 +189,7 @@ func TestVerifyID(t *testing.T) {
 	}
 }
 
-// The example of OpenID Connect Core 1.0, appendix A.3.
+// Expected values are from OpenID Connect Core 1.0, appendix A.3.
 func TestAccessTokenHash(t *testing.T) {
 	t.Parallel()
 	if got := token.AccessTokenHash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"); got != "77QmUPtjPfzWtF2AnpK9RQ" {
@@ -197,7 +197,7 @@ func TestAccessTokenHash(t *testing.T) {
 	}
 }
 
-// What a user's ID token says stands in it in Google's order.
+// A user's ID token has its claims in Google's order.
 func TestUserClaims(t *testing.T) {
 	t.Parallel()
 	issuer, clock := newIssuer()

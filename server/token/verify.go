@@ -17,7 +17,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Kind is what a token is for.
+// Kind is the kind of a token.
 type Kind string
 
 // The kinds of token.
@@ -29,23 +29,24 @@ const (
 	KindIAP     Kind = "iap" // an assertion of Identity-Aware Proxy
 )
 
-// Verified is what a good token says.
+// Verified holds the content of a valid token.
 type Verified struct {
 	Kind      Kind
 	Principal iam.Principal
 	Scopes    []string
 	Boundary  json.RawMessage // the access boundary of a downscoped token
 	Claims    map[string]any  // of a JWT
-	Expires   time.Time       // zero: it does not
+	Expires   time.Time       // zero if the token does not expire
 }
 
-// Demand is what a token has to be besides good. Empty fields demand nothing.
+// Demand holds what the caller requires of a token, besides being valid. An empty field requires
+// nothing.
 type Demand struct {
 	Audience string
-	Email    string // which the token has to name, and to call verified
+	Email    string // the token must name this address as verified
 }
 
-// RefusedError says in one sentence why a token is not good.
+// RefusedError gives the reason, in one sentence, why a token is not valid.
 type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return e.Reason }
@@ -54,9 +55,8 @@ func refused(format string, arguments ...any) error {
 	return &RefusedError{fmt.Sprintf(format, arguments...)}
 }
 
-// Verify reads a token of any kind that an emulator with the same keys has issued, or that
-// one of its service accounts has signed. The error is a *RefusedError, or says why the keys
-// cannot be read.
+// Verify reads a token of any kind that an emulator with the same keys issued, or that one of its
+// service accounts signed. The error is a *RefusedError or a failure to read the keys.
 func (i *Issuer) Verify(ctx context.Context, w *world.World, text string, demand Demand) (Verified, error) {
 	var verified Verified
 	var err error
@@ -78,7 +78,7 @@ func (i *Issuer) verifyAccess(text string, demand Demand) (Verified, error) {
 	access, err := i.Recognise(text)
 	switch {
 	case errors.Is(err, ErrUnknown):
-		return Verified{}, refused("the access token was not issued by this emulator, or was changed since")
+		return Verified{}, refused("the access token was not issued by this emulator, or was changed afterwards")
 	case errors.Is(err, ErrExpired) && i.isYetToCome(access):
 		return Verified{}, i.early(time.Unix(access.IssuedAt, 0))
 	case errors.Is(err, ErrExpired):
@@ -97,7 +97,7 @@ func (i *Issuer) verifyRefresh(text string, demand Demand) (Verified, error) {
 	refresh, err := i.RecogniseRefresh(text)
 	switch {
 	case errors.Is(err, ErrUnknown):
-		return Verified{}, refused("the refresh token was not issued by this emulator, or was changed since")
+		return Verified{}, refused("the refresh token was not issued by this emulator, or was changed afterwards")
 	case errors.Is(err, ErrRevoked):
 		return Verified{}, refused("the refresh token was revoked")
 	case err != nil:
@@ -106,11 +106,11 @@ func (i *Issuer) verifyRefresh(text string, demand Demand) (Verified, error) {
 	return Verified{Kind: KindRefresh, Principal: refresh.Principal, Scopes: refresh.Scopes}, opaque(refresh.Principal, "a refresh token", demand)
 }
 
-// opaque checks the demands on a token that clients cannot read.
+// opaque checks the demands on a token that clients cannot decode.
 func opaque(who iam.Principal, what string, demand Demand) error {
 	switch {
 	case demand.Audience != "":
-		return refused("%s has no audience, and so is not for %q", what, demand.Audience)
+		return refused("%s has no audience, so it cannot be for %q", what, demand.Audience)
 	case demand.Email != "" && !strings.EqualFold(demand.Email, who.Email):
 		return refused("the token speaks for %q, not for %q", who.Member(), demand.Email)
 	default:
@@ -118,12 +118,12 @@ func opaque(who iam.Principal, what string, demand Demand) error {
 	}
 }
 
-// expired tells when a token was good.
+// expired returns the refusal of a token that expired at the given time.
 func (i *Issuer) expired(at time.Time) error {
 	return refused("the token expired at %s, %s ago", at.UTC().Format(time.RFC3339), i.now().Sub(at).Truncate(time.Second))
 }
 
-// early tells when a token will be good.
+// early returns the refusal of a token that is not valid before the given time.
 func (i *Issuer) early(from time.Time) error {
 	return refused("the token is not valid before %s, in %s", from.UTC().Format(time.RFC3339), from.Sub(i.now()).Truncate(time.Second))
 }
@@ -135,26 +135,25 @@ func checkActive(w *world.World, who iam.Principal) error {
 	if account, ok := w.Account(who.ID); ok && account.Disabled {
 		return refused("service account %q is disabled", account.Email)
 	}
-	return refused("%q does not exist in this world, or is disabled", who.Member())
+	return refused("%q does not exist in the fixture, or is disabled", who.Member())
 }
 
-// authority is who has signed a JWT, with what: Google, Identity-Aware Proxy, or a service
-// account.
+// authority is the signer of a JWT: Google, Identity-Aware Proxy or a service account.
 type authority struct {
 	kind    Kind
-	account *world.ServiceAccount // of a KindJWT
+	account *world.ServiceAccount // only for KindJWT
 	key     crypto.PublicKey
 }
 
-// verifyJWT checks a JWT's form, signature, issuer, times, audience and e-mail address, in
-// this order.
+// verifyJWT checks the form, algorithm, signature, issuer, times, audience and e-mail address of
+// a JWT, in this order.
 func (i *Issuer) verifyJWT(ctx context.Context, w *world.World, text string, demand Demand) (Verified, error) {
 	parsed, err := signer.Parse(text)
 	if err != nil && strings.Count(text, ".") == 2 {
-		return Verified{}, refused("the JSON Web Token cannot be decoded: it was cut off or changed")
+		return Verified{}, refused("the JSON Web Token cannot be decoded: it was truncated or changed")
 	}
 	if err != nil {
-		return Verified{}, refused("it is neither an access token nor a refresh token nor a JSON Web Token")
+		return Verified{}, refused("the text is not an access token, a refresh token or a JSON Web Token")
 	}
 	if err := checkAlgorithm(parsed); err != nil {
 		return Verified{}, err
@@ -164,7 +163,7 @@ func (i *Issuer) verifyJWT(ctx context.Context, w *world.World, text string, dem
 		return Verified{}, err
 	}
 	if !parsed.SignedByForeign(signedBy.key) {
-		return Verified{}, refused("the signature is not that of key %q: the token was changed after it was signed", parsed.KeyID())
+		return Verified{}, refused("the signature does not match key %q: the token was changed after it was signed", parsed.KeyID())
 	}
 	if i.IsRevoked(parsed) {
 		return Verified{}, refused("the token was revoked")
@@ -188,16 +187,16 @@ func checkAlgorithm(parsed *signer.Parsed) error {
 	switch {
 	case strings.EqualFold(algorithm, "none") || algorithm == "":
 		return refused("the token is not signed: its header says alg %q", algorithm)
-	case !parsed.IsRS256() && algorithm != "ES256": // with which Identity-Aware Proxy signs
-		return refused("the token is signed with %q, where only RS256 and ES256 are accepted", algorithm)
+	case !parsed.IsRS256() && algorithm != "ES256": // the algorithm of Identity-Aware Proxy
+		return refused("the token is signed with %q, but only RS256 and ES256 are accepted", algorithm)
 	default:
 		return nil
 	}
 }
 
-// authority finds the key that a token names, among Google's and those of the service account
-// that is its issuer. What names no account as its issuer, as signJwt signs it too, may be of
-// any of them.
+// authority finds the key that a token names, among Google's keys and the keys of the service
+// account that issued it. If the issuer is not an account, the keys of all accounts count:
+// signJwt signs such payloads too.
 func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.Parsed) (authority, error) {
 	if !parsed.IsRS256() {
 		return i.proxyAuthority(parsed)
@@ -220,9 +219,8 @@ func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.P
 	return authority{}, unpublished(parsed)
 }
 
-// keyOf is the key of an account that a token names. Where it names none, and of keys from
-// elsewhere, whose owners may call them otherwise, it is the one that it has been signed with.
-// It is nil if there is none.
+// keyOf returns the account's key that signed the token, or nil. A key ID in the header must
+// match, except for uploaded keys, because their owners may use other key IDs.
 func (i *Issuer) keyOf(account *world.ServiceAccount, parsed *signer.Parsed) (*rsa.PublicKey, error) {
 	usable, err := accountkeys.Usable(i.keys, account)
 	if err != nil {
@@ -233,14 +231,14 @@ func (i *Issuer) keyOf(account *world.ServiceAccount, parsed *signer.Parsed) (*r
 			return key.Public(), nil
 		}
 	}
-	return nil, nil //nolint:nilnil // no key is no mistake
+	return nil, nil //nolint:nilnil // nil means that there is no such key
 }
 
 func unpublished(parsed *signer.Parsed) error {
-	return refused("nobody here has published a key with the ID %q, with which the token says it is signed", parsed.KeyID())
+	return refused("the token names key ID %q, but this emulator has not published a key with that ID", parsed.KeyID())
 }
 
-// proxyAuthority is Identity-Aware Proxy, if the token names its key.
+// proxyAuthority returns Identity-Aware Proxy as authority if the token names its key.
 func (i *Issuer) proxyAuthority(parsed *signer.Parsed) (authority, error) {
 	key, err := i.keys.IAP()
 	switch {
@@ -253,7 +251,7 @@ func (i *Issuer) proxyAuthority(parsed *signer.Parsed) (authority, error) {
 	}
 }
 
-// principal is whom a token speaks for, if its issuer is the one who has signed it.
+// principal returns the token's principal, and checks that the token's issuer is also its signer.
 func (a authority) principal(w *world.World, parsed *signer.Parsed) (iam.Principal, error) {
 	issuer, named := parsed.Claims["iss"]
 	if a.kind == KindJWT {
@@ -275,7 +273,7 @@ func (a authority) principal(w *world.World, parsed *signer.Parsed) (iam.Princip
 	if who, ok := w.Principal(subject); ok {
 		return who, nil
 	}
-	return iam.Principal{}, refused("the subject is %q, and there is no account or user with that ID", subject)
+	return iam.Principal{}, refused("the subject is %q, but no account or user has that ID", subject)
 }
 
 func orNothing(claim any) string {
@@ -285,8 +283,8 @@ func orNothing(claim any) string {
 	return fmt.Sprint(claim)
 }
 
-// checkTimes returns when a token expires, which only one that a service account has signed
-// need not. Verifiers of Google's ID tokens allow no skew.
+// checkTimes checks the times of a JWT and returns its expiry. Only a JWT of a service account
+// may have no expiry. Google's ID tokens are checked without clock skew.
 func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error) {
 	now, skew := i.now(), time.Duration(0)
 	if kind == KindJWT {
@@ -296,7 +294,7 @@ func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error)
 		from, ok := parsed.Time(name)
 		switch claim, named := parsed.Claims[name]; {
 		case named && !ok:
-			return time.Time{}, refused("the claim %s is no time in seconds since 1970: %v", name, claim)
+			return time.Time{}, refused("the claim %s is not a time in seconds since 1970: %v", name, claim)
 		case name != "exp" && from.After(now.Add(skew)):
 			return time.Time{}, i.early(from)
 		}
@@ -314,37 +312,37 @@ func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error)
 	return expires, nil
 }
 
-// checkDemand checks the audience and the e-mail address of a JWT. An address that is not
-// verified is refused whoever asks: none of Google's is.
+// checkDemand checks the audience and the e-mail address of a JWT. An unverified address is
+// refused even without a demand, because Google does not issue such tokens.
 func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error {
 	audiences := parsed.Audiences()
 	if demand.Audience != "" && !slices.Contains(audiences, demand.Audience) {
 		return refused("the token is for %q, not for %q", strings.Join(audiences, ", "), demand.Audience)
 	}
 	if demand.Audience == "" && slices.Contains(audiences, WrongAudienceURL) {
-		return refused("the token is for %q, which nobody is", WrongAudienceURL)
+		return refused("the token's audience is %q, a placeholder that matches no service", WrongAudienceURL)
 	}
 	email, named := parsed.Claims["email"].(string)
 	proof, verifies := parsed.Claims["email_verified"]
 	if (verifies || named && verified.Kind == KindID) && proof != true {
-		return refused("the e-mail address %q is not verified", email)
+		return refused("the token does not say that the e-mail address %q is verified", email)
 	}
 	switch {
 	case verified.Kind == KindJWT:
 		return opaque(verified.Principal, "the token", Demand{Email: demand.Email})
 	case !named && alwaysNamesEmail(parsed, verified.Kind):
-		return refused("the token names no e-mail address, as all of its kind do")
+		return refused("the token has no e-mail address, but all tokens of its kind have one")
 	case !named && demand.Email != "":
-		return refused("the token names no e-mail address, so nobody knows that it is %q", demand.Email)
+		return refused("the token has no e-mail address, so it cannot be shown to be for %q", demand.Email)
 	case demand.Email != "" && !strings.EqualFold(email, demand.Email):
-		return refused("the token is of %q, not of %q", email, demand.Email)
+		return refused("the token is for the e-mail address %q, not %q", email, demand.Email)
 	default:
 		return nil
 	}
 }
 
-// alwaysNamesEmail tells of tokens that Google issues with an e-mail address alone: assertions of
-// Identity-Aware Proxy, and ID tokens that tell of a VM.
+// alwaysNamesEmail reports whether Google issues such tokens only with an e-mail address:
+// assertions of Identity-Aware Proxy, and ID tokens that describe a VM.
 func alwaysNamesEmail(parsed *signer.Parsed, kind Kind) bool {
 	google, _ := parsed.Claims["google"].(map[string]any)
 	_, tellsOfVM := google["compute_engine"]

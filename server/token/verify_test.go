@@ -19,7 +19,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// press is a world with an issuer at a fixed time.
+// press holds a world and an issuer at a fixed time.
 type press struct {
 	*token.Issuer
 
@@ -62,7 +62,7 @@ func (m *press) order(t *testing.T, id string, order token.Order) string {
 	return issued.Text
 }
 
-// id is an ID token with other claims.
+// id returns an ID token with changed claims.
 func (m *press) id(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	return m.order(t, owner, token.Order{Kind: token.KindID, Audience: service, Claims: claims})
@@ -73,7 +73,7 @@ func (m *press) jwt(t *testing.T, claims map[string]any) string {
 	return m.order(t, owner, token.Order{Kind: token.KindJWT, Audience: service, Claims: claims})
 }
 
-// iap is an assertion of Identity-Aware Proxy with other claims.
+// iap returns an assertion of Identity-Aware Proxy with changed claims.
 func (m *press) iap(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	return m.order(t, owner, token.Order{Kind: token.KindIAP, Audience: service, Claims: claims})
@@ -88,7 +88,7 @@ func kidOf(t *testing.T, jwt string) string {
 	return parsed.KeyID()
 }
 
-// withoutKeyID is a JWT of the owner whose header names no key, as some clients write it.
+// withoutKeyID returns a JWT of the owner whose header names no key, as some clients write it.
 func withoutKeyID(t *testing.T, m *press) string {
 	t.Helper()
 	key, err := m.ring.User(owner, "1").Active(t.Context())
@@ -104,11 +104,11 @@ func withoutKeyID(t *testing.T, m *press) string {
 	return input + "." + encode(signature)
 }
 
-// tampered is a token with another signature.
+// tampered returns the token with a changed signature.
 func tampered(jwt string) string {
 	changed := []byte(jwt)
 	middle := strings.LastIndex(jwt, ".") + 10
-	if changed[middle] == 'A' { // another letter of base64
+	if changed[middle] == 'A' { // a different letter of base64
 		changed[middle]++
 	} else {
 		changed[middle] = 'A'
@@ -116,7 +116,7 @@ func tampered(jwt string) string {
 	return string(changed)
 }
 
-// headed is a token with another header.
+// headed returns the token with another header.
 func headed(jwt, header string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(header)) + jwt[strings.Index(jwt, "."):]
 }
@@ -154,49 +154,49 @@ func TestVerifyRefuses(t *testing.T) {
 		demand token.Demand
 		want   string
 	}{
-		"nothing":               {"", token.Demand{}, "it is neither an access token nor a refresh token nor a JSON Web Token"},
-		"cut off":               {good[:strings.LastIndex(good, ".")-1] + ".x", token.Demand{}, "the JSON Web Token cannot be decoded: it was cut off or changed"},
-		"no access token":       {"ya29.c.x", token.Demand{}, "the access token was not issued by this emulator, or was changed since"},
-		"changed access token":  {access[:len(access)-3] + "AAA", token.Demand{}, "the access token was not issued by this emulator, or was changed since"},
+		"nothing":               {"", token.Demand{}, "the text is not an access token, a refresh token or a JSON Web Token"},
+		"cut off":               {good[:strings.LastIndex(good, ".")-1] + ".x", token.Demand{}, "the JSON Web Token cannot be decoded: it was truncated or changed"},
+		"no access token":       {"ya29.c.x", token.Demand{}, "the access token was not issued by this emulator, or was changed afterwards"},
+		"changed access token":  {access[:len(access)-3] + "AAA", token.Demand{}, "the access token was not issued by this emulator, or was changed afterwards"},
 		"revoked":               {revoked, token.Demand{}, "the access token was revoked"},
-		"no refresh token":      {"1//0x", token.Demand{}, "the refresh token was not issued by this emulator, or was changed since"},
+		"no refresh token":      {"1//0x", token.Demand{}, "the refresh token was not issued by this emulator, or was changed afterwards"},
 		"revoked refresh token": {refresh, token.Demand{}, "the refresh token was revoked"},
-		"access for audience":   {access, custom, `an access token has no audience, and so is not for "https://other.example.com"`},
+		"access for audience":   {access, custom, `an access token has no audience, so it cannot be for "https://other.example.com"`},
 		"access of another":     {access, another, `the token speaks for "serviceAccount:` + owner + `", not for "dev@example.com"`},
-		"federated nobody":      {nobody.Text, token.Demand{}, `"principal://iam.googleapis.com/p/subject/x" does not exist in this world, or is disabled`},
+		"federated nobody":      {nobody.Text, token.Demand{}, `"principal://iam.googleapis.com/p/subject/x" does not exist in the fixture, or is disabled`},
 		"disabled account":      {m.order(t, disabled, token.Order{Kind: token.KindAccess}), token.Demand{}, `service account "` + disabled + `" is disabled`},
 		"disabled in ID token":  {m.order(t, disabled, token.Order{Kind: token.KindID, Audience: service}), token.Demand{}, `service account "` + disabled + `" is disabled`},
 		"expired":               {m.id(t, map[string]any{"exp": now - 90}), token.Demand{}, "the token expired at 2026-11-21T11:58:30Z, 1m30s ago"},
 		"expires now":           {m.id(t, map[string]any{"exp": now}), token.Demand{}, "the token expired at 2026-11-21T12:00:00Z, 0s ago"},
 		"no expiry":             {m.id(t, map[string]any{"exp": nil}), token.Demand{}, "the token does not say when it expires"},
-		"expires never":         {m.id(t, map[string]any{"exp": json.Number("1e300")}), token.Demand{}, "the claim exp is no time in seconds since 1970: 1e300"},
-		"issued at text":        {m.jwt(t, map[string]any{"iat": "soon"}), token.Demand{}, "the claim iat is no time in seconds since 1970: soon"},
+		"expires never":         {m.id(t, map[string]any{"exp": json.Number("1e300")}), token.Demand{}, "the claim exp is not a time in seconds since 1970: 1e300"},
+		"issued at text":        {m.jwt(t, map[string]any{"iat": "soon"}), token.Demand{}, "the claim iat is not a time in seconds since 1970: soon"},
 		"not yet valid":         {m.id(t, later), token.Demand{}, "the token is not valid before 2026-11-21T13:00:00Z, in 1h0m0s"},
 		"nbf":                   {m.id(t, map[string]any{"nbf": now + 1}), token.Demand{}, "the token is not valid before 2026-11-21T12:00:01Z, in 1s"},
 		"JWT not yet valid":     {m.jwt(t, later), token.Demand{}, "the token is not valid before 2026-11-21T13:00:00Z, in 1h0m0s"},
 		"wrong issuer":          {m.id(t, map[string]any{"iss": "https://evil.example.com"}), token.Demand{}, `the issuer is "https://evil.example.com", not "https://accounts.google.com"`},
 		"no issuer":             {m.id(t, map[string]any{"iss": nil}), token.Demand{}, `the issuer is "", not "https://accounts.google.com"`},
-		"JWT of another":        {misnamed, token.Demand{}, `nobody here has published a key with the ID "` + kidOf(t, misnamed) + `", with which the token says it is signed`},
+		"JWT of another":        {misnamed, token.Demand{}, `the token names key ID "` + kidOf(t, misnamed) + `", but this emulator has not published a key with that ID`},
 		"JWT of a stranger":     {m.jwt(t, map[string]any{"iss": "x@example.com"}), token.Demand{}, `the issuer is "x@example.com", but the token is signed with a key of "` + owner + `"`},
 		"wrong audience":        {good, custom, `the token is for "https://service.example.com", not for "https://other.example.com"`},
 		"JWT, wrong audience":   {self, custom, `the token is for "https://service.example.com", not for "https://other.example.com"`},
-		"unknown subject":       {m.id(t, map[string]any{"sub": "9"}), token.Demand{}, `the subject is "9", and there is no account or user with that ID`},
-		"unknown key":           {strange, token.Demand{}, `nobody here has published a key with the ID "` + kidOf(t, strange) + `", with which the token says it is signed`},
-		"tampered":              {tampered(good), token.Demand{}, `the signature is not that of key "` + kid + `": the token was changed after it was signed`},
+		"unknown subject":       {m.id(t, map[string]any{"sub": "9"}), token.Demand{}, `the subject is "9", but no account or user has that ID`},
+		"unknown key":           {strange, token.Demand{}, `the token names key ID "` + kidOf(t, strange) + `", but this emulator has not published a key with that ID`},
+		"tampered":              {tampered(good), token.Demand{}, `the signature does not match key "` + kid + `": the token was changed after it was signed`},
 		"alg none":              {headed(good, `{"alg":"none"}`), token.Demand{}, `the token is not signed: its header says alg "none"`},
-		"alg HS256":             {headed(good, `{"alg":"HS256","kid":"`+kid+`"}`), token.Demand{}, `the token is signed with "HS256", where only RS256 and ES256 are accepted`},
-		"missing email":         {m.id(t, map[string]any{"email": nil}), token.Demand{Email: owner}, `the token names no e-mail address, so nobody knows that it is "` + owner + `"`},
-		"unverified email":      {m.id(t, map[string]any{"email_verified": false}), token.Demand{}, `the e-mail address "` + owner + `" is not verified`},
-		"another's email":       {good, another, `the token is of "` + owner + `", not of "dev@example.com"`},
+		"alg HS256":             {headed(good, `{"alg":"HS256","kid":"`+kid+`"}`), token.Demand{}, `the token is signed with "HS256", but only RS256 and ES256 are accepted`},
+		"missing email":         {m.id(t, map[string]any{"email": nil}), token.Demand{Email: owner}, `the token has no e-mail address, so it cannot be shown to be for "` + owner + `"`},
+		"unverified email":      {m.id(t, map[string]any{"email_verified": false}), token.Demand{}, `the token does not say that the e-mail address "` + owner + `" is verified`},
+		"another's email":       {good, another, `the token is for the e-mail address "` + owner + `", not "dev@example.com"`},
 		"JWT of another email":  {self, another, `the token speaks for "serviceAccount:` + owner + `", not for "dev@example.com"`},
 		"expired access token":  {short, token.Demand{}, "the token expired at 2026-11-21T12:01:00Z, 59m0s ago"},
 		"IAP, wrong issuer":     {m.iap(t, map[string]any{"iss": token.IssuerURL}), token.Demand{}, `the issuer is "https://accounts.google.com", not "https://cloud.google.com/iap"`},
 		"IAP, wrong audience":   {m.iap(t, nil), custom, `the token is for "https://service.example.com", not for "https://other.example.com"`},
-		"IAP of another":        {m.iap(t, nil), another, `the token is of "` + owner + `", not of "dev@example.com"`},
+		"IAP of another":        {m.iap(t, nil), another, `the token is for the e-mail address "` + owner + `", not "dev@example.com"`},
 		"IAP without expiry":    {m.iap(t, map[string]any{"exp": nil}), token.Demand{}, "the token does not say when it expires"},
-		"IAP of a stranger":     {stranger.iap(t, nil), token.Demand{}, `nobody here has published a key with the ID "` + kidOf(t, stranger.iap(t, nil)) + `", with which the token says it is signed`},
-		"IAP, tampered":         {tampered(m.iap(t, nil)), token.Demand{}, `the signature is not that of key "` + kidOf(t, m.iap(t, nil)) + `": the token was changed after it was signed`},
-		"IAP's key, RS256":      {headed(good, `{"alg":"RS256","kid":"`+kidOf(t, m.iap(t, nil))+`"}`), token.Demand{}, `nobody here has published a key with the ID "` + kidOf(t, m.iap(t, nil)) + `", with which the token says it is signed`},
+		"IAP of a stranger":     {stranger.iap(t, nil), token.Demand{}, `the token names key ID "` + kidOf(t, stranger.iap(t, nil)) + `", but this emulator has not published a key with that ID`},
+		"IAP, tampered":         {tampered(m.iap(t, nil)), token.Demand{}, `the signature does not match key "` + kidOf(t, m.iap(t, nil)) + `": the token was changed after it was signed`},
+		"IAP's key, RS256":      {headed(good, `{"alg":"RS256","kid":"`+kidOf(t, m.iap(t, nil))+`"}`), token.Demand{}, `the token names key ID "` + kidOf(t, m.iap(t, nil)) + `", but this emulator has not published a key with that ID`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -286,8 +286,8 @@ func TestMintRefuses(t *testing.T) {
 		order token.Order
 		want  string
 	}{
-		{token.Order{Kind: "magic"}, `unknown kind of token "magic"; there are: access, id, jwt, iap`},
-		{token.Order{Kind: token.KindRefresh}, `unknown kind of token "refresh"; there are: access, id, jwt, iap`},
+		{token.Order{Kind: "magic"}, `unknown kind of token "magic"; use access, id, jwt or iap`},
+		{token.Order{Kind: token.KindRefresh}, `unknown kind of token "refresh"; use access, id, jwt or iap`},
 		{token.Order{Kind: token.KindAccess, Lifetime: 13 * time.Hour}, "lifetime 13h0m0s is not a number of seconds up to 12h"},
 		{token.Order{Kind: token.KindAccess, Lifetime: time.Millisecond}, "lifetime 1ms is not a number of seconds up to 12h"},
 		{token.Order{Kind: token.KindAccess, Audience: service}, "an access token has neither an audience nor claims"},
@@ -295,11 +295,11 @@ func TestMintRefuses(t *testing.T) {
 		{token.Order{Kind: token.KindID, Audience: service, Scopes: []string{"email"}}, "an ID token has no scopes"},
 		{token.Order{Kind: token.KindIAP}, "an assertion of Identity-Aware Proxy needs an audience, such as /projects/NUMBER/apps/PROJECT"},
 		{token.Order{Kind: token.KindIAP, Audience: service, Scopes: []string{"email"}}, "an assertion of Identity-Aware Proxy has no scopes"},
-		{token.Order{Kind: token.KindAccess, Defect: "rotten"}, `unknown defect "rotten"; there are: expired, not-yet-valid, unknown-key, tampered, revoked`},
-		{token.Order{Kind: token.KindAccess, Defect: token.WrongAudience}, `a token of kind "access" cannot have defect "wrong-audience"; it can have: expired, not-yet-valid, unknown-key, tampered, revoked`},
-		{token.Order{Kind: token.KindJWT, Defect: token.MissingEmail}, `a token of kind "jwt" cannot have defect "missing-email"; it can have: expired, not-yet-valid, wrong-issuer, wrong-audience, unknown-key, tampered, unverified-email, alg-none, revoked`},
-		{token.Order{Kind: token.KindID, Audience: service, Principal: worker, Claims: map[string]any{"email": nil, "email_verified": nil}, Defect: token.MissingEmail}, `the token has nothing that defect "missing-email" could change: its claims name no e-mail address`},
-		{token.Order{Kind: token.KindJWT, Principal: user}, `only a service account signs tokens, which "user:dev@example.com" is not`},
+		{token.Order{Kind: token.KindAccess, Defect: "rotten"}, `unknown defect "rotten"; use one of: expired, not-yet-valid, unknown-key, tampered, revoked`},
+		{token.Order{Kind: token.KindAccess, Defect: token.WrongAudience}, `a token of kind "access" cannot have defect "wrong-audience"; use one of: expired, not-yet-valid, unknown-key, tampered, revoked`},
+		{token.Order{Kind: token.KindJWT, Defect: token.MissingEmail}, `a token of kind "jwt" cannot have defect "missing-email"; use one of: expired, not-yet-valid, wrong-issuer, wrong-audience, unknown-key, tampered, unverified-email, alg-none, revoked`},
+		{token.Order{Kind: token.KindID, Audience: service, Principal: worker, Claims: map[string]any{"email": nil, "email_verified": nil}, Defect: token.MissingEmail}, `defect "missing-email" changes nothing, because the token has no e-mail address`},
+		{token.Order{Kind: token.KindJWT, Principal: user}, `only a service account can sign a JWT, and "user:dev@example.com" is not a service account`},
 	} {
 		_, err := m.Mint(t.Context(), m.world, test.order)
 		if refused, ok := errors.AsType[*token.OrderError](err); !ok || refused.Reason != test.want {
@@ -308,7 +308,7 @@ func TestMintRefuses(t *testing.T) {
 	}
 }
 
-// Only what tells of a VM is sure to name an e-mail address.
+// Only tokens that describe a VM always have an e-mail address.
 func TestTokensWithoutEmail(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)
