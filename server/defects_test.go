@@ -36,7 +36,7 @@ func TestFaultsGiveTokensDefects(t *testing.T) {
 	form := "POST %s\nContent-Type: application/x-www-form-urlencoded\n\n%s"
 	const assertion = "grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion="
 	for _, test := range []struct{ route, request, defect, reason string }{
-		{"mds.identity", "GET " + accounts + "default/identity?audience=https://a.example.com&format=full\nMetadata-Flavor: Google\n\n", "unverified-email", "is not verified"},
+		{"mds.identity", "GET " + accounts + "default/identity?audience=https://a.example.com&format=full\nMetadata-Flavor: Google\n\n", "unverified-email", "is verified"},
 		{"mds.identity", "GET " + accounts + "default/identity?audience=https://a.example.com\nMetadata-Flavor: Google\n\n", "alg-none", "is not signed"},
 		{"mds.token", "GET " + accounts + "default/token\nMetadata-Flavor: Google\n\n", "revoked", "was revoked"},
 		{"mds.*", "GET " + accounts + "default/token?scopes=\nMetadata-Flavor: Google\n\n", "expired", "expired at"},
