@@ -10,9 +10,9 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// ReadForm reads the parameters in a request's body: form data, as RFC 6749 wants them,
-// or the JSON object that some clients send instead. A body without a content type is
-// form data, and one of another type has no parameters, as with Google's servers.
+// ReadForm reads the parameters in the body of r: form data (RFC 6749), or the JSON object that
+// some clients send instead. As on Google's servers, a body without a content type is form data,
+// and a body of any other type has no parameters.
 func ReadForm(r *http.Request) (url.Values, error) {
 	body, err := wire.ReadBody(r)
 	if err != nil {
@@ -21,7 +21,7 @@ func ReadForm(r *http.Request) (url.Values, error) {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case mediaType == "", mediaType == "application/x-www-form-urlencoded":
-		values, _ := url.ParseQuery(string(body)) // what can be read of it
+		values, _ := url.ParseQuery(string(body)) // keep the pairs that can be parsed
 		return values, nil
 	case strings.HasSuffix(mediaType, "json"):
 		return readObject(body), nil
@@ -32,7 +32,7 @@ func ReadForm(r *http.Request) (url.Values, error) {
 
 func readObject(body []byte) url.Values {
 	var object map[string]any
-	_ = json.Unmarshal(body, &object) // no object is an object without parameters
+	_ = json.Unmarshal(body, &object) // other JSON values count as an empty object
 	values := url.Values{}
 	for name, value := range object {
 		if text, ok := value.(string); ok {

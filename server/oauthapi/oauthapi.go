@@ -1,7 +1,7 @@
-// Package oauthapi is the vocabulary of the OAuth 2.0 endpoints: the names of RFC 6749 and its
-// extensions, their errors, and the dialect in which Google's servers write them.
+// Package oauthapi holds the vocabulary of the OAuth 2.0 endpoints: the names in RFC 6749 and its
+// extensions, and the form of errors on Google's servers.
 //
-// It decides nothing; the surfaces that use it do (oauth2, tokeninfo, userinfo).
+// The surfaces that use it (oauth2, sts, tokeninfo, userinfo) decide which errors to send.
 package oauthapi
 
 import (
@@ -24,7 +24,7 @@ const (
 	UnauthorizedClient      = "unauthorized_client"
 	UnsupportedGrantType    = "unsupported_grant_type"
 	UnsupportedResponseType = "unsupported_response_type"
-	RedirectURIMismatch     = "redirect_uri_mismatch" // Google's
+	RedirectURIMismatch     = "redirect_uri_mismatch" // defined by Google
 	AccessDenied            = "access_denied"
 	InteractionRequired     = "interaction_required"
 	AuthorizationPending    = "authorization_pending"
@@ -32,8 +32,8 @@ const (
 	ExpiredToken            = "expired_token"
 )
 
-// Grant types of RFC 6749, RFC 7523 and RFC 8628, and those of drafts of the latter two, with
-// the type of assertion that one of them names.
+// Grant types of RFC 6749, RFC 7523 and RFC 8628, their names in drafts of the latter two, and
+// the assertion type of the draft of RFC 7523.
 const (
 	GrantTypeAuthorizationCode = "authorization_code"
 	GrantTypeTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
@@ -50,35 +50,35 @@ type Error struct {
 	Status      int
 	Code        string
 	Description string
-	Challenge   string // the WWW-Authenticate header; none where empty
+	Challenge   string // value of the WWW-Authenticate header; empty: no header
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Description }
 
-// KnownToClients marks the error as one that clients may read.
+// KnownToClients marks the error as safe to send to clients.
 func (e *Error) KnownToClients() {}
 
-// NewError is an answer with status 400.
+// NewError returns an error with status 400.
 func NewError(code, description string) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: code, Description: description}
 }
 
-// Unauthorized is an answer with status 401.
+// Unauthorized returns an error with status 401.
 func Unauthorized(code, description string) *Error {
 	return &Error{Status: http.StatusUnauthorized, Code: code, Description: description}
 }
 
-// Forbidden is an answer with status 403.
+// Forbidden returns an error with status 403.
 func Forbidden(code string) *Error {
 	return &Error{Status: http.StatusForbidden, Code: code, Description: "Forbidden"}
 }
 
-// Missing says that a request lacks a parameter.
+// Missing returns the error for a request without the parameter.
 func Missing(parameter string) *Error {
 	return NewError(InvalidRequest, "Missing required parameter: "+parameter)
 }
 
-// JSON is a successful answer.
+// JSON returns a successful answer.
 func JSON(value any) wire.Response {
 	return jsonResponse(http.StatusOK, value)
 }
@@ -87,8 +87,8 @@ func jsonResponse(status int, value any) wire.Response {
 	return wire.Response{Status: status, ContentType: "application/json; charset=utf-8", Body: wire.Pretty(value)}
 }
 
-// Dialect is how the OAuth 2.0 endpoints speak. Nothing they say may be cached (RFC 6749,
-// section 5.1).
+// Dialect returns the form of the OAuth 2.0 endpoints' answers. No answer may be cached (RFC
+// 6749, section 5.1).
 func Dialect() wire.Dialect {
 	return wire.Dialect{
 		Header: append(errorpage.FrontEnd(),
@@ -100,7 +100,7 @@ func Dialect() wire.Dialect {
 	}
 }
 
-// ofStatus is the error of a status that says no more. Nil: a page.
+// ofStatus returns the default error for a status, or nil if Google's server sends an HTML page.
 func ofStatus(status int) *Error {
 	err := &Error{Status: status}
 	switch status {

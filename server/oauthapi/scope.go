@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Scopes that cover who somebody is
-// (https://developers.google.com/identity/protocols/oauth2/scopes#oauth2). Those of OpenID
-// Connect have a second name at Google's.
+// Scopes for identity claims
+// (https://developers.google.com/identity/protocols/oauth2/scopes#oauth2). Google also accepts
+// OpenID Connect's short names.
 const (
 	OpenIDScope  = "openid"
 	EmailScope   = "https://www.googleapis.com/auth/userinfo.email"
@@ -18,8 +18,8 @@ const (
 	profileAlias = "profile"
 )
 
-// Canonical is a list of scopes as Google's server grants it to a user: each once, under the
-// longer of its names, and openid with those of OpenID Connect.
+// Canonical returns scopes as Google's server grants them to a user: without duplicates, with
+// long names, and with openid if there is an e-mail or profile scope.
 func Canonical(scopes []string) []string {
 	var granted []string
 	identifies := false
@@ -36,7 +36,7 @@ func Canonical(scopes []string) []string {
 	return granted
 }
 
-// LongName is the longer of a scope's names.
+// LongName returns the long name of a scope that has two names, and other scopes unchanged.
 func LongName(scope string) string {
 	switch scope {
 	case emailAlias:
@@ -48,29 +48,29 @@ func LongName(scope string) string {
 	}
 }
 
-// TellEmail tells whether scopes cover somebody's e-mail address.
+// TellEmail reports whether the scopes cover the e-mail address.
 func TellEmail(scopes []string) bool {
 	return slices.Contains(scopes, EmailScope) || slices.Contains(scopes, emailAlias)
 }
 
-// TellProfile tells whether scopes cover somebody's name.
+// TellProfile reports whether the scopes cover the user's name.
 func TellProfile(scopes []string) bool {
 	return slices.Contains(scopes, ProfileScope) || slices.Contains(scopes, profileAlias)
 }
 
-// TellIdentity tells whether scopes cover who somebody is, by their unique ID at least.
+// TellIdentity reports whether the scopes cover at least the unique ID.
 func TellIdentity(scopes []string) bool {
 	return slices.ContainsFunc(IdentityScopes(), func(scope string) bool { return slices.Contains(scopes, scope) })
 }
 
-// IdentityScopes are those of which one is enough to know who somebody is.
+// IdentityScopes returns the scopes that each cover the unique ID.
 func IdentityScopes() []string {
 	return []string{OpenIDScope, EmailScope, ProfileScope, emailAlias, profileAlias}
 }
 
-// IsScope tells whether a text has the form of one of Google's OAuth 2.0 scopes
-// (https://developers.google.com/identity/protocols/oauth2/scopes): there is no list here of
-// which exist. Older ones are URLs of several hosts of Google's.
+// IsScope reports whether text has the form of a Google OAuth 2.0 scope
+// (https://developers.google.com/identity/protocols/oauth2/scopes). It does not check that the
+// scope exists. Older scopes are URLs on several hosts under google.com.
 func IsScope(text string) bool {
 	if name, ok := strings.CutPrefix(text, "https://www.googleapis.com/auth/"); ok {
 		return name != ""

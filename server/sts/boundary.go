@@ -10,14 +10,14 @@ import (
 	"gcp-metadata-emulator/server/oauthapi"
 )
 
-// options are what a request says besides the parameters of RFC 8693.
+// options holds the parameter "options", which Google adds to the parameters of RFC 8693.
 type options struct {
 	UserProject         string          `json:"userProject"`
 	AccessBoundary      json.RawMessage `json:"accessBoundary"`
 	BindCertFingerprint string          `json:"bindCertFingerprint"`
 }
 
-// accessBoundary is the upper bound of what a token may do
+// accessBoundary limits the permissions of a token
 // (https://cloud.google.com/iam/docs/downscoping-short-lived-credentials#components-rules).
 type accessBoundary struct {
 	Rules []struct {
@@ -31,8 +31,8 @@ type accessBoundary struct {
 	} `json:"accessBoundaryRules"`
 }
 
-// readBoundary reads the access boundary in the options of a request, JSON that some clients
-// escape once more; nil where there is none.
+// readBoundary reads the access boundary in the parameter "options", or returns nil if there is
+// none. The parameter is JSON, which some clients percent-encode a second time.
 func readBoundary(text string) (json.RawMessage, error) {
 	if text == "" {
 		return nil, nil
@@ -48,7 +48,7 @@ func readBoundary(text string) (json.RawMessage, error) {
 		return nil, nil
 	}
 	var boundary accessBoundary
-	problem := "it is no access boundary"
+	problem := "it is not an access boundary"
 	if decode(string(asked.AccessBoundary), &boundary) {
 		problem = boundary.problem()
 	}
@@ -56,28 +56,28 @@ func readBoundary(text string) (json.RawMessage, error) {
 		return nil, oauthapi.NewError(oauthapi.InvalidRequest, `Invalid value for "options.accessBoundary": `+problem+".")
 	}
 	var short bytes.Buffer
-	_ = json.Compact(&short, asked.AccessBoundary) // it is JSON
+	_ = json.Compact(&short, asked.AccessBoundary) // it is valid JSON
 	return short.Bytes(), nil
 }
 
-// decode reads JSON in which nothing is unknown.
+// decode reads a JSON object, and reports false for an object with unknown members.
 func decode(text string, into any) bool {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	return json.Valid([]byte(text)) && strings.HasPrefix(strings.TrimSpace(text), "{") && decoder.Decode(into) == nil
 }
 
-// problem says what is wrong with a boundary.
+// problem returns the first mistake in the boundary, or "" if it is valid.
 func (b accessBoundary) problem() string {
 	const most = 10
 	if len(b.Rules) == 0 || len(b.Rules) > most {
-		return fmt.Sprintf("it has %d rules, where 1 to %d are allowed", len(b.Rules), most)
+		return fmt.Sprintf("it has %d rules, but 1 to %d are allowed", len(b.Rules), most)
 	}
 	for i, rule := range b.Rules {
 		bucket, ok := strings.CutPrefix(rule.AvailableResource, "//storage.googleapis.com/projects/_/buckets/")
 		switch {
 		case !ok || bucket == "" || strings.Contains(bucket, "/"):
-			return fmt.Sprintf("the availableResource of rule %d is no //storage.googleapis.com/projects/_/buckets/BUCKET", i)
+			return fmt.Sprintf("the availableResource of rule %d is not of the form //storage.googleapis.com/projects/_/buckets/BUCKET", i)
 		case len(rule.AvailablePermissions) == 0:
 			return fmt.Sprintf("rule %d has no availablePermissions", i)
 		case rule.AvailabilityCondition != nil && rule.AvailabilityCondition.Expression == "":
@@ -85,7 +85,7 @@ func (b accessBoundary) problem() string {
 		}
 		for _, permission := range rule.AvailablePermissions {
 			if role, ok := strings.CutPrefix(permission, "inRole:"); !ok || role == "" {
-				return fmt.Sprintf("permission %q of rule %d is no inRole:ROLE", permission, i)
+				return fmt.Sprintf("permission %q of rule %d is not of the form inRole:ROLE", permission, i)
 			}
 		}
 	}

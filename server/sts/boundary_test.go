@@ -73,15 +73,15 @@ func TestAccessBoundaries(t *testing.T) {
 	rules := func(list ...string) string { return `{"accessBoundaryRules": [` + strings.Join(list, ",") + `]}` }
 	eleven := strings.Split(strings.Repeat(rule+"\n", 11), "\n")[:11]
 	for boundary, problem := range map[string]string{
-		`{}`:             "it has 0 rules, where 1 to 10 are allowed",
-		`[]`:             "it is no access boundary",
-		rules():          "it has 0 rules, where 1 to 10 are allowed",
-		rules(eleven...): "it has 11 rules, where 1 to 10 are allowed",
-		rules(rule, `{"availableResource": "//pubsub.googleapis.com/x", "availablePermissions": ["inRole:x"]}`): "the availableResource of rule 1 is no //storage.googleapis.com/projects/_/buckets/BUCKET",
+		`{}`:             "it has 0 rules, but 1 to 10 are allowed",
+		`[]`:             "it is not an access boundary",
+		rules():          "it has 0 rules, but 1 to 10 are allowed",
+		rules(eleven...): "it has 11 rules, but 1 to 10 are allowed",
+		rules(rule, `{"availableResource": "//pubsub.googleapis.com/x", "availablePermissions": ["inRole:x"]}`): "the availableResource of rule 1 is not of the form //storage.googleapis.com/projects/_/buckets/BUCKET",
 		rules(`{"availableResource": "//storage.googleapis.com/projects/_/buckets/b"}`):                         "rule 0 has no availablePermissions",
-		rules(strings.Replace(rule, "inRole:", "", 1)):                                                          `permission \"roles/storage.admin\" of rule 0 is no inRole:ROLE`,
+		rules(strings.Replace(rule, "inRole:", "", 1)):                                                          `permission \"roles/storage.admin\" of rule 0 is not of the form inRole:ROLE`,
 		rules(strings.Replace(rule, "}", `, "availabilityCondition": {"title": "t"}}`, 1)):                      "the availabilityCondition of rule 0 has no expression",
-		rules(strings.Replace(rule, "}", `, "x": 1}`, 1)):                                                       "it is no access boundary",
+		rules(strings.Replace(rule, "}", `, "x": 1}`, 1)):                                                       "it is not an access boundary",
 	} {
 		got := r.downscope(source, boundary)
 		if !strings.Contains(got.body, `"Invalid value for \"options.accessBoundary\": `+problem+`."`) || got.status != http.StatusBadRequest {

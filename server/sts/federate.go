@@ -18,7 +18,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// The words of Google's server.
+// Error texts of Google's server.
 const (
 	wrongIssuer    = "The issuer in ID Token %s does not match the expected one in config: %s."
 	wrongAudience  = "The audience in ID Token [%s] does not match the expected audience."
@@ -39,10 +39,10 @@ const (
 const (
 	iamHost     = "//iam.googleapis.com/"
 	maxLifetime = time.Hour
-	allowedSkew = time.Minute // of the issuer's clock, either way
+	allowedSkew = time.Minute // of the issuer's clock, in either direction
 )
 
-// federate exchanges the token of an identity provider for one of a federated principal.
+// federate exchanges an identity provider's token for the access token of a federated principal.
 func (s *Server) federate(ctx context.Context, form parameters, subject string, boundary json.RawMessage) (exchanged, error) {
 	audience := form.get("audience")
 	if !isProviderName(audience) {
@@ -75,12 +75,12 @@ func (s *Server) federate(ctx context.Context, form parameters, subject string, 
 	}
 	return exchanged{
 		AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: "Bearer",
-		ExpiresIn: max(int64(lifetime/time.Second)-1, 0), // Google's server counts one less
+		ExpiresIn: max(int64(lifetime/time.Second)-1, 0), // Google's server also sends one second less
 	}, nil
 }
 
-// isProviderName tells whether an audience has the form of the full resource name of a
-// provider, of a workload or a workforce identity pool.
+// isProviderName reports whether audience has the form of a provider's full resource name, in a
+// workload or workforce identity pool.
 func isProviderName(audience string) bool {
 	name, ok := strings.CutPrefix(audience, iamHost)
 	parts := strings.Split(name, "/")
@@ -101,8 +101,8 @@ func isProviderName(audience string) bool {
 	return strings.Join(parts, "/") == "locations/global/workforcePools/P/providers/Q"
 }
 
-// verify checks a token against what a provider trusts: its issuer, its audience, its times
-// and its signature, in this order. It returns when the token expires.
+// verify checks the issuer, audience, times and signature of a token, in this order, against the
+// provider's settings. It returns the token's expiry.
 func (s *Server) verify(ctx context.Context, provider *world.Provider, parsed *signer.Parsed) (expires time.Time, err error) {
 	if issuer, _ := parsed.Claims["iss"].(string); issuer != provider.Issuer {
 		return time.Time{}, refuse(wrongIssuer, orNull(parsed.Claims["iss"]), provider.Issuer)
@@ -131,8 +131,8 @@ func refuse(format string, arguments ...any) *oauthapi.Error {
 	return oauthapi.NewError(oauthapi.InvalidGrant, fmt.Sprintf(format, arguments...))
 }
 
-// isFor tells whether a token with an audience is meant for a provider: the audience is one
-// that the provider allows, or, where it lists none, the provider's own name.
+// isFor reports whether a token with this audience is for the provider. If the provider lists no
+// allowed audiences, the audience must be the provider's own resource name.
 func isFor(provider *world.Provider, audience string) bool {
 	if len(provider.AllowedAudiences) > 0 {
 		return slices.Contains(provider.AllowedAudiences, audience)
@@ -140,8 +140,8 @@ func isFor(provider *world.Provider, audience string) bool {
 	return strings.TrimPrefix(audience, "https:") == iamHost+provider.Name
 }
 
-// checkTimes demands that a token was issued by now and has not expired, give or take the
-// skew of a clock.
+// checkTimes checks, within the allowed clock skew, that the token was issued in the past and has
+// not expired.
 func (s *Server) checkTimes(parsed *signer.Parsed) (expires time.Time, err error) {
 	issuedAt, issued := parsed.Time("iat")
 	expires, ends := parsed.Time("exp")
@@ -152,7 +152,7 @@ func (s *Server) checkTimes(parsed *signer.Parsed) (expires time.Time, err error
 	return expires, nil
 }
 
-// orNull is a claim as Google's messages quote it.
+// orNull formats a claim as Google's error texts quote it.
 func orNull(claim any) string {
 	if claim == nil {
 		return "null"
@@ -160,7 +160,7 @@ func orNull(claim any) string {
 	return fmt.Sprint(claim)
 }
 
-// keys are those of a provider that have an ID.
+// keys returns the provider's keys with this ID.
 func (s *Server) keys(ctx context.Context, provider *world.Provider, id string) ([]crypto.PublicKey, error) {
 	if provider.OwnKeys {
 		key, ok, err := s.issuer.GoogleKey(ctx, id)
@@ -178,7 +178,7 @@ func (s *Server) keys(ctx context.Context, provider *world.Provider, id string) 
 	return keys, nil
 }
 
-// principalOf maps the claims of a token, and says why not in the words of Google's server.
+// principalOf maps a token's claims to a principal. Its errors have the texts of Google's server.
 func principalOf(pool *world.Pool, provider *world.Provider, parsed *signer.Parsed) (iam.Principal, error) {
 	principal, err := provider.Principal(pool, plain(parsed.Claims).(map[string]any))
 	if err == nil {
@@ -196,7 +196,7 @@ func principalOf(pool *world.Pool, provider *world.Provider, parsed *signer.Pars
 	return iam.Principal{}, err
 }
 
-// plain makes numbers of a claim's json.Numbers, as expressions know them.
+// plain converts json.Number to float64, the type that expressions use.
 func plain(claim any) any {
 	switch claim := claim.(type) {
 	case map[string]any:
@@ -212,7 +212,7 @@ func plain(claim any) any {
 		}
 		return all
 	case json.Number:
-		number, _ := claim.Float64() // infinite where it is larger than any
+		number, _ := claim.Float64() // infinite if the number exceeds float64
 		return number
 	default:
 		return claim

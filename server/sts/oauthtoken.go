@@ -15,8 +15,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// introspection is what a token says (RFC 7662, section 2.2), with 64-bit integers as the
-// JSON mapping of protocol buffers writes them.
+// introspection is the description of a token (RFC 7662, section 2.2). 64-bit integers are
+// strings, as in the JSON mapping of protocol buffers.
 type introspection struct {
 	Active   bool   `json:"active"`
 	ClientID string `json:"client_id,omitempty"`
@@ -28,7 +28,8 @@ type introspection struct {
 	Username string `json:"username,omitempty"`
 }
 
-// Introspect tells what an access token says, to whoever has it.
+// Introspect describes the access token in the parameter "token" (RFC 7662). Anyone who has a
+// token may ask about it.
 func (s *Server) Introspect(r *http.Request) (wire.Response, error) {
 	form, err := readParameters(r)
 	if err != nil {
@@ -69,8 +70,8 @@ type refreshed struct {
 	Scope       string `json:"scope"`
 }
 
-// OAuthToken issues access tokens to members of a workforce identity pool who have a refresh
-// token. Authorisation codes come from a page of Google's that is not emulated.
+// OAuthToken exchanges the refresh token of a workforce pool's member for an access token. It
+// does not accept authorization codes, because Google's page that issues them is not emulated.
 func (s *Server) OAuthToken(r *http.Request) (wire.Response, error) {
 	form, err := readParameters(r)
 	if err != nil {
@@ -112,8 +113,8 @@ func (s *Server) OAuthToken(r *http.Request) (wire.Response, error) {
 	}), nil
 }
 
-// client is the ID of the OAuth client that sends a request: by HTTP Basic authentication or
-// in parameters of its own (RFC 6749, section 2.3.1).
+// client returns the ID of the OAuth client that sent the request. The client authenticates with
+// HTTP Basic authentication or with parameters (RFC 6749, section 2.3.1).
 func (s *Server) client(r *http.Request, form parameters) (string, error) {
 	id, secret, ok := r.BasicAuth()
 	if !ok {

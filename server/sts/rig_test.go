@@ -59,7 +59,7 @@ workloadIdentityPools:
 `
 )
 
-// rig is a Security Token Service and an identity provider that its pool trusts.
+// rig holds a Security Token Service and an identity provider that its pool trusts.
 type rig struct {
 	*sts.Server
 
@@ -95,7 +95,7 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
-// claims are those of a good token, with changes; nil takes one away.
+// claims returns the claims of a valid token with changes. A nil value removes a claim.
 func (r *rig) claims(changes map[string]any) jwt.MapClaims {
 	claims := jwt.MapClaims{
 		"iss": issuerURL, "aud": "https:" + audience, "sub": "someone", "iat": r.now.Unix(), "exp": r.now.Add(time.Hour).Unix(),
@@ -121,7 +121,7 @@ func (r *rig) subject(t testing.TB, changes map[string]any) string {
 	return sign(t, jwt.SigningMethodRS256, "rsa", r.rsa, r.claims(changes))
 }
 
-// exchangeForm is a good request, with changes; an empty value takes a parameter away.
+// exchangeForm returns a valid request with changes. An empty value removes a parameter.
 func exchangeForm(subject string, changes url.Values) url.Values {
 	form := url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "audience": {audience}, "scope": {scope},
@@ -137,7 +137,7 @@ type answer struct {
 	body   string
 }
 
-// call sends a form, or JSON where the content type says so.
+// call sends body, with the given content type.
 func (r *rig) call(method, contentType, body string, edit ...func(*http.Request)) answer {
 	handler := map[string]http.Handler{}
 	logger := slog.New(slog.DiscardHandler)
@@ -158,7 +158,7 @@ const formType = "application/x-www-form-urlencoded"
 
 func (r *rig) exchange(form url.Values) answer { return r.call("token", formType, form.Encode()) }
 
-// granted reads a successful answer and what its token says.
+// granted decodes a successful answer and its access token.
 func (r *rig) granted(t testing.TB, got answer) (token.Access, map[string]any) {
 	t.Helper()
 	var fields map[string]any
@@ -181,8 +181,8 @@ func failure(code, description string) string {
 	return `{"error":` + strconv.Quote(code) + `,"error_description":` + strconv.Quote(description) + `}`
 }
 
-// FuzzToken makes sure that nothing that is sent is answered with a failure of ours, or with
-// a token that nobody was entitled to.
+// FuzzToken checks that no request causes a server error, or gets a token without a valid subject
+// token.
 func FuzzToken(f *testing.F) {
 	r := newRig(f)
 	f.Add(formType, exchangeForm("a.b.c", nil).Encode())

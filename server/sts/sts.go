@@ -1,10 +1,9 @@
-// Package sts is Google's Security Token Service
-// (https://cloud.google.com/iam/docs/reference/sts/rest): it exchanges the tokens of other
-// identity providers for tokens of federated principals, and access tokens for weaker ones.
+// Package sts implements Google's Security Token Service
+// (https://cloud.google.com/iam/docs/reference/sts/rest). It exchanges tokens of other identity
+// providers for access tokens of federated principals, and access tokens for downscoped ones.
 //
-// Which tokens a workload identity pool accepts, and in which words others are refused, is
-// decided here; what their claims are mapped to is for package world, and what is issued
-// for package token.
+// The package decides which tokens an identity pool accepts, and how it refuses others. Package
+// world maps claims to principals, and package token issues the tokens.
 package sts
 
 import (
@@ -26,27 +25,27 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Types of token (RFC 8693, section 3).
+// Token types (RFC 8693, section 3).
 const (
 	typeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
 	typeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
 	typeJWT         = "urn:ietf:params:oauth:token-type:jwt"
 )
 
-// Server answers the Security Token Service. It is safe for concurrent use.
+// Server handles requests to the Security Token Service. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
 	now    func() time.Time
 }
 
-// New is a Security Token Service.
+// New returns a Security Token Service. now is its clock.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
 	return &Server{worlds: worlds, issuer: issuer, now: now}
 }
 
-// Dialect is how the service speaks: with the headers of Google's APIs, and the errors of
-// RFC 6749 without spaces.
+// Dialect returns the form of the service's answers: the headers of Google's APIs, and the errors
+// of RFC 6749 as compact JSON.
 func Dialect() wire.Dialect {
 	dialect := googleapi.Dialect()
 	dialect.Error = func(r *http.Request, err error) wire.Response {
@@ -68,8 +67,8 @@ func compact(value any) wire.Response {
 	return wire.Response{ContentType: googleapi.ContentType, Body: wire.Compact(value)}
 }
 
-// parameters are those of a request: in snake case in a form, and in either case in JSON,
-// as in the JSON mapping of protocol buffers.
+// parameters holds the parameters of a request. Names are in snake case in a form, and in snake
+// or camel case in JSON, as in the JSON mapping of protocol buffers.
 type parameters struct{ values url.Values }
 
 func readParameters(r *http.Request) (parameters, error) {
@@ -88,7 +87,7 @@ func (p parameters) get(name string) string {
 	return p.values.Get(strings.Join(words, ""))
 }
 
-// need refuses a request without a parameter.
+// need returns a parameter, or an error if it is missing.
 func (p parameters) need(name string) (string, error) {
 	value := p.get(name)
 	if value == "" {
@@ -97,8 +96,7 @@ func (p parameters) need(name string) (string, error) {
 	return value, nil
 }
 
-// Subject is what a request is about: the identity pool's provider, or whatever else the
-// exchanged token is to be for.
+// Subject returns the parameter "audience", normally the name of the identity pool's provider.
 func (s *Server) Subject(r *http.Request) wire.Subject {
 	form, err := readParameters(r)
 	if err != nil {
@@ -115,7 +113,7 @@ type exchanged struct {
 	ExpiresIn       int64  `json:"expires_in,omitempty"`
 }
 
-// Token exchanges a token.
+// Token handles the token exchange (RFC 8693, section 2).
 func (s *Server) Token(r *http.Request) (wire.Response, error) {
 	form, err := readParameters(r)
 	if err != nil {
@@ -150,8 +148,8 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 	return compact(answer), nil
 }
 
-// downscope issues a token that can do no more than another, within an access boundary. It
-// is good for as long as the other, which has told its client how long that is.
+// downscope issues a token with the rights of the subject token, limited by an access boundary.
+// It expires when the subject token does, so the answer has no expires_in.
 func (s *Server) downscope(ctx context.Context, subject string, boundary json.RawMessage) (exchanged, error) {
 	source, err := s.recognise(subject)
 	if err != nil {
@@ -160,12 +158,12 @@ func (s *Server) downscope(ctx context.Context, subject string, boundary json.Ra
 	grant := source.Grant
 	switch {
 	case boundary != nil && grant.Boundary != nil:
-		return exchanged{}, oauthapi.NewError(oauthapi.InvalidGrant, "The subject token has an access boundary already.")
+		return exchanged{}, oauthapi.NewError(oauthapi.InvalidGrant, "The subject token already has an access boundary.")
 	case boundary != nil:
 		grant.Boundary = boundary
 	}
 	if grant.Session == "" {
-		grant.Session = source.ID // who revokes the one revokes the other
+		grant.Session = source.ID // revoking either token revokes both
 	}
 	left := time.Unix(source.Expires, 0).Sub(s.now().Truncate(time.Second))
 	issued, err := s.issuer.Access(ctx, grant, left)
@@ -175,10 +173,10 @@ func (s *Server) downscope(ctx context.Context, subject string, boundary json.Ra
 	return exchanged{AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: "Bearer"}, nil
 }
 
-// recognise reads an access token of this emulator whose principal there still is.
+// recognise reads an access token of this emulator whose principal still exists and is enabled.
 func (s *Server) recognise(text string) (token.Access, error) {
 	if !token.IsAccess(text) {
-		return token.Access{}, oauthapi.NewError(oauthapi.InvalidGrant, "The subject token is no access token.")
+		return token.Access{}, oauthapi.NewError(oauthapi.InvalidGrant, "The subject token is not an access token.")
 	}
 	access, err := s.issuer.Bearer(s.worlds.Load().State, text, "")
 	for _, refusal := range []error{token.ErrUnknown, token.ErrExpired, token.ErrRevoked, token.ErrInactive} {

@@ -108,7 +108,7 @@ func TestRequests(t *testing.T) {
 		"no subject token":     {url.Values{"subject_token": {""}}, "invalid_request", "Missing required parameter: subject_token"},
 		"no subject type":      {url.Values{"subject_token_type": {""}}, "invalid_request", "Invalid subject_token_type: "},
 		"subject type of AWS":  {url.Values{"subject_token_type": {"urn:ietf:params:aws:token-type:aws4_request"}}, "invalid_request", "Invalid subject_token_type: urn:ietf:params:aws:token-type:aws4_request"},
-		"JWT as access token":  {url.Values{"subject_token_type": {accessType}}, "invalid_grant", "The subject token is no access token."},
+		"JWT as access token":  {url.Values{"subject_token_type": {accessType}}, "invalid_grant", "The subject token is not an access token."},
 		"options of something": {url.Values{"options": {"x"}}, "invalid_request", `Invalid value for "options". This value should be a JSON object.`},
 		"options, unknown key": {url.Values{"options": {`{"x": 1}`}}, "invalid_request", `Invalid value for "options". This value should be a JSON object.`},
 	} {
@@ -196,7 +196,7 @@ func TestAllowedAudiences(t *testing.T) {
 	}
 }
 
-// The emulator's own ID tokens are subject tokens of a provider without a key set.
+// A provider without a key set accepts the emulator's own ID tokens as subject tokens.
 func TestOwnIDTokens(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

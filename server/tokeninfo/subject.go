@@ -7,8 +7,8 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Subject is what a request is about: whom the token speaks for, and an ID token's audience.
-// An ID token has not been verified.
+// Subject returns the account of an access token, or the e-mail address and audience of an ID
+// token. An ID token has not been verified.
 func (s *Server) Subject(r *http.Request) wire.Subject {
 	access, id, err := tokens(r)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package tokeninfo is the endpoint that tells what a token says, for debugging
+// Package tokeninfo implements the endpoint that describes a token, for debugging
 // (https://developers.google.com/identity/sign-in/web/backend-auth#calling-the-tokeninfo-endpoint).
 package tokeninfo
 
@@ -25,30 +25,29 @@ const (
 	noToken      = "Either access_token, id_token, or token_handle required"
 )
 
-// Server answers tokeninfo requests. It is safe for concurrent use.
+// Server handles tokeninfo requests. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
 	now    func() time.Time
 }
 
-// New is a tokeninfo endpoint.
+// New returns a tokeninfo endpoint. now is its clock.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
 	return &Server{worlds: worlds, issuer: issuer, now: now}
 }
 
-// Describe answers as version 3 does: every value is a string.
+// Describe answers in the form of version 3, in which every value is a string.
 func (s *Server) Describe(r *http.Request) (wire.Response, error) {
 	return s.describe(r, s.accessInfo)
 }
 
-// DescribeOld answers as versions 1 and 2 do, in the terms of OAuth 2.0 drafts.
+// DescribeOld answers in the form of versions 1 and 2, with the names of OAuth 2.0 drafts.
 func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
 	return s.describe(r, s.oldAccessInfo)
 }
 
-// describe answers with what an ID token says, or with one of two forms of what an access
-// token says.
+// describe answers with the claims of an ID token, or with form's description of an access token.
 func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Response, error) {
 	access, id, err := tokens(r)
 	if err != nil {
@@ -57,14 +56,14 @@ func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Re
 	if access == "" {
 		return s.describeID(r.Context(), id)
 	}
-	if !token.IsAccess(access) { // a bearer token of another kind, at the most
+	if !token.IsAccess(access) { // the endpoint does not know self-signed JWTs
 		return wire.Response{}, refuse(token.ErrUnknown)
 	}
 	known, err := s.issuer.Bearer(s.worlds.Load().State, access, "")
 	if err != nil {
 		return wire.Response{}, refuse(err)
 	}
-	if known.Principal.Kind == iam.KindFederated { // the endpoint knows Google's own alone
+	if known.Principal.Kind == iam.KindFederated { // Google's endpoint does not know federated tokens
 		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidToken, invalidValue)
 	}
 	response := oauthapi.JSON(form(known))
@@ -90,11 +89,11 @@ func (s *Server) accessInfo(known token.Access) any {
 	return info
 }
 
-// party is whom a token was issued to: the client that a user let have it, or the service
-// account itself.
+// party returns the owner of a token: the OAuth client that a user authorised, or else the
+// principal itself.
 func party(known token.Access) string { return cmp.Or(known.Client, known.Principal.ID) }
 
-// accessType tells whether the token's client can get another one while the user is away.
+// accessType reports whether the client has a refresh token, and so access without the user.
 func accessType(known token.Access) string {
 	if known.Offline {
 		return "offline"
@@ -102,7 +101,7 @@ func accessType(known token.Access) string {
 	return "online"
 }
 
-// accessInfo is version 3's description of an access token.
+// accessInfo is the description of an access token in version 3.
 type accessInfo struct {
 	AuthorizedParty string `json:"azp"`
 	Audience        string `json:"aud"`
@@ -143,8 +142,8 @@ type oldAccessInfo struct {
 	AccessType    string `json:"access_type"`
 }
 
-// describeID lists the claims of an ID token and what its header says. What is no scalar
-// has no place in a list of strings.
+// describeID answers with the claims and the header of an ID token. It omits lists and objects,
+// because every value is a string.
 func (s *Server) describeID(ctx context.Context, text string) (wire.Response, error) {
 	parsed, err := s.issuer.VerifyID(ctx, text)
 	if err != nil {
@@ -166,7 +165,8 @@ func (s *Server) describeID(ctx context.Context, text string) (wire.Response, er
 
 func (s *Server) left(access token.Access) int64 { return access.Expires - s.now().Unix() }
 
-// refuse tells a token that is not accepted from a failure of ours.
+// refuse turns a refusal of the token into an error for the client, and returns other errors as
+// they are.
 func refuse(err error) error {
 	if token.IsRefusal(err) {
 		return oauthapi.NewError(oauthapi.InvalidToken, invalidValue)
@@ -174,8 +174,8 @@ func refuse(err error) error {
 	return err
 }
 
-// tokens are the access token or the ID token that a request asks about: in the query, in
-// the body or, for an access token, as its own credential.
+// tokens returns the access token or the ID token to describe: from the query, from the body, or
+// from the Authorization header.
 func tokens(r *http.Request) (access, id string, err error) {
 	form, err := oauthapi.ReadForm(r)
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package userinfo is the endpoint that tells an application who has signed in (OpenID
-// Connect Core 1.0, section 5.3).
+// Package userinfo implements the endpoint that describes the signed-in user to an application
+// (OpenID Connect Core 1.0, section 5.3).
 //
-// It tells what the scopes of the bearer token cover. Whose token it is, is for package token
-// to say; unlike other APIs of the emulator this one can say nothing of a token that it does
-// not know, and refuses it whether the emulator is strict or not.
+// The scopes of the bearer token decide which claims it sends. Package token reads the token.
+// Unlike the emulator's other APIs, this endpoint refuses unknown tokens even if the emulator is
+// not strict, because it knows nothing about their users.
 package userinfo
 
 import (
@@ -19,28 +19,28 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// picture is the one that Google shows for accounts without one.
+// picture is the picture that Google sends for accounts without a picture.
 const picture = "https://lh3.googleusercontent.com/a/default-user"
 
-// Server answers userinfo requests. It is safe for concurrent use.
+// Server handles userinfo requests. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
 	guard  *guard.Guard
 }
 
-// New is a userinfo endpoint.
+// New returns a userinfo endpoint.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer) *Server {
 	return &Server{worlds: worlds, issuer: issuer, guard: guard.NewStrict(worlds, issuer)}
 }
 
-// profile is what is known of a caller; what the scopes do not cover is empty.
+// profile holds the claims that the caller's scopes cover. Other claims are empty.
 type profile struct {
 	id, email, name, givenName, familyName string
 }
 
-// Describe answers with the claims of OpenID Connect, as version 3 does, and refuses in the
-// terms of OAuth 2.0.
+// Describe answers with OpenID Connect claims, in the form of version 3. Errors have the form of
+// OAuth 2.0.
 func (s *Server) Describe(r *http.Request) (wire.Response, error) {
 	known, err := s.caller(r)
 	if refusal, ok := errors.AsType[*googleapi.Error](err); ok {
@@ -65,7 +65,7 @@ func (s *Server) Describe(r *http.Request) (wire.Response, error) {
 	}{known.id, known.name, known.givenName, known.familyName, picture, known.email, known.email != ""}), nil
 }
 
-// DescribeOld answers as versions 1 and 2 do, in the terms of a Google API.
+// DescribeOld answers in the form of versions 1 and 2. Errors have the form of Google's APIs.
 func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
 	known, err := s.caller(r)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
 	}{known.id, known.email, known.email != "", known.name, known.givenName, known.familyName, picture}), nil
 }
 
-// Subject is what a request is about: whom its bearer token speaks for, expired or not.
+// Subject returns the account of the request's bearer token, even if the token has expired.
 func (s *Server) Subject(r *http.Request) wire.Subject {
 	bearer, err := guard.Bearer(r, api(), "")
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 	return wire.Subject{Account: known.Principal.Email}
 }
 
-// caller is what the request's bearer may know.
+// caller returns the profile of the request's caller, limited to the caller's scopes.
 func (s *Server) caller(r *http.Request) (profile, error) {
 	caller, err := s.guard.Caller(r, api(), "GetUserInfo")
 	if err != nil {
