@@ -26,7 +26,7 @@ func layers() [][]string {
 		{"server/rpc", "server/iampolicy"},
 		{"server/guard"},
 		{"server/oauthapi", "server/googleapi"},
-		{"server/errorpage"},
+		{"server/errorpage", "server/router"},
 		{"server/wire"},
 		{"server/credentials"},
 		{"server/token", "server/event", "server/world/worldtest"},

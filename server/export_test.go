@@ -8,11 +8,9 @@ import (
 
 // RouteNames are the names of the table of routes.
 func RouteNames() []string {
-	names := surfaces{}.names()
-	for _, route := range (surfaces{}).routes() {
-		if !route.isObserved() {
-			names = append(names, route.name)
-		}
+	names := []string{unknownRoute}
+	for _, surface := range (surfaces{}).table() {
+		names = append(names, surface.names()...)
 	}
 	return names
 }
@@ -21,8 +19,8 @@ func RouteNames() []string {
 // which variables are in braces: "GET /emulator/v1/faults/{fault}".
 func ControlRoutes() map[string]string {
 	routes := map[string]string{}
-	for _, route := range (surfaces{}).controlRoutes() {
-		routes[route.method+" "+strings.ReplaceAll(route.path, ":.+}", "}")] = route.name
+	for _, route := range (surfaces{}).controlPlane().Routes {
+		routes[route.Method+" "+strings.ReplaceAll(route.Path, ":.+}", "}")] = route.Name
 	}
 	return routes
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"path"
 	"strings"
 	"time"
 
@@ -20,18 +19,16 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// call observes the methods of the IAM Credentials API in gRPC, under the names of the same
-// operations in JSON. Statuses are those of HTTP that the codes map to. A fault does what a
+// call observes methods in gRPC, under the names of the same operations in JSON. Statuses are those of HTTP that the codes map to. A fault does what a
 // client of gRPC would see of it; one that is about header fields strikes none.
-func (o *observer) call(subject func(message any) wire.Subject) grpc.UnaryServerInterceptor {
+func (o *observer) call(calls map[string]call) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, message any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-		method := path.Base(info.FullMethod)
-		route := "iamcredentials." + strings.ToLower(method[:1]) + method[1:]
-		if !strings.Contains(info.FullMethod, "IAMCredentials/") {
+		called, ok := calls[info.FullMethod]
+		if !ok { // health checking and reflection
 			return handle(ctx, message)
 		}
 		now, begun := o.clock.Both()
-		about := subject(message)
+		about, route := called.Subject(message), called.Name
 		e := journal.Exchange{
 			Time: now, Method: http.MethodPost, Path: info.FullMethod, Route: route,
 			Account: about.Account, Audience: about.Audience, UserAgent: callerOf(ctx),

@@ -2,202 +2,277 @@ package server
 
 import (
 	"net/http"
-	"slices"
 
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/iamadmin"
-	"gcp-metadata-emulator/server/iamcredentials"
-	"gcp-metadata-emulator/server/mds"
-	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/publishedkeys"
-	"gcp-metadata-emulator/server/realcredentials"
-	"gcp-metadata-emulator/server/resourcemanager"
-	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/router"
 	"gcp-metadata-emulator/server/sts"
-	"gcp-metadata-emulator/server/tokeninfo"
-	"gcp-metadata-emulator/server/userinfo"
-	"gcp-metadata-emulator/server/wire"
-	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/token"
 )
 
-// surfaces are the APIs that the emulator plays.
-type surfaces struct {
-	metadata       *mds.Server
-	oauth2         *oauth2.Server
-	tokeninfo      *tokeninfo.Server
-	userinfo       *userinfo.Server
-	iamcredentials *iamcredentials.Server
-	iamadmin       *iamadmin.Server
-	projects       *resourcemanager.Server
-	compute        *compute.Server
-	sts            *sts.Server
-	publishedKeys  *publishedkeys.Server
-	control        *control.Server
-
-	worlds      *store.Store[*world.World]
-	observer    *observer
-	credentials *realcredentials.Guard
-
-	controlApart bool // the control plane is served under controlName alone
-}
-
-// route is one operation: what is called how, who answers and in which dialect.
-type route struct {
-	name    string // its label wherever operations are named
-	method  string // or getOrPost
-	path    string // a pattern of gorilla/mux for the whole path, or a first segment and "below"
-	dialect wire.Dialect
-	handle  wire.Handler
-}
-
 const (
-	getOrPost   = "GET|POST"
-	below       = "/..." // everything that begins with this segment
-	entryPath   = "/emulator/v1/instances/{instance}/metadata/{path:.+}"
-	eventsPath  = "/emulator/v1/instances/{instance}/events"
-	accountPath = "/v1/projects/{project}/serviceAccounts/{account:[^/:]+}"
-
 	accountsPath  = "/v1/projects/{project}/serviceAccounts"
+	accountPath   = accountsPath + "/{account:[^/:]+}"
 	keyPath       = accountPath + "/keys/{key:[^/:]+}"
-	projectPath   = "/projects/{project}"
+	projectV1     = "/v1/projects/{project}"
+	projectV3     = "/v3/projects/{project}"
 	instancesPath = "/compute/v1/projects/{project}/zones/{zone}/instances"
 	poolPath      = "/v1/projects/{project}/locations/global/workloadIdentityPools/{pool}"
 	workforcePath = "/v1/locations/global/workforcePools/{pool}"
+	credentialsV1 = "/google.iam.credentials.v1.IAMCredentials/" //nolint:gosec // the name of a service
+
+	emulatorPath = "/emulator/v1"
+	entryPath    = emulatorPath + "/instances/{instance}/metadata/{path:.+}"
+	eventsPath   = emulatorPath + "/instances/{instance}/events"
+
+	exchanges query = "account audience instance route since status" // which exchanges of the journal are meant
 )
 
-// routes is the table of everything that is served. The names of Google's methods are
-// Google's. Routes that begin with the same segment are tried in this order: those that
-// are asked for most come first.
-func (s surfaces) routes() []route {
-	metadata, oauth, keys, api := s.metadata.Dialect(), oauthapi.Dialect(), publishedkeys.Dialect(), googleapi.Dialect()
-	exchange := sts.Dialect()
-	return append([]route{
-		{"mds.ping", getOrPost, "/", metadata, s.metadata.Ping},
-		{"mds.metadata", getOrPost, "/computeMetadata" + below, metadata, s.metadata.Metadata},
-
-		{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", keys, s.publishedKeys.JWKS},
-		{"keys.certs", http.MethodGet, "/oauth2/v1/certs", keys, s.publishedKeys.Certificates},
-		{"keys.account.x509", http.MethodGet, "/service_accounts/v1/metadata/x509/{account}", keys, s.publishedKeys.AccountCertificates},
-		{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/metadata/jwk/{account}", keys, s.publishedKeys.AccountJWKS},
-		{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/jwk/{account}", keys, s.publishedKeys.AccountJWKS},
-		{"keys.account.raw", http.MethodGet, "/service_accounts/v1/metadata/raw/{account}", keys, s.publishedKeys.AccountRaw},
-		{"keys.account.x509", http.MethodGet, "/robot/v1/metadata/x509/{account}", keys, s.publishedKeys.AccountCertificates},
-		{"keys.account.jwk", http.MethodGet, "/robot/v1/metadata/jwk/{account}", keys, s.publishedKeys.AccountJWKS},
-		{"keys.iap.pem", http.MethodGet, "/iap/verify/public_key", keys, s.publishedKeys.IAPKeys},
-		{"keys.iap.jwk", http.MethodGet, "/iap/verify/public_key-jwk", keys, s.publishedKeys.IAPJWKS},
-		{"openid.configuration", http.MethodGet, "/.well-known/openid-configuration", keys, s.publishedKeys.Configuration},
-
-		{"oauth2.token", http.MethodPost, "/token", oauth, s.oauth2.Token},
-		{"oauth2.token", http.MethodPost, "/oauth2/{version:v3|v4}/token", oauth, s.oauth2.Token},
-		{"oauth2.token", http.MethodPost, "/o/oauth2/token", oauth, s.oauth2.Token},
-		{"oauth2.authorize", getOrPost, "/o/oauth2/auth", oauth, s.oauth2.Authorize},
-		{"oauth2.authorize", getOrPost, "/o/oauth2/v2/auth", oauth, s.oauth2.Authorize},
-		{"oauth2.deviceCode", http.MethodPost, "/device/code", oauth, s.oauth2.DeviceCode},
-		{"oauth2.deviceCode", http.MethodPost, "/o/oauth2/device/code", oauth, s.oauth2.DeviceCode},
-		{"oauth2.device", getOrPost, "/device", oauth, s.oauth2.Device},
-		{"oauth2.revoke", getOrPost, "/revoke", oauth, s.oauth2.Revoke},
-		{"oauth2.revoke", getOrPost, "/o/oauth2/revoke", oauth, s.oauth2.Revoke},
-		{"oauth2.tokeninfo", getOrPost, "/tokeninfo", oauth, s.tokeninfo.Describe},
-		{"oauth2.tokeninfo", getOrPost, "/oauth2/v3/tokeninfo", oauth, s.tokeninfo.Describe},
-		{"oauth2.tokeninfo", getOrPost, "/oauth2/{version:v1|v2}/tokeninfo", oauth, s.tokeninfo.DescribeOld},
-		{"oauth2.userinfo", getOrPost, "/oauth2/v3/userinfo", oauth, s.userinfo.Describe},
-		{"oauth2.userinfo", getOrPost, "/v1/userinfo", oauth, s.userinfo.Describe},
-		{"oauth2.userinfo", getOrPost, "/oauth2/{version:v1|v2}/userinfo", api, s.userinfo.DescribeOld},
-		{"oauth2.userinfo", getOrPost, "/userinfo/v2/me", api, s.userinfo.DescribeOld},
-
-		{"sts.token", http.MethodPost, "/v1/token", exchange, s.sts.Token},
-		{"sts.introspect", http.MethodPost, "/v1/introspect", exchange, s.sts.Introspect},
-		{"sts.oauthtoken", http.MethodPost, "/v1/oauthtoken", exchange, s.sts.OAuthToken},
-
-		{"iamcredentials.generateAccessToken", http.MethodPost, accountPath + ":generateAccessToken", api, s.iamcredentials.GenerateAccessToken},
-		{"iamcredentials.generateIdToken", http.MethodPost, accountPath + ":generateIdToken", api, s.iamcredentials.GenerateIDToken},
-		{"iamcredentials.signBlob", http.MethodPost, accountPath + ":signBlob", api, s.iamcredentials.SignBlob},
-		{"iamcredentials.signJwt", http.MethodPost, accountPath + ":signJwt", api, s.iamcredentials.SignJWT},
-		{"iamcredentials.allowedLocations", http.MethodGet, accountPath + "/allowedLocations", api, s.iamcredentials.AllowedLocations},
-		{"iamcredentials.allowedLocations", http.MethodGet, poolPath + "/allowedLocations", api, s.iamcredentials.AllowedLocationsOfPool},
-		{"iamcredentials.allowedLocations", http.MethodGet, workforcePath + "/allowedLocations", api, s.iamcredentials.AllowedLocationsOfPool},
-	}, slices.Concat(s.adminRoutes(), s.controlRoutes())...)
-}
-
-// controlRoutes are those of the control plane.
-func (s surfaces) controlRoutes() []route {
-	api := control.Dialect()
-	return []route{
-		{"control.openapi", http.MethodGet, "/emulator/v1/openapi.json", api, s.control.OpenAPI},
-		{"control.livez", http.MethodGet, "/emulator/v1/livez", api, s.control.Live},
-		{"control.readyz", http.MethodGet, "/emulator/v1/readyz", api, s.control.Ready},
-		{"control.state.get", http.MethodGet, "/emulator/v1/state", api, s.control.State},
-		{"control.state.set", http.MethodPut, "/emulator/v1/state", api, s.control.SetState},
-		{"control.instances", http.MethodGet, "/emulator/v1/instances", api, s.control.Instances},
-		{"control.metadata.get", http.MethodGet, entryPath, api, s.control.Metadata},
-		{"control.metadata.set", http.MethodPut, entryPath, api, s.control.SetMetadata},
-		{"control.metadata.delete", http.MethodDelete, entryPath, api, s.control.DeleteMetadata},
-		{"control.instances.events.list", http.MethodGet, eventsPath, api, s.control.InstanceEvents},
-		{"control.instances.events.play", http.MethodPost, eventsPath, api, s.control.PlayEvent},
-		{"control.instances.events.clear", http.MethodDelete, eventsPath, api, s.control.ClearEvents},
-		{"control.instances.events.cancel", http.MethodDelete, eventsPath + "/{event}", api, s.control.CancelEvent},
-		{"control.waiters", http.MethodGet, "/emulator/v1/waiters", api, s.control.Waiters},
-		{"control.clock.get", http.MethodGet, "/emulator/v1/clock", api, s.control.Clock},
-		{"control.clock.set", http.MethodPut, "/emulator/v1/clock", api, s.control.SetClock},
-		{"control.clock.advance", http.MethodPost, "/emulator/v1/clock:advance", api, s.control.AdvanceClock},
-		{"control.faults.list", http.MethodGet, "/emulator/v1/faults", api, s.control.Faults},
-		{"control.faults.add", http.MethodPost, "/emulator/v1/faults", api, s.control.AddFault},
-		{"control.faults.clear", http.MethodDelete, "/emulator/v1/faults", api, s.control.ClearFaults},
-		{"control.faults.get", http.MethodGet, "/emulator/v1/faults/{fault}", api, s.control.Fault},
-		{"control.faults.remove", http.MethodDelete, "/emulator/v1/faults/{fault}", api, s.control.RemoveFault},
-		{"control.requests.list", http.MethodGet, "/emulator/v1/requests", api, s.control.Requests},
-		{"control.requests.clear", http.MethodDelete, "/emulator/v1/requests", api, s.control.ClearRequests},
-		{"control.events", http.MethodGet, "/emulator/v1/events", api, s.control.Events},
-		{"control.metrics", http.MethodGet, "/emulator/metrics", api, s.control.Metrics},
-		{"control.reset", http.MethodPost, "/emulator/v1/reset", api, s.control.Reset},
-		{"control.ca", http.MethodGet, "/emulator/v1/ca.pem", api, s.control.Authority},
-		{"control.keys.list", http.MethodGet, "/emulator/v1/keys", api, s.control.Keys},
-		{"control.keys.rotate", http.MethodPost, "/emulator/v1/keys:rotate", api, s.control.RotateKeys},
-		{"control.tokens.mint", http.MethodPost, "/emulator/v1/tokens", api, s.control.Mint},
-		{"control.tokens.verify", http.MethodPost, "/emulator/v1/tokens:verify", api, s.control.Verify},
-		{"control.tokens.principal", http.MethodPost, "/emulator/v1/tokens:principal", api, s.control.Principal},
-		{"control.credentials", http.MethodGet, "/emulator/v1/credentials/{type}", api, s.control.Credentials},
+// table is everything that the emulator serves. The names of Google's methods are Google's.
+// Routes that begin with the same segment are tried in this order; the routes that are asked
+// for most come first.
+func (s surfaces) table() table {
+	return table{
+		s.metadataServer(), s.keys(), s.discovery(), s.authorization(), s.oldUserInfo(), s.tokenExchange(),
+		s.accountCredentials(), s.accounts(), s.resources(), s.machines(), s.controlPlane(),
 	}
 }
 
-// adminRoutes are those of the APIs that manage service accounts and policies, and of the
-// resource to spend tokens on.
-func (s surfaces) adminRoutes() []route {
-	api, vm := googleapi.Dialect(), compute.Dialect()
-	return []route{
-		{"iam.serviceAccounts.list", http.MethodGet, accountsPath, api, s.iamadmin.List},
-		{"iam.serviceAccounts.create", http.MethodPost, accountsPath, api, s.iamadmin.Create},
-		{"iam.serviceAccounts.get", http.MethodGet, accountPath, api, s.iamadmin.Get},
-		{"iam.serviceAccounts.patch", http.MethodPatch, accountPath, api, s.iamadmin.Patch},
-		{"iam.serviceAccounts.update", http.MethodPut, accountPath, api, s.iamadmin.Update},
-		{"iam.serviceAccounts.delete", http.MethodDelete, accountPath, api, s.iamadmin.Delete},
-		{"iam.serviceAccounts.undelete", http.MethodPost, accountPath + ":undelete", api, s.iamadmin.Undelete},
-		{"iam.serviceAccounts.enable", http.MethodPost, accountPath + ":enable", api, s.iamadmin.Enable},
-		{"iam.serviceAccounts.disable", http.MethodPost, accountPath + ":disable", api, s.iamadmin.Disable},
-		{"iam.serviceAccounts.getIamPolicy", getOrPost, accountPath + ":getIamPolicy", api, s.iamadmin.GetIAMPolicy},
-		{"iam.serviceAccounts.setIamPolicy", http.MethodPost, accountPath + ":setIamPolicy", api, s.iamadmin.SetIAMPolicy},
-		{"iam.serviceAccounts.testIamPermissions", http.MethodPost, accountPath + ":testIamPermissions", api, s.iamadmin.TestIAMPermissions},
-		{"iam.serviceAccounts.keys.list", http.MethodGet, accountPath + "/keys", api, s.iamadmin.ListKeys},
-		{"iam.serviceAccounts.keys.create", http.MethodPost, accountPath + "/keys", api, s.iamadmin.CreateKey},
-		{"iam.serviceAccounts.keys.upload", http.MethodPost, accountPath + "/keys:upload", api, s.iamadmin.UploadKey},
-		{"iam.serviceAccounts.keys.get", http.MethodGet, keyPath, api, s.iamadmin.GetKey},
-		{"iam.serviceAccounts.keys.delete", http.MethodDelete, keyPath, api, s.iamadmin.DeleteKey},
-		{"iam.serviceAccounts.keys.enable", http.MethodPost, keyPath + ":enable", api, s.iamadmin.EnableKey},
-		{"iam.serviceAccounts.keys.disable", http.MethodPost, keyPath + ":disable", api, s.iamadmin.DisableKey},
+// metadataServer is the metadata server of an instance. The rows of its entries share a path.
+func (s surfaces) metadataServer() surface {
+	return surface{
+		Name: "metadata", Hosts: []string{router.MetadataName},
+		Dialect: s.metadata.Dialect(), Guard: unguarded, Watch: observed, Unknown: fallback{s.metadata.Dialect(), s.googleAPI(s.metadata.Unknown)},
+		Routes: []route{
+			{"mds.ping", getOrPost, "/", s.metadata.Ping, about(s.metadata.Subject), nothing, anyQuery},
+			{"mds.metadata", getOrPost, "/computeMetadata" + router.Below, s.metadata.Metadata, about(s.metadata.Subject), nothing, anyQuery},
+		},
+		Entries: []entry{
+			{"mds.metadata", nothing},
+			{"mds.token", token.KindAccess},
+			{"mds.identity", token.KindID},
+			{"mds.guest-attributes", nothing},
+		},
+	}
+}
 
-		{"resourcemanager.projects.getIamPolicy", getOrPost, "/v1" + projectPath + ":getIamPolicy", api, s.projects.GetIAMPolicy},
-		{"resourcemanager.projects.getIamPolicy", getOrPost, "/v3" + projectPath + ":getIamPolicy", api, s.projects.GetIAMPolicy},
-		{"resourcemanager.projects.setIamPolicy", http.MethodPost, "/v1" + projectPath + ":setIamPolicy", api, s.projects.SetIAMPolicy},
-		{"resourcemanager.projects.setIamPolicy", http.MethodPost, "/v3" + projectPath + ":setIamPolicy", api, s.projects.SetIAMPolicy},
-		{"resourcemanager.projects.testIamPermissions", http.MethodPost, "/v1" + projectPath + ":testIamPermissions", api, s.projects.TestIAMPermissions},
-		{"resourcemanager.projects.testIamPermissions", http.MethodPost, "/v3" + projectPath + ":testIamPermissions", api, s.projects.TestIAMPermissions},
-		{"resourcemanager.projects.get", http.MethodGet, "/v1" + projectPath, api, s.projects.Get},
-		{"resourcemanager.projects.get", http.MethodGet, "/v3" + projectPath, api, s.projects.GetV3},
+// keys are the published keys by which Google's tokens are verified.
+func (s surfaces) keys() surface {
+	account := about(s.accountInPath)
+	return surface{
+		Name: "keys", Hosts: []string{"www.googleapis.com", "www.gstatic.com"},
+		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", s.publishedKeys.JWKS, aboutNothing(), nothing, anyQuery},
+			{"keys.certs", http.MethodGet, "/oauth2/v1/certs", s.publishedKeys.Certificates, aboutNothing(), nothing, anyQuery},
+			{"keys.account.x509", http.MethodGet, "/service_accounts/v1/metadata/x509/{account}", s.publishedKeys.AccountCertificates, account, nothing, anyQuery},
+			{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/metadata/jwk/{account}", s.publishedKeys.AccountJWKS, account, nothing, anyQuery},
+			{"keys.account.jwk", http.MethodGet, "/service_accounts/v1/jwk/{account}", s.publishedKeys.AccountJWKS, account, nothing, anyQuery},
+			{"keys.account.raw", http.MethodGet, "/service_accounts/v1/metadata/raw/{account}", s.publishedKeys.AccountRaw, account, nothing, anyQuery},
+			{"keys.account.x509", http.MethodGet, "/robot/v1/metadata/x509/{account}", s.publishedKeys.AccountCertificates, account, nothing, anyQuery},
+			{"keys.account.jwk", http.MethodGet, "/robot/v1/metadata/jwk/{account}", s.publishedKeys.AccountJWKS, account, nothing, anyQuery},
+			{"keys.iap.pem", http.MethodGet, "/iap/verify/public_key", s.publishedKeys.IAPKeys, aboutNothing(), nothing, anyQuery},
+			{"keys.iap.jwk", http.MethodGet, "/iap/verify/public_key-jwk", s.publishedKeys.IAPJWKS, aboutNothing(), nothing, anyQuery},
+		},
+	}
+}
 
-		{"compute.instances.list", http.MethodGet, instancesPath, vm, s.compute.List},
-		{"compute.instances.get", http.MethodGet, instancesPath + "/{instance}", vm, s.compute.Get},
+// discovery is the description of Google's OpenID provider.
+func (s surfaces) discovery() surface {
+	return surface{
+		Name: "discovery", Hosts: []string{"accounts.google.com"},
+		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"openid.configuration", http.MethodGet, "/.well-known/openid-configuration", s.publishedKeys.Configuration, aboutNothing(), nothing, anyQuery},
+		},
+	}
+}
+
+func oauthHosts() []string {
+	return []string{"accounts.google.com", "oauth2.googleapis.com", "openidconnect.googleapis.com", "www.googleapis.com"}
+}
+
+// authorization is the OAuth 2.0 authorization server, and what tells of its tokens. Of the two
+// kinds of token that its token endpoint gives out, access tokens have fewer defects than ID
+// tokens, and stay good under the others.
+func (s surfaces) authorization() surface {
+	tokeninfo, userinfo := about(s.tokeninfo.Subject), about(s.userinfo.Subject)
+	return surface{
+		Name: "oauth2", Hosts: oauthHosts(),
+		Dialect: oauthapi.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"oauth2.token", http.MethodPost, "/token", s.oauth2.Token, about(s.oauth2.Subject), token.KindID, anyQuery},
+			{"oauth2.token", http.MethodPost, "/oauth2/{version:v3|v4}/token", s.oauth2.Token, about(s.oauth2.Subject), token.KindID, anyQuery},
+			{"oauth2.token", http.MethodPost, "/o/oauth2/token", s.oauth2.Token, about(s.oauth2.Subject), token.KindID, anyQuery},
+			{"oauth2.authorize", getOrPost, "/o/oauth2/auth", s.oauth2.Authorize, aboutNothing(), nothing, anyQuery},
+			{"oauth2.authorize", getOrPost, "/o/oauth2/v2/auth", s.oauth2.Authorize, aboutNothing(), nothing, anyQuery},
+			{"oauth2.deviceCode", http.MethodPost, "/device/code", s.oauth2.DeviceCode, aboutNothing(), nothing, anyQuery},
+			{"oauth2.deviceCode", http.MethodPost, "/o/oauth2/device/code", s.oauth2.DeviceCode, aboutNothing(), nothing, anyQuery},
+			{"oauth2.device", getOrPost, "/device", s.oauth2.Device, aboutNothing(), nothing, anyQuery},
+			{"oauth2.revoke", getOrPost, "/revoke", s.oauth2.Revoke, aboutNothing(), nothing, anyQuery},
+			{"oauth2.revoke", getOrPost, "/o/oauth2/revoke", s.oauth2.Revoke, aboutNothing(), nothing, anyQuery},
+			{"oauth2.tokeninfo", getOrPost, "/tokeninfo", s.tokeninfo.Describe, tokeninfo, nothing, anyQuery},
+			{"oauth2.tokeninfo", getOrPost, "/oauth2/v3/tokeninfo", s.tokeninfo.Describe, tokeninfo, nothing, anyQuery},
+			{"oauth2.tokeninfo", getOrPost, "/oauth2/{version:v1|v2}/tokeninfo", s.tokeninfo.DescribeOld, tokeninfo, nothing, anyQuery},
+			{"oauth2.userinfo", getOrPost, "/oauth2/v3/userinfo", s.userinfo.Describe, userinfo, nothing, anyQuery},
+			{"oauth2.userinfo", getOrPost, "/v1/userinfo", s.userinfo.Describe, userinfo, nothing, anyQuery},
+		},
+	}
+}
+
+// oldUserInfo is the earlier user info endpoint, which has the errors of Google's APIs.
+func (s surfaces) oldUserInfo() surface {
+	userinfo := about(s.userinfo.Subject)
+	return surface{
+		Name: "oauth2 v2", Hosts: oauthHosts(),
+		Dialect: googleapi.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"oauth2.userinfo", getOrPost, "/oauth2/{version:v1|v2}/userinfo", s.userinfo.DescribeOld, userinfo, nothing, anyQuery},
+			{"oauth2.userinfo", getOrPost, "/userinfo/v2/me", s.userinfo.DescribeOld, userinfo, nothing, anyQuery},
+		},
+	}
+}
+
+// tokenExchange is the Security Token Service.
+func (s surfaces) tokenExchange() surface {
+	return surface{
+		Name: "sts", Hosts: []string{"sts.googleapis.com"},
+		Dialect: sts.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"sts.token", http.MethodPost, "/v1/token", s.sts.Token, about(s.sts.Subject), token.KindAccess, anyQuery},
+			{"sts.introspect", http.MethodPost, "/v1/introspect", s.sts.Introspect, aboutNothing(), nothing, anyQuery},
+			{"sts.oauthtoken", http.MethodPost, "/v1/oauthtoken", s.sts.OAuthToken, aboutNothing(), token.KindAccess, anyQuery},
+		},
+	}
+}
+
+// accountCredentials is the IAM Service Account Credentials API, in JSON and in gRPC.
+func (s surfaces) accountCredentials() surface {
+	account, message := about(s.iamcredentials.Subject), s.iamcredentials.CallSubject
+	return surface{
+		Name: "iamcredentials", Hosts: []string{"iamcredentials.googleapis.com"},
+		Dialect: googleapi.Dialect(), Guard: s.googleAPI, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"iamcredentials.generateAccessToken", http.MethodPost, accountPath + ":generateAccessToken", s.iamcredentials.GenerateAccessToken, account, token.KindAccess, anyQuery},
+			{"iamcredentials.generateIdToken", http.MethodPost, accountPath + ":generateIdToken", s.iamcredentials.GenerateIDToken, account, token.KindID, anyQuery},
+			{"iamcredentials.signBlob", http.MethodPost, accountPath + ":signBlob", s.iamcredentials.SignBlob, account, nothing, anyQuery},
+			{"iamcredentials.signJwt", http.MethodPost, accountPath + ":signJwt", s.iamcredentials.SignJWT, account, token.KindJWT, anyQuery},
+			{"iamcredentials.allowedLocations", http.MethodGet, accountPath + "/allowedLocations", s.iamcredentials.AllowedLocations, account, nothing, anyQuery},
+			{"iamcredentials.allowedLocations", http.MethodGet, poolPath + "/allowedLocations", s.iamcredentials.AllowedLocationsOfPool, aboutNothing(), nothing, anyQuery},
+			{"iamcredentials.allowedLocations", http.MethodGet, workforcePath + "/allowedLocations", s.iamcredentials.AllowedLocationsOfPool, aboutNothing(), nothing, anyQuery},
+		},
+		Calls: []call{
+			{"iamcredentials.generateAccessToken", credentialsV1 + "GenerateAccessToken", message, token.KindAccess},
+			{"iamcredentials.generateIdToken", credentialsV1 + "GenerateIdToken", message, token.KindID},
+			{"iamcredentials.signBlob", credentialsV1 + "SignBlob", message, nothing},
+			{"iamcredentials.signJwt", credentialsV1 + "SignJwt", message, token.KindJWT},
+		},
+	}
+}
+
+// accounts is the IAM API, as far as it manages service accounts.
+func (s surfaces) accounts() surface {
+	account := about(s.accountInPath)
+	return surface{
+		Name: "iam", Hosts: []string{"iam.googleapis.com"},
+		Dialect: googleapi.Dialect(), Guard: s.googleAPI, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"iam.serviceAccounts.list", http.MethodGet, accountsPath, s.iamadmin.List, aboutNothing(), nothing, anyQuery},
+			{"iam.serviceAccounts.create", http.MethodPost, accountsPath, s.iamadmin.Create, aboutNothing(), nothing, anyQuery},
+			{"iam.serviceAccounts.get", http.MethodGet, accountPath, s.iamadmin.Get, account, nothing, anyQuery},
+			{"iam.serviceAccounts.patch", http.MethodPatch, accountPath, s.iamadmin.Patch, account, nothing, anyQuery},
+			{"iam.serviceAccounts.update", http.MethodPut, accountPath, s.iamadmin.Update, account, nothing, anyQuery},
+			{"iam.serviceAccounts.delete", http.MethodDelete, accountPath, s.iamadmin.Delete, account, nothing, anyQuery},
+			{"iam.serviceAccounts.undelete", http.MethodPost, accountPath + ":undelete", s.iamadmin.Undelete, account, nothing, anyQuery},
+			{"iam.serviceAccounts.enable", http.MethodPost, accountPath + ":enable", s.iamadmin.Enable, account, nothing, anyQuery},
+			{"iam.serviceAccounts.disable", http.MethodPost, accountPath + ":disable", s.iamadmin.Disable, account, nothing, anyQuery},
+			{"iam.serviceAccounts.getIamPolicy", getOrPost, accountPath + ":getIamPolicy", s.iamadmin.GetIAMPolicy, account, nothing, anyQuery},
+			{"iam.serviceAccounts.setIamPolicy", http.MethodPost, accountPath + ":setIamPolicy", s.iamadmin.SetIAMPolicy, account, nothing, anyQuery},
+			{"iam.serviceAccounts.testIamPermissions", http.MethodPost, accountPath + ":testIamPermissions", s.iamadmin.TestIAMPermissions, account, nothing, anyQuery},
+			{"iam.serviceAccounts.keys.list", http.MethodGet, accountPath + "/keys", s.iamadmin.ListKeys, account, nothing, anyQuery},
+			{"iam.serviceAccounts.keys.create", http.MethodPost, accountPath + "/keys", s.iamadmin.CreateKey, account, nothing, anyQuery},
+			{"iam.serviceAccounts.keys.upload", http.MethodPost, accountPath + "/keys:upload", s.iamadmin.UploadKey, account, nothing, anyQuery},
+			{"iam.serviceAccounts.keys.get", http.MethodGet, keyPath, s.iamadmin.GetKey, account, nothing, anyQuery},
+			{"iam.serviceAccounts.keys.delete", http.MethodDelete, keyPath, s.iamadmin.DeleteKey, account, nothing, anyQuery},
+			{"iam.serviceAccounts.keys.enable", http.MethodPost, keyPath + ":enable", s.iamadmin.EnableKey, account, nothing, anyQuery},
+			{"iam.serviceAccounts.keys.disable", http.MethodPost, keyPath + ":disable", s.iamadmin.DisableKey, account, nothing, anyQuery},
+		},
+	}
+}
+
+// resources is the Resource Manager API, as far as it has projects and their policies.
+func (s surfaces) resources() surface {
+	return surface{
+		Name: "resourcemanager", Hosts: []string{"cloudresourcemanager.googleapis.com"},
+		Dialect: googleapi.Dialect(), Guard: s.googleAPI, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"resourcemanager.projects.getIamPolicy", getOrPost, projectV1 + ":getIamPolicy", s.projects.GetIAMPolicy, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.getIamPolicy", getOrPost, projectV3 + ":getIamPolicy", s.projects.GetIAMPolicy, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.setIamPolicy", http.MethodPost, projectV1 + ":setIamPolicy", s.projects.SetIAMPolicy, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.setIamPolicy", http.MethodPost, projectV3 + ":setIamPolicy", s.projects.SetIAMPolicy, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.testIamPermissions", http.MethodPost, projectV1 + ":testIamPermissions", s.projects.TestIAMPermissions, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.testIamPermissions", http.MethodPost, projectV3 + ":testIamPermissions", s.projects.TestIAMPermissions, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.get", http.MethodGet, projectV1, s.projects.Get, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.get", http.MethodGet, projectV3, s.projects.GetV3, aboutNothing(), nothing, anyQuery},
+		},
+	}
+}
+
+// machines is the Compute Engine API, as far as a token can be tried on it.
+func (s surfaces) machines() surface {
+	return surface{
+		Name: "compute", Hosts: []string{"compute.googleapis.com", "www.googleapis.com"},
+		Dialect: compute.Dialect(), Guard: s.googleAPI, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"compute.instances.list", http.MethodGet, instancesPath, s.compute.List, aboutNothing(), nothing, anyQuery},
+			{"compute.instances.get", http.MethodGet, instancesPath + "/{instance}", s.compute.Get, aboutNothing(), nothing, anyQuery},
+		},
+	}
+}
+
+// controlPlane is how a test or a developer drives the emulator.
+func (s surfaces) controlPlane() surface {
+	return surface{
+		Name: "control", Hosts: []string{controlName},
+		Dialect: control.Dialect(), Guard: s.control.Guard, Watch: unobserved, Unknown: fallback{control.Dialect(), s.control.Guard(control.Parameters(nil, s.control.Unknown))},
+		Routes: []route{
+			{"control.openapi", http.MethodGet, emulatorPath + "/openapi.json", s.control.OpenAPI, aboutNothing(), nothing, noQuery},
+			{"control.livez", http.MethodGet, emulatorPath + "/livez", s.control.Live, aboutNothing(), nothing, anyQuery},
+			{"control.readyz", http.MethodGet, emulatorPath + "/readyz", s.control.Ready, aboutNothing(), nothing, anyQuery},
+			{"control.state.get", http.MethodGet, emulatorPath + "/state", s.control.State, aboutNothing(), nothing, noQuery},
+			{"control.state.set", http.MethodPut, emulatorPath + "/state", s.control.SetState, aboutNothing(), nothing, noQuery},
+			{"control.instances", http.MethodGet, emulatorPath + "/instances", s.control.Instances, aboutNothing(), nothing, noQuery},
+			{"control.metadata.get", http.MethodGet, entryPath, s.control.Metadata, aboutNothing(), nothing, noQuery},
+			{"control.metadata.set", http.MethodPut, entryPath, s.control.SetMetadata, aboutNothing(), nothing, noQuery},
+			{"control.metadata.delete", http.MethodDelete, entryPath, s.control.DeleteMetadata, aboutNothing(), nothing, noQuery},
+			{"control.instances.events.list", http.MethodGet, eventsPath, s.control.InstanceEvents, aboutNothing(), nothing, noQuery},
+			{"control.instances.events.play", http.MethodPost, eventsPath, s.control.PlayEvent, aboutNothing(), nothing, noQuery},
+			{"control.instances.events.clear", http.MethodDelete, eventsPath, s.control.ClearEvents, aboutNothing(), nothing, noQuery},
+			{"control.instances.events.cancel", http.MethodDelete, eventsPath + "/{event}", s.control.CancelEvent, aboutNothing(), nothing, noQuery},
+			{"control.waiters", http.MethodGet, emulatorPath + "/waiters", s.control.Waiters, aboutNothing(), nothing, noQuery},
+			{"control.clock.get", http.MethodGet, emulatorPath + "/clock", s.control.Clock, aboutNothing(), nothing, noQuery},
+			{"control.clock.set", http.MethodPut, emulatorPath + "/clock", s.control.SetClock, aboutNothing(), nothing, noQuery},
+			{"control.clock.advance", http.MethodPost, emulatorPath + "/clock:advance", s.control.AdvanceClock, aboutNothing(), nothing, noQuery},
+			{"control.faults.list", http.MethodGet, emulatorPath + "/faults", s.control.Faults, aboutNothing(), nothing, noQuery},
+			{"control.faults.add", http.MethodPost, emulatorPath + "/faults", s.control.AddFault, aboutNothing(), nothing, noQuery},
+			{"control.faults.clear", http.MethodDelete, emulatorPath + "/faults", s.control.ClearFaults, aboutNothing(), nothing, noQuery},
+			{"control.faults.get", http.MethodGet, emulatorPath + "/faults/{fault}", s.control.Fault, aboutNothing(), nothing, noQuery},
+			{"control.faults.remove", http.MethodDelete, emulatorPath + "/faults/{fault}", s.control.RemoveFault, aboutNothing(), nothing, noQuery},
+			{"control.requests.list", http.MethodGet, emulatorPath + "/requests", s.control.Requests, aboutNothing(), nothing, exchanges + " expect limit"},
+			{"control.requests.clear", http.MethodDelete, emulatorPath + "/requests", s.control.ClearRequests, aboutNothing(), nothing, noQuery},
+			{"control.events", http.MethodGet, emulatorPath + "/events", s.control.Events, aboutNothing(), nothing, exchanges},
+			{"control.metrics", http.MethodGet, "/emulator/metrics", s.control.Metrics, aboutNothing(), nothing, noQuery},
+			{"control.reset", http.MethodPost, emulatorPath + "/reset", s.control.Reset, aboutNothing(), nothing, noQuery},
+			{"control.ca", http.MethodGet, emulatorPath + "/ca.pem", s.control.Authority, aboutNothing(), nothing, noQuery},
+			{"control.keys.list", http.MethodGet, emulatorPath + "/keys", s.control.Keys, aboutNothing(), nothing, noQuery},
+			{"control.keys.rotate", http.MethodPost, emulatorPath + "/keys:rotate", s.control.RotateKeys, aboutNothing(), nothing, noQuery},
+			{"control.tokens.mint", http.MethodPost, emulatorPath + "/tokens", s.control.Mint, aboutNothing(), toOrder, noQuery},
+			{"control.tokens.verify", http.MethodPost, emulatorPath + "/tokens:verify", s.control.Verify, aboutNothing(), nothing, noQuery},
+			{"control.tokens.principal", http.MethodPost, emulatorPath + "/tokens:principal", s.control.Principal, aboutNothing(), nothing, noQuery},
+			{"control.credentials", http.MethodGet, emulatorPath + "/credentials/{type}", s.control.Credentials, aboutNothing(), nothing, "account source url"},
+		},
 	}
 }

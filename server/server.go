@@ -132,19 +132,20 @@ func New(config Config) *Server {
 	}
 	policies := iampolicy.New(worlds)
 	metadata, authorization := mds.New(worlds, issuer, config.Clock), oauth2.New(worlds, issuer, now)
-	routes := surfaces{}.names()
+	routes := surfaces{}.table()
 	s := &Server{
-		Clock: config.Clock, Faults: fault.New(routes, defects(), config.Clock), Journal: journal.New(),
+		Clock: config.Clock, Faults: fault.New(routes.names(), routes.defects(), config.Clock), Journal: journal.New(),
 		Events: event.NewPlayer(worlds, config.Clock, metadata.Settle, config.Logger),
 		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}
 	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
-	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal, counts: metrics.NewRequests(routes)}
+	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal, counts: metrics.NewRequests(routes.names())}
 	all := surfaces{
 		worlds:         worlds,
 		observer:       observer,
+		logger:         config.Logger,
 		metadata:       metadata,
 		oauth2:         authorization,
 		tokeninfo:      tokeninfo.New(worlds, issuer, now),
@@ -158,21 +159,18 @@ func New(config Config) *Server {
 		credentials:    realcredentials.New(worlds, config.Keys, issuer, config.Logger),
 		control: control.New(control.Config{
 			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
-			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Routes: routes, Reset: s.Reset,
+			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Routes: routes.names(), Reset: s.Reset,
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, PublicURL: config.PublicURL,
 			Events: s.Events, Waiters: waiters(metadata),
 		}),
 		controlApart: config.PublicURL != nil,
 	}
-	rpc := all.rpc(config.Logger)
-	names := &hosts{
-		worlds: worlds, allowed: config.AllowedHosts, observer: observer,
-		everything: withRPC(all.handler(config.Logger, ""), rpc), named: all.named(config.Logger, rpc),
-	}
-	s.Handler = names.handler(config.Logger)
-	s.drives = all.handler(config.Logger, controlName)
+	all.rpc = all.newRPC()
+	door := all.door(config.AllowedHosts)
+	s.Handler = door
+	s.drives = all.handler(all.table().at(controlName))
 	s.proxy = proxy.New(proxy.Config{
-		Handler: s.Handler, Answers: names.answersTarget, Authority: config.Keys.Authority,
+		Handler: door, Answers: door.Answers, Authority: config.Keys.Authority,
 		Allowed: config.ProxyAllowed, Logger: config.Logger,
 	})
 	s.Events.Begin()

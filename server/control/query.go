@@ -4,40 +4,37 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/fixtures/spelling"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
 )
 
-// parameters are those that the query of an operation may have.
-func parameters(operation string) []string {
-	exchanges := []string{"account", "audience", "instance", "route", "since", "status"}
-	switch operation {
-	case "control.requests.list":
-		return append(exchanges, "expect", "limit")
-	case "control.events":
-		return exchanges
-	case "control.credentials":
-		return []string{"account", "source", "url"}
-	default:
-		return nil
+// Parameters lets a handler answer requests whose query has known parameters alone, each of them
+// once and with a value: a parameter that is mistyped or left empty would make an assertion that
+// is always met.
+func Parameters(known []string, handle wire.Handler) wire.Handler {
+	known = slices.Sorted(slices.Values(known))
+	return func(r *http.Request) (wire.Response, error) {
+		if err := checkQuery(known, r.URL.RawQuery); err != nil {
+			return wire.Response{}, err
+		}
+		return handle(r)
 	}
 }
 
-// checkQuery refuses a query of which an operation would overlook a part: what is mistyped
-// or left empty would make an assertion that is always met.
-func checkQuery(operation, query string) error {
-	if query == "" || operation == "control.livez" || operation == "control.readyz" { // probes ask what they like
+func checkQuery(known []string, query string) error {
+	if query == "" {
 		return nil
 	}
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return unreadableQuery(query, err)
 	}
-	known := slices.Sorted(slices.Values(parameters(operation)))
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		switch given := values[name]; {
 		case !slices.Contains(known, name):

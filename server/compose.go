@@ -1,0 +1,156 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"gcp-metadata-emulator/server/compute"
+	"gcp-metadata-emulator/server/control"
+	"gcp-metadata-emulator/server/errorpage"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/iamadmin"
+	"gcp-metadata-emulator/server/iamcredentials"
+	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/publishedkeys"
+	"gcp-metadata-emulator/server/realcredentials"
+	"gcp-metadata-emulator/server/resourcemanager"
+	"gcp-metadata-emulator/server/router"
+	"gcp-metadata-emulator/server/rpc"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/sts"
+	"gcp-metadata-emulator/server/tokeninfo"
+	"gcp-metadata-emulator/server/userinfo"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// surfaces are the APIs that the emulator plays.
+type surfaces struct {
+	metadata       *mds.Server
+	oauth2         *oauth2.Server
+	tokeninfo      *tokeninfo.Server
+	userinfo       *userinfo.Server
+	iamcredentials *iamcredentials.Server
+	iamadmin       *iamadmin.Server
+	projects       *resourcemanager.Server
+	compute        *compute.Server
+	sts            *sts.Server
+	publishedKeys  *publishedkeys.Server
+	control        *control.Server
+
+	worlds      *store.Store[*world.World]
+	observer    *observer
+	credentials *realcredentials.Guard
+	logger      *slog.Logger
+
+	rpc func() http.Handler // answers calls in gRPC
+
+	controlApart bool // the control plane is served under controlName alone
+}
+
+// controlName stands for the control plane's own address.
+const controlName = "control"
+
+// accountInPath is what requests are about that have an account in their path.
+func (s surfaces) accountInPath(r *http.Request) wire.Subject {
+	return wire.Subject{Account: s.worlds.Load().State.EmailOf(r.PathValue("account"))}
+}
+
+// googleAPI guards a method of a Google API.
+func (s surfaces) googleAPI(handle wire.Handler) wire.Handler {
+	return googleapi.FromOwnPages(s.credentials.API(handle))
+}
+
+// door leads to the surfaces by the host names that requests ask for.
+func (s surfaces) door(allowed []string) *router.Door {
+	return router.NewDoor(router.Config{
+		Allowed:      allowed,
+		Everything:   s.everything(),
+		Names:        router.NewNames(s.table().hosts(), s.named),
+		WithInstance: mds.WithInstance,
+		IsInstance: func(name string) bool {
+			_, exists := s.worlds.Load().State.Instance(name)
+			return exists
+		},
+		Refused: s.unknown(surface{Watch: observed, Unknown: fallback{wire.Dialect{Error: errorpage.Error}, router.Refuse}}),
+	})
+}
+
+// everything answers by path alone: every surface, but the control plane if it is apart.
+func (s surfaces) everything() http.Handler {
+	all := s.table()
+	if s.controlApart {
+		all = all.without(controlName)
+	}
+	return router.WithCalls(s.handler(all), s.rpc)
+}
+
+// named answers for a host name of the table, in gRPC too if one of its surfaces has calls.
+func (s surfaces) named(name string) http.Handler {
+	at := s.table().at(name)
+	if len(at.calls()) == 0 {
+		return s.handler(at)
+	}
+	return router.WithCalls(s.handler(at), s.rpc)
+}
+
+// handler routes requests to the routes of some surfaces, the first of which answers paths that
+// no route begins like.
+func (s surfaces) handler(all table) http.Handler {
+	var routes []router.Route
+	for _, surface := range all {
+		unknown := sync.OnceValue(func() http.Handler { return s.unknown(surface) })
+		for _, route := range surface.Routes {
+			routes = append(routes, router.Route{
+				Method: route.Method, Path: route.Path, Unknown: unknown,
+				Handler: func() http.Handler { return s.serve(surface, route) },
+			})
+		}
+	}
+	return router.New(routes, func() http.Handler {
+		if len(all) == 0 {
+			return s.unknown(surface{Watch: observed, Unknown: s.noMethod()})
+		}
+		return s.unknown(all[0])
+	})
+}
+
+// serve is the HTTP handler of a route.
+func (s surfaces) serve(surface surface, route route) http.Handler {
+	handle := route.Handle
+	if names, limited := route.Query.parameters(); limited {
+		handle = control.Parameters(names, handle)
+	}
+	answer := surface.Dialect.Answer(s.logger, surface.Guard(handle))
+	if surface.Watch == unobserved {
+		return surface.Dialect.Serve(s.observer.dated(answer))
+	}
+	name := func(*http.Request) string { return route.Name }
+	if strings.HasSuffix(route.Path, router.Below) {
+		name = mds.Operation
+	}
+	return surface.Dialect.Serve(s.observer.observe(operation{name, route.Subject.of, surface.Dialect, answer}))
+}
+
+// unknown is the HTTP handler of the paths that a surface does not have.
+func (s surfaces) unknown(of surface) http.Handler {
+	of.Dialect, of.Guard = of.Unknown.Dialect, unguarded // the fallback has a guard of its own
+	return s.serve(of, route{Name: unknownRoute, Handle: of.Unknown.Handle, Query: anyQuery})
+}
+
+// noMethod is what a Google API says of a path that it does not have.
+func (s surfaces) noMethod() fallback {
+	return fallback{googleapi.Dialect(), s.googleAPI(googleapi.NoMethod)}
+}
+
+// newRPC is the handler of the APIs that are served in gRPC too. It is made when it is first
+// asked: most programs never do.
+func (s surfaces) newRPC() func() http.Handler {
+	return sync.OnceValue(func() http.Handler {
+		observe := s.observer.call(s.table().calls())
+		return dated(s.observer.clock, s.credentials.RPC(rpc.NewServer(s.logger, observe, s.iamcredentials.Register)))
+	})
+}

@@ -1,0 +1,128 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Door decides under which host names the emulator answers. A web page can make its own name
+// resolve to this machine and then read whatever is served under this name (DNS rebinding). It
+// cannot do so with an address, with a name that it does not own, or without a name.
+type Door struct {
+	config Config
+	last   atomic.Pointer[answer] // for the Host that was ours last, which is nearly always the next one too
+}
+
+// Config is what a Door leads to. Every field is needed.
+type Config struct {
+	Allowed    []string               // further host names; "*" allows all
+	IsInstance func(name string) bool // reports whether there is an instance at present
+
+	Everything http.Handler // answers by path alone
+	Refused    http.Handler // answers requests for other host names
+	Names      *Names       // answers for the host names of Google's
+
+	// WithInstance makes the requests of a context requests to the named instance.
+	WithInstance func(ctx context.Context, name string) context.Context
+}
+
+// answer is the handler for a Host, as it was sent.
+type answer struct {
+	hostport string
+	handler  http.Handler
+}
+
+// NewDoor is a Door.
+func NewDoor(config Config) *Door { return &Door{config: config} }
+
+// ServeHTTP implements http.Handler.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler := d.handler(r.Host)
+	if handler == nil {
+		handler = d.config.Refused
+	}
+	handler.ServeHTTP(w, r)
+}
+
+// Refuse answers a request for a host name for which the emulator does not answer.
+func Refuse(r *http.Request) (wire.Response, error) {
+	host := hostname.Of(r.Host)
+	return wire.Response{
+		Status:      http.StatusForbidden,
+		ContentType: "text/plain; charset=utf-8",
+		Body:        fmt.Sprintf("The emulator does not answer for host %q.\nhint: start it with --allow-host %s\n", host, host),
+	}, nil
+}
+
+// handler returns the handler for a Host, or nil if the emulator does not answer for it.
+func (d *Door) handler(hostport string) http.Handler {
+	if last := d.last.Load(); last != nil && last.hostport == hostport {
+		return last.handler
+	}
+	host := hostname.Of(hostport)
+	switch {
+	case hostname.IsGoogle(host), hostname.IsMetadata(host):
+		return d.remember(hostport, d.config.Names.Handler(host))
+	case d.isOurs(host):
+		return d.remember(hostport, d.config.Everything)
+	case d.isInstance(host):
+		return d.instance(host)
+	default:
+		return nil
+	}
+}
+
+// isOurs reports whether the emulator always answers for a host.
+func (d *Door) isOurs(host string) bool {
+	return host == "" || isOurs(host) || hostname.IsListed(host, d.config.Allowed)
+}
+
+// Answers reports whether the emulator answers for the target of a proxied request that
+// came in at an address. Google's names are played on every port; any other name may belong to
+// another server on this machine, unless the client has reached the port.
+func (d *Door) Answers(host, port string, at net.Addr) bool {
+	if hostname.IsOfGoogle(host) {
+		return true
+	}
+	own, isTCP := at.(*net.TCPAddr)
+	return isTCP && port == strconv.Itoa(own.Port) && (d.isOurs(host) || d.isInstance(host))
+}
+
+// isInstance reports whether a host is a name of an instance that there is at present.
+func (d *Door) isInstance(host string) bool {
+	label, rest, _ := strings.Cut(host, ".")
+	if !d.config.IsInstance(label) {
+		return false
+	}
+	// demo-vm, demo-vm.localhost, and its name in Google's internal DNS, which nobody can own.
+	return rest == "" || isOurs(rest) || hostname.IsMetadata(rest) || hostname.IsListed(rest, d.config.Allowed) || strings.HasSuffix(rest, ".internal")
+}
+
+// instance answers for the instance that a host names. The instance is decided here once: it
+// may be gone when the request is read.
+func (d *Door) instance(host string) http.Handler {
+	label, _, _ := strings.Cut(host, ".")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.config.Everything.ServeHTTP(w, r.WithContext(d.config.WithInstance(r.Context(), label)))
+	})
+}
+
+// remember is a function of its own so that only a call of it copies its argument.
+func (d *Door) remember(hostport string, handler http.Handler) http.Handler {
+	d.last.Store(&answer{hostport, handler})
+	return handler
+}
+
+// isOurs reports whether a host is this machine, or an address of the metadata server
+// (https://cloud.google.com/compute/docs/metadata/querying-metadata).
+func isOurs(host string) bool {
+	return hostname.IsLocalhost(host) || hostname.IsMetadataAddress(host)
+}

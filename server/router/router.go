@@ -1,0 +1,182 @@
+// Package router is the front door of the emulator: it finds out which host name a request
+// asks for, and which route its method and path lead to.
+//
+// It owns the rules by which host names, paths and methods are matched. It does not own the
+// table of routes, which is in package server, and knows nothing of what a route does.
+package router
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/gorilla/mux"
+)
+
+const (
+	// GetOrPost is the method of a route that answers GET, HEAD and POST.
+	GetOrPost = "GET|POST"
+
+	// Below ends the path of a route that answers every path and every method below the first
+	// segment of the path.
+	Below = "/..."
+)
+
+// Route leads requests to a handler.
+type Route struct {
+	Method string // an HTTP method, or GetOrPost; a route for GET also answers HEAD
+	Path   string // a pattern of gorilla/mux for the whole path, or a first segment and Below
+
+	// Handler and Unknown are called when the first segment of the path is asked for first.
+	Handler func() http.Handler
+	Unknown func() http.Handler // answers paths that begin with the same segment and match no route
+}
+
+// New routes requests in two steps: by the first segment of the path, and then by the routes
+// that begin with this segment, so that a request is never matched against the routes of other
+// surfaces. Routes with the same first segment are tried in their order, and the first of them
+// says who answers when no route matches. Unknown answers paths whose first segment no route has.
+func New(routes []Route, unknown func() http.Handler) http.Handler {
+	segments := map[string][]Route{}
+	for _, route := range routes {
+		segment := firstSegment(route.Path)
+		segments[segment] = append(segments[segment], route)
+	}
+	handlers := map[string]func() http.Handler{}
+	for segment, routes := range segments {
+		// To compile patterns takes long, and a process that has just started should answer soon.
+		handlers[segment] = sync.OnceValue(func() http.Handler { return newSegment(routes) })
+	}
+	if handlers[""] == nil {
+		handlers[""] = sync.OnceValue(unknown)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = withoutLeadingSlashes(r)
+		handler, ok := handlers[firstSegment(r.URL.EscapedPath())]
+		if !ok {
+			handler = handlers[""]
+		}
+		handler().ServeHTTP(w, r)
+	})
+}
+
+// newSegment is the handler of the routes that begin with the same segment. It looks paths
+// without variables up in a map, and matches only the other paths.
+func newSegment(routes []Route) http.Handler {
+	if len(routes) == 1 && strings.HasSuffix(routes[0].Path, Below) {
+		return routes[0].Handler()
+	}
+	patterns := newPatterns(routes[0].Unknown())
+	fixed := map[string]map[string]http.Handler{} // by method and path
+	for _, route := range routes {
+		handler := route.Handler()
+		for _, method := range route.methods() {
+			if strings.Contains(route.Path, "{") {
+				patterns.add(method, route.Path, withVariables(handler))
+				continue
+			}
+			if fixed[method] == nil {
+				fixed[method] = map[string]http.Handler{}
+			}
+			fixed[method][route.Path] = handler
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if handler, ok := fixed[r.Method][r.URL.EscapedPath()]; ok {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		patterns.ServeHTTP(w, r)
+	})
+}
+
+// patterns routes by patterns of paths. To match a pattern takes long; therefore a request is
+// only matched with the patterns that end in the same word, as in "…/{account}:signBlob", and
+// with the patterns that end in a variable.
+type patterns struct {
+	byWord map[string]*mux.Router
+	others *mux.Router
+}
+
+func newPatterns(unknown http.Handler) patterns {
+	return patterns{byWord: map[string]*mux.Router{}, others: newMux(unknown)}
+}
+
+func newMux(otherwise http.Handler) *mux.Router {
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	router.NotFoundHandler, router.MethodNotAllowedHandler = otherwise, otherwise
+	return router
+}
+
+func (p patterns) add(method, path string, handler http.Handler) {
+	router := p.others
+	if word := lastWord(path[strings.LastIndexByte(path, '}')+1:]); word != "" {
+		if p.byWord[word] == nil {
+			p.byWord[word] = newMux(p.others)
+		}
+		router = p.byWord[word]
+	}
+	router.Path(path).Methods(method).Handler(handler)
+}
+
+// ServeHTTP implements http.Handler.
+func (p patterns) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if router, ok := p.byWord[lastWord(r.URL.EscapedPath())]; ok {
+		router.ServeHTTP(w, r)
+		return
+	}
+	p.others.ServeHTTP(w, r)
+}
+
+// lastWord is what follows the last slash or colon of a path.
+func lastWord(path string) string { return path[strings.LastIndexAny(path, "/:")+1:] }
+
+// methods are the HTTP methods that a route answers.
+func (r Route) methods() []string {
+	switch r.Method {
+	case http.MethodGet:
+		return []string{http.MethodGet, http.MethodHead}
+	case GetOrPost:
+		return []string{http.MethodGet, http.MethodHead, http.MethodPost}
+	default:
+		return []string{r.Method}
+	}
+}
+
+// firstSegment is the path up to its second slash.
+func firstSegment(path string) string {
+	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return segment
+}
+
+// withoutLeadingSlashes takes doubled slashes from the front of a path: some clients join
+// a base URL that ends in a slash with a path that begins with one.
+func withoutLeadingSlashes(r *http.Request) *http.Request {
+	if !strings.HasPrefix(r.URL.Path, "//") {
+		return r
+	}
+	trimmed := *r
+	trimmed.URL = &url.URL{}
+	*trimmed.URL = *r.URL
+	trimmed.URL.Path = "/" + strings.TrimLeft(r.URL.Path, "/")
+	trimmed.URL.RawPath = ""
+	if r.URL.RawPath != "" {
+		trimmed.URL.RawPath = "/" + strings.TrimLeft(r.URL.RawPath, "/")
+	}
+	return &trimmed
+}
+
+// withVariables gives requests the variables of their path, unescaped, as path values, so
+// that no other package has to know gorilla/mux.
+func withVariables(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range mux.Vars(r) {
+			if unescaped, err := url.PathUnescape(value); err == nil {
+				value = unescaped
+			}
+			r.SetPathValue(name, value)
+		}
+		next.ServeHTTP(w, r)
+	})
+}

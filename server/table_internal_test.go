@@ -1,0 +1,156 @@
+package server
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+
+	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/router"
+	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/token"
+)
+
+// In package server: the table of routes is nobody else's business.
+
+// Nothing about a surface, a route, an entry or a call is left undecided.
+func TestEveryRowDecides(t *testing.T) {
+	t.Parallel()
+	needs := func(name, column string, decided bool) {
+		if !decided {
+			t.Errorf("server/routes.go does not decide the %s of %q", column, name)
+		}
+	}
+	for _, s := range (surfaces{}).table() {
+		needs(s.Name, "Hosts", len(s.Hosts) > 0)
+		needs(s.Name, "Dialect", s.Dialect.Error != nil)
+		needs(s.Name, "Guard", s.Guard != nil)
+		needs(s.Name, "Watch", s.Watch == observed || s.Watch == unobserved)
+		needs(s.Name, "Unknown", s.Unknown.Dialect.Error != nil && s.Unknown.Handle != nil)
+		for _, r := range s.Routes {
+			needs(r.Path, "Name", r.Name != "")
+			needs(r.Name, "Method", r.Method != "")
+			needs(r.Name, "Path", strings.HasPrefix(r.Path, "/"))
+			needs(r.Name, "Handle", r.Handle != nil)
+			needs(r.Name, "Subject", r.Subject.is != "")
+			needs(r.Name, "Mints", isKind(r.Mints))
+			needs(r.Name, "Query", r.Query != "")
+			if s.Watch == observed && strings.Contains(r.Path, "{account") && r.Subject.of == nil {
+				t.Errorf("server/routes.go says that %q is about nothing, although %s names an account", r.Name, r.Path)
+			}
+		}
+		for _, e := range s.Entries {
+			needs(e.Name, "Mints", isKind(e.Mints))
+		}
+		for _, c := range s.Calls {
+			needs(c.Method, "Name", c.Name != "")
+			needs(c.Name, "Subject", c.Subject != nil)
+			needs(c.Name, "Mints", isKind(c.Mints))
+		}
+	}
+}
+
+func isKind(kind token.Kind) bool {
+	return kind == nothing || kind == toOrder || len(kind.Defects()) > 0
+}
+
+// The rows of one operation are about the same kind of token, wherever they are.
+func TestRowsOfAnOperationAgree(t *testing.T) {
+	t.Parallel()
+	kinds := map[string]token.Kind{}
+	agree := func(name string, kind token.Kind) {
+		if known, ok := kinds[name]; ok && known != kind {
+			t.Errorf("server/routes.go says that %q mints %q, and %q in another row", name, known, kind)
+		}
+		kinds[name] = kind
+	}
+	for _, s := range (surfaces{}).table() {
+		names := map[string]bool{}
+		for _, r := range s.Routes {
+			agree(r.Name, r.Mints)
+			names[r.Name] = true
+		}
+		for _, c := range s.Calls {
+			if agree(c.Name, c.Mints); !names[c.Name] {
+				t.Errorf("server/routes.go has call %q in gRPC, and no route of the name in JSON", c.Name)
+			}
+		}
+	}
+}
+
+// Every operation that the metadata tree can lead to has a row, and no other has one.
+func TestEveryEntryHasARow(t *testing.T) {
+	t.Parallel()
+	var rows []string
+	for _, e := range (surfaces{}).metadataServer().Entries {
+		rows = append(rows, e.Name)
+	}
+	slices.Sort(rows)
+	if known := slices.Sorted(slices.Values(mds.Operations())); !slices.Equal(rows, known) {
+		t.Errorf("server/routes.go has the entries %q; package mds has %q", rows, known)
+	}
+}
+
+// methods collects the full names of the methods that are registered.
+type methods map[string]bool
+
+func (m methods) RegisterService(service *grpc.ServiceDesc, _ any) {
+	for _, method := range service.Methods {
+		m["/"+service.ServiceName+"/"+method.MethodName] = true
+	}
+}
+
+// Every method that is served in gRPC has a row.
+func TestEveryCallHasARow(t *testing.T) {
+	t.Parallel()
+	served := methods{}
+	(surfaces{}).iamcredentials.Register(served)
+	rows := (surfaces{}).table().calls()
+	for method := range served {
+		if _, ok := rows[method]; !ok {
+			t.Errorf("server/routes.go has no call %q", method)
+		}
+	}
+	for method := range rows {
+		if !served[method] {
+			t.Errorf("server/routes.go has call %q, which no surface serves", method)
+		}
+	}
+}
+
+// A hosts file leads every name to the emulator, but for the names of regions.
+func TestEveryNameHasAHostsLine(t *testing.T) {
+	t.Parallel()
+	all := (surfaces{}).table()
+	names, found := router.NewNames(all.hosts(), nil), map[string]bool{}
+	for _, line := range reach.HostsLines() {
+		for _, name := range line.Names {
+			main := names.Main(hostname.Of(name))
+			if main == router.DeadName {
+				t.Errorf("%s leads nowhere", name)
+			}
+			found[main] = true
+		}
+	}
+	for _, name := range all.hosts() {
+		if !found[name] && name != controlName { // which has an address, and no name
+			t.Errorf("no line leads %s here", name)
+		}
+	}
+}
+
+// Faults of the operations that mint tokens can ask for defects, and no others can.
+func TestDefectsOfOperations(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"iamcredentials.generateAccessToken", "iamcredentials.generateIdToken", "iamcredentials.signJwt",
+		"mds.identity", "mds.token", "oauth2.token", "sts.oauthtoken", "sts.token",
+	}
+	if got := slices.Sorted(maps.Keys((surfaces{}).table().defects())); !slices.Equal(got, want) {
+		t.Errorf("defects are those of %q, want %q", got, want)
+	}
+}
