@@ -1,8 +1,8 @@
-// Package loopback gives the machine's loopback interface further addresses, for servers that
-// programs on it find at an address and at no other.
+// Package loopback adds addresses to the machine's loopback interface, for servers that local
+// programs expect at a fixed address.
 //
-// It asks the operating system itself, and needs no other program. Who serves there is for
-// the caller.
+// It calls the operating system directly and needs no other program. The caller provides the
+// server.
 package loopback
 
 import (
@@ -13,11 +13,11 @@ import (
 	"syscall"
 )
 
-// Add makes an address the machine's own, until the function that it returns is called. It does
-// nothing, and neither does the function, where the machine has the address already. The
-// interface is up afterwards, which it is not in a new network namespace.
+// Add adds an address to the machine until remove is called. If the machine has the address
+// already, neither Add nor remove does anything. Add also brings the interface up, which is
+// down in a new network namespace.
 //
-// The error is fs.ErrPermission for a process that may not change the network, and
+// The error is fs.ErrPermission if the process may not change the network, and
 // errors.ErrUnsupported on systems other than Linux.
 func Add(address netip.Addr) (remove func() error, err error) {
 	own, err := net.InterfaceAddrs()
@@ -35,9 +35,11 @@ func isThe(address netip.Addr, one net.Addr) bool {
 	return ok && network.IP.Equal(address.AsSlice())
 }
 
-// Has tells whether an address is the loopback interface's. It is not on systems other than Linux.
+// Has reports whether the loopback interface has the address. It returns false on systems other
+// than Linux.
 func Has(address netip.Addr) bool { return has(address) }
 
-// Confine keeps other machines from a socket that is about to listen at an address that Has tells of;
-// Linux answers for an address by whatever interface it is asked. It is for [net.ListenConfig].
+// Confine keeps other machines away from a socket that is about to listen at a loopback address
+// for which Has returns true. Without it, Linux accepts packets for the address from any
+// interface. It is for [net.ListenConfig].
 func Confine(_, _ string, socket syscall.RawConn) error { return confine(socket) }

@@ -53,17 +53,18 @@ func confine(socket syscall.RawConn) error {
 	return os.NewSyscallError("setsockopt", err)
 }
 
-// bringUp is the body of a message that sets an interface up: struct ifinfomsg of rtnetlink(7).
+// bringUp returns the body of a message that brings an interface up: struct ifinfomsg of
+// rtnetlink(7).
 func bringUp(index int) []byte {
 	body := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(body[4:], uint32(index)) //nolint:gosec // an index is positive and small
 	binary.NativeEndian.PutUint32(body[8:], unix.IFF_UP)   // the flags
-	binary.NativeEndian.PutUint32(body[12:], unix.IFF_UP)  // which of them to change
+	binary.NativeEndian.PutUint32(body[12:], unix.IFF_UP)  // the mask of flags to change
 	return body
 }
 
-// host is the body of a message about an address that is for this machine alone: struct
-// ifaddrmsg of rtnetlink(7), and an attribute.
+// host returns the body of a message about an address for this machine only: struct ifaddrmsg
+// of rtnetlink(7), and an attribute.
 func host(index int, address netip.Addr) []byte {
 	family := byte(unix.AF_INET)
 	if address.Is6() {
@@ -77,19 +78,19 @@ func host(index int, address netip.Addr) []byte {
 	return append(body, value...)
 }
 
-// request sends the kernel a message and waits for its answer (netlink(7)).
+// request sends a message to the kernel and waits for the reply (netlink(7)).
 func request(kind, flags uint16, body []byte) error {
 	socket, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
-	defer func() { _ = unix.Close(socket) }() // there is nothing left to lose
+	defer func() { _ = unix.Close(socket) }() // nothing depends on the socket any more
 
 	message := make([]byte, 0, unix.SizeofNlMsghdr+len(body))
-	message = binary.NativeEndian.AppendUint32(message, uint32(cap(message))) //nolint:gosec // some 50
+	message = binary.NativeEndian.AppendUint32(message, uint32(cap(message))) //nolint:gosec // about 50
 	message = binary.NativeEndian.AppendUint16(message, kind)
 	message = binary.NativeEndian.AppendUint16(message, unix.NLM_F_REQUEST|unix.NLM_F_ACK|flags)
-	message = append(message, make([]byte, 8)...) // the sequence number and the sender, which the kernel fills in
+	message = append(message, make([]byte, 8)...) // the kernel fills in the sequence number and the sender
 	message = append(message, body...)
 	if err := unix.Sendto(socket, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return os.NewSyscallError("sendto", err)
@@ -101,9 +102,9 @@ func request(kind, flags uint16, body []byte) error {
 		return os.NewSyscallError("recvfrom", err)
 	}
 	if n < unix.SizeofNlMsghdr+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
-		return errors.New("the kernel's answer is none that netlink(7) knows")
+		return errors.New("unexpected reply from netlink")
 	}
-	if number := int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:])); number != 0 { //nolint:gosec // it is negative
+	if number := int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:])); number != 0 { //nolint:gosec // the number is negative
 		return unix.Errno(-number)
 	}
 	return nil

@@ -2,5 +2,5 @@
 
 package proxy
 
-// fileLimit is how many file descriptors the process may have, as far as that is known.
+// fileLimit returns an assumed limit on the process's file descriptors.
 func fileLimit() uint64 { return usualFileLimit }

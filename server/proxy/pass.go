@@ -17,14 +17,14 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// pass connects a client with another host, and is done when both have nothing more to say.
+// pass connects a client with another host until both sides have finished.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
 	there, err := p.reach(r.Context(), "tcp", r.URL.Host)
 	if err != nil {
 		p.unreachable(w, r, err)
 		return
 	}
-	defer func() { _ = there.Close() }() // everything has been said
+	defer func() { _ = there.Close() }() // both sides have finished
 	here, err := hijack(w, hostname.Of(r.URL.Host), func() {})
 	if err != nil {
 		p.say(w, r, http.StatusNotImplemented, "CONNECT needs HTTP/1.1.\n")
@@ -49,18 +49,18 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
 	copies.Wait()
 }
 
-// copyAll copies to the end, and says that it has come. Where one side has gone the other one
-// is cut off. Whatever is copied puts a timer off.
+// copyAll copies until the end of the stream and passes the end on. If a side fails, it closes
+// both. Every read resets the timer.
 func copyAll(to, from net.Conn, quiet *time.Timer) {
 	_, err := io.Copy(to, heard{from, quiet})
 	if half, ok := to.(interface{ CloseWrite() error }); ok && err == nil {
-		_ = half.CloseWrite() // it may have gone meanwhile, and the other copy ends
+		_ = half.CloseWrite() // if this fails, the other copy ends too
 		return
 	}
-	_, _ = to.Close(), from.Close() // nothing is lost that could still arrive
+	_, _ = to.Close(), from.Close() // no more data can arrive
 }
 
-// heard is a reader that puts a timer off.
+// heard is a reader that resets a timer at every read.
 type heard struct {
 	io.Reader
 
@@ -73,19 +73,19 @@ func (h heard) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// reach connects to another host, if that accepts in time.
+// reach connects to another host within patience.
 func (p *Proxy) reach(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return p.dial(ctx, network, address)
 }
 
-// newForwarder passes requests in absolute form on, and the answers back. But for what a proxy
-// has to say about connections (RFC 9110, section 7.6.1) everything is as it was sent: neither
-// side is told that there is a proxy.
+// newForwarder returns a handler that forwards requests in absolute form and returns the
+// answers. It changes only the fields about connections (RFC 9110, section 7.6.1), so that
+// neither side notices the proxy.
 func (p *Proxy) newForwarder() http.Handler {
 	forwarder := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { // with one, nothing is added
+		Rewrite: func(r *httputil.ProxyRequest) { // ReverseProxy adds no fields if Rewrite is set
 			for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 				if values, ok := r.In.Header[name]; ok {
 					r.Out.Header[name] = values
@@ -99,18 +99,18 @@ func (p *Proxy) newForwarder() http.Handler {
 			TLSHandshakeTimeout:   patience,
 			ResponseHeaderTimeout: answerPatience,
 			DisableKeepAlives:     true,
-			DisableCompression:    true, // whether to compress is for the two sides to agree on
+			DisableCompression:    true, // the two sides agree on compression
 		},
 		ErrorLog:     slog.NewLogLogger(p.Logger.Handler(), slog.LevelDebug),
 		ErrorHandler: p.unreachable,
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a long upload is no slow request; HTTP/2 has no deadline
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // an upload may take long; HTTP/2 has no deadline
 		forwarder.ServeHTTP(w, r)
 	})
 }
 
-// unreachable says why another host did not answer.
+// unreachable answers with the reason why another host did not answer.
 func (p *Proxy) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	p.Logger.DebugContext(r.Context(), "cannot reach another host", "host", r.URL.Host, "error", err)
 	status, reason := http.StatusBadGateway, "the connection failed"
@@ -125,9 +125,9 @@ func (p *Proxy) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		reason = "it refuses the connection"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
-		reason = "there is no way to it from this machine"
+		reason = "this machine has no route to it"
 	case errors.As(err, &certificate):
-		reason = "its certificate is not one that this machine trusts"
+		reason = "this machine does not trust its certificate"
 	}
 	p.say(w, r, status, fmt.Sprintf("The emulator cannot reach %q: %s.\n", r.URL.Host, reason))
 }

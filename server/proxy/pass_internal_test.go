@@ -100,9 +100,9 @@ func TestUnreachable(t *testing.T) {
 	}{
 		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}}, "there is no such host"},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "it refuses the connection"},
-		{&net.OpError{Op: "dial", Err: syscall.ENETUNREACH}, "there is no way to it from this machine"},
-		{&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, "there is no way to it from this machine"},
-		{fmt.Errorf("x: %w", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), "its certificate is not one that this machine trusts"},
+		{&net.OpError{Op: "dial", Err: syscall.ENETUNREACH}, "this machine has no route to it"},
+		{&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, "this machine has no route to it"},
+		{fmt.Errorf("x: %w", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), "this machine does not trust its certificate"},
 		{errors.New("internals"), "the connection failed"},
 	} {
 		for name, request := range requests() {

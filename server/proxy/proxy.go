@@ -1,10 +1,11 @@
-// Package proxy is the emulator as a forward proxy: it answers CONNECT and absolute-form
-// requests (RFC 9110, section 9.3.6; RFC 9112, section 3.2.2) for the hosts that the emulator
-// plays, with certificates of its own authority, and refuses others or passes them on.
+// Package proxy makes the emulator a forward proxy. It handles CONNECT and absolute-form
+// requests (RFC 9110, section 9.3.6; RFC 9112, section 3.2.2). For the hosts that the emulator
+// plays it answers with certificates of its own authority; it refuses other hosts or passes
+// them on.
 //
-// What a client sends once it is connected, TLS or plain HTTP, goes to the emulator's own
-// server by way of [Tunnels], with the host that the client meant. Who answers for which host
-// is not decided here, nor what; certificates are package keys's.
+// After CONNECT, the client's TLS or plain HTTP goes through [Tunnels] to the emulator's own
+// server, with the requested host. The package does not decide which surface serves a host.
+// Package keys owns the certificates.
 package proxy
 
 import (
@@ -24,33 +25,34 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Config is what a proxy is made of. Every field but Allowed is needed.
+// Config configures a proxy. Every field except Allowed is required.
 type Config struct {
-	// Handler answers what is not for a proxy, and what is proxied to the emulator.
+	// Handler serves requests that are not for a proxy, and proxied requests to the emulator.
 	Handler http.Handler
-	// Answers tells whether the emulator answers for a host and port, of a client that came
-	// in at the address given.
+	// Answers reports whether the emulator serves a host and port for a client that connected
+	// to the local address at.
 	Answers func(host, port string, at net.Addr) bool
-	// Authority certifies the names under which the emulator answers.
+	// Authority returns the authority that certifies the emulator's host names.
 	Authority func() (*keys.Authority, error)
-	// Allowed are the other hosts to which requests are passed on. Where one of them is a name
-	// of Google's, and not any host, it is not answered for.
+	// Allowed lists other hosts to which the proxy passes requests on. If an entry names one of
+	// Google's hosts, and is not the wildcard for any host, the emulator does not serve that
+	// host.
 	Allowed []hostname.Target
 	Logger  *slog.Logger
 }
 
 // Limits of tunnels.
 const (
-	// maxFiles is how many file descriptors they take at once, where the process may have many.
+	// maxFiles limits the file descriptors of all tunnels together.
 	maxFiles = 4096
-	// usualFileLimit is how many the process is taken to have where the system does not say.
+	// usualFileLimit is the assumed limit of the process if the system reports none.
 	usualFileLimit = 2 * maxFiles
-	// patience is how long a client may take to send the first byte into its tunnel, and
-	// another host to accept a connection.
+	// patience is the time in which a client must send the first byte into its tunnel, and in
+	// which another host must accept a connection.
 	patience = 10 * time.Second
-	// answerPatience is how long another host may take to answer a request that was passed on.
+	// answerPatience is the time in which another host must answer a forwarded request.
 	answerPatience = 5 * time.Minute
-	// silence is how long a tunnel to another host may carry nothing.
+	// silence is the time after which an idle tunnel to another host is closed.
 	silence = 10 * time.Minute
 )
 
@@ -59,13 +61,13 @@ type Proxy struct {
 	Config
 
 	dial    func(ctx context.Context, network, address string) (net.Conn, error) // to other hosts
-	forward func() http.Handler                                                  // passes absolute-form requests on
-	files   atomic.Int64                                                         // that tunnels and other hosts have open
-	most    int64                                                                // of them
+	forward func() http.Handler                                                  // handles absolute-form requests to other hosts
+	files   atomic.Int64                                                         // the file descriptors in use by tunnels and forwarded requests
+	most    int64                                                                // the limit of files
 	secure  secure
 }
 
-// New is a proxy.
+// New returns a proxy.
 func New(config Config) *Proxy {
 	p := &Proxy{Config: config, dial: (&net.Dialer{}).DialContext, most: share(fileLimit())}
 	p.forward = sync.OnceValue(p.newForwarder)
@@ -73,8 +75,8 @@ func New(config Config) *Proxy {
 	return p
 }
 
-// Handler answers requests of connections whose tunnels are given to a listener, which their
-// server has to accept from as well.
+// Handler returns a handler for a server's connections. It gives their tunnels to a listener,
+// and the server must accept connections from that listener too.
 func (p *Proxy) Handler(tunnels *Tunnels) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -88,9 +90,8 @@ func (p *Proxy) Handler(tunnels *Tunnels) http.Handler {
 	})
 }
 
-// absolute answers a request in absolute form. One without a path, as Java's and Python's
-// libraries send it to see whether there is a metadata server, is for the root (RFC 9112,
-// section 3.2.1).
+// absolute handles a request in absolute form. A missing path means the root (RFC 9112, section
+// 3.2.1): Java's and Python's libraries send such requests to detect a metadata server.
 func (p *Proxy) absolute(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "" {
 		r = r.Clone(r.Context())
@@ -114,7 +115,7 @@ func (p *Proxy) absolute(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// connect answers CONNECT.
+// connect handles CONNECT.
 func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels) {
 	host, port, err := net.SplitHostPort(r.URL.Host)
 	name := hostname.Of(host)
@@ -122,10 +123,10 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels
 	switch {
 	case err != nil || host == "" || port == "":
 		p.say(w, r, http.StatusBadRequest, "CONNECT needs a host and a port.\n")
-	case r.ContentLength != 0: // what follows would be taken for the tunnel's
+	case r.ContentLength != 0: // the body would become part of the tunnel
 		p.say(w, r, http.StatusBadRequest, "CONNECT has no body.\n")
 	case wire.IsProxied(r.Context()):
-		p.say(w, r, http.StatusForbidden, "A tunnel leads to no other one.\n")
+		p.say(w, r, http.StatusForbidden, "A tunnel cannot lead to another tunnel.\n")
 	case target == nowhere:
 		p.refuse(w, r, name)
 	case target == elsewhere:
@@ -140,25 +141,26 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels
 	}
 }
 
-// take counts so many file descriptors, until they are released; nil: there are too many, and the
-// client has been told.
+// take reserves count file descriptors until release is called. It returns nil and answers the
+// client if too many are in use.
 func (p *Proxy) take(w http.ResponseWriter, r *http.Request, count int64) (release func()) {
 	if p.files.Add(count) <= p.most {
 		return sync.OnceFunc(func() { p.files.Add(-count) })
 	}
 	p.files.Add(-count)
 	p.Logger.WarnContext(r.Context(), "too many tunnels are open", "limit", p.most, "program", r.UserAgent())
-	w.Header().Set("Connection", "close") // it takes one as well
+	w.Header().Set("Connection", "close") // the connection itself uses a descriptor
 	p.say(w, r, http.StatusServiceUnavailable, "The emulator's proxy has too many tunnels open.\n")
 	return nil
 }
 
-// share is how many of so many file descriptors are for tunnels. Plain requests have the others.
+// share returns the number of file descriptors for tunnels, of the given total. The rest is for
+// plain requests.
 func share(files uint64) int64 {
 	const least = 64
 	others := max(least, files/4)
 	if files <= others {
-		return least / 4 // there is nothing to share
+		return least / 4 // too few to share
 	}
 	return int64(min(maxFiles, files-others))
 }
@@ -174,7 +176,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, name string, releas
 	p.receive(r.Context(), conn, tunnels)
 }
 
-// receive accepts a tunnel, and gives it to the server once it is known what it carries.
+// receive accepts a tunnel, detects whether it carries TLS, and gives it to the server.
 func (p *Proxy) receive(ctx context.Context, conn *tunnel, tunnels *Tunnels) {
 	isStopped := context.AfterFunc(ctx, conn.abandon)
 	late := time.AfterFunc(patience, conn.abandon)
@@ -190,13 +192,13 @@ func (p *Proxy) receive(ctx context.Context, conn *tunnel, tunnels *Tunnels) {
 	tunnels.give(carried)
 }
 
-// destination is where a proxied request goes.
+// destination says where a proxied request goes.
 type destination int
 
 const (
-	nowhere   destination = iota // it is refused
+	nowhere   destination = iota // the proxy refuses the request
 	here                         // the emulator answers
-	elsewhere                    // it is passed on
+	elsewhere                    // the proxy passes the request on
 )
 
 func (p *Proxy) destination(r *http.Request, host, port string) destination {
@@ -214,14 +216,14 @@ func (p *Proxy) destination(r *http.Request, host, port string) destination {
 	}
 }
 
-// refuse says that a host is none of ours.
+// refuse answers a request for a host that the emulator does not serve.
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, host string) {
 	p.Logger.InfoContext(r.Context(), "refused to proxy", "host", host, "program", r.UserAgent())
 	p.say(w, r, http.StatusForbidden, fmt.Sprintf(
 		"The emulator does not proxy to host %q.\nhint: start it with --proxy-allow %s\n", host, host))
 }
 
-// say answers for the proxy itself.
+// say sends an answer of the proxy itself.
 func (p *Proxy) say(w http.ResponseWriter, r *http.Request, status int, text string) {
 	wire.Dialect{Error: errorpage.Error}.Adapt(p.Logger, func(*http.Request) (wire.Response, error) {
 		return wire.Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: text}, nil

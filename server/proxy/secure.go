@@ -11,12 +11,12 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// recordTypeHandshake is the first byte of every TLS connection (RFC 8446, section 5.1), and
-// of no HTTP request.
+// recordTypeHandshake is the first byte of every TLS connection (RFC 8446, section 5.1). No
+// HTTP request starts with it.
 const recordTypeHandshake = 0x16
 
-// secure makes TLS servers. They have one configuration, so that a client can resume on one
-// connection what it began on another.
+// secure makes TLS servers with one shared configuration, so that clients can resume sessions
+// on other connections.
 type secure struct {
 	authority func() (*keys.Authority, error)
 	logger    *slog.Logger
@@ -26,7 +26,7 @@ type secure struct {
 
 func (s *secure) server(conn net.Conn) net.Conn { return tls.Server(conn, s.tls()) }
 
-// tls is the configuration. The authority is asked for by the first client.
+// tls returns the configuration. It asks for the authority when the first client connects.
 func (s *secure) tls() *tls.Config {
 	s.once.Do(func() {
 		s.config = &tls.Config{
@@ -38,8 +38,9 @@ func (s *secure) tls() *tls.Config {
 	return s.config
 }
 
-// certificate is that of the name that a client asks for. A client that asks for none, or for
-// one that is not ours, gets that of the host to which it wanted to connect, or of this machine.
+// certificate returns the certificate for the name in the client's hello. If the client names
+// no host of the emulator, the certificate is for the host of its CONNECT, or else for this
+// machine.
 func (s *secure) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	authority, err := s.authority()
 	if err != nil {
@@ -60,8 +61,8 @@ func (s *secure) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 	return authority.Leaf("localhost")
 }
 
-// TLS is a listener whose connections are secured with certificates of the authority, for
-// HTTP/2 or HTTP/1.1.
+// TLS returns a listener that secures connections with certificates of the authority. It speaks
+// HTTP/2 and HTTP/1.1.
 func (p *Proxy) TLS(listener net.Listener) net.Listener {
 	return tls.NewListener(listener, p.secure.tls())
 }

@@ -12,20 +12,20 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// established is the answer to CONNECT after which the tunnel begins.
+// established is the answer to CONNECT before the tunnel begins.
 const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
 // tunnel is a connection after CONNECT.
 type tunnel struct {
 	net.Conn
 
-	host    string // that the client asked for
+	host    string // the host in the client's CONNECT
 	release func()
 
-	buffered *bufio.Reader // what was read before it was known to be a tunnel; nil: nothing is left of it
+	buffered *bufio.Reader // bytes that the HTTP server had read already; nil after they are consumed
 }
 
-// hijack takes a connection from its server. Where it cannot, nothing has happened.
+// hijack takes a connection from its server. If it fails, the connection is unchanged.
 func hijack(w http.ResponseWriter, host string, release func()) (*tunnel, error) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -34,8 +34,7 @@ func hijack(w http.ResponseWriter, host string, release func()) (*tunnel, error)
 	return &tunnel{Conn: conn, host: host, release: release, buffered: buffered.Reader}, nil
 }
 
-// accept tells the client that it is connected, and returns the first byte that it sends
-// then, which stays to be read.
+// accept answers CONNECT and returns the client's first byte without consuming it.
 func (t *tunnel) accept() (byte, error) {
 	if _, err := io.WriteString(t.Conn, established); err != nil {
 		return 0, err
@@ -47,7 +46,7 @@ func (t *tunnel) accept() (byte, error) {
 	return first[0], nil
 }
 
-// Read reads what has been buffered first.
+// Read returns the buffered bytes first.
 func (t *tunnel) Read(p []byte) (int, error) {
 	if t.buffered != nil && t.buffered.Buffered() > 0 {
 		return t.buffered.Read(p)
@@ -56,16 +55,16 @@ func (t *tunnel) Read(p []byte) (int, error) {
 	return t.Conn.Read(p)
 }
 
-// Close ends the tunnel.
+// Close closes the tunnel and releases its file descriptor.
 func (t *tunnel) Close() error {
 	defer t.release()
 	return t.Conn.Close()
 }
 
-// abandon is Close where nobody can do anything about an error.
+// abandon closes the tunnel and ignores errors, because its callers cannot act on them.
 func (t *tunnel) abandon() { _ = t.Close() }
 
-// Tunnels is a listener for the tunnels to the emulator.
+// Tunnels is a listener whose connections are the tunnels to the emulator.
 type Tunnels struct {
 	address net.Addr
 	conns   chan net.Conn
@@ -73,7 +72,7 @@ type Tunnels struct {
 	close   func()
 }
 
-// NewTunnels is a listener for the tunnels of connections that came in at an address.
+// NewTunnels returns a listener for the tunnels of connections to a local address.
 func NewTunnels(address net.Addr) *Tunnels {
 	t := &Tunnels{address: address, conns: make(chan net.Conn), closed: make(chan struct{})}
 	t.close = sync.OnceFunc(func() { close(t.closed) })
@@ -90,13 +89,13 @@ func (t *Tunnels) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends Accept. Tunnels that it has returned stay open.
+// Close stops Accept. Accepted tunnels stay open.
 func (t *Tunnels) Close() error {
 	t.close()
 	return nil
 }
 
-// Addr is the address at which the connections came in.
+// Addr returns the local address of the connections.
 func (t *Tunnels) Addr() net.Addr { return t.address }
 
 // give waits until a connection is accepted.
@@ -104,11 +103,11 @@ func (t *Tunnels) give(conn net.Conn) {
 	select {
 	case t.conns <- conn:
 	case <-t.closed:
-		_ = conn.Close() // its server is gone
+		_ = conn.Close() // the server has stopped
 	}
 }
 
-// ConnContext marks the requests that come by way of a tunnel; it is for http.Server.
+// ConnContext marks requests that come through a tunnel. It is for http.Server.
 func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()

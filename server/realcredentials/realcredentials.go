@@ -1,8 +1,9 @@
-// Package realcredentials refuses credentials that look as if Google had issued them.
+// Package realcredentials refuses credentials that Google may have issued.
 //
-// A program that reaches the emulator by proxy means Google, and may hold credentials of a
-// real account. That they are sent here is an accident: nothing must come of it, and somebody
-// has to be told. Which credentials are good is for the surfaces to say; they never see these.
+// A program that reaches the emulator through the proxy addresses Google, and may hold
+// credentials of a real account. If it sends them here, that is an accident: the package
+// refuses the request and warns the user. The surfaces, which decide on valid credentials,
+// never see these.
 package realcredentials
 
 import (
@@ -25,7 +26,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Guard looks at the credentials of requests that came by way of the proxy.
+// Guard checks the credentials of requests that came through the proxy.
 type Guard struct {
 	worlds *store.Store[*world.World]
 	keys   *keys.Ring
@@ -33,12 +34,12 @@ type Guard struct {
 	logger *slog.Logger
 }
 
-// New is a guard that knows the accounts, keys and tokens of an emulator.
+// New returns a guard that knows the accounts, keys and tokens of an emulator.
 func New(worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issuer, logger *slog.Logger) *Guard {
 	return &Guard{worlds: worlds, keys: ring, issuer: issuer, logger: logger}
 }
 
-// API guards a method of a Google API, which takes a bearer token.
+// API guards a method of a Google API, whose credential is a bearer token.
 func (g *Guard) API(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		if wire.IsProxied(r.Context()) {
@@ -50,7 +51,7 @@ func (g *Guard) API(handle wire.Handler) wire.Handler {
 	}
 }
 
-// OAuth guards an OAuth 2.0 endpoint, which takes credentials as parameters.
+// OAuth guards an OAuth 2.0 endpoint, whose credentials are parameters.
 func (g *Guard) OAuth(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		if wire.IsProxied(r.Context()) {
@@ -66,7 +67,7 @@ func (g *Guard) OAuth(handle wire.Handler) wire.Handler {
 	}
 }
 
-// RPC guards an API in gRPC, where an answer is a status and nothing else
+// RPC guards an API in gRPC. A refusal has only a status
 // (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
 func (g *Guard) RPC(next http.Handler) http.Handler {
 	const permissionDenied, internal = "7", "13" // of google.rpc.Code
@@ -92,12 +93,12 @@ func (g *Guard) RPC(next http.Handler) http.Handler {
 	})
 }
 
-// forbidden is the error of an OAuth 2.0 endpoint that refuses its client.
+// forbidden returns the error of an OAuth 2.0 endpoint that refuses its client.
 func forbidden(message string) *oauthapi.Error {
 	return &oauthapi.Error{Status: http.StatusForbidden, Code: oauthapi.AccessDenied, Description: message}
 }
 
-// refusal is the error that says what was found; nil: nothing.
+// refusal returns an error for a problem, or nil if the problem is empty.
 func refusal[E error](problem string, dialect func(string) E) error {
 	if problem == "" {
 		return nil
@@ -105,7 +106,8 @@ func refusal[E error](problem string, dialect func(string) E) error {
 	return dialect(problem)
 }
 
-// find says what is wrong with one of the credentials of a request; empty: nothing.
+// find returns a message about the first credential that looks real, or "". It logs a warning
+// too.
 func (g *Guard) find(r *http.Request, credentials []string) (string, error) {
 	for _, credential := range credentials {
 		what, err := g.looksReal(credential)
@@ -122,13 +124,13 @@ func (g *Guard) find(r *http.Request, credentials []string) (string, error) {
 		g.logger.WarnContext(r.Context(), "a program sent a credential that looks real, and was refused",
 			"program", program, "credential", what, "host", r.Host, "path", r.URL.Path, "client", r.RemoteAddr)
 		return fmt.Sprintf("The emulator, which is your proxy, refuses a credential that looks real: %s, sent by %q. "+
-			"Take it away from the program, or give it one of the emulator's.", what, program), nil
+			"Remove it from the program, or use a credential of the emulator.", what, program), nil
 	}
 	return "", nil
 }
 
-// looksReal says what a credential is that this emulator has not issued and that Google may
-// have; empty: it is another one. It never says the credential itself.
+// looksReal describes a credential that this emulator has not issued and that Google may have.
+// It returns "" for any other credential. The description never contains the credential.
 func (g *Guard) looksReal(credential string) (string, error) {
 	switch {
 	case token.IsAccess(credential):
@@ -140,7 +142,7 @@ func (g *Guard) looksReal(credential string) (string, error) {
 	}
 	parsed, err := signer.Parse(credential)
 	if err != nil {
-		return "", nil //nolint:nilerr // what is no JWT is nothing that could be real
+		return "", nil //nolint:nilerr // a text that is not a JWT cannot be a real credential
 	}
 	issuer, _ := parsed.Claims["iss"].(string)
 	if _, known := g.worlds.Load().State.Account(issuer); known || !isAccount(issuer) {
@@ -152,13 +154,14 @@ func (g *Guard) looksReal(credential string) (string, error) {
 	}
 	for _, key := range made {
 		if parsed.SignedBy(key.Public()) {
-			return "", nil // of an account that there was
+			return "", nil // the account has been deleted, or its fixture was replaced
 		}
 	}
 	return fmt.Sprintf("an assertion of %q, an account that the fixture does not have", issuer), nil
 }
 
-// unknown says that a token is none of the emulator's, where recognising it has failed so.
+// unknown describes a token that the emulator has not issued, judging by the error of its
+// recognition.
 func unknown(what string, err error) (string, error) {
 	switch {
 	case errors.Is(err, token.ErrUnknown):
@@ -170,20 +173,21 @@ func unknown(what string, err error) (string, error) {
 	}
 }
 
-// isAccount tells whether the issuer of an assertion is a service account, by its e-mail
-// address or its unique ID.
+// isAccount reports whether the issuer of an assertion is a service account, by e-mail address
+// or unique ID.
 func isAccount(issuer string) bool {
 	isNumber := issuer != "" && strings.Trim(issuer, "0123456789") == ""
 	return isNumber || strings.HasSuffix(strings.ToLower(issuer), "gserviceaccount.com")
 }
 
-// bearer is the token that a request is made with.
+// bearer returns the possible bearer tokens of a request.
 func bearer(r *http.Request) []string {
 	_, authorization, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return []string{strings.TrimSpace(authorization), r.URL.Query().Get("access_token")}
 }
 
-// parameters are the credentials in the query and in the body of a request, which stays to be read.
+// parameters returns the credentials in the query and the body of a request. The body can be
+// read again.
 func parameters(r *http.Request) ([]string, error) {
 	body, err := wire.ReadBody(r)
 	if err != nil {

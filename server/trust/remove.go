@@ -12,15 +12,15 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// Folders that Write has made stay for programs that were told of them and still run. There is
-// nobody who says that they have ended.
+// Folders of earlier authorities stay for programs that may still use them. The emulator cannot
+// know when such programs end.
 const (
-	inUse    = 24 * time.Hour // since a folder was written last
-	keptMost = 16             // older folders, besides those
+	inUse    = 24 * time.Hour // after the last write to a folder
+	keptMost = 16             // the newest other folders, which stay however old they are
 )
 
-// removeOthers removes the folders below dir which nobody has written to for long, but for the
-// newest, and but for one. That it fails is no harm.
+// removeOthers removes old folders below dir, except own and the newest keptMost. It ignores
+// errors, because remaining folders do no harm.
 func removeOthers(dir, own string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -41,8 +41,8 @@ func removeOthers(dir, own string) {
 	}
 }
 
-// isOurs tells whether Write has made a folder: it is named as such, and there is an emulator's
-// authority in it.
+// isOurs reports whether Write made the folder: its name has the right form, and it contains
+// the certificate of an emulator's authority.
 func isOurs(folder string) bool {
 	if sum, err := hex.DecodeString(filepath.Base(folder)); err != nil || len(sum) != nameSize {
 		return false
@@ -51,16 +51,16 @@ func isOurs(folder string) bool {
 	return err == nil && slices.ContainsFunc(certificates(content), keys.IsAuthority)
 }
 
-// remove removes what Write writes, and the folder where nothing else is in it. The authority is
-// last: what is left without it would not be known again.
+// remove removes the files that Write wrote, and the folder if it is empty then. The authority
+// comes last, because isOurs would not recognise a folder without it.
 func remove(folder string) {
 	files := filesIn(folder)
 	names := []string{files.Bundle, files.TrustStore, files.settings()}
 	for _, dir := range []string{folder, files.PHP} {
-		halves, _ := filepath.Glob(filepath.Join(dir, unfinished)) // a strange name of the directory finds nothing
+		halves, _ := filepath.Glob(filepath.Join(dir, unfinished)) // a directory name with wildcards matches nothing
 		names = append(names, halves...)
 	}
 	for _, name := range append(names, files.PHP, files.Authority, folder) {
-		_ = os.Remove(name) // a directory only if it is empty
+		_ = os.Remove(name) // removes a directory only if it is empty
 	}
 }

@@ -1,8 +1,8 @@
-// Package trust writes the files by which programs come to trust a certificate authority
-// besides the ones that they trust already.
+// Package trust writes the files that make programs trust a certificate authority in addition
+// to their usual ones.
 //
-// Which variable names which file is for package reach; what the authority may certify, for
-// package keys.
+// Package reach knows the environment variable for each file, and package keys limits the names
+// that the authority may certify.
 package trust
 
 import (
@@ -25,42 +25,42 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// Password is that of the trust store, the one that every Java installation uses. It protects
-// no secret.
+// Password is the password of the trust store, the default of every Java installation. It
+// protects no secret.
 const Password = "changeit"
 
-// How PHP's settings say which roots to trust.
+// The names of PHP's settings for trusted roots.
 const (
 	phpSettings = "emulator.ini"
 	phpRoots    = `curl.cainfo="`
 )
 
-// The modes of what everybody may read.
+// The modes of files and folders that everybody may read.
 const (
 	readableFile   = 0o644
 	readableFolder = 0o755
 )
 
-// nameSize is how many bytes of the content's sum the name of a folder is made of.
+// nameSize is the number of bytes of the content's SHA-256 in a folder's name.
 const nameSize = 8
 
-// unfinished is the pattern of files that are being written.
+// unfinished is the name pattern of files during a write.
 const unfinished = ".new-*"
 
-// Files are where to find the authority's certificate. Everybody may read them: a program may
-// run as another user than the one who started it.
+// Files holds the paths of the files with the authority's certificate. Everybody may read the
+// files, because a program may run as another user than its caller.
 type Files struct {
-	Authority  string // the certificate alone, in PEM
-	Bundle     string // with the other roots, in PEM
-	TrustStore string // the same as PKCS #12, for Java
+	Authority  string // only the authority's certificate, in PEM
+	Bundle     string // all roots, in PEM
+	TrustStore string // all roots as PKCS #12, for Java
 	PHP        string // a directory with settings for PHP
 }
 
-// Write puts the files into a directory of their own below dir, which their content names, so
-// that those of another authority stay as they are while programs use them. The authority and
-// the roots are certificates in PEM; what else is among the roots, is no certificate, or is
-// another emulator's authority, is left out. Files that are there already are written again,
-// each at once, because anybody may have done anything to them.
+// Write writes the files into a folder below dir whose name depends on their content. Files of
+// another authority therefore stay while programs use them. authority and roots are
+// certificates in PEM. Write leaves out everything else in roots, and the certificates of other
+// emulators' authorities. It rewrites existing files atomically, because somebody may have
+// changed them.
 func Write(dir string, authority string, roots []byte) (Files, error) {
 	all := slices.DeleteFunc(certificates(roots), keys.IsAuthority)
 	all = append(all, certificates([]byte(authority))...)
@@ -92,10 +92,10 @@ func filesIn(folder string) Files {
 	}
 }
 
-// settings is PHP's file.
+// settings returns the path of PHP's settings.
 func (f Files) settings() string { return filepath.Join(f.PHP, phpSettings) }
 
-// makeFolder makes a folder that everybody may read, whatever the process's umask is.
+// makeFolder makes a folder that everybody may read, whatever the process's umask.
 func makeFolder(path string) error {
 	if err := os.Mkdir(path, readableFolder); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -103,7 +103,8 @@ func makeFolder(path string) error {
 	return os.Chmod(path, readableFolder)
 }
 
-// replace gives a file a content at once: another process may be reading it, or writing the same.
+// replace replaces a file's content atomically, because other processes may read or write the
+// file at the same time.
 func replace(path string, content []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), unfinished)
 	if err != nil {
@@ -115,12 +116,12 @@ func replace(path string, content []byte) error {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(file.Name()) // the other error is the one to tell
+		_ = os.Remove(file.Name()) // the caller gets the first error
 	}
 	return err
 }
 
-// certificates are those in a text, each once.
+// certificates returns the distinct certificates in text.
 func certificates(text []byte) []*x509.Certificate {
 	var list []*x509.Certificate
 	seen := map[[sha256.Size]byte]bool{}
@@ -143,17 +144,17 @@ func certificates(text []byte) []*x509.Certificate {
 func encode(list []*x509.Certificate) []byte {
 	var text bytes.Buffer
 	for _, cert := range list {
-		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}) // a buffer takes everything
+		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}) // a buffer returns no errors
 	}
 	return text.Bytes()
 }
 
-// Roots are the certificates that programs trust already, in PEM: those of the preferred file
-// or, where it cannot be read, of the system, and those of further files. Each may be a directory
-// too, as OpenSSL reads one. There may be none.
+// Roots returns the certificates that programs trust already, in PEM. They come from the
+// preferred file, or from the system if that file cannot be read, and from the further files. A
+// path may also name a directory in OpenSSL's format. The result may be empty.
 func Roots(preferred string, further ...string) []byte {
 	var roots []byte
-	read := map[string]bool{} // often it is the same file
+	read := map[string]bool{} // the paths are often the same
 	for _, path := range append([]string{preferred}, usualFiles()...) {
 		if content, err := readRoots(path); err == nil {
 			roots, read[path] = content, true
@@ -171,8 +172,9 @@ func Roots(preferred string, further ...string) []byte {
 	return roots
 }
 
-// readRoots reads a file, or every file of a directory that is named for the subject of its
-// certificate: 8 hexadecimal digits, a dot and a number (https://docs.openssl.org/3.0/man1/openssl-rehash/).
+// readRoots reads a file, or all files of a directory that are named after a certificate's
+// subject: 8 hexadecimal digits, a dot and a number
+// (https://docs.openssl.org/3.0/man1/openssl-rehash/).
 func readRoots(path string) ([]byte, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -196,7 +198,7 @@ func readRoots(path string) ([]byte, error) {
 	return roots, nil
 }
 
-// usualFiles are where systems keep their roots.
+// usualFiles returns the usual paths of a system's roots.
 func usualFiles() []string {
 	return []string{
 		"/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch
@@ -206,9 +208,9 @@ func usualFiles() []string {
 	}
 }
 
-// Holds tells whether programs that trust what a file says trust an authority, which is given in
-// PEM. The file is one of the kinds that Write writes, a list of PHP's directories among them;
-// where none is named, it is the system's.
+// Holds reports whether programs that trust the roots in file trust authority, a certificate in
+// PEM. file is any kind of file that Write writes, or a list of PHP's directories. An empty
+// file means the system's roots.
 func Holds(file, authority string) bool {
 	if file == "" {
 		return holds(Roots(""), authority)

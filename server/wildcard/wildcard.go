@@ -1,5 +1,5 @@
-// Package wildcard matches names in which an asterisk stands for any text: those of routes,
-// accounts, audiences and paths, where a fault or a look into the journal is for some of them.
+// Package wildcard matches names with patterns in which an asterisk stands for any text. Faults
+// and queries of the journal use such patterns for routes, accounts, audiences and paths.
 package wildcard
 
 import (
@@ -10,8 +10,8 @@ import (
 	"gcp-metadata-emulator/fixtures/spelling"
 )
 
-// Match tells whether a text is what a pattern says; an empty pattern says nothing, and
-// matches everything. Case counts.
+// Match reports whether text matches pattern. The empty pattern matches everything. Case
+// counts.
 func Match(pattern, text string) bool {
 	if pattern == "" || pattern == text {
 		return true
@@ -29,17 +29,17 @@ func Match(pattern, text string) bool {
 	return false
 }
 
-// Check says what is wrong with a pattern that matches none of the names of routes, with the
-// nearest of them.
+// Check returns an error if pattern matches none of the routes. The error names the nearest
+// route, or all of them.
 func Check(pattern string, routes []string) error {
 	if slices.ContainsFunc(routes, func(name string) bool { return Match(pattern, name) }) {
 		return nil
 	}
 	if strings.Contains(pattern, "*") {
-		return fmt.Errorf("no route is named %q; there are: %s", pattern, strings.Join(routes, ", "))
+		return fmt.Errorf("no route matches %q: use one of %s", pattern, strings.Join(routes, ", "))
 	}
 	if near, ok := spelling.Nearest(pattern, routes); ok {
 		return fmt.Errorf("there is no route %q; did you mean %q?", pattern, near)
 	}
-	return fmt.Errorf("there is no route %q; there are: %s", pattern, strings.Join(routes, ", "))
+	return fmt.Errorf("there is no route %q: use one of %s", pattern, strings.Join(routes, ", "))
 }
