@@ -1,5 +1,5 @@
-// Gcp-metadata-emulator plays Google Cloud's metadata server, its OAuth 2.0 token endpoint
-// and its IAM Credentials API on one machine, offline.
+// Gcp-metadata-emulator emulates Google Cloud's metadata server, OAuth 2.0 token endpoint and IAM
+// Credentials API on one machine, offline.
 package main
 
 import (

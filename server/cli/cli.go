@@ -1,9 +1,7 @@
-// Package cli is the command line: commands, flags, environment, files that users name,
-// and exit codes.
+// Package cli implements the command line: commands, flags, environment variables and exit codes.
 //
-// One definition of each flag gives its name, its environment variable, its default and
-// its help. What a command does is mostly done elsewhere; only this package reads flags
-// and the environment.
+// Each flag is defined once, with its name, environment variable, default and help. The package
+// reads flags, the environment and the files that users name; other packages do most of the work.
 package cli
 
 import (
@@ -27,21 +25,21 @@ const (
 	exitUsage  = 2
 )
 
-// grammar is every command.
+// grammar lists all commands.
 type grammar struct {
-	Serve       serveCommand       `cmd:"" default:"withargs" help:"Serve until interrupted. This is what happens without a command."`
-	Exec        execCommand        `cmd:"" help:"Serve on a free port while a command runs with an environment that brings it here."`
-	Env         envCommand         `cmd:"" help:"Print that environment for a shell."`
-	Credentials credentialsCommand `cmd:"" help:"Write a credential file that works against a running emulator."`
-	Token       tokenCommand       `cmd:"" help:"Print a token that a running emulator issues."`
-	Verify      verifyCommand      `cmd:"" help:"Tell what a token says, or why it is refused."`
-	Fixture     fixtureCommand     `cmd:"" help:"Check a fixture, show the world that it describes, or print the schema of fixtures."`
-	Ready       readyCommand       `cmd:"" help:"End with status 0 when a running emulator is ready, for container health checks."`
-	Doctor      doctorCommand      `cmd:"" help:"Tell which client library finds which server, and why."`
+	Serve       serveCommand       `cmd:"" default:"withargs" help:"Run an emulator until interrupted. This is the default command."`
+	Exec        execCommand        `cmd:"" help:"Run a command against a temporary emulator on a free port."`
+	Env         envCommand         `cmd:"" help:"Print the environment variables that lead programs to a running emulator."`
+	Credentials credentialsCommand `cmd:"" help:"Write a credential file for a running emulator."`
+	Token       tokenCommand       `cmd:"" help:"Print a token from a running emulator."`
+	Verify      verifyCommand      `cmd:"" help:"Print a token's content, or the reason why it is not valid."`
+	Fixture     fixtureCommand     `cmd:"" help:"Check a fixture, print it with its defaults, or print the schema of fixtures."`
+	Ready       readyCommand       `cmd:"" help:"Check whether a running emulator is ready, for container health checks."`
+	Doctor      doctorCommand      `cmd:"" help:"Report which server each client library finds, and why."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
-// streams are what a command reads and writes.
+// streams holds the standard streams of a command.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
@@ -54,20 +52,20 @@ func Main() int {
 	return run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 }
 
-// interruptible is the context of the commands that end when they are interrupted. For exec, which
-// asks for none, no signal is taken before it takes them all: its command is to answer them.
+// interruptible returns a context that ends when the user interrupts the program. Only commands
+// that need it call this function. exec does not: it passes all signals on to its command.
 func interruptible() (context.Context, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	return ctx, nil
 }
 
-// forgetEmptyVariables makes a variable of ours that is set to nothing one that is not set,
-// as in a compose file that passes on what its caller may have set.
+// forgetEmptyVariables unsets the emulator's variables that are empty. A compose file sets such
+// variables when it passes on variables that its caller has not set.
 func forgetEmptyVariables() {
 	for _, entry := range os.Environ() {
 		if name, value, _ := strings.Cut(entry, "="); value == "" && strings.HasPrefix(name, envPrefix+"_") {
-			_ = os.Unsetenv(name) // it is there
+			_ = os.Unsetenv(name) // fails only for an invalid name
 		}
 	}
 }
@@ -87,7 +85,8 @@ func run(args []string, std streams) int {
 	return 0
 }
 
-// parse reads the arguments. It is done where they were wrong, or asked for help.
+// parse reads the arguments. done is true if the program must end: the arguments were wrong, or
+// asked for help.
 func parse(args []string, std streams) (parsed *kong.Context, code int, done bool) {
 	parser, err := kong.New(&grammar{},
 		kong.Name(program),
@@ -111,40 +110,40 @@ func parse(args []string, std streams) (parsed *kong.Context, code int, done boo
 	return parsed, 0, false
 }
 
-// usage says in words of our own what the parser has against a command line.
+// usage rewrites the parser's error messages.
 func usage(message string) string {
 	if argument, ok := strings.CutPrefix(message, "unexpected argument "); ok {
 		argument, proposal, proposed := strings.Cut(argument, ", did you mean ")
-		message = fmt.Sprintf("there is no command or argument %q", argument)
+		message = fmt.Sprintf("unknown command or argument %q", argument)
 		if proposed {
 			message += "; did you mean " + proposal
 		}
 		return message
 	}
 	if missing, ok := strings.CutPrefix(message, "expected "); ok {
-		return "the command line lacks " + missing
+		return "missing argument: " + missing
 	}
 	if flag, ok := strings.CutSuffix(message, ` value but got "EOL" (<EOL>)`); ok {
 		flag, _, _ = strings.Cut(flag, ": expected ")
-		return fmt.Sprintf("%q lacks a value", flag)
+		return fmt.Sprintf("missing value for %q", flag)
 	}
 	return message
 }
 
-// usageError says that the command line cannot be understood.
+// usageError is a mistake in the command line.
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
-// Hint says where the command line is explained.
+// Hint names the help.
 func (e *usageError) Hint() string { return "see " + program + " --help" }
 
-// statusError is the status of a command that was run, which becomes this program's own.
+// statusError is the exit status of exec's command. This program ends with the same status.
 type statusError int
 
 func (c statusError) Error() string { return fmt.Sprintf("the command ended with status %d", int(c)) }
 
-// report tells a person what went wrong and what to do, and returns the exit code.
+// report prints an error with its details and hint, and returns the exit code.
 func report(w io.Writer, err error) int {
 	if status, ok := errors.AsType[statusError](err); ok {
 		return int(status)
@@ -164,7 +163,7 @@ func report(w io.Writer, err error) int {
 	return exitFailed
 }
 
-// hintError is an error with advice.
+// hintError is an error with a hint.
 type hintError struct {
 	message, hint string
 	cause         error
@@ -174,5 +173,5 @@ func (e *hintError) Error() string { return e.message }
 
 func (e *hintError) Unwrap() error { return e.cause }
 
-// Hint says what to do about it.
+// Hint says how to fix the error.
 func (e *hintError) Hint() string { return e.hint }

@@ -14,23 +14,23 @@ import (
 	"time"
 )
 
-// clientFlags are those of every command that talks to a running emulator.
+// clientFlags holds the flags of all commands that talk to a running emulator.
 type clientFlags struct {
-	URL        string `name:"url" default:"http://127.0.0.1:8254" placeholder:"URL" help:"The running emulator (${default})."`
-	ControlURL string `name:"control-url" placeholder:"URL" help:"Its control plane, where that has an address of its own (the same)."`
+	URL        string `name:"url" default:"http://127.0.0.1:8254" placeholder:"URL" help:"Base URL of the running emulator (default: ${default})."`
+	ControlURL string `name:"control-url" placeholder:"URL" help:"Base URL of its control plane, if started with --control-listen (default: the same as --url)."`
 }
 
-// usualURL is where an emulator is found that was not told to be elsewhere.
+// usualURL is the default URL of an emulator.
 const usualURL = "http://127.0.0.1:8254"
 
 const clientTimeout = 30 * time.Second
 
-// base is the URL, checked.
+// base returns the emulator's URL, or a usage error.
 func (f clientFlags) base() (*url.URL, error) {
 	return baseOf(f.URL)
 }
 
-// control is the URL of the control plane, checked.
+// control returns the control plane's URL, or a usage error.
 func (f clientFlags) control() (*url.URL, error) {
 	return baseOf(cmp.Or(f.ControlURL, f.URL))
 }
@@ -43,15 +43,15 @@ func baseOf(text string) (*url.URL, error) {
 	return base, nil
 }
 
-// controlPath is what the paths of the control plane begin with.
+// controlPath is the prefix of the control plane's paths.
 const controlPath = "/emulator/"
 
-// get reads a resource of the emulator.
+// get returns a resource of the emulator.
 func (f clientFlags) get(ctx context.Context, resource string) (string, error) {
 	return f.call(ctx, http.MethodGet, resource, http.NoBody)
 }
 
-// post sends JSON to a resource of the emulator.
+// post sends JSON to a resource of the emulator, and returns the answer.
 func (f clientFlags) post(ctx context.Context, resource string, message any) (string, error) {
 	body, err := json.Marshal(message)
 	if err != nil {
@@ -76,16 +76,16 @@ func (f clientFlags) call(ctx context.Context, method, resource string, body io.
 		return "", fmt.Errorf("ask the emulator for %q: %w", resource, err)
 	}
 	request.Header.Set("Metadata-Flavor", "Google")
-	client := &http.Client{Transport: &http.Transport{Proxy: nil}} // never the way to an emulator
+	client := &http.Client{Transport: &http.Transport{Proxy: nil}} // the emulator is never behind a proxy
 	response, err := client.Do(request)
 	if err != nil {
 		return "", &hintError{
-			message: fmt.Sprintf("no emulator answers at %q: %v", base, rootCause(err)),
-			hint:    "start one with: " + program + " serve; or say where it is with --url",
+			message: fmt.Sprintf("cannot reach an emulator at %q: %v", base, rootCause(err)),
+			hint:    "start one with: " + program + " serve; or set its address with --url",
 			cause:   err,
 		}
 	}
-	defer func() { _ = response.Body.Close() }() // it was only read
+	defer func() { _ = response.Body.Close() }() // nothing was written
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		return "", fmt.Errorf("read the emulator's answer: %w", err)
@@ -96,7 +96,7 @@ func (f clientFlags) call(ctx context.Context, method, resource string, body io.
 	return string(answer), nil
 }
 
-// refusal is what the emulator says of a request that it does not serve.
+// refusal returns the error in the emulator's answer.
 func refusal(status int, body []byte) error {
 	var answer struct {
 		Error struct {
@@ -107,7 +107,7 @@ func refusal(status int, body []byte) error {
 		return errors.New(answer.Error.Message)
 	}
 	return &hintError{
-		message: fmt.Sprintf("the server answers with status %d", status),
-		hint:    "is it an emulator? say where it is with --url, and where its control plane is, if that is elsewhere, with --control-url",
+		message: fmt.Sprintf("the server answered with status %d", status),
+		hint:    "check that --url is the address of an emulator; if it was started with --control-listen, also set --control-url",
 	}
 }

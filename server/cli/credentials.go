@@ -11,14 +11,14 @@ import (
 type credentialsCommand struct {
 	clientFlags `embed:""`
 
-	Type    string `arg:"" enum:"service-account,authorized-user,external-account,external-account-authorized-user,impersonated-service-account" help:"The type of credentials: ${enum}."`
-	Account string `placeholder:"EMAIL" help:"The service account (that of the default instance), or the user (the first) for the types of users; who is impersonated for external and impersonated accounts."`
-	Source  string `enum:"external-account,service-account" default:"external-account" help:"With what credentials a service account is impersonated: ${enum}."`
-	Output  string `type:"path" placeholder:"FILE" help:"The file to write (standard output)."`
+	Type    string `arg:"" enum:"service-account,authorized-user,external-account,external-account-authorized-user,impersonated-service-account" help:"Type of credentials: ${enum}."`
+	Account string `placeholder:"EMAIL" help:"Service account or, for the types authorized-user and external-account-authorized-user, user. External and impersonated accounts impersonate this service account (default: the default instance's service account, or the first user)."`
+	Source  string `enum:"external-account,service-account" default:"external-account" help:"Source credentials of an impersonated service account: ${enum}."`
+	Output  string `type:"path" placeholder:"FILE" help:"File to write (default: standard output)."`
 }
 
-// Run writes a credential file. With an https URL the file leads to the emulator's listener with
-// TLS; who makes it is the control plane, as ever.
+// Run writes a credential file. If --url is https, the file names the emulator's TLS listener,
+// but Run itself talks to the control plane without TLS.
 func (c *credentialsCommand) Run(ctx context.Context, std streams) error {
 	query := url.Values{"source": {c.Source}}
 	if c.Account != "" {
@@ -27,7 +27,7 @@ func (c *credentialsCommand) Run(ctx context.Context, std streams) error {
 	asked := c.clientFlags
 	if strings.HasPrefix(c.URL, "https://") {
 		query.Set("url", c.URL)
-		asked.URL = usualURL // without TLS nothing has to be trusted
+		asked.URL = usualURL // plain HTTP, so that Run need not trust the emulator's authority
 	}
 	content, err := asked.get(ctx, "/emulator/v1/credentials/"+c.Type+"?"+query.Encode())
 	if err != nil {

@@ -26,13 +26,13 @@ import (
 type doctorCommand struct {
 	clientFlags `embed:""`
 
-	Format  string   `enum:"table,json" default:"table" help:"How to write it: ${enum}."`
-	Clients []string `arg:"" optional:"" name:"client" help:"Only the clients whose names begin so, such as python (all)."`
+	Format  string   `enum:"table,json" default:"table" help:"Output format: ${enum}."`
+	Clients []string `arg:"" optional:"" name:"client" help:"Limit the report to clients whose names start with this, such as python (default: all)."`
 }
 
-// Run tells what each client finds. It fails where one of those that are named finds no default
-// credentials at the emulator or, where none is named, one of those that variables can lead there;
-// what else it has compiled in is only told.
+// Run reports the server that each client finds. It fails if a client does not find default
+// credentials at the emulator. If the user names no clients, only clients that environment
+// variables can redirect count.
 func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	base, err := c.base()
 	if err != nil {
@@ -42,11 +42,11 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	probe := &probe{
 		ctx: ctx, published: published, known: map[string]bool{},
 		authority: sync.OnceValue(func() string {
-			certificate, _ := c.get(ctx, "/emulator/v1/ca.pem") // without one nobody trusts it
+			certificate, _ := c.get(ctx, "/emulator/v1/ca.pem") // without a certificate, no file can trust it
 			return certificate
 		}),
 	}
-	home, _ := os.UserHomeDir() // without one there are no files in it
+	home, _ := os.UserHomeDir() // without HOME, there are no files in it
 	surroundings := doctor.Surroundings{
 		Variable: os.Getenv, Home: home, Read: os.ReadFile, Age: age, Hosts: hostsFile(),
 		Emulator: base.Host, IsEmulator: probe.isEmulator,
@@ -58,7 +58,7 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 		})
 	})
 	if len(findings) == 0 {
-		return &usageError{fmt.Errorf("there is no client like %q", c.Clients)}
+		return &usageError{fmt.Errorf("no client's name starts with %q", c.Clients)}
 	}
 	if err := writeFindings(std.out, c.Format, findings); err != nil || missing != nil {
 		return errorsFirst(missing, err)
@@ -69,7 +69,7 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	return judge(findings)
 }
 
-// errorsFirst is the first error that there is.
+// errorsFirst returns the first error that is not nil.
 func errorsFirst(list ...error) error {
 	for _, err := range list {
 		if err != nil {
@@ -79,7 +79,7 @@ func errorsFirst(list ...error) error {
 	return nil
 }
 
-// judge is an error where a client finds no default credentials at the emulator.
+// judge returns an error if a client does not find its default credentials at the emulator.
 func judge(findings []doctor.Finding) error {
 	var all, lost int
 	for _, finding := range findings {
@@ -96,7 +96,7 @@ func judge(findings []doctor.Finding) error {
 	}
 	return &hintError{
 		message: fmt.Sprintf("%d of %d clients do not get their credentials from the emulator", lost, all),
-		hint:    "the last column says what to change; to ask about some of them alone, name them: doctor go python",
+		hint:    "the column CHANGE says what to do; to check only some clients, name them: doctor go python",
 	}
 }
 
@@ -109,7 +109,7 @@ func writeFindings(w io.Writer, format string, findings []doctor.Finding) error 
 	}
 	const gap = 2
 	table := tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)
-	_, _ = fmt.Fprintln(table, "CLIENT\tLOOKS FOR\tFINDS\tAT\tBECAUSE\tCHANGE") // the table keeps its error for the end
+	_, _ = fmt.Fprintln(table, "CLIENT\tLOOKS FOR\tFINDS\tAT\tBECAUSE\tCHANGE") // the writer reports the error in Flush
 	for _, f := range findings {
 		row := []string{f.Client, f.For, string(f.Finds), f.At, f.Because, f.Change}
 		for i, cell := range row {
@@ -122,14 +122,14 @@ func writeFindings(w io.Writer, format string, findings []doctor.Finding) error 
 	return table.Flush()
 }
 
-// certificatesPath is where an emulator publishes the keys that it signs with, by which it is told
-// from another one.
+// certificatesPath is the path of the emulator's public keys. They distinguish it from other
+// emulators.
 const certificatesPath = "/oauth2/v3/certs"
 
-// probe asks servers on this machine, and no other, whether they are the emulator.
+// probe asks servers on this machine, and no others, whether they are the emulator.
 type probe struct {
-	ctx       context.Context //nolint:containedctx // it lives as long as one command
-	published string          // the keys of the emulator; empty: there is none
+	ctx       context.Context //nolint:containedctx // its life is one command
+	published string          // the emulator's public keys; empty if there is no emulator
 	authority func() string
 	known     map[string]bool
 }
@@ -144,8 +144,8 @@ func (p *probe) isEmulator(scheme, hostport string) bool {
 	return is
 }
 
-// isOwn tells whether an address is this machine's. That of Google's metadata server is, where an
-// emulator has taken it.
+// isOwn reports whether an address belongs to this machine. The address of Google's metadata
+// server does if an emulator has taken it over.
 func isOwn(hostport string) bool {
 	if isLoopback(hostport) {
 		return true
@@ -162,7 +162,7 @@ func isOwn(hostport string) bool {
 	})
 }
 
-// publishes tells whether the server at a base URL has the emulator's keys.
+// publishes reports whether the server at a base URL publishes the emulator's keys.
 func (p *probe) publishes(base string) bool {
 	const patience = time.Second
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -177,17 +177,17 @@ func (p *probe) publishes(base string) bool {
 	if err != nil {
 		return false
 	}
-	request.Host = "www.googleapis.com" // whose server is the emulator at every address
+	request.Host = "www.googleapis.com" // the emulator serves its keys under this name on every listener
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
 		return false
 	}
-	defer func() { _ = response.Body.Close() }() // it was only read
+	defer func() { _ = response.Body.Close() }() // nothing was written
 	published, err := io.ReadAll(io.LimitReader(response.Body, int64(len(p.published))+1))
 	return err == nil && string(published) == p.published
 }
 
-// age is how long ago a file was written.
+// age returns the time since a file was last written.
 func age(file string) (time.Duration, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -196,9 +196,9 @@ func age(file string) (time.Duration, error) {
 	return time.Since(info.ModTime()), nil
 }
 
-// hostsFile are the names in this machine's hosts file, the first of each.
+// hostsFile returns the names in this machine's hosts file, with the first address of each.
 func hostsFile() map[string]string {
-	content, _ := os.ReadFile("/etc/hosts") // there may be none
+	content, _ := os.ReadFile("/etc/hosts") // the file may be missing
 	hosts := map[string]string{}
 	for lines := bufio.NewScanner(bytes.NewReader(content)); lines.Scan(); {
 		line, _, _ := strings.Cut(lines.Text(), "#")

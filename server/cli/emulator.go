@@ -19,25 +19,25 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// emulatorFlags are those of every command that runs an emulator.
+// emulatorFlags holds the flags of all commands that run an emulator.
 type emulatorFlags struct {
-	Fixture    string            `type:"path" placeholder:"FILE" help:"The world to emulate, in YAML or JSON. Without one: a project \"demo-project\" with a VM and three service accounts."`
-	Metadata   string            `type:"path" placeholder:"FILE" help:"A recorded ?recursive=true reply, in JSON, to serve as it was recorded in the place of the metadata of the fixture's first instance. It also tells the project, the universe domain, and that instance's name and service accounts; everything else stays the fixture's."`
-	Watch      bool              `help:"Reload when one of these files, or a file that the fixture names, changes. SIGHUP always makes serve reload."`
-	StateDir   string            `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Where signing keys are kept from run to run (${default})."`
-	Ephemeral  bool              `help:"Keep nothing on disk: every run has new keys."`
-	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that are not the emulator's own."`
-	AllowHost  []string          `placeholder:"HOST" help:"Answer under this name too, besides loopback addresses, localhost, and the names of the metadata server and the instances; * for any."`
-	TLSListen  string            `name:"tls-listen" placeholder:"ADDR" help:"Serve the same over TLS there, with certificates of the emulator's own authority."`
-	Control    string            `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, there and nowhere else."`
-	ProxyAllow []hostname.Target `placeholder:"HOST[:PORT]" help:"Pass requests for this host on when used as a proxy; *.DOMAIN for those below a domain, * for any but Google's. A name of Google's that is given is passed on too, instead of being played. Others are refused."`
-	URLFile    string            `name:"url-file" type:"path" placeholder:"FILE" help:"Written, whole, with the base URL once the emulator is ready."`
-	LogFormat  string            `enum:"text,json" default:"text" help:"How to write the log on stderr: ${enum}."`
-	LogLevel   string            `enum:"auto,debug,info,warn,error" default:"auto" help:"What to write there: ${enum}; auto is info, and warn under exec."`
+	Fixture    string            `type:"path" placeholder:"FILE" help:"Fixture that describes the emulated world, in YAML or JSON (default: a project \"demo-project\" with a VM and three service accounts)."`
+	Metadata   string            `type:"path" placeholder:"FILE" help:"Recorded ?recursive=true reply, in JSON, to serve unchanged as the metadata of the fixture's first instance. The recording also sets the project, the universe domain, and that instance's name and service accounts; the fixture sets everything else."`
+	Watch      bool              `help:"Reload when one of these files, or a file named in the fixture, changes. serve also reloads on SIGHUP."`
+	StateDir   string            `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Directory that keeps signing keys between runs (default: ${default})."`
+	Ephemeral  bool              `help:"Keep nothing on disk: every run generates new keys."`
+	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue."`
+	AllowHost  []string          `placeholder:"HOST" help:"Also answer requests for this host name; * for any name. Loopback addresses, localhost, and the names of the metadata server and the instances are always allowed."`
+	TLSListen  string            `name:"tls-listen" placeholder:"ADDR" help:"Also serve over TLS at this address, with certificates of the emulator's own authority."`
+	Control    string            `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, only at this address."`
+	ProxyAllow []hostname.Target `placeholder:"HOST[:PORT]" help:"As a proxy, forward requests for this host; *.DOMAIN for the hosts below a domain, * for all hosts except Google's. If a name of Google's is given, its requests are forwarded instead of emulated. Requests for other hosts are refused."`
+	URLFile    string            `name:"url-file" type:"path" placeholder:"FILE" help:"Write the base URL to FILE, atomically, when the emulator is ready."`
+	LogFormat  string            `enum:"text,json" default:"text" help:"Format of the log on stderr: ${enum}."`
+	LogLevel   string            `enum:"auto,debug,info,warn,error" default:"auto" help:"Lowest level to log: ${enum}. auto is info, or warn for exec."`
 }
 
 func defaultStateDir() string {
-	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) { // XDG says to ignore relative ones
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) { // the XDG specification says to ignore relative paths
 		return filepath.Join(dir, program)
 	}
 	if home, err := os.UserHomeDir(); err == nil {
@@ -46,29 +46,29 @@ func defaultStateDir() string {
 	return ""
 }
 
-// emulator is a running one.
+// emulator is a running emulator.
 type emulator struct {
 	url     *url.URL
-	control *url.URL     // of the control plane; nil: the same
-	secure  *url.URL     // with TLS; nil: nowhere
-	world   *world.World // that it was started with
+	control *url.URL     // of the control plane; nil: same as url
+	secure  *url.URL     // with TLS; nil: TLS is off
+	world   *world.World // the world at the start
 	server  *server.Server
 	keys    *keys.Ring
 	logger  *slog.Logger
-	ended   chan error // gets one value when it no longer serves
+	ended   chan error // gets one value when the emulator stops serving
 
 	files   fixtures.Files
-	watch   *watch           // of the files; nil: they are not watched
-	hangUps <-chan os.Signal // make it reload; nil: there are none
+	watch   *watch           // of the files; nil: not watched
+	hangUps <-chan os.Signal // each one causes a reload; nil: no reloads
 	plan    plan
-	wanted  []address    // by the plan, for the world that is served
-	served  *world.World // that the addresses follow
+	wanted  []address    // the plan's addresses for the served world
+	served  *world.World // the world that the addresses were planned for
 	sites   sites
 }
 
-// start opens the addresses of a plan and serves until the context ends. It returns when the keys that
-// are on disk have been read; others may still be in the making. Metadata is served before
-// either.
+// start opens the plan's addresses and serves until ctx ends. It returns when the keys on disk
+// have been read; others may still be generated. The emulator already serves metadata before
+// that.
 func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.Signal, logger *slog.Logger) (*emulator, error) {
 	emulated := clock.New(time.Now)
 	ring, err := f.ring(emulated)
@@ -91,13 +91,13 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		e.watch.close()
 		return nil, err
 	}
-	removeURL(f.URLFile) // of a run that could not do it
+	removeURL(f.URLFile) // left over from a run that was killed
 	told := make(chan struct{})
 	defer close(told)
 	e.server = server.New(e.config(f, emulated))
 	go func() {
 		err := e.serve(ctx)
-		ring.Close() // what is still in the making comes too late
+		ring.Close() // keys that are still being generated are not needed
 		<-told
 		removeURL(f.URLFile)
 		e.ended <- err
@@ -109,7 +109,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		if err := ring.Warm(ctx); err != nil && ctx.Err() == nil {
 			logger.ErrorContext(ctx, "cannot make signing keys", "error", err)
 		}
-		debug.FreeOSMemory() // what the start took is not needed again
+		debug.FreeOSMemory() // the startup's memory is not needed again
 	}()
 	if err := writeURL(f.URLFile, e.url); err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config 
 	return config
 }
 
-// prepare reads the world and opens the addresses.
+// prepare loads the world and opens the addresses.
 func (e *emulator) prepare(ctx context.Context) error {
 	w, wanted, err := e.load()
 	if err != nil {
@@ -140,7 +140,7 @@ func (e *emulator) prepare(ctx context.Context) error {
 
 func (f emulatorFlags) logger(usual slog.Level, std streams) *slog.Logger {
 	level := usual
-	_ = level.UnmarshalText([]byte(f.LogLevel)) // anything but "auto" is one of slog's
+	_ = level.UnmarshalText([]byte(f.LogLevel)) // every value except "auto" is a level of slog
 	options := &slog.HandlerOptions{Level: level}
 	if f.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(std.err, options))
@@ -148,14 +148,14 @@ func (f emulatorFlags) logger(usual slog.Level, std streams) *slog.Logger {
 	return slog.New(slog.NewTextHandler(std.err, options))
 }
 
-// ring is the keys, of which none has been read yet.
+// ring returns the key ring. It has not read any keys yet.
 func (f emulatorFlags) ring(emulated *clock.Clock) (*keys.Ring, error) {
 	dir := f.StateDir
 	switch {
 	case f.Ephemeral:
 		dir = ""
 	case dir == "":
-		return nil, &hintError{message: "there is no home directory to keep signing keys in", hint: "name one with --state-dir, or run with --ephemeral"}
+		return nil, &hintError{message: "cannot keep signing keys: there is no home directory", hint: "set a directory with --state-dir, or run with --ephemeral"}
 	}
 	ring := keys.NewRing(dir, emulated.Now)
 	ring.KeepWhile(emulated.FollowsMachine)
@@ -163,7 +163,7 @@ func (f emulatorFlags) ring(emulated *clock.Clock) (*keys.Ring, error) {
 	return ring, nil
 }
 
-// rootCause is the innermost error, which says what the system has against it.
+// rootCause returns the innermost error, normally the system's own.
 func rootCause(err error) error {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
@@ -171,7 +171,7 @@ func rootCause(err error) error {
 	return err
 }
 
-// writeURL tells others where the emulator is.
+// writeURL writes the emulator's URL to a file for other programs.
 func writeURL(path string, base *url.URL) error {
 	if path == "" {
 		return nil
@@ -183,9 +183,9 @@ func writeURL(path string, base *url.URL) error {
 	return nil
 }
 
-// removeURL takes back what writeURL told.
+// removeURL removes the file that writeURL wrote.
 func removeURL(path string) {
 	if path != "" {
-		_ = os.Remove(path) // it need not be there
+		_ = os.Remove(path) // the file may be missing
 	}
 }

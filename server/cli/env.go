@@ -23,12 +23,12 @@ import (
 type envCommand struct {
 	clientFlags `embed:""`
 
-	Reach    string `enum:"env,proxy,takeover" default:"env" help:"How programs find the emulator: by environment variables (env), and as their proxy for hosts that they have compiled in (proxy), or because it has been started with --takeover (takeover)."`
-	Instance string `placeholder:"NAME" help:"Whose metadata server programs find (that of the default instance)."`
-	Shell    string `enum:"posix,fish,powershell,dotenv,json,github" default:"posix" help:"For what to write it: ${enum}."`
+	Reach    string `enum:"env,proxy,takeover" default:"env" help:"How programs find the emulator: through environment variables (env), also as their proxy for host names that are compiled in (proxy), or at Google's addresses if it was started with --takeover (takeover)."`
+	Instance string `placeholder:"NAME" help:"Instance whose metadata programs get (default: the default instance)."`
+	Shell    string `enum:"posix,fish,powershell,dotenv,json,github" default:"posix" help:"Output format: ${enum}."`
 }
 
-// Run prints the environment that leads to a running emulator.
+// Run prints the environment variables that lead programs to a running emulator.
 func (c *envCommand) Run(ctx context.Context, std streams) error {
 	present := restoreEnvironment()
 	base, err := c.base()
@@ -62,7 +62,7 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 		return !target.IsObstacle(name, present[name], obstacles)
 	})
 	variables, obstacles = giveBack(present, variables, obstacles)
-	if c.Shell == "dotenv" || c.Shell == "github" { // neither can give anything back
+	if c.Shell == "dotenv" || c.Shell == "github" { // these formats cannot restore a variable
 		variables = slices.DeleteFunc(variables, func(v reach.Variable) bool { return v.Name == reach.BeforeVariable })
 		warnOfObstacles(std, present, c.Shell, obstacles)
 	}
@@ -70,24 +70,25 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 	return write(std.out, c.Shell, variables, obstacles)
 }
 
-// restoreEnvironment makes this program's environment what it was before it was made to lead to an
-// emulator, so that nothing is added to what that has set; it returns the present one.
+// restoreEnvironment restores this program's environment to its state before an earlier run of
+// env or exec changed it, so that the changes do not pile up. It returns the environment as it
+// was on entry.
 func restoreEnvironment() (present reach.Environment) {
 	present = reach.NewEnvironment(os.Environ())
 	before := present.Before()
 	for name := range present {
 		if _, isSet := before[name]; !isSet {
-			_ = os.Unsetenv(name) // it is there
+			_ = os.Unsetenv(name) // fails only for an invalid name
 		}
 	}
 	for name, value := range before {
-		_ = os.Setenv(name, value) // it is one that was set
+		_ = os.Setenv(name, value) // fails only for an invalid name
 	}
 	return present
 }
 
-// giveBack adds to variables, and to those to take away, what an earlier emulator's were before,
-// where they are not set anew.
+// giveBack adds the previous values of variables that an earlier emulator set, unless they are
+// set anew. It returns the variables to set and the names to unset.
 func giveBack(present reach.Environment, variables []reach.Variable, obstacles []string) ([]reach.Variable, []string) {
 	before := present.Before()
 	variables = append(variables, before.Record(variables))
@@ -112,8 +113,8 @@ const (
 	reachTakeover = "takeover"
 )
 
-// proxy is the running emulator as a proxy. Its certificate is kept where the present user's
-// programs find it.
+// proxy returns the running emulator as a proxy. It stores the emulator's certificate in the
+// user's cache directory.
 func (c *envCommand) proxy(ctx context.Context) (*reach.Proxy, error) {
 	certificate, err := c.get(ctx, "/emulator/v1/ca.pem")
 	if err != nil {
@@ -126,8 +127,8 @@ func (c *envCommand) proxy(ctx context.Context) (*reach.Proxy, error) {
 	return throughProxy(filepath.Join(cache, keys.AuthorityFolder), certificate)
 }
 
-// throughProxy is the reach of a proxy whose authority programs trust by files in a directory,
-// besides the ones that they trust already.
+// throughProxy returns a proxy whose authority programs trust through files in dir. The files
+// also contain the roots that the programs trust already.
 func throughProxy(dir, authority string) (*reach.Proxy, error) {
 	var preset []string
 	for _, name := range reach.CertificateFiles() {
@@ -140,16 +141,16 @@ func throughProxy(dir, authority string) (*reach.Proxy, error) {
 	return &reach.Proxy{Trust: files, Preset: os.Getenv}, nil
 }
 
-// userCache is the user's directory for what can be made again.
+// userCache returns the user's directory for files that can be recreated.
 func userCache(what string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", &hintError{message: "there is no cache directory for " + what, hint: "set HOME or XDG_CACHE_HOME", cause: err}
+		return "", &hintError{message: "cannot find a cache directory for " + what, hint: "set HOME or XDG_CACHE_HOME", cause: err}
 	}
 	return filepath.Join(cache, program), nil
 }
 
-// instanceURL is the address of an instance's own.
+// instanceURL returns the URL of the instance's own address.
 func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
 	answer, err := c.get(ctx, "/emulator/v1/instances")
 	if err != nil {
@@ -174,7 +175,7 @@ func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
 		case instance.URL == "":
 			return nil, &hintError{
 				message: fmt.Sprintf("instance %q has no address of its own", c.Instance),
-				hint:    "give it one in the fixture: listen: 127.0.0.1:0",
+				hint:    "set one in the fixture: listen: 127.0.0.1:0",
 			}
 		default:
 			return url.Parse(instance.URL)
@@ -183,13 +184,14 @@ func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
 	return nil, noInstance(c.Instance, names)
 }
 
-// noProxy is what the caller's environment keeps from proxies, in either spelling.
+// noProxy returns the hosts that the caller's environment excludes from proxies, in either
+// spelling.
 func noProxy() string {
 	return strings.Trim(os.Getenv("NO_PROXY")+","+os.Getenv("no_proxy"), ",")
 }
 
-// warnOfObstacles names what is set and leads elsewhere, for a format that can only set
-// variables: an empty one is not the same as none to every client.
+// warnOfObstacles names the variables that lead away from the emulator, for a format that cannot
+// unset variables. Not every client treats an empty variable as unset.
 func warnOfObstacles(std streams, present reach.Environment, format string, obstacles []string) {
 	for _, name := range obstacles {
 		if present[name] != "" {
@@ -198,9 +200,8 @@ func warnOfObstacles(std streams, present reach.Environment, format string, obst
 	}
 }
 
-// gcloudConfig is a directory that gcloud does not share with other servers: it keeps
-// there what it has found out and the tokens it was given. Each emulator that is started
-// gives it another name.
+// gcloudConfig returns a configuration directory for gcloud that no other server shares, because
+// gcloud caches tokens and discoveries there. Each run of an emulator has its own.
 func (c *envCommand) gcloudConfig(ctx context.Context) (string, error) {
 	answer, err := c.get(ctx, "/emulator/v1/livez")
 	if err != nil {
@@ -211,8 +212,8 @@ func (c *envCommand) gcloudConfig(ctx context.Context) (string, error) {
 	}
 	if err := json.Unmarshal([]byte(answer), &status); err != nil || status.Run == uuid.Nil {
 		return "", &hintError{
-			message: fmt.Sprintf("the server at %q does not tell which run of an emulator it is", cmp.Or(c.ControlURL, c.URL)),
-			hint:    "is it an emulator of this version? say where it is with --url", cause: err,
+			message: fmt.Sprintf("the server at %q did not send an emulator's run ID", cmp.Or(c.ControlURL, c.URL)),
+			hint:    "check that it is an emulator of this version, or set another address with --url", cause: err,
 		}
 	}
 	cache, err := userCache("gcloud's configuration")
@@ -222,7 +223,7 @@ func (c *envCommand) gcloudConfig(ctx context.Context) (string, error) {
 	return filepath.Join(cache, "gcloud", status.Run.String(), c.Instance), nil
 }
 
-// write prints variables to set and to take away.
+// write prints the variables to set and the names to unset.
 func write(w io.Writer, shell string, variables []reach.Variable, obstacles []string) error {
 	if shell == "json" {
 		return writeJSON(w, variables, obstacles)
@@ -239,7 +240,7 @@ func write(w io.Writer, shell string, variables []reach.Variable, obstacles []st
 	return err
 }
 
-// statements are how a shell sets a variable and takes one away.
+// statements returns the shell's statements that set and unset a variable.
 func statements(shell string) (set func(name, value string) string, unset func(name string) string) {
 	switch shell {
 	case "fish":
@@ -251,7 +252,7 @@ func statements(shell string) (set func(name, value string) string, unset func(n
 				return "$Env:" + name + " = '" + strings.ReplaceAll(value, "'", "''") + "'"
 			},
 			func(name string) string { return "Remove-Item -ErrorAction SilentlyContinue Env:" + name + "\n" }
-	case "dotenv", "github": // neither can take a variable away
+	case "dotenv", "github": // these formats cannot unset a variable
 		return func(name, value string) string { return name + "=" + value },
 			func(string) string { return "" }
 	default:

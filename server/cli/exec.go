@@ -18,29 +18,29 @@ import (
 )
 
 type execCommand struct {
-	Listen string `default:"127.0.0.1:0" env:"GCP_METADATA_EMULATOR_EXEC_LISTEN" placeholder:"ADDR" help:"Where every surface is served (a free port)."`
-	Reach  string `enum:"env,proxy,takeover" default:"env" help:"How the command finds the emulator: by environment variables (env), and as its proxy for hosts that it has compiled in (proxy), or in the place of Google's servers (takeover, as serve --takeover does; scripts/namespace does the rest)."`
+	Listen string `default:"127.0.0.1:0" env:"GCP_METADATA_EMULATOR_EXEC_LISTEN" placeholder:"ADDR" help:"Address to serve on (default: a free port on 127.0.0.1)."`
+	Reach  string `enum:"env,proxy,takeover" default:"env" help:"How the command finds the emulator: through environment variables (env), also as its proxy for host names that are compiled in (proxy), or at the addresses of Google's servers (takeover, as with serve --takeover; run it through scripts/namespace)."`
 
-	Instance string `placeholder:"NAME" help:"Whose metadata server the command finds (that of the fixture's first instance)."`
+	Instance string `placeholder:"NAME" help:"Instance whose metadata the command gets (default: the fixture's first instance)."`
 
 	emulatorFlags `embed:""`
 
-	Command []string `arg:"" passthrough:"" placeholder:"COMMAND" help:"The command and its arguments, after --."`
+	Command []string `arg:"" passthrough:"" placeholder:"COMMAND" help:"Command and its arguments, after --."`
 }
 
-// Run serves while the command runs, and ends with the command's status.
+// Run serves while the command runs, and returns the command's status.
 func (c *execCommand) Run(std streams) error {
 	command := c.Command
 	if command[0] == "--" {
 		command = command[1:]
 	}
 	if len(command) == 0 || command[0] == "" {
-		return &usageError{errors.New("there is no command to run after \"--\"")}
+		return &usageError{errors.New("missing command after \"--\"")}
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, heard()...)
 	defer signal.Stop(signals)
-	serving, stop := context.WithCancel(context.Background()) // signals are the command's to answer
+	serving, stop := context.WithCancel(context.Background()) // a signal must not stop the emulator: the command handles it
 	defer stop()
 	addresses := oneAddress(c.Listen, c.Instance)
 	if c.Reach == reachTakeover {
@@ -51,7 +51,7 @@ func (c *execCommand) Run(std streams) error {
 		defer giveBack()
 		addresses = addresses.withTakeover()
 	}
-	e, err := c.start(serving, addresses, nil, c.logger(slog.LevelWarn, std)) // the terminal is the command's
+	e, err := c.start(serving, addresses, nil, c.logger(slog.LevelWarn, std)) // at warn, because the terminal belongs to the command
 	if err != nil {
 		return err
 	}
@@ -60,13 +60,13 @@ func (c *execCommand) Run(std streams) error {
 	return errorsFirst(err, <-e.ended)
 }
 
-// runCommand runs the command to its end.
+// runCommand runs the command and waits for it to end.
 func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, command []string, std streams) error {
 	own, err := newTemporary()
 	if err != nil {
 		return err
 	}
-	defer own.remove() // it holds copies of our own tokens
+	defer own.remove() // it contains copies of the emulator's tokens
 	restoreEnvironment()
 	target, err := c.target(e, own.path)
 	if err != nil {
@@ -83,13 +83,13 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, command 
 		set = append(set, hosts)
 	}
 	if e.secure == nil {
-		unset = append(unset, reach.TLSVariable) // of an emulator around this one
+		unset = append(unset, reach.TLSVariable) // set by an emulator around this one
 	}
 	return runChild(signals, command, childEnvironment(target, set, unset, std), std)
 }
 
-// target is the emulator as the command is to find it. What is only for the command goes into a
-// directory that is removed.
+// target describes the emulator to the command. Files for the command go into the temporary
+// directory.
 func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error) {
 	target := reach.Target{
 		URL:          e.url,
@@ -110,8 +110,8 @@ func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error
 	return target, err
 }
 
-// throughProxy is the reach of the emulator as a proxy. The files that say what to trust are for
-// everybody: the command may run programs as other users.
+// throughProxy returns the emulator as a proxy. Everybody can read the files with the trusted
+// roots, because the command may run programs as other users.
 func (c *execCommand) throughProxy(e *emulator, temporary string) (*reach.Proxy, error) {
 	authority, err := e.keys.Authority()
 	if err != nil {
@@ -124,8 +124,8 @@ func (c *execCommand) throughProxy(e *emulator, temporary string) (*reach.Proxy,
 	return throughProxy(temporary, authority.Certificate())
 }
 
-// childEnvironment is the caller's, with what leads to the emulator and without what leads
-// elsewhere.
+// childEnvironment returns the caller's environment with the variables set and the obstacles
+// removed.
 func childEnvironment(target reach.Target, variables []reach.Variable, obstacles []string, std streams) []string {
 	tellGcloud(std)
 	caller := reach.NewEnvironment(os.Environ())
@@ -133,7 +133,7 @@ func childEnvironment(target reach.Target, variables []reach.Variable, obstacles
 		name, value, _ := strings.Cut(entry, "=")
 		isObstacle := target.IsObstacle(name, value, obstacles)
 		if isObstacle && value != "" {
-			_, _ = fmt.Fprintf(std.err, "%s: %s is set aside: it would lead away from the emulator\n", program, name)
+			_, _ = fmt.Fprintf(std.err, "%s: ignoring %s: it would lead away from the emulator\n", program, name)
 		}
 		return isObstacle || slices.ContainsFunc(variables, func(v reach.Variable) bool { return v.Name == name })
 	})
@@ -144,27 +144,28 @@ func childEnvironment(target reach.Target, variables []reach.Variable, obstacles
 	return environment
 }
 
-// tellGcloud says that the caller's configuration of gcloud is set aside, where there is one.
+// tellGcloud tells the user that the command does not use the caller's configuration of gcloud,
+// if there is one.
 func tellGcloud(std streams) {
-	home, _ := os.UserHomeDir() // without one there is nothing in it
+	home, _ := os.UserHomeDir() // without HOME, the directory does not exist
 	folder := cmp.Or(os.Getenv("CLOUDSDK_CONFIG"), filepath.Join(home, ".config", "gcloud"))
 	if _, err := os.Stat(folder); err == nil {
-		_, _ = fmt.Fprintf(std.err, "%s: gcloud's configuration in %q is set aside: the command has one of its own\n", program, folder)
+		_, _ = fmt.Fprintf(std.err, "%s: ignoring gcloud's configuration in %q: the command gets its own\n", program, folder)
 	}
 }
 
-// warnOfUserFiles names the files that no variable keeps libraries from.
+// warnOfUserFiles names the user's files that libraries read whatever the environment says.
 func warnOfUserFiles(std streams) {
 	for _, file := range reach.UserFiles() {
 		_, _ = fmt.Fprintf(std.err, "%s: %s prefer %q to a metadata server\n"+
-			"hint: move the file away or, where it is below HOME, use another HOME\n", program, file.Readers, file.Path)
+			"hint: move the file or, if it is below HOME, set another HOME\n", program, file.Readers, file.Path)
 	}
 }
 
-// runChild runs a command to its end, and ends what it leaves behind. What would interrupt this
-// program is passed on; what came before the command could run keeps it from running.
+// runChild runs a command and ends the processes that it leaves behind. It passes signals on to
+// the command. A signal that arrives before the command starts prevents the start.
 func runChild(signals <-chan os.Signal, command, environment []string, std streams) error {
-	child := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // the caller's own command, which no context may kill
+	child := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // the user's own command, which no context may kill
 	child.Env = environment
 	child.Stdin, child.Stdout, child.Stderr = std.in, std.out, std.err
 
@@ -176,7 +177,7 @@ func runChild(signals <-chan os.Signal, command, environment []string, std strea
 	if err != nil {
 		return &hintError{
 			message: fmt.Sprintf("cannot run %q: %v", command[0], rootCause(err)),
-			hint:    "the command is looked up in PATH; arguments of its own go after it: exec -- COMMAND ARG...",
+			hint:    "check that the command is in PATH; its arguments follow it: exec -- COMMAND ARG...",
 			cause:   err,
 		}
 	}
@@ -184,7 +185,7 @@ func runChild(signals <-chan os.Signal, command, environment []string, std strea
 		select {
 		case received := <-signals:
 			if !isSentToAll(received, child.Process) {
-				_ = child.Process.Signal(received) // it may have ended already
+				_ = child.Process.Signal(received) // the command may have ended already
 			}
 		case last := <-family.ended:
 			if !last.alone {
@@ -195,7 +196,7 @@ func runChild(signals <-chan os.Signal, command, environment []string, std strea
 	}
 }
 
-// early is the signal that has come already and would have ended the command; 0: there is none.
+// early returns a signal that has already arrived and would have ended the command, or 0.
 func early(signals <-chan os.Signal) syscall.Signal {
 	for {
 		select {
@@ -209,16 +210,16 @@ func early(signals <-chan os.Signal) syscall.Signal {
 	}
 }
 
-// ending is how a command ended.
+// ending describes how a command ended.
 type ending struct {
-	status error // nil: 0
-	alone  bool  // it has left nobody behind
+	status error // nil: status 0
+	alone  bool  // it left no processes behind
 }
 
-// bySignal is the status of a command that signal 0 would have ended.
+// bySignal is added to a signal's number to form the exit status.
 const bySignal = 128
 
-// statusOf is how a command ended: as it says itself, or 128+N where signal N ended it.
+// statusOf returns the exit status of a command, or 128+N if signal N ended it.
 func statusOf(status syscall.WaitStatus) error {
 	switch {
 	case status.Signaled():
@@ -230,6 +231,6 @@ func statusOf(status syscall.WaitStatus) error {
 	}
 }
 
-// heard are the signals that are passed on, but for those that this program was started without,
-// as nohup and shells do it: the command is without them too.
+// heard returns the signals to pass on. Signals that were ignored when this program started, as
+// under nohup, stay ignored for the command too.
 func heard() []os.Signal { return slices.DeleteFunc(passedOn(), signal.Ignored) }

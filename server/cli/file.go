@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 )
 
-// replaceFile gives a file a content and a mode, both at once: nobody reads half of it, and
-// nobody reads a secret through the mode that the file had before. What is no regular file,
-// such as /dev/stdout or another link, is written to.
+// replaceFile writes a file atomically with a content and a mode. Nobody can read half of it, or
+// read a secret through the file's previous mode. If the path is not a regular file, such as
+// /dev/stdout or a link, replaceFile writes to it directly.
 func replaceFile(path, content string, mode os.FileMode) error {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return os.WriteFile(path, []byte(content), mode)
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // made with mode 0600
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // creates it with mode 0600
 	if err != nil {
 		return err
 	}
@@ -23,7 +23,7 @@ func replaceFile(path, content string, mode os.FileMode) error {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(file.Name()) // the other error is the one to tell
+		_ = os.Remove(file.Name()) // the earlier error is the one to report
 	}
 	return err
 }

@@ -10,21 +10,21 @@ import (
 )
 
 type fixtureCommand struct {
-	Check  fixtureCheckCommand  `cmd:"" help:"Say whether a fixture can be read, and where it has a mistake."`
-	Show   fixtureShowCommand   `cmd:"" help:"Print the world that a fixture describes, with what it leaves out, as a fixture that can be loaded anywhere."`
-	Schema fixtureSchemaCommand `cmd:"" help:"Print a JSON Schema of fixtures, for editors."`
+	Check  fixtureCheckCommand  `cmd:"" help:"Check a fixture, and report the position of the first mistake."`
+	Show   fixtureShowCommand   `cmd:"" help:"Print a fixture with all defaults filled in and without references to other files."`
+	Schema fixtureSchemaCommand `cmd:"" help:"Print the JSON Schema of fixtures, for editors."`
 }
 
 // fixtureFile names a fixture.
 type fixtureFile struct {
-	File string `arg:"" optional:"" type:"path" placeholder:"FILE" help:"The fixture (the default one)."`
+	File string `arg:"" optional:"" type:"path" placeholder:"FILE" help:"Fixture (default: the built-in one)."`
 }
 
 type fixtureCheckCommand struct {
 	fixtureFile `embed:""`
 }
 
-// Run reads a fixture and says what is in it.
+// Run loads a fixture and prints a summary.
 func (c *fixtureCheckCommand) Run(std streams) error {
 	f, _, err := fixtures.Files{Fixture: c.File}.Load()
 	if err != nil {
@@ -41,11 +41,11 @@ func (c *fixtureCheckCommand) Run(std streams) error {
 type fixtureShowCommand struct {
 	fixtureFile `embed:""`
 
-	Metadata string `type:"path" placeholder:"FILE" help:"A recorded ?recursive=true reply, as for serve."`
-	Format   string `enum:"yaml,json" default:"yaml" help:"How to print it: ${enum}."`
+	Metadata string `type:"path" placeholder:"FILE" help:"Recorded ?recursive=true reply, as for serve."`
+	Format   string `enum:"yaml,json" default:"yaml" help:"Output format: ${enum}."`
 }
 
-// Run prints the world that a fixture describes.
+// Run prints a fixture with all defaults.
 func (c *fixtureShowCommand) Run(std streams) error {
 	f, _, err := fixtures.Files{Fixture: c.File, Recording: c.Metadata}.Load()
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *fixtureShowCommand) Run(std streams) error {
 
 type fixtureSchemaCommand struct{}
 
-// Run prints a JSON Schema.
+// Run prints the JSON Schema.
 func (*fixtureSchemaCommand) Run(std streams) error {
 	text, err := json.MarshalIndent(fixtures.JSONSchema(), "", "  ")
 	if err != nil {

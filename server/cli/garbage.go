@@ -8,18 +8,17 @@ import (
 )
 
 const (
-	// gcPercent is twice Go's default. What lives is a MiB, so that it is the percentage of the
-	// smallest heap that Go collects, 4 MiB, which decides how often that is done: each time
-	// costs as much as hundreds of small requests.
+	// gcPercent is twice Go's default. The live heap is about 1 MiB, so this is the percentage of
+	// Go's minimum heap of 4 MiB, which decides how often Go collects. Each collection costs as
+	// much as hundreds of small requests.
 	gcPercent = 200
 
-	// maxGarbage is about how much may wait to be collected, in bytes, however much lives:
-	// with thousands of connections most of what lives are buffers, which are looked at fast.
+	// maxGarbage is the approximate maximum of uncollected garbage, in bytes, for any live heap.
+	// With thousands of connections most of the live heap is buffers, which are scanned fast.
 	maxGarbage = 16 << 20
 )
 
-// boundGarbage keeps small what waits to be collected, unless the environment says how the
-// collector is to work.
+// boundGarbage limits uncollected garbage, unless GOGC is set.
 func boundGarbage() {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -28,9 +27,9 @@ func boundGarbage() {
 	afterCollection(gcPercent)
 }
 
-// afterCollection adapts the collector to what lives, each time that it has run.
+// afterCollection adapts the collector to the live heap after each collection.
 func afterCollection(percent int) {
-	type sentinel struct{ _ *sentinel } // a pointer keeps it out of a block with others
+	type sentinel struct{ _ *sentinel } // the pointer prevents allocation in a block with others
 	runtime.AddCleanup(&sentinel{}, func(before int) {
 		now := percentFor(scanned())
 		if now != before {
@@ -40,14 +39,14 @@ func afterCollection(percent int) {
 	}, percent)
 }
 
-// percentFor is the share of what was scanned that may be garbage.
+// percentFor returns the percentage for the collector.
 func percentFor(scanned uint64) int {
 	const whole = 100
 	return int(min(gcPercent, maxGarbage*whole/max(scanned, 1)+1))
 }
 
-// scanned is what the last collection found alive, with the stacks and globals that Go adds
-// before it takes the percentage, in bytes.
+// scanned returns the size, in bytes, on which Go applies the percentage: the live heap after the
+// last collection, the stacks and the globals.
 func scanned() uint64 {
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
 	metrics.Read(samples)

@@ -18,22 +18,22 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// site is an address at which an emulator is found.
+// site is a listener at one of the emulator's addresses.
 type site struct {
 	net.Listener
 	address
 
 	stop context.CancelFunc
-	done chan struct{} // closed when it no longer serves
-	err  error         // why, once it is done; nil: because it was stopped
+	done chan struct{} // closed when the site stops serving
+	err  error         // why it stopped; valid once done is closed; nil: it was told to
 }
 
-// sites are the addresses of an emulator: its own first, and those of instances. They
-// belong to the goroutine that serves, but for the URLs.
+// sites holds the emulator's listeners: first its own, then those of instances. Only the serving
+// goroutine may use it, except for urls.
 type sites struct {
 	open    []*site
-	serving int        // how many are, given up ones too
-	over    chan *site // gets each that no longer serves
+	serving int        // number of serving sites, including abandoned ones
+	over    chan *site // gets each site that stops serving
 
 	published *atomic.Pointer[map[string]string]
 }
@@ -42,31 +42,31 @@ func newSites() sites {
 	return sites{over: make(chan *site), published: &atomic.Pointer[map[string]string]{}}
 }
 
-// urls are the base URLs of the instances that have an address.
+// urls returns the base URLs of the instances that have an address.
 func (s sites) urls() map[string]string { return *s.published.Load() }
 
 func (s sites) publish() {
 	urls := map[string]string{}
 	for _, one := range s.open {
-		if _, known := urls[one.instance]; one.instance != "" && !known { // its own comes before those of Google's servers
+		if _, known := urls[one.instance]; one.instance != "" && !known { // its own address comes before Google's
 			urls[one.instance] = baseURL(one.Addr()).String()
 		}
 	}
 	s.published.Store(&urls)
 }
 
-// address is where to listen, and the instance whose address it is; empty: the default one,
-// or the one that a Host names.
+// address is an address to listen on. instance is the instance that it serves; empty means the
+// default instance, or the one named by the Host header.
 type address struct {
 	hostport, instance string
 	secure             bool // with TLS
-	control            bool // the control plane alone
+	control            bool // serves only the control plane
 }
 
-// plan says where an emulator of a world is to listen, its own address first.
+// plan returns the addresses of an emulator for a world, the emulator's own first.
 type plan func(*world.World) ([]address, error)
 
-// everywhere is the emulator's own address and those that the fixture gives to instances.
+// everywhere plans the emulator's own address and the instances' addresses in the fixture.
 func everywhere(hostport string) plan {
 	return func(w *world.World) ([]address, error) {
 		wanted := []address{{hostport: hostport}}
@@ -79,7 +79,7 @@ func everywhere(hostport string) plan {
 	}
 }
 
-// oneAddress is the address of one instance, or of the emulator where none is named.
+// oneAddress plans a single address for the named instance, or for the emulator if name is empty.
 func oneAddress(hostport, name string) plan {
 	return func(w *world.World) ([]address, error) {
 		if _, known := w.Instance(name); name != "" && !known {
@@ -93,7 +93,7 @@ func oneAddress(hostport, name string) plan {
 	}
 }
 
-// withTLS adds an address where the same is served with TLS; an empty one: nowhere.
+// withTLS adds an address that serves over TLS, unless hostport is empty.
 func (p plan) withTLS(hostport string) plan {
 	if hostport == "" {
 		return p
@@ -107,7 +107,7 @@ func (p plan) withTLS(hostport string) plan {
 	}
 }
 
-// withControl gives the control plane an address of its own; an empty one: none.
+// withControl adds an address for the control plane alone, unless hostport is empty.
 func (p plan) withControl(hostport string) plan {
 	if hostport == "" {
 		return p
@@ -118,7 +118,7 @@ func (p plan) withControl(hostport string) plan {
 	}
 }
 
-// find is the base URL of the last address of a kind; nil: there is none.
+// find returns the base URL of the last matching address, or nil.
 func (s sites) find(is func(address) bool) *url.URL {
 	for _, one := range slices.Backward(s.open) {
 		if is(one.address) {
@@ -128,8 +128,8 @@ func (s sites) find(is func(address) bool) *url.URL {
 	return nil
 }
 
-// withTakeover adds the addresses at which programs look for Google's servers. They find the
-// same instance there as at the emulator's own address.
+// withTakeover adds the addresses of Google's servers. They serve the same instance as the
+// emulator's own address.
 func (p plan) withTakeover() plan {
 	return func(w *world.World) ([]address, error) {
 		wanted, err := p(w)
@@ -144,12 +144,12 @@ func (p plan) withTakeover() plan {
 	}
 }
 
-// open opens addresses, all or none.
+// open opens all addresses, or none if one fails.
 func (e *emulator) open(ctx context.Context, wanted []address) error {
 	for _, want := range wanted {
 		if err := e.openOne(ctx, want); err != nil {
 			for _, one := range e.sites.open {
-				_ = one.Close() // nothing has come in
+				_ = one.Close() // nothing was received
 			}
 			return err
 		}
@@ -177,7 +177,7 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	case want.control:
 		e.logger.InfoContext(ctx, "serving the control plane", "url", baseURL(listener.Addr()).String())
 	case want.instance == "" && len(e.sites.open) > 0:
-		e.logger.InfoContext(ctx, "serving in the place of Google's metadata server", "listen", listener.Addr().String())
+		e.logger.InfoContext(ctx, "serving at the address of Google's metadata server", "listen", listener.Addr().String())
 	case len(e.sites.open) > 0:
 		e.logger.InfoContext(ctx, "serving an instance", "url", baseURL(listener.Addr()).String(), "instance", want.instance)
 	}
@@ -185,8 +185,8 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	return nil
 }
 
-// move gives up the addresses of instances that are no longer wanted, and opens those that
-// are new. One that cannot be opened is left out.
+// move closes instances' addresses that are no longer wanted, and opens new ones. It skips an
+// address that it cannot open.
 func (e *emulator) move(ctx context.Context, wanted []address) {
 	own, others := e.sites.open[:1:1], e.sites.open[1:]
 	e.sites.open = own
@@ -196,14 +196,14 @@ func (e *emulator) move(ctx context.Context, wanted []address) {
 			continue
 		}
 		one.stop()
-		<-one.done // another one may want the address
+		<-one.done // another site may need the address
 	}
 	for _, want := range wanted {
 		if slices.ContainsFunc(e.sites.open[1:], func(one *site) bool { return one.address == want }) {
 			continue
 		}
 		if err := e.openOne(ctx, want); err != nil {
-			e.logger.ErrorContext(ctx, "an instance has no address of its own", "instance", want.instance, "error", err)
+			e.logger.ErrorContext(ctx, "cannot open an instance's own address", "instance", want.instance, "error", err)
 			continue
 		}
 		e.answer(ctx, e.sites.open[len(e.sites.open)-1])
@@ -211,7 +211,7 @@ func (e *emulator) move(ctx context.Context, wanted []address) {
 	e.sites.publish()
 }
 
-// follow moves to where a world is to be served, unless that is where it is served already.
+// follow moves to the addresses of a new world.
 func (e *emulator) follow(ctx context.Context, w *world.World) {
 	if w == e.served || ctx.Err() != nil {
 		return
@@ -220,14 +220,14 @@ func (e *emulator) follow(ctx context.Context, w *world.World) {
 	wanted, err := e.plan(w)
 	switch {
 	case err != nil:
-		e.logger.ErrorContext(ctx, "the addresses stay as they are", "error", err)
+		e.logger.ErrorContext(ctx, "cannot plan new addresses; keeping the old ones", "error", err)
 	case !slices.Equal(wanted, e.wanted):
 		e.wanted = wanted
 		e.move(ctx, wanted[1:])
 	}
 }
 
-// answer serves an address until the context ends or it is given up.
+// answer serves a site until ctx ends or the site is stopped.
 func (e *emulator) answer(ctx context.Context, one *site) {
 	ctx, one.stop = context.WithCancel(ctx)
 	e.sites.serving++
@@ -250,16 +250,16 @@ func (e *emulator) answer(ctx context.Context, one *site) {
 	}()
 }
 
-// noInstance says which instances there are.
+// noInstance is the error for an unknown instance; its hint lists the known ones.
 func noInstance(name string, known []string) error {
 	return &hintError{
 		message: fmt.Sprintf("there is no instance %q", name),
-		hint:    "there are: " + strings.Join(known, ", "),
+		hint:    "use one of: " + strings.Join(known, ", "),
 	}
 }
 
-// serve serves every address until the context ends or one of them fails, and reloads when
-// it is told to.
+// serve serves all addresses until ctx ends or one of them fails. It reloads on SIGHUP and when
+// watched files change.
 func (e *emulator) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -276,7 +276,7 @@ func (e *emulator) serve(ctx context.Context) error {
 		case one := <-e.sites.over:
 			e.sites.serving--
 			if !slices.Contains(e.sites.open, one) {
-				continue // it was given up
+				continue // it was stopped on purpose
 			}
 			if first == nil {
 				first = one.err
@@ -304,16 +304,16 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	if err != nil {
 		hint := "another program may be using it; choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
 		if _, malformed := errors.AsType[*net.AddrError](err); malformed {
-			hint = "an address is written HOST:PORT, for example 127.0.0.1:8254"
+			hint = "write an address as HOST:PORT, for example 127.0.0.1:8254"
 		} else if errors.Is(err, fs.ErrPermission) {
-			hint = "ports below 1024 are for root, or for who has the capability CAP_NET_BIND_SERVICE"
+			hint = "use a port of 1024 or more, or run as root or with the capability CAP_NET_BIND_SERVICE"
 		}
 		return nil, &hintError{message: fmt.Sprintf("cannot listen on %q: %v", address, rootCause(err)), hint: hint, cause: err}
 	}
 	return listener, nil
 }
 
-// baseURL is the URL of a listener as a client on this machine reaches it.
+// baseURL returns the URL of a listener for clients on this machine.
 func baseURL(address net.Addr) *url.URL {
 	hostport := address.String()
 	if parsed, err := netip.ParseAddrPort(hostport); err == nil && parsed.Addr().IsUnspecified() {
@@ -325,8 +325,8 @@ func baseURL(address net.Addr) *url.URL {
 // isLoopback reports whether only this machine can reach an address.
 func isLoopback(address string) bool { return hostname.IsLocalhost(hostname.Of(address)) }
 
-// isConfined tells whether an address is one that the loopback interface was given, where other
-// machines are kept from it.
+// isConfined reports whether the loopback interface was given this address. Other machines are
+// kept from reaching it.
 func isConfined(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || isLoopback(address) {

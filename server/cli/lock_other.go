@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// lockFile locks nothing: a directory of a run that was killed stays.
+// lockFile always fails, so directories of killed runs are never removed.
 func lockFile(string) (*os.File, error) { return nil, errors.ErrUnsupported }
 
-// isPrivate tells of nothing that it is: there are no locks to go by.
+// isPrivate returns false, because there are no locks to rely on.
 func isPrivate(fs.FileInfo) bool { return false }

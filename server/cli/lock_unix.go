@@ -8,22 +8,22 @@ import (
 	"syscall"
 )
 
-// lockFile locks a file until it is closed, or this program ends. It is an error where another
-// one has locked it.
+// lockFile locks a file until it is closed or this program ends. It fails if another process
+// holds the lock.
 func lockFile(path string) (*os.File, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = file.Close() // it was not even read
+		_ = file.Close() // nothing was read
 		return nil, os.NewSyscallError("flock", err)
 	}
 	return file, nil
 }
 
-// isPrivate tells whether something is a directory, no link to one, that is the present user's and
-// that nobody else can change.
+// isPrivate reports whether info describes a directory, not a link, that belongs to the present
+// user and that no other user can change.
 func isPrivate(info fs.FileInfo) bool {
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	const writable = 0o022 // by others

@@ -15,30 +15,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endWithUs makes a command that is about to start end, as if it were asked to, when this program
-// is killed. The kernel watches the thread that starts it, which has to live until done is called.
+// endWithUs makes a command that is about to start get SIGTERM if this program is killed. The
+// kernel watches the thread that starts the command, so that thread must live until done is
+// called.
 func endWithUs(command *exec.Cmd) (done func()) {
 	runtime.LockOSThread()
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	return runtime.UnlockOSThread
 }
 
-// family is a command with everything that it has started, however far down.
+// family is a command with all its descendants.
 type family struct {
-	ended   chan ending   // gets one value, when the command has ended
-	alone   chan struct{} // closed when nobody else is left
-	earlier births        // of those who are not the command's
+	ended   chan ending   // gets one value when the command has ended
+	alone   chan struct{} // closed when no descendant is left
+	earlier births        // processes that are not the command's
 }
 
-// births are the times at which processes started, by ID: one that gets the ID of another that has
-// ended is not taken for it.
+// births holds the start times of processes by ID. Start times tell apart two processes that used
+// the same ID.
 type births map[int]string
 
-// startFamily starts a command whose streams are files. The kernel gives this process the children
-// of those of its descendants that end before them. A shell that this program was started in the
-// place of may have left it children as well, which are the shell's business.
+// startFamily starts a command whose streams are files. This process becomes the subreaper: the
+// kernel makes it the parent of orphaned descendants. If a shell replaced itself with this
+// program, the program may already have children, which are not the command's.
 func startFamily(command *exec.Cmd) (*family, error) {
-	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // a kernel that cannot do so gives them to another
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // without kernel support, orphans get another parent
 	f := &family{ended: make(chan ending, 1), alone: make(chan struct{}), earlier: births{}}
 	for _, one := range f.others() {
 		f.earlier[one.id] = one.start
@@ -50,7 +51,7 @@ func startFamily(command *exec.Cmd) (*family, error) {
 	return f, nil
 }
 
-// collect waits for every child of this process: the command, and those that it was given.
+// collect waits for all children of this process: the command and the orphans.
 func (f *family) collect(command int) {
 	defer close(f.alone)
 	child, status := nextChild(0)
@@ -64,8 +65,8 @@ func (f *family) collect(command int) {
 	}
 }
 
-// isOver tells whether nobody is left but earlier ones. Who ends while it looks may have left a child
-// that it has not seen, so that it looks again.
+// isOver reports whether no process of the command is left. If a process ends during the check,
+// it may leave a child that the check has not seen, so isOver checks again.
 func (f *family) isOver() bool {
 	for {
 		child, _ := nextChild(syscall.WNOHANG)
@@ -84,10 +85,10 @@ func (f *family) isOver() bool {
 	}
 }
 
-// noChild is in the place of a process ID where this process has no children.
+// noChild means that this process has no children.
 const noChild = -1
 
-// nextChild waits for a child to end, or with WNOHANG tells 0 where there are only others.
+// nextChild waits for a child to end. With WNOHANG it returns 0 if no child has ended.
 func nextChild(options int) (child int, status syscall.WaitStatus) {
 	for {
 		child, err := syscall.Wait4(-1, &status, options, nil)
@@ -100,21 +101,21 @@ func nextChild(options int) (child int, status syscall.WaitStatus) {
 	}
 }
 
-// endOthers ends those who are left when the command has ended. Who is about to end may do so; the
-// others are asked to, and killed when they do not, or when another signal comes.
+// endOthers ends the processes that the command left behind. It first gives them time to end on
+// their own, then sends SIGTERM, and finally SIGKILL. Another signal ends the waiting.
 func (f *family) endOthers(signals <-chan os.Signal, std streams) {
 	const (
 		lingering = time.Second / 2
 		patience  = 2 * time.Second
 		pause     = time.Second / 10
-		tries     = 20 // who makes others in the meantime needs more than one
+		tries     = 20 // processes may start others in the meantime
 	)
 	if f.isAlone(lingering, signals) {
 		return
 	}
 	left := f.others()
-	_, _ = fmt.Fprintf(std.err, "%s: ending what the command has left running: %s\n", program, names(left))
-	send(left, syscall.SIGTERM, syscall.SIGCONT) // who is stopped hears the first by the second
+	_, _ = fmt.Fprintf(std.err, "%s: ending processes that the command left running: %s\n", program, names(left))
+	send(left, syscall.SIGTERM, syscall.SIGCONT) // a stopped process handles SIGTERM after SIGCONT
 	if f.isAlone(patience, signals) {
 		return
 	}
@@ -127,7 +128,8 @@ func (f *family) endOthers(signals <-chan os.Signal, std streams) {
 	_, _ = fmt.Fprintf(std.err, "%s: cannot end %s\n", program, names(f.others()))
 }
 
-// isAlone tells whether everybody has ended, for which it waits until a time is over or a signal comes.
+// isAlone waits until all processes have ended, or until the time is over or a signal arrives. It
+// reports whether all have ended.
 func (f *family) isAlone(patience time.Duration, signals <-chan os.Signal) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -140,17 +142,17 @@ func (f *family) isAlone(patience time.Duration, signals <-chan os.Signal) bool 
 	return false
 }
 
-// process is one that runs.
+// process is a running process.
 type process struct {
 	id, parent int
 	name       string
-	start      string // in ticks since the system started
+	start      string // in clock ticks since the system started
 }
 
-// others are the processes that this one has started, and those that they have, without the ones
-// that have ended, and without earlier ones and what these have started.
+// others returns the running descendants of this process, except earlier processes and their
+// descendants.
 func (f *family) others() []process {
-	entries, _ := os.ReadDir("/proc") // without it there is nothing to see
+	entries, _ := os.ReadDir("/proc") // without /proc no process is visible
 	children := map[int][]process{}
 	for _, entry := range entries {
 		if one, ok := readProcess(entry.Name()); ok && f.earlier[one.id] != one.start {
@@ -164,8 +166,9 @@ func (f *family) others() []process {
 	return found
 }
 
-// readProcess reads of a process that has not ended, where the ID is one
-// (https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html).
+// readProcess reads /proc/ID/stat
+// (https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html). ok is false if id is not a
+// process ID or the process has ended.
 func readProcess(id string) (one process, ok bool) {
 	number, err := strconv.Atoi(id)
 	if err != nil {
@@ -176,11 +179,11 @@ func readProcess(id string) (one process, ok bool) {
 		return process{}, false
 	}
 	_, text, _ := strings.Cut(string(line), "(")
-	at := strings.LastIndexByte(text, ')') // a name may have one too
+	at := strings.LastIndexByte(text, ')') // the name may contain one too
 	if at < 0 {
 		return process{}, false
 	}
-	const state, parent, start = 0, 1, 19 // places after the name
+	const state, parent, start = 0, 1, 19 // field numbers after the name
 	fields := strings.Fields(text[at+1:])
 	if len(fields) <= start || fields[state] == "Z" {
 		return process{}, false
@@ -198,7 +201,7 @@ func names(processes []process) string {
 	return strings.Join(list, ", ")
 }
 
-// send sends signals to processes, which may have ended already.
+// send sends signals to processes. Errors are ignored, because a process may have ended already.
 func send(processes []process, signals ...syscall.Signal) {
 	for _, one := range processes {
 		for _, number := range signals {

@@ -10,12 +10,12 @@ import (
 	"syscall"
 )
 
-// endWithUs does nothing: a command outlives this program where that is killed.
+// endWithUs does nothing: a command survives if this program is killed.
 func endWithUs(*exec.Cmd) (done func()) { return func() {} }
 
-// family is a command. What it leaves behind is not known here.
+// family is a command. Its descendants are not known on this system.
 type family struct {
-	ended chan ending // gets one value, when the command has ended
+	ended chan ending // gets one value when the command has ended
 }
 
 func startFamily(command *exec.Cmd) (*family, error) {
@@ -41,5 +41,5 @@ func exitStatus(err error) error {
 	return statusError(exit.ExitCode())
 }
 
-// endOthers does nothing: there are no others that are known of.
+// endOthers does nothing, because descendants are not known.
 func (*family) endOthers(<-chan os.Signal, streams) {}

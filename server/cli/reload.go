@@ -6,7 +6,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// load reads the world, and where it is to be served.
+// load loads the world and plans its addresses.
 func (e *emulator) load() (*world.World, []address, error) {
 	fixture, read, err := e.files.Load()
 	for e.watch.follow(read) {
@@ -23,15 +23,15 @@ func (e *emulator) load() (*world.World, []address, error) {
 	return w, wanted, err
 }
 
-// reload reads the files again and serves what they say. Where they cannot be read, nothing
-// changes.
+// reload loads the files again and serves the new world. If it fails, the emulator keeps serving
+// the old world.
 func (e *emulator) reload(ctx context.Context) {
 	if ctx.Err() != nil {
-		return // there is nobody left to serve
+		return // the emulator is stopping
 	}
 	w, _, err := e.load()
 	if err != nil {
-		e.logger.ErrorContext(ctx, "cannot reload; what was served before still is", "error", err)
+		e.logger.ErrorContext(ctx, "cannot reload; still serving the previous fixture", "error", err)
 		return
 	}
 	e.server.Replace(w)

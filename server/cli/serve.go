@@ -9,9 +9,9 @@ import (
 )
 
 type serveCommand struct {
-	Listen string `default:"127.0.0.1:8254" placeholder:"ADDR" help:"Where every surface is served (${default})."`
+	Listen string `default:"127.0.0.1:8254" placeholder:"ADDR" help:"Address to serve on (default: ${default})."`
 
-	Takeover bool `help:"Also take the place of Google's servers on this machine, at 169.254.169.254:80 and, with TLS, 127.0.0.1:443; prints the lines that a hosts file needs. Needs the right to add the address, and Linux."`
+	Takeover bool `help:"Also serve at the addresses of Google's servers on this machine, 169.254.169.254:80 and, with TLS, 127.0.0.1:443, and print the lines to add to the hosts file. Needs Linux and the right to add the address."`
 
 	emulatorFlags `embed:""`
 }
@@ -19,7 +19,7 @@ type serveCommand struct {
 // Run serves until the context ends.
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	hangUps := make(chan os.Signal, 1)
-	signal.Notify(hangUps, syscall.SIGHUP) // before anybody can know that there is something to hang up
+	signal.Notify(hangUps, syscall.SIGHUP) // before anybody can learn the process's ID from the log
 	defer signal.Stop(hangUps)
 	addresses := everywhere(c.Listen)
 	if c.Takeover {

@@ -7,11 +7,12 @@ import (
 	"syscall"
 )
 
-// passedOn are the signals that are the command's to answer.
+// passedOn lists the signals that exec passes on to its command.
 func passedOn() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
 
-// ends tells whether a signal ends a process that does not answer it.
+// ends reports whether a signal ends a process that does not handle it.
 func ends(syscall.Signal) bool { return true }
 
-// isSentToAll tells whether a signal has reached the command too: a console sends it to everybody.
+// isSentToAll reports whether the command has received the signal too. A console sends an
+// interrupt to all its processes.
 func isSentToAll(received os.Signal, _ *os.Process) bool { return received == os.Interrupt }

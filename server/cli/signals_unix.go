@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passedOn are the signals that are the command's to answer.
+// passedOn lists the signals that exec passes on to its command.
 func passedOn() []os.Signal {
 	return []os.Signal{
 		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
@@ -17,12 +17,12 @@ func passedOn() []os.Signal {
 	}
 }
 
-// ends tells whether a signal ends a process that does not answer it.
+// ends reports whether a signal ends a process that does not handle it.
 func ends(number syscall.Signal) bool { return number != syscall.SIGCONT }
 
-// isSentToAll tells whether a signal has come from the keyboard of the terminal, which sends it to
-// the command too, unless that has left our group. One that was sent to this process alone, while it
-// is in the foreground, cannot be told from that.
+// isSentToAll reports whether the signal came from the terminal's keyboard. The terminal sends it
+// to the command too, unless the command has left this process group. A signal sent only to this
+// process, while it is in the foreground, looks the same.
 func isSentToAll(received os.Signal, command *os.Process) bool {
 	if received != syscall.SIGINT && received != syscall.SIGQUIT {
 		return false
@@ -31,14 +31,13 @@ func isSentToAll(received os.Signal, command *os.Process) bool {
 	return err == nil && group == unix.Getpgrp() && isForeground()
 }
 
-// isForeground tells whether this process's group is the one to which the terminal belongs at the
-// moment.
+// isForeground reports whether this process group is the terminal's foreground group.
 func isForeground() bool {
 	terminal, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false // there is none
+		return false // there is no terminal
 	}
-	defer func() { _ = unix.Close(terminal) }() // it was only asked
+	defer func() { _ = unix.Close(terminal) }() // nothing was written
 	group, err := unix.IoctlGetInt(terminal, unix.TIOCGPGRP)
 	return err == nil && group == unix.Getpgrp()
 }

@@ -15,13 +15,13 @@ import (
 	"gcp-metadata-emulator/server/reach"
 )
 
-// takeOver gives this machine the address of Google's metadata server, until the function that
-// it returns is called.
+// takeOver adds the address of Google's metadata server to this machine. giveBack removes it
+// again.
 func takeOver(std streams) (giveBack func(), err error) {
 	remove, err := loopback.Add(netip.MustParseAddr(reach.MetadataAddress))
 	if err != nil {
 		return nil, &hintError{
-			message: fmt.Sprintf("cannot take the address %s: %v", reach.MetadataAddress, rootCause(err)),
+			message: fmt.Sprintf("cannot add the address %s: %v", reach.MetadataAddress, rootCause(err)),
 			hint:    takeoverHint(err),
 			cause:   err,
 		}
@@ -33,23 +33,26 @@ func takeOver(std streams) (giveBack func(), err error) {
 	}, nil
 }
 
-// hostsVariable names a hosts file for the command of exec, which no variable makes the system
-// read. Who sets it for exec itself lays that file over the system's, as scripts/namespace does.
+// hostsVariable names a hosts file for exec's command. No variable makes the system read another
+// hosts file, so the command must mount the file over the system's, as scripts/namespace does.
+// If the variable is set for exec itself, exec assumes that its command will do so.
 const hostsVariable = envPrefix + "_HOSTS"
 
-// writeHosts writes a hosts file, like the machine's but for the names that lead to the emulator.
+// writeHosts writes a hosts file: the lines that lead to the emulator, followed by the machine's
+// own.
 func writeHosts(dir string) (reach.Variable, error) {
 	var text strings.Builder
 	printHosts(&text)
-	machine, _ := os.ReadFile("/etc/hosts") // there may be none
+	machine, _ := os.ReadFile("/etc/hosts") // the file may be missing
 	text.Write(machine)
 	const readable = 0o644
 	file := filepath.Join(dir, "hosts")
 	return reach.Variable{Name: hostsVariable, Value: file}, os.WriteFile(file, []byte(text.String()), readable)
 }
 
-// warnOfNames says that programs do not find the emulator by the names of Google's servers, where the
-// machine's hosts file does not say so and nobody will lay another one over it.
+// warnOfNames warns that programs do not find the emulator under the names of Google's servers.
+// It is silent if the machine's hosts file has the names, or if the caller will replace that
+// file.
 func warnOfNames(file string, std streams) {
 	machine := hostsFile()
 	for _, line := range reach.HostsLines() {
@@ -57,8 +60,8 @@ func warnOfNames(file string, std streams) {
 			if machine[name] == line.Address || os.Getenv(hostsVariable) != "" {
 				continue
 			}
-			_, _ = fmt.Fprintf(std.err, "%s: the system's hosts file does not lead %q and the like here: programs find the emulator at %s alone\n"+
-				"hint: the lines are in %q; scripts/namespace -- COMMAND brings them to the command\n", program, name, reach.MetadataAddress, file)
+			_, _ = fmt.Fprintf(std.err, "%s: the system's hosts file does not lead %q and other names to the emulator: programs find it only at %s\n"+
+				"hint: add the lines in %q to the hosts file, or run the command through scripts/namespace -- COMMAND\n", program, name, reach.MetadataAddress, file)
 			return
 		}
 	}
@@ -74,10 +77,10 @@ func printHosts(w io.Writer) {
 func takeoverHint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return "run as root, or in a network of its own: scripts/namespace -- COMMAND"
+		return "run as root, or in a separate network namespace: scripts/namespace -- COMMAND"
 	case errors.Is(err, errors.ErrUnsupported):
-		return "--takeover is for Linux, and this is " + runtime.GOOS + "; use exec --reach proxy, or a container"
+		return "--takeover needs Linux, and this is " + runtime.GOOS + "; use exec --reach proxy, or a container"
 	default:
-		return "see whether another interface of this machine is to have it"
+		return "check whether another interface of this machine has it"
 	}
 }

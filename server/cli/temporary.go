@@ -7,36 +7,36 @@ import (
 	"path/filepath"
 )
 
-// temporary is a directory for what is only for one run of exec.
+// temporary is a directory for the files of one run of exec.
 type temporary struct {
 	path string
-	mark *os.File // locked while the directory is in use; nil where there are no locks
+	mark *os.File // locked while the directory is in use; nil if the system has no locks
 }
 
-// The names of such a directory, and of the file by which a later run knows it for one of ours. Only
-// a mark that nobody has locked makes it a stale one.
+// The prefix of such a directory's name, and the file that marks it. A directory is stale if its
+// mark exists and no process has locked it.
 const (
 	temporaryPrefix = program + "-exec-"
 	temporaryMark   = ".made-by-" + program + "-exec"
 )
 
-// newTemporary makes one, and removes those of runs that were killed and could not do so.
+// newTemporary makes a temporary directory, and removes the directories of killed runs.
 func newTemporary() (*temporary, error) {
 	removeStale()
-	path, err := os.MkdirTemp("", temporaryPrefix) // with mode 0700
+	path, err := os.MkdirTemp("", temporaryPrefix) // creates it with mode 0700
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary directory: %w", err)
 	}
 	mark, err := markFolder(path)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		_ = os.RemoveAll(path) // the other error is the one to tell
+		_ = os.RemoveAll(path) // the earlier error is the one to report
 		return nil, fmt.Errorf("mark the temporary directory %q: %w", path, err)
 	}
 	return &temporary{path: path, mark: mark}, nil
 }
 
-// markFolder marks a directory as one of ours, which is in use until the file is closed or this
-// program ends. The mark gets its name when it is locked: before that nobody takes it for a stale one.
+// markFolder marks a directory as in use until the file is closed or this program ends. The mark
+// gets its final name once it is locked, so that no other run takes the directory for stale.
 func markFolder(path string) (*os.File, error) {
 	unlocked := filepath.Join(path, ".new")
 	const private = 0o600
@@ -48,22 +48,22 @@ func markFolder(path string) (*os.File, error) {
 		return nil, errors.Join(err, os.Remove(unlocked))
 	}
 	if err := os.Rename(unlocked, filepath.Join(path, temporaryMark)); err != nil {
-		_ = mark.Close() // it was never written to
+		_ = mark.Close() // nothing was written
 		return nil, err
 	}
 	return mark, nil
 }
 
-// remove removes it with all that is in it.
+// remove deletes the directory and its content.
 func (t *temporary) remove() {
-	_ = os.RemoveAll(t.path) // what is left the next run removes
-	_ = t.mark.Close()       // it was never written to
+	_ = os.RemoveAll(t.path) // the next run removes the rest
+	_ = t.mark.Close()       // nothing was written
 }
 
-// removeStale removes the directories of the present user that runs have marked and no run uses any
-// more. Others stay, whatever their names are.
+// removeStale removes marked directories of the present user that no run uses. It keeps all other
+// directories.
 func removeStale() {
-	paths, _ := filepath.Glob(filepath.Join(os.TempDir(), temporaryPrefix+"*")) // a strange name of the directory finds nothing
+	paths, _ := filepath.Glob(filepath.Join(os.TempDir(), temporaryPrefix+"*")) // fails only if TMPDIR is a malformed pattern
 	for _, path := range paths {
 		mark := filepath.Join(path, temporaryMark)
 		folder, folderErr := os.Lstat(path)
@@ -72,8 +72,8 @@ func removeStale() {
 			continue
 		}
 		if lock, err := lockFile(mark); err == nil {
-			_ = os.RemoveAll(path) // what is left another run removes
-			_ = lock.Close()       // it was never written to
+			_ = os.RemoveAll(path) // another run removes the rest
+			_ = lock.Close()       // nothing was written
 		}
 	}
 }

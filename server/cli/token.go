@@ -15,13 +15,13 @@ import (
 type tokenCommand struct {
 	clientFlags `embed:""`
 
-	Kind     string        `arg:"" enum:"access,id,jwt,iap" help:"The kind of token: ${enum}. A jwt is one that a service account signs itself, iap the assertion of Identity-Aware Proxy."`
-	Account  string        `placeholder:"EMAIL" help:"Whom it speaks for (the service account of the default instance)."`
-	Audience string        `placeholder:"A" help:"Whom it is for; id and iap need one."`
-	Scope    []string      `placeholder:"S" help:"What it allows (cloud-platform, in an access token)."`
-	Lifetime time.Duration `placeholder:"D" help:"How long it is good (1h; iap: 10m)."`
-	Defect   string        `placeholder:"DEFECT" help:"What is to be wrong with it: ${defects}."`
-	Format   string        `enum:"standard,full" default:"standard" help:"What an ID token tells of the default instance: nothing (standard) or all (full)."`
+	Kind     string        `arg:"" enum:"access,id,jwt,iap" help:"Kind of token: ${enum}. A jwt is self-signed by a service account; iap is an assertion of Identity-Aware Proxy."`
+	Account  string        `placeholder:"EMAIL" help:"Service account or user that the token is for (default: the default instance's service account)."`
+	Audience string        `placeholder:"A" help:"Audience; required for id and iap."`
+	Scope    []string      `placeholder:"S" help:"Scope; may be repeated (default: cloud-platform, for an access token)."`
+	Lifetime time.Duration `placeholder:"D" help:"Lifetime, at most 12h (default: 1h; iap: 10m)."`
+	Defect   string        `placeholder:"DEFECT" help:"Deliberate error in the token: ${defects}."`
+	Format   string        `enum:"standard,full" default:"standard" help:"Whether an ID token describes the default instance: no (standard) or yes (full)."`
 }
 
 // Run prints a token.
@@ -55,15 +55,15 @@ func (c *tokenCommand) Run(ctx context.Context, std streams) error {
 type verifyCommand struct {
 	clientFlags `embed:""`
 
-	Token    string `arg:"" help:"The token, or - to read it from standard input."`
-	Audience string `placeholder:"A" help:"Whom it has to be for (anybody)."`
-	Email    string `placeholder:"EMAIL" help:"Whose e-mail address it has to name (nobody's)."`
+	Token    string `arg:"" help:"Token, or - to read it from standard input."`
+	Audience string `placeholder:"A" help:"Audience that the token must have (default: any)."`
+	Email    string `placeholder:"EMAIL" help:"E-mail address that the token must have (default: any or none)."`
 }
 
-// maxToken is more than any token is long.
+// maxToken exceeds the length of all tokens, in bytes.
 const maxToken = 1 << 20
 
-// Run tells what a token says, or why it is refused.
+// Run prints a token's content, or returns the reason why it is not valid.
 func (c *verifyCommand) Run(ctx context.Context, std streams) error {
 	text := c.Token
 	if text == "-" {
@@ -97,10 +97,10 @@ func (c *verifyCommand) Run(ctx context.Context, std streams) error {
 	return err
 }
 
-// defects are those that a token can have, for people.
+// defects lists the defects for the help text.
 func defects() string {
 	var names []string
-	for _, defect := range token.KindID.Defects() { // which are all
+	for _, defect := range token.KindID.Defects() { // KindID can have every defect
 		names = append(names, string(defect))
 	}
 	return strings.Join(names, ", ")

@@ -14,7 +14,7 @@ func (*versionCommand) Run(std streams) error {
 	return err
 }
 
-// version is that of the module, or the commit that was built.
+// version returns the module's version or, if that is unknown, the commit that was built.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -12,15 +12,15 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settling is how long files have to be left alone before they are read again: programs
+// settling is how long files must stay unchanged before they are read again, because programs may
 // write a file in several steps.
 const settling = 100 * time.Millisecond
 
-// watch tells when files have changed. It watches their directories, because most programs
-// put a new file in the place of the old one. A nil watch never tells anything.
+// watch reports when files change. It watches their directories, because most programs replace
+// the old file with a new one. A nil watch reports nothing.
 type watch struct {
 	notify  *fsnotify.Watcher
-	names   map[string]bool // of the files, and of the links that lead to them
+	names   map[string]bool // of the files and of the links that lead to them
 	settled *time.Timer
 	logger  *slog.Logger
 }
@@ -40,11 +40,11 @@ func newWatch(logger *slog.Logger) (*watch, error) {
 
 func (w *watch) close() {
 	if w != nil {
-		_ = w.notify.Close() // nobody listens any more
+		_ = w.notify.Close() // no goroutine listens any more
 	}
 }
 
-// events is what note is for.
+// events returns the events to pass to note.
 func (w *watch) events() <-chan fsnotify.Event {
 	if w == nil {
 		return nil
@@ -52,7 +52,7 @@ func (w *watch) events() <-chan fsnotify.Event {
 	return w.notify.Events
 }
 
-// failures is what an overflow of events is told by.
+// failures returns the errors to pass to lost.
 func (w *watch) failures() <-chan error {
 	if w == nil {
 		return nil
@@ -60,7 +60,7 @@ func (w *watch) failures() <-chan error {
 	return w.notify.Errors
 }
 
-// changed gets a value when files have changed and are left alone again.
+// changed gets a value when files have changed and then stayed unchanged for settling.
 func (w *watch) changed() <-chan time.Time {
 	if w == nil {
 		return nil
@@ -68,7 +68,7 @@ func (w *watch) changed() <-chan time.Time {
 	return w.settled.C
 }
 
-// note takes an event into account.
+// note records a file system event.
 func (w *watch) note(event fsnotify.Event) {
 	isDirectory := slices.Contains(w.notify.WatchList(), event.Name)
 	if event.Op != fsnotify.Chmod && (w.names[event.Name] || isDirectory) {
@@ -76,14 +76,14 @@ func (w *watch) note(event fsnotify.Event) {
 	}
 }
 
-// lost notes that events are missing.
+// lost handles the loss of events: the files may have changed.
 func (w *watch) lost(err error) {
-	w.logger.Warn("changes of files were missed; reading them again", "error", err)
+	w.logger.Warn("file changes may have been missed; reloading", "error", err)
 	w.settled.Reset(settling)
 }
 
-// follow watches some files and no others. It is true where one of them was not watched
-// until now, and may have changed since it was read.
+// follow watches these files and no others. It reports whether one of them was not watched
+// before, and so may have changed since it was read.
 func (w *watch) follow(files []string) bool {
 	if w == nil {
 		return false
@@ -106,14 +106,14 @@ func (w *watch) follow(files []string) bool {
 	}
 	for _, directory := range before {
 		if !directories[directory] {
-			_ = w.notify.Remove(directory) // it may be gone
+			_ = w.notify.Remove(directory) // the directory may be gone
 		}
 	}
 	return isNew
 }
 
-// trail is every name that decides what a path leads to: those of links on the way, and that
-// of the file, or of the first directory that is missing.
+// trail returns all names that decide which file a path leads to: the links on the way, and the
+// file itself or the first missing directory.
 func trail(path string) []string {
 	const separator = string(filepath.Separator)
 	const mostLinks = 40
@@ -131,7 +131,7 @@ func trail(path string) []string {
 			continue
 		}
 		names = append(names, next)
-		target, _ := os.Readlink(next) // it has just been one
+		target, _ := os.Readlink(next) // it was a link a moment ago
 		if filepath.IsAbs(target) {
 			at = separator
 		}
