@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
@@ -142,9 +142,8 @@ func BearerOf(authorization string, api API, method string) (string, error) {
 	if authorization == "" {
 		return "", googleapi.CredentialsMissing().WithInfo(api.info("CREDENTIALS_MISSING", method))
 	}
-	scheme, token, _ := strings.Cut(authorization, " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token, ok := oauthapi.BearerOf(authorization)
+	if !ok {
 		return "", googleapi.CredentialsInvalid()
 	}
 	return token, nil

@@ -65,7 +65,7 @@ func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, err
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", entitled.Principal.Email, err)
 	}
-	return oauthapi.JSON(tokens{AccessToken: issued.Text, ExpiresIn: expiresIn, TokenType: bearer}), nil
+	return oauthapi.JSON(tokens{AccessToken: issued.Text, ExpiresIn: expiresIn, TokenType: oauthapi.TokenTypeBearer}), nil
 }
 
 // accountIDToken answers with an ID token whose authorized party is the account's e-mail address.

@@ -24,10 +24,7 @@ func Paths() []string {
 	return []string{"/token", "/oauth2/v3/token", "/oauth2/v4/token", "/o/oauth2/token"}
 }
 
-const (
-	expiresIn = 3599 // the value that Google's server sends for a lifetime of one hour
-	bearer    = "Bearer"
-)
+const expiresIn = 3599 // the value that Google's server sends for a lifetime of one hour
 
 // Server is an authorization server. It is safe for concurrent use.
 type Server struct {

@@ -108,7 +108,7 @@ func (s *Server) issue(ctx context.Context, w *world.World, granted token.Grant,
 		return tokens{}, fmt.Errorf("issue an access token for %q: %w", user.Email, err)
 	}
 	issued := tokens{
-		AccessToken: access.Text, ExpiresIn: expiresIn, Scope: strings.Join(granted.Scopes, " "), TokenType: bearer,
+		AccessToken: access.Text, ExpiresIn: expiresIn, Scope: strings.Join(granted.Scopes, " "), TokenType: oauthapi.TokenTypeBearer,
 	}
 	if claims.Audience == "" && !slices.Contains(granted.Scopes, oauthapi.OpenIDScope) {
 		return issued, nil

@@ -7,6 +7,7 @@ package oauthapi
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"gcp-metadata-emulator/server/errorpage"
 	"gcp-metadata-emulator/server/wire"
@@ -44,6 +45,17 @@ const (
 	GrantTypeAssertion         = "assertion"
 	AssertionTypeJWT           = "http://oauth.net/grant_type/jwt/1.0/bearer"
 )
+
+// TokenTypeBearer is the type of every access token (RFC 6750).
+const TokenTypeBearer = "Bearer"
+
+// BearerOf returns the bearer token of an Authorization header (RFC 6750, section 2.1), if there is
+// one.
+func BearerOf(authorization string) (token string, ok bool) {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	token = strings.TrimSpace(token)
+	return token, strings.EqualFold(scheme, TokenTypeBearer) && token != ""
+}
 
 // Error is an error answer of an OAuth 2.0 endpoint.
 type Error struct {

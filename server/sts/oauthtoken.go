@@ -107,7 +107,7 @@ func (s *Server) OAuthToken(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, fmt.Errorf("issue a token for %q: %w", refresh.Principal.Member(), err)
 	}
 	return compact(refreshed{
-		AccessToken: issued.Text, TokenType: "Bearer",
+		AccessToken: issued.Text, TokenType: oauthapi.TokenTypeBearer,
 		ExpiresIn: int64(maxLifetime/time.Second) - 1,
 		Scope:     strings.Join(refresh.Scopes, " "),
 	}), nil

@@ -170,7 +170,7 @@ func (s *Server) downscope(ctx context.Context, subject string, boundary json.Ra
 	if err != nil {
 		return exchanged{}, fmt.Errorf("issue a downscoped token: %w", err)
 	}
-	return exchanged{AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: "Bearer"}, nil
+	return exchanged{AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: oauthapi.TokenTypeBearer}, nil
 }
 
 // recognise reads an access token of this emulator whose principal still exists and is enabled.

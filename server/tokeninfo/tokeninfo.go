@@ -190,11 +190,11 @@ func tokens(r *http.Request) (access, id string, err error) {
 	}
 	access, id = first("access_token"), first("id_token")
 	if access == "" && id == "" {
-		scheme, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") || credential == "" {
+		credential, ok := oauthapi.BearerOf(r.Header.Get("Authorization"))
+		if !ok {
 			return "", "", oauthapi.NewError(oauthapi.InvalidRequest, noToken)
 		}
-		access = strings.TrimSpace(credential)
+		access = credential
 	}
 	return access, id, nil
 }
