@@ -35,7 +35,7 @@ func layers() [][]string {
 		{"server/doctor"},
 		{"server/iam", "server/reach", "server/store", "signer"},
 		{"server/fault", "server/journal", "server/metrics"},
-		{"server/clock", "server/wildcard", "server/trust"},
+		{"server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
 		{"fixtures/spelling", "server/cel", "server/router/hostname", "server/loopback", "server/reach/javaoptions"},

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/profiles"
 )
 
 // Instance is a workload with a metadata server of its own.
@@ -76,15 +76,16 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 		}
 	}
 	if f.Profile == fixtures.GKE && len(instance.ServiceAccounts) == 0 {
-		workload := workloadAccount(w, f.KubernetesServiceAccount)
-		w.accountsByID[workload.Account.UniqueID] = workload.Account // for its tokens to be somebody's
-		instance.ServiceAccounts = []AttachedAccount{workload}
+		pod := workloadAccount(w, f.KubernetesServiceAccount)
+		w.accountsByID[pod.Account.UniqueID] = pod.Account // for its tokens to be somebody's
+		instance.ServiceAccounts = []AttachedAccount{pod}
 	}
+	described := workload(w, f, instance.ServiceAccounts)
 	overlay, _ := canonicalDocument(f.Metadata, fixtures.Naming{}).(map[string]any)
 	if f.Profile == fixtures.GCE && !f.Recording.Exists() {
-		completeLists(w, f, overlay)
+		described.Complete(overlay)
 	}
-	instance.Metadata = merge(f.Recording.Over(profileMetadata(w, f, instance.ServiceAccounts)), overlay, fixtures.Naming{})
+	instance.Metadata = merge(f.Recording.Over(described.Tree()), overlay, fixtures.Naming{})
 	for _, pointer := range f.Without {
 		instance.Metadata, _ = without(instance.Metadata, pointer).(map[string]any)
 	}
@@ -92,16 +93,18 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 	return instance
 }
 
-// profileMetadata is what an instance of a profile serves by default.
-func profileMetadata(w *World, f fixtures.Instance, accounts []AttachedAccount) map[string]any {
-	switch f.Profile {
-	case fixtures.GKE:
-		return gkeMetadata(w, f, accounts)
-	case fixtures.CloudRun, fixtures.CloudFunctions, fixtures.AppEngine:
-		return serverlessMetadata(w, f, accounts)
-	case fixtures.GCE:
+// workload returns what the default tree of an instance depends on.
+func workload(w *World, f fixtures.Instance, accounts []AttachedAccount) profiles.Workload {
+	described := profiles.Workload{
+		Profile: f.Profile, Name: f.Name, Zone: f.Zone, ID: inventedInstanceID(w.Project.ID, f.Name),
+		Project: profiles.Project{
+			ID: w.Project.ID, Number: w.Project.Number, Attributes: w.origin.Project.Attributes, UniverseDomain: w.UniverseDomain,
+		},
 	}
-	return gceMetadata(w, f, accounts)
+	for _, attached := range accounts {
+		described.Accounts = append(described.Accounts, profiles.Account{Email: attached.Email, Aliases: attached.Aliases, Scopes: attached.Scopes})
+	}
+	return described
 }
 
 // ID is the instance ID, a number in decimal digits.
@@ -152,5 +155,3 @@ func merge(base, over map[string]any, naming fixtures.Naming) map[string]any {
 	}
 	return merged
 }
-
-func jsonNumber(n uint64) json.Number { return json.Number(strconv.FormatUint(n, 10)) }

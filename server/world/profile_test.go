@@ -134,53 +134,6 @@ instances:
 	}
 }
 
-// What a fixture leaves out of an interface or a disk fits what it says.
-func TestListsAreCompleted(t *testing.T) {
-	t.Parallel()
-	w := worldtest.Parse(t, `
-instances:
-  - name: app
-    metadata:
-      instance:
-        disks: [{deviceName: boot}, {type: LOCAL-SSD}]
-        networkInterfaces:
-          - {ip: 10.138.0.7}
-          - {ip: 192.168.5.9, subnetmask: 255.255.255.0, mtu: 8896}
-          - {}
-          - {ip: "fd20::1", mac: "42:01:00:00:00:01"}
-          - {gateway: 10.9.9.9, subnetmask: none}
-`)
-	metadata := w.DefaultInstance().Metadata
-	nic := func(i int, key string) []any { return []any{"instance", "networkInterfaces", i, key} }
-	for _, test := range []struct {
-		want any
-		path []any
-	}{
-		{"10.138.0.1", nic(0, "gateway")},
-		{"42:01:0a:8a:00:07", nic(0, "mac")},
-		{"255.255.240.0", nic(0, "subnetmask")},
-		{json.Number("1460"), nic(0, "mtu")},
-		{"projects/123456789012/networks/default", nic(0, "network")},
-		{"192.168.5.1", nic(1, "gateway")},
-		{"42:01:c0:a8:05:09", nic(1, "mac")},
-		{json.Number("8896"), nic(1, "mtu")},
-		{"10.130.0.1", nic(2, "gateway")},
-		{"fd20::1", nic(3, "ip")},
-		{nil, nic(3, "gateway")},
-		{"42:01:00:00:00:01", nic(3, "mac")},
-		{"10.9.9.9", nic(4, "gateway")},
-		{"boot", []any{"instance", "disks", 0, "deviceName"}},
-		{"PERSISTENT-BALANCED", []any{"instance", "disks", 0, "type"}},
-		{json.Number("1"), []any{"instance", "disks", 1, "index"}},
-		{"persistent-disk-1", []any{"instance", "disks", 1, "deviceName"}},
-		{"LOCAL-SSD", []any{"instance", "disks", 1, "type"}},
-	} {
-		if diff := cmp.Diff(test.want, at(t, metadata, test.path...)); diff != "" {
-			t.Errorf("%v (-want +got):\n%s", test.path, diff)
-		}
-	}
-}
-
 // The keys of a document are not names of the tree.
 func TestDocumentsStayAsTheyAre(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,7 +76,7 @@ func (i *Instance) region() string {
 // Path is the resource name of the service in a project, which is also the audience that
 // Identity-Aware Proxy uses for it.
 func (s *Service) Path(p Project) string {
-	return "/projects/" + jsonNumber(p.Number).String() + "/locations/" + s.Region + "/services/" + s.Name
+	return "/projects/" + strconv.FormatUint(p.Number, 10) + "/locations/" + s.Region + "/services/" + s.Name
 }
 
 // Service finds the service of an instance by its name.

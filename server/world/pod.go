@@ -1,35 +1,11 @@
 package world
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/iam"
 )
-
-// gkeMetadata is what a pod of a GKE cluster with Workload Identity can read: little of the
-// node that it runs on, and the cluster
-// (https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity#metadata_server).
-func gkeMetadata(w *World, f fixtures.Instance, accounts []AttachedAccount) map[string]any {
-	const cluster = "demo-cluster"
-	uid := sha256.Sum256([]byte("cluster-uid:" + w.Project.ID + "/" + cluster))
-	return map[string]any{
-		"instance": map[string]any{
-			"attributes": map[string]any{
-				"cluster-location": f.Zone,
-				"cluster-name":     cluster,
-				"cluster-uid":      hex.EncodeToString(uid[:]),
-			},
-			"hostname":        zonalName(f.Name, f.Zone, w.Project.ID),
-			"id":              jsonNumber(inventedInstanceID(w.Project.ID, f.Name)),
-			"serviceAccounts": serviceAccounts(accounts),
-			"zone":            zone(w.Project.Number, f.Zone),
-		},
-		"project": projectIDs(w),
-	}
-}
 
 // workloadPool ends the name of a project's workload identity pool, which stands in the
 // place of an e-mail address.
