@@ -77,6 +77,7 @@ type Issuer struct {
 
 	accesses   *cache[accessKey]
 	identities *cache[identityKey]
+	verified   *lru.Cache[digest, signed] // JWTs whose signatures matched
 	opened     *lru.Cache[string, Access] // content of the access tokens that were read most recently, valid or not
 }
 
@@ -89,6 +90,7 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 		stranger:   sync.OnceValue(ring.Stranger),
 		accesses:   newCache[accessKey](now),
 		identities: newCache[identityKey](now),
+		verified:   newLRU[digest, signed](cachedTokens),
 		opened:     newLRU[string, Access](cachedTokens),
 	}
 }

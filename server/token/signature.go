@@ -1,0 +1,61 @@
+package token
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"strings"
+
+	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/signer"
+)
+
+// digest stands for the text of a token.
+type digest [sha256.Size]byte
+
+// signed is a JWT whose signature was verified with a key. Nobody changes it.
+type signed struct {
+	parsed *signer.Parsed
+	key    crypto.PublicKey
+}
+
+// signature reads a JWT, and checks that whoever it names has signed it. The result is remembered,
+// because most tokens come many times: only the arithmetic is, so that a key that is published no
+// longer, or a clock that was moved, counts at once.
+func (i *Issuer) signature(ctx context.Context, w *world.World, text string) (*signer.Parsed, authority, error) {
+	id := digest(sha256.Sum256([]byte(text)))
+	known, ok := i.verified.Get(id)
+	parsed := known.parsed
+	if !ok {
+		var err error
+		if parsed, err = parseJWT(text); err != nil {
+			return nil, authority{}, err
+		}
+	}
+	signedBy, err := i.authority(ctx, w, parsed)
+	if err != nil {
+		return nil, authority{}, err
+	}
+	if ok && known.key == signedBy.key {
+		return parsed, signedBy, nil
+	}
+	if !parsed.SignedByForeign(signedBy.key) {
+		return nil, authority{}, refused("the signature does not match key %q: the token was changed after it was signed", parsed.KeyID())
+	}
+	if len(text) <= cachedBytes {
+		i.verified.Add(id, signed{parsed, signedBy.key})
+	}
+	return parsed, signedBy, nil
+}
+
+// parseJWT takes a JWT apart that is signed with an algorithm which is accepted here.
+func parseJWT(text string) (*signer.Parsed, error) {
+	parsed, err := signer.Parse(text)
+	if err != nil && strings.Count(text, ".") == 2 {
+		return nil, refused("the JSON Web Token cannot be decoded: it was truncated or changed")
+	}
+	if err != nil {
+		return nil, refused("the text is not an access token, a refresh token or a JSON Web Token")
+	}
+	return parsed, checkAlgorithm(parsed)
+}
