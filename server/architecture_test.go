@@ -28,7 +28,7 @@ func layers() [][]string {
 		{"server/oauthapi", "server/googleapi"},
 		{"server/errorpage", "server/router"},
 		{"server/wire"},
-		{"server/credentials"},
+		{"server/credentials", "server/ingress"},
 		{"server/token", "server/event", "server/world/worldtest"},
 		{"server/accountkeys"},
 		{"server/world"},
@@ -114,7 +114,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world",
-		"server/token", "server/event", "server/accountkeys", "server/reach", "server/doctor", "server/trust", "server/router/hostname", "server/loopback",
+		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/reach", "server/doctor", "server/trust", "server/router/hostname", "server/loopback",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

@@ -1,0 +1,125 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/signer"
+)
+
+// Credential is what a token says, whether it is good or not.
+type Credential struct {
+	Kind      token.Kind // empty if the token is none of the emulator's
+	Principal iam.Principal
+	Audiences []string // also of a JWT that is not good
+	Issuer    string   // likewise
+	Expires   time.Time
+	Refused   string // why the token is not good, in one sentence; empty: it is
+
+	UnknownKey bool // it is not good, because nobody in the world has published the key that it names
+}
+
+// Reader returns the function that reads the tokens of requests to a door.
+func Reader(ctx context.Context, issuer *token.Issuer, w *world.World) func(text string) Credential {
+	return func(text string) Credential {
+		verified, err := issuer.Verify(ctx, w, text, token.Demand{AnyAudience: true})
+		if err != nil {
+			return refused(text, err)
+		}
+		return Credential{
+			Kind: verified.Kind, Principal: verified.Principal, Expires: verified.Expires,
+			Audiences: audiences(verified.Claims), Issuer: textOf(verified.Claims["iss"]),
+		}
+	}
+}
+
+// refused is a token that is not good, with what it says about itself all the same.
+func refused(text string, err error) Credential {
+	credential := Credential{Refused: "the token cannot be checked: " + err.Error()}
+	if refusal, ok := errors.AsType[*token.RefusedError](err); ok {
+		credential.Refused, credential.UnknownKey = refusal.Reason, refusal.UnknownKey
+	}
+	if token.IsAccess(text) {
+		credential.Kind = token.KindAccess
+	}
+	if parsed, err := signer.Parse(text); err == nil {
+		credential.Audiences, credential.Issuer = parsed.Audiences(), textOf(parsed.Claims["iss"])
+	}
+	return credential
+}
+
+// audiences are those that the claim aud names, one or a list of some.
+func audiences(claims map[string]any) []string {
+	return (&signer.Parsed{Claims: claims}).Audiences()
+}
+
+func textOf(claim any) string {
+	text, _ := claim.(string)
+	return text
+}
+
+// presented is a token and the header that it came in.
+type presented struct {
+	header, token string
+	value         string // of the header, with the scheme
+}
+
+// present finds the one credential of a request. The header X-Serverless-Authorization wins.
+func present(r Request) (presented, *problem) {
+	header, values := Authorization, r.Authorization
+	if len(r.Serverless) > 0 {
+		header, values = Serverless, r.Serverless
+	}
+	switch {
+	case len(values) == 0 || len(values) == 1 && strings.TrimSpace(values[0]) == "":
+		return presented{}, &problem{code: NoCredential}
+	case len(values) > 1:
+		return presented{}, &problem{code: SeveralCredentials, detail: header}
+	}
+	scheme, text, _ := strings.Cut(strings.TrimSpace(values[0]), " ")
+	text = strings.TrimSpace(text)
+	switch {
+	case !strings.EqualFold(scheme, "Bearer"):
+		return presented{}, &problem{code: NotBearer, detail: header}
+	case strings.ContainsAny(text, ", "):
+		return presented{}, &problem{code: SeveralCredentials, detail: header}
+	case text == "":
+		return presented{}, &problem{code: NotBearer, detail: header}
+	}
+	return presented{header: header, token: text, value: values[0]}, nil
+}
+
+// check says what is wrong with a token, apart from what its principal may do; nil: nothing.
+func (d Door) check(c Credential) *problem {
+	switch {
+	case c.Kind == token.KindAccess:
+		return &problem{code: AccessToken, credential: c}
+	case c.Refused != "":
+		return &problem{code: origin(c), credential: c}
+	case c.Kind != token.KindID:
+		return &problem{code: NotIDToken, credential: c}
+	case !d.Now.Before(c.Expires):
+		return &problem{code: Invalid, credential: Credential{Refused: "the token has expired"}}
+	case !d.isFor(c.Audiences):
+		return &problem{code: WrongAudience, credential: c}
+	}
+	return nil
+}
+
+// origin is the code for a token that is not good, by who claims to have signed it.
+func origin(c Credential) Code {
+	const firebase = "https://securetoken.google.com/"
+	switch {
+	case strings.HasPrefix(c.Issuer, firebase):
+		return Firebase
+	case c.UnknownKey && strings.TrimPrefix(c.Issuer, "https://") == "accounts.google.com":
+		return RealGoogle
+	default:
+		return Invalid
+	}
+}

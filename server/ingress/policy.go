@@ -1,0 +1,38 @@
+package ingress
+
+import (
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/iam"
+)
+
+// isReserved reports whether requests for a path never reach a container
+// (https://cloud.google.com/run/docs/known-issues#ah). Neighbours such as /healthz/ do.
+func isReserved(path string) bool {
+	return path == "/healthz" || path == "/eventlog" || path == "/_ah" || strings.HasPrefix(path, "/_ah/")
+}
+
+// permissions are those of which a caller needs one.
+func (d Door) permissions() []string {
+	if d.Service.IsFunction {
+		return []string{iam.InvokeRoute, iam.InvokeFunction}
+	}
+	return []string{iam.InvokeRoute}
+}
+
+// mayInvoke reports whether a principal may call the service. The zero value stands for everybody.
+func (d Door) mayInvoke(who iam.Principal) bool {
+	return slices.ContainsFunc(d.permissions(), func(permission string) bool {
+		return d.World.MayOnService(who, permission, d.Service)
+	})
+}
+
+// demandsToken reports whether there are requests that the door does not let in.
+func (d Door) demandsToken() bool {
+	return d.Service.Authentication != fixtures.AuthenticateNone && (!d.checksInvoker() || !d.mayInvoke(iam.Principal{}))
+}
+
+// checksInvoker reports whether the check is Cloud Run's alone.
+func (d Door) checksInvoker() bool { return d.Service.Authentication == fixtures.AuthenticateInvoker }

@@ -1,0 +1,176 @@
+package ingress
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Code names the rule by which a request was refused.
+type Code string
+
+// The codes.
+const (
+	NoCredential       Code = "no-credential"
+	SeveralCredentials Code = "several-credentials"
+	NotBearer          Code = "not-bearer"
+	AccessToken        Code = "access-token"
+	NotIDToken         Code = "not-an-id-token"
+	Firebase           Code = "firebase-token"
+	RealGoogle         Code = "real-google-token"
+	Invalid            Code = "invalid-token"
+	WrongAudience      Code = "wrong-audience"
+	MissingRole        Code = "missing-role"
+	External           Code = "external-traffic"
+	ReservedPath       Code = "reserved-path"
+	NotPlayed          Code = "not-emulated"
+)
+
+// Reason says why a request was refused, to whoever runs the emulator. Clients get Google's page.
+type Reason struct {
+	Code     Code     `json:"code"`
+	Sentence string   `json:"sentence"`
+	Hint     string   `json:"hint,omitempty"`
+	Caller   string   `json:"caller,omitempty"` // as policies name it; empty: nobody that is known
+	Missing  *Missing `json:"missing,omitempty"`
+}
+
+// Missing is what a caller lacks.
+type Missing struct {
+	Permission string   `json:"permission"`
+	Resource   string   `json:"resource"`
+	Roles      []string `json:"roles"` // of which each would do, the smallest first
+}
+
+// problem is what is wrong with the credential of a request.
+type problem struct {
+	code       Code
+	detail     string
+	credential Credential
+}
+
+// refusal is the page and the reason for a problem with a credential. Only a request without any is
+// forbidden; every other one is unauthorized.
+func (d Door) refusal(r Request, p problem) *Refusal {
+	refusal := unauthorizedPage(r.Path)
+	if p.code == NoCredential {
+		refusal = forbiddenPage(r.Path)
+	}
+	sentence, hint := d.explain(p)
+	refusal.caller = p.credential.Principal
+	refusal.Reason = Reason{Code: p.code, Sentence: sentence, Hint: hint, Caller: refusal.caller.Member()}
+	return refusal
+}
+
+// explain says what is wrong and what to change.
+func (d Door) explain(p problem) (sentence, hint string) {
+	name, ask := d.Service.Name, "send an ID token: gcp-metadata-emulator token id --audience "+d.expected()
+	switch p.code {
+	case NoCredential:
+		return fmt.Sprintf("the request to service %q has no credential", name), ask + ", in the header Authorization: Bearer TOKEN"
+	case SeveralCredentials:
+		return fmt.Sprintf("the request to service %q has several credentials in %s", name, p.detail), "send one token in one header field"
+	case NotBearer:
+		return fmt.Sprintf("the header %s of the request to service %q is not of the form Bearer TOKEN", p.detail, name), ask
+	case AccessToken:
+		return fmt.Sprintf("this is an access token, and service %q takes ID tokens only", name), ask
+	case NotIDToken:
+		return fmt.Sprintf("this is %s of %q, and service %q takes ID tokens only", kindInWords(p.credential.Kind), p.credential.Principal.Member(), name), ask
+	case Firebase:
+		return "this is an ID token of Firebase or Identity Platform, which Cloud Run does not know", "let the service verify it by itself, and let allUsers invoke the service; or " + ask
+	case RealGoogle:
+		return "the token was signed by real Google, whose keys this emulator does not have", "get the token from the emulator: gcp-metadata-emulator env shows the variables"
+	case WrongAudience:
+		return d.wrongAudience(p.credential.Audiences), d.audienceHint(p.credential.Audiences)
+	case Invalid, MissingRole, External, ReservedPath, NotPlayed:
+	}
+	return p.credential.Refused, ask
+}
+
+func kindInWords(kind token.Kind) string {
+	switch kind {
+	case token.KindJWT:
+		return "a self-signed JWT"
+	case token.KindIAP:
+		return "an assertion of Identity-Aware Proxy"
+	case token.KindRefresh:
+		return "a refresh token"
+	case token.KindAccess, token.KindID:
+	}
+	return fmt.Sprintf("a token of kind %q", kind)
+}
+
+func (d Door) wrongAudience(audiences []string) string {
+	if len(audiences) == 0 {
+		return fmt.Sprintf("the token has no audience, and service %q expects %q", d.Service.Name, d.expected())
+	}
+	return fmt.Sprintf("the token is for %q, and service %q expects %q", strings.Join(audiences, ", "), d.Service.Name, d.expected())
+}
+
+// lacksRole refuses a caller that may not invoke the service.
+func (d Door) lacksRole(r Request, who iam.Principal) *Refusal {
+	member, permissions := who.Member(), d.permissions()
+	missing := &Missing{
+		Permission: permissions[0],
+		Resource:   strings.TrimPrefix(d.Service.Path(d.World.Project), "/"),
+		Roles:      invokers(permissions),
+	}
+	refusal := forbiddenPage(r.Path)
+	refusal.caller = who
+	refusal.Reason = Reason{
+		Code: MissingRole, Caller: member, Missing: missing,
+		Sentence: fmt.Sprintf("%q may not invoke service %q: it lacks %s", member, d.Service.Name, missing.Permission),
+		Hint: fmt.Sprintf("gcloud run services add-iam-policy-binding %s --region=%s --member=%s --role=%s",
+			d.Service.Name, d.Service.Region, member, missing.Roles[0]),
+	}
+	return refusal
+}
+
+// invokers are the roles that give one of some permissions, the smallest first.
+func invokers(permissions []string) []string {
+	var roles []string
+	for _, role := range []string{"roles/run.invoker", "roles/cloudfunctions.invoker", "roles/run.servicesInvoker", "roles/run.admin", "roles/editor", "roles/owner"} {
+		if slices.ContainsFunc(permissions, func(permission string) bool { return iam.Includes(role, permission) }) {
+			roles = append(roles, role)
+		}
+	}
+	return roles
+}
+
+// reserved refuses a path that Google keeps for itself.
+func reserved(path string) *Refusal {
+	refusal := &Refusal{Status: notFound}
+	refusal.Reason = Reason{
+		Code:     ReservedPath,
+		Sentence: fmt.Sprintf("Cloud Run keeps the path %q for itself, so that no request for it reaches a service", path),
+		Hint:     "choose another path, such as /healthz/ or /readyz",
+	}
+	return refusal
+}
+
+// external refuses a request from outside the project.
+func external(path string, service *world.Service) *Refusal {
+	refusal := notFoundPage()
+	refusal.Reason = Reason{
+		Code:     External,
+		Sentence: fmt.Sprintf("service %q takes requests from workloads of the project only, and %q was asked for from elsewhere", service.Name, path),
+		Hint:     "send it from a workload through the emulator's proxy, or write traffic: all in the service's ingress",
+	}
+	return refusal
+}
+
+// notPlayed refuses every request to a door of a kind that is not emulated.
+func notPlayed(path string, service *world.Service) *Refusal {
+	refusal := forbiddenPage(path)
+	refusal.Reason = Reason{
+		Code:     NotPlayed,
+		Sentence: fmt.Sprintf("service %q has authentication %q, which this door does not emulate", service.Name, service.Authentication),
+		Hint:     fmt.Sprintf("write authentication: %s in the service's ingress", fixtures.AuthenticateInvoker),
+	}
+	return refusal
+}
