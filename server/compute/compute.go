@@ -1,9 +1,9 @@
-// Package compute is a resource to spend tokens on: the instances of the world, as the
-// Compute Engine API lists them (https://cloud.google.com/compute/docs/reference/rest/v1/instances).
+// Package compute is a protected resource for tokens: the instances of the world, as the
+// Compute Engine API lists them
+// (https://cloud.google.com/compute/docs/reference/rest/v1/instances).
 //
-// It reads what the metadata server tells of an instance, and changes nothing. A token must
-// be a good one with a scope of the API even where nothing else is strict: that is what the
-// resource is there for.
+// It describes instances from their metadata and changes nothing. It demands a valid token with
+// a scope of the API even without --strict, because clients use it to test their tokens.
 package compute
 
 import (
@@ -23,13 +23,13 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Server answers requests of the API. It is safe for concurrent use.
+// Server handles requests to the API. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
 	guard  *guard.Guard
 }
 
-// New is a Compute Engine API.
+// New returns a Compute Engine API.
 func New(worlds *store.Store[*world.World], guard *guard.Guard) *Server {
 	return &Server{worlds: worlds, guard: guard.Checking()}
 }
@@ -43,8 +43,8 @@ func api() guard.API {
 	}
 }
 
-// Dialect is how the Compute Engine API speaks: its errors say everything twice, the second
-// time as Google's APIs did before AIP-193.
+// Dialect returns the format of the API's answers. Its errors repeat their content in the
+// format that Google's APIs had before AIP-193.
 func Dialect() wire.Dialect {
 	dialect := googleapi.Dialect()
 	written := dialect.Error
@@ -79,7 +79,7 @@ func envelope(known *googleapi.Error) errorEnvelope {
 	switch known.Code {
 	case http.StatusUnauthorized:
 		item.Message, item.Reason = "Invalid Credentials", "authError"
-		if len(known.Details) > 0 { // that there were none
+		if len(known.Details) > 0 { // only errors about missing credentials have details
 			item.Message, item.Reason = "Login Required.", "required"
 		}
 		item.Location, item.LocationType = "Authorization", "header"
@@ -94,8 +94,7 @@ func envelope(known *googleapi.Error) errorEnvelope {
 	return errorEnvelope{Code: known.Code, Message: known.Message, Errors: []errorItem{item}, Status: known.Status, Details: known.Details}
 }
 
-// begin lets a caller through who may do something with the instances of the zone that the
-// path names.
+// begin authorizes a caller for the instances of the zone in the path.
 func (s *Server) begin(r *http.Request, method, permission, resource string) error {
 	caller, err := s.guard.Caller(r, api(), method)
 	if err != nil {
@@ -117,10 +116,10 @@ func notFound(resource string) error {
 	return googleapi.NotFound(fmt.Sprintf("The resource '%s' was not found", resource))
 }
 
-// selfLinks begin with the name under which Google serves the API.
+// selfLinks is the start of every self link: the host name under which Google serves the API.
 const selfLinks = "https://www.googleapis.com/compute/v1/"
 
-// List lists the instances of a zone, page by page.
+// List handles instances.list, with pages.
 func (s *Server) List(r *http.Request) (wire.Response, error) {
 	if err := s.begin(r, "List", "compute.instances.list", "projects/"+r.PathValue("project")); err != nil {
 		return wire.Response{}, err
@@ -153,7 +152,7 @@ func (s *Server) List(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, list), nil
 }
 
-// Get answers with an instance, by its name or its ID.
+// Get handles instances.get. It accepts an instance's name or ID.
 func (s *Server) Get(r *http.Request) (wire.Response, error) {
 	resource := "projects/" + r.PathValue("project") + "/zones/" + r.PathValue("zone") + "/instances/" + r.PathValue("instance")
 	if err := s.begin(r, "Get", "compute.instances.get", resource); err != nil {
@@ -171,7 +170,7 @@ func (s *Server) Get(r *http.Request) (wire.Response, error) {
 	return wire.Response{}, notFound(resource)
 }
 
-// inZone are the instances of a zone that are virtual machines, by name.
+// inZone returns the virtual machines in a zone, sorted by name.
 func inZone(w *world.World, zone string) []*world.Instance {
 	list := slices.DeleteFunc(slices.Clone(w.Instances), func(i *world.Instance) bool {
 		return lastSegment(i.Zone()) != zone || text(w, i, "instance/machine-type") == ""

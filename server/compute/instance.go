@@ -68,8 +68,8 @@ type accessConfig struct {
 	NatIP string `json:"natIP,omitempty"`
 }
 
-// describe is an instance as the API describes it. It tells what the metadata server tells,
-// in other words; a VM that has one runs.
+// describe returns an instance as the API describes it, from the instance's metadata. The
+// status of an instance with metadata is always RUNNING.
 func describe(w *world.World, i *world.Instance) instance {
 	zone := selfLinks + "projects/" + w.Project.ID + "/zones/" + lastSegment(i.Zone())
 	described := instance{
@@ -122,7 +122,7 @@ func describeInterface(w *world.World, number int, entry any) networkInterface {
 	return described
 }
 
-// value is an entry of the instance's metadata; nil where there is none.
+// value returns an entry of the instance's metadata, or nil if there is none.
 func value(w *world.World, i *world.Instance, path string) any {
 	value, err := w.Metadata(i, path)
 	if err != nil {

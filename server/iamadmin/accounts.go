@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// accountMessage is a service account on the wire.
+// accountMessage is the ServiceAccount message.
 type accountMessage struct {
 	Name           string `json:"name"`
 	ProjectID      string `json:"projectId"`
@@ -28,7 +28,7 @@ type accountMessage struct {
 	Disabled       bool   `json:"disabled,omitempty"`
 }
 
-// accountEtag is the same for every account: the field is deprecated, and means nothing.
+// accountEtag is the etag of every account. The field is deprecated and has no meaning.
 const accountEtag = "MDEwMjE5MjA="
 
 func (s *Server) message(account *world.ServiceAccount) accountMessage {
@@ -49,12 +49,13 @@ func (s *Server) name(account *world.ServiceAccount) string {
 	return "projects/" + s.worlds.Load().State.Project.ID + "/serviceAccounts/" + account.Email
 }
 
-// accountFields are those of the ServiceAccount message. Only two of them can be written.
+// accountFields returns the fields of the ServiceAccount message. Requests can write only
+// display_name and description.
 func accountFields() []string {
 	return []string{"name", "project_id", "unique_id", "email", "display_name", "etag", "description", "oauth2_client_id", "disabled"}
 }
 
-// texts are what users write about a service account.
+// texts holds the fields of a service account that users write.
 type texts struct{ displayName, description string }
 
 func readTexts(m googleapi.Message) (texts, error) {
@@ -77,8 +78,8 @@ const (
 	largestPage = 100
 )
 
-// List lists service accounts, page by page, by their e-mail addresses: an order in which a
-// page is found again when accounts have come or gone in the meantime.
+// List handles serviceAccounts.list. It sorts by e-mail address, so that pages stay correct
+// when accounts are created or deleted meanwhile.
 func (s *Server) List(r *http.Request) (wire.Response, error) {
 	if err := s.project(r, "ListServiceAccounts", "iam.serviceAccounts.list"); err != nil {
 		return wire.Response{}, err
@@ -107,7 +108,7 @@ func (s *Server) List(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, list), nil
 }
 
-// page reads how many accounts a page has, and after which one it begins.
+// page reads the page size, and the e-mail address that precedes the page.
 func page(r *http.Request) (size int, after string, err error) {
 	query := r.URL.Query()
 	if text := query.Get("pageSize"); text != "" {
@@ -122,7 +123,7 @@ func page(r *http.Request) (size int, after string, err error) {
 	return min(cmp.Or(size, defaultPage), largestPage), string(token), nil
 }
 
-// Create makes a service account.
+// Create handles serviceAccounts.create.
 func (s *Server) Create(r *http.Request) (wire.Response, error) {
 	if err := s.project(r, "CreateServiceAccount", "iam.serviceAccounts.create"); err != nil {
 		return wire.Response{}, err
@@ -141,7 +142,7 @@ func (s *Server) Create(r *http.Request) (wire.Response, error) {
 				WithResource("projects/" + w.Project.ID + "/serviceAccounts/" + existing.Email)
 		}
 		account.UniqueID = w.NewUniqueID(account.Email)
-		// Keys of an earlier account of the same name are not this one's.
+		// Keys of an earlier account with the same name do not belong to this account.
 		earlier, err := s.keyIDs(account)
 		if err != nil {
 			return nil, err
@@ -158,8 +159,8 @@ func (s *Server) Create(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, s.message(account)), nil
 }
 
-// keyIDs are those of all keys of key files that were made under an account's e-mail address,
-// be it for an earlier account.
+// keyIDs returns the IDs of all key-file keys that were made under the account's e-mail
+// address, including keys of earlier accounts.
 func (s *Server) keyIDs(account *world.ServiceAccount) ([]string, error) {
 	known, err := s.keys.User(account.Email, account.UniqueID).Known()
 	if err != nil {
@@ -194,7 +195,8 @@ func readCreate(r *http.Request) (id string, about texts, err error) {
 	return id, about, err
 }
 
-// checkAccountID demands [a-z]([-a-z0-9]*[a-z0-9]) of 6 to 30 characters.
+// checkAccountID checks that the ID matches [a-z]([-a-z0-9]*[a-z0-9]) and has 6 to 30
+// characters.
 func checkAccountID(id string) error {
 	const shortest, longest = 6, 30
 	const letters, others = "abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwxyz0123456789-"
@@ -208,7 +210,7 @@ func checkAccountID(id string) error {
 	}
 }
 
-// Get answers with a service account.
+// Get handles serviceAccounts.get.
 func (s *Server) Get(r *http.Request) (wire.Response, error) {
 	t, err := s.account(r, "GetServiceAccount", "iam.serviceAccounts.get", unknownAccount)
 	if err != nil {
@@ -220,7 +222,7 @@ func (s *Server) Get(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, s.message(t.account)), nil
 }
 
-// Patch changes those of a service account's texts that the update mask names.
+// Patch handles serviceAccounts.patch. It changes the texts that the update mask names.
 func (s *Server) Patch(r *http.Request) (wire.Response, error) {
 	return s.update(r, "PatchServiceAccount", func() ([]string, texts, error) {
 		m, err := googleapi.ReadMessage(r, "service_account", "update_mask")
@@ -243,7 +245,7 @@ func (s *Server) Patch(r *http.Request) (wire.Response, error) {
 	})
 }
 
-// Update changes a service account's display name.
+// Update handles serviceAccounts.update. It changes the display name.
 func (s *Server) Update(r *http.Request) (wire.Response, error) {
 	return s.update(r, "UpdateServiceAccount", func() ([]string, texts, error) {
 		m, err := googleapi.ReadMessage(r, accountFields()...)
@@ -286,7 +288,7 @@ func (s *Server) update(r *http.Request, method string, read func() ([]string, t
 	return googleapi.Reply(r, s.message(changed)), nil
 }
 
-// Delete deletes a service account.
+// Delete handles serviceAccounts.delete.
 func (s *Server) Delete(r *http.Request) (wire.Response, error) {
 	t, err := s.account(r, "DeleteServiceAccount", "iam.serviceAccounts.delete", unknownAccount)
 	if err != nil {
@@ -309,7 +311,7 @@ func (s *Server) Delete(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, empty{}), nil
 }
 
-// Undelete brings back a service account that was deleted, by its unique ID.
+// Undelete restores a deleted service account by its unique ID.
 func (s *Server) Undelete(r *http.Request) (wire.Response, error) {
 	if err := s.project(withoutWildcard(r, s.worlds.Load().State), "UndeleteServiceAccount", "iam.serviceAccounts.undelete"); err != nil {
 		return wire.Response{}, err
@@ -338,7 +340,7 @@ func (s *Server) Undelete(r *http.Request) (wire.Response, error) {
 	}{s.message(restored)}), nil
 }
 
-// withoutWildcard lets "-" stand for the world's project.
+// withoutWildcard replaces the project "-" by the world's project.
 func withoutWildcard(r *http.Request, w *world.World) *http.Request {
 	if r.PathValue("project") == "-" {
 		r.SetPathValue("project", w.Project.ID)
@@ -346,11 +348,11 @@ func withoutWildcard(r *http.Request, w *world.World) *http.Request {
 	return r
 }
 
-// preconditionFailed is all that Google's server says where a resource is not in a state for
-// what was asked.
+// preconditionFailed returns the error of Google's server for a resource in the wrong state.
+// Google gives no reason.
 func preconditionFailed() error { return googleapi.FailedPrecondition("Precondition check failed.") }
 
-// readEmpty reads a message without fields but the name of the resource.
+// readEmpty reads a message whose only field is the resource name.
 func readEmpty(r *http.Request) error {
 	if err := googleapi.CheckQuery(r); err != nil {
 		return err
@@ -364,7 +366,7 @@ func (s *Server) Enable(r *http.Request) (wire.Response, error) {
 	return s.able(r, "EnableServiceAccount", "iam.serviceAccounts.enable", func(a *world.ServiceAccount) { a.Disabled = false })
 }
 
-// Disable lets a service account get no tokens, and makes those that it has worthless.
+// Disable prevents a service account from getting tokens, and invalidates its present tokens.
 func (s *Server) Disable(r *http.Request) (wire.Response, error) {
 	return s.able(r, "DisableServiceAccount", "iam.serviceAccounts.disable", func(a *world.ServiceAccount) { a.Disabled = true })
 }

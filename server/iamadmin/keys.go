@@ -15,13 +15,13 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// The types of keys, by who manages them.
+// The types of keys.
 const (
 	userManaged   = "USER_MANAGED"
 	systemManaged = "SYSTEM_MANAGED"
 )
 
-// keyMessage is a service account key on the wire.
+// keyMessage is the ServiceAccountKey message.
 type keyMessage struct {
 	Name            string `json:"name"`
 	PrivateKeyType  string `json:"privateKeyType,omitempty"`
@@ -62,7 +62,7 @@ func (s *Server) keyMessage(account *world.ServiceAccount, key accountkeys.Key) 
 	return m
 }
 
-// size is a key algorithm and how many bits its keys have.
+// size is a key algorithm with the size of its keys in bits.
 type size struct {
 	name string
 	bits int
@@ -72,8 +72,8 @@ func sizes() []size {
 	return []size{{"KEY_ALG_RSA_2048", keys.Bits}, {"KEY_ALG_RSA_1024", keys.Bits / 2}}
 }
 
-// allKeys are an account's keys. The system-managed one, which at Google always exists, is
-// made where it does not.
+// allKeys returns an account's keys. It makes the system-managed key if it is missing, because
+// at Google that key always exists.
 func (s *Server) allKeys(r *http.Request, account *world.ServiceAccount) ([]accountkeys.Key, error) {
 	if _, err := s.keys.System(account.Email).Published(r.Context()); err != nil {
 		return nil, fmt.Errorf("make the key of %q: %w", account.Email, err)
@@ -81,7 +81,7 @@ func (s *Server) allKeys(r *http.Request, account *world.ServiceAccount) ([]acco
 	return accountkeys.Of(s.keys, account)
 }
 
-// key begins a method of a key.
+// key authorizes a method of a key and finds the key.
 func (s *Server) key(r *http.Request, method, permission string) (*world.ServiceAccount, accountkeys.Key, error) {
 	t, err := s.account(r, method, permission, gaiaNotFound(r))
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *Server) key(r *http.Request, method, permission string) (*world.Service
 	return t.account, all[i], nil
 }
 
-// ListKeys lists the keys of a service account.
+// ListKeys handles keys.list.
 func (s *Server) ListKeys(r *http.Request) (wire.Response, error) {
 	t, err := s.account(r, "ListServiceAccountKeys", "iam.serviceAccountKeys.list", gaiaNotFound(r))
 	if err != nil {
@@ -129,12 +129,12 @@ func (s *Server) ListKeys(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, list), nil
 }
 
-// invalidArgument is what Google's server says where it does not say what is wrong.
+// invalidArgument returns the error of Google's server that names no reason.
 func invalidArgument() error {
 	return googleapi.InvalidArgument("Request contains an invalid argument.")
 }
 
-// GetKey answers with a key, and with its public half where that is asked for.
+// GetKey handles keys.get. It includes the public half if the request asks for it.
 func (s *Server) GetKey(r *http.Request) (wire.Response, error) {
 	account, key, err := s.key(r, "GetServiceAccountKey", "iam.serviceAccountKeys.get")
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *Server) GetKey(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, m), nil
 }
 
-// maxUserKeys is how many user-managed keys a service account may have
+// maxUserKeys limits the user-managed keys of a service account
 // (https://cloud.google.com/iam/quotas).
 const maxUserKeys = 10
 
@@ -173,8 +173,8 @@ func (s *Server) checkKeyCount(account *world.ServiceAccount) error {
 
 const credentialsFile = "TYPE_GOOGLE_CREDENTIALS_FILE"
 
-// CreateKey makes a key, and answers with a key file that works against this emulator, under
-// the name by which the client reached it.
+// CreateKey makes a key and returns a key file. The file's URLs lead to this emulator, under
+// the host name that the client used.
 func (s *Server) CreateKey(r *http.Request) (wire.Response, error) {
 	t, err := s.account(r, "CreateServiceAccountKey", "iam.serviceAccountKeys.create", gaiaNotFound(r))
 	if err != nil {
@@ -196,12 +196,12 @@ func (s *Server) CreateKey(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, m), nil
 }
 
-// addKey makes a key for an account that has fewer than it may have.
+// addKey makes a key unless the account has the maximum number.
 func (s *Server) addKey(account *world.ServiceAccount, bits int) (*keys.Key, error) {
 	s.adding.Lock()
 	defer s.adding.Unlock()
 	if current, ok := s.worlds.Load().State.Account(account.UniqueID); ok {
-		account = current // keys may have been uploaded since
+		account = current // has keys that were uploaded meanwhile
 	}
 	if err := s.checkKeyCount(account); err != nil {
 		return nil, err
@@ -213,7 +213,7 @@ func (s *Server) addKey(account *world.ServiceAccount, bits int) (*keys.Key, err
 	return key, nil
 }
 
-// keyFile is the content of a key file.
+// keyFile returns the content of a key file.
 func (s *Server) keyFile(r *http.Request, account *world.ServiceAccount, key *keys.Key) ([]byte, error) {
 	file, err := accountkeys.NewFile(s.worlds.Load().State, account, key, wire.BaseURL(r))
 	if err != nil {
@@ -222,7 +222,7 @@ func (s *Server) keyFile(r *http.Request, account *world.ServiceAccount, key *ke
 	return []byte(wire.Pretty(file)), nil
 }
 
-// readCreateKey reads how many bits the key is to have.
+// readCreateKey returns the size of the requested key in bits.
 func readCreateKey(r *http.Request) (int, error) {
 	if err := googleapi.CheckQuery(r); err != nil {
 		return 0, err
@@ -237,7 +237,7 @@ func readCreateKey(r *http.Request) (int, error) {
 	case fields.Err != nil:
 		return 0, fields.Err
 	case format == "TYPE_PKCS12_FILE":
-		return 0, googleapi.InvalidArgument("The emulator writes no PKCS #12 files; use " + credentialsFile + ".")
+		return 0, googleapi.InvalidArgument("The emulator does not write PKCS #12 files. Use " + credentialsFile + ".")
 	case format != "" && format != "TYPE_UNSPECIFIED" && format != credentialsFile:
 		return 0, invalidArgument()
 	case algorithm == "" || algorithm == "KEY_ALG_UNSPECIFIED":
@@ -251,7 +251,7 @@ func readCreateKey(r *http.Request) (int, error) {
 	return 0, invalidArgument()
 }
 
-// UploadKey takes a public key, with whose private half the account signs from now on.
+// UploadKey handles keys.upload. The account can sign with the private half from then on.
 func (s *Server) UploadKey(r *http.Request) (wire.Response, error) {
 	t, err := s.account(r, "UploadServiceAccountKey", "iam.serviceAccountKeys.create", gaiaNotFound(r))
 	if err != nil {
@@ -275,7 +275,7 @@ func (s *Server) UploadKey(r *http.Request) (wire.Response, error) {
 			return err
 		}
 		account.UploadedKeys = append(slices.Clone(account.UploadedKeys), uploaded)
-		account.KeyStates = withState(account.KeyStates, uploaded.ID(), "") // it may be a deleted one that comes back
+		account.KeyStates = withState(account.KeyStates, uploaded.ID(), "") // an upload restores a deleted key
 		return nil
 	})
 	if err != nil {
@@ -299,7 +299,7 @@ func (s *Server) readUpload(r *http.Request) (*keys.Certified, error) {
 	uploaded, err := keys.ParsePublic(data)
 	switch {
 	case errors.Is(err, keys.ErrNoKey), errors.Is(err, keys.ErrBroken):
-		return nil, googleapi.InvalidArgument("The public key data is no RSA public key in an X.509 certificate in PEM.")
+		return nil, googleapi.InvalidArgument("The public key data is not an RSA public key in an X.509 certificate in PEM.")
 	case err != nil:
 		return nil, googleapi.InvalidArgument(fmt.Sprintf("The public key data is %v.", err))
 	case s.keys.IsExpired(uploaded):
@@ -308,8 +308,8 @@ func (s *Server) readUpload(r *http.Request) (*keys.Certified, error) {
 	return uploaded, nil
 }
 
-// withState is the states of keys with that of one changed; the empty state is that of a key
-// that is as it was made.
+// withState returns a copy of states with one key's state changed. The empty state means
+// enabled.
 func withState(states map[string]world.KeyState, id string, state world.KeyState) map[string]world.KeyState {
 	changed := maps.Clone(states)
 	if changed == nil {
@@ -322,17 +322,17 @@ func withState(states map[string]world.KeyState, id string, state world.KeyState
 	return changed
 }
 
-// DeleteKey lets a key be good for nothing, for ever.
+// DeleteKey deletes a key. Enabling cannot restore it.
 func (s *Server) DeleteKey(r *http.Request) (wire.Response, error) {
 	return s.setKey(r, "DeleteServiceAccountKey", "iam.serviceAccountKeys.delete", world.KeyDeleted)
 }
 
-// DisableKey lets a key be good for nothing until it is enabled again.
+// DisableKey disables a key until EnableKey enables it.
 func (s *Server) DisableKey(r *http.Request) (wire.Response, error) {
 	return s.setKey(r, "DisableServiceAccountKey", "iam.serviceAccountKeys.disable", world.KeyDisabled)
 }
 
-// EnableKey takes back what DisableKey has done.
+// EnableKey reverses DisableKey.
 func (s *Server) EnableKey(r *http.Request) (wire.Response, error) {
 	return s.setKey(r, "EnableServiceAccountKey", "iam.serviceAccountKeys.enable", "")
 }
@@ -361,7 +361,7 @@ func (s *Server) setKey(r *http.Request, method, permission string, state world.
 	return googleapi.Reply(r, empty{}), nil
 }
 
-// readSetKey reads the message of a method that changes a key's state, and has nothing to say.
+// readSetKey reads the message of a method that changes a key's state.
 func (s *Server) readSetKey(r *http.Request, state world.KeyState) error {
 	fields := []string{"name"}
 	if state == world.KeyDisabled {

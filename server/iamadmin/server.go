@@ -1,10 +1,10 @@
-// Package iamadmin is the part of the Identity and Access Management API that manages
-// service accounts, their keys and their policies
+// Package iamadmin is the part of the Identity and Access Management API that manages service
+// accounts, their keys and their policies
 // (https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts).
 //
-// What a change means is for package world, which keys there are for packages keys and
-// accountkeys, and the methods for policies are those of package iampolicy. Changes last
-// until the world is replaced, and key files as long as the state directory.
+// Package world makes the changes, packages keys and accountkeys keep the keys, and package
+// iampolicy has the methods for policies. Changes last until the world is replaced; key files
+// last as long as the state directory.
 package iamadmin
 
 import (
@@ -23,7 +23,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Server answers requests of the API. It is safe for concurrent use.
+// Server handles requests to the API. It is safe for concurrent use.
 type Server struct {
 	worlds   *store.Store[*world.World]
 	keys     *keys.Ring
@@ -31,10 +31,10 @@ type Server struct {
 	policies *iampolicy.Policies
 	now      func() time.Time
 
-	adding sync.Mutex // held from when the keys of an account are counted until there is one more
+	adding sync.Mutex // held from counting an account's keys until the new key exists
 }
 
-// New is an IAM API.
+// New returns an IAM API.
 func New(
 	worlds *store.Store[*world.World], ring *keys.Ring, guard *guard.Guard, policies *iampolicy.Policies, now func() time.Time,
 ) *Server {
@@ -52,7 +52,7 @@ func api() guard.API {
 // empty is google.protobuf.Empty.
 type empty struct{}
 
-// project begins a method of a project, for which the caller needs a permission.
+// project authorizes a method of a project. The caller needs the given permission.
 func (s *Server) project(r *http.Request, method, permission string) error {
 	caller, err := s.guard.Caller(r, api(), method)
 	if err != nil {
@@ -64,19 +64,20 @@ func (s *Server) project(r *http.Request, method, permission string) error {
 	return caller.Need(permission, nil)
 }
 
-// isOurs tells whether a project is the world's, by its ID or its number.
+// isOurs reports whether project is the ID or the number of the world's project.
 func (s *Server) isOurs(project string) bool {
 	return s.worlds.Load().State.Project.Is(project)
 }
 
-// target is a service account that a method is about, and who calls the method.
+// target is the caller of a method, and the service account that the method applies to.
 type target struct {
 	caller  guard.Caller
 	account *world.ServiceAccount
 }
 
-// account begins a method of a service account, for which the caller needs a permission on
-// it. Whether there is an account is told to nobody who could not have it in any case.
+// account authorizes a method of a service account and finds the account. The caller needs the
+// given permission on it. A caller without the permission does not learn whether the account
+// exists.
 func (s *Server) account(r *http.Request, method, permission, absent string) (target, error) {
 	caller, err := s.guard.Caller(r, api(), method)
 	if err != nil {
@@ -92,16 +93,17 @@ func (s *Server) account(r *http.Request, method, permission, absent string) (ta
 	return target{caller, account}, nil
 }
 
-// find finds the service account that a path names; in another project there is none.
-func (s *Server) find(r *http.Request) (*world.ServiceAccount, bool) {
+// find returns the service account in the path. ok is false if the account belongs to another
+// project.
+func (s *Server) find(r *http.Request) (account *world.ServiceAccount, ok bool) {
 	if project := r.PathValue("project"); project != "-" && !s.isOurs(project) {
 		return nil, false
 	}
 	return s.worlds.Load().State.Account(r.PathValue("account"))
 }
 
-// What the API says of a service account that does not exist: its own methods, and those
-// which ask another server about it.
+// The API's messages for an unknown service account: of its own methods, and of methods that
+// ask another server of Google.
 const unknownAccount = "Unknown service account"
 
 func gaiaNotFound(r *http.Request) string {
@@ -112,8 +114,8 @@ func gaiaNotFound(r *http.Request) string {
 	return "Not found; Gaia id not found for " + kind + " " + id
 }
 
-// change puts another version of a service account into the world. The function is given a
-// copy of the present one.
+// change replaces a service account in the world. The function edits a copy of the present
+// account.
 func (s *Server) change(account *world.ServiceAccount, change func(*world.ServiceAccount) error) (*world.ServiceAccount, error) {
 	var changed world.ServiceAccount
 	err := s.worlds.Update(func(w *world.World) (*world.World, error) {
@@ -130,7 +132,7 @@ func (s *Server) change(account *world.ServiceAccount, change func(*world.Servic
 	return &changed, err
 }
 
-// GetIAMPolicy answers with the policy of a service account.
+// GetIAMPolicy returns a service account's policy.
 func (s *Server) GetIAMPolicy(r *http.Request) (wire.Response, error) {
 	t, err := s.account(r, "GetIamPolicy", "iam.serviceAccounts.getIamPolicy", gaiaNotFound(r))
 	if err != nil {
@@ -139,7 +141,7 @@ func (s *Server) GetIAMPolicy(r *http.Request) (wire.Response, error) {
 	return s.policies.Get(r, t.account)
 }
 
-// SetIAMPolicy replaces the policy of a service account.
+// SetIAMPolicy replaces a service account's policy.
 func (s *Server) SetIAMPolicy(r *http.Request) (wire.Response, error) {
 	t, err := s.account(r, "SetIamPolicy", "iam.serviceAccounts.setIamPolicy", gaiaNotFound(r))
 	if err != nil {
@@ -148,7 +150,8 @@ func (s *Server) SetIAMPolicy(r *http.Request) (wire.Response, error) {
 	return s.policies.Set(r, t.account)
 }
 
-// TestIAMPermissions tells which of some permissions the caller has on a service account.
+// TestIAMPermissions returns which of the given permissions the caller has on a service
+// account.
 func (s *Server) TestIAMPermissions(r *http.Request) (wire.Response, error) {
 	caller, err := s.guard.Caller(r, api(), "TestIamPermissions")
 	if err != nil {

@@ -22,7 +22,8 @@ type service struct {
 	server *Server
 }
 
-// begin begins a call of a method, for the resource name of a service account.
+// begin authenticates the caller of a method and finds the service account by its resource
+// name.
 func (s service) begin(ctx context.Context, method, name string) (call, error) {
 	credential, err := rpc.Bearer(ctx, API(), method)
 	if err != nil {
@@ -83,7 +84,7 @@ func (s service) SignBlob(ctx context.Context, request *credentialspb.SignBlobRe
 	return &credentialspb.SignBlobResponse{KeyId: keyID, SignedBlob: signature}, nil
 }
 
-// SignJwt signs a JWT payload, as it is given, with the account's system-managed key.
+// SignJwt signs the exact payload of a JWT with the account's system-managed key.
 func (s service) SignJwt(
 	ctx context.Context, request *credentialspb.SignJwtRequest,
 ) (*credentialspb.SignJwtResponse, error) {

@@ -9,8 +9,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// read begins a call over HTTP: credential, account, query and then the message, with the
-// fields that all methods have.
+// read starts a call over HTTP. It checks the credential, the account and the query, then reads
+// the message with its own fields and the fields of all methods.
 func (s *Server) read(r *http.Request, method string, fields ...string) (call, googleapi.Message, error) {
 	credential, err := guard.Bearer(r, API(), method)
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *Server) read(r *http.Request, method string, fields ...string) (call, g
 
 type accessTokenResponse struct {
 	AccessToken string `json:"accessToken"`
-	ExpireTime  string `json:"expireTime"` // RFC 3339 in whole seconds: some clients read no others
+	ExpireTime  string `json:"expireTime"` // RFC 3339 in whole seconds: some clients cannot read fractions
 }
 
 // GenerateAccessToken issues an access token for a service account.
@@ -114,7 +114,7 @@ type signJWTResponse struct {
 	SignedJWT string `json:"signedJwt"`
 }
 
-// SignJWT signs a JWT payload, as it is given, with the account's system-managed key.
+// SignJWT signs the exact payload of a JWT with the account's system-managed key.
 func (s *Server) SignJWT(r *http.Request) (wire.Response, error) {
 	c, message, err := s.read(r, "SignJwt", "payload")
 	if err != nil {
@@ -132,16 +132,16 @@ func (s *Server) SignJWT(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, signJWTResponse{KeyID: keyID, SignedJWT: signed}), nil
 }
 
-// allowedLocations is where the credentials of an account or of a pool may be used.
+// allowedLocations lists the regions in which credentials may be used.
 type allowedLocations struct {
 	Locations        []string `json:"locations"`
 	EncodedLocations string   `json:"encodedLocations"`
 }
 
-// everywhere is the encoding that client libraries take for no restriction.
+// everywhere is the encoding that client libraries interpret as no restriction.
 const everywhere = "0x0"
 
-// AllowedLocations answers that the credentials of a service account may be used everywhere.
+// AllowedLocations answers that the credentials of a service account are valid everywhere.
 func (s *Server) AllowedLocations(r *http.Request) (wire.Response, error) {
 	credential, err := guard.Bearer(r, API(), "GetAllowedLocations")
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *Server) AllowedLocations(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, allowedLocations{[]string{}, everywhere}), nil
 }
 
-// AllowedLocationsOfPool is AllowedLocations for the principals of a pool of identities.
+// AllowedLocationsOfPool is AllowedLocations for the principals of an identity pool.
 func (s *Server) AllowedLocationsOfPool(r *http.Request) (wire.Response, error) {
 	if _, err := s.guard.Caller(r, API(), "GetAllowedLocations"); err != nil {
 		return wire.Response{}, err

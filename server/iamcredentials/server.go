@@ -1,9 +1,9 @@
-// Package iamcredentials is the IAM Service Account Credentials API: short-lived
-// credentials for service accounts, and signatures with their system-managed keys
+// Package iamcredentials is the IAM Service Account Credentials API: short-lived credentials
+// for service accounts, and signatures with their system-managed keys
 // (https://cloud.google.com/iam/docs/reference/credentials/rest).
 //
-// Each method is one function of a request's values; what is said in JSON (rest.go) and in
-// gRPC (grpc.go) comes to the same. Who may call it is for package guard.
+// Each method is one function of the values in a request, which JSON (rest.go) and gRPC
+// (grpc.go) share. Package guard authorizes the callers.
 package iamcredentials
 
 import (
@@ -19,7 +19,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Server answers requests of the API. It is safe for concurrent use.
+// Server handles requests to the API. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
 	keys   *keys.Ring
@@ -28,14 +28,14 @@ type Server struct {
 	now    func() time.Time
 }
 
-// New is an IAM Credentials API.
+// New returns an IAM Credentials API.
 func New(
 	worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issuer, guard *guard.Guard, now func() time.Time,
 ) *Server {
 	return &Server{worlds: worlds, keys: ring, issuer: issuer, guard: guard, now: now}
 }
 
-// API is the IAM Credentials API, as its callers and its errors name it.
+// API returns the names and scopes of the IAM Credentials API.
 func API() guard.API {
 	return guard.API{
 		Host:    "iamcredentials.googleapis.com",
@@ -44,14 +44,14 @@ func API() guard.API {
 	}
 }
 
-// call is a call of a method: by whom, and for which service account.
+// call holds the caller of a method and the service account that the method applies to.
 type call struct {
 	caller  guard.Caller
 	account *world.ServiceAccount
 }
 
-// begin is what every method begins with: the caller's credential is looked at before the
-// account, and the account before the rest of the message.
+// begin starts every method. It checks the caller's credential first and finds the account
+// afterwards. The rest of the message comes later.
 func (s *Server) begin(credential, method, account string) (call, error) {
 	caller, err := s.guard.Authenticate(credential, API(), method)
 	if err != nil {
@@ -61,8 +61,8 @@ func (s *Server) begin(credential, method, account string) (call, error) {
 	return call{caller, found}, err
 }
 
-// accountID is what stands for the account in a resource name, projects/ANY/serviceAccounts/ID.
-// Some clients give it alone.
+// accountID returns the account's ID from a resource name, projects/ANY/serviceAccounts/ID.
+// Some clients send only the ID.
 func accountID(name string) string {
 	parts := strings.Split(name, "/")
 	const length = 4
@@ -72,7 +72,7 @@ func accountID(name string) string {
 	return name
 }
 
-// account finds a service account by its resource name, its e-mail address or its unique ID.
+// account finds a service account by its resource name, e-mail address or unique ID.
 func (s *Server) account(name string) (*world.ServiceAccount, error) {
 	id := accountID(name)
 	isNumber := id != "" && strings.Trim(id, "0123456789") == ""
@@ -91,9 +91,9 @@ func (s *Server) account(name string) (*world.ServiceAccount, error) {
 	}
 }
 
-// permit refuses a call that the policies do not allow. A caller acts through a chain of
-// delegates: each must be allowed to act through the next, and the last one has the
-// permission itself (https://cloud.google.com/iam/docs/create-short-lived-credentials-delegated).
+// permit refuses a call that the policies do not allow. If the caller uses a chain of
+// delegates, each must be allowed to act as the next, and the last must have the permission
+// (https://cloud.google.com/iam/docs/create-short-lived-credentials-delegated).
 func (s *Server) permit(c call, delegates []string, permission string) error {
 	chain := make([]*world.ServiceAccount, len(delegates))
 	for i, delegate := range delegates {
@@ -115,7 +115,7 @@ func (s *Server) permit(c call, delegates []string, permission string) error {
 	return need(permission, c.account)
 }
 
-// invalidArgument is what Google's server says where it does not say what is wrong.
+// invalidArgument returns the error of Google's server that names no reason.
 func invalidArgument() error {
 	return googleapi.InvalidArgument("Request contains an invalid argument.")
 }

@@ -13,10 +13,10 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// maxJWTLifetime is how far ahead the exp claim of a JWT may be.
+// maxJWTLifetime limits the exp claim of a JWT, counted from now.
 const maxJWTLifetime = 12 * time.Hour
 
-// signBlob signs bytes with the account's system-managed key, and tells the key's ID.
+// signBlob signs bytes with the account's system-managed key, and returns the key's ID too.
 func (s *Server) signBlob(ctx context.Context, c call, delegates []string, payload []byte) (keyID string, signature []byte, err error) {
 	if err := s.permit(c, delegates, iam.SignBlob); err != nil {
 		return "", nil, err
@@ -29,7 +29,7 @@ func (s *Server) signBlob(ctx context.Context, c call, delegates []string, paylo
 	return key.ID(), signature, err
 }
 
-// signJWT signs a JWT payload, as it is given, with the account's system-managed key.
+// signJWT signs the exact payload of a JWT with the account's system-managed key.
 func (s *Server) signJWT(ctx context.Context, c call, delegates []string, payload string) (keyID, signed string, err error) {
 	if err := s.permit(c, delegates, iam.SignJWT); err != nil {
 		return "", "", err
@@ -53,9 +53,9 @@ func (s *Server) systemKey(ctx context.Context, c call) (*keys.Key, error) {
 	return key, nil
 }
 
-// checkPayload accepts a JSON object whose exp, where it has one, is a whole number, not
-// in the past and at most 12 hours ahead. What Google's server says otherwise is not
-// recorded; these words are ours.
+// checkPayload accepts a JSON object. Its exp claim, if any, must be a whole number that is not
+// in the past and at most 12 hours ahead. The texts of Google's errors are unknown; these are
+// the emulator's own.
 func checkPayload(payload string, now time.Time) error {
 	var claims map[string]any
 	decoder := json.NewDecoder(bytes.NewReader([]byte(payload)))

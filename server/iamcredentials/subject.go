@@ -8,8 +8,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Subject is what a request is about: the account in its path and, of generateIdToken, the
-// audience.
+// Subject returns the account in the request's path and, for generateIdToken, the audience.
 func (s *Server) Subject(r *http.Request) wire.Subject {
 	subject := s.subject(r.PathValue("account"))
 	if strings.HasSuffix(r.URL.Path, ":generateIdToken") {
@@ -23,7 +22,7 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 	return subject
 }
 
-// CallSubject is what a call in gRPC is about, by its request message.
+// CallSubject returns the subject of a gRPC call from its request message.
 func (s *Server) CallSubject(message any) wire.Subject {
 	var subject wire.Subject
 	if named, ok := message.(interface{ GetName() string }); ok {

@@ -41,7 +41,7 @@ func (s *Server) generateAccessToken(ctx context.Context, c call, request access
 	return issued, nil
 }
 
-// grantedScopes are those of the request. One empty scope stands for cloud-platform.
+// grantedScopes returns the requested scopes. A single empty scope means cloud-platform.
 func (r accessTokenRequest) grantedScopes() ([]string, error) {
 	if slices.Equal(r.scopes, []string{""}) {
 		return []string{iam.CloudPlatform}, nil
@@ -52,8 +52,8 @@ func (r accessTokenRequest) grantedScopes() ([]string, error) {
 	return r.scopes, nil
 }
 
-// grantedLifetime is that of the request: an hour where it names none, and longer only
-// where the account allows it.
+// grantedLifetime returns the requested lifetime, or an hour if the request has none. It
+// refuses a lifetime above an hour unless the account allows it.
 func (r accessTokenRequest) grantedLifetime(account *world.ServiceAccount) (time.Duration, error) {
 	switch {
 	case !r.hasLifetime:
@@ -77,7 +77,7 @@ type idTokenRequest struct {
 	audience            string
 	includeEmail        bool
 	includeOrganization bool
-	emailAsParty        bool // undocumented, and sent by Google's Python, Node and PHP libraries
+	emailAsParty        bool // undocumented; Google's Python, Node and PHP libraries send it
 }
 
 // generateIDToken issues an ID token for a service account.

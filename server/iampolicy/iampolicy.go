@@ -1,9 +1,9 @@
-// Package iampolicy is google.iam.v1.IAMPolicy: the methods by which every Google API lets
-// the policies of its resources be read, set and tested
+// Package iampolicy is google.iam.v1.IAMPolicy: the methods that read, set and test the
+// policies of resources, in the same form in every Google API
 // (https://cloud.google.com/iam/docs/reference/rest/v1/Policy).
 //
-// Which resource is meant, and whether the caller may do it, is for the surfaces; what a
-// policy grants is for package iam.
+// The surfaces find the resource and authorize the caller. Package iam decides on the
+// permissions that a policy grants.
 package iampolicy
 
 import (
@@ -23,27 +23,27 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// conditionalVersion is the version of policies whose bindings have conditions.
+// conditionalVersion is the version of policies with conditions.
 const conditionalVersion = 3
 
-// Policies are the policies of a world. The resource of each method is a service account,
-// or the project where the account is nil.
+// Policies handles the policies of a world. Each method's resource is a service account, or the
+// project if the account is nil.
 type Policies struct {
 	worlds *store.Store[*world.World]
 }
 
-// New is access to the policies of a world.
+// New returns access to the policies of a world.
 func New(worlds *store.Store[*world.World]) *Policies { return &Policies{worlds: worlds} }
 
-// policyMessage is a policy on the wire. An empty one has an etag alone.
+// policyMessage is the Policy message. An empty policy has only an etag.
 type policyMessage struct {
 	Version  int           `json:"version,omitempty"`
 	Etag     []byte        `json:"etag"`
 	Bindings []iam.Binding `json:"bindings,omitempty"`
 }
 
-// message writes a policy for a reader that knows policies up to a version. To one that
-// knows no conditions, a role with one has a name that no role has
+// message converts a policy for a client that supports the given version. If the client does
+// not support conditions, a role with a condition gets a name that no role has
 // (https://cloud.google.com/iam/docs/troubleshooting-withcond).
 func message(policy *iam.Policy, version int32) policyMessage {
 	m := policyMessage{Etag: policy.Etag()}
@@ -69,7 +69,7 @@ func message(policy *iam.Policy, version int32) policyMessage {
 
 const versionParameter = "options.requestedPolicyVersion"
 
-// Get is getIamPolicy. The version that the caller knows stands in the query or in the body.
+// Get handles getIamPolicy. The requested version is in the query or in the body.
 func (p *Policies) Get(r *http.Request, on *world.ServiceAccount) (wire.Response, error) {
 	version, err := requestedVersion(r)
 	if err != nil {
@@ -111,8 +111,8 @@ func checkVersion(version int32) error {
 	return nil
 }
 
-// Set is setIamPolicy: it replaces the policy, unless it has changed since the caller has
-// read it.
+// Set handles setIamPolicy. It replaces the policy unless the policy has changed since the
+// caller read it.
 func (p *Policies) Set(r *http.Request, on *world.ServiceAccount) (wire.Response, error) {
 	request, err := readSet(r)
 	if err != nil {
@@ -141,7 +141,7 @@ type setRequest struct {
 	version       int32
 	etag          []byte
 	bindings      []iam.Binding
-	keepsBindings bool // the update mask does not name them
+	keepsBindings bool // the update mask does not name the bindings
 }
 
 func readSet(r *http.Request) (setRequest, error) {
@@ -152,7 +152,7 @@ func readSet(r *http.Request) (setRequest, error) {
 	if err != nil {
 		return setRequest{}, err
 	}
-	if !m.Has("policy") { // which would take everything away from everybody
+	if !m.Has("policy") { // an empty policy would remove all permissions
 		return setRequest{}, googleapi.InvalidArgument("The policy is missing.")
 	}
 	policy, err := m.Message("policy", "version", "etag", "bindings", "audit_configs")
@@ -171,7 +171,8 @@ func readSet(r *http.Request) (setRequest, error) {
 	return request, err
 }
 
-// keepsBindings reads the update mask. Without one it is "bindings, etag".
+// keepsBindings reports whether the update mask leaves the bindings as they are. The default
+// mask is "bindings, etag".
 func keepsBindings(m googleapi.Message) (bool, error) {
 	mask, err := m.Mask("update_mask")
 	if err != nil {
@@ -200,7 +201,7 @@ func readBindings(policy googleapi.Message) ([]iam.Binding, error) {
 		if binding.Condition, err = readCondition(m); err != nil {
 			return nil, err
 		}
-		if len(binding.Members) > 0 { // what grants nothing to anybody is not kept
+		if len(binding.Members) > 0 { // a binding without members grants nothing
 			bindings = append(bindings, binding)
 		}
 	}
@@ -209,7 +210,7 @@ func readBindings(policy googleapi.Message) ([]iam.Binding, error) {
 
 func readCondition(binding googleapi.Message) (*iam.Condition, error) {
 	if !binding.Has("condition") {
-		return nil, nil //nolint:nilnil // no condition is no value, and no mistake
+		return nil, nil //nolint:nilnil // the condition is optional
 	}
 	m, err := binding.Message("condition", "title", "description", "expression", "location")
 	if err != nil {
@@ -225,7 +226,7 @@ func readCondition(binding googleapi.Message) (*iam.Condition, error) {
 	return condition, fields.Err
 }
 
-// check refuses a policy that is out of date or not well-formed.
+// check refuses a policy that is outdated or malformed.
 func (s setRequest) check(w *world.World, current *iam.Policy) error {
 	if err := checkVersion(s.version); err != nil {
 		return err
@@ -233,7 +234,7 @@ func (s setRequest) check(w *world.World, current *iam.Policy) error {
 	if len(s.etag) > 0 && !bytes.Equal(s.etag, current.Etag()) {
 		return googleapi.Aborted("There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.")
 	}
-	// Who writes without an etag overwrites conditions that they may not know of.
+	// A client that writes without an etag overwrites conditions, perhaps without knowing them.
 	conditional := iam.NewPolicy(s.bindings).Conditional() || len(s.etag) > 0 && current.Conditional()
 	if conditional && s.version != conditionalVersion {
 		return googleapi.InvalidArgument("Specified policy version (" + strconv.Itoa(int(s.version)) + ") is not valid for a policy with conditions. Set it to 3.")
@@ -251,7 +252,7 @@ func (s setRequest) check(w *world.World, current *iam.Policy) error {
 	return nil
 }
 
-// checkRole looks at the form alone: most of Google's roles are not known here.
+// checkRole checks only the form, because the emulator does not know most of Google's roles.
 func checkRole(role string) error {
 	if fixtures.IsRole(role) {
 		return nil
@@ -259,7 +260,7 @@ func checkRole(role string) error {
 	return googleapi.InvalidArgument(fmt.Sprintf("Role %s is not supported for this resource.", role))
 }
 
-// Test is testIamPermissions: those of the permissions that the caller has.
+// Test handles testIamPermissions. It returns the permissions that the caller has.
 func (p *Policies) Test(r *http.Request, caller guard.Caller, on *world.ServiceAccount) (wire.Response, error) {
 	if err := googleapi.CheckQuery(r); err != nil {
 		return wire.Response{}, err

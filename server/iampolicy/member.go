@@ -9,9 +9,9 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// checkMember refuses a member that is not well-formed
-// (https://cloud.google.com/iam/docs/principal-identifiers), and one that can only be
-// someone of the world and is not there.
+// checkMember refuses a malformed member
+// (https://cloud.google.com/iam/docs/principal-identifiers), and a member of the world's
+// project that does not exist.
 func checkMember(w *world.World, member string) error {
 	kind, name, _ := strings.Cut(member, ":")
 	switch {
@@ -24,8 +24,8 @@ func checkMember(w *world.World, member string) error {
 	return checkExists(w, kind, name)
 }
 
-// checkExists refuses a user or a service account of the project who is not there. Service
-// accounts of other projects may be named without being played.
+// checkExists refuses a user, or a service account of the project, that does not exist. The
+// emulator does not know service accounts of other projects, so it accepts them.
 func checkExists(w *world.World, kind, name string) error {
 	_, isUser := w.User(name)
 	_, isAccount := w.Account(name)

@@ -1,7 +1,7 @@
-// Package publishedkeys publishes what a verifier needs: the certificates and JSON web keys
-// that Google and service accounts sign with, and the OpenID Connect discovery document.
+// Package publishedkeys publishes the data that verifiers need: the certificates and JSON web
+// keys of Google and of service accounts, and the OpenID Connect discovery document.
 //
-// Which keys there are is for package keys to say.
+// Package keys decides which keys are published.
 package publishedkeys
 
 import (
@@ -23,25 +23,26 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// maxAge is how long keys may be cached. Google's are good for hours; here a rotation is
-// to be seen soon.
+// maxAge is the time for which clients may cache keys. Google allows hours; here a rotation
+// must become visible soon.
 const maxAge = 5 * time.Minute
 
-// Server answers requests for keys. It is safe for concurrent use.
+// Server handles requests for keys. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
 	keys   *keys.Ring
 	now    func() time.Time
 
-	certificates, jwks memo // of Google's keys, which every verifier asks for
+	certificates, jwks memo // for Google's keys, which every verifier requests
 }
 
-// New is a publisher of a ring's keys.
+// New returns a server that publishes a ring's keys.
 func New(worlds *store.Store[*world.World], ring *keys.Ring, now func() time.Time) *Server {
 	return &Server{worlds: worlds, keys: ring, now: now}
 }
 
-// Dialect is how Google's servers publish keys: unlike other answers, these may be cached.
+// Dialect returns the format in which Google's servers publish keys. Unlike other answers,
+// clients may cache these.
 func Dialect() wire.Dialect {
 	dialect := googleapi.Dialect()
 	dialect.Header = slices.DeleteFunc(dialect.Header, func(field wire.Field) bool { return field.Name == "Vary" })
@@ -51,7 +52,7 @@ func Dialect() wire.Dialect {
 	return dialect
 }
 
-// memo remembers how a list of keys was printed last.
+// memo caches the encoded form of the last list of keys.
 type memo struct {
 	last atomic.Pointer[printed]
 }
@@ -70,12 +71,12 @@ func (m *memo) print(published []*keys.Key, write func([]*keys.Certified) any) s
 	return body
 }
 
-// Certificates are the X.509 certificates of Google's keys, by key ID.
+// Certificates returns the X.509 certificates of Google's keys, by key ID.
 func (s *Server) Certificates(r *http.Request) (wire.Response, error) {
 	return s.google(r.Context(), &s.certificates, certificateMap)
 }
 
-// JWKS is Google's JSON web key set (RFC 7517, section 5).
+// JWKS returns Google's JSON web key set (RFC 7517, section 5).
 func (s *Server) JWKS(r *http.Request) (wire.Response, error) {
 	return s.google(r.Context(), &s.jwks, jwkSet)
 }
@@ -88,19 +89,19 @@ func (s *Server) google(ctx context.Context, memo *memo, write func([]*keys.Cert
 	return s.cacheable(memo.print(published, write)), nil
 }
 
-// AccountCertificates are the certificates of a service account's keys.
+// AccountCertificates returns the certificates of a service account's keys.
 func (s *Server) AccountCertificates(r *http.Request) (wire.Response, error) {
 	return s.account(r, certificateMap)
 }
 
-// AccountJWKS is the JSON web key set of a service account.
+// AccountJWKS returns the JSON web key set of a service account.
 func (s *Server) AccountJWKS(r *http.Request) (wire.Response, error) { return s.account(r, jwkSet) }
 
-// AccountRaw lists modulus and exponent of a service account's keys.
+// AccountRaw returns the modulus and exponent of each of a service account's keys.
 func (s *Server) AccountRaw(r *http.Request) (wire.Response, error) { return s.account(r, rawKeys) }
 
-// account publishes the keys of an account that are good for something: the system-managed
-// one, which at Google always exists, and those that its users manage.
+// account publishes the usable keys of an account: the system-managed key, which at Google
+// always exists, and the user-managed keys.
 func (s *Server) account(r *http.Request, write func([]*keys.Certified) any) (wire.Response, error) {
 	id := r.PathValue("account")
 	if id == firebaseSigner {
@@ -125,7 +126,7 @@ func (s *Server) account(r *http.Request, write func([]*keys.Certified) any) (wi
 }
 
 // firebaseSigner is the account whose keys sign Firebase ID tokens
-// (https://firebase.google.com/docs/auth/admin/verify-id-tokens). It is in no project.
+// (https://firebase.google.com/docs/auth/admin/verify-id-tokens). It belongs to no project.
 const firebaseSigner = "securetoken@system.gserviceaccount.com"
 
 func (s *Server) firebase(ctx context.Context, write func([]*keys.Certified) any) (wire.Response, error) {
@@ -144,7 +145,7 @@ func publicHalves(published []*keys.Key) []*keys.Certified {
 	return halves
 }
 
-// IAPKeys are the keys with which Identity-Aware Proxy signs, as PEM blocks by key ID
+// IAPKeys returns the keys that Identity-Aware Proxy signs with, as PEM blocks by key ID
 // (https://cloud.google.com/iap/docs/signed-headers-howto).
 func (s *Server) IAPKeys(*http.Request) (wire.Response, error) {
 	key, err := s.keys.IAP()
@@ -154,7 +155,7 @@ func (s *Server) IAPKeys(*http.Request) (wire.Response, error) {
 	return s.cacheable(wire.Pretty(map[string]string{key.ID(): key.PublicKey()})), nil
 }
 
-// IAPJWKS is IAPKeys as a JSON web key set.
+// IAPJWKS returns the same keys as a JSON web key set.
 func (s *Server) IAPJWKS(*http.Request) (wire.Response, error) {
 	key, err := s.keys.IAP()
 	if err != nil {
@@ -194,7 +195,7 @@ func jwkSet(published []*keys.Certified) any {
 	return set
 }
 
-// rawKeys is the older form that Google calls raw.
+// rawKeys returns keys in the older format that Google calls raw.
 func rawKeys(published []*keys.Certified) any {
 	type rawKey struct {
 		Algorithm string `json:"algorithm"`
@@ -213,9 +214,9 @@ func rawKeys(published []*keys.Certified) any {
 	return set
 }
 
-// Configuration is the OpenID Connect discovery document (OpenID Connect Discovery 1.0,
-// section 3). Reached under a Google name it is Google's; reached otherwise, its endpoints
-// are this emulator's. The issuer is Google in either case, as in the tokens.
+// Configuration returns the OpenID Connect discovery document (OpenID Connect Discovery 1.0,
+// section 3). Under one of Google's host names, the endpoints are Google's; under other names
+// they are this emulator's. The issuer is always Google, as in the tokens.
 func (s *Server) Configuration(r *http.Request) (wire.Response, error) {
 	document := googleConfiguration()
 	if !hostname.IsGoogle(hostname.Of(r.Host)) {
@@ -270,7 +271,7 @@ func googleConfiguration() *configuration {
 	}
 }
 
-// move puts every endpoint on another server; the paths stay.
+// move replaces the scheme and host of every endpoint.
 func (c *configuration) move(base string) {
 	for _, endpoint := range []*string{
 		&c.AuthorizationEndpoint, &c.DeviceEndpoint, &c.TokenEndpoint, &c.UserinfoEndpoint, &c.RevocationEndpoint, &c.JWKSURI,

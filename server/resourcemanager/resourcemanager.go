@@ -1,5 +1,5 @@
-// Package resourcemanager is what clients ask of the Cloud Resource Manager API on their way:
-// the project, by its ID or its number, and its policy
+// Package resourcemanager is the part of the Cloud Resource Manager API that clients of other
+// APIs need: the project, by ID or number, and its policy
 // (https://cloud.google.com/resource-manager/reference/rest).
 package resourcemanager
 
@@ -16,14 +16,14 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Server answers requests of the API. It is safe for concurrent use.
+// Server handles requests to the API. It is safe for concurrent use.
 type Server struct {
 	worlds   *store.Store[*world.World]
 	guard    *guard.Guard
 	policies *iampolicy.Policies
 }
 
-// New is a Resource Manager API.
+// New returns a Resource Manager API.
 func New(worlds *store.Store[*world.World], guard *guard.Guard, policies *iampolicy.Policies) *Server {
 	return &Server{worlds: worlds, guard: guard, policies: policies}
 }
@@ -36,8 +36,8 @@ func api() guard.API {
 	}
 }
 
-// begin lets a caller through who may do something with the project that the path names.
-// Where there is no such project, nobody may.
+// begin authorizes a caller for the project in the path. It denies permission if there is no
+// such project.
 func (s *Server) begin(r *http.Request, method, permission string) (guard.Caller, world.Project, error) {
 	caller, err := s.guard.Caller(r, api(), method)
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Server) begin(r *http.Request, method, permission string) (guard.Caller
 	return caller, project, caller.Need(permission, nil)
 }
 
-// Get answers with the project as version 1 of the API describes it.
+// Get handles projects.get of version 1 of the API.
 func (s *Server) Get(r *http.Request) (wire.Response, error) {
 	return s.get(r, func(p world.Project) any {
 		return struct {
@@ -65,7 +65,7 @@ func (s *Server) Get(r *http.Request) (wire.Response, error) {
 	})
 }
 
-// GetV3 is Get for version 3.
+// GetV3 handles projects.get of version 3.
 func (s *Server) GetV3(r *http.Request) (wire.Response, error) {
 	return s.get(r, func(p world.Project) any {
 		return struct {
@@ -88,7 +88,7 @@ func (s *Server) get(r *http.Request, describe func(world.Project) any) (wire.Re
 	return googleapi.Reply(r, describe(project)), nil
 }
 
-// GetIAMPolicy answers with the policy of the project.
+// GetIAMPolicy returns the project's policy.
 func (s *Server) GetIAMPolicy(r *http.Request) (wire.Response, error) {
 	if _, _, err := s.begin(r, "GetIamPolicy", "resourcemanager.projects.getIamPolicy"); err != nil {
 		return wire.Response{}, err
@@ -96,7 +96,7 @@ func (s *Server) GetIAMPolicy(r *http.Request) (wire.Response, error) {
 	return s.policies.Get(r, nil)
 }
 
-// SetIAMPolicy replaces the policy of the project.
+// SetIAMPolicy replaces the project's policy.
 func (s *Server) SetIAMPolicy(r *http.Request) (wire.Response, error) {
 	if _, _, err := s.begin(r, "SetIamPolicy", "resourcemanager.projects.setIamPolicy"); err != nil {
 		return wire.Response{}, err
@@ -104,7 +104,7 @@ func (s *Server) SetIAMPolicy(r *http.Request) (wire.Response, error) {
 	return s.policies.Set(r, nil)
 }
 
-// TestIAMPermissions tells which of some permissions the caller has on the project.
+// TestIAMPermissions returns which of the given permissions the caller has on the project.
 func (s *Server) TestIAMPermissions(r *http.Request) (wire.Response, error) {
 	caller, _, err := s.begin(r, "TestIamPermissions", "")
 	if err != nil {

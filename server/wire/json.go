@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Pretty writes a value as Google's APIs print JSON: two spaces of indentation, no HTML
-// escapes, a final newline. The value must be one that encoding/json can write.
+// Pretty encodes value as Google's APIs print JSON: two spaces of indentation, no HTML escapes,
+// a final newline. encoding/json must be able to encode the value.
 func Pretty(value any) string { return Indented(value, "  ") }
 
 // Indented is Pretty with another indentation.
 func Indented(value any, indent string) string { return encode(value, indent) }
 
-// Compact is Pretty without any space between its tokens, and without a newline.
+// Compact is Pretty without spaces between tokens and without a final newline.
 func Compact(value any) string { return strings.TrimSuffix(encode(value, ""), "\n") }
 
 func encode(value any, indent string) string {
@@ -22,7 +22,7 @@ func encode(value any, indent string) string {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", indent)
 	if err := encoder.Encode(value); err != nil {
-		panic(fmt.Sprintf("encode %T: %v", value, err)) // a value of ours; Adapt answers 500
+		panic(fmt.Sprintf("encode %T: %v", value, err)) // a bug in the caller; Adapt answers 500
 	}
 	return out.String()
 }

@@ -2,8 +2,7 @@ package wire
 
 import "net/http"
 
-// StatusError asks for the answer that a surface's servers send with a status when they have
-// nothing to add to it.
+// StatusError asks the dialect for its standard answer with a status.
 type StatusError struct{ Status int }
 
 func (e *StatusError) Error() string { return StatusText(e.Status) }

@@ -7,21 +7,20 @@ import (
 	"time"
 )
 
-// patience is how long a client may leave what is written to a stream unread, once there is
-// no more room for it on the way.
+// patience is the time for which a write may block because the client does not read.
 const patience = 10 * time.Second
 
-// stream writes to a client and sends what it is given at once. The write of a client that
-// does not read ends when patience does, or when the server stops.
+// stream writes to a client and flushes after each write. A blocked write ends after patience,
+// or when the server stops.
 type stream struct {
 	w          io.Writer
-	ctx        context.Context // the request's
+	ctx        context.Context // the request's context
 	controller *http.ResponseController
 }
 
 func newStream(w http.ResponseWriter, r *http.Request) io.Writer {
 	s := &stream{w, r.Context(), http.NewResponseController(w)}
-	_ = s.controller.Flush() // the header; a client that has gone is noticed by the first write
+	_ = s.controller.Flush() // sends the header; if the client has gone, the first write fails
 	return s
 }
 
@@ -36,7 +35,7 @@ func (s *stream) Write(data []byte) (int, error) {
 	return n, s.controller.Flush()
 }
 
-// cut ends a write that is under way.
+// cut ends a blocked write.
 func (s *stream) cut() {
-	_ = s.controller.SetWriteDeadline(time.Unix(1, 0)) // long ago
+	_ = s.controller.SetWriteDeadline(time.Unix(1, 0)) // in the past
 }

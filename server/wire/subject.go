@@ -5,38 +5,38 @@ import (
 	"net/http"
 )
 
-// Subject is what a request is about, as far as it tells: nothing of it need be true. Fields
-// are empty where it does not tell.
+// Subject describes a request by its own data, none of which is verified. Unknown fields are
+// empty.
 type Subject struct {
-	Instance string // whose metadata server is asked
-	Account  string // the e-mail address of the account whose credential it is for
-	Audience string // of the token that it asks for
+	Instance string // the instance whose metadata server gets the request
+	Account  string // the e-mail address of the account whose credential is requested
+	Audience string // the audience of the requested token
 }
 
-// Rereadable makes the body of a request one that can be read more than once.
+// Rereadable makes the body of a request readable more than once.
 func Rereadable(r *http.Request) *Body {
 	body := &Body{source: r.Body}
 	r.Body = body
 	return body
 }
 
-// Body is a request's body that remembers what has been read of it, up to a little more than
-// MaxBody, of which nobody needs more.
+// Body is the body of a request. It keeps the bytes that have been read, up to MaxBody and a
+// little more, because no reader accepts more.
 type Body struct {
 	source io.ReadCloser
 	read   []byte
 	at     int
-	whole  bool // what has been read is all that there is to read
+	whole  bool // the body ends after the kept bytes
 }
 
-// Rewind lets the body be read from its beginning again.
+// Rewind lets readers start from the beginning again.
 func (b *Body) Rewind() { b.at = 0 }
 
-// Remembered lets what has been read be read again, and no more: nobody waits for a client
-// that is still sending.
+// Remembered lets readers read the kept bytes again and then reports the end, so that nobody
+// waits for a slow client.
 func (b *Body) Remembered() { b.at, b.whole = 0, true }
 
-// Read reads what has been read before, and then the rest.
+// Read returns the kept bytes first, then the rest.
 func (b *Body) Read(p []byte) (int, error) {
 	if b.at < len(b.read) {
 		n := copy(p, b.read[b.at:])

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// BaseURL is the URL, without a final slash, under which a client has reached the server.
+// BaseURL returns the URL, without a final slash, that the client used to reach the server.
 func BaseURL(r *http.Request) string {
 	if r.TLS != nil {
 		return "https://" + r.Host

@@ -1,11 +1,12 @@
 // Package wire turns the result of a handler into an HTTP response.
 //
-// A [Handler] is a function from a request to a [Response] or an error. The [Dialect] of
-// its surface puts the surface's headers on every answer and writes errors in the words
-// that clients of that surface know. Handlers therefore never write to a connection, and
-// the words of an error that no dialect knows go to the log and never to a client.
+// A [Handler] is a function from a request to a [Response] or an error. The [Dialect] of its
+// surface adds the surface's header to every answer, and writes errors in the format that the
+// surface's clients know. Handlers therefore never write to a connection. Errors unknown to the
+// dialect go to the log, and their texts never to a client.
 //
-// The package knows no Google API; the vocabularies do (packages oauthapi, googleapi, errorpage).
+// The package knows no Google API. Packages oauthapi, googleapi and errorpage provide the
+// dialects.
 package wire
 
 import (
@@ -21,80 +22,80 @@ import (
 	"strings"
 )
 
-// Response is an answer. The zero value is an empty 200.
+// Response is an answer. The zero value is an empty answer with status 200.
 type Response struct {
 	Status      int // 0 for 200
 	ContentType string
 	Header      []Field // further headers
 	Body        string
 
-	// Shared is header fields that answers have in common, named as they are sent; nobody
-	// changes it.
+	// Shared holds header fields that many answers share, named as they are sent. Nobody may
+	// change it.
 	Shared http.Header
 
-	// Stream writes a body piece by piece, in place of Body. Each write is sent at once, and
-	// fails where the client does not take it.
+	// Stream, if set, writes the body in pieces, in place of Body. Each write is sent at once,
+	// and fails if the client does not read it.
 	Stream func(w io.Writer)
 
-	// Abandoned says that the client has gone while the handler waited, so that nobody gets it.
+	// Abandoned means that the client left while the handler waited, so nobody receives the
+	// answer.
 	Abandoned bool
 
-	// About is what the request was about, where the handler has found out anyway; or nil.
+	// About is the subject of the request if the handler knows it, or else nil.
 	About *Subject
 }
 
-// Field is one line of a header. Its name is sent as it is spelled here. One without a value
-// takes away what the dialect would send under the name.
+// Field is one header field. Its name is sent in this spelling. An empty value removes the
+// dialect's field of that name.
 type Field struct{ Name, Value string }
 
-// Handler answers a request or says why not.
+// Handler answers a request, or returns the error to answer with.
 type Handler func(r *http.Request) (Response, error)
 
-// Answer answers a request, in any case.
+// Answer answers every request; its errors are answers too.
 type Answer func(r *http.Request) Response
 
-// Dialect is how a surface speaks.
+// Dialect is the format of a surface's answers.
 type Dialect struct {
-	// Header is put on every answer.
+	// Header is part of every answer.
 	Header []Field
-	// Error writes an error: one that is Known, or one of this package's, such as a
+	// Error writes an error, which is Known or one of this package's errors, such as a
 	// StatusError.
 	Error func(r *http.Request, err error) Response
 }
 
-// MaxBody is the largest request body that is read, in bytes.
+// MaxBody is the maximum size of a request body, in bytes.
 const MaxBody = 1 << 20
 
-// drained is how much of a larger body is thrown away, in bytes.
+// drained is the number of further bytes that the server discards from a larger body.
 const drained = 16 << 20
 
 var (
-	// ErrTooLarge says that a request body is larger than MaxBody.
+	// ErrTooLarge reports a request body that is larger than MaxBody.
 	ErrTooLarge = errors.New("request body is too large")
-	// ErrUnread says that a request body could not be read to its end: it is malformed, or
-	// the client has gone.
+	// ErrUnread reports a request body that is malformed or incomplete.
 	ErrUnread = errors.New("request body cannot be read")
-	// ErrInternal stands for an error whose words are not the client's business.
+	// ErrInternal replaces an error whose text clients must not see.
 	ErrInternal = errors.New("internal error")
-	// ErrStopping says that the server is being stopped; it is the cause with which the
-	// contexts of requests that are still waiting end.
+	// ErrStopping is the cause with which the contexts of waiting requests end when the server
+	// stops.
 	ErrStopping = errors.New("the emulator is being stopped")
 )
 
-// Known is an error that a dialect can write. Every other one is logged, and written as
-// ErrInternal.
+// Known is an error that a dialect can write. Package wire logs every other error and replaces
+// it by ErrInternal.
 type Known interface {
 	error
 	// KnownToClients marks the error; it does nothing.
 	KnownToClients()
 }
 
-// Adapt makes an HTTP handler of a handler that speaks a dialect.
+// Adapt turns a handler into an HTTP handler that writes the dialect.
 func (d Dialect) Adapt(logger *slog.Logger, handle Handler) http.Handler {
 	return d.Serve(d.Answer(logger, handle))
 }
 
-// Answer writes a handler's errors in the dialect.
+// Answer returns an Answer that writes the handler's errors in the dialect.
 func (d Dialect) Answer(logger *slog.Logger, handle Handler) Answer {
 	return func(r *http.Request) Response {
 		var response Response
@@ -105,7 +106,7 @@ func (d Dialect) Answer(logger *slog.Logger, handle Handler) Answer {
 	}
 }
 
-// Serve makes an HTTP handler of answers in the dialect.
+// Serve turns an Answer into an HTTP handler that adds the dialect's header.
 func (d Dialect) Serve(answer Answer) http.Handler {
 	common := http.Header{} // not canonical: names stay as they are spelled
 	for _, field := range d.Header {
@@ -117,16 +118,16 @@ func (d Dialect) Serve(answer Answer) http.Handler {
 	})
 }
 
-// ReadBody reads the whole body of a request. Of one that is larger than MaxBody it
-// returns ErrTooLarge.
+// ReadBody reads the whole body of a request. The error is ErrTooLarge if the body is larger
+// than MaxBody.
 func ReadBody(r *http.Request) ([]byte, error) { return ReadBodyUpTo(r, MaxBody) }
 
-// ReadBodyUpTo is ReadBody with another limit, in bytes.
+// ReadBodyUpTo is ReadBody with another limit in bytes.
 func ReadBodyUpTo(r *http.Request, limit int) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
 	if err == nil && len(body) > limit {
-		// A client that is still sending when its connection is closed does not see the
-		// answer. Most are done after a little more.
+		// If the connection closes while the client still sends, the client does not see the
+		// answer. Most clients finish after a little more.
 		_, _ = io.CopyN(io.Discard, r.Body, drained)
 		return nil, ErrTooLarge
 	}
@@ -136,9 +137,8 @@ func ReadBodyUpTo(r *http.Request, limit int) ([]byte, error) {
 	return body, nil
 }
 
-// DrainBody throws the body of a request away. net/http notices that a client has gone only
-// where there is no more of the body to come. Of one that is larger than MaxBody it returns
-// ErrTooLarge.
+// DrainBody discards the body of a request, because net/http cannot detect that the client has
+// gone while bytes are unread. The error is ErrTooLarge if the body is larger than MaxBody.
 func DrainBody(r *http.Request) error {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
@@ -153,14 +153,14 @@ func DrainBody(r *http.Request) error {
 	}
 }
 
-// computed is the length below which net/http finds out the length of a body by itself.
+// computed is the body length below which net/http computes the Content-Length itself.
 const computed = 2048
 
 func write(w http.ResponseWriter, r *http.Request, common http.Header, response *Response) {
 	header := w.Header()
 	maps.Copy(header, common)
 	maps.Copy(header, response.Shared)
-	values := make([]string, 0, len(response.Header)+2) // one allocation for all of them
+	values := make([]string, 0, len(response.Header)+2) // one allocation for all values
 	set := func(name, value string) {
 		values = append(values, value)
 		header[name] = values[len(values)-1 : len(values) : len(values)]
@@ -185,10 +185,10 @@ func write(w http.ResponseWriter, r *http.Request, common http.Header, response 
 		response.Stream(newStream(w, r))
 		return
 	}
-	_, _ = io.WriteString(w, response.Body) // a client that has gone needs no answer
+	_, _ = io.WriteString(w, response.Body) // fails only if the client has gone
 }
 
-// remove takes a field away, in any spelling, and keeps net/http from adding one of its own.
+// remove removes a field in any spelling, and keeps net/http from adding its own.
 func remove(header http.Header, name string) {
 	for spelled := range header {
 		if strings.EqualFold(spelled, name) {
@@ -198,7 +198,7 @@ func remove(header http.Header, name string) {
 	header[http.CanonicalHeaderKey(name)] = nil
 }
 
-// safely turns a panic into an error, so that it is logged and answered like one.
+// safely turns a panic into an error.
 func safely(handle Handler, r *http.Request, response *Response) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
@@ -216,13 +216,13 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.problem, e.stack) }
 
-// IsGone tells by the context of a request whether its client has gone. One that is there while
-// the server stops gets an answer.
+// IsGone reports whether the client of a request with this context has gone. It is false for a
+// client that waits while the server stops, because that client gets an answer.
 func IsGone(ctx context.Context) bool {
 	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrStopping)
 }
 
-// disclose returns what a dialect may see of an error, and logs what it may not.
+// disclose returns the error for the dialect, and logs an error that the client must not see.
 func disclose(r *http.Request, logger *slog.Logger, err error) error {
 	if known, ok := errors.AsType[Known](err); ok {
 		return known
@@ -233,7 +233,7 @@ func disclose(r *http.Request, logger *slog.Logger, err error) error {
 		}
 	}
 	if cause := context.Cause(r.Context()); cause != nil && errors.Is(err, cause) {
-		return ErrInternal // the client has gone: nobody will read it
+		return ErrInternal // the client has gone, and nobody reads the answer
 	}
 	logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	return ErrInternal
