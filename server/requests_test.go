@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// How often something was asked for cannot be said when the journal has forgotten too much.
+// An expectation is undecided if the journal has forgotten too many requests.
 func TestExpectationsOfWhatIsForgotten(t *testing.T) {
 	t.Parallel()
 	e := newEmulator(t)
@@ -28,18 +28,18 @@ func TestExpectationsOfWhatIsForgotten(t *testing.T) {
 		ask(t.Context(), e.server, "/computeMetadata/v1/project/project-id")
 	}
 	for query, want := range map[string]string{
-		"route=mds.token&expect=0":                            "so that it cannot be decided",
-		"route=mds.token&expect=1":                            "so that it cannot be decided",
-		"route=mds.token&expect=<1":                           "so that it cannot be decided",
+		"route=mds.token&expect=0":                            "so the result is undecided",
+		"route=mds.token&expect=1":                            "so the result is undecided",
+		"route=mds.token&expect=<1":                           "so the result is undecided",
 		"route=mds.token&expect=<2":                           "",
-		"route=mds.token&expect=>=1":                          "so that it cannot be decided",
-		"route=mds.token&expect=2":                            "1 older ones are no longer remembered\"",
+		"route=mds.token&expect=>=1":                          "so the result is undecided",
+		"route=mds.token&expect=2":                            "the journal has forgotten older requests (1)\"",
 		"route=mds.token&expect=<=1":                          "",
 		"route=mds.metadata&expect=>=1000":                    "",
-		"route=mds.metadata&expect=999":                       "1 older ones are no longer remembered\"",
+		"route=mds.metadata&expect=999":                       "the journal has forgotten older requests (1)\"",
 		"route=mds.token&expect=0&since=1":                    "",
 		"route=mds.token&expect=0&since=2026-11-21T12:00:01Z": "",
-		"route=mds.token&expect=0&since=2026-11-21T12:00:00Z": "so that it cannot be decided",
+		"route=mds.token&expect=0&since=2026-11-21T12:00:00Z": "so the result is undecided",
 	} {
 		got := ask(t.Context(), e.server, "/emulator/v1/requests?"+query)
 		if (got.Code == http.StatusOK) != (want == "") || want != "" && (got.Code != http.StatusPreconditionFailed || !strings.Contains(got.Body.String(), want)) {
@@ -48,8 +48,8 @@ func TestExpectationsOfWhatIsForgotten(t *testing.T) {
 	}
 }
 
-// Each operation of the control plane takes the parameters that its description has, and no other;
-// but for those that probes ask, which may say anything.
+// Each operation of the control plane accepts exactly the query parameters in its description. Only
+// the operations for probes accept any query.
 func TestParametersAreDescribed(t *testing.T) {
 	t.Parallel()
 	e := newEmulator(t)
@@ -63,9 +63,9 @@ func TestParametersAreDescribed(t *testing.T) {
 		request := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1"+strings.NewReplacer("{", "", "}", "").Replace(path)+"?nonsense=1", http.NoBody)
 		recorder := httptest.NewRecorder()
 		e.server.ServeHTTP(recorder, request)
-		want := `there is no parameter \"nonsense\"; there are: ` + strings.Join(described, ", ") + `"`
+		want := `there is no parameter \"nonsense\"; use one of: ` + strings.Join(described, ", ") + `"`
 		if len(described) == 0 {
-			want = `there is no parameter \"nonsense\", and no other here"`
+			want = `there is no parameter \"nonsense\"; this operation has no parameters"`
 		}
 		if got := recorder.Body.String(); recorder.Code != http.StatusBadRequest || !strings.Contains(got, want) {
 			t.Errorf("%s: status %d %s; want %s", operation, recorder.Code, got, want)

@@ -16,8 +16,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// readJSON reads the body of a request into a value that has all the fields there may be.
-// Numbers of no certain type stay as they are written.
+// readJSON decodes the body of a request into value, and refuses unknown members. Numbers in an
+// "any" keep their text.
 func readJSON(r *http.Request, value any) error {
 	body, err := wire.ReadBody(r)
 	if err != nil {
@@ -31,12 +31,12 @@ func readJSON(r *http.Request, value any) error {
 		problem = valueProblem(decoder.Decode(value))
 	}
 	if problem != "" {
-		return googleapi.InvalidArgument("the body cannot be read: " + problem)
+		return googleapi.InvalidArgument("cannot read the body: " + problem)
 	}
 	return nil
 }
 
-// syntaxProblem says where a text is not JSON.
+// syntaxProblem describes the first syntax error in the body, or returns "" if it is JSON.
 func syntaxProblem(body []byte) string {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return "it is empty"
@@ -46,15 +46,15 @@ func syntaxProblem(body []byte) string {
 	case !ok:
 		return ""
 	case strings.HasPrefix(syntax.Error(), "unexpected end"):
-		return "it is JSON that is cut off"
+		return "the JSON is truncated"
 	}
 	before := string(body[:syntax.Offset-1])
 	letter, _ := utf8.DecodeRune(body[syntax.Offset-1:])
-	return fmt.Sprintf("%q at line %d, column %d is no JSON",
+	return fmt.Sprintf("unexpected %q at line %d, column %d of the JSON",
 		letter, 1+strings.Count(before, "\n"), 1+utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]))
 }
 
-// valueProblem puts what encoding/json says of a value into words for people.
+// valueProblem rewrites an error of encoding/json for people.
 func valueProblem(err error) string {
 	if err == nil {
 		return ""
@@ -65,28 +65,28 @@ func valueProblem(err error) string {
 		}
 		return fmt.Sprintf("%q must be %s", mismatch.Field, kindOf(mismatch.Type))
 	}
-	const sample = `write it as in "2030-01-01T00:00:00Z"` // RFC 3339
+	const sample = `such as "2030-01-01T00:00:00Z"`
 	if moment, ok := errors.AsType[*time.ParseError](err); ok {
-		return fmt.Sprintf("%q is no time: %s", strings.Trim(moment.Value, `"`), sample)
+		return fmt.Sprintf("%q is not an RFC 3339 time, %s", strings.Trim(moment.Value, `"`), sample)
 	}
 	problem := strings.TrimPrefix(err.Error(), "json: ")
 	if strings.HasPrefix(problem, "Time.UnmarshalJSON") {
-		return "a time must be a text: " + sample
+		return "a time must be a string, " + sample
 	}
-	return problem // an unknown field, or what types of ours say
+	return problem // an unknown member, or an error of our own types
 }
 
-// kindOf says what JSON a type is read of.
+// kindOf names the JSON type that a Go type is decoded from.
 func kindOf(of reflect.Type) string {
 	if of.Kind() == reflect.Pointer {
 		of = of.Elem()
 	}
 	if reflect.PointerTo(of).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
-		return "a text"
+		return "a string"
 	}
 	switch kind := of.Kind(); {
 	case kind == reflect.String:
-		return "a text"
+		return "a string"
 	case kind == reflect.Bool:
 		return "true or false"
 	case kind == reflect.Slice:

@@ -9,7 +9,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// clockState is the emulator's time. When it is set, what is absent stays as it is.
+// clockState is the emulator's time. When a client sets it, a missing field means no change.
 type clockState struct {
 	Now    *time.Time `json:"now"`
 	Frozen *bool      `json:"frozen"`
@@ -20,17 +20,17 @@ func (s *Server) clockState() wire.Response {
 	return googleapi.JSON(clockState{&now, &frozen})
 }
 
-// Clock tells the emulator's time.
+// Clock returns the emulator's time.
 func (s *Server) Clock(*http.Request) (wire.Response, error) { return s.clockState(), nil }
 
-// SetClock puts the clock to a time, freezes it or lets it run.
+// SetClock sets the clock, freezes it or lets it run.
 func (s *Server) SetClock(r *http.Request) (wire.Response, error) {
 	var wanted clockState
 	if err := readJSON(r, &wanted); err != nil {
 		return wire.Response{}, err
 	}
 	if wanted.Now == nil && wanted.Frozen == nil {
-		return wire.Response{}, googleapi.InvalidArgument(`the body must be {"now": …, "frozen": …}, or one of them`)
+		return wire.Response{}, googleapi.InvalidArgument(`the body must be {"now": …, "frozen": …}, with at least one of them`)
 	}
 	if err := s.clock.Put(clock.Setting(wanted)); err != nil {
 		return wire.Response{}, googleapi.InvalidArgument(err.Error())
@@ -38,7 +38,7 @@ func (s *Server) SetClock(r *http.Request) (wire.Response, error) {
 	return s.clockState(), nil
 }
 
-// AdvanceClock puts the clock on.
+// AdvanceClock moves the clock forward.
 func (s *Server) AdvanceClock(r *http.Request) (wire.Response, error) {
 	var wanted struct {
 		Duration *clock.Duration `json:"duration"`

@@ -1,10 +1,9 @@
-// Package control is the control plane: what a test or a developer asks of the emulator
-// itself, and Google has no word for.
+// Package control implements the control plane: the API with which a test or a developer controls
+// the emulator itself. Google has no counterpart.
 //
-// Only requests for a loopback Host, or for one that was allowed, are answered, and none of
-// a web page of another origin: such a page must not get at keys and state. It is no
-// protection from a program that reaches the address; that is what listening on a loopback
-// address is for.
+// It only answers requests whose Host is a loopback name or was allowed, and refuses web pages of
+// other origins, so that no such page can read keys or state. This does not protect from a
+// program that can reach the address; to keep such programs out, listen on a loopback address.
 package control
 
 import (
@@ -29,7 +28,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config is what a control plane drives.
+// Config holds the parts of the emulator that the control plane controls.
 type Config struct {
 	Worlds      *store.Store[*world.World]
 	Keys        *keys.Ring
@@ -39,17 +38,17 @@ type Config struct {
 	Faults      *fault.Set
 	Events      *event.Player
 	Journal     *journal.Journal
-	Requests    *metrics.Requests // those that have been counted
-	Routes      []string          // the names under which requests are written down
+	Requests    *metrics.Requests // the counters of requests
+	Routes      []string          // the names of routes in the journal
 
-	AllowedHosts []string                 // that it answers for besides loopback ones, without a port
-	InstanceURLs func() map[string]string // of instances that have an address of their own, by name
-	PublicURL    func() string            // the base URL of the surfaces; nil: where the control plane is
-	Waiters      func() []Waiter          // lists the requests that wait for a change of metadata
-	Reset        func()                   // brings everything back to how it started
+	AllowedHosts []string                 // host names, without a port, to answer for besides loopback names
+	InstanceURLs func() map[string]string // base URLs by name of the instances that have their own address
+	PublicURL    func() string            // returns the base URL of the surfaces; nil: same as the control plane's
+	Waiters      func() []Waiter          // lists the requests that wait for a metadata change
+	Reset        func()                   // restores the state at the start
 }
 
-// Server answers the control plane. It is safe for concurrent use.
+// Server handles requests to the control plane. It is safe for concurrent use.
 type Server struct {
 	worlds      *store.Store[*world.World]
 	keys        *keys.Ring
@@ -68,11 +67,11 @@ type Server struct {
 	waiters      func() []Waiter
 	reset        func()
 
-	run     string       // another one for each server
-	streams atomic.Int64 // how many are open
+	run     string       // a unique ID of this server
+	streams atomic.Int64 // number of open event streams
 }
 
-// New is a control plane.
+// New returns a control plane.
 func New(config Config) *Server {
 	return &Server{
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
@@ -82,14 +81,14 @@ func New(config Config) *Server {
 	}
 }
 
-// Guard lets a handler answer requests for an allowed Host, unless a web page of another origin
-// has sent them.
+// Guard wraps a handler. It refuses requests for hosts that are not allowed, and requests from web
+// pages of other origins.
 func (s *Server) Guard(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		host := hostname.Of(r.Host)
 		if !hostname.IsLoopback(host) && !hostname.IsListed(host, s.allowedHosts) {
 			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
-				"the control plane does not answer for host %q; allow it with --allow-host %s", host, host))
+				"the control plane does not answer requests for host %q; allow it with --allow-host %s", host, host))
 		}
 		if origin := r.Header.Get("Origin"); origin != "" && origin != wire.BaseURL(r) {
 			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
@@ -102,7 +101,7 @@ func (s *Server) Guard(handle wire.Handler) wire.Handler {
 	}
 }
 
-// surfacesURL is the base URL of the surfaces, as the client of the control plane reaches them.
+// surfacesURL returns the base URL under which the control plane's client reaches the surfaces.
 func (s *Server) surfacesURL(r *http.Request) string {
 	if s.publicURL != nil {
 		return s.publicURL()
@@ -112,27 +111,28 @@ func (s *Server) surfacesURL(r *http.Request) string {
 
 type status struct {
 	Status string `json:"status"`
-	Run    string `json:"run"` // by which what clients have learnt from an earlier emulator is told apart
+	Run    string `json:"run"` // lets clients detect that the emulator was restarted
 }
 
-// Live answers while the process does.
+// Live reports that the process is running.
 func (s *Server) Live(*http.Request) (wire.Response, error) {
 	return googleapi.JSON(status{"ok", s.run}), nil
 }
 
-// Ready answers when there is a key that signs, or says that it is being made, which it sees to.
+// Ready reports that a signing key exists. If it does not, Ready starts its generation and
+// answers with an error.
 func (s *Server) Ready(*http.Request) (wire.Response, error) {
 	ready, err := s.keys.Google().Ready()
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("read the signing keys: %w", err)
 	}
 	if !ready {
-		return wire.Response{}, googleapi.Unavailable("the signing keys are still being made")
+		return wire.Response{}, googleapi.Unavailable("the signing keys are still being generated")
 	}
 	return googleapi.JSON(status{"ok", s.run}), nil
 }
 
-// Unknown answers a path that the control plane does not have.
+// Unknown answers requests for paths that the control plane does not have.
 func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
 	return wire.Response{}, googleapi.NotFound(fmt.Sprintf("the control plane has no %s %s", r.Method, r.URL.Path))
 }

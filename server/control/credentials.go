@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Credentials answers with a credential file that works against this emulator. Its URLs are
-// those of the emulator under the name by which the client reached it, or that the client gives.
+// Credentials answers with a credential file for this emulator. URLs in the file start with the
+// parameter "url" or, without it, with the URL under which the client reached the emulator.
 func (s *Server) Credentials(r *http.Request) (wire.Response, error) {
 	query := r.URL.Query()
 	base, err := s.fileURL(r)
@@ -35,8 +35,8 @@ func (s *Server) Credentials(r *http.Request) (wire.Response, error) {
 	return secret(file), nil
 }
 
-// fileURL is the base URL of what a credential file leads to. A client may name another than the
-// control plane can know of: that of a listener with TLS, which some libraries insist on.
+// fileURL returns the base URL for a credential file. A client may give a URL that the control
+// plane does not know, such as a TLS listener's, because some libraries require https.
 func (s *Server) fileURL(r *http.Request) (string, error) {
 	given := r.URL.Query().Get("url")
 	if given == "" {
@@ -50,7 +50,7 @@ func (s *Server) fileURL(r *http.Request) (string, error) {
 	return base, nil
 }
 
-// secret is an answer that nobody may keep.
+// secret returns an answer that no client or proxy may cache.
 func secret(value any) wire.Response {
 	response := googleapi.JSON(value)
 	response.Header = []wire.Field{{Name: "Cache-Control", Value: "no-store"}}

@@ -8,8 +8,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Dialect is that of Google's APIs, without the pages of the front ends before them: every
-// error is JSON, whatever it is.
+// Dialect returns the form of the control plane's answers: the dialect of Google's APIs, but with
+// every error as JSON.
 func Dialect() wire.Dialect {
 	dialect := googleapi.Dialect()
 	write := dialect.Error
@@ -25,13 +25,13 @@ func asAPI(err error) error {
 	case errors.Is(err, wire.ErrTooLarge):
 		return &googleapi.Error{
 			Code: http.StatusRequestEntityTooLarge, Status: "INVALID_ARGUMENT",
-			Message: "the body is too large: one has up to a MiB, and a fixture 16",
+			Message: "the body is too large: the limit is 1 MiB, or 16 MiB for a fixture",
 		}
 	case errors.Is(err, wire.ErrUnread):
-		return googleapi.InvalidArgument("the body cannot be read to its end")
+		return googleapi.InvalidArgument("the body ended too early")
 	case errors.Is(err, wire.ErrStopping):
-		return googleapi.Unavailable("the emulator is being stopped")
+		return googleapi.Unavailable("the emulator is stopping")
 	default:
-		return &googleapi.Error{Code: http.StatusInternalServerError, Status: "INTERNAL", Message: "the emulator has failed; its log says why"}
+		return &googleapi.Error{Code: http.StatusInternalServerError, Status: "INTERNAL", Message: "internal error; see the emulator's log"}
 	}
 }

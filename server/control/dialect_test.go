@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Every error of the control plane is JSON, and none has the words of an unknown one.
+// Every error of the control plane is JSON, and each has a specific message.
 func TestErrorsAreJSON(t *testing.T) {
 	t.Parallel()
 	dialect := control.Dialect()
@@ -24,11 +24,11 @@ func TestErrorsAreJSON(t *testing.T) {
 		want googleapi.Error
 	}{
 		{googleapi.NotFound("no such thing"), googleapi.Error{Code: 404, Status: "NOT_FOUND", Message: "no such thing"}},
-		{wire.ErrTooLarge, googleapi.Error{Code: 413, Status: "INVALID_ARGUMENT", Message: "the body is too large: one has up to a MiB, and a fixture 16"}},
-		{fmt.Errorf("%w: EOF", wire.ErrUnread), googleapi.Error{Code: 400, Status: "INVALID_ARGUMENT", Message: "the body cannot be read to its end"}},
-		{wire.ErrStopping, googleapi.Error{Code: 503, Status: "UNAVAILABLE", Message: "the emulator is being stopped"}},
-		{wire.ErrInternal, googleapi.Error{Code: 500, Status: "INTERNAL", Message: "the emulator has failed; its log says why"}},
-		{errors.New("open /home/someone/key"), googleapi.Error{Code: 500, Status: "INTERNAL", Message: "the emulator has failed; its log says why"}},
+		{wire.ErrTooLarge, googleapi.Error{Code: 413, Status: "INVALID_ARGUMENT", Message: "the body is too large: the limit is 1 MiB, or 16 MiB for a fixture"}},
+		{fmt.Errorf("%w: EOF", wire.ErrUnread), googleapi.Error{Code: 400, Status: "INVALID_ARGUMENT", Message: "the body ended too early"}},
+		{wire.ErrStopping, googleapi.Error{Code: 503, Status: "UNAVAILABLE", Message: "the emulator is stopping"}},
+		{wire.ErrInternal, googleapi.Error{Code: 500, Status: "INTERNAL", Message: "internal error; see the emulator's log"}},
+		{errors.New("open /home/someone/key"), googleapi.Error{Code: 500, Status: "INTERNAL", Message: "internal error; see the emulator's log"}},
 	} {
 		response := dialect.Error(httptest.NewRequest(http.MethodPost, "/emulator/v1/reset", http.NoBody), test.err)
 		var got struct {

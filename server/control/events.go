@@ -17,13 +17,13 @@ import (
 
 const (
 	maxStreams = 64
-	heartbeat  = 15 * time.Second // proxies and clients give up what is silent for longer
+	heartbeat  = 15 * time.Second // proxies and clients close a connection that is silent for longer
 )
 
-// Events streams what happens, as server-sent events
-// (https://html.spec.whatwg.org/multipage/server-sent-events.html): "request" for each
-// exchange that the query asks for, "dropped" where a reader was too slow for some, and
-// "revision" for each version of the world that a reader is not too slow for.
+// Events streams server-sent events
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html): "request" for each exchange
+// that matches the query, "dropped" if the client was too slow to get some exchanges, and
+// "revision" for each new version of the world. A slow client may miss versions.
 func (s *Server) Events(r *http.Request) (wire.Response, error) {
 	wanted, err := s.readLookUp(r.URL.Query())
 	if err != nil {
@@ -40,14 +40,14 @@ func (s *Server) Events(r *http.Request) (wire.Response, error) {
 		s.streams.Add(-1)
 		return wire.Response{}, &googleapi.Error{
 			Code: http.StatusTooManyRequests, Status: "RESOURCE_EXHAUSTED",
-			Message: fmt.Sprintf("%d streams are open already", maxStreams),
+			Message: fmt.Sprintf("%d event streams are already open; close one first", maxStreams),
 		}
 	}
 	follower := follower{server: s, wanted: wanted, last: wanted.since}
 	if id, err := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64); err == nil {
 		follower.last = id
 	} else if wanted.since == 0 {
-		follower.last = s.journal.Since(0).Last // from now on
+		follower.last = s.journal.Since(0).Last // only new exchanges
 	}
 	response.Stream = func(w io.Writer) {
 		defer s.streams.Add(-1)
@@ -56,16 +56,16 @@ func (s *Server) Events(r *http.Request) (wire.Response, error) {
 	return response, nil
 }
 
-// follower is a reader of events.
+// follower is a client that reads events.
 type follower struct {
 	server   *Server
 	wanted   lookUp
-	last     uint64 // the sequence number of the last exchange that it knows
+	last     uint64 // sequence number of the last exchange sent
 	revision uint64
 }
 
-// follow writes events until the client goes or the server stops: load, look, wait for a
-// change, and again. What happens in the meantime waits for nobody.
+// follow writes events until the client disconnects or the server stops. A slow client delays
+// nothing else, because follow reads the state anew after each write.
 func (f *follower) follow(ctx context.Context, w io.Writer) {
 	beats := time.NewTicker(heartbeat)
 	defer beats.Stop()
@@ -87,7 +87,7 @@ func (f *follower) follow(ctx context.Context, w io.Writer) {
 	}
 }
 
-// news are the events that a follower does not know yet.
+// news returns the events that the client does not know yet.
 func (f *follower) news(revision uint64, requests journal.Snapshot) string {
 	var events strings.Builder
 	if revision != f.revision {
@@ -113,12 +113,12 @@ func (f *follower) news(revision uint64, requests journal.Snapshot) string {
 func writeEvent(out *strings.Builder, name string, data any) {
 	encoded, err := json.Marshal(data)
 	if err != nil {
-		panic(fmt.Sprintf("encode %T: %v", data, err)) // a value of ours
+		panic(fmt.Sprintf("encode %T: %v", data, err)) // cannot happen: the value is our own
 	}
 	fmt.Fprintf(out, "event: %s\ndata: %s\n\n", name, encoded)
 }
 
-// send tells whether the client still reads.
+// send writes text, and reports whether the client still reads.
 func send(w io.Writer, text string) bool {
 	if text == "" {
 		return true

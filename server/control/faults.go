@@ -9,14 +9,14 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Faults lists the faults, with their counts.
+// Faults lists the faults with their counters.
 func (s *Server) Faults(*http.Request) (wire.Response, error) {
 	return googleapi.JSON(struct {
 		Faults []fault.Fault `json:"faults"`
 	}{s.faults.List()}), nil
 }
 
-// AddFault puts a fault in force, and answers with it.
+// AddFault activates a fault and answers with it.
 func (s *Server) AddFault(r *http.Request) (wire.Response, error) {
 	var rule fault.Rule
 	if err := readJSON(r, &rule); err != nil {
@@ -29,7 +29,7 @@ func (s *Server) AddFault(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(added), nil
 }
 
-// Fault is one fault, with its counts.
+// Fault returns a fault with its counters.
 func (s *Server) Fault(r *http.Request) (wire.Response, error) {
 	found, ok := s.faults.Find(r.PathValue("fault"))
 	if !ok {
@@ -38,7 +38,7 @@ func (s *Server) Fault(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(found), nil
 }
 
-// RemoveFault takes a fault away.
+// RemoveFault removes a fault.
 func (s *Server) RemoveFault(r *http.Request) (wire.Response, error) {
 	if !s.faults.Remove(r.PathValue("fault")) {
 		return wire.Response{}, noFault(r)
@@ -46,7 +46,7 @@ func (s *Server) RemoveFault(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(struct{}{}), nil
 }
 
-// ClearFaults takes all faults away.
+// ClearFaults removes all faults.
 func (s *Server) ClearFaults(*http.Request) (wire.Response, error) {
 	s.faults.Clear()
 	return googleapi.JSON(struct{}{}), nil

@@ -10,7 +10,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// InstanceEvents lists the events of an instance that have not ended, and what is to come of
+// InstanceEvents lists an instance's events that have not ended, including the future events of
 // its scenario.
 func (s *Server) InstanceEvents(r *http.Request) (wire.Response, error) {
 	playing, err := s.playing(r)
@@ -22,7 +22,7 @@ func (s *Server) InstanceEvents(r *http.Request) (wire.Response, error) {
 	}{playing}), nil
 }
 
-// playing are the events of the instance that a path names.
+// playing returns the events of the instance in the path.
 func (s *Server) playing(r *http.Request) ([]event.Playing, error) {
 	instance, err := chosenInstance(s.worlds.Load().State, r)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *Server) playing(r *http.Request) ([]event.Playing, error) {
 	return playing, nil
 }
 
-// PlayEvent begins an event of an instance, and answers with it.
+// PlayEvent starts an event of an instance and answers with it.
 func (s *Server) PlayEvent(r *http.Request) (wire.Response, error) {
 	var wanted event.Event
 	if err := readJSON(r, &wanted); err != nil {
@@ -54,7 +54,7 @@ func (s *Server) PlayEvent(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(begun), nil
 }
 
-// playError puts what is said of an event into the words of an API.
+// playError turns an error of the player into an API error.
 func playError(err error) error {
 	if invalid, ok := errors.AsType[*event.InvalidError](err); ok {
 		return googleapi.InvalidArgument(invalid.Error())
@@ -65,7 +65,7 @@ func playError(err error) error {
 	return editError(err)
 }
 
-// ClearEvents ends the events of an instance where they are.
+// ClearEvents ends all events of an instance. Metadata keeps its present values.
 func (s *Server) ClearEvents(r *http.Request) (wire.Response, error) {
 	playing, err := s.playing(r)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Server) ClearEvents(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(struct{}{}), nil
 }
 
-// CancelEvent ends one event where it is.
+// CancelEvent ends an event. Metadata keeps its present values.
 func (s *Server) CancelEvent(r *http.Request) (wire.Response, error) {
 	playing, err := s.playing(r)
 	if err != nil {

@@ -7,10 +7,10 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// instance is one of the world's, and where its metadata server is.
+// instance is an instance with the base URL of its metadata server.
 type instance struct {
 	Name string `json:"name"`
-	URL  string `json:"url,omitempty"` // of its own address; the main one serves the default one
+	URL  string `json:"url,omitempty"` // empty if it has no address of its own; the main address serves the default instance
 }
 
 // Instances lists the instances, the default one first.

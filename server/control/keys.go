@@ -10,7 +10,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// signingKey is a key with which ID tokens are, will be or were signed.
+// signingKey describes a key that signs ID tokens now, or that did or will.
 type signingKey struct {
 	ID        string     `json:"kid"`
 	Use       string     `json:"use"`
@@ -19,7 +19,7 @@ type signingKey struct {
 	NotAfter  string     `json:"notAfter"`
 }
 
-// Keys lists the published keys that sign ID tokens.
+// Keys lists the published signing keys of ID tokens.
 func (s *Server) Keys(*http.Request) (wire.Response, error) {
 	published, err := s.keys.Google().States()
 	if err != nil {
@@ -37,8 +37,8 @@ func (s *Server) Keys(*http.Request) (wire.Response, error) {
 	}{list}), nil
 }
 
-// RotateKeys retires the key that signs ID tokens, and answers as Keys does. The body may
-// say how many retired keys go on being published.
+// RotateKeys retires the active signing key of ID tokens, and answers like Keys. The member
+// "keep" limits how many retired keys remain published.
 func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
 	message, err := googleapi.ReadMessage(r, "keep")
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
 			return wire.Response{}, err
 		}
 		if number < 0 {
-			return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf(`"keep" is %d; it is a number of keys, from 0`, number))
+			return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf(`"keep" is %d; it must be 0 or more`, number))
 		}
 		keep = int(number)
 	}

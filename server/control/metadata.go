@@ -12,12 +12,12 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// entry is a value of an instance's metadata tree, as its document has it.
+// entry is a value in an instance's metadata tree, as JSON.
 type entry struct {
 	Value any `json:"value"`
 }
 
-// Metadata reads an entry of an instance's metadata.
+// Metadata returns an entry of an instance's metadata.
 func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 	current := s.worlds.Load().State
 	instance, err := chosenInstance(current, r)
@@ -31,8 +31,8 @@ func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(entry{value}), nil
 }
 
-// SetMetadata gives an entry a value, and answers with it. Whoever waits for a change of it
-// is woken.
+// SetMetadata sets an entry and answers with it. It wakes the requests that wait for a change of
+// the entry.
 func (s *Server) SetMetadata(r *http.Request) (wire.Response, error) {
 	path := r.PathValue("path")
 	value, err := readValue(r)
@@ -45,7 +45,7 @@ func (s *Server) SetMetadata(r *http.Request) (wire.Response, error) {
 			return nil, err
 		}
 		instance, _ = edited.Instance(instance.Name)
-		value, err = edited.Metadata(instance, path) // with its keys in their one form
+		value, err = edited.Metadata(instance, path) // in canonical form
 		return edited, err
 	}); err != nil {
 		return wire.Response{}, err
@@ -53,7 +53,7 @@ func (s *Server) SetMetadata(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(entry{value}), nil
 }
 
-// DeleteMetadata takes an entry away.
+// DeleteMetadata removes an entry.
 func (s *Server) DeleteMetadata(r *http.Request) (wire.Response, error) {
 	if err := s.edit(r, func(w *world.World, instance *world.Instance) (*world.World, error) {
 		return w.WithoutMetadata(instance, r.PathValue("path"))
@@ -63,7 +63,7 @@ func (s *Server) DeleteMetadata(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(struct{}{}), nil
 }
 
-// edit makes the next version of the world.
+// edit replaces the world with an edited version.
 func (s *Server) edit(r *http.Request, change func(*world.World, *world.Instance) (*world.World, error)) error {
 	err := s.worlds.Update(func(current *world.World) (*world.World, error) {
 		instance, err := chosenInstance(current, r)
@@ -75,7 +75,7 @@ func (s *Server) edit(r *http.Request, change func(*world.World, *world.Instance
 	return editError(err)
 }
 
-// chosenInstance is the instance that a path names; "-" is the default one.
+// chosenInstance returns the instance in the path; "-" means the default instance.
 func chosenInstance(w *world.World, r *http.Request) (*world.Instance, error) {
 	name := r.PathValue("instance")
 	if name == "-" {
@@ -88,19 +88,19 @@ func chosenInstance(w *world.World, r *http.Request) (*world.Instance, error) {
 	return instance, nil
 }
 
-// readValue reads {"value": …}. Numbers stay as they are written.
+// readValue reads {"value": …}. Numbers keep their text.
 func readValue(r *http.Request) (any, error) {
 	var wanted entry
 	if err := readJSON(r, &wanted); err != nil {
 		return nil, err
 	}
 	if wanted.Value == nil {
-		return nil, googleapi.InvalidArgument(`the body must be {"value": …}, with a text, a number, a boolean, a list or an object`)
+		return nil, googleapi.InvalidArgument(`the body must be {"value": …}, with a string, number, boolean, list or object`)
 	}
 	return wanted.Value, nil
 }
 
-// editError puts what a world says of an edit into the words of an API.
+// editError turns an error of an edit into an API error.
 func editError(err error) error {
 	_, isValue := errors.AsType[*world.ValueError](err)
 	switch {
@@ -113,14 +113,14 @@ func editError(err error) error {
 	}
 }
 
-// Waiter is a request that waits for a change of metadata.
+// Waiter describes a request that waits for a metadata change.
 type Waiter struct {
 	Instance string    `json:"instance"`
-	Path     string    `json:"path"` // with its query; shown without secrets
+	Path     string    `json:"path"` // includes the query; secrets are hidden when shown
 	Since    time.Time `json:"since"`
 }
 
-// Waiters lists the requests that wait.
+// Waiters lists the waiting requests.
 func (s *Server) Waiters(*http.Request) (wire.Response, error) {
 	list := []Waiter{}
 	for _, waiter := range s.waiters() {

@@ -12,13 +12,14 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// openapi is written by hand, and checked against the table of routes and against what they
-// answer by tests.
+// openapi is written by hand. Tests check it against the table of routes and against real
+// answers.
 //
 //go:embed openapi.yaml
 var openapi []byte
 
-// OpenAPI describes the control plane (https://spec.openapis.org/oas/v3.1.0).
+// OpenAPI returns the OpenAPI description of the control plane
+// (https://spec.openapis.org/oas/v3.1.0).
 func (s *Server) OpenAPI(*http.Request) (wire.Response, error) {
 	var document map[string]any
 	if err := yaml.Unmarshal(openapi, &document); err != nil {
@@ -26,7 +27,7 @@ func (s *Server) OpenAPI(*http.Request) (wire.Response, error) {
 	}
 	components, _ := document["components"].(map[string]any)
 	if schemas, ok := components["schemas"].(map[string]any); ok {
-		schemas["Fixture"] = fixtures.JSONSchema() // which the reader of fixtures makes
+		schemas["Fixture"] = fixtures.JSONSchema() // the schema comes from package fixtures
 	}
 	return googleapi.JSON(document), nil
 }

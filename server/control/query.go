@@ -14,9 +14,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Parameters lets a handler answer requests whose query has known parameters alone, each of them
-// once and with a value: a parameter that is mistyped or left empty would make an assertion that
-// is always met.
+// Parameters wraps a handler. It refuses queries with unknown, empty or repeated parameters. The
+// handler would ignore a mistyped or empty parameter, so that an assertion would always hold.
 func Parameters(known []string, handle wire.Handler) wire.Handler {
 	known = slices.Sorted(slices.Values(known))
 	return func(r *http.Request) (wire.Response, error) {
@@ -40,28 +39,29 @@ func checkQuery(known []string, query string) error {
 		case !slices.Contains(known, name):
 			return unknownParameter(name, known)
 		case len(given) > 1:
-			return googleapi.InvalidArgument(fmt.Sprintf("%q is there %d times; give it one value", name, len(given)))
+			return googleapi.InvalidArgument(fmt.Sprintf("%q is given %d times; give it once", name, len(given)))
 		case given[0] == "":
-			return googleapi.InvalidArgument(fmt.Sprintf("%q has no value; give it one, or leave it out", name))
+			return googleapi.InvalidArgument(fmt.Sprintf("%q has no value; give it a value, or omit it", name))
 		}
 	}
 	return nil
 }
 
-// unreadableQuery says what a query has that none can have
-// (https://url.spec.whatwg.org/#concept-urlencoded-parser, of which net/url takes no semicolon).
+// unreadableQuery explains why a query cannot be parsed
+// (https://url.spec.whatwg.org/#concept-urlencoded-parser). Unlike that parser, net/url refuses
+// semicolons.
 func unreadableQuery(query string, err error) error {
 	if escape, ok := errors.AsType[url.EscapeError](err); ok {
-		return googleapi.InvalidArgument(fmt.Sprintf("the query has %q, which is no escape of a character; a percent sign is %%25", string(escape)))
+		return googleapi.InvalidArgument(fmt.Sprintf("the query contains %q, which is not a valid escape; write a percent sign as %%25", string(escape)))
 	}
-	return googleapi.InvalidArgument(fmt.Sprintf("the query %q has a semicolon; parameters are separated by &, and a semicolon is %%3B", query))
+	return googleapi.InvalidArgument(fmt.Sprintf("the query %q contains a semicolon; separate parameters with &, and write a semicolon as %%3B", query))
 }
 
 func unknownParameter(name string, known []string) error {
 	if len(known) == 0 {
-		return googleapi.InvalidArgument(fmt.Sprintf("there is no parameter %q, and no other here", name))
+		return googleapi.InvalidArgument(fmt.Sprintf("there is no parameter %q; this operation has no parameters", name))
 	}
-	message := fmt.Sprintf("there is no parameter %q; there are: %s", name, strings.Join(known, ", "))
+	message := fmt.Sprintf("there is no parameter %q; use one of: %s", name, strings.Join(known, ", "))
 	if near, ok := spelling.Nearest(name, known); ok {
 		message = fmt.Sprintf("there is no parameter %q; did you mean %q?", name, near)
 	}

@@ -17,16 +17,16 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// lookUp is what a request wants to know of the journal.
+// lookUp is a query of the journal.
 type lookUp struct {
 	filter journal.Filter
-	since  uint64               // the sequence number after which; 0: all
-	limit  int                  // how many of the newest are shown; 0: all
-	expect *journal.Expectation // nil: none
+	since  uint64               // only exchanges after this sequence number; 0: all
+	limit  int                  // maximum number of exchanges to return, the newest; 0: no limit
+	expect *journal.Expectation // nil: no expectation
 }
 
-// Requests shows what was asked of the emulator, and answers with an error where it is not as
-// often as is expected.
+// Requests lists exchanges in the journal. If the query has an expectation that is not met, it
+// answers with an error.
 func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 	wanted, err := s.readLookUp(r.URL.Query())
 	if err != nil {
@@ -46,9 +46,9 @@ func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 	}
 	answer := struct {
 		Requests []journal.Exchange `json:"requests"`
-		Count    int                `json:"count"`   // of those that were looked for, shown or not
-		Dropped  uint64             `json:"dropped"` // of all, which are no longer remembered
-		Last     uint64             `json:"last"`    // the sequence number of the newest, to look on from
+		Count    int                `json:"count"`   // number of matching exchanges, returned or not
+		Dropped  uint64             `json:"dropped"` // number of exchanges that the journal has forgotten, matching or not
+		Last     uint64             `json:"last"`    // sequence number of the newest exchange, for the next "since"
 	}{found, len(found), remembered.Dropped, remembered.Last}
 	if wanted.limit > 0 && len(found) > wanted.limit {
 		answer.Requests = found[len(found)-wanted.limit:]
@@ -56,38 +56,37 @@ func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(answer), nil
 }
 
-// ClearRequests forgets what was asked.
+// ClearRequests clears the journal.
 func (s *Server) ClearRequests(*http.Request) (wire.Response, error) {
 	s.journal.Clear()
 	return googleapi.JSON(struct{}{}), nil
 }
 
-// check says what was found in place of what was expected, and what was asked at all. It is not
-// met where it is not known to be: what is no longer remembered counts as what may have been
-// looked for.
+// check returns an error if the expectation is not met, with the counts that were found. The
+// expectation must hold however many of the forgotten exchanges matched.
 func (l *lookUp) check(r *http.Request, found int, remembered journal.Snapshot) error {
 	forgotten := remembered.Dropped
-	if remembered.DroppedTo.Before(l.filter.From) { // all are older
+	if remembered.DroppedTo.Before(l.filter.From) { // all forgotten exchanges are older
 		forgotten = 0
 	}
 	most := found + int(min(forgotten, math.MaxInt32))
 	if l.expect.Met(found, most) {
 		return nil
 	}
-	message := fmt.Sprintf("expected %s, found %d for %q; asked for: %s", l.expect, found, r.URL.RawQuery, summary(remembered.Exchanges))
+	message := fmt.Sprintf("expected %s, found %d for %q; requests by route: %s", l.expect, found, r.URL.RawQuery, summary(remembered.Exchanges))
 	if forgotten > 0 {
-		message += fmt.Sprintf("; %d older ones are no longer remembered", forgotten)
+		message += fmt.Sprintf("; the journal has forgotten older requests (%d)", forgotten)
 		if l.expect.Possible(found, most) {
-			message += `, so that it cannot be decided; look from a later "since" on, or clear the journal beforehand`
+			message += `, so the result is undecided; use a later "since", or clear the journal before the test`
 		}
 	}
 	return &googleapi.Error{Code: http.StatusPreconditionFailed, Message: message, Status: "FAILED_PRECONDITION"}
 }
 
-// summary counts exchanges by their routes.
+// summary counts exchanges by route.
 func summary(exchanges []journal.Exchange) string {
 	if len(exchanges) == 0 {
-		return "nothing"
+		return "none"
 	}
 	counts := map[string]int{}
 	for _, e := range exchanges {
@@ -100,7 +99,7 @@ func summary(exchanges []journal.Exchange) string {
 	return strings.Join(asked, ", ")
 }
 
-// readLookUp reads the query, which the guard has checked.
+// readLookUp reads a query that Guard has checked.
 func (s *Server) readLookUp(query url.Values) (lookUp, error) {
 	var wanted lookUp
 	setters := wanted.setters()
@@ -115,7 +114,8 @@ func (s *Server) readLookUp(query url.Values) (lookUp, error) {
 	return wanted, nil
 }
 
-// setters read the parameters, and say what is wrong with one.
+// setters returns a function per parameter. It stores the value, or returns a description of the
+// mistake.
 func (l *lookUp) setters() map[string]func(string) string {
 	text := func(field *string) func(string) string {
 		return func(value string) string { *field = value; return "" }
@@ -139,7 +139,7 @@ func (l *lookUp) setStatus(value string) string {
 		l.filter.Status = value
 		return ""
 	}
-	return fmt.Sprintf("%q is no status: write 503, or 5xx", value)
+	return fmt.Sprintf("%q is not a status; write 503 or 5xx", value)
 }
 
 func (l *lookUp) setSince(value string) string {
@@ -149,7 +149,7 @@ func (l *lookUp) setSince(value string) string {
 	}
 	moment, err := time.Parse(time.RFC3339, value)
 	if err != nil {
-		return fmt.Sprintf("%q is no sequence number, and no time of RFC 3339", value)
+		return fmt.Sprintf("%q is not a sequence number or an RFC 3339 time", value)
 	}
 	l.filter.From = moment
 	return ""
@@ -158,7 +158,7 @@ func (l *lookUp) setSince(value string) string {
 func (l *lookUp) setLimit(value string) string {
 	limit, err := strconv.Atoi(value)
 	if err != nil || limit <= 0 {
-		return fmt.Sprintf("%q is not a number of requests", value)
+		return fmt.Sprintf("%q is not a positive number of requests", value)
 	}
 	l.limit = limit
 	return ""

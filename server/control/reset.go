@@ -7,7 +7,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Reset brings the emulator back to how it started.
+// Reset restores the emulator's state at its start.
 func (s *Server) Reset(*http.Request) (wire.Response, error) {
 	s.reset()
 	return googleapi.JSON(struct{}{}), nil

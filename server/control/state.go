@@ -14,21 +14,22 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// State describes the world as it is, as a fixture.
+// State returns the current world as a fixture.
 func (s *Server) State(r *http.Request) (wire.Response, error) {
 	return describe(r, s.worlds.Load().State)
 }
 
-// SetState replaces the world by one that a fixture describes, and answers with it. It wakes
-// whoever waits for something that is different then. Where the fixture has a mistake, nothing
-// changes. It may name no files: who can reach the control plane is not to read the machine's.
+// SetState replaces the world with the one that the fixture in the body describes, and answers
+// with it. It wakes requests that wait for values that change. If the fixture is invalid, nothing
+// changes. The fixture may not name files, because a client of the control plane must not read
+// the machine's files.
 func (s *Server) SetState(r *http.Request) (wire.Response, error) {
 	body, err := wire.ReadBodyUpTo(r, fixtures.MaxBytes)
 	if err != nil {
 		return wire.Response{}, err
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return wire.Response{}, googleapi.InvalidArgument("the body is empty; the world without a fixture is {}")
+		return wire.Response{}, googleapi.InvalidArgument("the body is empty; send {} for the default world")
 	}
 	f, err := fixtures.ParseAlone("body", body)
 	if err != nil {
@@ -42,7 +43,7 @@ func (s *Server) SetState(r *http.Request) (wire.Response, error) {
 	return describe(r, next)
 }
 
-// describe writes a world as a fixture, in YAML for who asks for it.
+// describe writes a world as a fixture: as YAML if the client accepts it, otherwise as JSON.
 func describe(r *http.Request, w *world.World) (wire.Response, error) {
 	const mediaType = "application/yaml" // RFC 9512
 	write, contentType := w.Fixture().JSON, googleapi.ContentType
@@ -59,8 +60,8 @@ func describe(r *http.Request, w *world.World) (wire.Response, error) {
 	}, nil
 }
 
-// unreadable says where a fixture has a mistake, and what to do about it: to people, and in
-// details to programs.
+// unreadable turns a mistake in a fixture into an API error with its position and hint, both in
+// the message and in details for programs.
 func unreadable(err error) error {
 	answer := googleapi.InvalidArgument(err.Error())
 	mistake, ok := errors.AsType[*fixtures.Error](err)

@@ -15,16 +15,16 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Mint issues a token, whoever asks.
+// Mint issues a token. It does not check who asks.
 func (s *Server) Mint(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Kind     token.Kind     `json:"kind"`
-		Account  string         `json:"account"` // a service account or a user; empty: that of the default instance
+		Account  string         `json:"account"` // service account or user; empty: the default instance's account
 		Audience string         `json:"audience"`
 		Scopes   []string       `json:"scopes"`
 		Claims   map[string]any `json:"claims"`
-		Lifetime string         `json:"lifetime"` // 10m
-		Format   string         `json:"format"`   // full, of an ID token
+		Lifetime string         `json:"lifetime"` // a duration such as 10m
+		Format   string         `json:"format"`   // full or standard, for an ID token
 		Defect   token.Defect   `json:"defect"`
 	}
 	if err := readJSON(r, &asked); err != nil {
@@ -45,7 +45,7 @@ func (s *Server) Mint(r *http.Request) (wire.Response, error) {
 	case asked.Format == "full" && asked.Kind == token.KindID:
 		order.Instance = token.OnInstance(current, current.DefaultInstance())
 	case asked.Format != "" && asked.Format != "standard":
-		return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf("format %q is neither full nor standard, of an ID token", asked.Format))
+		return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf("cannot use format %q; use full or standard for an ID token, and standard for other tokens", asked.Format))
 	}
 	issued, err := s.issuer.Mint(r.Context(), current, order)
 	if refused, ok := errors.AsType[*token.OrderError](err); ok {
@@ -60,13 +60,13 @@ func (s *Server) Mint(r *http.Request) (wire.Response, error) {
 	}{issued.Text, issued.Expires.UTC()}), nil
 }
 
-// chosenPrincipal is a service account or a user who is named, or the account that the
-// default instance runs as.
+// chosenPrincipal returns the service account or user with this ID, or the default instance's
+// account if id is empty.
 func chosenPrincipal(w *world.World, id string) (iam.Principal, error) {
 	if id == "" {
 		attached := w.DefaultInstance().ServiceAccounts
 		if len(attached) == 0 {
-			return iam.Principal{}, googleapi.NotFound("the default instance has no service account; name one as account")
+			return iam.Principal{}, googleapi.NotFound("the default instance has no service account; name one with \"account\"")
 		}
 		return attached[0].Account.Principal(), nil
 	}
@@ -77,10 +77,10 @@ func chosenPrincipal(w *world.World, id string) (iam.Principal, error) {
 	return who, nil
 }
 
-// verdict is what a token says, or why it is refused.
+// verdict holds a valid token's content, or the reason why the token is not valid.
 type verdict struct {
 	Valid    bool           `json:"valid"`
-	Reason   string         `json:"reason,omitempty"` // why not
+	Reason   string         `json:"reason,omitempty"` // set if not valid
 	Kind     token.Kind     `json:"kind,omitempty"`
 	Claims   map[string]any `json:"claims,omitempty"`
 	Warnings []string       `json:"warnings,omitempty"`
@@ -88,9 +88,9 @@ type verdict struct {
 	bearer
 }
 
-// bearer is whom a token speaks for, and for what.
+// bearer describes the principal and the rights of a token.
 type bearer struct {
-	Principal string          `json:"principal,omitempty"` // as policies name it
+	Principal string          `json:"principal,omitempty"` // in the form used in IAM policies
 	Email     string          `json:"email,omitempty"`
 	UniqueID  string          `json:"uniqueId,omitempty"`
 	Scopes    []string        `json:"scopes,omitempty"`
@@ -112,7 +112,8 @@ func newBearer(verified token.Verified) bearer {
 	return who
 }
 
-// Verify tells what a token of any kind says, or in one sentence why it is not good.
+// Verify describes a token of any kind, or gives the reason, in one sentence, why it is not
+// valid.
 func (s *Server) Verify(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Token    string `json:"token"`
@@ -131,20 +132,20 @@ func (s *Server) Verify(r *http.Request) (wire.Response, error) {
 	}
 	answer := verdict{Valid: true, Kind: verified.Kind, Claims: verified.Claims, bearer: newBearer(verified)}
 	if _, named := verified.Claims["email"]; verified.Kind == token.KindID && !named {
-		answer.Warnings = []string{"the token names no e-mail address, which some verifiers ask for"}
+		answer.Warnings = []string{"the token has no e-mail address, but some verifiers require one"}
 	}
 	return secret(answer), nil
 }
 
-// Principal tells another emulator who calls it with a bearer token, and whether the
-// policies give them a permission. Tokens are taken as this emulator's own APIs take them;
-// the audience is the other's host, for which a service account may have signed one itself.
+// Principal tells another emulator the principal of a bearer token, and whether IAM policies
+// grant a permission. It accepts the same tokens as this emulator's APIs. "audience" is the host
+// of the other emulator, for JWTs that a service account signed for it.
 func (s *Server) Principal(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Token      string `json:"token"`
 		Audience   string `json:"audience"`
 		Permission string `json:"permission"`
-		Resource   string `json:"resource"` // as in a fixture's policies; empty: the project
+		Resource   string `json:"resource"` // named as in a fixture's policies; empty: the project
 	}
 	if err := readJSON(r, &asked); err != nil {
 		return wire.Response{}, err
@@ -173,13 +174,13 @@ func (s *Server) Principal(r *http.Request) (wire.Response, error) {
 	if token.IsAccess(asked.Token) {
 		answer.Kind = token.KindAccess
 	}
-	if asked.Permission != "" { // what an access boundary lets through is Cloud Storage alone, which we do not know
+	if asked.Permission != "" { // access boundaries only allow Cloud Storage, which is not emulated
 		answer.Allowed = new(access.Boundary == nil && current.May(access.Principal, asked.Permission, on))
 	}
 	return secret(answer), nil
 }
 
-// explain says why a token is no bearer token of an API.
+// explain returns the reason why a token is not accepted as a bearer token.
 func (s *Server) explain(r *http.Request, w *world.World, text, host string) error {
 	verified, err := s.issuer.Verify(r.Context(), w, text, token.Demand{})
 	refused, ok := errors.AsType[*token.RefusedError](err)
@@ -189,16 +190,16 @@ func (s *Server) explain(r *http.Request, w *world.World, text, host string) err
 	case err != nil:
 		return err
 	case verified.Kind != token.KindJWT:
-		return googleapi.Unauthenticated(fmt.Sprintf("a token of kind %q is no bearer token", verified.Kind))
+		return googleapi.Unauthenticated(fmt.Sprintf("a token of kind %q is not a bearer token", verified.Kind))
 	default:
-		return googleapi.Unauthenticated(fmt.Sprintf("the JSON Web Token is not one that a service account has signed for %q for up to an hour", host))
+		return googleapi.Unauthenticated(fmt.Sprintf("the JSON Web Token is not self-signed by a service account for %q with a lifetime of up to an hour", host))
 	}
 }
 
-// chosenResource is the service account that a resource names, or nil for the project.
+// chosenResource returns the service account that a resource names, or nil for the project.
 func chosenResource(w *world.World, resource string) (*world.ServiceAccount, error) {
 	if resource == "" || resource == "project" {
-		return nil, nil //nolint:nilnil // the project, to a policy
+		return nil, nil //nolint:nilnil // nil means the project
 	}
 	email, ok := strings.CutPrefix(resource, "serviceAccounts/")
 	account, known := w.Account(email)

@@ -62,7 +62,7 @@ func TestNotFound(t *testing.T) {
 		want    string
 	}{
 		"type":               {"", credentials.Request{Type: "x"}, `there are no credentials of type "x"; there are: ` + strings.Join(credentials.Types(), ", ")},
-		"attached account":   {bare, credentials.Request{Type: credentials.ServiceAccount}, "the default instance has no service account; name one as account"},
+		"attached account":   {bare, credentials.Request{Type: credentials.ServiceAccount}, "the default instance has no service account; name one with &#34;account&#34;"},
 		"subject":            {bare, credentials.Request{Type: credentials.ExternalAccount}, "the default instance has no service account whose ID tokens could be exchanged"},
 		"account to be":      {"", credentials.Request{Type: credentials.ExternalAccount, Account: "x@y.z"}, `there is no service account "x@y.z"`},
 		"account to imitate": {"", credentials.Request{Type: credentials.ImpersonatedServiceAccount, Account: "x@y.z"}, `there is no service account "x@y.z"`},
