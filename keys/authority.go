@@ -13,9 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -147,17 +145,8 @@ func newAuthority(domains []string) ([]byte, error) {
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 		MaxPathLenZero:        true,
-
-		PermittedDNSDomainsCritical: true,
-		PermittedDNSDomains:         domains,
-		PermittedIPRanges: []*net.IPNet{
-			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
-			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
-		},
-		// Without a constraint for a kind of name, every name of that kind would be permitted.
-		PermittedURIDomains:     []string{nobody},
-		PermittedEmailAddresses: []string{nobody},
 	}
+	constrain(template, domains)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, fmt.Errorf("certify the certificate authority: %w", err)
@@ -169,16 +158,6 @@ func newAuthority(domains []string) ([]byte, error) {
 	return append(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: der}),
 		pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: private})...), nil
 }
-
-// nobody is a host name that can never exist (RFC 6761, section 6.4).
-const nobody = "nobody.invalid"
-
-// Certify sets the domains whose names the ring's authority certifies. Without a call of
-// Certify, the authority certifies only this machine. Callers call it before they use the ring.
-func (r *Ring) Certify(domains []string) { r.domains = slices.Clone(domains) }
-
-// permittedDomains returns the domains that the authority's certificate is constrained to.
-func (r *Ring) permittedDomains() []string { return append(slices.Clone(r.domains), "localhost") }
 
 func (r *Ring) decodeAuthority(name string, data []byte) (*Authority, error) {
 	authority, err := parseAuthority(data)
@@ -217,8 +196,7 @@ func IsAuthority(cert *x509.Certificate) bool {
 // isUsable reports whether the authority is valid for long enough, and has exactly the name
 // constraints that this version sets for the given domains.
 func (a *Authority) isUsable(domains []string) bool {
-	return isValid(a.cert) && slices.Equal(a.cert.PermittedDNSDomains, domains) &&
-		slices.Equal(a.cert.PermittedURIDomains, []string{nobody}) && slices.Equal(a.cert.PermittedEmailAddresses, []string{nobody})
+	return isValid(a.cert) && isConstrained(a.cert, domains)
 }
 
 // isValid reports whether cert is valid now and for one more day, for clients whose clock is
@@ -257,24 +235,6 @@ func (a *Authority) Leaf(host string) (*tls.Certificate, error) {
 		a.leaves.Add(host, leaf)
 	}
 	return leaf, err
-}
-
-// subjects returns the names and addresses that a certificate for host covers. A certificate
-// for this machine covers localhost and the loopback addresses.
-func (a *Authority) subjects(host string) (names []string, addresses []net.IP, err error) {
-	address, notAddress := netip.ParseAddr(host)
-	switch {
-	case host == "localhost", notAddress == nil && address.IsLoopback():
-		addresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-		if own := net.IP(address.AsSlice()); own != nil && !slices.ContainsFunc(addresses, own.Equal) {
-			addresses = append(addresses, own)
-		}
-		return []string{"localhost"}, addresses, nil
-	case !slices.ContainsFunc(a.cert.PermittedDNSDomains, func(domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }):
-		return nil, nil, fmt.Errorf("%w, not %q", ErrNotOurs, host)
-	default:
-		return []string{host}, nil, nil
-	}
 }
 
 func (a *Authority) certify(names []string, addresses []net.IP) (*tls.Certificate, error) {
