@@ -97,7 +97,7 @@ func (m *Maker) serviceAccount(ctx context.Context, w *world.World, asked Reques
 	if err != nil {
 		return nil, fmt.Errorf("make a key file for %q: %w", account.Email, err)
 	}
-	file, err := accountkeys.NewFile(w, account, key, asked.URL)
+	file, err := NewKeyFile(w, account, key, asked.URL)
 	if err != nil {
 		return nil, fmt.Errorf("make a key file for %q: %w", account.Email, err)
 	}

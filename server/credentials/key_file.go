@@ -1,4 +1,4 @@
-package accountkeys
+package credentials
 
 import (
 	"net/url"
@@ -7,8 +7,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// File is a service account key file, in the order of Google's.
-type File struct {
+// KeyFile is a service account key file. Its members are in the order of Google's files.
+type KeyFile struct {
 	Type                string `json:"type"`
 	ProjectID           string `json:"project_id"`
 	PrivateKeyID        string `json:"private_key_id"`
@@ -22,14 +22,14 @@ type File struct {
 	UniverseDomain      string `json:"universe_domain"`
 }
 
-// NewFile is a key file of an account. Its URLs begin with a base, by which the client
-// reaches the emulator.
-func NewFile(w *world.World, account *world.ServiceAccount, key *keys.Key, base string) (File, error) {
+// NewKeyFile returns a key file of an account. The URLs in the file begin with base, the URL by which
+// the client reaches the emulator.
+func NewKeyFile(w *world.World, account *world.ServiceAccount, key *keys.Key, base string) (KeyFile, error) {
 	private, err := key.PrivateKey()
 	if err != nil {
-		return File{}, err
+		return KeyFile{}, err
 	}
-	return File{
+	return KeyFile{
 		Type:                "service_account",
 		ProjectID:           w.Project.ID,
 		PrivateKeyID:        key.ID(),

@@ -10,6 +10,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/accountkeys"
+	"gcp-metadata-emulator/server/credentials"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -215,7 +216,7 @@ func (s *Server) addKey(account *world.ServiceAccount, bits int) (*keys.Key, err
 
 // keyFile returns the content of a key file.
 func (s *Server) keyFile(r *http.Request, account *world.ServiceAccount, key *keys.Key) ([]byte, error) {
-	file, err := accountkeys.NewFile(s.worlds.Load().State, account, key, wire.BaseURL(r))
+	file, err := credentials.NewKeyFile(s.worlds.Load().State, account, key, wire.BaseURL(r))
 	if err != nil {
 		return nil, fmt.Errorf("write a key file for %q: %w", account.Email, err)
 	}
