@@ -13,11 +13,11 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/ratio"
 )
 
-// keyBits is the size of the emulator's keys, and of those compared with them.
+// keyBits is the size of the emulator's keys, and of the keys in the comparison.
 const keyBits = 2048
 
-// coldStart is one row of the table of cold starts: from the start of the
-// process to the first byte of its first answer.
+// coldStart is one row of the table of cold starts: the time from the start of the process to
+// the first byte of its first answer.
 type coldStart struct {
 	name    string
 	request load.Request
@@ -25,7 +25,7 @@ type coldStart struct {
 	against rival
 }
 
-// keys says what an emulator finds in its state directory.
+// keys says whether the emulator finds keys in its state directory.
 type keys int
 
 const (
@@ -33,12 +33,12 @@ const (
 	none
 )
 
-// rival is what a cold start is compared with.
+// rival is the reference of a cold start.
 type rival int
 
 const (
 	constantStart rival = iota // the cold start of a constant server
-	keyGeneration              // the making of an RSA key
+	keyGeneration              // the generation of an RSA key
 )
 
 func coldStarts() []coldStart {
@@ -51,7 +51,7 @@ func coldStarts() []coldStart {
 	}
 }
 
-// coldStarts starts processes in turn.
+// coldStarts measures the rows of the table, with starts of both sides in turn.
 func (b *bench) coldStarts(ctx context.Context) (table, error) {
 	t := table{
 		intro: fmt.Sprintf("From the start of the process to the first byte of its first answer: ratio of the medians of %d starts each.",
@@ -73,7 +73,7 @@ func (b *bench) coldStarts(ctx context.Context) (table, error) {
 	return t, nil
 }
 
-// compareStarts makes one row.
+// compareStarts measures one row.
 func (b *bench) compareStarts(ctx context.Context, c coldStart) ([]string, error) {
 	answer, err := b.keepKeys(ctx, c.request)
 	if err != nil {
@@ -88,7 +88,7 @@ func (b *bench) compareStarts(ctx context.Context, c coldStart) ([]string, error
 		ours = append(ours, milliseconds(took))
 		took, err = b.startTheirs(ctx, c, answer)
 		if err != nil {
-			return nil, fmt.Errorf("what it is compared with: %w", err)
+			return nil, fmt.Errorf("the reference: %w", err)
 		}
 		theirs = append(theirs, milliseconds(took))
 	}
@@ -99,8 +99,8 @@ func (b *bench) compareStarts(ctx context.Context, c coldStart) ([]string, error
 	return []string{c.name, "cold start, " + constant.String(), fmt.Sprintf("%.2f", our/their)}, nil
 }
 
-// keepKeys lets an emulator fill the state directory of kept keys, and returns
-// its answer to the request.
+// keepKeys starts an emulator that creates the state directory of kept keys, and returns its
+// answer to request.
 func (b *bench) keepKeys(ctx context.Context, request load.Request) (*load.Answer, error) {
 	emulator, err := b.serve(ctx, b.keptDir())
 	if err != nil {
@@ -133,7 +133,7 @@ func (b *bench) startOurs(ctx context.Context, c coldStart) (took time.Duration,
 	return emulator.firstAnswer(ctx, c.request)
 }
 
-// startTheirs measures what it is compared with, once.
+// startTheirs measures the reference once.
 func (b *bench) startTheirs(ctx context.Context, c coldStart, answer *load.Answer) (time.Duration, error) {
 	if c.against == keyGeneration {
 		begin := load.Now()

@@ -10,10 +10,10 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/ratio"
 )
 
-// overhead is what "exec" adds to a command that does nothing, from its start to its end, when keys are kept.
+// overhead measures the time that "exec" adds to a command that does nothing, with kept keys.
 func (b *bench) overhead(ctx context.Context) (table, error) {
 	t := table{
-		intro:  fmt.Sprintf("What \"exec\" adds to a command, with kept keys: difference of the medians of %d runs each of \"true\".", b.starts),
+		intro:  fmt.Sprintf("Time that \"exec\" adds to a command, with kept keys: difference of the medians of %d runs each of \"true\".", b.starts),
 		header: []string{"exec", "the command alone", "added"},
 	}
 	for _, reach := range []string{"env", "proxy"} {
@@ -32,7 +32,8 @@ func (b *bench) overhead(ctx context.Context) (table, error) {
 	return t, nil
 }
 
-// compareExec makes one row. The first run, which makes the certificate authority, is not measured.
+// compareExec measures one row. It does not count the first run, which makes the certificate
+// authority.
 func (b *bench) compareExec(ctx context.Context, name, reach string) ([]string, error) {
 	const command = "true"
 	by := []string{b.emulator, "exec", "--state-dir", b.keptDir(), "--reach", reach, "--", command}
@@ -58,7 +59,7 @@ func (b *bench) compareExec(ctx context.Context, name, reach string) ([]string, 
 	return []string{name, fmt.Sprintf("%.0f ms", their), fmt.Sprintf("%.0f ms", ratio.Median(with)-their)}, nil
 }
 
-// runOnce runs a command to its end.
+// runOnce runs a command and returns its duration.
 func runOnce(ctx context.Context, line ...string) (time.Duration, error) {
 	begin := load.Now()
 	err := exec.CommandContext(ctx, line[0], line[1:]...).Run()

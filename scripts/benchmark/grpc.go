@@ -18,14 +18,14 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/load"
 )
 
-// inGRPC is the row of the emulator in gRPC.
+// inGRPC is the name of the emulator's row in gRPC.
 const inGRPC = "signBlob in gRPC"
 
 // signingRPC is a reference server that makes one RSA-2048 signature per call.
 const signingRPC kind = "signing-grpc"
 
-// grpcSigning compares the emulator with a bare signing server, both in gRPC and with the
-// same client.
+// grpcSigning compares the emulator with a bare signing server. Both use gRPC and the same
+// client.
 func (b *bench) grpcSigning(ctx context.Context, emulator *process) ([]string, error) {
 	server, err := start(ctx, b.self, referenceCommand, "--listen", "{addr}", "--kind", string(signingRPC))
 	if err != nil {
@@ -45,12 +45,12 @@ func (b *bench) grpcSigning(ctx context.Context, emulator *process) ([]string, e
 	return b.contest(ctx, []string{inGRPC, signingRPC.String()}, ours, theirs)
 }
 
-// callers is a server with as many clients as there are connections elsewhere.
+// callers returns a server under load from one client per connection.
 func (b *bench) callers(name string, server *process) (s *subject, closeAll func(), err error) {
 	var conns []*grpc.ClientConn
 	closeAll = func() {
 		for _, conn := range conns {
-			_ = conn.Close() // nothing is under way
+			_ = conn.Close() // no call is under way
 		}
 	}
 	for range b.connections {
@@ -83,14 +83,14 @@ type signer struct {
 	key *rsa.PrivateKey
 }
 
-// SignBlob signs.
+// SignBlob signs a blob.
 func (s signer) SignBlob(_ context.Context, request *credentialspb.SignBlobRequest) (*credentialspb.SignBlobResponse, error) {
 	digest := sha256.Sum256(request.GetPayload())
 	signature, err := rsa.SignPKCS1v15(nil, s.key, crypto.SHA256, digest[:])
 	return &credentialspb.SignBlobResponse{KeyId: "reference", SignedBlob: signature}, err
 }
 
-// serveSigner serves it until the context ends.
+// serveSigner runs the bare signing server until ctx ends.
 func serveSigner(ctx context.Context, listener net.Listener) error {
 	key, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {

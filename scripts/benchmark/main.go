@@ -1,15 +1,14 @@
-// Command benchmark compares the emulator with the least that a server could
-// do for the same answer, and prints what it found as Markdown.
+// Command benchmark compares the emulator with minimal servers that send the same answers, and
+// prints the results as Markdown.
 //
-// Machines differ and are shared, so nothing is measured in absolute terms:
-// the emulator and a reference server are loaded in turn, A B A B …, and the
-// medians of each pair's ratios are shown with the lowest and the highest. The
-// reference servers are bare net/http servers in processes of their own: one
-// answers constant bytes, as many as the emulator answers with the same header,
-// the other makes one RSA-2048 signature per request.
+// Machines differ and are shared, so the benchmark does not report absolute times. It loads the
+// emulator and a reference server in turn, A B A B …, and reports the median, lowest and
+// highest ratio of the pairs. The reference servers are bare net/http servers in their own
+// processes. One sends constant bytes, as many as the emulator and with the same header; the
+// other makes one RSA-2048 signature per request.
 //
-// It owns the operations measured, the processes, and the tables; package load
-// sends the requests, package ratio summarises.
+// The command owns the list of operations, the processes and the tables. Package load sends the
+// requests, and package ratio summarises the results.
 package main
 
 import (
@@ -29,14 +28,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := 0
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		_, _ = fmt.Fprintf(os.Stderr, "benchmark: %v\n", err) // nowhere left to complain
+		_, _ = fmt.Fprintf(os.Stderr, "benchmark: %v\n", err) // there is no other place to report errors
 		code = 1
 	}
 	stop()
-	os.Exit(code) //nolint:forbidigo // this is main, of a command of its own
+	os.Exit(code) //nolint:forbidigo // this is the main function of a separate command
 }
 
-// options are the command line.
+// options holds the command line.
 type options struct {
 	emulator    string
 	duration    time.Duration
@@ -52,8 +51,8 @@ type options struct {
 // bench is one run of the benchmark.
 type bench struct {
 	options
-	self     string // this program, which is also the reference servers
-	dir      string // removed in the end
+	self     string // this program's path; it also runs the reference servers
+	dir      string // a temporary directory, removed at the end
 	progress io.Writer
 }
 
@@ -87,14 +86,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("benchmark", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.emulator, "emulator", "", "the emulator's `binary`")
-	flags.DurationVar(&o.duration, "duration", time.Second, "how long each server is loaded in each round")
-	flags.IntVar(&o.rounds, "rounds", 7, "how often the emulator and its reference are loaded in turn")
-	flags.IntVar(&o.connections, "connections", 16, "connections that load a server at the same time")
-	flags.Int64Var(&o.audiences, "audiences", 20_000, "distinct audiences for which ID tokens are asked when memory is measured")
-	flags.IntVar(&o.waiting, "waiters", 10_000, "requests that wait for a change at the same time")
-	flags.IntVar(&o.starts, "starts", 20, "how often each process is started when cold starts are measured")
-	flags.BoolVar(&o.bareHeader, "bare-header", false, "let the constant server send no header field but Content-Type, Content-Length and Date")
-	flags.Func("only", "measure only the rows whose name matches this `regexp`", func(text string) (err error) {
+	flags.DurationVar(&o.duration, "duration", time.Second, "time for which each server is loaded in each round")
+	flags.IntVar(&o.rounds, "rounds", 7, "number of rounds, each of which loads the emulator and its reference")
+	flags.IntVar(&o.connections, "connections", 16, "number of simultaneous connections to a server")
+	flags.Int64Var(&o.audiences, "audiences", 20_000, "number of distinct audiences of ID tokens in the memory benchmark")
+	flags.IntVar(&o.waiting, "waiters", 10_000, "number of requests that wait for a change at the same time")
+	flags.IntVar(&o.starts, "starts", 20, "number of starts of each process in the cold start benchmark")
+	flags.BoolVar(&o.bareHeader, "bare-header", false, "limit the constant server's header to Content-Type, Content-Length and Date")
+	flags.Func("only", "measure only rows whose name matches this `regexp`", func(text string) (err error) {
 		o.only, err = regexp.Compile(text)
 		return err
 	})
@@ -107,12 +106,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	case o.emulator == "":
 		return o, errors.New("--emulator is missing")
 	case o.duration <= 0, o.rounds < 1, o.connections < 1, o.audiences < 1, o.waiting < 1, o.starts < 1:
-		return o, errors.New("--duration, --rounds, --connections, --audiences, --waiters and --starts have to be positive")
+		return o, errors.New("--duration, --rounds, --connections, --audiences, --waiters and --starts must be positive")
 	}
 	return o, nil
 }
 
-// measure runs everything and writes each table as soon as it is known.
+// measure runs all benchmarks and writes each table as soon as it is complete.
 func (b *bench) measure(ctx context.Context, stdout io.Writer) error {
 	if _, err := fmt.Fprintln(stdout, machine()); err != nil {
 		return err
@@ -147,7 +146,7 @@ func (b *bench) measure(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-// say reports progress. That nobody listens is no reason to stop.
+// say reports progress. It ignores errors, because progress is optional.
 func (b *bench) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(b.progress, format+"\n", args...)
 }

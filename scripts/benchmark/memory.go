@@ -16,7 +16,7 @@ import (
 // resident is a process's resident memory.
 type resident struct {
 	kib   int64
-	known bool // systems other than Linux do not say
+	known bool // false on systems other than Linux
 }
 
 // memory reads a process's resident memory.
@@ -31,7 +31,7 @@ func (p *process) memory() (resident, error) {
 	return parseResident(status)
 }
 
-// parseResident finds "VmRSS:    23456 kB".
+// parseResident reads the line "VmRSS:    23456 kB".
 func parseResident(status []byte) (resident, error) {
 	for line := range bytes.Lines(status) {
 		fields := bytes.Fields(line)
@@ -51,7 +51,7 @@ func (r resident) String() string {
 	return fmt.Sprintf("%.1f MiB", float64(r.kib)/1024)
 }
 
-// within tells whether it is no more than some bytes.
+// within returns "yes" if the memory is at most the given number of bytes, or else "no".
 func (r resident) within(bytes int64) string {
 	switch {
 	case !r.known:
@@ -63,7 +63,7 @@ func (r resident) within(bytes int64) string {
 	}
 }
 
-// growth since an earlier reading.
+// growth returns the growth since an earlier reading.
 func (r resident) growth(before resident) string {
 	if !r.known || !before.known {
 		return "not available"
@@ -71,9 +71,9 @@ func (r resident) growth(before resident) string {
 	return fmt.Sprintf("%+.1f MiB", float64(r.kib-before.kib)/1024)
 }
 
-// memory shows how the loaded emulator's memory grew from what it was when
-// idle: with the operations so far, and then with more audiences than any
-// cache holds.
+// memory measures the growth of the loaded emulator's memory since it was idle. The first
+// reading follows the operations so far; the second follows requests for more audiences than
+// any cache holds.
 func (b *bench) memory(ctx context.Context, emulator *process, idle resident) (table, error) {
 	if !b.only.MatchString("memory") {
 		return table{}, nil
@@ -101,10 +101,10 @@ func (b *bench) memory(ctx context.Context, emulator *process, idle resident) (t
 	}, nil
 }
 
-// manyAudiences asks for ID tokens, each for an audience of its own.
+// manyAudiences requests ID tokens, each for a new audience.
 func (b *bench) manyAudiences(ctx context.Context, emulator *process) error {
-	// A signature takes about a millisecond; the time is the end of a server
-	// that became much slower.
+	// A signature takes about a millisecond. The limit stops a server that has become much
+	// slower.
 	const slowest = 10 * time.Millisecond
 	template := identity("https://memory.example.com/" + load.Counter).Compile(emulator.addr)
 	result, err := emulator.load(ctx, template, load.Limits{

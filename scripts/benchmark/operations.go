@@ -2,8 +2,7 @@ package main
 
 import "gcp-metadata-emulator/scripts/benchmark/load"
 
-// accessToken in a request's target is replaced by a token that the emulator
-// issued.
+// accessToken stands for an access token of the emulator in a request's target.
 const accessToken = "{access_token}"
 
 const (
@@ -18,7 +17,7 @@ type operation struct {
 	request load.Request
 }
 
-// operations are all rows, in order.
+// operations returns all rows, in order.
 func operations() []operation {
 	return []operation{
 		{"metadata value", constant, projectID()},
@@ -38,7 +37,7 @@ func operations() []operation {
 	}
 }
 
-// metadata is a request to the metadata server.
+// metadata returns a request to the metadata server.
 func metadata(target string) load.Request {
 	return load.Request{Method: "GET", Target: target, Header: []string{"Metadata-Flavor: Google"}}
 }
@@ -51,12 +50,12 @@ func accessTokenRequest() load.Request {
 	return metadata(instanceAccount + "token")
 }
 
-// identity asks the metadata server for an ID token.
+// identity returns a request for an ID token to the metadata server.
 func identity(audience string) load.Request {
 	return metadata(instanceAccount + "identity?audience=" + audience + "&format=full")
 }
 
-// credentials is a call of the IAM Credentials API.
+// credentials returns a request to the IAM Credentials API.
 func credentials(method, body string) load.Request {
 	return load.Request{
 		Method: "POST",

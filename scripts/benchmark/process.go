@@ -16,32 +16,29 @@ import (
 )
 
 const (
-	// obedience is how long a process may take to end when asked to, before it
-	// is killed.
+	// obedience is the time in which a process must end after a signal, before it is killed.
 	obedience = 5 * time.Second
-	// Ports are taken from below those that systems give to outgoing
-	// connections. Trying to connect to one of the latter before the server
-	// listens can succeed: the connection then is with itself, and keeps the
-	// server from listening.
+	// Ports come from below the range that systems use for outgoing connections. Otherwise a
+	// connection attempt before the server listens can connect to itself, and keep the server
+	// from listening.
 	firstPort, lastPort = 20_000, 29_999
 )
 
-// errStopped is the cause of a process's end when we wanted it.
+// errStopped is the cause of an intended stop.
 var errStopped = errors.New("stopped")
 
-// process is a server that we started.
+// process is a server process of the benchmark.
 type process struct {
 	addr    string
 	pid     int
 	started time.Time
-	// alive ends with the process, or when it is asked to end; its cause says
-	// why.
+	// alive ends with the process, or when stop is called. Its cause is the reason.
 	alive context.Context
-	stop  func() // asks it to end, and waits until it has
+	stop  func() // asks the process to end, and waits until it has
 }
 
-// start runs a command whose "{addr}" argument is replaced by a free address.
-// It does not wait until the command listens there.
+// start runs a command and replaces "{addr}" in its arguments by a free address. It does not
+// wait until the command listens there.
 func start(ctx context.Context, name string, args ...string) (*process, error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
@@ -53,7 +50,7 @@ func start(ctx context.Context, name string, args ...string) (*process, error) {
 	cmd.WaitDelay = obedience
 	stderr := &tail{}
 	cmd.Stderr = stderr
-	// Its input ends when we do, however that happens.
+	// The command's input ends when this process ends, however that happens.
 	if _, err := cmd.StdinPipe(); err != nil {
 		cancel(err)
 		return nil, err
@@ -66,7 +63,7 @@ func start(ctx context.Context, name string, args ...string) (*process, error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // the state says the same, and more
+		_ = cmd.Wait() // cmd.ProcessState says more than the error
 		cancel(fmt.Errorf("%q ended by itself (%v): %s", name, cmd.ProcessState, stderr.text))
 	}()
 	stop := func() {
@@ -76,7 +73,7 @@ func start(ctx context.Context, name string, args ...string) (*process, error) {
 	return &process{addr: addr, pid: cmd.Process.Pid, started: started, alive: alive, stop: stop}, nil
 }
 
-// during derives a context that ends, at the latest, with the process.
+// during returns a context that ends no later than the process.
 func (p *process) during(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	detach := context.AfterFunc(p.alive, func() { cancel(context.Cause(p.alive)) })
@@ -86,7 +83,7 @@ func (p *process) during(ctx context.Context) (context.Context, context.CancelFu
 	}
 }
 
-// once sends one request, as soon as the process accepts a connection.
+// once sends one request as soon as the process accepts a connection.
 func (p *process) once(ctx context.Context, request load.Request) (*load.Answer, error) {
 	ctx, cancel := p.during(ctx)
 	defer cancel()
@@ -94,8 +91,7 @@ func (p *process) once(ctx context.Context, request load.Request) (*load.Answer,
 	return answer, p.explain(err)
 }
 
-// firstAnswer is how long after the process's start the first byte of an
-// answer came.
+// firstAnswer returns the time from the process's start to the first byte of an answer.
 func (p *process) firstAnswer(ctx context.Context, request load.Request) (time.Duration, error) {
 	ctx, cancel := p.during(ctx)
 	defer cancel()
@@ -111,8 +107,8 @@ func (p *process) load(ctx context.Context, template *load.Template, limits load
 	return result, p.explain(err)
 }
 
-// explain prefers the process's own account of its end to the broken
-// connection by which we noticed, which comes a little earlier.
+// explain replaces the error of a broken connection by the reason for the process's end, which
+// may come a little later.
 func (p *process) explain(err error) error {
 	var status *load.StatusError
 	if err == nil || errors.As(err, &status) {
@@ -126,7 +122,7 @@ func (p *process) explain(err error) error {
 	}
 }
 
-// replace returns args with every occurrence of old in them replaced.
+// replace returns a copy of args in which replacement replaces every occurrence of old.
 func replace(args []string, old, replacement string) []string {
 	replaced := make([]string, len(args))
 	for i, arg := range args {
@@ -135,7 +131,7 @@ func replace(args []string, old, replacement string) []string {
 	return replaced
 }
 
-// freeAddr is a local address on which nothing listens at the moment.
+// freeAddr returns a local address on which no server listens at present.
 func freeAddr(ctx context.Context) (string, error) {
 	const attempts = 100
 	for range attempts {
@@ -149,7 +145,7 @@ func freeAddr(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("none of %d ports tried from %d to %d is free", attempts, firstPort, lastPort)
 }
 
-// tail keeps the last of what is written to it.
+// tail keeps the last bytes written to it.
 type tail struct {
 	text []byte
 }

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// proxied is the row of the emulator as a proxy.
+	// proxied is the name of the row of the emulator as a proxy.
 	proxied = "signBlob by CONNECT and TLS"
-	// compiledIn is the host that a client without other advice asks.
+	// compiledIn is the default host of a client.
 	compiledIn = "iamcredentials.googleapis.com"
 )
 
-// proxied compares the emulator as a proxy with itself.
+// proxied compares the emulator as a proxy with the emulator without one.
 func (b *bench) proxied(ctx context.Context, emulator *process) ([]string, error) {
 	request := credentials("signBlob", `{"payload":"aGVsbG8="}`)
 	if _, err := emulator.once(ctx, request); err != nil { // makes the key
@@ -30,8 +30,8 @@ func (b *bench) proxied(ctx context.Context, emulator *process) ([]string, error
 		newSubject("the emulator as a proxy", emulator, template), newSubject("the emulator", emulator, request.Compile(emulator.addr)))
 }
 
-// connect opens a tunnel through a proxy, and TLS in it. What is measured is what it costs, not
-// whether the certificate is good.
+// connect opens a tunnel through a proxy, with TLS in it. It does not verify the certificate,
+// because the benchmark only measures the cost.
 func connect(ctx context.Context, proxy string) (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", proxy)
 	if err != nil {
@@ -43,7 +43,7 @@ func connect(ctx context.Context, proxy string) (net.Conn, error) {
 		err = secured.HandshakeContext(ctx)
 	}
 	if err != nil {
-		_ = conn.Close() // nothing was sent
+		_ = conn.Close() // no request was sent
 		return nil, err
 	}
 	return secured, nil
@@ -57,7 +57,7 @@ func tunnel(conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	_ = response.Body.Close() // it has none
+	_ = response.Body.Close() // the body is empty
 	if response.StatusCode != http.StatusOK {
 		return &load.StatusError{Status: response.StatusCode}
 	}

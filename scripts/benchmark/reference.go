@@ -20,20 +20,19 @@ import (
 	"time"
 )
 
-// kind is what a reference server does.
+// kind is the kind of a reference server.
 type kind string
 
 const (
-	constant kind = "constant" // answers the same bytes to everything
+	constant kind = "constant" // sends the same bytes for every request
 	signing  kind = "signing"  // makes one RSA-2048 signature per request
 
-	// referenceCommand, as the first argument, makes this program a reference
-	// server.
+	// referenceCommand is the first argument that makes this program a reference server.
 	referenceCommand = "reference"
 )
 
-// reference serves until its context or its input ends: the latter when the
-// benchmark itself is killed, so that nothing is left behind.
+// reference runs a reference server until ctx or the input ends. The input ends if the
+// benchmark is killed, so that no process remains.
 func reference(ctx context.Context, args []string, stdin io.Reader) error {
 	flags := flag.NewFlagSet(referenceCommand, flag.ContinueOnError)
 	does := flags.String("kind", string(constant), "constant, signing or signing-grpc")
@@ -55,7 +54,7 @@ func reference(ctx context.Context, args []string, stdin io.Reader) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	go func() {
-		_, _ = io.Copy(io.Discard, stdin) // its end is what matters, not how it came
+		_, _ = io.Copy(io.Discard, stdin) // waits for the end, whatever the error
 		end()
 	}()
 	handler := constantHandler(*size, header)
@@ -69,7 +68,7 @@ func reference(ctx context.Context, args []string, stdin io.Reader) error {
 	case constant:
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // the process ends with it
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // the process ends with the server
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -82,7 +81,7 @@ func constantHandler(size int, header http.Header) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		maps.Copy(w.Header(), header)
 		w.Header().Set("Content-Length", length)
-		_, _ = w.Write(body) // the loader sees what is missing
+		_, _ = w.Write(body) // the loader detects missing bytes
 	})
 }
 
@@ -99,6 +98,6 @@ func signingHandler() (http.Handler, error) {
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain")
-		_, _ = io.WriteString(w, base64.RawURLEncoding.EncodeToString(signature)) // the loader sees what is missing
+		_, _ = io.WriteString(w, base64.RawURLEncoding.EncodeToString(signature)) // the loader detects missing bytes
 	}), nil
 }

@@ -15,7 +15,7 @@ type table struct {
 	rows   [][]string
 }
 
-// markdown is empty when the table is.
+// markdown returns the table as Markdown, or "" if it has no rows.
 func (t table) markdown() string {
 	if len(t.rows) == 0 {
 		return ""
@@ -33,7 +33,7 @@ func (t table) markdown() string {
 	return text.String()
 }
 
-// String is how a table names a reference server.
+// String returns the name of a reference server in tables.
 func (k kind) String() string {
 	switch k {
 	case signing:
@@ -45,7 +45,7 @@ func (k kind) String() string {
 	return "bare server, constant bytes"
 }
 
-// machine describes where this runs.
+// machine describes the machine.
 func machine() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	model := "CPU of unknown model"
@@ -56,7 +56,7 @@ func machine() string {
 		model, runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// parseModel finds "model name : …", and returns otherwise when there is none.
+// parseModel returns the value of the line "model name : …", or otherwise if there is none.
 func parseModel(cpuinfo []byte, otherwise string) string {
 	for line := range bytes.Lines(cpuinfo) {
 		name, value, _ := bytes.Cut(line, []byte(":"))

@@ -12,15 +12,15 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/ratio"
 )
 
-// soon is how long a large world may take to load.
+// soon is the time in which a large world must load.
 const soon = time.Second
 
 // scale is one row of the table of large worlds.
 type scale struct {
 	name  string
-	value string        // the entry that is asked for
-	flag  string        // that names the file
-	file  func() string // its content
+	value string        // the path of the requested entry
+	flag  string        // the flag for the file
+	file  func() string // returns the content of the file
 }
 
 func scales() []scale {
@@ -33,7 +33,7 @@ func scales() []scale {
 	}
 }
 
-// instances is a fixture of instances, each with an account of its own.
+// instances returns a fixture of n instances, each with its own account.
 func instances(n int) string {
 	var accounts, machines strings.Builder
 	for i := range n {
@@ -44,8 +44,8 @@ func instances(n int) string {
 	return "serviceAccounts:\n" + accounts.String() + "instances:\n" + machines.String()
 }
 
-// attributed is a recording of one instance with many attributes: more than a fixture may
-// have, whose attributes are bounded as Google bounds them.
+// attributed returns a recording of one instance with n attributes. Fixtures cannot have so
+// many, because Google's limits apply to them.
 func attributed(n int) string {
 	attributes := make([]string, n)
 	for i := range n {
@@ -56,7 +56,7 @@ func attributed(n int) string {
 		`"zone":"projects/123456789012/zones/us-central1-a"},"project":{"numericProjectId":123456789012,"projectId":"demo-project"}}`
 }
 
-// scale compares emulators of large worlds with that of the smallest.
+// scale compares emulators of large worlds with an emulator of the smallest world.
 func (b *bench) scale(ctx context.Context) (table, error) {
 	t := table{
 		intro: fmt.Sprintf("Emulators of large worlds ÷ the first: the cold start to the first byte of a value, median of %d; "+
@@ -89,13 +89,13 @@ func (b *bench) scale(ctx context.Context) (table, error) {
 	return t, nil
 }
 
-// loads is how often each world is loaded.
+// loads returns the number of times that each world is loaded.
 func (b *bench) loads() int {
-	const most = 5 // a large one takes its time
+	const most = 5 // large worlds take long to load
 	return min(b.starts, most)
 }
 
-// world is an emulator of a world, and how long it took to load it.
+// world is an emulator of a world, with its loading time.
 type world struct {
 	scale
 
@@ -131,7 +131,7 @@ func (b *bench) load(ctx context.Context, s scale) (*world, error) {
 	return w, nil
 }
 
-// compareWorlds makes one row.
+// compareWorlds measures one row.
 func (b *bench) compareWorlds(ctx context.Context, large, small *world) ([]string, error) {
 	within := "yes"
 	if large.start-small.start > soon {
@@ -153,7 +153,7 @@ func (b *bench) compareWorlds(ctx context.Context, large, small *world) ([]strin
 
 // compareRates loads two servers in turn.
 func (b *bench) compareRates(ctx context.Context, one, other *subject) (ratio.Summary, error) {
-	if err := b.round(ctx, one, other, b.duration); err != nil { // which warms both up
+	if err := b.round(ctx, one, other, b.duration); err != nil { // warms both up
 		return ratio.Summary{}, err
 	}
 	one.forget()

@@ -11,11 +11,10 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/load"
 )
 
-// readiness is how long an emulator may take to make its keys.
+// readiness is the time in which an emulator must make its keys.
 const readiness = time.Minute
 
-// startEmulator starts the emulator that is loaded, and waits until it has
-// keys and has answered.
+// startEmulator starts the emulator for the load, and waits until it has keys and has answered.
 func (b *bench) startEmulator(ctx context.Context) (*process, error) {
 	ready := filepath.Join(b.dir, "url")
 	emulator, err := b.serve(ctx, filepath.Join(b.dir, "state"), "--url-file", ready)
@@ -42,9 +41,8 @@ func (b *bench) serve(ctx context.Context, stateDir string, flags ...string) (*p
 	return start(ctx, b.emulator, args...)
 }
 
-// refer starts a reference server and does not wait. A constant one answers as
-// many bytes as the answer given, with the same header fields: how many there are
-// is what net/http needs most of its time for.
+// refer starts a reference server and does not wait. A constant server sends as many bytes as
+// answer has, with the same header fields: net/http spends most of its time on header fields.
 func (b *bench) refer(ctx context.Context, does kind, answer *load.Answer) (*process, error) {
 	args := []string{referenceCommand, "--listen", "{addr}", "--kind", string(does), "--size", strconv.Itoa(len(answer.Body))}
 	for name, values := range answer.Header {

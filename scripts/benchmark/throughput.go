@@ -13,8 +13,7 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/ratio"
 )
 
-// throughput loads the emulator and a reference server in turn, for every
-// operation.
+// throughput loads the emulator and a reference server in turn, for every operation.
 func (b *bench) throughput(ctx context.Context, emulator *process) (table, error) {
 	t := table{
 		intro: fmt.Sprintf("Emulator ÷ reference, median (lowest–highest) of %d rounds with %d connections. "+
@@ -47,7 +46,7 @@ func (b *bench) throughput(ctx context.Context, emulator *process) (table, error
 	return t, nil
 }
 
-// compare makes one row.
+// compare measures one row.
 func (b *bench) compare(ctx context.Context, emulator *process, o operation) ([]string, error) {
 	request, err := resolve(ctx, emulator, o.request)
 	if err != nil {
@@ -73,7 +72,7 @@ func (b *bench) compare(ctx context.Context, emulator *process, o operation) ([]
 
 // contest loads two servers in turn and completes a row.
 func (b *bench) contest(ctx context.Context, row []string, ours, theirs *subject) ([]string, error) {
-	// A short round warms both up, and is forgotten.
+	// A short round warms both servers up; its results do not count.
 	if err := b.round(ctx, ours, theirs, b.duration/5); err != nil {
 		return nil, err
 	}
@@ -91,9 +90,8 @@ func (b *bench) contest(ctx context.Context, row []string, ours, theirs *subject
 	), nil
 }
 
-// round loads each of two servers for the duration given, and adds a
-// measurement to each. They take turns in slices so short that whatever else
-// the machine does in the meantime slows both.
+// round loads two servers for the given duration, and adds a measurement to each. The servers
+// take turns in short slices, so that other activity on the machine slows both.
 func (b *bench) round(ctx context.Context, ours, theirs *subject, duration time.Duration) error {
 	const slice = 100 * time.Millisecond
 	both := map[*subject]*load.Result{ours: {}, theirs: {}}
@@ -115,8 +113,8 @@ func (b *bench) round(ctx context.Context, ours, theirs *subject, duration time.
 	return nil
 }
 
-// limits of one run. The time ends it, the number of requests only if the time
-// should not.
+// limits returns the limits of one run. The duration normally ends a run; the number of
+// requests is a safeguard.
 func (b *bench) limits(duration time.Duration) load.Limits {
 	const most = 1_000_000 // more than a server answers in a slice
 	return load.Limits{
@@ -126,7 +124,7 @@ func (b *bench) limits(duration time.Duration) load.Limits {
 	}
 }
 
-// resolve puts a token of the emulator's into the request when it needs one.
+// resolve replaces the placeholder in the request by an access token of the emulator.
 func resolve(ctx context.Context, emulator *process, request load.Request) (load.Request, error) {
 	needs := func(text string) bool { return strings.Contains(text, accessToken) }
 	if !needs(request.Target) && !slices.ContainsFunc(request.Header, needs) {
@@ -151,7 +149,7 @@ func resolve(ctx context.Context, emulator *process, request load.Request) (load
 	return request, nil
 }
 
-// subject is a server under load, and what each round measured.
+// subject is a server under load, with the measurements of each round.
 type subject struct {
 	name              string
 	run               func(ctx context.Context, limits load.Limits) (*load.Result, error)
@@ -164,14 +162,14 @@ func newSubject(name string, server *process, template *load.Template) *subject 
 	}}
 }
 
-// record adds what one round measured.
+// record adds the measurements of a round.
 func (s *subject) record(result *load.Result) {
 	s.rates = append(s.rates, result.Rate())
 	s.p50s = append(s.p50s, milliseconds(result.Latencies.Quantile(0.50)))
 	s.p99s = append(s.p99s, milliseconds(result.Latencies.Quantile(0.99)))
 }
 
-// forget drops what was measured.
+// forget drops all measurements.
 func (s *subject) forget() {
 	s.rates, s.p50s, s.p99s = nil, nil, nil
 }

@@ -13,20 +13,20 @@ import (
 
 const (
 	entry = "instance/attributes/bench"
-	// promptly is how long everybody may take to be answered after a change.
+	// promptly is the time in which all waiting requests must be answered after a change.
 	promptly = 2 * time.Second
-	// roomy is how much memory the process may take while everybody waits, in bytes.
+	// roomy limits the process's memory with all requests waiting, in bytes.
 	roomy = 250_000_000
 )
 
-// waiters shows what requests cost that wait for a change of metadata, and how long it
-// takes until one change has answered all of them.
+// waiters measures the cost of requests that wait for a change of metadata, and the time until
+// one change has answered all of them.
 func (b *bench) waiters(ctx context.Context) (table, error) {
 	if !b.only.MatchString("waiters") {
 		return table{}, nil
 	}
 	b.say("waiters: %d", b.waiting)
-	emulator, err := b.serve(ctx, filepath.Join(b.dir, "state")) // one that has done nothing else
+	emulator, err := b.serve(ctx, filepath.Join(b.dir, "state")) // a fresh emulator, without other work before
 	if err != nil {
 		return table{}, err
 	}
@@ -37,15 +37,15 @@ func (b *bench) waiters(ctx context.Context) (table, error) {
 		return table{}, fmt.Errorf("%q: %w", "waiters", err)
 	}
 	return table{
-		intro: fmt.Sprintf("Of an emulator with requests that wait for a change, each on a connection of its own: resident memory, and "+
-			"the time from one change until all of them are answered ÷ that of a constant server for as many requests, median (lowest–highest) of %d rounds.", b.rounds),
+		intro: fmt.Sprintf("An emulator with requests that wait for a change, each on its own connection: resident memory, and "+
+			"the time from one change to the last answer ÷ the time of a constant server for as many requests, median (lowest–highest) of %d rounds.", b.rounds),
 		header: []string{"waiters", "resident", "growth", "up to 250 MB", "answered by a change", "all within 2 s"},
 		rows:   rows,
 	}, nil
 }
 
-// compareWaiters makes the rows: of an emulator whose connections are new, and of one whose
-// connections have been answered before.
+// compareWaiters measures the rows: an emulator with new connections, and an emulator whose
+// connections have had answers before.
 func (b *bench) compareWaiters(ctx context.Context, w *waitingRoom) ([][]string, error) {
 	if _, err := w.emulator.once(ctx, w.change()); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (b *bench) compareWaiters(ctx context.Context, w *waitingRoom) ([][]string,
 	}, nil
 }
 
-// constantCrowd lets a constant server answer as many requests as often.
+// constantCrowd measures a constant server with as many requests and rounds.
 func (b *bench) constantCrowd(ctx context.Context, w *waitingRoom) (times []float64, err error) {
 	answer, err := w.emulator.once(ctx, metadata("/computeMetadata/v1/"+entry))
 	if err != nil {
@@ -115,21 +115,21 @@ func (b *bench) constantCrowd(ctx context.Context, w *waitingRoom) (times []floa
 	return times, err
 }
 
-// waitingRoom is an emulator for whose change others wait.
+// waitingRoom is an emulator with requests that wait for a change.
 type waitingRoom struct {
 	emulator *process
 	wait     *load.Template
 	changes  int
 }
 
-// change is a request that changes what everybody waits for.
+// change returns a request that changes the entry.
 func (w *waitingRoom) change() load.Request {
 	w.changes++
 	return load.Request{Method: "PUT", Target: "/emulator/v1/instances/-/metadata/" + entry, Body: fmt.Sprintf(`{"value": "%d"}`, w.changes)}
 }
 
-// round parks a crowd, reads the memory that it takes then, and measures from a change until
-// everybody has been answered.
+// round lets a crowd wait, reads the memory, and measures the time from a change to the last
+// answer.
 func (w *waitingRoom) round(ctx context.Context, crowd *load.Crowd, size int, memory *resident) (time.Duration, error) {
 	if err := crowd.Send(w.wait); err != nil {
 		return 0, err
@@ -151,12 +151,12 @@ func (w *waitingRoom) round(ctx context.Context, crowd *load.Crowd, size int, me
 	return load.Now().Sub(begin), nil
 }
 
-// await asks until as many requests wait.
+// await waits until the emulator has size waiting requests.
 func (w *waitingRoom) await(ctx context.Context, size int) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readiness, fmt.Errorf("%d requests did not come to wait within %v", size, readiness))
+	ctx, cancel := context.WithTimeoutCause(ctx, readiness, fmt.Errorf("fewer than %d requests were waiting after %v", size, readiness))
 	defer cancel()
 	const slowest = 100 * time.Microsecond
-	wait := time.Duration(size) * slowest // the list is long, and what it takes is measured
+	wait := time.Duration(size) * slowest // reading the long list more often would disturb the measurement
 	for {
 		select {
 		case <-ctx.Done():
@@ -179,7 +179,7 @@ func (w *waitingRoom) await(ctx context.Context, size int) error {
 	}
 }
 
-// crowd opens connections to the process for a function.
+// crowd opens connections to the process and calls use with them.
 func (p *process) crowd(ctx context.Context, connections int, use func(context.Context, *load.Crowd) error) error {
 	ctx, cancel := p.during(ctx)
 	defer cancel()

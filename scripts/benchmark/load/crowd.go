@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Crowd is many connections, on each of which one request is sent before any answer is
-// read. It needs neither a goroutine nor a buffer for each, which would be measured with
-// the server.
+// Crowd holds many connections. It sends one request on each before it reads any answer. It
+// needs no goroutine or buffer per connection, because their cost would distort the
+// measurement.
 type Crowd struct {
 	conns []*worker
 	stop  func() bool
 }
 
-// Gather opens connections. They are closed when the context ends.
+// Gather opens connections. They are closed when ctx ends.
 func Gather(ctx context.Context, addr string, connections int) (*Crowd, error) {
 	workers, err := open(ctx, addr, connections, direct)
 	if err != nil {
@@ -41,7 +41,8 @@ func (c *Crowd) Send(template *Template) error {
 	return nil
 }
 
-// Receive reads an answer from each connection. One other than 200 is a *StatusError.
+// Receive reads an answer from each connection. The error is a *StatusError for an answer other
+// than 200.
 func (c *Crowd) Receive() error {
 	end := Now().Add(grace)
 	responses := NewResponses(nil)
@@ -49,7 +50,7 @@ func (c *Crowd) Receive() error {
 		if err := w.conn.SetReadDeadline(end); err != nil {
 			return err
 		}
-		responses.source = w.conn // nothing is left of the answer before
+		responses.source = w.conn // the previous answer was consumed completely
 		if err := responses.Next(); err != nil {
 			return err
 		}

@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// Each power of two nanoseconds is divided into this many buckets, so that a
-// quantile is off by less than one part in a hundred.
+// The histogram divides each power of two nanoseconds into subs buckets, so that the error of a
+// quantile is below one percent.
 const (
 	subBits = 6
 	subs    = 1 << subBits
 	buckets = (64 - subBits) * subs
 )
 
-// Histogram counts durations in a fixed amount of memory. Its zero value is
-// empty and ready.
+// Histogram counts durations in a fixed amount of memory. The zero value is empty and ready for
+// use.
 type Histogram struct {
 	counts [buckets]uint32
 	total  uint64
 }
 
-// Record counts one duration; a negative one counts as none.
+// Record counts one duration; a negative duration counts as 0.
 func (h *Histogram) Record(d time.Duration) {
 	h.counts[bucket(uint64(max(0, d)))]++
 	h.total++
 }
 
-// Add counts everything that other has counted.
+// Add adds the counts of other.
 func (h *Histogram) Add(other *Histogram) {
 	for i, n := range other.counts {
 		h.counts[i] += n
@@ -35,13 +35,13 @@ func (h *Histogram) Add(other *Histogram) {
 	h.total += other.total
 }
 
-// Count is the number of durations recorded.
+// Count returns the number of recorded durations.
 func (h *Histogram) Count() uint64 {
 	return h.total
 }
 
-// Quantile is the duration that a share q of those recorded does not exceed,
-// and 0 when there are none.
+// Quantile returns the duration that a share q of the recorded durations does not exceed, or 0
+// if there are none.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	rank := uint64(math.Ceil(q * float64(h.total)))
 	rank = min(max(rank, 1), h.total)
@@ -55,8 +55,8 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return 0
 }
 
-// bucket is the index under which v is counted. Values below subs have a
-// bucket each; above, the highest bits after the leading one choose.
+// bucket returns the index of v's bucket. Each value below subs has its own bucket; for larger
+// values, the highest bits after the leading bit select the bucket.
 func bucket(v uint64) int {
 	if v < subs {
 		return int(v)
@@ -65,7 +65,7 @@ func bucket(v uint64) int {
 	return shift*subs + int(v>>shift)
 }
 
-// middle is the middle of a bucket's values.
+// middle returns the middle of a bucket's values.
 func middle(i int) time.Duration {
 	if i < 2*subs {
 		return time.Duration(i)

@@ -8,37 +8,36 @@ import (
 	"time"
 )
 
-// grace is how long after the end of a run a last answer may still come.
+// grace is the time for the last answer after the end of a run.
 const grace = 10 * time.Second
 
-// Limits end a run: whichever is reached first.
+// Limits end a run as soon as one of them is reached.
 type Limits struct {
 	Connections int
 	Duration    time.Duration
 	Requests    int64
 }
 
-// Result is what a run measured.
+// Result holds the measurements of a run.
 type Result struct {
 	Elapsed   time.Duration
 	Latencies Histogram
 }
 
-// Rate is the number of requests answered per second.
+// Rate returns the number of answers per second.
 func (r *Result) Rate() float64 {
 	return float64(r.Latencies.Count()) / r.Elapsed.Seconds()
 }
 
-// Add makes two runs one.
+// Add adds the measurements of another run.
 func (r *Result) Add(other *Result) {
 	r.Elapsed += other.Elapsed
 	r.Latencies.Add(&other.Latencies)
 }
 
-// Run sends requests made from template to the server at addr. Each connection
-// has one request under way at a time and sends the next one as soon as the
-// answer has come. The first failure, such as an answer other than 200, ends
-// the run.
+// Run sends requests from template to the server at addr. Each connection has one request under
+// way at a time, and sends the next when it has read the answer. The first failure, such as an
+// answer other than 200, ends the run.
 func Run(ctx context.Context, addr string, template *Template, limits Limits) (*Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -52,7 +51,7 @@ func Run(ctx context.Context, addr string, template *Template, limits Limits) (*
 	if err != nil {
 		return nil, err
 	}
-	// A worker blocked in a read notices the context's end by this.
+	// Closing the connections ends blocked reads when ctx ends.
 	defer context.AfterFunc(ctx, func() { closeAll(workers) })()
 
 	begin := Now()
@@ -80,16 +79,15 @@ func Run(ctx context.Context, addr string, template *Template, limits Limits) (*
 	return result, nil
 }
 
-// worker is one connection and what it measured.
+// worker is one connection with its measurements.
 type worker struct {
 	conn      net.Conn
 	responses *Responses
 	latencies Histogram
-	last      time.Time // when the last answer had come
+	last      time.Time // the time of the last answer
 }
 
-// open connects all workers. After an error, those connected so far are
-// returned with it.
+// open connects all workers. If it fails, it also returns the workers connected so far.
 func open(
 	ctx context.Context, addr string, connections int, dial func(context.Context, string) (net.Conn, error),
 ) ([]*worker, error) {
@@ -112,7 +110,7 @@ func direct(ctx context.Context, addr string) (net.Conn, error) {
 
 func closeAll(workers []*worker) {
 	for _, w := range workers {
-		_ = w.conn.Close() // may be closed already; nothing is lost by an error here
+		_ = w.conn.Close() // may be closed already, so errors do not matter
 	}
 }
 
@@ -122,8 +120,8 @@ func (w *worker) run(template *Template, end time.Time, budget *atomic.Int64) er
 		return err
 	}
 	var buf []byte
-	// One reading of the time per request: an answer's time is also the time
-	// at which the next request begins.
+	// The loop reads the time once per request: the time of an answer is also the start of the
+	// next request.
 	w.last = Now()
 	for w.last.Before(end) && budget.Add(-1) >= 0 {
 		buf = template.Next(buf)

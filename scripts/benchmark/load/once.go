@@ -11,24 +11,23 @@ import (
 )
 
 const (
-	// A server that is starting is tried this often: rarely enough to leave it
-	// the processor, often enough not to show in what is measured.
+	// retry is the interval of attempts to connect to a starting server: long enough to leave
+	// it the processor, short enough to keep the measurement exact.
 	retry = 200 * time.Microsecond
-	// patience is how long a server may take to accept a connection, and then
-	// to answer.
+	// patience is the time in which a server must accept a connection, and then answer.
 	patience = 10 * time.Second
-	// largest is the longest body that Once keeps.
+	// largest is the maximum size of a body that Once keeps, in bytes.
 	largest = 16 << 20
 )
 
-// Answer is one answer in full.
+// Answer is a complete answer.
 type Answer struct {
 	Header http.Header
 	Body   []byte
 }
 
-// Once sends one request and returns its answer. An answer other than 200 is a
-// *StatusError.
+// Once sends one request and returns the answer. The error is a *StatusError for an answer
+// other than 200.
 func Once(ctx context.Context, addr string, template *Template) (*Answer, error) {
 	answer := &Answer{}
 	err := exchange(ctx, addr, template, func(source io.Reader) error {
@@ -36,7 +35,7 @@ func Once(ctx context.Context, addr string, template *Template) (*Answer, error)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = response.Body.Close() }() // closes nothing but the reader
+		defer func() { _ = response.Body.Close() }() // closes only the reader
 		answer.Header = response.Header
 		answer.Body, err = io.ReadAll(io.LimitReader(response.Body, largest))
 		if err == nil && response.StatusCode != http.StatusOK {
@@ -47,9 +46,8 @@ func Once(ctx context.Context, addr string, template *Template) (*Answer, error)
 	return answer, err
 }
 
-// Await connects to a server that may still be starting, as soon as it accepts
-// a connection, sends one request, and returns when the first byte of the
-// answer came.
+// Await connects to a server that may still be starting, sends one request, and returns the
+// time of the answer's first byte.
 func Await(ctx context.Context, addr string, template *Template) (time.Time, error) {
 	var at time.Time
 	err := exchange(ctx, addr, template, func(source io.Reader) error {
@@ -61,14 +59,14 @@ func Await(ctx context.Context, addr string, template *Template) (time.Time, err
 	return at, err
 }
 
-// exchange connects, sends one request and lets read read the answer.
+// exchange connects, sends one request and calls read with the connection.
 func exchange(ctx context.Context, addr string, template *Template, read func(io.Reader) error) error {
 	conn, err := connect(ctx, addr)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }() // the answer has been read
-	// The context's end is to interrupt the reading, too.
+	// Closing the connection interrupts read when ctx ends.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if _, err = conn.Write(template.Next(nil)); err == nil {
 		err = read(conn)
@@ -101,7 +99,7 @@ func connect(ctx context.Context, addr string) (net.Conn, error) {
 	}
 }
 
-// firstByte remembers when the first byte was read.
+// firstByte records the time of the first byte.
 type firstByte struct {
 	source io.Reader
 	at     time.Time

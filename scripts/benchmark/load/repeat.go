@@ -6,9 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Repeat is Run for requests that a function makes and answers: each of as many workers as
-// there are connections calls it again as soon as it has returned. The function is told the
-// number of its worker.
+// Repeat is Run with a function instead of a template. Each of limits.Connections workers calls
+// it again and again, with the worker's number.
 func Repeat(ctx context.Context, limits Limits, call func(ctx context.Context, worker int) error) (*Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -8,15 +8,15 @@ import (
 	"sync/atomic"
 )
 
-// Counter is replaced in a request's target and body by a number that no
-// other request made from the same template has.
+// Counter stands for a number in a request's target or body. Every request from a template gets
+// another number.
 const Counter = "{n}"
 
-// width is the number of digits of a counter: fixed, so that every request of
-// a template has the same length.
+// width is the number of digits of a counter. It is fixed, so that all requests of a template
+// have the same length.
 const width = 12
 
-// Request describes a request in words.
+// Request describes a request.
 type Request struct {
 	Method string
 	Target string   // path and query
@@ -24,18 +24,18 @@ type Request struct {
 	Body   string
 }
 
-// Template is a request as bytes, complete but for its counters. It may be
-// used by many connections at once.
+// Template is a request as bytes, complete except for its counters. Many connections may use it
+// at once.
 type Template struct {
-	// Dial connects to the server in another way than directly.
+	// Dial connects to the server; nil means a direct connection.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 
 	raw     []byte
-	at      []int // where the counters are
+	at      []int // the offsets of the counters
 	counter atomic.Uint64
 }
 
-// Compile makes the bytes that are sent to host.
+// Compile returns the bytes of the request to host.
 func (r Request) Compile(host string) *Template {
 	zeroes := strings.Repeat("0", width)
 	body := strings.ReplaceAll(r.Body, Counter, zeroes)
@@ -63,8 +63,8 @@ func (r Request) Compile(host string) *Template {
 	}
 }
 
-// Next returns the bytes of the next request, in buf when they differ from the
-// last one's. They are not to be changed.
+// Next returns the bytes of the next request, in buf if they differ between requests. The
+// caller must not change them.
 func (t *Template) Next(buf []byte) []byte {
 	if len(t.at) == 0 {
 		return t.raw

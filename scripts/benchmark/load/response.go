@@ -10,10 +10,10 @@ import (
 
 const (
 	bufferSize = 64 << 10 // must hold the longest header
-	quoted     = 200      // bytes of a refusal's body that an error shows
+	quoted     = 200      // bytes of an error's body that StatusError shows
 )
 
-// StatusError is an answer other than 200.
+// StatusError reports an answer other than 200.
 type StatusError struct {
 	Status int
 	Body   string // its first bytes
@@ -23,20 +23,20 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("answered %d: %q", e.Status, e.Body)
 }
 
-// Responses reads the answers on one connection. It knows answers with a
-// Content-Length and no others, and looks at nothing but the status.
+// Responses reads the answers on one connection. It supports only answers with a
+// Content-Length, and evaluates only the status.
 type Responses struct {
 	source     io.Reader
 	buf        []byte
-	start, end int // what has been received and not yet consumed
+	start, end int // the received bytes that have not been consumed
 }
 
-// NewResponses reads from source.
+// NewResponses returns a Responses that reads from source.
 func NewResponses(source io.Reader) *Responses {
 	return &Responses{source: source}
 }
 
-// Next consumes one answer. An answer other than 200 is a *StatusError.
+// Next consumes one answer. The error is a *StatusError for an answer other than 200.
 func (r *Responses) Next() error {
 	header, err := r.header()
 	if err != nil {
@@ -56,8 +56,8 @@ func (r *Responses) Next() error {
 	return &StatusError{Status: status, Body: string(shown)}
 }
 
-// header returns the status line and header lines, up to and including the
-// last one's line end, and consumes the blank line that follows.
+// header returns the status line and header lines, including the last line's end, and consumes
+// the blank line that follows.
 func (r *Responses) header() ([]byte, error) {
 	for searched := 0; ; {
 		received := r.buf[r.start:r.end]
@@ -73,7 +73,7 @@ func (r *Responses) header() ([]byte, error) {
 	}
 }
 
-// take consumes n bytes, which have to fit into the buffer.
+// take consumes n bytes, which must fit into the buffer.
 func (r *Responses) take(n int) ([]byte, error) {
 	for r.end-r.start < n {
 		if err := r.fill(); err != nil {
@@ -85,7 +85,7 @@ func (r *Responses) take(n int) ([]byte, error) {
 	return taken, nil
 }
 
-// discard consumes n bytes, however many.
+// discard consumes any number of bytes.
 func (r *Responses) discard(n int) error {
 	for n > r.end-r.start {
 		n -= r.end - r.start
@@ -98,13 +98,13 @@ func (r *Responses) discard(n int) error {
 	return nil
 }
 
-// fill receives more.
+// fill receives more bytes.
 func (r *Responses) fill() error {
 	if r.start > 0 {
 		r.end = copy(r.buf, r.buf[r.start:r.end])
 		r.start = 0
 	}
-	if r.buf == nil { // none for a connection that has received nothing
+	if r.buf == nil { // an idle connection needs no buffer
 		r.buf = make([]byte, bufferSize)
 	}
 	if r.end == len(r.buf) {
@@ -123,7 +123,7 @@ func (r *Responses) fill() error {
 	return err
 }
 
-// parse reads the status and the body's length from a header.
+// parse returns the status and the body's length from a header.
 func parse(header []byte) (status, length int, err error) {
 	line, rest, _ := bytes.Cut(header, []byte("\r\n"))
 	status, err = parseStatus(line)
@@ -148,7 +148,7 @@ func parse(header []byte) (status, length int, err error) {
 	return status, length, nil
 }
 
-// parseStatus reads "HTTP/1.1 200 OK".
+// parseStatus returns the status in a line such as "HTTP/1.1 200 OK".
 func parseStatus(line []byte) (int, error) {
 	version, rest, _ := bytes.Cut(line, []byte(" "))
 	code, _, _ := bytes.Cut(rest, []byte(" "))

@@ -1,5 +1,5 @@
-// Package ratio summarises measurements that were taken in pairs. It owns
-// medians and spreads, and knows nothing of what was measured.
+// Package ratio summarises pairs of measurements. It computes medians and spreads, and does not
+// know the meaning of the measurements.
 package ratio
 
 import (
@@ -7,13 +7,12 @@ import (
 	"slices"
 )
 
-// Summary is the middle and the ends of a list of ratios.
+// Summary is the median, minimum and maximum of a list of ratios.
 type Summary struct {
 	Median, Min, Max float64
 }
 
-// Of summarises the ratios of each pair. The lists are of the same length, and
-// not empty.
+// Of summarises the ratios of pairs. The lists have the same length and are not empty.
 func Of(numerators, denominators []float64) Summary {
 	ratios := make([]float64, len(numerators))
 	for i, numerator := range numerators {
@@ -22,12 +21,13 @@ func Of(numerators, denominators []float64) Summary {
 	return Summary{Median: Median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios)}
 }
 
-// String is what a reader needs of it: "0.93 (0.88–1.02)".
+// String returns a text such as "0.93 (0.88–1.02)".
 func (s Summary) String() string {
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
 }
 
-// Median is the middle value, or the mean of the two middle ones; 0 of none.
+// Median returns the middle value, or the mean of the two middle values, or 0 if there are
+// none.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
