@@ -17,7 +17,7 @@ const module = "gcp-metadata-emulator"
 func layers() [][]string {
 	return [][]string{
 		{""},
-		{"server/cli", "server/servertest"},
+		{"server/cli", "server/servertest", "server/emulatortest"},
 		{"server"},
 		{
 			"server/mds", "server/oauth2", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin",

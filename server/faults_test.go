@@ -11,69 +11,59 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/emulatortest"
 )
-
-// hits are how often a fault has struck.
-func (e *emulator) hits(t *testing.T, added fault.Fault) int {
-	t.Helper()
-	found, ok := e.server.Faults.Find(added.ID)
-	if !ok {
-		t.Errorf("there is no fault %s", added.ID)
-	}
-	return found.Hits
-}
 
 // Whatever would have been answered, a malformed answer is no JSON.
 func TestMalformedIsNoJSON(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	added := e.fail(t, `{"route": "*", "malformed": true}`)
+	e := emulatortest.New(t)
+	added := e.Fail(t, `{"route": "*", "malformed": true}`)
 	for i, request := range []string{
 		"GET /computeMetadata/v1/project/numeric-project-id\nMetadata-Flavor: Google\n\n",
 		"GET /computeMetadata/v1/instance/service-accounts/?recursive=true\nMetadata-Flavor: Google\n\n",
 		"GET /computeMetadata/v1/instance/preempted?alt=json\nMetadata-Flavor: Google\n\n",
-		"POST /v1/projects/demo-project/serviceAccounts/" + worker + ":enable\nAuthorization: Bearer x\n\n{}",
+		"POST /v1/projects/demo-project/serviceAccounts/" + emulatortest.Worker + ":enable\nAuthorization: Bearer x\n\n{}",
 		"GET /\n\n",
 		"GET /nowhere\n\n",
 	} {
-		got := e.exchange(t, request)
-		if got.body == "" || json.Valid([]byte(got.body)) {
-			t.Errorf("%s: body is %q", request, got.body)
+		got := e.Exchange(t, request)
+		if got.Body == "" || json.Valid([]byte(got.Body)) {
+			t.Errorf("%s: body is %q", request, got.Body)
 		}
-		if hits := e.hits(t, added); hits != i+1 {
+		if hits := e.Hits(t, added); hits != i+1 {
 			t.Errorf("%s: %d hits are counted, want %d", request, hits, i+1)
 		}
 	}
-	e.server.Faults.Clear()
-	e.fail(t, `{"route": "*", "body": "", "malformed": true}`)
-	if got := e.get(t, "/"); got.body != "{" {
-		t.Errorf("an empty body becomes %q", got.body)
+	e.Faults.Clear()
+	e.Fail(t, `{"route": "*", "body": "", "malformed": true}`)
+	if got := e.Get(t, "/"); got.Body != "{" {
+		t.Errorf("an empty body becomes %q", got.Body)
 	}
 }
 
 // An answer without a body cannot break off in it: the connection ends before.
 func TestHangUpOfHead(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	added := e.fail(t, `{"route": "mds.ping", "hangUp": "body"}`)
-	conn := dial(t, e.Listener.Addr().String())
+	e := emulatortest.New(t)
+	added := e.Fail(t, `{"route": "mds.ping", "hangUp": "body"}`)
+	conn := emulatortest.Dial(t, e.Address)
 	if _, err := io.WriteString(conn, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if data, err := io.ReadAll(conn); err != nil || len(data) > 0 {
 		t.Errorf("read %q, %v; want the end at once", data, err)
 	}
-	if seen := e.last(t); seen.Status != 0 || seen.Fault != added.ID || e.hits(t, added) != 1 {
-		t.Errorf("written down as %+v after %d hits", seen, e.hits(t, added))
+	if seen := e.Last(t); seen.Status != 0 || seen.Fault != added.ID || e.Hits(t, added) != 1 {
+		t.Errorf("written down as %+v after %d hits", seen, e.Hits(t, added))
 	}
 }
 
 // What comes of nothing is no hit, and leaves a fault in force for another request.
 func TestFaultsThatStrikeNobody(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	values := e.wireValues(t)
+	e := emulatortest.New(t)
+	values := wireValues(t, e)
 	exchange := func(assertion string) string {
 		return values.Replace("POST /token\n\ngrant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion=" + assertion)
 	}
@@ -83,37 +73,37 @@ func TestFaultsThatStrikeNobody(t *testing.T) {
 		{`"route": "oauth2.token", "defect": "expired"`, exchange("nonsense"), exchange("${assertion:good}")},
 		{
 			`"route": "mds.identity", "defect": "missing-email"`,
-			metadata(accounts + "default/identity?audience=x"), metadata(accounts + "default/identity?audience=x&format=full"),
+			metadata(emulatortest.AttachedPath + "default/identity?audience=x"), metadata(emulatortest.AttachedPath + "default/identity?audience=x&format=full"),
 		},
-		{`"route": "mds.token", "defect": "revoked"`, metadata(accounts + "nobody/token"), metadata(accounts + "default/token")},
-		{`"route": "mds.token", "defect": "revoked"`, "HEAD " + accounts + "default/token\nMetadata-Flavor: Google\n\n", metadata(accounts + "default/token")},
+		{`"route": "mds.token", "defect": "revoked"`, metadata(emulatortest.AttachedPath + "nobody/token"), metadata(emulatortest.AttachedPath + "default/token")},
+		{`"route": "mds.token", "defect": "revoked"`, "HEAD " + emulatortest.AttachedPath + "default/token\nMetadata-Flavor: Google\n\n", metadata(emulatortest.AttachedPath + "default/token")},
 		{`"route": "mds.*", "malformed": true`, "HEAD /\n\n", "GET /\n\n"},
-		{`"route": "*", "withoutHeader": "WWW-Authenticate"`, "GET /\n\n", "POST /v1/projects/-/serviceAccounts/" + worker + ":signBlob\n\n{}"},
+		{`"route": "*", "withoutHeader": "WWW-Authenticate"`, "GET /\n\n", "POST /v1/projects/-/serviceAccounts/" + emulatortest.Worker + ":signBlob\n\n{}"},
 		{`"route": "mds.*", "withoutHeader": "Metadata-Flavor", "body": ""`, "GET /oauth2/v3/certs\n\n", "GET /\n\n"},
 	} {
-		added := e.fail(t, "{"+test.rule+`, "times": 1}`)
+		added := e.Fail(t, "{"+test.rule+`, "times": 1}`)
 		for want, request := range []string{test.inVain, test.struck} {
-			got := e.exchange(t, request)
-			if hits := e.hits(t, added); hits != want {
-				t.Errorf("%s: %d hits after %.150s\nwas answered with %d %.300s; want %d", test.rule, hits, request, got.status, got.body, want)
+			got := e.Exchange(t, request)
+			if hits := e.Hits(t, added); hits != want {
+				t.Errorf("%s: %d hits after %.150s\nwas answered with %d %.300s; want %d", test.rule, hits, request, got.Status, got.Body, want)
 			}
-			if seen := e.last(t); (seen.Fault == added.ID) != (want == 1) {
+			if seen := e.Last(t); (seen.Fault == added.ID) != (want == 1) {
 				t.Errorf("%s is written down with fault %q for %.150s", test.rule, seen.Fault, request)
 			}
 		}
-		e.server.Faults.Clear()
+		e.Faults.Clear()
 	}
 	const counted = `gcp_metadata_emulator_faults_total{route="oauth2.token"} 2`
-	if got := e.exchange(t, "GET /emulator/metrics\n\n"); !strings.Contains(got.body, counted+"\n") {
-		t.Errorf("metrics lack %s: %s", counted, got.body)
+	if got := e.Exchange(t, "GET /emulator/metrics\n\n"); !strings.Contains(got.Body, counted+"\n") {
+		t.Errorf("metrics lack %s: %s", counted, got.Body)
 	}
 }
 
 // In gRPC, a fault does what a client would see of it.
 func TestFaultsOfCalls(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	client := credentialspb.NewIAMCredentialsClient(e.dialGRPC(t))
+	e := emulatortest.New(t)
+	client := credentialspb.NewIAMCredentialsClient(e.DialGRPC(t))
 	for _, test := range []struct {
 		rule    string
 		code    codes.Code
@@ -129,15 +119,15 @@ func TestFaultsOfCalls(t *testing.T) {
 		{`"defect": "missing-email"`, codes.OK, "", 0},
 		{`"defect": "expired"`, codes.OK, "", 1},
 	} {
-		added := e.fail(t, `{"route": "iamcredentials.generateIdToken", `+test.rule+"}")
-		_, err := client.GenerateIdToken(callContext(t), &credentialspb.GenerateIdTokenRequest{Name: workerName, Audience: "x"})
+		added := e.Fail(t, `{"route": "iamcredentials.generateIdToken", `+test.rule+"}")
+		_, err := client.GenerateIdToken(emulatortest.CallContext(t), &credentialspb.GenerateIdTokenRequest{Name: "projects/-/serviceAccounts/" + emulatortest.Worker, Audience: "x"})
 		if got := status.Convert(err); got.Code() != test.code || got.Message() != test.message {
 			t.Errorf("%s: %v", test.rule, err)
 		}
-		seen := e.last(t)
-		if hits := e.hits(t, added); hits != test.hits || (seen.Fault == added.ID) != (hits == 1) || (seen.Status == http.StatusOK) != (test.code == codes.OK) {
+		seen := e.Last(t)
+		if hits := e.Hits(t, added); hits != test.hits || (seen.Fault == added.ID) != (hits == 1) || (seen.Status == http.StatusOK) != (test.code == codes.OK) {
 			t.Errorf("%s: %d hits, want %d; written down as %+v", test.rule, hits, test.hits, seen)
 		}
-		e.server.Faults.Clear()
+		e.Faults.Clear()
 	}
 }

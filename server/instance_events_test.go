@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,22 +18,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
-
-func newServer(t *testing.T, yaml string) *server.Server {
-	t.Helper()
-	emulated := clock.New(time.Now)
-	s := server.New(server.Config{
-		World: worldtest.Parse(t, yaml), Keys: keys.NewRing("", emulated.Now), Clock: emulated, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
-	t.Cleanup(s.Events.Clear)
-	return s
-}
 
 // read is the metadata at a path and its ETag.
 func read(t *testing.T, s *server.Server, path string) (body, etag string) {
@@ -80,7 +69,7 @@ func TestEventsWakeWaitersInOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := newServer(t, "instances: [{name: vm, metadata: {instance: {shutdownDetails: {stopState: UNSPECIFIED}}}}]")
+				s := emulatortest.Unserved(t, "instances: [{name: vm, metadata: {instance: {shutdownDetails: {stopState: UNSPECIFIED}}}}]")
 				begun := time.Now()
 				var mu sync.Mutex
 				var woken []string
@@ -99,7 +88,7 @@ func TestEventsWakeWaitersInOrder(t *testing.T) {
 					}()
 				}
 				synctest.Wait()
-				must[event.Playing](t)(s.Events.Play("vm", test.event))
+				emulatortest.Must[event.Playing](t)(s.Events.Play("vm", test.event))
 				time.Sleep(time.Hour)
 				synctest.Wait()
 				mu.Lock()
@@ -148,7 +137,7 @@ func TestAdvancingHidesNoEvent(t *testing.T) {
 		t.Run(query, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := newServer(t, `
+				s := emulatortest.Unserved(t, `
 instances:
   - name: vm
     metadata: {instance: {attributes: {phase: early}}}
@@ -178,7 +167,7 @@ instances:
 func TestEveryStateIsSeen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, "instances: [{name: vm}]")
+		s := emulatortest.Unserved(t, "instances: [{name: vm}]")
 		begun := time.Now()
 		var seen []string
 		go func() {
@@ -198,7 +187,7 @@ func TestEveryStateIsSeen(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		must[event.Playing](t)(s.Events.Play("vm", event.Event{Type: fixtures.LiveMigrate}))
+		emulatortest.Must[event.Playing](t)(s.Events.Play("vm", event.Event{Type: fixtures.LiveMigrate}))
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		want := []string{"0s NONE 0", "0s MIGRATE_ON_HOST_MAINTENANCE 0", "1m10s MIGRATE_ON_HOST_MAINTENANCE 1", "1m10s NONE 1"}
@@ -212,10 +201,10 @@ func TestEveryStateIsSeen(t *testing.T) {
 func TestDateOfAWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, "")
+		s := emulatortest.Unserved(t, "")
 		dates := make(chan string, 2)
 		wait := func() {
-			dates <- ask(t.Context(), s, "/computeMetadata/v1/instance/preempted?wait_for_change=true&timeout_sec=60").Header().Get("Date")
+			dates <- emulatortest.Ask(t.Context(), s, "/computeMetadata/v1/instance/preempted?wait_for_change=true&timeout_sec=60").Header().Get("Date")
 		}
 		go wait() // while the clock follows the machine's
 		synctest.Wait()
@@ -248,7 +237,7 @@ func TestDateOfAWait(t *testing.T) {
 // hang at what does not change, hold nobody up.
 func TestEventsOverTheWire(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, "")
+	s := emulatortest.Unserved(t, "")
 	s.Clock.Freeze()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -261,18 +250,18 @@ func TestEventsOverTheWire(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	hanging := func(path string) func() string {
 		return func() string {
-			_, body := fetch(t, client, base+path+"wait_for_change=true", "")
+			_, body := emulatortest.Fetch(t, client, base+path+"wait_for_change=true", "")
 			return body
 		}
 	}
-	deaf := dial(t, listener.Addr().String())
+	deaf := emulatortest.Dial(t, listener.Addr().String())
 	fmt.Fprint(deaf, "GET /computeMetadata/v1/instance/maintenance-event?wait_for_change=true HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n\r\n")
 	var concerned, others crowd
 	concerned.hang(hanging("maintenance-event?"))
 	others.hang(hanging("tags?"))
 	awaitWaiters(t, listener.Addr().String(), 41)
 
-	must[event.Playing](t)(s.Events.Play("", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(10 * time.Second)}))
+	emulatortest.Must[event.Playing](t)(s.Events.Play("", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(10 * time.Second)}))
 	if err := s.Clock.Advance(10 * time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -290,13 +279,13 @@ func TestEventsOverTheWire(t *testing.T) {
 func TestWorldsAreReplacedOneByOne(t *testing.T) {
 	t.Parallel()
 	const scenario = "instances: [{name: %s, scenario: [{at: 1h, event: preempt}]}]"
-	s := newServer(t, fmt.Sprintf(scenario, "vm"))
+	s := emulatortest.Unserved(t, fmt.Sprintf(scenario, "vm"))
 	var all sync.WaitGroup
 	for i := range 20 {
 		name := fmt.Sprintf("vm-%d", i)
 		other := worldtest.Parse(t, fmt.Sprintf(scenario, name))
 		all.Go(func() {
-			if got := send(t.Context(), s, http.MethodPut, "/emulator/v1/state", fmt.Sprintf(scenario, name)); got.Code != http.StatusOK {
+			if got := emulatortest.Send(t.Context(), s, http.MethodPut, "/emulator/v1/state", fmt.Sprintf(scenario, name)); got.Code != http.StatusOK {
 				t.Errorf("status %d: %s", got.Code, got.Body)
 			}
 		})
@@ -313,9 +302,9 @@ func TestWorldsAreReplacedOneByOne(t *testing.T) {
 // What was due is done when the clock has been advanced: the next request finds it.
 func TestEventsGoByTheClock(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, "")
+	s := emulatortest.Unserved(t, "")
 	s.Clock.Freeze()
-	must[event.Playing](t)(s.Events.Play("", event.Event{Type: fixtures.Preempt, In: clock.Duration(time.Hour)}))
+	emulatortest.Must[event.Playing](t)(s.Events.Play("", event.Event{Type: fixtures.Preempt, In: clock.Duration(time.Hour)}))
 	for _, test := range []struct {
 		advance time.Duration
 		want    string
@@ -335,7 +324,7 @@ func TestScenariosBegin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const scenario = "instances: [{name: vm, scenario: [{at: 10s, event: preempt}, {at: 1m, set: {instance/attributes/k: %s}}]}]"
-		s := newServer(t, fmt.Sprintf(scenario, "first"))
+		s := emulatortest.Unserved(t, fmt.Sprintf(scenario, "first"))
 		is := func(when string, after time.Duration, want string) {
 			t.Helper()
 			time.Sleep(after)
@@ -352,7 +341,7 @@ func TestScenariosBegin(t *testing.T) {
 		is("after a reset", 9*time.Second, "FALSE 404")
 		is("10s after it", time.Second, "TRUE 404")
 		is("1m after it", 50*time.Second, "TRUE first")
-		must[event.Playing](t)(s.Events.Play("vm", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(time.Minute)}))
+		emulatortest.Must[event.Playing](t)(s.Events.Play("vm", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(time.Minute)}))
 		s.Replace(worldtest.Parse(t, fmt.Sprintf(scenario, "second")))
 		is("after a reload", 0, "FALSE 404")
 		is("1m after it", time.Minute, "TRUE second")

@@ -8,16 +8,18 @@ import (
 	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"gcp-metadata-emulator/server/emulatortest"
 )
 
 // Calls in gRPC are the same operations as in JSON, for faults and for the journal.
 func TestCallsAreObserved(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	client := credentialspb.NewIAMCredentialsClient(e.dialGRPC(t))
+	e := emulatortest.New(t)
+	client := credentialspb.NewIAMCredentialsClient(e.DialGRPC(t))
 	call := func() codes.Code {
 		t.Helper()
-		_, err := client.GenerateIdToken(callContext(t), &credentialspb.GenerateIdTokenRequest{Name: workerName, Audience: "x"})
+		_, err := client.GenerateIdToken(emulatortest.CallContext(t), &credentialspb.GenerateIdTokenRequest{Name: "projects/-/serviceAccounts/" + emulatortest.Worker, Audience: "x"})
 		return status.Code(err)
 	}
 	for rule, want := range map[string]codes.Code{
@@ -31,13 +33,13 @@ func TestCallsAreObserved(t *testing.T) {
 		`"route": "iamcredentials.signJwt", "status": 500`:                    codes.OK,
 		`"route": "*", "withoutHeader": "Server"`:                             codes.OK,
 	} {
-		added := e.fail(t, "{"+rule+"}")
+		added := e.Fail(t, "{"+rule+"}")
 		if got := call(); got != want {
 			t.Errorf("%s: %v, want %v", rule, got, want)
 		}
-		e.server.Faults.Remove(added.ID)
-		seen := e.last(t)
-		if seen.Route != "iamcredentials.generateIdToken" || seen.Account != worker || seen.Audience != "x" ||
+		e.Faults.Remove(added.ID)
+		seen := e.Last(t)
+		if seen.Route != "iamcredentials.generateIdToken" || seen.Account != emulatortest.Worker || seen.Audience != "x" ||
 			(seen.Status == http.StatusOK) != (want == codes.OK) || !strings.HasPrefix(seen.UserAgent, "grpc-go/") {
 			t.Errorf("%s is written down as %+v", rule, seen)
 		}

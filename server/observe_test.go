@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -20,52 +18,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/keys"
-	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/journal"
-	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
 )
-
-const accounts = "/computeMetadata/v1/instance/service-accounts/"
-
-// fail puts a fault in force.
-func (e *emulator) fail(t *testing.T, rule string) fault.Fault {
-	t.Helper()
-	var read fault.Rule
-	if err := json.Unmarshal([]byte(rule), &read); err != nil {
-		t.Fatal(err)
-	}
-	return must[fault.Fault](t)(e.server.Faults.Add(read))
-}
-
-// get asks the emulator for something, as a client of the metadata server does.
-func (e *emulator) get(t *testing.T, path string) answer {
-	t.Helper()
-	return e.exchange(t, "GET "+path+"\nMetadata-Flavor: Google\n\n")
-}
-
-// last is the exchange that was written down last.
-func (e *emulator) last(t *testing.T) journal.Exchange {
-	t.Helper()
-	all := e.server.Journal.Since(0).Exchanges
-	if len(all) == 0 {
-		t.Fatal("nothing was written down")
-	}
-	return all[len(all)-1]
-}
 
 // Each surface says with its own words what a fault makes it say.
 func TestFaultsSpeakTheSurfacesDialect(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
+	e := emulatortest.New(t)
 	requests := map[string]string{
-		"mds.token":              "GET " + accounts + "default/token\nMetadata-Flavor: Google\n\n",
+		"mds.token":              "GET " + emulatortest.AttachedPath + "default/token\nMetadata-Flavor: Google\n\n",
 		"oauth2.token":           "POST /token\n\ngrant_type=x",
-		"iamcredentials.signJwt": "POST /v1/projects/-/serviceAccounts/" + worker + ":signJwt\nAuthorization: Bearer x\n\n{}",
+		"iamcredentials.signJwt": "POST /v1/projects/-/serviceAccounts/" + emulatortest.Worker + ":signJwt\nAuthorization: Bearer x\n\n{}",
 	}
 	for _, test := range []struct {
 		route  string
@@ -74,7 +41,7 @@ func TestFaultsSpeakTheSurfacesDialect(t *testing.T) {
 		body   string
 	}{
 		{"mds.token", 401, "Content-Type: text/html; charset=UTF-8", "<title>Error 401 (Unauthorized)!!1</title>"},
-		{"mds.token", 403, "Metadata-Flavor: Google", "does not have permission to get URL <code>" + accounts + "default/token</code>"},
+		{"mds.token", 403, "Metadata-Flavor: Google", "does not have permission to get URL <code>" + emulatortest.AttachedPath + "default/token</code>"},
 		{"mds.token", 404, "Metadata-Flavor: Google", "was not found on this server"},
 		{"mds.token", 429, "Metadata-Flavor: Google", "<title>Error 429 (Too Many Requests)!!1</title>"},
 		{"mds.token", 500, "Metadata-Flavor: Google", "The server encountered an error"},
@@ -93,23 +60,23 @@ func TestFaultsSpeakTheSurfacesDialect(t *testing.T) {
 		{"iamcredentials.signJwt", 500, "Cache-Control: private", `"status": "INTERNAL"`},
 		{"iamcredentials.signJwt", 503, "Cache-Control: private", `"status": "UNAVAILABLE"`},
 	} {
-		added := e.fail(t, fmt.Sprintf(`{"route": %q, "status": %d}`, test.route, test.status))
-		got := e.exchange(t, requests[test.route])
-		e.server.Faults.Remove(added.ID)
+		added := e.Fail(t, fmt.Sprintf(`{"route": %q, "status": %d}`, test.route, test.status))
+		got := e.Exchange(t, requests[test.route])
+		e.Faults.Remove(added.ID)
 		name, want, _ := strings.Cut(test.header, ": ")
-		if value, _ := got.header(name); got.status != test.status || value != want || !strings.Contains(got.body, test.body) {
+		if value, _ := got.Header(name); got.Status != test.status || value != want || !strings.Contains(got.Body, test.body) {
 			t.Errorf("%s with %d: %+v", test.route, test.status, got)
 		}
-		if seen := e.last(t); seen.Fault != added.ID || seen.Status != test.status || seen.Route != test.route || seen.Bytes != len(got.body) {
+		if seen := e.Last(t); seen.Fault != added.ID || seen.Status != test.status || seen.Route != test.route || seen.Bytes != len(got.Body) {
 			t.Errorf("%s with %d is written down as %+v", test.route, test.status, seen)
 		}
 	}
 }
 
 // connect sends a request and returns the connection's reader.
-func (e *emulator) connect(t *testing.T, path string) *bufio.Reader {
+func connect(t *testing.T, e *emulatortest.Emulator, path string) *bufio.Reader {
 	t.Helper()
-	conn := dial(t, e.Listener.Addr().String())
+	conn := emulatortest.Dial(t, e.Address)
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -119,28 +86,28 @@ func (e *emulator) connect(t *testing.T, path string) *bufio.Reader {
 
 func TestHangUpBeforeAnything(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	added := e.fail(t, `{"outage": "boot", "times": 1}`)
-	if data, err := io.ReadAll(e.connect(t, "/computeMetadata/v1/project/project-id")); err != nil || len(data) > 0 {
+	e := emulatortest.New(t)
+	added := e.Fail(t, `{"outage": "boot", "times": 1}`)
+	if data, err := io.ReadAll(connect(t, e, "/computeMetadata/v1/project/project-id")); err != nil || len(data) > 0 {
 		t.Errorf("read %q, %v; want the end at once", data, err)
 	}
-	if seen := e.last(t); seen.Status != 0 || seen.Fault != added.ID || seen.Bytes != 0 {
+	if seen := e.Last(t); seen.Status != 0 || seen.Fault != added.ID || seen.Bytes != 0 {
 		t.Errorf("written down as %+v", seen)
 	}
-	if got := e.get(t, "/computeMetadata/v1/project/project-id"); got.body != "demo-project" {
+	if got := e.Get(t, "/computeMetadata/v1/project/project-id"); got.Body != "demo-project" {
 		t.Errorf("afterwards: %+v", got)
 	}
 }
 
 func TestHangUpDuringBody(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	e.fail(t, `{"route": "mds.metadata", "hangUp": "body"}`)
+	e := emulatortest.New(t)
+	e.Fail(t, `{"route": "mds.metadata", "hangUp": "body"}`)
 	for path, want := range map[string]string{
 		"/computeMetadata/v1/project/project-id":               "demo-p",
 		"/computeMetadata/v1/instance/attributes/?alt=nothing": "",
 	} {
-		response, err := http.ReadResponse(e.connect(t, path), nil)
+		response, err := http.ReadResponse(connect(t, e, path), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,22 +121,22 @@ func TestHangUpDuringBody(t *testing.T) {
 
 func TestMalformed(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	e.fail(t, `{"route": "mds.token", "malformed": true}`)
-	got := e.get(t, accounts+"default/token")
-	if got.status != http.StatusOK || !strings.HasPrefix(got.body, `{"access_token":"ya29.`) || json.Valid([]byte(got.body)) {
+	e := emulatortest.New(t)
+	e.Fail(t, `{"route": "mds.token", "malformed": true}`)
+	got := e.Get(t, emulatortest.AttachedPath+"default/token")
+	if got.Status != http.StatusOK || !strings.HasPrefix(got.Body, `{"access_token":"ya29.`) || json.Valid([]byte(got.Body)) {
 		t.Errorf("answer is %+v", got)
 	}
 }
 
 func TestWithoutHeader(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	e.fail(t, `{"route": "mds.ping", "withoutHeader": "metadata-flavor"}`)
-	e.fail(t, `{"route": "mds.token", "withoutHeader": "Content-Type"}`)
-	for path, name := range map[string]string{"/": "Metadata-Flavor", accounts + "default/token": "Content-Type"} {
-		got := e.get(t, path)
-		if value, ok := got.header(name); ok || got.status != http.StatusOK || got.body == "" {
+	e := emulatortest.New(t)
+	e.Fail(t, `{"route": "mds.ping", "withoutHeader": "metadata-flavor"}`)
+	e.Fail(t, `{"route": "mds.token", "withoutHeader": "Content-Type"}`)
+	for path, name := range map[string]string{"/": "Metadata-Flavor", emulatortest.AttachedPath + "default/token": "Content-Type"} {
+		got := e.Get(t, path)
+		if value, ok := got.Header(name); ok || got.Status != http.StatusOK || got.Body == "" {
 			t.Errorf("%s: %s is %q in %+v", path, name, value, got)
 		}
 	}
@@ -177,10 +144,10 @@ func TestWithoutHeader(t *testing.T) {
 
 func TestFaultsOfOneAccount(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	values := e.wireValues(t)
-	e.fail(t, `{"route": "*", "match": {"account": "`+worker+`"}, "status": 503}`)
-	e.fail(t, `{"route": "*", "match": {"audience": "https://struck.example.com"}, "status": 429}`)
+	e := emulatortest.New(t)
+	values := wireValues(t, e)
+	e.Fail(t, `{"route": "*", "match": {"account": "`+emulatortest.Worker+`"}, "status": 503}`)
+	e.Fail(t, `{"route": "*", "match": {"audience": "https://struck.example.com"}, "status": 429}`)
 	sign := func(account, audience string) string {
 		return "POST /v1/projects/-/serviceAccounts/" + account + ":generateIdToken\nAuthorization: Bearer x\n\n" + `{"audience": "` + audience + `"}`
 	}
@@ -191,32 +158,32 @@ func TestFaultsOfOneAccount(t *testing.T) {
 		request string
 		want    int
 	}{
-		"metadata, another account": {"GET " + accounts + "default/token\nMetadata-Flavor: Google\n\n", 200},
-		"metadata":                  {"GET " + accounts + worker + "/token\nMetadata-Flavor: Google\n\n", 503},
-		"identity":                  {"GET " + accounts + "default/identity?audience=https%3A%2F%2Fstruck.example.com\nMetadata-Flavor: Google\n\n", 429},
-		"identity, another":         {"GET " + accounts + "default/identity?audience=x\nMetadata-Flavor: Google\n\n", 200},
+		"metadata, another account": {"GET " + emulatortest.AttachedPath + "default/token\nMetadata-Flavor: Google\n\n", 200},
+		"metadata":                  {"GET " + emulatortest.AttachedPath + emulatortest.Worker + "/token\nMetadata-Flavor: Google\n\n", 503},
+		"identity":                  {"GET " + emulatortest.AttachedPath + "default/identity?audience=https%3A%2F%2Fstruck.example.com\nMetadata-Flavor: Google\n\n", 429},
+		"identity, another":         {"GET " + emulatortest.AttachedPath + "default/identity?audience=x\nMetadata-Flavor: Google\n\n", 200},
 		"IAM, another account":      {sign("target@demo-project.iam.gserviceaccount.com", "x"), 200},
-		"IAM":                       {sign(worker, "x"), 503},
-		"IAM, by unique ID":         {sign(workerID, "x"), 503},
+		"IAM":                       {sign(emulatortest.Worker, "x"), 503},
+		"IAM, by unique ID":         {sign(emulatortest.WorkerID, "x"), 503},
 		"IAM, audience":             {sign("target@demo-project.iam.gserviceaccount.com", "https://struck.example.com"), 429},
 		"assertion":                 {exchange("${assertion:good}"), 503},
 		"assertion of nobody":       {exchange("${assertion:iss-unknown}"), 400},
 		"tokeninfo":                 {values.Replace("GET /tokeninfo?access_token=${access:email}\n\n"), 503},
 		"tokeninfo of an ID token":  {values.Replace("GET /tokeninfo?id_token=${id}\n\n"), 503},
-		"certificates":              {"GET /robot/v1/metadata/x509/" + worker + "\n\n", 503},
+		"certificates":              {"GET /robot/v1/metadata/x509/" + emulatortest.Worker + "\n\n", 503},
 		"keys of everybody":         {"GET /oauth2/v3/certs\n\n", 200},
 		"a body that is too large":  {values.Replace("POST /token\n\nassertion=${zeros}"), 413},
 	} {
-		if got := e.exchange(t, test.request); got.status != test.want {
-			t.Errorf("%s: status %d, want %d: %s", name, got.status, test.want, got.body)
+		if got := e.Exchange(t, test.request); got.Status != test.want {
+			t.Errorf("%s: status %d, want %d: %s", name, got.Status, test.want, got.Body)
 		}
 	}
 }
 
 func TestJournalKnowsWhatRequestsAreAbout(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	values := e.wireValues(t)
+	e := emulatortest.New(t)
+	values := wireValues(t, e)
 	const compute = "123456789012-compute@developer.gserviceaccount.com"
 	form := func(assertion string) string {
 		return values.Replace("POST /token\n\ngrant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion=" + assertion)
@@ -235,73 +202,57 @@ func TestJournalKnowsWhatRequestsAreAbout(t *testing.T) {
 		"GET /\n\n":                   {Route: "mds.ping", Instance: "demo-vm"},
 		"GET /latest/meta-data\n\n":   {Route: "unknown", Status: 404},
 		"DELETE /oauth2/v3/certs\n\n": {Route: "unknown", Status: 404},
-		form("${assertion:id-token}"): {Route: "oauth2.token", Account: worker, Audience: "https://service.example.com"},
+		form("${assertion:id-token}"): {Route: "oauth2.token", Account: emulatortest.Worker, Audience: "https://service.example.com"},
 		form("${assertion:iss-unknown}"): {
 			Route: "oauth2.token", Account: "nobody@demo-project.iam.gserviceaccount.com", Status: 400,
 		},
 		form("nonsense"): {Route: "oauth2.token", Status: 400},
-		values.Replace("GET /tokeninfo?access_token=${access}\n\n"):                          {Route: "oauth2.tokeninfo", Account: worker},
-		values.Replace("POST /tokeninfo\n\naccess_token=${access}"):                          {Route: "oauth2.tokeninfo", Account: worker},
-		values.Replace("GET /tokeninfo?id_token=${id}\n\n"):                                  {Route: "oauth2.tokeninfo", Account: worker, Audience: "https://service.example.com"},
-		"GET /robot/v1/metadata/x509/" + worker + "\n\n":                                     {Route: "keys.account.x509", Account: worker},
-		values.Replace("GET /oauth2/v3/userinfo\nAuthorization: Bearer ${access:email}\n\n"): {Route: "oauth2.userinfo", Account: worker},
-		"GET /v1/projects/demo-project/serviceAccounts/" + workerID + "/keys\nAuthorization: Bearer x\n\n": {
-			Route: "iam.serviceAccounts.keys.list", Account: worker,
+		values.Replace("GET /tokeninfo?access_token=${access}\n\n"):                          {Route: "oauth2.tokeninfo", Account: emulatortest.Worker},
+		values.Replace("POST /tokeninfo\n\naccess_token=${access}"):                          {Route: "oauth2.tokeninfo", Account: emulatortest.Worker},
+		values.Replace("GET /tokeninfo?id_token=${id}\n\n"):                                  {Route: "oauth2.tokeninfo", Account: emulatortest.Worker, Audience: "https://service.example.com"},
+		"GET /robot/v1/metadata/x509/" + emulatortest.Worker + "\n\n":                        {Route: "keys.account.x509", Account: emulatortest.Worker},
+		values.Replace("GET /oauth2/v3/userinfo\nAuthorization: Bearer ${access:email}\n\n"): {Route: "oauth2.userinfo", Account: emulatortest.Worker},
+		"GET /v1/projects/demo-project/serviceAccounts/" + emulatortest.WorkerID + "/keys\nAuthorization: Bearer x\n\n": {
+			Route: "iam.serviceAccounts.keys.list", Account: emulatortest.Worker,
 		},
 		"POST /v1/token\n\n" + url.Values{"grant_type": {"x"}, "audience": {"//iam.googleapis.com/x"}}.Encode(): {
 			Route: "sts.token", Audience: "//iam.googleapis.com/x", Status: 400,
 		},
-		"POST /v1/projects/-/serviceAccounts/" + worker + ":generateIdToken\n\n" + `{"audience": "x"}`: { // refused before the body is read
-			Route: "iamcredentials.generateIdToken", Account: worker, Status: 401,
+		"POST /v1/projects/-/serviceAccounts/" + emulatortest.Worker + ":generateIdToken\n\n" + `{"audience": "x"}`: { // refused before the body is read
+			Route: "iamcredentials.generateIdToken", Account: emulatortest.Worker, Status: 401,
 		},
 	} {
-		got := e.exchange(t, request)
+		got := e.Exchange(t, request)
 		if want.Status == 0 {
 			want.Status = http.StatusOK
 		}
-		seen := e.last(t)
+		seen := e.Last(t)
 		ignored := cmpopts.IgnoreFields(journal.Exchange{}, "Sequence", "Time", "Duration", "Method", "Path", "Bytes", "UserAgent")
-		if diff := cmp.Diff(want, seen, ignored); diff != "" || seen.Bytes != len(got.body) {
-			t.Errorf("%s\nanswered with %d bytes is written down as (-want +got):\n%s%+v", request, len(got.body), diff, seen)
+		if diff := cmp.Diff(want, seen, ignored); diff != "" || seen.Bytes != len(got.Body) {
+			t.Errorf("%s\nanswered with %d bytes is written down as (-want +got):\n%s%+v", request, len(got.Body), diff, seen)
 		}
 		if strings.Contains(seen.Path, "ya29") || strings.Contains(seen.Path, "eyJ") {
 			t.Errorf("a secret is written down: %s", seen.Path)
 		}
 	}
-	before := e.server.Journal.Since(0).Last
-	e.get(t, "/emulator/v1/livez")
-	e.get(t, "/emulator/v1/nothing")
-	if after := e.server.Journal.Since(0).Last; after != before {
+	before := e.Journal.Since(0).Last
+	e.Get(t, "/emulator/v1/livez")
+	e.Get(t, "/emulator/v1/nothing")
+	if after := e.Journal.Since(0).Last; after != before {
 		t.Error("the control plane is written down")
 	}
-}
-
-// synthetic is an emulator for synthetic time, without connections.
-func synthetic() *server.Server {
-	emulated := clock.New(time.Now)
-	return server.New(server.Config{
-		World: world.New(fixtures.Default()), Keys: keys.NewRing("", emulated.Now), Clock: emulated, Logger: slog.New(slog.DiscardHandler),
-	})
-}
-
-func ask(ctx context.Context, handler http.Handler, path string) *httptest.ResponseRecorder {
-	request := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1"+path, http.NoBody)
-	request.Header.Set("Metadata-Flavor", "Google")
-	recorder := httptest.NewRecorder()
-	handler.ServeHTTP(recorder, request)
-	return recorder
 }
 
 // A delay is one of real time: it passes while the emulator's clock stands.
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, begun := synthetic(), time.Now()
+		s, begun := emulatortest.Unserved(t, ""), time.Now()
 		s.Clock.Freeze()
 		if _, err := s.Faults.Add(fault.Rule{Route: "mds.ping", Delay: clock.Duration(2 * time.Second)}); err != nil {
 			t.Fatal(err)
 		}
-		if got := ask(t.Context(), s, "/"); got.Code != http.StatusOK || time.Since(begun) != 2*time.Second {
+		if got := emulatortest.Ask(t.Context(), s, "/"); got.Code != http.StatusOK || time.Since(begun) != 2*time.Second {
 			t.Errorf("status %d after %v", got.Code, time.Since(begun))
 		}
 		if seen := s.Journal.Since(0).Exchanges[0]; time.Duration(seen.Duration) != 2*time.Second {
@@ -309,7 +260,7 @@ func TestDelay(t *testing.T) {
 		}
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		ask(gone, s, "/")
+		emulatortest.Ask(gone, s, "/")
 		if time.Since(begun) != 2*time.Second {
 			t.Error("a client that has gone is waited for")
 		}
@@ -321,12 +272,12 @@ func TestDelay(t *testing.T) {
 func TestAdvancingAnHour(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, begun := synthetic(), time.Now()
+		s, begun := emulatortest.Unserved(t, ""), time.Now()
 		token := func() string {
 			var answer struct {
 				AccessToken string `json:"access_token"`
 			}
-			if err := json.Unmarshal(ask(t.Context(), s, accounts+"default/token").Body.Bytes(), &answer); err != nil {
+			if err := json.Unmarshal(emulatortest.Ask(t.Context(), s, emulatortest.AttachedPath+"default/token").Body.Bytes(), &answer); err != nil {
 				t.Fatal(err)
 			}
 			return answer.AccessToken
@@ -335,7 +286,7 @@ func TestAdvancingAnHour(t *testing.T) {
 		if again := token(); again != held {
 			t.Error("the token is not cached")
 		}
-		if got := ask(t.Context(), s, "/tokeninfo?access_token="+held); got.Code != http.StatusOK {
+		if got := emulatortest.Ask(t.Context(), s, "/tokeninfo?access_token="+held); got.Code != http.StatusOK {
 			t.Fatalf("a good token is refused: %s", got.Body)
 		}
 		if err := s.Clock.Advance(time.Hour); err != nil {
@@ -344,7 +295,7 @@ func TestAdvancingAnHour(t *testing.T) {
 		if fresh := token(); fresh == held {
 			t.Error("the cached token is not replaced")
 		}
-		if got := ask(t.Context(), s, "/tokeninfo?access_token="+held); got.Code != http.StatusBadRequest {
+		if got := emulatortest.Ask(t.Context(), s, "/tokeninfo?access_token="+held); got.Code != http.StatusBadRequest {
 			t.Errorf("a token of an hour ago is accepted: %s", got.Body)
 		}
 		if time.Since(begun) != 0 {
@@ -357,9 +308,9 @@ func TestAdvancingAnHour(t *testing.T) {
 func TestAdvancingAYear(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := synthetic()
+		s := emulatortest.Unserved(t, "")
 		keyID := func() string {
-			parsed, err := signer.Parse(ask(t.Context(), s, accounts+"default/identity?audience=x").Body.String())
+			parsed, err := signer.Parse(emulatortest.Ask(t.Context(), s, emulatortest.AttachedPath+"default/identity?audience=x").Body.String())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -370,7 +321,7 @@ func TestAdvancingAYear(t *testing.T) {
 			t.Fatal(err)
 		}
 		after := keyID()
-		if published := ask(t.Context(), s, "/oauth2/v3/certs").Body.String(); after == before ||
+		if published := emulatortest.Ask(t.Context(), s, "/oauth2/v3/certs").Body.String(); after == before ||
 			!strings.Contains(published, after) || strings.Contains(published, before) {
 			t.Errorf("tokens are signed with %s, which was %s before; published are %s", after, before, published)
 		}
@@ -380,31 +331,31 @@ func TestAdvancingAYear(t *testing.T) {
 // Whatever is done to an emulator while it answers, it answers.
 func TestDrivenWhileItAnswers(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	e.server.Clock.Run()
+	e := emulatortest.New(t)
+	e.Clock.Run()
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
 			for range 50 {
-				got := ask(t.Context(), e.server, accounts+"default/token")
+				got := emulatortest.Ask(t.Context(), e.Server, emulatortest.AttachedPath+"default/token")
 				if got.Code != http.StatusOK && got.Code != http.StatusServiceUnavailable {
 					t.Errorf("status %d", got.Code)
 				}
-				ask(t.Context(), e.server, "/emulator/v1/requests?route=mds.*")
+				emulatortest.Ask(t.Context(), e.Server, "/emulator/v1/requests?route=mds.*")
 			}
 		})
 	}
 	for range 20 {
-		added := e.fail(t, `{"route": "mds.*", "match": {"account": "*"}, "status": 503, "probability": 0.5}`)
-		if err := e.server.Clock.Advance(time.Minute); err != nil {
+		added := e.Fail(t, `{"route": "mds.*", "match": {"account": "*"}, "status": 503, "probability": 0.5}`)
+		if err := e.Clock.Advance(time.Minute); err != nil {
 			t.Error(err)
 		}
-		e.server.Journal.Clear()
-		e.server.Faults.Remove(added.ID)
+		e.Journal.Clear()
+		e.Faults.Remove(added.ID)
 	}
 	all.Wait()
-	e.server.Reset()
-	if !e.server.Clock.FollowsMachine() || len(e.server.Faults.List()) > 0 || len(e.server.Journal.Since(0).Exchanges) > 0 {
+	e.Reset()
+	if !e.Clock.FollowsMachine() || len(e.Faults.List()) > 0 || len(e.Journal.Since(0).Exchanges) > 0 {
 		t.Error("something is left after a reset")
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
@@ -32,9 +33,9 @@ func proxyClient(t *testing.T, instance string) *http.Client {
 	}
 	ring := keys.NewRing("", time.Now)
 	ring.Certify(hostname.Domains())
-	authority := must[*keys.Authority](t)(ring.Authority())
+	authority := emulatortest.Must[*keys.Authority](t)(ring.Authority())
 	emulator := server.New(server.Config{World: world.New(fixture), Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler)})
-	listener := must[net.Listener](t)((&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0"))
+	listener := emulatortest.Must[net.Listener](t)((&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0"))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- emulator.ServeInstance(ctx, listener, instance) }()
@@ -76,7 +77,7 @@ func TestByProxy(t *testing.T) {
 		{"GET", "https://www.googleapis.com/emulator/v1/livez", "", 404, "not found"},
 		{"GET", "http://127.0.0.1:1/", "", 403, "--proxy-allow 127.0.0.1"},
 	} {
-		request := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), test.method, test.url, strings.NewReader(test.body)))
+		request := emulatortest.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), test.method, test.url, strings.NewReader(test.body)))
 		request.Header.Set("Metadata-Flavor", "Google")
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		response, err := client.Do(request)
@@ -95,12 +96,12 @@ func TestByProxy(t *testing.T) {
 func TestPingByProxy(t *testing.T) {
 	t.Parallel()
 	transport := proxyClient(t, "other-vm").Transport.(*http.Transport)
-	address := must[*url.URL](t)(transport.Proxy(nil)).Host
+	address := emulatortest.Must[*url.URL](t)(transport.Proxy(nil)).Host
 	for _, target := range []string{"http://metadata.google.internal", "http://169.254.169.254", "http://[::ffff:169.254.169.254]"} {
-		conn := must[net.Conn](t)((&net.Dialer{}).DialContext(t.Context(), "tcp", address))
+		conn := emulatortest.Must[net.Conn](t)((&net.Dialer{}).DialContext(t.Context(), "tcp", address))
 		t.Cleanup(func() { conn.Close() })
 		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nMetadata-Flavor: Google\r\nConnection: close\r\n\r\n", target, strings.TrimPrefix(target, "http://"))
-		answer := string(must[[]byte](t)(io.ReadAll(conn)))
+		answer := string(emulatortest.Must[[]byte](t)(io.ReadAll(conn)))
 		if !strings.HasPrefix(answer, "HTTP/1.1 200 ") || !strings.Contains(answer, "\r\nMetadata-Flavor: Google\r\n") {
 			t.Errorf("GET %s: %q", target, answer)
 		}

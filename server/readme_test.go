@@ -10,14 +10,15 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/world"
 )
 
 // What the README shows of fixtures can be loaded beside the files that it names.
 func TestFixturesOfTheReadme(t *testing.T) {
 	t.Parallel()
-	readme := string(must[[]byte](t)(os.ReadFile("../README.md")))
-	key := must[*keys.Key](t)(keys.NewRing("", time.Now).Google().Active(t.Context()))
+	readme := string(emulatortest.Must[[]byte](t)(os.ReadFile("../README.md")))
+	key := emulatortest.Must[*keys.Key](t)(keys.NewRing("", time.Now).Google().Active(t.Context()))
 	jwks, err := json.Marshal(struct {
 		Keys []keys.JWK `json:"keys"`
 	}{[]keys.JWK{key.JWK()}})
@@ -28,7 +29,7 @@ func TestFixturesOfTheReadme(t *testing.T) {
 	for name, content := range map[string]string{
 		"app.pem":     key.PublicKey(),
 		"github.json": string(jwks),
-		"vm.json":     string(must[[]byte](t)(os.ReadFile(realRecording))),
+		"vm.json":     string(emulatortest.Must[[]byte](t)(os.ReadFile("testdata/recordings/vm.json"))),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)

@@ -4,40 +4,31 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
-)
 
-// post sends a form.
-func post(t *testing.T, s http.Handler, path string, form url.Values) *httptest.ResponseRecorder {
-	t.Helper()
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://localhost"+path, strings.NewReader(form.Encode()))
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	recorder := httptest.NewRecorder()
-	s.ServeHTTP(recorder, request)
-	return recorder
-}
+	"gcp-metadata-emulator/server/emulatortest"
+)
 
 // A code that was exchanged is good again after a reset, which also gives instances their
 // queries of guest attributes back.
 func TestResetForgetsWhatWasUsedUp(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
+	e := emulatortest.New(t)
 	guest := func() int {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://full-vm/computeMetadata/v1/instance/guest-attributes/ns/k", http.NoBody)
 		request.Header.Set("Metadata-Flavor", "Google")
 		recorder := httptest.NewRecorder()
-		e.server.ServeHTTP(recorder, request)
+		e.ServeHTTP(recorder, request)
 		return recorder.Code
 	}
-	redirect := ask(t.Context(), e.server, "/o/oauth2/auth?client_id=x&response_type=code&redirect_uri=http://localhost/&scope=email")
+	redirect := emulatortest.Ask(t.Context(), e.Server, "/o/oauth2/auth?client_id=x&response_type=code&redirect_uri=http://localhost/&scope=email")
 	location, err := url.Parse(redirect.Header().Get("Location"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	exchange := func() int {
-		return post(t, e.server, "/token", url.Values{
+		return emulatortest.Post(t.Context(), e.Server, "/token", url.Values{
 			"grant_type": {"authorization_code"}, "client_id": {"x"}, "redirect_uri": {"http://localhost/"}, "code": {location.Query().Get("code")},
 		}).Code
 	}
@@ -50,10 +41,10 @@ func TestResetForgetsWhatWasUsedUp(t *testing.T) {
 	if got := guest(); got != http.StatusTooManyRequests {
 		t.Fatalf("guest attributes are read with %d for the fourth time", got)
 	}
-	now := e.server.Clock.Now()
-	e.server.Reset()
-	e.server.Clock.Freeze()
-	if err := e.server.Clock.Set(now.Add(time.Second)); err != nil {
+	now := e.Clock.Now()
+	e.Reset()
+	e.Clock.Freeze()
+	if err := e.Clock.Set(now.Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if got := exchange(); got != http.StatusOK {

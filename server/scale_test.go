@@ -14,6 +14,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
@@ -54,7 +55,7 @@ func newBearer(t *testing.T, ring *keys.Ring) string {
 	if !ok {
 		t.Fatal("there is no account")
 	}
-	return must[token.Token](t)(token.NewIssuer(ring, time.Now).Access(t.Context(), token.ForAccount(account, []string{platform}), time.Hour)).Text
+	return emulatortest.Must[token.Token](t)(token.NewIssuer(ring, time.Now).Access(t.Context(), token.ForAccount(account, []string{emulatortest.Platform}), time.Hour)).Text
 }
 
 // newSized is a strict emulator of a world of n instances, accounts and policies.

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -43,22 +45,11 @@ func serving(t *testing.T) (base string, stop func() error) {
 	return listener.Addr().String(), func() error { cancel(); return <-ended }
 }
 
-// dial opens a connection that the test closes in the end.
-func dial(t *testing.T, address string) net.Conn {
-	t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
 // A request that waits for a change is answered with what there is when the server stops,
 // and does not hold the server up.
 func TestShutdownEndsParkedRequests(t *testing.T) {
 	address, stop := serving(t)
-	conn := dial(t, address)
+	conn := emulatortest.Dial(t, address)
 	fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/maintenance-event?wait_for_change=true HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n\r\n")
 	reader := bufio.NewReader(conn)
 	awaitWaiters(t, address, 1)
@@ -92,7 +83,7 @@ func TestWaiterGoesWithItsClient(t *testing.T) {
 	}()
 	var conns []net.Conn
 	for range 2 {
-		conn := dial(t, address)
+		conn := emulatortest.Dial(t, address)
 		fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/tags?wait_for_change=true HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n\r\n")
 		conns = append(conns, conn)
 	}
@@ -112,7 +103,7 @@ func awaitWaiters(t *testing.T, address string, want int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	conn := dial(t, address)
+	conn := emulatortest.Dial(t, address)
 	reader := bufio.NewReader(conn)
 	for {
 		fmt.Fprintf(conn, "GET /emulator/v1/waiters HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -139,10 +130,10 @@ func awaitWaiters(t *testing.T, address string, want int) {
 // whether it is ready.
 func TestReadyAfterAJump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, "")
+		s := emulatortest.Unserved(t, "")
 		for range 2 {
 			for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
-				if got := send(t.Context(), s, http.MethodGet, "/emulator/v1/readyz", ""); got.Code != want {
+				if got := emulatortest.Send(t.Context(), s, http.MethodGet, "/emulator/v1/readyz", ""); got.Code != want {
 					t.Errorf("status %d, want %d", got.Code, want)
 				}
 				synctest.Wait()
@@ -163,7 +154,7 @@ func TestMetadataNeedsNoKey(t *testing.T) {
 		}
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	get := func(path string) (int, string) { return fetch(t, client, "http://"+address+path, "") }
+	get := func(path string) (int, string) { return emulatortest.Fetch(t, client, "http://"+address+path, "") }
 	if status, _ := get("/emulator/v1/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("ready with status %d before there is a key", status)
 	}
@@ -181,7 +172,7 @@ func TestMetadataNeedsNoKey(t *testing.T) {
 // A client that forgets the header has to connect again, as at Google's.
 func TestRefusalEndsConnection(t *testing.T) {
 	address, stop := serving(t)
-	conn := dial(t, address)
+	conn := emulatortest.Dial(t, address)
 	fmt.Fprintf(conn, "GET /computeMetadata/v1/instance/name HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -198,9 +189,9 @@ func TestRefusalEndsConnection(t *testing.T) {
 // A connection on which nothing was asked does not hold the server up.
 func TestShutdownEndsUnusedConnections(t *testing.T) {
 	address, stop := serving(t)
-	_ = dial(t, address)
+	_ = emulatortest.Dial(t, address)
 	// A second one, which is answered, shows that the first has been accepted.
-	other := dial(t, address)
+	other := emulatortest.Dial(t, address)
 	fmt.Fprintf(other, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	if _, err := io.ReadAll(other); err != nil {
 		t.Fatal(err)
@@ -211,5 +202,28 @@ func TestShutdownEndsUnusedConnections(t *testing.T) {
 	}
 	if took := time.Since(begun); took > 3*time.Second {
 		t.Errorf("stopping took %v", took)
+	}
+}
+
+// A stream ends when the server stops, and holds nothing up.
+func TestShutdownEndsStreams(t *testing.T) {
+	address, stop := serving(t)
+	conn := emulatortest.Dial(t, address)
+	fmt.Fprintf(conn, "GET /emulator/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	begun := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	if _, err := io.ReadAll(response.Body); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
 	}
 }

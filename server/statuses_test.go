@@ -11,24 +11,26 @@ import (
 
 	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"google.golang.org/grpc/status"
+
+	"gcp-metadata-emulator/server/emulatortest"
 )
 
 // A fault may set any status on any surface. The surface then says something in its dialect, and
 // says something with every status.
 func TestEveryStatusHasWords(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
-	client := credentialspb.NewIAMCredentialsClient(e.dialGRPC(t))
+	e := emulatortest.New(t)
+	client := credentialspb.NewIAMCredentialsClient(e.DialGRPC(t))
 	for code := http.StatusMultipleChoices; code < 600; code++ {
 		if code == http.StatusNotModified {
 			continue // an answer without a body
 		}
-		e.server.Faults.Clear()
-		e.fail(t, fmt.Sprintf(`{"route": "*", "status": %d}`, code))
+		e.Faults.Clear()
+		e.Fail(t, fmt.Sprintf(`{"route": "*", "status": %d}`, code))
 		for _, request := range []string{
-			"GET " + accountPath + "token\nMetadata-Flavor: Google\n\n",
-			"GET " + accountPath + "token\nMetadata-Flavor: Google\nHost: pod\n\n",
-			"GET " + accountPath + "token\nMetadata-Flavor: Google\nHost: service\n\n",
+			"GET " + emulatortest.AttachedPath + "default/token\nMetadata-Flavor: Google\n\n",
+			"GET " + emulatortest.AttachedPath + "default/token\nMetadata-Flavor: Google\nHost: pod\n\n",
+			"GET " + emulatortest.AttachedPath + "default/token\nMetadata-Flavor: Google\nHost: service\n\n",
 			"POST /token\n\n",
 			"GET /device\n\n",
 			"GET /tokeninfo\n\n",
@@ -36,21 +38,21 @@ func TestEveryStatusHasWords(t *testing.T) {
 			"GET /oauth2/v2/userinfo\n\n",
 			"GET /oauth2/v3/certs\n\n",
 			"POST /v1/token\n\n",
-			"POST /v1/projects/-/serviceAccounts/" + worker + ":signBlob\nAuthorization: Bearer x\n\n{}",
+			"POST /v1/projects/-/serviceAccounts/" + emulatortest.Worker + ":signBlob\nAuthorization: Bearer x\n\n{}",
 			"GET /v1/projects/demo-project/serviceAccounts\nAuthorization: Bearer x\n\n",
 			"GET /compute/v1/projects/demo-project/zones/us-central1-a/instances\nAuthorization: Bearer x\n\n",
 			"GET /v3/projects/demo-project\nAuthorization: Bearer x\n\n",
 			"GET /nowhere\n\n",
 		} {
-			got := e.exchange(t, request)
-			if words := wordsOf(got.body); got.status != code || strings.TrimSpace(words) == "" {
-				t.Errorf("%q under status %d: %d with the words %q in\n%s", request, code, got.status, words, got.body)
+			got := e.Exchange(t, request)
+			if words := wordsOf(got.Body); got.Status != code || strings.TrimSpace(words) == "" {
+				t.Errorf("%q under status %d: %d with the words %q in\n%s", request, code, got.Status, words, got.Body)
 			}
 		}
 		if code < http.StatusBadRequest {
 			continue // which are no errors
 		}
-		_, err := client.SignBlob(context.Background(), &credentialspb.SignBlobRequest{Name: workerName, Payload: []byte("x")})
+		_, err := client.SignBlob(context.Background(), &credentialspb.SignBlobRequest{Name: "projects/-/serviceAccounts/" + emulatortest.Worker, Payload: []byte("x")})
 		if status.Convert(err).Message() == "" {
 			t.Errorf("a call under status %d: %v", code, err)
 		}

@@ -11,40 +11,35 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
-	"gcp-metadata-emulator/signer"
 )
 
 const (
-	worker   = "worker@demo-project.iam.gserviceaccount.com"
-	workerID = "100000000000000000002"
-	platform = "https://www.googleapis.com/auth/cloud-platform"
-
 	delegate   = "delegate@demo-project.iam.gserviceaccount.com"
 	delegateID = "100000000000000000004"
-	drive      = "https://www.googleapis.com/auth/drive"
 )
 
 // wireValues are the values that scripts name: tokens and assertions.
-func (e *emulator) wireValues(t *testing.T) *strings.Replacer {
+func wireValues(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 	t.Helper()
-	now, _ := time.Parse(time.RFC3339, wireNow)
-	user := must[*keys.Key](t)(e.ring.User(worker, workerID).Active(context.Background()))
-	system := must[*keys.Key](t)(e.ring.System(worker).Active(context.Background()))
-	stranger := must[*keys.Key](t)(keys.NewRing("", time.Now).User(worker, workerID).Active(context.Background()))
+	now := emulatortest.Noon()
+	user := emulatortest.Must[*keys.Key](t)(e.Keys.User(emulatortest.Worker, emulatortest.WorkerID).Active(context.Background()))
+	system := emulatortest.Must[*keys.Key](t)(e.Keys.System(emulatortest.Worker).Active(context.Background()))
+	stranger := emulatortest.Must[*keys.Key](t)(keys.NewRing("", time.Now).User(emulatortest.Worker, emulatortest.WorkerID).Active(context.Background()))
 
 	values := map[string]string{}
 	for name, changes := range assertionClaims(now.Unix()) {
-		values["assertion:"+name] = assertion(t, user, now.Unix(), changes)
+		values["assertion:"+name] = emulatortest.Assertion(t, user, changes)
 	}
-	delegate := must[*keys.Key](t)(e.ring.User(delegate, delegateID).Active(context.Background()))
+	delegate := emulatortest.Must[*keys.Key](t)(e.Keys.User(delegate, delegateID).Active(context.Background()))
 	for name, changes := range delegationClaims() {
-		values["delegation:"+name] = assertion(t, delegate, now.Unix(), changes)
+		values["delegation:"+name] = emulatortest.Assertion(t, delegate, changes)
 	}
-	values["assertion:system-key"] = assertion(t, system, now.Unix(), nil)
-	values["assertion:other-key"] = assertion(t, stranger, now.Unix(), nil)
+	values["assertion:system-key"] = emulatortest.Assertion(t, system, nil)
+	values["assertion:other-key"] = emulatortest.Assertion(t, stranger, nil)
 	good := values["assertion:good"]
 	values["assertion:two-parts"] = good[:strings.LastIndex(good, ".")]
 	values["assertion:four-parts"] = good + ".AA"
@@ -55,9 +50,9 @@ func (e *emulator) wireValues(t *testing.T) *strings.Replacer {
 	}
 	values["assertion:alg-absent"] = withHeader(good, `{"typ":"JWT"}`)
 
-	maps.Copy(values, e.tokenValues(t, now))
-	maps.Copy(values, e.userValues(t, now))
-	maps.Copy(values, e.exchangeValues(t, now))
+	maps.Copy(values, tokenValues(t, e, now))
+	maps.Copy(values, userValues(t, e, now))
+	maps.Copy(values, exchangeValues(t, e, now))
 	var pairs []string
 	for name, value := range values {
 		pairs = append(pairs, "${"+name+"}", value)
@@ -71,7 +66,7 @@ func assertionClaims(now int64) map[string]map[string]any {
 	return map[string]map[string]any{
 		"good":              {},
 		"id-token":          {"target_audience": "https://service.example.com", "scope": ""},
-		"unique-id":         {"iss": workerID},
+		"unique-id":         {"iss": emulatortest.WorkerID},
 		"aud-list":          {"aud": []string{"https://www.googleapis.com/oauth2/v4/token"}},
 		"aud-here":          {"aud": "http://emulator.test:8254/token"},
 		"aud-absent":        {"aud": nil},
@@ -95,14 +90,14 @@ func assertionClaims(now int64) map[string]map[string]any {
 		"huge":              {"iat": now, "exp": json.Number("1e300")},
 		"scope-absent":      {"scope": nil},
 		"scope-unknown":     {"scope": "https://my-service.example.com"},
-		"scope-some":        {"scope": platform + " not-a-scope"},
-		"sub-self":          {"sub": worker},
-		"compute":           {"sub": worker, "aud": "https://compute.googleapis.com/", "scope": nil},
-		"compute-no-exp":    {"sub": worker, "aud": "https://compute.googleapis.com/", "scope": nil, "exp": nil},
+		"scope-some":        {"scope": emulatortest.Platform + " not-a-scope"},
+		"sub-self":          {"sub": emulatortest.Worker},
+		"compute":           {"sub": emulatortest.Worker, "aud": "https://compute.googleapis.com/", "scope": nil},
+		"compute-no-exp":    {"sub": emulatortest.Worker, "aud": "https://compute.googleapis.com/", "scope": nil, "exp": nil},
 		"sub-null":          {"sub": json.RawMessage("null")},
 		"sub-user":          {"sub": "dev@example.com"},
 		"sub-unknown":       {"sub": "nobody@example.com"},
-		"several-scopes":    {"scope": platform + " openid"},
+		"several-scopes":    {"scope": emulatortest.Platform + " openid"},
 		"wrong-and-expired": {"aud": "x", "exp": now - 3600, "iat": now - 7200},
 	}
 }
@@ -115,7 +110,7 @@ func delegationClaims() map[string]map[string]any {
 		"prn":         {"prn": "dev@example.com"},
 		"prn-and-sub": {"prn": "nobody@example.com", "sub": "dev@example.com"},
 		"sub-empty":   {"sub": "", "prn": "Dev@Example.com"},
-		"more-scopes": {"sub": "dev@example.com", "scope": drive + " " + platform},
+		"more-scopes": {"sub": "dev@example.com", "scope": emulatortest.Drive + " " + emulatortest.Platform},
 		"id-token":    {"sub": "dev@example.com", "target_audience": "https://service.example.com"},
 		"no-email":    {"sub": "dev"},
 		"no-user":     {"sub": "200000000000000000009"},
@@ -124,62 +119,52 @@ func delegationClaims() map[string]map[string]any {
 	for _, changes := range claims {
 		changes["iss"] = delegate
 		if _, other := changes["scope"]; !other {
-			changes["scope"] = drive
+			changes["scope"] = emulatortest.Drive
 		}
 	}
 	return claims
 }
 
-func assertion(t *testing.T, key *keys.Key, now int64, changes map[string]any) string {
-	t.Helper()
-	claims := map[string]any{
-		"iss": worker, "scope": platform, "aud": "https://oauth2.googleapis.com/token", "iat": now, "exp": now + 3600,
-	}
-	maps.Copy(claims, changes)
-	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
-	return must[string](t)(signer.JWT(key, claims))
-}
-
 // tokenValues are access and ID tokens, good and expired.
-func (e *emulator) tokenValues(t *testing.T, now time.Time) map[string]string {
+func tokenValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[string]string {
 	t.Helper()
-	account, ok := e.world.Account(worker)
+	account, ok := e.World().State.Account(emulatortest.Worker)
 	if !ok {
-		t.Fatalf("no account %s", worker)
+		t.Fatalf("no account %s", emulatortest.Worker)
 	}
 	ctx := t.Context()
-	issuer := token.NewIssuer(e.ring, func() time.Time { return now })
-	earlier := token.NewIssuer(e.ring, func() time.Time { return now.Add(-2 * time.Hour) })
+	issuer := token.NewIssuer(e.Keys, func() time.Time { return now })
+	earlier := token.NewIssuer(e.Keys, func() time.Time { return now.Add(-2 * time.Hour) })
 	elsewhere := token.NewIssuer(keys.NewRing("", time.Now), func() time.Time { return now })
-	claims := token.Claims{Audience: "https://service.example.com", AuthorizedParty: workerID, Subject: workerID, Email: worker}
-	id := must[token.Token](t)(issuer.ID(ctx, claims)).Text
-	disabled, ok := e.world.Account("gone@demo-project.iam.gserviceaccount.com")
+	claims := token.Claims{Audience: "https://service.example.com", AuthorizedParty: emulatortest.WorkerID, Subject: emulatortest.WorkerID, Email: emulatortest.Worker}
+	id := emulatortest.Must[token.Token](t)(issuer.ID(ctx, claims)).Text
+	disabled, ok := e.World().State.Account("gone@demo-project.iam.gserviceaccount.com")
 	if !ok {
 		t.Fatal("no disabled account")
 	}
-	bounded := token.ForAccount(account, []string{platform})
+	bounded := token.ForAccount(account, []string{emulatortest.Platform})
 	bounded.Boundary = json.RawMessage(`{"accessBoundaryRules":[]}`)
 	return map[string]string{
-		"access:disabled":   must[token.Token](t)(issuer.Access(ctx, token.ForAccount(disabled, []string{platform}), time.Hour)).Text,
-		"access:bounded":    must[token.Token](t)(issuer.Access(ctx, bounded, time.Hour)).Text,
-		"access":            must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
-		"access:no-compute": must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{"https://www.googleapis.com/auth/iam"}), time.Hour)).Text,
-		"access:email":      must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{platform, "email"}), time.Hour)).Text,
-		"access:expired":    must[token.Token](t)(earlier.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
-		"access:elsewhere":  must[token.Token](t)(elsewhere.Access(ctx, token.ForAccount(account, []string{platform}), time.Hour)).Text,
+		"access:disabled":   emulatortest.Must[token.Token](t)(issuer.Access(ctx, token.ForAccount(disabled, []string{emulatortest.Platform}), time.Hour)).Text,
+		"access:bounded":    emulatortest.Must[token.Token](t)(issuer.Access(ctx, bounded, time.Hour)).Text,
+		"access":            emulatortest.Must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{emulatortest.Platform}), time.Hour)).Text,
+		"access:no-compute": emulatortest.Must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{"https://www.googleapis.com/auth/iam"}), time.Hour)).Text,
+		"access:email":      emulatortest.Must[token.Token](t)(issuer.Access(ctx, token.ForAccount(account, []string{emulatortest.Platform, "email"}), time.Hour)).Text,
+		"access:expired":    emulatortest.Must[token.Token](t)(earlier.Access(ctx, token.ForAccount(account, []string{emulatortest.Platform}), time.Hour)).Text,
+		"access:elsewhere":  emulatortest.Must[token.Token](t)(elsewhere.Access(ctx, token.ForAccount(account, []string{emulatortest.Platform}), time.Hour)).Text,
 		"id":                id,
 		"id:tampered":       tampered(id),
-		"id:expired":        must[token.Token](t)(earlier.ID(ctx, claims)).Text,
-		"id:elsewhere":      must[token.Token](t)(elsewhere.ID(ctx, claims)).Text,
+		"id:expired":        emulatortest.Must[token.Token](t)(earlier.ID(ctx, claims)).Text,
+		"id:elsewhere":      emulatortest.Must[token.Token](t)(elsewhere.ID(ctx, claims)).Text,
 		"zeros":             strings.Repeat("0", 1<<20+1),
 		"large":             strings.Repeat("0", 256<<10+1),
 	}
 }
 
 // userValues are tokens of users and of a federated principal.
-func (e *emulator) userValues(t *testing.T, now time.Time) map[string]string {
+func userValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[string]string {
 	t.Helper()
-	dev, ok := e.world.User("dev@example.com")
+	dev, ok := e.World().State.User("dev@example.com")
 	if !ok {
 		t.Fatal("no user dev@example.com")
 	}
@@ -188,43 +173,43 @@ func (e *emulator) userValues(t *testing.T, now time.Time) map[string]string {
 		email   = "https://www.googleapis.com/auth/userinfo.email"
 		profile = "https://www.googleapis.com/auth/userinfo.profile"
 	)
-	issuer := token.NewIssuer(e.ring, func() time.Time { return now })
+	issuer := token.NewIssuer(e.Keys, func() time.Time { return now })
 	access := func(grant token.Grant) string {
-		return must[token.Token](t)(issuer.Access(t.Context(), grant, time.Hour)).Text
+		return emulatortest.Must[token.Token](t)(issuer.Access(t.Context(), grant, time.Hour)).Text
 	}
-	granted := token.ForUser(dev, client, []string{platform, email, "openid"})
+	granted := token.ForUser(dev, client, []string{emulatortest.Platform, email, "openid"})
 	openid := token.Grant{Principal: dev.Principal(), Client: client, Scopes: []string{"openid"}}
 	values := map[string]string{
-		"refresh": must[string](t)(issuer.Refresh(granted)),
-		"iap": must[token.Token](t)(issuer.Mint(t.Context(), e.world, token.Order{
+		"refresh": emulatortest.Must[string](t)(issuer.Refresh(granted)),
+		"iap": emulatortest.Must[token.Token](t)(issuer.Mint(t.Context(), e.World().State, token.Order{
 			Kind: token.KindIAP, Principal: dev.Principal(), Audience: "/projects/123456789012/apps/demo-project",
 		})).Text,
-		"refresh:deleted":  must[string](t)(issuer.Refresh(token.ForUser(&world.User{Email: "x@example.com", UniqueID: "7"}, client, nil))),
+		"refresh:deleted":  emulatortest.Must[string](t)(issuer.Refresh(token.ForUser(&world.User{Email: "x@example.com", UniqueID: "7"}, client, nil))),
 		"access:user":      access(granted),
 		"access:openid":    access(openid),
 		"access:profile":   access(token.ForUser(dev, client, []string{email, profile, "openid"})),
-		"access:federated": access(token.Grant{Principal: iam.Principal{Kind: iam.KindFederated, ID: "x"}, Scopes: []string{platform}}),
+		"access:federated": access(token.Grant{Principal: iam.Principal{Kind: iam.KindFederated, ID: "x"}, Scopes: []string{emulatortest.Platform}}),
 	}
 	for i := range 5 {
-		values["revoke:"+strconv.Itoa(i)] = must[string](t)(issuer.Refresh(token.ForUser(dev, client, nil)))
+		values["revoke:"+strconv.Itoa(i)] = emulatortest.Must[string](t)(issuer.Refresh(token.ForUser(dev, client, nil)))
 	}
 	return values
 }
 
 // exchangeValues are what the Security Token Service takes and gives.
-func (e *emulator) exchangeValues(t *testing.T, now time.Time) map[string]string {
+func exchangeValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[string]string {
 	t.Helper()
-	issuer := token.NewIssuer(e.ring, func() time.Time { return now })
-	user, ok := e.world.User("dev@example.com")
+	issuer := token.NewIssuer(e.Keys, func() time.Time { return now })
+	user, ok := e.World().State.User("dev@example.com")
 	if !ok {
 		t.Fatal("no user")
 	}
-	workforce := token.Grant{Principal: user.Workforce(), Scopes: []string{platform}, Client: "some-client", Session: "some-session"}
+	workforce := token.Grant{Principal: user.Workforce(), Scopes: []string{emulatortest.Platform}, Client: "some-client", Session: "some-session"}
 	const provider = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/demo-pool/providers/demo-provider"
 	return map[string]string{
-		"id:pool":           must[token.Token](t)(issuer.ID(t.Context(), token.Claims{Audience: provider, AuthorizedParty: workerID, Subject: workerID})).Text,
-		"refresh:workforce": must[string](t)(issuer.Refresh(workforce)),
-		"access:workforce":  must[token.Token](t)(issuer.Access(t.Context(), workforce, time.Hour)).Text,
+		"id:pool":           emulatortest.Must[token.Token](t)(issuer.ID(t.Context(), token.Claims{Audience: provider, AuthorizedParty: emulatortest.WorkerID, Subject: emulatortest.WorkerID})).Text,
+		"refresh:workforce": emulatortest.Must[string](t)(issuer.Refresh(workforce)),
+		"access:workforce":  emulatortest.Must[token.Token](t)(issuer.Access(t.Context(), workforce, time.Hour)).Text,
 	}
 }
 
@@ -238,16 +223,4 @@ func tampered(jwt string) string {
 
 func withHeader(jwt, header string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(header)) + jwt[strings.Index(jwt, "."):]
-}
-
-// must is the result of a call that has to succeed.
-func must[T any](t *testing.T) func(T, error) T {
-	t.Helper()
-	return func(value T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
-	}
 }

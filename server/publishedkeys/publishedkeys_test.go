@@ -1,4 +1,4 @@
-package server_test
+package publishedkeys_test
 
 import (
 	"crypto/ecdsa"
@@ -11,18 +11,20 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"gcp-metadata-emulator/server/emulatortest"
 )
 
 // A token that was issued before a rotation can be verified after it, and a new one has
 // another key.
 func TestRotationIsSeen(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
+	e := emulatortest.New(t)
 	ids := func() []string {
 		var list struct {
 			Keys []struct{ Kid, State string }
 		}
-		e.callJSON(t, http.MethodGet, "/emulator/v1/keys", "", &list)
+		e.CallJSON(t, http.MethodGet, "/emulator/v1/keys", "", &list)
 		var ids []string
 		for _, key := range list.Keys {
 			ids = append(ids, key.State+" "+key.Kid)
@@ -39,13 +41,13 @@ func TestRotationIsSeen(t *testing.T) {
 		}
 		return fields.Kid
 	}
-	if err := e.ring.Warm(t.Context()); err != nil {
+	if err := e.Keys.Warm(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before := e.exchangedIDToken(t, "https://a.example")
+	before := e.ExchangedIDToken(t, "https://a.example")
 	first := ids()
-	e.call(t, http.MethodPost, "/emulator/v1/keys:rotate", "{}")
-	after := e.exchangedIDToken(t, "https://a.example")
+	e.Call(t, http.MethodPost, "/emulator/v1/keys:rotate", "{}")
+	after := e.ExchangedIDToken(t, "https://a.example")
 	_, activeID, _ := strings.Cut(first[0], " ")
 	_, nextID, _ := strings.Cut(first[1], " ")
 	if kid(before) != activeID || kid(after) != nextID {
@@ -54,38 +56,16 @@ func TestRotationIsSeen(t *testing.T) {
 	if got := ids(); len(got) != 3 || got[0] != "retired "+activeID || got[1] != "active "+nextID {
 		t.Errorf("the keys are %q", got)
 	}
-	for _, published := range []verifier{e.jwks(t, "/oauth2/v3/certs"), e.certificates(t, "/oauth2/v1/certs")} {
+	for _, published := range []emulatortest.Verifier{e.JWKS(t, "/oauth2/v3/certs"), e.Certificates(t, "/oauth2/v1/certs")} {
 		for _, token := range []string{before, after} {
-			if _, err := published.verify(token); err != nil {
+			if _, err := published.Verify(token); err != nil {
 				t.Errorf("%s: %v", kid(token), err)
 			}
 		}
 	}
-	e.call(t, http.MethodPost, "/emulator/v1/keys:rotate", `{"keep":0}`)
-	if _, err := e.jwks(t, "/oauth2/v3/certs").verify(after); err == nil {
+	e.Call(t, http.MethodPost, "/emulator/v1/keys:rotate", `{"keep":0}`)
+	if _, err := e.JWKS(t, "/oauth2/v3/certs").Verify(after); err == nil {
 		t.Error("a key that was not kept is still published")
-	}
-}
-
-// The metadata server gives out no identity that is signed with a retired key.
-func TestCachedIdentityFollowsRotation(t *testing.T) {
-	t.Parallel()
-	e := newEmulator(t)
-	identity := func() string {
-		return e.call(t, http.MethodGet, "/computeMetadata/v1/instance/service-accounts/default/identity?audience=x", "")
-	}
-	before := identity()
-	e.call(t, http.MethodPost, "/emulator/v1/keys:rotate", `{"keep":0}`)
-	after := identity()
-	published := e.jwks(t, "/oauth2/v3/certs")
-	if _, err := published.verify(before); err == nil {
-		t.Error("the retired key is still published")
-	}
-	if _, err := published.verify(after); err != nil {
-		t.Errorf("after a rotation the identity does not verify: %v", err)
-	}
-	if again := identity(); again != after {
-		t.Error("the new identity is not cached")
 	}
 }
 
@@ -93,9 +73,9 @@ func TestCachedIdentityFollowsRotation(t *testing.T) {
 // form.
 func TestIAPAssertion(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
+	e := emulatortest.New(t)
 	var minted map[string]string
-	e.callJSON(t, http.MethodPost, "/emulator/v1/tokens",
+	e.CallJSON(t, http.MethodPost, "/emulator/v1/tokens",
 		`{"kind":"iap","account":"dev@example.com","audience":"/projects/123456789012/global/backendServices/1","claims":{"hd":"example.com"}}`, &minted)
 	parts := strings.Split(minted["token"], ".")
 	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
@@ -108,9 +88,9 @@ func TestIAPAssertion(t *testing.T) {
 		t.Errorf("claims %s, want %s", claims, want)
 	}
 	var published map[string]string
-	e.callJSON(t, http.MethodGet, "/iap/verify/public_key", "", &published)
+	e.CallJSON(t, http.MethodGet, "/iap/verify/public_key", "", &published)
 	var set struct{ Keys []map[string]string }
-	e.callJSON(t, http.MethodGet, "/iap/verify/public_key-jwk", "", &set)
+	e.CallJSON(t, http.MethodGet, "/iap/verify/public_key-jwk", "", &set)
 	id := set.Keys[0]["kid"]
 	header, _ := base64.RawURLEncoding.DecodeString(parts[0])
 	if string(header) != `{"alg":"ES256","kid":"`+id+`","typ":"JWT"}` {

@@ -1,23 +1,18 @@
-package server_test
+package mds_test
 
 import (
 	"encoding/base64"
 	"encoding/json"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
-	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/token"
-	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 const accountPath = "/computeMetadata/v1/instance/service-accounts/default/"
@@ -26,7 +21,7 @@ const accountPath = "/computeMetadata/v1/instance/service-accounts/default/"
 // being asked differs.
 func TestIdentityOfProfiles(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
+	e := emulatortest.New(t)
 	const app = "demo-project@appspot.gserviceaccount.com"
 	type claims struct {
 		Email    string `json:"email"`
@@ -38,16 +33,16 @@ func TestIdentityOfProfiles(t *testing.T) {
 		want            claims
 	}{
 		{"other-vm", "", claims{}},
-		{"annotated-pod", "", claims{Email: worker, Verified: true}},
-		{"annotated-pod", "&format=full&licenses=TRUE", claims{Email: worker, Verified: true}},
+		{"annotated-pod", "", claims{Email: emulatortest.Worker, Verified: true}},
+		{"annotated-pod", "&format=full&licenses=TRUE", claims{Email: emulatortest.Worker, Verified: true}},
 		{"service", "", claims{}},
-		{"service", "&format=full", claims{Email: defaults, Verified: true}},
+		{"service", "&format=full", claims{Email: emulatortest.Default, Verified: true}},
 		{"function", "&format=standard", claims{}},
 		{"app", "&format=full&licenses=TRUE", claims{Email: app, Verified: true}},
 	} {
 		t.Run(test.instance+test.query, func(t *testing.T) {
 			t.Parallel()
-			jwt := e.ask(t, test.instance, accountPath+"identity?audience=https://a.example.com"+test.query)
+			jwt := e.MustRead(t, test.instance, accountPath+"identity?audience=https://a.example.com"+test.query)
 			payload, err := base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[1])
 			if err != nil {
 				t.Fatal(err)
@@ -66,11 +61,11 @@ func TestIdentityOfProfiles(t *testing.T) {
 // Which licences a token tells of is asked for in capitals, or in any other way.
 func TestLicenses(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
+	e := emulatortest.New(t)
 	for value, want := range map[string]bool{
 		"": false, "TRUE": true, "true": true, "True": true, "1": true, "FALSE": false, "false": false, "0": false, "x": false,
 	} {
-		jwt := e.ask(t, "other-vm", accountPath+"identity?format=full&audience=x&licenses="+value)
+		jwt := e.MustRead(t, "other-vm", accountPath+"identity?format=full&audience=x&licenses="+value)
 		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[1])
 		if err != nil {
 			t.Fatal(err)
@@ -85,30 +80,30 @@ func TestLicenses(t *testing.T) {
 // asked for.
 func TestScopesOfProfiles(t *testing.T) {
 	t.Parallel()
-	e := newEmulator(t)
+	e := emulatortest.New(t)
 	const drive, email = "https://www.googleapis.com/auth/drive", "https://www.googleapis.com/auth/userinfo.email"
 	for _, test := range []struct{ instance, query, want string }{
-		{"demo-vm", "", platform + " " + email},
-		{"demo-vm", "?scopes=" + drive, platform + " " + email},
+		{"demo-vm", "", emulatortest.Platform + " " + email},
+		{"demo-vm", "?scopes=" + drive, emulatortest.Platform + " " + email},
 		{"demo-vm", "?scopes=" + email + "&enforce_scopes=true", email},
-		{"demo-vm", "?enforce_scopes=true", platform + " " + email},
-		{"other-vm", "?scopes=" + platform, platform},
-		{"full-vm", "?scopes=" + drive, platform},
-		{"pod", "", platform},
+		{"demo-vm", "?enforce_scopes=true", emulatortest.Platform + " " + email},
+		{"other-vm", "?scopes=" + emulatortest.Platform, emulatortest.Platform},
+		{"full-vm", "?scopes=" + drive, emulatortest.Platform},
+		{"pod", "", emulatortest.Platform},
 		{"pod", "?scopes=" + drive, drive},
 		{"annotated-pod", "?scopes=" + drive + "," + email, drive + " " + email},
 		{"service", "?scopes=" + drive + "&enforce_scopes=true", drive},
 		{"function", "?scopes=" + email, email},
-		{"app", "", platform},
+		{"app", "", emulatortest.Platform},
 	} {
 		var answer struct {
 			AccessToken string `json:"access_token"`
 		}
-		if err := json.Unmarshal([]byte(e.ask(t, test.instance, accountPath+"token"+test.query)), &answer); err != nil {
+		if err := json.Unmarshal([]byte(e.MustRead(t, test.instance, accountPath+"token"+test.query)), &answer); err != nil {
 			t.Fatal(err)
 		}
 		var info map[string]string
-		e.callJSON(t, http.MethodGet, "/tokeninfo?access_token="+answer.AccessToken, "", &info)
+		e.CallJSON(t, http.MethodGet, "/tokeninfo?access_token="+answer.AccessToken, "", &info)
 		if info["scope"] != test.want {
 			t.Errorf("%s%s has scopes %q, want %q", test.instance, test.query, info["scope"], test.want)
 		}
@@ -119,39 +114,33 @@ func TestScopesOfProfiles(t *testing.T) {
 // names its Kubernetes service account, and nowhere else.
 func TestWorkloadIdentity(t *testing.T) {
 	t.Parallel()
-	fixture, err := fixtures.Parse("test.yaml", []byte(`
+	described := worldtest.Parse(t, `
 policies:
   - resource: serviceAccounts/target@demo-project.iam.gserviceaccount.com
     bindings: [{role: roles/iam.workloadIdentityUser, members: ["serviceAccount:demo-project.svc.id.goog[prod/web]"]}]
 instances:
   - {name: bound, profile: gke, kubernetesServiceAccount: prod/web, serviceAccounts: []}
   - {name: unbound, profile: gke, kubernetesServiceAccount: test/web, serviceAccounts: []}
-`), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, w := keys.NewRing("", time.Now), world.New(fixture)
-	emulated := httptest.NewServer(server.New(server.Config{World: w, Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler)}))
-	t.Cleanup(emulated.Close)
-	e := &emulator{Server: emulated}
-	impersonated, _ := w.Account(target)
-	other, _ := w.Account(worker)
+`)
+	e := emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) { config.World = described })
+	impersonated, _ := described.Account(emulatortest.Target)
+	other, _ := described.Account(emulatortest.Worker)
 	for instance, want := range map[string]bool{"bound": true, "unbound": false} {
 		var answer struct {
 			AccessToken string `json:"access_token"`
 		}
-		if err := json.Unmarshal([]byte(e.ask(t, instance, accountPath+"token")), &answer); err != nil {
+		if err := json.Unmarshal([]byte(e.MustRead(t, instance, accountPath+"token")), &answer); err != nil {
 			t.Fatal(err)
 		}
-		access, err := token.NewIssuer(ring, time.Now).Bearer(w, answer.AccessToken, "iamcredentials.googleapis.com")
+		access, err := token.NewIssuer(e.Keys, emulatortest.Noon).Bearer(described, answer.AccessToken, "iamcredentials.googleapis.com")
 		if err != nil {
 			t.Fatalf("%s: %v", instance, err)
 		}
 		const permission = "iam.serviceAccounts.getAccessToken"
-		if got := w.May(access.Principal, permission, impersonated); got != want {
+		if got := described.May(access.Principal, permission, impersonated); got != want {
 			t.Errorf("%s: %+v may take the account's place: %v", instance, access.Principal, got)
 		}
-		if w.May(access.Principal, permission, other) {
+		if described.May(access.Principal, permission, other) {
 			t.Errorf("%s: %+v may take another account's place", instance, access.Principal)
 		}
 	}

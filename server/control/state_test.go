@@ -1,7 +1,6 @@
-package server_test
+package control_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,26 +8,19 @@ import (
 	"testing/synctest"
 
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/emulatortest"
 )
-
-// send sends a body to the control plane.
-func send(ctx context.Context, s http.Handler, method, path, body string) *httptest.ResponseRecorder {
-	request := httptest.NewRequestWithContext(ctx, method, "http://localhost"+path, strings.NewReader(body))
-	recorder := httptest.NewRecorder()
-	s.ServeHTTP(recorder, request)
-	return recorder
-}
 
 // A world that is put in place of another one wakes exactly those who wait for what is
 // different in it; one with a mistake, or one that is the same, wakes nobody.
 func TestReplacedStateWakesWhomItConcerns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := synthetic()
+		s := emulatortest.Unserved(t, "")
 		const world = `instances: [{name: vm, metadata: {instance: {attributes: {role: web, other: old}}}}]`
 		put := func(text string, want int) {
 			t.Helper()
-			if got := send(t.Context(), s, http.MethodPut, "/emulator/v1/state", text); got.Code != want {
+			if got := emulatortest.Send(t.Context(), s, http.MethodPut, "/emulator/v1/state", text); got.Code != want {
 				t.Fatalf("status %d: %s", got.Code, got.Body)
 			}
 		}
@@ -38,7 +30,7 @@ func TestReplacedStateWakesWhomItConcerns(t *testing.T) {
 			answer := make(chan string, 1)
 			woken[name] = answer
 			go func() {
-				answer <- ask(t.Context(), s, "/computeMetadata/v1/instance/attributes/"+name+"?wait_for_change=true").Body.String()
+				answer <- emulatortest.Ask(t.Context(), s, "/computeMetadata/v1/instance/attributes/"+name+"?wait_for_change=true").Body.String()
 			}()
 		}
 		isWoken := func() string {
@@ -75,22 +67,22 @@ func TestReplacedStateWakesWhomItConcerns(t *testing.T) {
 func TestStateIsTheSameElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, accept := range []string{"application/json", "application/yaml"} {
-		one, other := newEmulator(t), newEmulatorWith(t, "strict.yaml", func(*server.Config) {})
+		one, other := emulatortest.New(t), emulatortest.NewOf(t, emulatortest.StrictFixture(t), func(*server.Config) {})
 		edits := map[string]string{"attributes/new": `{"value": "v"}`, "tags": `{"value": ["a"]}`}
 		for path, value := range edits {
-			if got := send(t.Context(), one.server, http.MethodPut, "/emulator/v1/instances/-/metadata/instance/"+path, value); got.Code != http.StatusOK {
+			if got := emulatortest.Send(t.Context(), one.Server, http.MethodPut, "/emulator/v1/instances/-/metadata/instance/"+path, value); got.Code != http.StatusOK {
 				t.Fatal(got.Body)
 			}
 		}
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/emulator/v1/state", http.NoBody)
 		request.Header.Set("Accept", accept)
 		state := httptest.NewRecorder()
-		one.server.ServeHTTP(state, request)
-		if got := send(t.Context(), other.server, http.MethodPut, "/emulator/v1/state", state.Body.String()); got.Code != http.StatusOK {
+		one.ServeHTTP(state, request)
+		if got := emulatortest.Send(t.Context(), other.Server, http.MethodPut, "/emulator/v1/state", state.Body.String()); got.Code != http.StatusOK {
 			t.Fatal(got.Body)
 		}
 		for _, path := range []string{"/computeMetadata/v1/?recursive=true", "/computeMetadata/v1/?recursive=true&alt=text", "/emulator/v1/state"} {
-			if before, after := ask(t.Context(), one.server, path).Body.String(), ask(t.Context(), other.server, path).Body.String(); before != after {
+			if before, after := emulatortest.Ask(t.Context(), one.Server, path).Body.String(), emulatortest.Ask(t.Context(), other.Server, path).Body.String(); before != after {
 				t.Errorf("%s: %s\nand elsewhere %s", path, before, after)
 			}
 		}

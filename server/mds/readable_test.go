@@ -1,4 +1,4 @@
-package server_test
+package mds_test
 
 import (
 	"encoding/json"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/emulatortest"
 )
 
 // Every name that a recording may have can be read under the path that its listing tells,
@@ -45,11 +46,11 @@ func TestListedIsReadableByClients(t *testing.T) {
 	if err := os.WriteFile(recording, content, owner); err != nil {
 		t.Fatal(err)
 	}
-	e := newRecorded(t, fixtures.Files{Recording: recording})
-	_, listing := e.metadata(t, "instance/attributes/")
+	e := replay(t, fixtures.Files{Recording: recording})
+	_, listing := e.Metadata(t, "instance/attributes/")
 	for line := range strings.Lines(listing) {
 		name := strings.TrimSuffix(line, "\n")
-		if status, body := e.metadata(t, "instance/attributes/"+name); status != http.StatusOK || body != "v" {
+		if status, body := e.Metadata(t, "instance/attributes/"+name); status != http.StatusOK || body != "v" {
 			t.Errorf("%q is listed, and reading it gives %d %q", name, status, body)
 		}
 	}
@@ -61,15 +62,15 @@ func TestListedIsReadableByClients(t *testing.T) {
 // What the listings of every kind of workload tell can be read, from the root on.
 func TestEveryListingIsReadableByClients(t *testing.T) {
 	t.Parallel()
-	e := newRecorded(t, fixtures.Files{Fixture: "testdata/fixture.yaml"})
-	for _, instance := range e.world.Instances {
-		e.follow(t, instance.Name, "/")
+	e := emulatortest.New(t)
+	for _, instance := range e.World().State.Instances {
+		follow(t, e, instance.Name, "/")
 	}
 }
 
-func (e *emulator) follow(t *testing.T, instance, directory string) {
+func follow(t *testing.T, e *emulatortest.Emulator, instance, directory string) {
 	t.Helper()
-	status, listing := e.read(t, instance, directory)
+	status, listing := e.Read(t, instance, directory)
 	if status != http.StatusOK {
 		if !strings.HasSuffix(directory, "/guest-attributes/") { // they may not be enabled
 			t.Errorf("%s: %s is listed, and its listing is %d", instance, directory, status)
@@ -79,13 +80,13 @@ func (e *emulator) follow(t *testing.T, instance, directory string) {
 	for line := range strings.Lines(listing) {
 		path := directory + strings.TrimSuffix(line, "\n")
 		if strings.HasSuffix(path, "/") {
-			e.follow(t, instance, path)
+			follow(t, e, instance, path)
 			continue
 		}
 		if strings.HasSuffix(path, "/token") || strings.HasSuffix(path, "/identity") {
 			continue // made for each request
 		}
-		if status, _ := e.read(t, instance, path); status != http.StatusOK {
+		if status, _ := e.Read(t, instance, path); status != http.StatusOK {
 			t.Errorf("%s: %s is listed, and reading it gives %d", instance, path, status)
 		}
 	}

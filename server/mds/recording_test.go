@@ -1,4 +1,4 @@
-package server_test
+package mds_test
 
 import (
 	"encoding/json"
@@ -11,24 +11,31 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/emulatortest"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// recordings/vm.json is what a VM answered, but for its addresses, which its owner changed.
-const realRecording = "testdata/recordings/vm.json"
-
-func newRecorded(t *testing.T, files fixtures.Files) *emulator {
+// recording is the path of a recording: in vm.json of what a VM answered, but for its addresses, which its
+// owner changed, and in emulator.json of another emulator.
+func recording(t *testing.T, name string) string {
 	t.Helper()
-	return newEmulatorOf(t, files, func(*server.Config) {})
+	return worldtest.Testdata(t, filepath.Join("recordings", name))
+}
+
+// replay starts an emulator of the given files.
+func replay(t *testing.T, files fixtures.Files) *emulatortest.Emulator {
+	t.Helper()
+	return emulatortest.NewOf(t, files, func(*server.Config) {})
 }
 
 func TestRecordingIsServedAsRecorded(t *testing.T) {
 	t.Parallel()
-	e := newRecorded(t, fixtures.Files{Recording: realRecording})
-	want, err := os.ReadFile(realRecording)
+	e := replay(t, fixtures.Files{Recording: recording(t, "vm.json")})
+	want, err := os.ReadFile(recording(t, "vm.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, got := e.metadata(t, "?recursive=true")
+	_, got := e.Metadata(t, "?recursive=true")
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("recursive answer (-recorded +served):\n%s", diff)
 	}
@@ -41,20 +48,20 @@ func TestRecordingIsServedAsRecorded(t *testing.T) {
 		"instance/service-accounts/default/email":   "523926462582-compute@developer.gserviceaccount.com",
 		"instance/network-interfaces/0/dns-servers": "169.254.169.254\n",
 	} {
-		if status, body := e.metadata(t, path); status != http.StatusOK || body != want {
+		if status, body := e.Metadata(t, path); status != http.StatusOK || body != want {
 			t.Errorf("%s: %d %q, want %q", path, status, body, want)
 		}
 	}
 	for _, path := range []string{"universe/universe-domain", "instance/partner-attributes/", "instance/attributes/x"} {
-		if status, _ := e.metadata(t, path); status != http.StatusNotFound {
+		if status, _ := e.Metadata(t, path); status != http.StatusNotFound {
 			t.Errorf("%s: %d, want 404: it was not recorded", path, status)
 		}
 	}
-	if status, body := e.metadata(t, "instance/guest-attributes/"); status != http.StatusForbidden {
+	if status, body := e.Metadata(t, "instance/guest-attributes/"); status != http.StatusForbidden {
 		t.Errorf("guest attributes, which are not enabled: %d %q", status, body)
 	}
 	for _, endpoint := range []string{"default/token", "523926462582-compute@developer.gserviceaccount.com/identity?audience=a"} {
-		if status, body := e.metadata(t, "instance/service-accounts/"+endpoint); status != http.StatusOK {
+		if status, body := e.Metadata(t, "instance/service-accounts/"+endpoint); status != http.StatusOK {
 			t.Errorf("%s: %d %q", endpoint, status, body)
 		}
 	}
@@ -63,7 +70,7 @@ func TestRecordingIsServedAsRecorded(t *testing.T) {
 // What was recorded below instance/ stands among what the fixture says.
 func TestRecordingOfInstanceAlone(t *testing.T) {
 	t.Parallel()
-	whole, err := os.ReadFile(realRecording)
+	whole, err := os.ReadFile(recording(t, "vm.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,14 +83,14 @@ func TestRecordingOfInstanceAlone(t *testing.T) {
 	if err := os.WriteFile(file, sections["instance"], owner); err != nil {
 		t.Fatal(err)
 	}
-	e := newRecorded(t, fixtures.Files{Fixture: "testdata/fixture.yaml", Recording: file})
+	e := replay(t, fixtures.Files{Fixture: worldtest.Testdata(t, "fixture.yaml"), Recording: file})
 	for path, want := range map[string]string{
 		"instance/?recursive=true":   string(sections["instance"]),
 		"project/numeric-project-id": "523926462582",
 		"project/project-id":         "demo-project",
 		"universe/universe-domain":   "googleapis.com",
 	} {
-		if status, body := e.metadata(t, path); status != http.StatusOK || body != want {
+		if status, body := e.Metadata(t, path); status != http.StatusOK || body != want {
 			t.Errorf("%s: %d %q, want %q", path, status, body, want)
 		}
 	}
@@ -91,7 +98,7 @@ func TestRecordingOfInstanceAlone(t *testing.T) {
 
 func TestRecordingInTheFormatOfAnEmulator(t *testing.T) {
 	t.Parallel()
-	e := newRecorded(t, fixtures.Files{Recording: "testdata/recordings/emulator.json"})
+	e := replay(t, fixtures.Files{Recording: recording(t, "emulator.json")})
 	for path, want := range map[string]string{
 		"instance/id":                             "5775171277418378000",
 		"instance/remaining-cpu-time":             "-1",
@@ -100,11 +107,11 @@ func TestRecordingInTheFormatOfAnEmulator(t *testing.T) {
 		"instance/tags":                           `["tag1","tag2"]`,
 		"instance/attributes/startup-script":      "#!/bin/sh\necho hi",
 	} {
-		if status, body := e.metadata(t, path); status != http.StatusOK || body != want {
+		if status, body := e.Metadata(t, path); status != http.StatusOK || body != want {
 			t.Errorf("%s: %d %q, want %q", path, status, body, want)
 		}
 	}
-	if status, body := e.metadata(t, "instance/service-accounts/default/token"); status != http.StatusOK {
+	if status, body := e.Metadata(t, "instance/service-accounts/default/token"); status != http.StatusOK {
 		t.Errorf("token: %d %q", status, body)
 	}
 }
@@ -118,7 +125,7 @@ func TestRecordingOfOddThings(t *testing.T) {
 	if err := os.WriteFile(file, []byte(odd), owner); err != nil {
 		t.Fatal(err)
 	}
-	e := newRecorded(t, fixtures.Files{Recording: file})
+	e := replay(t, fixtures.Files{Recording: file})
 	for path, want := range map[string]string{
 		"?recursive=true":         odd,
 		"instance/attributes/a":   "1.50",
@@ -126,11 +133,11 @@ func TestRecordingOfOddThings(t *testing.T) {
 		"instance/attributes/c/d": "e",
 		"instance/foo-bar/z":      "12345678901234567890",
 	} {
-		if status, body := e.metadata(t, path); status != http.StatusOK || body != want {
+		if status, body := e.Metadata(t, path); status != http.StatusOK || body != want {
 			t.Errorf("%s: %d %q, want %q", path, status, body, want)
 		}
 	}
-	edited, err := e.world.WithMetadata(e.world.DefaultInstance(), "instance/foo-bar/z", "new")
+	edited, err := e.World().State.WithMetadata(e.World().State.DefaultInstance(), "instance/foo-bar/z", "new")
 	if err != nil {
 		t.Fatal(err)
 	}

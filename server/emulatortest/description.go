@@ -1,4 +1,4 @@
-package server_test
+package emulatortest
 
 import (
 	"encoding/json"
@@ -13,12 +13,10 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-
-	"gcp-metadata-emulator/server"
 )
 
-// description is the OpenAPI document of the control plane, with a validator of it.
-type description struct {
+// Description is the OpenAPI document of the control plane, with a validator of its schemas.
+type Description struct {
 	document map[string]any
 	compiler *jsonschema.Compiler
 	mu       sync.Mutex // of the compiler
@@ -26,14 +24,15 @@ type description struct {
 
 const descriptionURL = "http://emulator/openapi.json"
 
-func (e *emulator) description(t *testing.T) *description {
+// Describe reads the description that a control plane publishes.
+func Describe(t *testing.T, handler http.Handler) *Description {
 	t.Helper()
-	text := ask(t.Context(), e.server, "/emulator/v1/openapi.json").Body.String()
+	text := Ask(t.Context(), handler, "/emulator/v1/openapi.json").Body.String()
 	parsed, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &description{document: parsed.(map[string]any), compiler: jsonschema.NewCompiler()}
+	d := &Description{document: parsed.(map[string]any), compiler: jsonschema.NewCompiler()}
 	d.compiler.AssertFormat()
 	if err := d.compiler.AddResource(descriptionURL, parsed); err != nil {
 		t.Fatal(err)
@@ -43,7 +42,7 @@ func (e *emulator) description(t *testing.T) *description {
 
 // at follows names from the top of the document, and references on the way. It is nil where
 // there is nothing.
-func (d *description) at(names ...string) (value any, place string) {
+func (d *Description) at(names ...string) (value any, place string) {
 	value = d.document
 	for _, name := range names {
 		object, _ := value.(map[string]any)
@@ -63,8 +62,8 @@ func (d *description) at(names ...string) (value any, place string) {
 	return value, place
 }
 
-// operations are the document's, as server.ControlOperations has them, with their IDs.
-func (d *description) operations() map[string]string {
+// Operations returns the IDs of the operations by their methods and paths: "GET /emulator/v1/state".
+func (d *Description) Operations() map[string]string {
 	operations := map[string]string{}
 	paths, _ := d.document["paths"].(map[string]any)
 	for path, item := range paths {
@@ -78,8 +77,8 @@ func (d *description) operations() map[string]string {
 	return operations
 }
 
-// queryParameters are those of an operation, in alphabetical order.
-func (d *description) queryParameters(path, method string) []string {
+// QueryParameters returns the query parameters of an operation, in alphabetical order.
+func (d *Description) QueryParameters(path, method string) []string {
 	var names []string
 	for _, item := range [][]string{{"paths", path, "parameters"}, {"paths", path, method, "parameters"}} {
 		list, _ := d.at(item...)
@@ -100,9 +99,9 @@ func (d *description) queryParameters(path, method string) []string {
 }
 
 // path is the one in the document that a request is for, or empty.
-func (d *description) path(method, path string) string {
+func (d *Description) path(method, path string) string {
 	variable := regexp.MustCompile(`\\{[a-z]+\\}`)
-	for _, operation := range slices.Sorted(maps.Keys(d.operations())) {
+	for _, operation := range slices.Sorted(maps.Keys(d.Operations())) {
 		known, pattern, _ := strings.Cut(operation, " ")
 		expression := variable.ReplaceAllString(regexp.QuoteMeta(pattern), "[^/]+")
 		expression = strings.Replace(expression, "/metadata/[^/]+", "/metadata/.+", 1)
@@ -114,7 +113,7 @@ func (d *description) path(method, path string) string {
 }
 
 // check checks a JSON text against the schema at a place.
-func (d *description) check(t *testing.T, place, text string) {
+func (d *Description) check(t *testing.T, place, text string) {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -132,8 +131,8 @@ func (d *description) check(t *testing.T, place, text string) {
 	}
 }
 
-// checkExchange checks a request and the answer to it, if they are the control plane's.
-func (d *description) checkExchange(t *testing.T, script string, got answer) {
+// CheckExchange checks a request and the answer to it, if they are the control plane's.
+func (d *Description) CheckExchange(t *testing.T, script string, got Answer) {
 	t.Helper()
 	head, body, _ := strings.Cut(script, "\n\n")
 	method, target, _ := strings.Cut(strings.SplitN(head, "\n", 2)[0], " ")
@@ -143,18 +142,18 @@ func (d *description) checkExchange(t *testing.T, script string, got answer) {
 		return
 	}
 	const mediaType = "application/json"
-	status, operation := strconv.Itoa(got.status), strings.ToLower(method)
+	status, operation := strconv.Itoa(got.Status), strings.ToLower(method)
 	if response, _ := d.at("paths", path, operation, "responses", status); response == nil {
 		status = "default"
 	}
-	if contentType, _ := got.header("Content-Type"); strings.HasPrefix(contentType, mediaType) {
+	if contentType, _ := got.Header("Content-Type"); strings.HasPrefix(contentType, mediaType) {
 		_, place := d.at("paths", path, operation, "responses", status, "content", mediaType, "schema")
 		if place == "" {
-			t.Fatalf("server/control/openapi.yaml has no schema of what %s %s answers with %d", method, path, got.status)
+			t.Fatalf("server/control/openapi.yaml has no schema of what %s %s answers with %d", method, path, got.Status)
 		}
-		d.check(t, place, got.body)
+		d.check(t, place, got.Body)
 	}
-	if body = strings.TrimSuffix(body, "\n"); got.status != http.StatusOK || body == "" || !json.Valid([]byte(body)) {
+	if body = strings.TrimSuffix(body, "\n"); got.Status != http.StatusOK || body == "" || !json.Valid([]byte(body)) {
 		return
 	}
 	_, place := d.at("paths", path, operation, "requestBody", "content", mediaType, "schema")
@@ -164,29 +163,9 @@ func (d *description) checkExchange(t *testing.T, script string, got answer) {
 	d.check(t, place, body)
 }
 
-// The description has every operation of the control plane, and no other.
-func TestControlPlaneIsDescribed(t *testing.T) {
-	t.Parallel()
-	described := newEmulator(t).description(t).operations()
-	for operation, name := range server.ControlRoutes() {
-		id, ok := described[operation]
-		switch {
-		case !ok:
-			t.Errorf("server/control/openapi.yaml lacks %s; describe it there, with operationId %s", operation, name)
-		case id != name:
-			t.Errorf("server/control/openapi.yaml has operationId %s for %s; the route is named %s", id, operation, name)
-		}
-		delete(described, operation)
-	}
-	for operation := range described {
-		t.Errorf("server/control/openapi.yaml describes %s, which there is not", operation)
-	}
-}
-
-// Every schema in the description is one.
-func TestDescriptionCompiles(t *testing.T) {
-	t.Parallel()
-	d := newEmulator(t).description(t)
+// CheckSchemas checks that every schema of the document compiles.
+func (d *Description) CheckSchemas(t *testing.T) {
+	t.Helper()
 	schemas, _ := d.at("components", "schemas")
 	for name := range schemas.(map[string]any) {
 		if _, err := d.compiler.Compile(descriptionURL + "#/components/schemas/" + name); err != nil {

@@ -1,11 +1,7 @@
-package server_test
+package control_test
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +11,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/emulatortest"
 )
 
 // follower follows the events of an emulator in synthetic time.
@@ -74,8 +71,8 @@ func (f *follower) news() string {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := synthetic()
-		ask(t.Context(), s, "/computeMetadata/v1/before")
+		s := emulatortest.Unserved(t, "")
+		emulatortest.Ask(t.Context(), s, "/computeMetadata/v1/before")
 		all, tokens := follow(t, s, ""), follow(t, s, "?route=mds.token")
 		if got := all.Header().Get("Content-Type"); got != "text/event-stream" || !all.Flushed {
 			t.Errorf("content type %q, sent: %t", got, all.Flushed)
@@ -89,12 +86,12 @@ func TestEvents(t *testing.T) {
 		expect(all, `event: revision {"revision":1}`)
 		expect(tokens, `event: revision {"revision":1}`)
 
-		ask(t.Context(), s, "/computeMetadata/v1/project/project-id")
+		emulatortest.Ask(t.Context(), s, "/computeMetadata/v1/project/project-id")
 		expect(all, "id: 2 event: request /computeMetadata/v1/project/project-id")
 		expect(tokens, "")
-		ask(t.Context(), s, accounts+"default/token")
-		expect(all, "id: 3 event: request "+accounts+"default/token")
-		expect(tokens, "id: 3 event: request "+accounts+"default/token")
+		emulatortest.Ask(t.Context(), s, emulatortest.AttachedPath+"default/token")
+		expect(all, "id: 3 event: request "+emulatortest.AttachedPath+"default/token")
+		expect(tokens, "id: 3 event: request "+emulatortest.AttachedPath+"default/token")
 
 		s.Reset()
 		expect(all, `event: revision {"revision":2}`)
@@ -103,7 +100,7 @@ func TestEvents(t *testing.T) {
 		expect(all, ":")
 
 		// One who comes again is told what he has missed.
-		ask(t.Context(), s, "/")
+		emulatortest.Ask(t.Context(), s, "/")
 		again := follow(t, s, "", "Last-Event-ID", "3")
 		expect(again, `event: revision {"revision":2}; id: 4 event: request /`)
 
@@ -118,7 +115,7 @@ func TestEvents(t *testing.T) {
 func TestEventStreamsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := synthetic()
+		s := emulatortest.Unserved(t, "")
 		var open []*follower
 		for range 64 {
 			open = append(open, follow(t, s, ""))
@@ -138,27 +135,4 @@ func TestEventStreamsAreBounded(t *testing.T) {
 			}
 		}
 	})
-}
-
-// A stream ends when the server stops, and holds nothing up.
-func TestShutdownEndsStreams(t *testing.T) {
-	address, stop := serving(t)
-	conn := dial(t, address)
-	fmt.Fprintf(conn, "GET /emulator/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	reader := bufio.NewReader(conn)
-	response, err := http.ReadResponse(reader, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	begun := time.Now()
-	if err := stop(); err != nil {
-		t.Errorf("Serve = %v", err)
-	}
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("stopping took %v", took)
-	}
-	if _, err := io.ReadAll(response.Body); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Error(err)
-	}
 }

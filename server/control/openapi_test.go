@@ -1,0 +1,13 @@
+package control_test
+
+import (
+	"testing"
+
+	"gcp-metadata-emulator/server/emulatortest"
+)
+
+// Every schema in the description is one.
+func TestDescriptionCompiles(t *testing.T) {
+	t.Parallel()
+	emulatortest.Describe(t, emulatortest.Unserved(t, "")).CheckSchemas(t)
+}

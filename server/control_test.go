@@ -1,0 +1,50 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/emulatortest"
+)
+
+// A control plane that has an address of its own is at no other one, and nothing else is there.
+func TestControlPlaneApart(t *testing.T) {
+	t.Parallel()
+	e := emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
+		config.PublicURL = func() string { return "http://127.0.0.1:8254" }
+	})
+	apart := e.ServeControl(t)
+	for _, operation := range server.ControlOperations() {
+		method, _, _ := strings.Cut(operation, " ")
+		main := e.Address
+		if got, nowhere := emulatortest.StatusAt(t, main, operation), emulatortest.StatusAt(t, main, method+" /nowhere"); got != nowhere {
+			t.Errorf("%s on the main address: status %d, and %d where nothing is", operation, got, nowhere)
+		}
+	}
+	for _, path := range []string{"/", "/computeMetadata/v1/", "/token", "/oauth2/v3/certs"} {
+		if got := emulatortest.StatusAt(t, apart, "GET "+path, "Metadata-Flavor", "Google"); got != http.StatusNotFound {
+			t.Errorf("%s at the control plane: status %d", path, got)
+		}
+	}
+}
+
+// The description has every operation of the control plane, and no other one.
+func TestControlPlaneIsDescribed(t *testing.T) {
+	t.Parallel()
+	described := emulatortest.Describe(t, emulatortest.Unserved(t, "")).Operations()
+	for operation, name := range server.ControlRoutes() {
+		id, ok := described[operation]
+		switch {
+		case !ok:
+			t.Errorf("server/control/openapi.yaml lacks %s; describe it there, with operationId %s", operation, name)
+		case id != name:
+			t.Errorf("server/control/openapi.yaml has operationId %s for %s; the route is named %s", id, operation, name)
+		}
+		delete(described, operation)
+	}
+	for operation := range described {
+		t.Errorf("server/control/openapi.yaml describes %s, which there is not", operation)
+	}
+}
