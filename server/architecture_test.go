@@ -38,7 +38,7 @@ func layers() [][]string {
 		{"server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/cel", "server/condition", "server/router/hostname", "server/loopback", "server/reach/javaoptions"},
+		{"fixtures/spelling", "server/cel", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/reach/javaoptions"},
 	}
 }
 
@@ -114,7 +114,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
-		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/reach", "server/doctor", "server/trust", "server/router/hostname", "server/loopback",
+		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/reach", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
 
+	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -94,11 +94,7 @@ type spent struct{ ids *lru.Cache[string, struct{}] }
 const maxSpent = 1 << 12
 
 func newSpent() spent {
-	ids, err := lru.New[string, struct{}](maxSpent)
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
-	return spent{ids: ids}
+	return spent{ids: lru.New[string, struct{}](maxSpent)}
 }
 
 // again reports whether the code was exchanged before, and records it as exchanged.

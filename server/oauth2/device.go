@@ -11,8 +11,7 @@ import (
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
+	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/token"
@@ -57,11 +56,7 @@ type devices struct {
 const maxDevices = 1 << 10
 
 func newDevices() *devices {
-	byUserCode, err := lru.New[string, *device](maxDevices)
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
-	return &devices{byUserCode: byUserCode}
+	return &devices{byUserCode: lru.New[string, *device](maxDevices)}
 }
 
 func (d *devices) forget() {

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+
+	"gcp-metadata-emulator/server/lru"
 )
 
 // cache remembers the tokens that were used most recently. It holds no lock while a token is
@@ -18,7 +19,7 @@ type cache[K comparable] struct {
 }
 
 func newCache[K comparable](now func() time.Time) *cache[K] {
-	return &cache[K]{now: now, tokens: newLRU[K, Token](cachedTokens)}
+	return &cache[K]{now: now, tokens: lru.New[K, Token](cachedTokens)}
 }
 
 // get returns the token for key. It calls mint if no cached token stays valid for MinimumLeft. A

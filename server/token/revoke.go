@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"errors"
 
-	lru "github.com/hashicorp/golang-lru/v2"
+	"gcp-metadata-emulator/server/lru"
 )
 
 // revocations holds the IDs of revoked tokens and sessions. If there are more than
@@ -14,7 +14,7 @@ type revocations struct{ ids *lru.Cache[string, struct{}] }
 const maxRevocations = 1 << 16
 
 func newRevocations() *revocations {
-	return &revocations{ids: newLRU[string, struct{}](maxRevocations)}
+	return &revocations{ids: lru.New[string, struct{}](maxRevocations)}
 }
 
 func (r *revocations) add(id string) { r.ids.Add(id, struct{}{}) }

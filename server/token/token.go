@@ -15,9 +15,8 @@ import (
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -90,8 +89,8 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 		stranger:   sync.OnceValue(ring.Stranger),
 		accesses:   newCache[accessKey](now),
 		identities: newCache[identityKey](now),
-		verified:   newLRU[digest, signed](cachedTokens),
-		opened:     newLRU[string, Access](cachedTokens),
+		verified:   lru.New[digest, signed](cachedTokens),
+		opened:     lru.New[string, Access](cachedTokens),
 	}
 }
 
@@ -106,14 +105,6 @@ func (i *Issuer) Sealer(prefix string) (*signer.Sealer, error) {
 		i.sealers.Store(prefix, sealer)
 	}
 	return sealer, err
-}
-
-func newLRU[K comparable, V any](size int) *lru.Cache[K, V] {
-	made, err := lru.New[K, V](size)
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
-	return made
 }
 
 func newSealer(ring *keys.Ring, prefix string) (*signer.Sealer, error) {
