@@ -75,8 +75,8 @@ func accountID(name string) string {
 // account finds a service account by its resource name, e-mail address or unique ID.
 func (s *Server) account(name string) (*world.ServiceAccount, error) {
 	id := accountID(name)
-	isNumber := id != "" && strings.Trim(id, "0123456789") == ""
-	if local, domain, _ := strings.Cut(id, "@"); !isNumber && (local == "" || domain == "" || strings.Contains(id, "/")) {
+	isUniqueID := world.IsUniqueID(id)
+	if local, domain, _ := strings.Cut(id, "@"); !isUniqueID && (local == "" || domain == "" || strings.Contains(id, "/")) {
 		return nil, googleapi.InvalidArgument(
 			"Invalid form of account ID " + id + ". Should be [Gaia ID |Email |Unique ID |] of the account")
 	}
@@ -84,7 +84,7 @@ func (s *Server) account(name string) (*world.ServiceAccount, error) {
 	switch {
 	case ok && !account.Disabled:
 		return account, nil
-	case isNumber:
+	case isUniqueID:
 		return nil, googleapi.NotFound("Not found; Gaia id not found for unique ID " + id)
 	default:
 		return nil, googleapi.NotFound("Not found; Gaia id not found for email " + id)

@@ -246,7 +246,7 @@ func (v verifier) subject(granted grant, claims map[string]any) (*world.User, er
 	}
 	user, ok := v.world.User(subject)
 	switch {
-	case !ok && isText && !strings.Contains(subject, "@") && !isNumber(subject):
+	case !ok && isText && !strings.Contains(subject, "@") && !world.IsUniqueID(subject):
 		return nil, oauthapi.NewError(oauthapi.InvalidGrant, noEmail)
 	case !ok:
 		return nil, oauthapi.NewError(oauthapi.InvalidGrant, unknownSubject)
@@ -256,5 +256,3 @@ func (v verifier) subject(granted grant, claims map[string]any) (*world.User, er
 		return user, nil
 	}
 }
-
-func isNumber(text string) bool { return strings.Trim(text, "0123456789") == "" }

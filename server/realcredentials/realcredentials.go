@@ -176,8 +176,7 @@ func unknown(what string, err error) (string, error) {
 // isAccount reports whether the issuer of an assertion is a service account, by e-mail address
 // or unique ID.
 func isAccount(issuer string) bool {
-	isNumber := issuer != "" && strings.Trim(issuer, "0123456789") == ""
-	return isNumber || strings.HasSuffix(strings.ToLower(issuer), "gserviceaccount.com")
+	return world.IsUniqueID(issuer) || strings.HasSuffix(strings.ToLower(issuer), "gserviceaccount.com")
 }
 
 // bearer returns the possible bearer tokens of a request.

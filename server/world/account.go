@@ -49,6 +49,10 @@ func (p Project) Owns(email string) bool {
 	return strings.EqualFold(domain, own) || email == fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.Number)
 }
 
+// IsUniqueID reports whether id has the form of a unique ID, which tells it from an e-mail address: it
+// consists of digits.
+func IsUniqueID(id string) bool { return id != "" && strings.Trim(id, "0123456789") == "" }
+
 // NewUniqueID is a unique ID for a new service account. One that has the e-mail address of
 // another, deleted account does not have its unique ID.
 func (w *World) NewUniqueID(email string) string {

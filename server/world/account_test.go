@@ -128,3 +128,14 @@ func TestAccountEmail(t *testing.T) {
 }
 
 func noKeys(*world.ServiceAccount) ([]string, error) { return nil, nil }
+
+func TestIsUniqueID(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]bool{
+		"112233445566778899000": true, "0": true, "": false, "a1": false, "1@example.com": false, "-1": false, "1.5": false, "١": false,
+	} {
+		if got := world.IsUniqueID(id); got != want {
+			t.Errorf("IsUniqueID(%q) = %v", id, got)
+		}
+	}
+}
