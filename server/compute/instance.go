@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -78,7 +79,7 @@ func describe(w *world.World, i *world.Instance) instance {
 		CreationTimestamp: i.CreationTimestamp.Format("2006-01-02T15:04:05.000-07:00"),
 		Name:              i.Name,
 		Description:       text(w, i, "instance/description"),
-		Tags:              tags{Items: texts(value(w, i, "instance/tags"))},
+		Tags:              tags{Items: fixtures.Texts(value(w, i, "instance/tags"))},
 		MachineType:       zone + "/machineTypes/" + lastSegment(text(w, i, "instance/machine-type")),
 		Status:            "RUNNING",
 		Zone:              zone,
@@ -134,15 +135,4 @@ func value(w *world.World, i *world.Instance, path string) any {
 func text(w *world.World, i *world.Instance, path string) string {
 	text, _ := value(w, i, path).(string)
 	return text
-}
-
-func texts(list any) []string {
-	var texts []string
-	items, _ := list.([]any)
-	for _, item := range items {
-		if text, ok := item.(string); ok {
-			texts = append(texts, text)
-		}
-	}
-	return texts
 }
