@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"gcp-metadata-emulator/fixtures/spelling"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -158,20 +159,16 @@ func unescaped(text string) string {
 
 // find matches a field's snake-case name or its camel-case form.
 func find(fields []string, name string) (string, bool) {
-	i := slices.IndexFunc(fields, func(field string) bool { return name == field || name == camel(field) })
+	i := slices.IndexFunc(fields, func(field string) bool { return name == field || name == JSONName(field) })
 	if i < 0 {
 		return "", false
 	}
 	return fields[i], true
 }
 
-func camel(snake string) string {
-	words := strings.Split(snake, "_")
-	for i, word := range words[1:] {
-		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
-	}
-	return strings.Join(words, "")
-}
+// JSONName returns the name of a field in JSON, given its name in snake case
+// (https://protobuf.dev/programming-guides/json).
+func JSONName(field string) string { return spelling.Camel(field, "_") }
 
 // unexpectedToken shows where a body stops being a JSON object: the line, and a mark
 // below it.

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"gcp-metadata-emulator/server/errorpage"
@@ -80,18 +79,14 @@ func (p parameters) get(name string) string {
 	if p.values.Has(name) {
 		return p.values.Get(name)
 	}
-	words := strings.Split(name, "_")
-	for i, word := range words[1:] {
-		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
-	}
-	return p.values.Get(strings.Join(words, ""))
+	return p.values.Get(googleapi.JSONName(name))
 }
 
 // need returns a parameter, or an error if it is missing.
 func (p parameters) need(name string) (string, error) {
 	value := p.get(name)
 	if value == "" {
-		return "", oauthapi.NewError(oauthapi.InvalidRequest, "Missing required parameter: "+name)
+		return "", oauthapi.Missing(name)
 	}
 	return value, nil
 }
