@@ -21,7 +21,7 @@ func layers() [][]string {
 		{"server"},
 		{
 			"server/mds", "server/oauth2", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin",
-			"server/resourcemanager", "server/compute", "server/publishedkeys", "server/control", "server/proxy", "server/realcredentials",
+			"server/resourcemanager", "server/compute", "server/publishedkeys", "server/control", "server/door", "server/proxy", "server/realcredentials",
 		},
 		{"server/rpc", "server/iampolicy"},
 		{"server/guard"},

@@ -45,6 +45,20 @@ func frontEnd() []Field {
 	return []Field{{"Server", "Google Frontend"}, {"Alt-Svc", `h3=":443"; ma=2592000`}}
 }
 
+// Page is the front end's page for a status, without a reason; nil if there is none.
+func Page(status int, path string) *Refusal {
+	switch status {
+	case unauthorized:
+		return unauthorizedPage(path)
+	case forbidden:
+		return forbiddenPage(path)
+	case notFound:
+		return notFoundPage()
+	default:
+		return nil
+	}
+}
+
 func unauthorizedPage(path string) *Refusal {
 	return &Refusal{
 		Status: unauthorized,

@@ -29,6 +29,7 @@ const (
 	External           Code = "external-traffic"
 	ReservedPath       Code = "reserved-path"
 	NotPlayed          Code = "not-emulated"
+	NoService          Code = "no-service"
 )
 
 // Reason says why a request was refused, to whoever runs the emulator. Clients get Google's page.
@@ -87,7 +88,7 @@ func (d Door) explain(p problem) (sentence, hint string) {
 		return "the token was signed by real Google, whose keys this emulator does not have", "get the token from the emulator: gcp-metadata-emulator env shows the variables"
 	case WrongAudience:
 		return d.wrongAudience(p.credential.Audiences), d.audienceHint(p.credential.Audiences)
-	case Invalid, MissingRole, External, ReservedPath, NotPlayed:
+	case Invalid, MissingRole, External, ReservedPath, NotPlayed, NoService:
 	}
 	return p.credential.Refused, ask
 }
@@ -171,6 +172,17 @@ func notPlayed(path string, service *world.Service) *Refusal {
 		Code:     NotPlayed,
 		Sentence: fmt.Sprintf("service %q has authentication %q, which this door does not emulate", service.Name, service.Authentication),
 		Hint:     fmt.Sprintf("write authentication: %s in the service's ingress", fixtures.AuthenticateInvoker),
+	}
+	return refusal
+}
+
+// Gone refuses a request for a service that does not exist, or no longer.
+func Gone(service string) *Refusal {
+	refusal := notFoundPage()
+	refusal.Reason = Reason{
+		Code:     NoService,
+		Sentence: fmt.Sprintf("there is no service %q", service),
+		Hint:     "give the instance of that name an ingress",
 	}
 	return refusal
 }

@@ -1,0 +1,185 @@
+package door
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"gcp-metadata-emulator/server/errorpage"
+	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// reasonHeader tells clients why they were refused, if Config.Explain allows it.
+const reasonHeader = "X-Emulator-Reason"
+
+// refuse answers a request that is not let in, and says why to whoever runs the emulator.
+func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, p *passage, refusal *ingress.Refusal) {
+	reason := refusal.Reason
+	p.Verdict.Refusal, p.Status = refusal, refusal.Status
+	body, contentType := refusal.Body, ingress.ContentType
+	if body == "" {
+		page := errorpage.Page(r, refusal.Status, "")
+		body, contentType = page.Body, page.ContentType
+	}
+	p.Bytes = int64(len(body))
+	d.config.Logger.InfoContext(r.Context(), "request refused", "service", p.Service, "status", p.Status,
+		"path", r.URL.Path, "reason", reason.Sentence, "hint", reason.Hint, "caller", reason.Caller)
+	d.explain(w, reason)
+	d.observe(r, p)
+	for _, field := range refusal.Header {
+		w.Header()[http.CanonicalHeaderKey(field.Name)] = []string{field.Value}
+	}
+	write(w, p.Status, contentType, body)
+}
+
+// explain puts a reason into the header of an answer.
+func (d *Doors) explain(w http.ResponseWriter, reason ingress.Reason) {
+	if !d.config.Explain {
+		return
+	}
+	text := reason.Sentence
+	if reason.Hint != "" {
+		text += "; hint: " + reason.Hint
+	}
+	w.Header()[reasonHeader] = []string{strings.Map(printable, text)}
+}
+
+func printable(character rune) rune {
+	if character < ' ' || character == 0x7f {
+		return ' '
+	}
+	return character
+}
+
+func write(w http.ResponseWriter, status int, contentType, body string) {
+	w.Header()["Content-Type"] = []string{contentType}
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // net/http drops it for HEAD; a client that has gone needs no answer
+}
+
+// Dialect is how a door writes the statuses that faults ask for.
+func Dialect() wire.Dialect {
+	return wire.Dialect{
+		Header: []wire.Field{{Name: "Server", Value: frontEnd}, {Name: "Alt-Svc", Value: altSvc}},
+		Error:  answerTo,
+	}
+}
+
+// The fields that the front end puts on every answer.
+const (
+	frontEnd = "Google Frontend"
+	altSvc   = `h3=":443"; ma=2592000`
+)
+
+const plainText = "text/plain; charset=utf-8"
+
+// failures are the bodies of answers in the place of an upstream's.
+func failures(status int) (body string, known bool) {
+	switch status {
+	case http.StatusServiceUnavailable:
+		return "Service Unavailable", true
+	case http.StatusGatewayTimeout:
+		return "upstream request timeout", true
+	case http.StatusTooManyRequests:
+		return "Rate exceeded.", true
+	default:
+		return "", false
+	}
+}
+
+// answerTo is an error in the words of the front end.
+func answerTo(r *http.Request, err error) wire.Response {
+	status := errorpage.StatusOf(err)
+	if body, known := failures(status); known {
+		return wire.Response{Status: status, ContentType: plainText, Body: body}
+	}
+	refusal := ingress.Page(status, pathOf(r))
+	if refusal == nil {
+		return errorpage.Page(r, status, "")
+	}
+	response := wire.Response{Status: status, ContentType: ingress.ContentType, Body: refusal.Body}
+	for _, field := range refusal.Header {
+		response.Header = append(response.Header, wire.Field(field))
+	}
+	return response
+}
+
+// receive is told about an answer of an upstream before it is sent.
+func (d *Doors) receive(answer *http.Response) error {
+	p := passageOf(answer.Request)
+	if !p.service.HTTP2 && answer.ContentLength > maxBytes {
+		return errAnswerTooLarge
+	}
+	answer.Header["Server"], answer.Header["Alt-Svc"] = []string{frontEnd}, []string{altSvc}
+	if !d.config.Clock.FollowsMachine() {
+		delete(answer.Header, "Date") // the door has given it one
+	}
+	if p.trace.sampled {
+		answer.Header[cloudTrace] = []string{p.trace.id + ";o=1"}
+	}
+	p.Status, p.Bytes = answer.StatusCode, answer.ContentLength
+	d.observe(answer.Request, p)
+	return nil
+}
+
+// fail answers a request that the upstream has not.
+func (d *Doors) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := passageOf(r)
+	status, why := outcome(r, p.service, err)
+	p.Status, p.Failure = status, why
+	if status == 0 {
+		p.Bytes = 0
+		d.observe(r, p)
+		return
+	}
+	d.config.Logger.InfoContext(r.Context(), "upstream failed", "service", p.Service, "status", status, "path", r.URL.Path, "reason", why, "error", err)
+	body, contentType := errorpage.Page(r, status, "").Body, errorpage.ContentType
+	if text, known := failures(status); known {
+		body, contentType = text, plainText
+	}
+	p.Bytes = int64(len(body))
+	d.explain(w, ingress.Reason{Sentence: why})
+	w.Header()["Server"], w.Header()["Alt-Svc"] = []string{frontEnd}, []string{altSvc}
+	d.observe(r, p)
+	write(w, status, contentType, body)
+}
+
+// watched notes the status with which a handler in this process answers.
+type watched struct {
+	http.ResponseWriter
+
+	doors   *Doors
+	passage *passage
+	request *http.Request
+	noted   bool
+}
+
+// Unwrap lets http.ResponseController find what the wrapped writer can do.
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *watched) WriteHeader(status int) {
+	w.note(status)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *watched) Write(data []byte) (int, error) {
+	w.note(http.StatusOK)
+	return w.ResponseWriter.Write(data)
+}
+
+func (w *watched) note(status int) {
+	const lowestFinal = 200
+	if w.noted || status < lowestFinal && status != http.StatusSwitchingProtocols {
+		return
+	}
+	w.noted = true
+	header := w.Header()
+	header["Server"], header["Alt-Svc"] = []string{frontEnd}, []string{altSvc}
+	w.passage.Status = status
+	w.doors.observe(w.request, w.passage)
+}

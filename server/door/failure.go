@@ -1,0 +1,63 @@
+package door
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"syscall"
+
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// maxBytes is the largest body of a request, and of an answer that is not streamed, with an upstream
+// that speaks HTTP/1 (https://cloud.google.com/run/quotas#request_limits).
+const maxBytes = 32 << 20
+
+var (
+	errRequestTooLarge = errors.New("the request body is larger than 32 MiB")
+	errAnswerTooLarge  = errors.New("the answer is larger than 32 MiB and is not streamed")
+	errNoUpstream      = errors.New("no upstream is set")
+)
+
+// outcome is the status for an error of an upstream, 0 if nobody waits for an answer, and what to tell
+// whoever runs the emulator.
+func outcome(r *http.Request, service *world.Service, err error) (status int, why string) {
+	cause := context.Cause(r.Context())
+	switch {
+	case errors.Is(cause, errTimeout):
+		return http.StatusGatewayTimeout, fmt.Sprintf("service %q has not answered within its request timeout of %s", service.Name, service.Timeout)
+	case errors.Is(cause, wire.ErrStopping):
+		return http.StatusServiceUnavailable, "the emulator is being stopped"
+	case cause != nil:
+		return 0, "the client has gone"
+	case errors.Is(err, errRequestTooLarge):
+		return http.StatusRequestEntityTooLarge, errRequestTooLarge.Error() + ", and the upstream speaks HTTP/1; with http2: true there is no limit"
+	case errors.Is(err, errAnswerTooLarge):
+		return http.StatusInternalServerError, errAnswerTooLarge.Error() + "; send it in chunks"
+	case errors.Is(err, errNoUpstream):
+		return http.StatusServiceUnavailable, fmt.Sprintf("service %q has no upstream: write one in its ingress, such as upstream: http://127.0.0.1:8080", service.Name)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return http.StatusServiceUnavailable, fmt.Sprintf("nothing listens at %s, the upstream of service %q", service.Upstream, service.Name)
+	default:
+		return http.StatusServiceUnavailable, fmt.Sprintf("the upstream of service %q broke the connection or sent a malformed answer", service.Name)
+	}
+}
+
+// limitedBody is a request body up to a size.
+type limitedBody struct {
+	io.ReadCloser
+
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *limitedBody) Read(into []byte) (int, error) {
+	n, err := b.ReadCloser.Read(into)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errRequestTooLarge
+	}
+	return n, err
+}

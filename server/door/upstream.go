@@ -1,0 +1,108 @@
+package door
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"time"
+)
+
+// upstreams are the connections to the services behind the doors.
+type upstreams struct {
+	one, two *http.Transport // HTTP/1, or HTTP/2 with TLS; HTTP/2 without TLS
+	starting *starting
+
+	http1, http2 *httputil.ReverseProxy
+}
+
+// Limits of connections to upstreams. Without idle connections most of the latency is dialling.
+const (
+	idlePerUpstream = 256
+	idleTimeout     = 90 * time.Second
+	dialTimeout     = 10 * time.Second
+	continueTimeout = time.Second
+)
+
+func newUpstreams(
+	logger *slog.Logger, patience time.Duration,
+	receive func(*http.Response) error, fail func(http.ResponseWriter, *http.Request, error),
+) *upstreams {
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	one, two := &http.Protocols{}, &http.Protocols{}
+	one.SetHTTP1(true)
+	one.SetHTTP2(true)
+	two.SetUnencryptedHTTP2(true)
+	u := &upstreams{one: transport(dialer, one), two: transport(dialer, two), starting: newStarting(dialer, patience)}
+	proxy := func(next http.RoundTripper) *httputil.ReverseProxy {
+		return &httputil.ReverseProxy{
+			Rewrite:        func(r *httputil.ProxyRequest) { passageOf(r.In).outgoing(r) },
+			Transport:      patient{next: next, starting: u.starting},
+			FlushInterval:  -1, // what an upstream has sent is the client's at once
+			ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+			BufferPool:     &buffers{},
+			ModifyResponse: receive,
+			ErrorHandler:   fail,
+		}
+	}
+	u.http1, u.http2 = proxy(u.one), proxy(u.two)
+	return u
+}
+
+func transport(dialer *net.Dialer, protocols *http.Protocols) *http.Transport {
+	return &http.Transport{
+		DialContext:           dialer.DialContext,
+		Protocols:             protocols,
+		DisableCompression:    true, // encodings are between the client and the service
+		MaxIdleConnsPerHost:   idlePerUpstream,
+		IdleConnTimeout:       idleTimeout,
+		TLSHandshakeTimeout:   dialTimeout,
+		ExpectContinueTimeout: continueTimeout,
+	}
+}
+
+func (u *upstreams) close() {
+	u.one.CloseIdleConnections()
+	u.two.CloseIdleConnections()
+}
+
+// forward sends a request to the upstream of a service.
+func (d *Doors) forward(w http.ResponseWriter, r *http.Request, p *passage) {
+	r = p.request(r)
+	switch {
+	case p.service.Upstream == nil:
+		d.fail(w, r, errNoUpstream)
+	case p.service.HTTP2:
+		d.upstreams.http2.ServeHTTP(w, r)
+	case r.ContentLength > maxBytes:
+		d.fail(w, r, errRequestTooLarge)
+	default:
+		d.upstreams.http1.ServeHTTP(w, r)
+	}
+}
+
+// outgoing makes the request that the upstream gets.
+func (p *passage) outgoing(r *httputil.ProxyRequest) {
+	readdress(r.Out, r.In, p.service.Upstream.Scheme, p.service.Upstream.Host)
+	p.rewrite(r.Out.Header, r.In)
+	if !p.service.HTTP2 && r.Out.Body != nil && r.Out.ContentLength < 0 {
+		r.Out.Body = &limitedBody{ReadCloser: r.Out.Body, left: maxBytes}
+	}
+}
+
+// buffers are what bodies are copied through.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+// Get implements httputil.BufferPool.
+func (b *buffers) Get() []byte {
+	if buffer, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return buffer[:]
+	}
+	return new([bufferSize]byte)[:]
+}
+
+// Put implements httputil.BufferPool.
+func (b *buffers) Put(buffer []byte) { b.pool.Put((*[bufferSize]byte)(buffer)) }
