@@ -23,9 +23,8 @@ import (
 // AuthorityFolder is the folder of the certificate authority, relative to the ring's directory.
 const AuthorityFolder = "ca"
 
-// organization is the subject of every certificate that the authority issues. The certificates
-// have no common name: old verifiers take a common name for a host name, and no name constraint
-// covers it.
+// organization is the subject of every issued certificate. The certificates have no common
+// name: old verifiers take a common name for a host name, and no name constraint covers it.
 const organization = "gcp-metadata-emulator"
 
 const (
@@ -41,16 +40,16 @@ const (
 	cachedLeaves = 256
 )
 
-// ErrNotOurs reports a host name that the authority does not certify.
+// ErrNotOurs reports a host name outside the authority's domains.
 var ErrNotOurs = errors.New("the certificate authority certifies only Google's host names and this machine")
 
-// Authority is a certificate authority for the host names that an emulator serves. Its
-// certificate is constrained to the domains of [Ring.Certify], localhost and loopback addresses,
-// and permits no URI or e-mail address. Nobody can therefore use a trusted Authority to
-// impersonate another server (RFC 5280, section 4.2.1.10).
+// Authority is a certificate authority for an emulator's host names. Its certificate is
+// constrained to the domains of [Ring.Certify], localhost and loopback addresses, and permits
+// no URI or e-mail address. Nobody can therefore use a trusted Authority to impersonate another
+// server (RFC 5280, section 4.2.1.10).
 //
-// Authority uses the machine's clock, as the TLS clients do that check its certificates. It
-// ignores the ring's clock, which may be set to any date. It is safe for concurrent use.
+// Authority uses the machine's clock, as its TLS clients do. It ignores the ring's clock, which
+// may be set to any date. It is safe for concurrent use.
 type Authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey

@@ -18,8 +18,7 @@ import (
 	"time"
 )
 
-// Certified is the public half of an RSA key, with the certificate that publishes it. It is
-// immutable.
+// Certified is the public half of an RSA key, with its certificate. It is immutable.
 type Certified struct {
 	id                  string
 	public              *rsa.PublicKey
@@ -47,10 +46,10 @@ func (c *Certified) ID() string { return c.id }
 // Public returns the public half. The caller must not change it.
 func (c *Certified) Public() *rsa.PublicKey { return c.public }
 
-// NotBefore returns the first moment at which the certificate is valid.
+// NotBefore returns the start of the certificate's validity.
 func (c *Certified) NotBefore() time.Time { return c.notBefore }
 
-// NotAfter returns the last moment at which the certificate is valid.
+// NotAfter returns the end of the certificate's validity.
 func (c *Certified) NotAfter() time.Time { return c.notAfter }
 
 // Certificate returns the X.509 certificate in PEM, with a final newline.
@@ -73,8 +72,8 @@ func (c *Certified) PEM() string {
 	return c.Certificate()
 }
 
-// JWK is a public RSA signing key as a JSON web key (RFC 7517). It has the members that
-// Google's verifiers look for.
+// JWK is a public RSA signing key as a JSON web key (RFC 7517). It has all members needed by
+// Google's verifiers.
 type JWK struct {
 	Algorithm string `json:"alg"`
 	Exponent  string `json:"e"`
@@ -96,8 +95,7 @@ func (c *Certified) JWK() JWK {
 	}
 }
 
-// Errors of [ParsePublic]. Each text names the content that was found instead of one public RSA
-// key.
+// Errors of [ParsePublic]. Each text names the content found instead of one public RSA key.
 var (
 	ErrPrivateKey = errors.New("a private key instead of a public key")
 	ErrNotRSA     = errors.New("a key that is not RSA")

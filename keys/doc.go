@@ -2,10 +2,9 @@
 //
 // A [Key] is an RSA-2048 key pair with a self-signed X.509 certificate in Google's form. As
 // with Google's keys, its ID is the SHA-1 of that certificate. A [Set] holds the keys of one
-// signer: the active key that signs, the next key, published before its time, and retired keys
-// that may still verify. A [Ring] holds the sets of one emulator: Google's own, and two for
-// each service account. It also has the [Authority] that certifies the emulator's own TLS
-// servers.
+// signer: the active key for signing, the next key, published before its time, and retired keys
+// for verification only. A [Ring] holds the sets of one emulator: Google's own, and two for
+// each service account. It also has the [Authority] of the emulator's own TLS servers.
 //
 // The package keeps keys as PEM files in a directory, one file per key, written whole or not at
 // all. The first process to create a file wins, and the others load that file. Processes with

@@ -13,7 +13,7 @@ import (
 	"io/fs"
 )
 
-// ECKey is a P-256 key pair, the kind that Identity-Aware Proxy signs with. It is immutable.
+// ECKey is a P-256 key pair, as used by Identity-Aware Proxy. It is immutable.
 type ECKey struct {
 	id      string
 	private *ecdsa.PrivateKey
@@ -67,8 +67,8 @@ func (k *ECKey) JWK() ECJWK {
 	}
 }
 
-// IAP returns the key that signs the assertions of Identity-Aware Proxy. The first call loads
-// the key, or creates it at once.
+// IAP returns the signing key of Identity-Aware Proxy's assertions. The first call loads the
+// key, or creates it at once.
 func (r *Ring) IAP() (*ECKey, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -52,7 +52,7 @@ func newKey(private *rsa.PrivateKey, use Use, notBefore time.Time) (*Key, error)
 	return assemble(private, der)
 }
 
-// clientAuthUsage returns the critical extended key usage that Google's certificates carry.
+// clientAuthUsage returns the critical extended key usage of Google's certificates.
 // x509.Certificate cannot mark an extended key usage as critical.
 func clientAuthUsage() (pkix.Extension, error) {
 	value, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 2}})

@@ -13,7 +13,7 @@ import (
 // Certify, the authority certifies only this machine. Callers call it before they use the ring.
 func (r *Ring) Certify(domains []string) { r.domains = slices.Clone(domains) }
 
-// permittedDomains returns the domains that the authority's certificate is constrained to.
+// permittedDomains returns the permitted domains of the authority's certificate.
 func (r *Ring) permittedDomains() []string { return append(slices.Clone(r.domains), "localhost") }
 
 // constrain sets the name constraints of an authority's certificate (RFC 5280, section 4.2.1.10).
@@ -29,8 +29,8 @@ func constrain(authority *x509.Certificate, domains []string) {
 	authority.PermittedEmailAddresses = []string{nobody}
 }
 
-// isConstrained reports whether an authority's certificate has the name constraints that constrain
-// sets.
+// isConstrained reports whether an authority's certificate has the name constraints set by
+// constrain.
 func isConstrained(authority *x509.Certificate, domains []string) bool {
 	return slices.Equal(authority.PermittedDNSDomains, domains) &&
 		slices.Equal(authority.PermittedURIDomains, []string{nobody}) && slices.Equal(authority.PermittedEmailAddresses, []string{nobody})
@@ -46,8 +46,8 @@ func permits(authority *x509.Certificate, host string) bool {
 // nobody is a host name that can never exist (RFC 6761, section 6.4).
 const nobody = "nobody.invalid"
 
-// subjects returns the names and addresses that a certificate for host covers. A certificate
-// for this machine covers localhost and the loopback addresses.
+// subjects returns the names and addresses in a certificate for host. A certificate for this
+// machine covers localhost and the loopback addresses.
 func (a *Authority) subjects(host string) (names []string, addresses []net.IP, err error) {
 	address, notAddress := netip.ParseAddr(host)
 	switch {

@@ -8,8 +8,8 @@ import (
 )
 
 // pool makes RSA private keys. The time to find two primes varies more than tenfold. Up to two
-// processors therefore search at once, and the first result serves the longest wait. A key that
-// is found too late serves the next request.
+// processors therefore search at once, and the first result serves the longest wait. If a key
+// is found too late, it serves the next request.
 type pool struct {
 	generate func() (*rsa.PrivateKey, error)
 	workers  int // the number of goroutines that search at once
@@ -72,7 +72,7 @@ func (p *pool) make(bits int) (*rsa.PrivateKey, error) {
 	return rsa.GenerateKey(rand.Reader, bits)
 }
 
-// take returns a private key that no other caller gets.
+// take returns a private key for the caller alone.
 func (p *pool) take() (*rsa.PrivateKey, error) {
 	p.mu.Lock()
 	if n := len(p.spares); n > 0 {

@@ -46,24 +46,24 @@ func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
 }
 
 // KeepWhile makes the ring write new signing keys and their retirements to disk only while
-// lasts returns true. A key from a clock that somebody moved would have the wrong dates for
-// later readers. Call it before the ring is used.
+// lasts returns true. If somebody has moved the clock, a new key has the wrong dates for later
+// readers. Call it before the ring is used.
 func (r *Ring) KeepWhile(lasts func() bool) { r.vault.lasts = lasts }
 
-// Close stops all writing, so that a process which ends leaves no half-written file. The ring's
+// Close stops all writing, so that the end of a process leaves no half-written file. The ring's
 // existing keys stay usable.
 func (r *Ring) Close() { r.vault.close() }
 
 // Wait returns when neither the ring nor its strangers are making a key.
 func (r *Ring) Wait() { r.pool.wait() }
 
-// Stranger returns a ring with keys that no verifier knows. It keeps nothing on disk, and makes
+// Stranger returns a ring with keys unknown to verifiers. It keeps nothing on disk, and makes
 // its keys in the pool of r.
 func (r *Ring) Stranger() *Ring { return newRing(memory{}, r.pool, r.now) }
 
-// Load reads the first keys that requests need, and the certificate authority if there is one.
-// It makes no keys. The error names a file that cannot be used, or a directory that cannot be
-// written.
+// Load reads the keys for ID tokens, the secret, and the certificate authority if there is one.
+// It makes no keys except the secret. The error names an unusable file, or a read-only
+// directory.
 func (r *Ring) Load() error {
 	_, keysErr := r.google.Known()
 	_, secretErr := r.Secret()
@@ -71,16 +71,16 @@ func (r *Ring) Load() error {
 	return cmp.Or(keysErr, secretErr, authorityErr)
 }
 
-// Warm makes the keys that sign ID tokens, so that no request has to wait for them.
+// Warm makes the keys of ID tokens, so that no request has to wait for them.
 func (r *Ring) Warm(ctx context.Context) error {
 	_, err := r.google.Published(ctx)
 	return err
 }
 
-// Google returns the set that signs ID tokens.
+// Google returns the set for ID tokens.
 func (r *Ring) Google() *Set { return r.google }
 
-// System returns the set that Google signs with for a service account (signJwt, signBlob).
+// System returns the set of Google's signatures for a service account (signJwt, signBlob).
 func (r *Ring) System(email string) *Set {
 	return r.account("system", email, SystemManaged(email))
 }
@@ -90,8 +90,8 @@ func (r *Ring) User(email, uniqueID string) *Set {
 	return r.account("user", email, UserManaged(uniqueID))
 }
 
-// Made returns every published key of a service account's two sets that exists already. It
-// creates no sets, so callers may ask about any e-mail address without using memory.
+// Made returns the existing published keys of a service account's two sets. It creates no sets,
+// so callers may ask about any e-mail address without using memory.
 func (r *Ring) Made(email string) ([]*Key, error) {
 	var made []*Key
 	for kind, use := range map[string]Use{"system": SystemManaged(email), "user": UserManaged("")} {
@@ -139,7 +139,7 @@ func folderName(email string) string {
 const secretSize = 32
 
 // Secret returns 32 random bytes that all processes with the same directory share. The bytes
-// protect the tokens that carry no signature.
+// protect tokens without a signature.
 func (r *Ring) Secret() ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -84,8 +84,8 @@ func (s *Set) retire(keep int) error {
 	return nil
 }
 
-// mark records that a key has been retired or withdrawn. It writes a file unless the key or the
-// change is only in memory. The caller must hold mu.
+// mark records the retirement or the withdrawal of a key. It writes a file unless the key or
+// the change is only in memory. The caller must hold mu.
 func (s *Set) mark(key numbered, suffix, text string) error {
 	name := fileName(s.folder, key.number, suffix)
 	if key.number >= passing || !s.vault.lasts() {
@@ -98,7 +98,7 @@ func (s *Set) mark(key numbered, suffix, text string) error {
 	return s.apply(key, name, string(kept))
 }
 
-// loadMark reads a file that records a retirement or a withdrawal. The caller must hold mu.
+// loadMark reads the file of a retirement or a withdrawal. The caller must hold mu.
 func (s *Set) loadMark(name string) error {
 	for _, suffix := range []string{retiredSuffix, withdrawnSuffix} {
 		number, ok := numberOf(name, suffix)

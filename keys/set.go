@@ -10,13 +10,13 @@ import (
 )
 
 // Set holds the keys of one signer, oldest first, in the order in which the set got and
-// published them. Looking a key up takes no lock, and making a key blocks only the callers that
-// need it. A Set is safe for concurrent use.
+// published them. Looking a key up takes no lock, and making a key blocks only callers without
+// one. A Set is safe for concurrent use.
 //
 // The active key is the oldest key that is neither retired nor about to expire. A retired key
-// signs no more; the set publishes it while something that it signed may still be valid. If the
-// clock is set back to before a key's NotBefore, the key is neither used nor published until
-// the clock reaches it. Keys of key files are exempt, because their holders keep using them.
+// signs no more; the set publishes it while its signatures may still be valid. If the clock is
+// set back to before a key's NotBefore, the key is neither used nor published until the clock
+// reaches it. Keys of key files are exempt, because their holders keep using them.
 type Set struct {
 	use    Use
 	folder string
@@ -45,7 +45,7 @@ type numbered struct {
 // passing is the first number of keys that are only in memory. No directory reaches it.
 const passing = 1 << 30
 
-// fill is one run that makes the keys that a set lacks.
+// fill is one run to make a set's missing keys.
 type fill struct {
 	progress chan struct{} // closed, and replaced, with each key; closed at the end
 	done     bool
@@ -56,8 +56,8 @@ func newSet(use Use, folder string, vault *closable, pool *pool, now func() time
 	return &Set{use: use, folder: folder, vault: vault, pool: pool, now: now}
 }
 
-// Active returns the key that signs. If there is no key yet, Active waits until one is made or
-// ctx ends. A key gives way to the next key shortly before its certificate expires.
+// Active returns the signing key. If there is no key yet, Active waits until one is made or ctx
+// ends. A key gives way to the next key shortly before its certificate expires.
 func (s *Set) Active(ctx context.Context) (*Key, error) {
 	usable, err := s.await(ctx, 1)
 	if err != nil {
@@ -76,8 +76,8 @@ func (s *Set) Published(ctx context.Context) ([]*Key, error) {
 	return s.valid(), nil
 }
 
-// Known returns the published keys that exist already, including any that other processes have
-// made up to now. Unlike Published it makes no key.
+// Known returns the published keys that exist already, including keys just made by other
+// processes. Unlike Published it makes no key.
 func (s *Set) Known() ([]*Key, error) {
 	if err := s.reread(); err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (s *Set) isUsable(k numbered, now time.Time) bool {
 	return k.retired.IsZero() && s.use.isBegun(k.Key, now) && k.NotAfter().After(now.Add(spare))
 }
 
-// usable returns the keys that may still sign.
+// usable returns the keys for signing.
 func (s *Set) usable() []numbered {
 	now, all := s.now(), s.all()
 	for len(all) > 0 && !s.isUsable(all[0], now) { // oldest first: expired and retired keys come first
@@ -221,8 +221,8 @@ func (s *Set) failure(run *fill) error {
 	return run.err
 }
 
-// complete loads the keys on disk and makes the missing ones. It belongs to no request, so that
-// a request which is cancelled does not fail the others.
+// complete loads the keys on disk and makes the missing ones. It belongs to no request, so the
+// cancellation of one request does not fail the others.
 func (s *Set) complete(run *fill) {
 	s.mu.Lock()
 	err := s.load()
@@ -245,7 +245,7 @@ func (s *Set) complete(run *fill) {
 // as a small request.
 const unlooked = 10 * time.Millisecond
 
-// refresh loads keys that other processes have added. It may be late by unlooked.
+// refresh loads new keys of other processes. It may be late by unlooked.
 func (s *Set) refresh() error {
 	now := time.Now() //nolint:forbidigo // other processes go by no emulator's clock
 	if now.Sub(time.Unix(0, s.looked.Load())).Abs() < unlooked {
@@ -258,7 +258,7 @@ func (s *Set) refresh() error {
 	return nil
 }
 
-// reread loads keys that other processes have added.
+// reread loads new keys of other processes.
 func (s *Set) reread() error {
 	stamp := s.vault.stamp(s.folder)
 	if stamp != changing && stamp == s.seen.Load() {
@@ -273,7 +273,7 @@ func (s *Set) reread() error {
 	return nil
 }
 
-// load reads the files that the set does not know yet. The caller must hold mu.
+// load reads the files of unknown keys. The caller must hold mu.
 func (s *Set) load() error {
 	names, err := s.vault.names(s.folder)
 	if err != nil {
@@ -316,8 +316,8 @@ func (s *Set) decode(name string, data []byte) (*Key, error) {
 }
 
 // keep certifies a private key under the next number. If another process has used that number,
-// keep loads that process's key and returns private to the pool. A key that must not last stays
-// in memory. The caller must hold mu.
+// keep loads that process's key and returns private to the pool. If keys must not last, the key
+// stays in memory. The caller must hold mu.
 func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
 	notBefore := s.use.notBefore(s.now(), len(s.usable()))
 	number := s.next()

@@ -19,7 +19,7 @@ type Stock struct {
 // NewStock returns an empty stock. It makes keys when they are needed.
 func NewStock() *Stock { return &Stock{} }
 
-// NewRing returns a ring that keeps nothing on disk and takes its keys from the stock.
+// NewRing returns a ring without a directory. It takes its keys from the stock.
 func (s *Stock) NewRing(now func() time.Time) *Ring {
 	r := NewRing("", now)
 	var taken atomic.Int64

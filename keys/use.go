@@ -22,19 +22,18 @@ const (
 	// backdate moves the start of a validity into the past, for verifiers whose clock is late.
 	backdate = 15 * time.Minute
 
-	// spare is the validity that a key must have left to sign. It exceeds the lifetime of every
-	// signature (12 hours for signJwt).
+	// spare is the remaining validity of a key below which it signs no more. It exceeds the
+	// lifetime of every signature (12 hours for signJwt).
 	spare = 24 * time.Hour
 )
 
-// FederatedSignon returns the use of the keys that sign Google's ID tokens.
+// FederatedSignon returns the use of Google's keys for ID tokens.
 func FederatedSignon() Use {
 	return Use{commonName: "federated-signon.system.gserviceaccount.com", lifetime: federatedLifetime, ahead: true}
 }
 
-// SystemManaged returns the use of the keys that the IAM Credentials API signs with for a
-// service account. The common name of their certificates is the e-mail address with a dot for
-// the at sign.
+// SystemManaged returns the use of the IAM Credentials API's keys for a service account. The
+// common name of their certificates is the e-mail address with a dot for the at sign.
 func SystemManaged(email string) Use {
 	return Use{commonName: dotted(email), lifetime: systemLifetime}
 }
@@ -53,8 +52,8 @@ func (u Use) notAfter(notBefore time.Time) time.Time {
 	return notAfter
 }
 
-// endOfTime returns the expiry of certificates that do not expire (RFC 5280, section 4.1.2.5).
-// It is also the latest possible expiry.
+// endOfTime returns the end of validity of certificates without an expiry date (RFC 5280,
+// section 4.1.2.5). It is also the latest possible expiry.
 func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
 // notBefore returns the start of validity for a key made now. usable is the number of usable
@@ -72,7 +71,7 @@ func (u Use) isBegun(key *Key, now time.Time) bool {
 	return u.handedOut || !key.NotBefore().After(now)
 }
 
-// wanted returns the number of usable keys that a set needs.
+// wanted returns a set's minimum number of usable keys.
 func (u Use) wanted() int {
 	if u.ahead {
 		return 2

@@ -17,8 +17,8 @@ import (
 type vault interface {
 	// names lists the files of a folder.
 	names(folder string) ([]string, error)
-	// stamp returns a number that changes if the folder gets another file, or changing if that
-	// cannot be relied on.
+	// stamp returns a number that changes if the folder gets another file, or changing if it
+	// cannot detect changes.
 	stamp(folder string) int64
 	// read returns a file's content. The error is fs.ErrNotExist if there is no such file.
 	read(name string) ([]byte, error)
@@ -57,8 +57,7 @@ func numberOf(name, suffix string) (int, bool) {
 // errClosed reports a write after the vault was closed.
 var errClosed = errors.New("the keys have been closed")
 
-// closable is a vault that can be closed, so that a process does not end in the middle of a
-// write.
+// closable adds close to a vault, so that a process does not end in the middle of a write.
 type closable struct {
 	vault
 
@@ -76,14 +75,14 @@ func (c *closable) create(name string, data []byte) ([]byte, error) {
 	return c.vault.create(name, data)
 }
 
-// close waits for a write that is under way, and prevents later writes.
+// close waits for the current write, and prevents later writes.
 func (c *closable) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
 }
 
-// memory is a vault that stores nothing.
+// memory is a vault without storage.
 type memory struct{}
 
 func (memory) names(string) ([]string, error)               { return nil, nil }
@@ -178,7 +177,7 @@ func writeTemporary(folder string, data []byte) (name string, err error) {
 	return file.Name(), nil
 }
 
-// FileError reports a file of a state directory that cannot be used.
+// FileError reports an unusable file of a state directory.
 type FileError struct {
 	Path    string
 	Problem string // ends the sentence "key file X ..."

@@ -1,5 +1,5 @@
-// Package signer signs and verifies the tokens that an emulator issues: JSON Web Tokens and
-// blobs with an RSA key (RS256, RFC 7518, section 3.3), and opaque tokens with a secret.
+// Package signer signs and verifies an emulator's tokens: JSON Web Tokens and blobs with an RSA
+// key (RS256, RFC 7518, section 3.3), and opaque tokens with a secret.
 //
 // It knows the form of tokens, not their meaning. Package server/token and the surfaces decide
 // on their subjects, lifetimes and acceptance.

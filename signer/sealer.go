@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// Sealer makes opaque tokens that carry their own content: JSON under authenticated encryption
-// with a secret. Only a holder of the secret can read, make or change a token, so the emulator
-// stores nothing per token.
+// Sealer makes self-contained opaque tokens: JSON under authenticated encryption with a secret.
+// Only a holder of the secret can read, make or change a token, so the emulator stores nothing
+// per token.
 type Sealer struct {
 	prefix string
 	aead   cipher.AEAD
@@ -50,8 +50,7 @@ func (s *Sealer) Seal(content any) (string, error) {
 	return s.prefix + base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, data, nil)), nil
 }
 
-// Open decodes a token from Seal into the value that into points to. The error is always
-// ErrNotSealed.
+// Open decodes a token from Seal into the value at into. The error is always ErrNotSealed.
 func (s *Sealer) Open(token string, into any) error {
 	encoded, ok := strings.CutPrefix(token, s.prefix)
 	if !ok {

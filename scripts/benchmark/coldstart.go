@@ -99,7 +99,7 @@ func (b *bench) compareStarts(ctx context.Context, c coldStart) ([]string, error
 	return []string{c.name, "cold start, " + constant.String(), fmt.Sprintf("%.2f", our/their)}, nil
 }
 
-// keepKeys starts an emulator that creates the state directory of kept keys, and returns its
+// keepKeys starts an emulator to create the state directory of kept keys, and returns its
 // answer to request.
 func (b *bench) keepKeys(ctx context.Context, request load.Request) (*load.Answer, error) {
 	emulator, err := b.serve(ctx, b.keptDir())

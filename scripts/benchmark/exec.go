@@ -10,7 +10,7 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/ratio"
 )
 
-// overhead measures the time that "exec" adds to a command that does nothing, with kept keys.
+// overhead measures the additional time of "exec" with a trivial command and kept keys.
 func (b *bench) overhead(ctx context.Context) (table, error) {
 	t := table{
 		intro:  fmt.Sprintf("Time that \"exec\" adds to a command, with kept keys: difference of the medians of %d runs each of \"true\".", b.starts),

@@ -1,5 +1,5 @@
-// Command benchmark compares the emulator with minimal servers that send the same answers, and
-// prints the results as Markdown.
+// Command benchmark compares the emulator with minimal servers for the same answers, and prints
+// the results as Markdown.
 //
 // Machines differ and are shared, so the benchmark does not report absolute times. It loads the
 // emulator and a reference server in turn, A B A B …, and reports the median, lowest and

@@ -103,7 +103,7 @@ func (b *bench) memory(ctx context.Context, emulator *process, idle resident) (t
 
 // manyAudiences requests ID tokens, each for a new audience.
 func (b *bench) manyAudiences(ctx context.Context, emulator *process) error {
-	// A signature takes about a millisecond. The limit stops a server that has become much
+	// A signature takes about a millisecond. The limit applies if the server has become much
 	// slower.
 	const slowest = 10 * time.Millisecond
 	template := identity("https://memory.example.com/" + load.Counter).Compile(emulator.addr)

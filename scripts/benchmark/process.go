@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// obedience is the time in which a process must end after a signal, before it is killed.
+	// obedience is the time from the stop signal until a process is killed.
 	obedience = 5 * time.Second
-	// Ports come from below the range that systems use for outgoing connections. Otherwise a
-	// connection attempt before the server listens can connect to itself, and keep the server
-	// from listening.
+	// Ports come from below the usual range for outgoing connections. Otherwise a connection
+	// attempt before the server listens can connect to itself, and keep the server from
+	// listening.
 	firstPort, lastPort = 20_000, 29_999
 )
 

@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/ratio"
 )
 
-// soon is the time in which a large world must load.
+// soon limits the loading time of a large world.
 const soon = time.Second
 
 // scale is one row of the table of large worlds.
@@ -89,7 +89,7 @@ func (b *bench) scale(ctx context.Context) (table, error) {
 	return t, nil
 }
 
-// loads returns the number of times that each world is loaded.
+// loads returns the number of loads per world.
 func (b *bench) loads() int {
 	const most = 5 // large worlds take long to load
 	return min(b.starts, most)

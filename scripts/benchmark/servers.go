@@ -11,7 +11,7 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/load"
 )
 
-// readiness is the time in which an emulator must make its keys.
+// readiness limits the time in which an emulator makes its keys.
 const readiness = time.Minute
 
 // startEmulator starts the emulator for the load, and waits until it has keys and has answered.

@@ -13,7 +13,7 @@ import (
 
 const (
 	entry = "instance/attributes/bench"
-	// promptly is the time in which all waiting requests must be answered after a change.
+	// promptly limits the time from a change to the last answer.
 	promptly = 2 * time.Second
 	// roomy limits the process's memory with all requests waiting, in bytes.
 	roomy = 250_000_000

@@ -64,7 +64,7 @@ func (c *Clock) Both() (emulated, machine time.Time) {
 // emulator time; it is not a date.
 func (c *Clock) Steady() time.Time { return c.course.Load().steadyAt(c.machine()) }
 
-// When returns the value of Now at the given Steady time, provided that nobody moves the clock
+// When returns the value of Now at the given Steady time, unless somebody moves the clock
 // before.
 func (c *Clock) When(steady time.Time) time.Time {
 	goes := c.course.Load()
@@ -107,7 +107,7 @@ const (
 	endYear      = 9999
 )
 
-// RangeError reports a time to which a clock cannot be set.
+// RangeError reports a time outside a clock's range.
 type RangeError struct{ Time time.Time }
 
 func (e *RangeError) Error() string {
@@ -184,8 +184,8 @@ func (c *Clock) Reset() {
 }
 
 // change puts the clock on another course unless next returns an error. It calls the due
-// functions of At first and ends timeouts afterwards, so that a caller which waits until a
-// timeout sees everything from before.
+// functions of At first and ends timeouts afterwards, so that waiting callers see every change
+// from before their timeout.
 func (c *Clock) change(next func(now time.Time, goes course) (course, error)) error {
 	if err := c.redirect(next); err != nil {
 		return err
@@ -305,8 +305,8 @@ func (c *Clock) At(moment time.Time, call func()) (stop func()) {
 	}
 }
 
-// callDue calls the functions that are due. After all of them it ends the timeouts that a move
-// of the clock has made due.
+// callDue calls the due functions. After all of them it ends the timeouts made due by a move of
+// the clock.
 func (c *Clock) callDue() {
 	c.calling.Lock()
 	defer c.calling.Unlock()

@@ -2,8 +2,8 @@
 // live migration and shutdown. An event is a sequence of changes to the instance's metadata.
 // Their order and intervals are those in Google's documentation, by the emulator's clock.
 //
-// Packages store and mds notify the clients that wait for such changes. The machine itself
-// keeps running: after a stop, its metadata says so, and remains available.
+// Packages store and mds notify waiting clients. The machine itself keeps running: after a
+// stop, its metadata says so, and remains available.
 package event
 
 import (
@@ -68,7 +68,7 @@ func happening(h fixtures.Happening) Event {
 	}
 }
 
-// step is a set of changes that happen together, some time after the start of an event.
+// step is a set of simultaneous changes, some time after the start of an event.
 type step struct {
 	after   time.Duration
 	entries []entry
@@ -83,7 +83,7 @@ type entry struct {
 
 func set(path string, value any) entry { return entry{path: path, value: value} }
 
-// sequence returns the steps of an event that starts at begins, in order.
+// sequence returns the steps of an event in order, if it starts at begins.
 func (e Event) sequence(w *world.World, instance *world.Instance, begins time.Time) []step {
 	switch e.Type {
 	case fixtures.Preempt:
@@ -164,7 +164,7 @@ func migration(notice, lasts time.Duration) []step {
 	}
 }
 
-// another returns a drift token that differs from old.
+// another returns a new drift token, different from old.
 func another(old any) any {
 	text, _ := old.(string)
 	number, _ := strconv.ParseUint(text, 10, 64) // other texts count as 0
@@ -185,9 +185,8 @@ func (e Event) maintenance(w *world.World, instance *world.Instance) []step {
 
 const upcomingMaintenance = "instance/upcoming-maintenance"
 
-// window is maintenance that is announced long before. The notification disappears when the
-// maintenance ends
-// (https://cloud.google.com/compute/docs/instances/monitor-plan-host-maintenance-event).
+// window is maintenance with a long notice. The notification disappears when the maintenance
+// ends (https://cloud.google.com/compute/docs/instances/monitor-plan-host-maintenance-event).
 func (e Event) window(w *world.World, instance *world.Instance, begins time.Time) []step {
 	notice := or(e.Notice, windowNotice)
 	start := begins.Add(notice)

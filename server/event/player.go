@@ -17,7 +17,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Playing is an event that has not ended yet, or a scenario entry that sets values.
+// Playing is an unfinished event, or a scenario entry with values to set.
 type Playing struct {
 	ID       string `json:"id"`
 	Instance string `json:"instance"`
@@ -61,9 +61,9 @@ func NewPlayer(worlds *store.Store[*world.World], emulator *clock.Clock, settle 
 }
 
 var (
-	// ErrNoInstance reports an instance that does not exist.
+	// ErrNoInstance reports an unknown instance.
 	ErrNoInstance = errors.New("there is no such instance")
-	// ErrTooMany reports that maxPlaying events have not ended yet.
+	// ErrTooMany reports the maximum number of unfinished events.
 	ErrTooMany = fmt.Errorf("there are %d events already: cancel some", maxPlaying)
 )
 
@@ -177,7 +177,7 @@ func (p *Player) add(one *run) error {
 	return nil
 }
 
-// keep records the function that unschedules a step.
+// keep records the function to unschedule a step.
 func (p *Player) keep(one *run, stop func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -228,7 +228,7 @@ func (p *Player) endWhere(ends func(*run) bool) (ended int) {
 	return before - len(p.playing)
 }
 
-// List returns every event that has not ended, in the order in which they were started.
+// List returns every unfinished event, in the order of their starts.
 func (p *Player) List() []Playing {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,8 +1,8 @@
 // Package fault decides which requests go wrong and how, so that tests can check a program's
 // error handling.
 //
-// Rules apply in the order in which they were added, and a request meets only the first rule
-// that matches. Package server spoils the answer, and the dialects write the texts of Google's
+// Rules apply in the order in which they were added, and a request meets only the first
+// matching rule. Package server spoils the answer, and the dialects write the texts of Google's
 // servers.
 package fault
 
@@ -29,7 +29,7 @@ type Fault struct {
 	Hits     int        `json:"hits"`            // the number of requests that went wrong
 }
 
-// Request is the part of a request that rules match.
+// Request is the part of a request relevant for rules.
 type Request struct {
 	Route, Path string
 	Answer      Answer
@@ -61,7 +61,7 @@ type Set struct {
 }
 
 // New returns an empty set. It accepts faults for the given routes, and the given defects for
-// the routes that mint tokens.
+// their tokens.
 func New(routes []string, defects Defects, emulator *clock.Clock) *Set {
 	return &Set{routes: routes, defects: defects, clock: emulator}
 }
@@ -162,7 +162,7 @@ func (s *Set) Clear() {
 // None reports whether there are no faults, which is nearly always the case.
 func (s *Set) None() bool { return s.armed.Load() == nil }
 
-// Decide returns the fault that a request meets. ok is false if it meets none.
+// Decide returns the fault for a request. ok is false if there is none.
 func (s *Set) Decide(r Request) (f Fault, ok bool) {
 	list := s.armed.Load()
 	if list == nil {

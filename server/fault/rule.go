@@ -175,11 +175,11 @@ func (r Rule) strikes(answer Answer) bool {
 	return true
 }
 
-// Defects lists the possible defects of tokens, by the route that mints the tokens.
+// Defects lists the possible defects of tokens, by route.
 type Defects map[string][]string
 
-// of returns the possible defects for the routes that match a pattern, from the route with
-// most.
+// of returns the possible defects for a pattern of routes: the longest list of all matching
+// routes.
 func (d Defects) of(routes string) (possible []string, minted bool) {
 	for name, defects := range d {
 		if wildcard.Match(routes, name) && len(defects) > len(possible) {
@@ -252,8 +252,8 @@ func (r Rule) checkChoice() *RuleError {
 	return nil
 }
 
-// Replacement returns the body of the rule, which replaces the surface's, and its content type.
-// ok is false if the rule has no body.
+// Replacement returns the rule's body and its content type, in place of the surface's. ok is
+// false if the rule has no body.
 func (r Rule) Replacement() (body, contentType string, ok bool) {
 	if r.Body == nil {
 		return "", "", false

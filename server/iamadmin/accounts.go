@@ -55,7 +55,7 @@ func accountFields() []string {
 	return []string{"name", "project_id", "unique_id", "email", "display_name", "etag", "description", "oauth2_client_id", "disabled"}
 }
 
-// texts holds the fields of a service account that users write.
+// texts holds the writable fields of a service account.
 type texts struct{ displayName, description string }
 
 func readTexts(m googleapi.Message) (texts, error) {
@@ -108,7 +108,7 @@ func (s *Server) List(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, list), nil
 }
 
-// page reads the page size, and the e-mail address that precedes the page.
+// page reads the page size, and the e-mail address before the page.
 func page(r *http.Request) (size int, after string, err error) {
 	query := r.URL.Query()
 	if text := query.Get("pageSize"); text != "" {
@@ -159,8 +159,8 @@ func (s *Server) Create(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, s.message(account)), nil
 }
 
-// keyIDs returns the IDs of all key-file keys that were made under the account's e-mail
-// address, including keys of earlier accounts.
+// keyIDs returns the IDs of all key-file keys under the account's e-mail address, including
+// keys of earlier accounts.
 func (s *Server) keyIDs(account *world.ServiceAccount) ([]string, error) {
 	known, err := s.keys.User(account.Email, account.UniqueID).Known()
 	if err != nil {
@@ -222,7 +222,7 @@ func (s *Server) Get(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, s.message(t.account)), nil
 }
 
-// Patch handles serviceAccounts.patch. It changes the texts that the update mask names.
+// Patch handles serviceAccounts.patch. It changes the texts in the update mask.
 func (s *Server) Patch(r *http.Request) (wire.Response, error) {
 	return s.update(r, "PatchServiceAccount", func() ([]string, texts, error) {
 		m, err := googleapi.ReadMessage(r, "service_account", "update_mask")

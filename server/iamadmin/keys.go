@@ -74,7 +74,7 @@ func sizes() []size {
 }
 
 // allKeys returns an account's keys. It makes the system-managed key if it is missing, because
-// at Google that key always exists.
+// at Google it always exists.
 func (s *Server) allKeys(r *http.Request, account *world.ServiceAccount) ([]accountkeys.Key, error) {
 	if _, err := s.keys.System(account.Email).Published(r.Context()); err != nil {
 		return nil, fmt.Errorf("make the key of %q: %w", account.Email, err)
@@ -130,7 +130,7 @@ func (s *Server) ListKeys(r *http.Request) (wire.Response, error) {
 	return googleapi.Reply(r, list), nil
 }
 
-// invalidArgument returns the error of Google's server that names no reason.
+// invalidArgument returns the error of Google's server without a reason.
 func invalidArgument() error {
 	return googleapi.InvalidArgument("Request contains an invalid argument.")
 }
@@ -175,7 +175,7 @@ func (s *Server) checkKeyCount(account *world.ServiceAccount) error {
 const credentialsFile = "TYPE_GOOGLE_CREDENTIALS_FILE"
 
 // CreateKey makes a key and returns a key file. The file's URLs lead to this emulator, under
-// the host name that the client used.
+// the client's Host.
 func (s *Server) CreateKey(r *http.Request) (wire.Response, error) {
 	t, err := s.account(r, "CreateServiceAccountKey", "iam.serviceAccountKeys.create", gaiaNotFound(r))
 	if err != nil {
@@ -362,7 +362,7 @@ func (s *Server) setKey(r *http.Request, method, permission string, state world.
 	return googleapi.Reply(r, empty{}), nil
 }
 
-// readSetKey reads the message of a method that changes a key's state.
+// readSetKey reads the message of a method for a key's state.
 func (s *Server) readSetKey(r *http.Request, state world.KeyState) error {
 	fields := []string{"name"}
 	if state == world.KeyDisabled {

@@ -69,7 +69,7 @@ func (s *Server) isOurs(project string) bool {
 	return s.worlds.Load().State.Project.Is(project)
 }
 
-// target is the caller of a method, and the service account that the method applies to.
+// target is the caller of a method, and the method's service account.
 type target struct {
 	caller  guard.Caller
 	account *world.ServiceAccount

@@ -2,8 +2,7 @@
 // policies of resources, in the same form in every Google API
 // (https://cloud.google.com/iam/docs/reference/rest/v1/Policy).
 //
-// The surfaces find the resource and authorize the caller. Package iam decides on the
-// permissions that a policy grants.
+// The surfaces find the resource and authorize the caller. Package iam evaluates policies.
 package iampolicy
 
 import (
@@ -226,7 +225,7 @@ func readCondition(binding googleapi.Message) (*iam.Condition, error) {
 	return condition, fields.Err
 }
 
-// check refuses a policy that is outdated or malformed.
+// check refuses an outdated or malformed policy.
 func (s setRequest) check(w *world.World, current *iam.Policy) error {
 	if err := checkVersion(s.version); err != nil {
 		return err
@@ -260,7 +259,7 @@ func checkRole(role string) error {
 	return googleapi.InvalidArgument(fmt.Sprintf("Role %s is not supported for this resource.", role))
 }
 
-// Test handles testIamPermissions. It returns the permissions that the caller has.
+// Test handles testIamPermissions. It returns the caller's permissions.
 func (p *Policies) Test(r *http.Request, caller guard.Caller, on *world.ServiceAccount) (wire.Response, error) {
 	if err := googleapi.CheckQuery(r); err != nil {
 		return wire.Response{}, err

@@ -10,8 +10,8 @@ import (
 )
 
 // checkMember refuses a malformed member
-// (https://cloud.google.com/iam/docs/principal-identifiers), and a member of the world's
-// project that does not exist.
+// (https://cloud.google.com/iam/docs/principal-identifiers), and an unknown member of the
+// world's project.
 func checkMember(w *world.World, member string) error {
 	kind, name, _ := strings.Cut(member, ":")
 	switch {
@@ -24,7 +24,7 @@ func checkMember(w *world.World, member string) error {
 	return checkExists(w, kind, name)
 }
 
-// checkExists refuses a user, or a service account of the project, that does not exist. The
+// checkExists refuses an unknown user, and an unknown service account of the project. The
 // emulator does not know service accounts of other projects, so it accepts them.
 func checkExists(w *world.World, kind, name string) error {
 	_, isUser := w.User(name)

@@ -41,7 +41,7 @@ func (e *Exchange) size() int {
 	return size
 }
 
-// texts returns the fields that the client chooses, with no limit on their length.
+// texts returns the client's own texts, whose length is unlimited.
 func (e *Exchange) texts() [6]*string {
 	return [...]*string{&e.Method, &e.Path, &e.Instance, &e.Account, &e.Audience, &e.UserAgent}
 }

@@ -6,9 +6,9 @@ import "strings"
 const redacted = "REDACTED"
 
 // Redacted returns a text of a request, such as its path and query, without possible secrets.
-// It removes everything that looks like a Google credential, a JWT or a bearer token, and the
-// values of parameters with secret names, percent-encoded or not. It returns a text without
-// secrets unchanged.
+// It removes anything like a Google credential, a JWT or a bearer token, and the values of
+// parameters with secret names, percent-encoded or not. It returns a text without secrets
+// unchanged.
 //
 // Redacted runs for every request. It allocates memory only for texts with secrets or with
 // needless escapes.
@@ -29,7 +29,7 @@ func Redacted(text string) string {
 	return out.String()
 }
 
-// withoutSecrets replaces the secrets that are not percent-encoded.
+// withoutSecrets replaces secrets, except percent-encoded ones.
 func withoutSecrets(text string) string {
 	var out strings.Builder
 	from, to := secret(text)
@@ -46,8 +46,8 @@ func withoutSecrets(text string) string {
 }
 
 // withoutHiddenSecret handles one part of a URL: the path or a query pair, with its final
-// separator. If an escape hides a secret in it, the function replaces all of the part that may
-// be secret.
+// separator. If an escape hides a secret in it, the function replaces all of the possibly
+// secret part.
 func withoutHiddenSecret(part string) string {
 	if from, to := secret(unescaped(part)); from == to {
 		return part
@@ -162,7 +162,7 @@ func isLetterOfToken(c byte) bool {
 	return isAlphanumeric(c) || c == '.' || c == '_' || c == '-' || c == '%' || c == '~'
 }
 
-// isSecretName reports whether a parameter of that name carries a credential, in OAuth 2.0 or
+// isSecretName reports whether a parameter with this name carries a credential, in OAuth 2.0 or
 // elsewhere.
 func isSecretName(name string) bool {
 	name = strings.ToLower(name)
@@ -179,8 +179,8 @@ func isSecretName(name string) bool {
 	return false
 }
 
-// hasStrangeEscape reports whether text has escapes that no client needs, or that could hide a
-// secret. Clients write no such escapes in URLs that they build.
+// hasStrangeEscape reports whether text has needless escapes, or escapes that could hide a
+// secret. Clients do not write such escapes in their own URLs.
 func hasStrangeEscape(text string) bool {
 	for at := strings.IndexByte(text, '%'); at >= 0; {
 		c, ok := escape(text[at:])

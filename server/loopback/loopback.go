@@ -1,5 +1,5 @@
-// Package loopback adds addresses to the machine's loopback interface, for servers that local
-// programs expect at a fixed address.
+// Package loopback adds addresses to the machine's loopback interface, for servers with a fixed
+// address.
 //
 // It calls the operating system directly and needs no other program. The caller provides the
 // server.
@@ -39,7 +39,7 @@ func isThe(address netip.Addr, one net.Addr) bool {
 // than Linux.
 func Has(address netip.Addr) bool { return has(address) }
 
-// Confine keeps other machines away from a socket that is about to listen at a loopback address
-// for which Has returns true. Without it, Linux accepts packets for the address from any
+// Confine keeps other machines away from a socket. Call it before the socket listens, if Has
+// returns true for its address. Without it, Linux accepts packets for the address from any
 // interface. It is for [net.ListenConfig].
 func Confine(_, _ string, socket syscall.RawConn) error { return confine(socket) }

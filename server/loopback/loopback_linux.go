@@ -53,7 +53,7 @@ func confine(socket syscall.RawConn) error {
 	return os.NewSyscallError("setsockopt", err)
 }
 
-// bringUp returns the body of a message that brings an interface up: struct ifinfomsg of
+// bringUp returns the body of a message to bring an interface up: struct ifinfomsg of
 // rtnetlink(7).
 func bringUp(index int) []byte {
 	body := make([]byte, unix.SizeofIfInfomsg)

@@ -108,7 +108,7 @@ func (s *Server) writeGuest(r *http.Request, v view, namespace, key string) (wir
 // errGone reports an instance that has been removed.
 var errGone = errors.New("the instance is gone")
 
-// withoutGuest deletes a guest attribute, and its namespace if that is empty afterwards.
+// withoutGuest deletes a guest attribute, and its namespace if it is empty afterwards.
 func withoutGuest(w *world.World, instance *world.Instance, namespace, path string) (*world.World, error) {
 	edited, err := w.WithoutMetadata(instance, path)
 	if err != nil {

@@ -21,9 +21,9 @@ func WithInstance(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, instanceKey{}, name)
 }
 
-// instanceOf returns the instance that a request targets. The address of the connection
-// decides, then the first label of the Host; otherwise it is the default instance. ok is false
-// if the address belongs to an instance that has been removed.
+// instanceOf returns the target instance of a request. The address of the connection decides,
+// then the first label of the Host; otherwise it is the default instance. ok is false if the
+// address belongs to an instance that has been removed.
 func instanceOf(r *http.Request, w *world.World) (instance *world.Instance, ok bool) {
 	if name, ok := r.Context().Value(instanceKey{}).(string); ok {
 		return w.Instance(name)
@@ -36,7 +36,7 @@ func instanceOf(r *http.Request, w *world.World) (instance *world.Instance, ok b
 	return w.DefaultInstance(), true
 }
 
-// named returns the instance that a Host names. Google's own host names name no instance.
+// named returns the instance with the Host's name. Google's own host names name no instance.
 func named(host string, w *world.World) (*world.Instance, bool) {
 	if hostname.IsMetadata(host) || hostname.IsGoogle(host) {
 		return nil, false

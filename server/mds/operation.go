@@ -39,8 +39,8 @@ func Operation(r *http.Request) string {
 	return operationMetadata
 }
 
-// Subject returns the instance that a metadata request targets. For a path below a service
-// account it also returns the account's e-mail address, and for an ID token the audience.
+// Subject returns the target instance of a metadata request. For a path below a service account
+// it also returns the account's e-mail address, and for an ID token the audience.
 func (s *Server) Subject(r *http.Request) wire.Subject {
 	instance, ok := instanceOf(r, s.worlds.Load().State)
 	if !ok {
@@ -68,8 +68,7 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 	return subject
 }
 
-// section returns the name that follows computeMetadata/v1/instance in path, and the rest of
-// the path.
+// section returns the name after computeMetadata/v1/instance in path, and the rest of the path.
 func section(path string) (name, rest string) {
 	if rest, ok := strings.CutPrefix(path, "/computeMetadata/v1/instance/"); ok {
 		return nextName(rest)

@@ -27,7 +27,7 @@ type query struct {
 }
 
 // parse reads a query from its end, so that the first value of a repeated parameter counts. It
-// runs for every request, so it avoids the map that net/url would allocate.
+// runs for every request, so it does without the map of net/url.
 func (q *query) parse(rawQuery string) {
 	for end := len(rawQuery); end > 0; {
 		begin := strings.LastIndexByte(rawQuery[:end], '&') + 1
@@ -103,9 +103,9 @@ func isTrue(text string) bool {
 	}
 }
 
-// waitsFor reports whether a client that sees an entry with this ETag still waits for a change.
-// A client without a last ETag counts as having seen the first entry. etag is empty if the
-// entry cannot change.
+// waitsFor reports whether a client still waits when it sees an entry with this ETag. A client
+// without a last ETag counts as having seen the first entry. etag is empty if the entry cannot
+// change.
 func (q *query) waitsFor(etag string) bool {
 	if q.lastETag == "" {
 		q.lastETag = etag

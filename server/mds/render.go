@@ -16,7 +16,7 @@ const (
 	jsonType = "application/json"
 )
 
-// form is the form of an answer that the query asks for.
+// form is the requested form of an answer.
 type form uint8
 
 const (
@@ -57,7 +57,7 @@ func (n *node) isContent(slash bool, q *query) bool {
 	return !n.isEndpoint()
 }
 
-// render returns the entry in the form that the query asks for.
+// render returns the entry in the requested form.
 func (n *node) render(q *query) *rendering {
 	switch {
 	case n.kind == directory && !q.recursive:
@@ -86,7 +86,7 @@ func (n *node) listing() *rendering {
 }
 
 // document renders the entry with everything below it, except endpoints. It renders only once.
-// Both forms have the same ETag, which differs from that of a directory's listing.
+// Both forms have the same ETag, different from the ETag of a directory's listing.
 func (n *node) document() *document {
 	if whole := n.whole.Load(); whole != nil {
 		return whole

@@ -108,7 +108,7 @@ func (s *Server) Dialect() wire.Dialect {
 	}}
 }
 
-// view is the world at the moment of a request, with the instance that the request targets.
+// view is the world at the moment of a request, with the target instance.
 type view struct {
 	store.Snapshot[*world.World]
 
@@ -288,8 +288,8 @@ func (s *Server) find(r *http.Request, v *view, q *query) (*rendering, error) {
 	return s.exception(r, tree, found, q)
 }
 
-// exception answers a request that does not lead to content: an endpoint, a directory without
-// listing, or an unknown path.
+// exception answers a request without content: an endpoint, a directory without listing, or an
+// unknown path.
 func (s *Server) exception(r *http.Request, t *tree, found *node, q *query) (*rendering, error) {
 	var answer rendering
 	var err error
@@ -327,7 +327,7 @@ func (p *profile) hasFlavor(r *http.Request) bool {
 		p.oldFlavor && strings.EqualFold(r.Header.Get("X-Google-Metadata-Request"), "true")
 }
 
-// refuseForwarded refuses every request that came through a proxy.
+// refuseForwarded refuses requests from proxies.
 func (p *profile) refuseForwarded(r *http.Request) (wire.Response, bool) {
 	if _, forwarded := r.Header["X-Forwarded-For"]; !forwarded {
 		return wire.Response{}, false

@@ -106,7 +106,7 @@ func (n *node) find(path ...string) (*node, bool) {
 }
 
 // attach adds the token and identity endpoints to an account's directory, in place of recorded
-// entries of these names. It keeps endpoints that came with the earlier tree.
+// entries of these names. It keeps the endpoints of the earlier tree.
 func (n *node) attach(account *world.AttachedAccount) {
 	if known, ok := n.child("token"); ok && known.account == account {
 		return

@@ -52,7 +52,7 @@ func (s *Server) tree(w *world.World, instance *world.Instance) *tree {
 }
 
 // follow starts the trees of another version of the world. It keeps the trees of unchanged
-// instances, and keeps those of changed instances so that new trees can reuse their nodes.
+// instances, and keeps earlier trees of changed instances for reuse of their nodes.
 func (s *Server) follow(w *world.World) *trees {
 	s.renewing.Lock()
 	defer s.renewing.Unlock()

@@ -1,7 +1,6 @@
 // Package proxy makes the emulator a forward proxy. It handles CONNECT and absolute-form
-// requests (RFC 9110, section 9.3.6; RFC 9112, section 3.2.2). For the hosts that the emulator
-// plays it answers with certificates of its own authority; it refuses other hosts or passes
-// them on.
+// requests (RFC 9110, section 9.3.6; RFC 9112, section 3.2.2). For the emulator's hosts it
+// answers with certificates of its own authority; it refuses other hosts or passes them on.
 //
 // After CONNECT, the client's TLS or plain HTTP goes through [Tunnels] to the emulator's own
 // server, with the requested host. The package does not decide which surface serves a host.
@@ -27,15 +26,15 @@ import (
 
 // Config configures a proxy. Every field except Allowed is required.
 type Config struct {
-	// Handler serves requests that are not for a proxy, and proxied requests to the emulator.
+	// Handler serves requests outside the proxy protocol, and proxied requests to the emulator.
 	Handler http.Handler
-	// Answers reports whether the emulator serves a host and port for a client that connected
-	// to the local address at.
+	// Answers reports whether the emulator serves a host and port for a client at the local
+	// address at.
 	Answers func(host, port string, at net.Addr) bool
-	// Authority returns the authority that certifies the emulator's host names.
+	// Authority returns the authority for the emulator's host names.
 	Authority func() (*keys.Authority, error)
-	// Allowed lists other hosts to which the proxy passes requests on. If an entry names one of
-	// Google's hosts, and is not the wildcard for any host, the emulator does not serve that
+	// Allowed lists further hosts; the proxy passes requests to them on. If an entry names one
+	// of Google's hosts, and is not the wildcard for any host, the emulator does not serve that
 	// host.
 	Allowed []hostname.Target
 	Logger  *slog.Logger
@@ -47,12 +46,12 @@ const (
 	maxFiles = 4096
 	// usualFileLimit is the assumed limit of the process if the system reports none.
 	usualFileLimit = 2 * maxFiles
-	// patience is the time in which a client must send the first byte into its tunnel, and in
-	// which another host must accept a connection.
+	// patience limits the time until a client's first byte in its tunnel, and until another
+	// host accepts a connection.
 	patience = 10 * time.Second
-	// answerPatience is the time in which another host must answer a forwarded request.
+	// answerPatience limits the time until another host answers a forwarded request.
 	answerPatience = 5 * time.Minute
-	// silence is the time after which an idle tunnel to another host is closed.
+	// silence limits the idle time of a tunnel to another host.
 	silence = 10 * time.Minute
 )
 
@@ -216,7 +215,7 @@ func (p *Proxy) destination(r *http.Request, host, port string) destination {
 	}
 }
 
-// refuse answers a request for a host that the emulator does not serve.
+// refuse answers a request for a refused host.
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, host string) {
 	p.Logger.InfoContext(r.Context(), "refused to proxy", "host", host, "program", r.UserAgent())
 	p.say(w, r, http.StatusForbidden, fmt.Sprintf(

@@ -107,7 +107,7 @@ func (t *Tunnels) give(conn net.Conn) {
 	}
 }
 
-// ConnContext marks requests that come through a tunnel. It is for http.Server.
+// ConnContext marks requests from a tunnel. It is for http.Server.
 func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()

@@ -1,7 +1,7 @@
-// Package publishedkeys publishes the data that verifiers need: the certificates and JSON web
-// keys of Google and of service accounts, and the OpenID Connect discovery document.
+// Package publishedkeys publishes data for verifiers: the certificates and JSON web keys of
+// Google and of service accounts, and the OpenID Connect discovery document.
 //
-// Package keys decides which keys are published.
+// Package keys selects the keys.
 package publishedkeys
 
 import (
@@ -23,8 +23,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// maxAge is the time for which clients may cache keys. Google allows hours; here a rotation
-// must become visible soon.
+// maxAge is the lifetime of keys in clients' caches. Google allows hours; here a rotation must
+// become visible soon.
 const maxAge = 5 * time.Minute
 
 // Server handles requests for keys. It is safe for concurrent use.
@@ -36,13 +36,13 @@ type Server struct {
 	certificates, jwks memo // for Google's keys, which every verifier requests
 }
 
-// New returns a server that publishes a ring's keys.
+// New returns a server for a ring's keys.
 func New(worlds *store.Store[*world.World], ring *keys.Ring, now func() time.Time) *Server {
 	return &Server{worlds: worlds, keys: ring, now: now}
 }
 
-// Dialect returns the format in which Google's servers publish keys. Unlike other answers,
-// clients may cache these.
+// Dialect returns the format of Google's published keys. Unlike other answers, clients may
+// cache these.
 func Dialect() wire.Dialect {
 	dialect := googleapi.Dialect()
 	dialect.Header = slices.DeleteFunc(dialect.Header, func(field wire.Field) bool { return field.Name == "Vary" })
@@ -145,7 +145,7 @@ func publicHalves(published []*keys.Key) []*keys.Certified {
 	return halves
 }
 
-// IAPKeys returns the keys that Identity-Aware Proxy signs with, as PEM blocks by key ID
+// IAPKeys returns the keys of Identity-Aware Proxy, as PEM blocks by key ID
 // (https://cloud.google.com/iap/docs/signed-headers-howto).
 func (s *Server) IAPKeys(*http.Request) (wire.Response, error) {
 	key, err := s.keys.IAP()
@@ -195,7 +195,7 @@ func jwkSet(published []*keys.Certified) any {
 	return set
 }
 
-// rawKeys returns keys in the older format that Google calls raw.
+// rawKeys returns keys in Google's older format "raw".
 func rawKeys(published []*keys.Certified) any {
 	type rawKey struct {
 		Algorithm string `json:"algorithm"`

@@ -26,7 +26,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Guard checks the credentials of requests that came through the proxy.
+// Guard checks the credentials of requests through the proxy.
 type Guard struct {
 	worlds *store.Store[*world.World]
 	keys   *keys.Ring
@@ -34,7 +34,7 @@ type Guard struct {
 	logger *slog.Logger
 }
 
-// New returns a guard that knows the accounts, keys and tokens of an emulator.
+// New returns a guard for the accounts, keys and tokens of an emulator.
 func New(worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issuer, logger *slog.Logger) *Guard {
 	return &Guard{worlds: worlds, keys: ring, issuer: issuer, logger: logger}
 }
@@ -93,7 +93,7 @@ func (g *Guard) RPC(next http.Handler) http.Handler {
 	})
 }
 
-// forbidden returns the error of an OAuth 2.0 endpoint that refuses its client.
+// forbidden returns an OAuth 2.0 endpoint's error for a refused client.
 func forbidden(message string) *oauthapi.Error {
 	return &oauthapi.Error{Status: http.StatusForbidden, Code: oauthapi.AccessDenied, Description: message}
 }
@@ -106,8 +106,7 @@ func refusal[E error](problem string, dialect func(string) E) error {
 	return dialect(problem)
 }
 
-// find returns a message about the first credential that looks real, or "". It logs a warning
-// too.
+// find returns a message about the first real-looking credential, or "". It logs a warning too.
 func (g *Guard) find(r *http.Request, credentials []string) (string, error) {
 	for _, credential := range credentials {
 		what, err := g.looksReal(credential)
@@ -129,8 +128,8 @@ func (g *Guard) find(r *http.Request, credentials []string) (string, error) {
 	return "", nil
 }
 
-// looksReal describes a credential that this emulator has not issued and that Google may have.
-// It returns "" for any other credential. The description never contains the credential.
+// looksReal describes a credential if Google, but not this emulator, may have issued it. It
+// returns "" for any other credential. The description never contains the credential.
 func (g *Guard) looksReal(credential string) (string, error) {
 	switch {
 	case token.IsAccess(credential):
@@ -160,7 +159,7 @@ func (g *Guard) looksReal(credential string) (string, error) {
 	return fmt.Sprintf("an assertion of %q, an account that the fixture does not have", issuer), nil
 }
 
-// unknown describes a token that the emulator has not issued, judging by the error of its
+// unknown describes a token that the emulator has not issued. err is the error of its
 // recognition.
 func unknown(what string, err error) (string, error) {
 	switch {

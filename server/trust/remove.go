@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// Folders of earlier authorities stay for programs that may still use them. The emulator cannot
+// Folders of earlier authorities stay, because programs may still use them. The emulator cannot
 // know when such programs end.
 const (
 	inUse    = 24 * time.Hour // after the last write to a folder

@@ -1,8 +1,8 @@
 // Package trust writes the files that make programs trust a certificate authority in addition
 // to their usual ones.
 //
-// Package reach knows the environment variable for each file, and package keys limits the names
-// that the authority may certify.
+// Package reach knows the environment variable for each file, and package keys limits the
+// authority's names.
 package trust
 
 import (
@@ -35,7 +35,7 @@ const (
 	phpRoots    = `curl.cainfo="`
 )
 
-// The modes of files and folders that everybody may read.
+// The modes of world-readable files and folders.
 const (
 	readableFile   = 0o644
 	readableFolder = 0o755
@@ -95,7 +95,7 @@ func filesIn(folder string) Files {
 // settings returns the path of PHP's settings.
 func (f Files) settings() string { return filepath.Join(f.PHP, phpSettings) }
 
-// makeFolder makes a folder that everybody may read, whatever the process's umask.
+// makeFolder makes a world-readable folder, whatever the process's umask.
 func makeFolder(path string) error {
 	if err := os.Mkdir(path, readableFolder); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -149,9 +149,9 @@ func encode(list []*x509.Certificate) []byte {
 	return text.Bytes()
 }
 
-// Roots returns the certificates that programs trust already, in PEM. They come from the
-// preferred file, or from the system if that file cannot be read, and from the further files. A
-// path may also name a directory in OpenSSL's format. The result may be empty.
+// Roots returns the trusted certificates of programs, in PEM. They come from the preferred
+// file, or from the system if the file cannot be read, and from the further files. A path may
+// also name a directory in OpenSSL's format. The result may be empty.
 func Roots(preferred string, further ...string) []byte {
 	var roots []byte
 	read := map[string]bool{} // the paths are often the same
@@ -172,9 +172,8 @@ func Roots(preferred string, further ...string) []byte {
 	return roots
 }
 
-// readRoots reads a file, or all files of a directory that are named after a certificate's
-// subject: 8 hexadecimal digits, a dot and a number
-// (https://docs.openssl.org/3.0/man1/openssl-rehash/).
+// readRoots reads a file, or all files of a directory named after a certificate's subject: 8
+// hexadecimal digits, a dot and a number (https://docs.openssl.org/3.0/man1/openssl-rehash/).
 func readRoots(path string) ([]byte, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -209,8 +208,8 @@ func usualFiles() []string {
 }
 
 // Holds reports whether programs that trust the roots in file trust authority, a certificate in
-// PEM. file is any kind of file that Write writes, or a list of PHP's directories. An empty
-// file means the system's roots.
+// PEM. file is any kind of file from Write, or a list of PHP's directories. An empty file means
+// the system's roots.
 func Holds(file, authority string) bool {
 	if file == "" {
 		return holds(Roots(""), authority)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// patience is the time for which a write may block because the client does not read.
+// patience limits the time of a blocked write, if the client does not read.
 const patience = 10 * time.Second
 
 // stream writes to a client and flushes after each write. A blocked write ends after patience,

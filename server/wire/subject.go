@@ -20,8 +20,8 @@ func Rereadable(r *http.Request) *Body {
 	return body
 }
 
-// Body is the body of a request. It keeps the bytes that have been read, up to MaxBody and a
-// little more, because no reader accepts more.
+// Body is the body of a request. It keeps the bytes read so far, up to MaxBody and a little
+// more, because no reader accepts more.
 type Body struct {
 	source io.ReadCloser
 	read   []byte

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// BaseURL returns the URL, without a final slash, that the client used to reach the server.
+// BaseURL returns the server's URL as the client used it, without a final slash.
 func BaseURL(r *http.Request) string {
 	if r.TLS != nil {
 		return "https://" + r.Host

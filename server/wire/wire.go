@@ -1,9 +1,9 @@
 // Package wire turns the result of a handler into an HTTP response.
 //
 // A [Handler] is a function from a request to a [Response] or an error. The [Dialect] of its
-// surface adds the surface's header to every answer, and writes errors in the format that the
-// surface's clients know. Handlers therefore never write to a connection. Errors unknown to the
-// dialect go to the log, and their texts never to a client.
+// surface adds the surface's header to every answer, and writes errors in the format of the
+// surface. Handlers therefore never write to a connection. Errors unknown to the dialect go to
+// the log, and their texts never to a client.
 //
 // The package knows no Google API. Packages oauthapi, googleapi and errorpage provide the
 // dialects.
@@ -29,7 +29,7 @@ type Response struct {
 	Header      []Field // further headers
 	Body        string
 
-	// Shared holds header fields that many answers share, named as they are sent. Nobody may
+	// Shared holds common header fields of many answers, named as they are sent. Nobody may
 	// change it.
 	Shared http.Header
 
@@ -67,22 +67,22 @@ type Dialect struct {
 // MaxBody is the maximum size of a request body, in bytes.
 const MaxBody = 1 << 20
 
-// drained is the number of further bytes that the server discards from a larger body.
+// drained limits the further bytes to discard from a larger body.
 const drained = 16 << 20
 
 var (
-	// ErrTooLarge reports a request body that is larger than MaxBody.
+	// ErrTooLarge reports a request body larger than MaxBody.
 	ErrTooLarge = errors.New("request body is too large")
-	// ErrUnread reports a request body that is malformed or incomplete.
+	// ErrUnread reports a malformed or incomplete request body.
 	ErrUnread = errors.New("request body cannot be read")
 	// ErrInternal replaces an error whose text clients must not see.
 	ErrInternal = errors.New("internal error")
-	// ErrStopping is the cause with which the contexts of waiting requests end when the server
-	// stops.
+	// ErrStopping is the cause with which a stopping server cancels the contexts of waiting
+	// requests.
 	ErrStopping = errors.New("the emulator is being stopped")
 )
 
-// Known is an error that a dialect can write. Package wire logs every other error and replaces
+// Known is an error for the dialect to write. Package wire logs every other error and replaces
 // it by ErrInternal.
 type Known interface {
 	error
@@ -90,12 +90,12 @@ type Known interface {
 	KnownToClients()
 }
 
-// Adapt turns a handler into an HTTP handler that writes the dialect.
+// Adapt turns a handler into an HTTP handler in the dialect.
 func (d Dialect) Adapt(logger *slog.Logger, handle Handler) http.Handler {
 	return d.Serve(d.Answer(logger, handle))
 }
 
-// Answer returns an Answer that writes the handler's errors in the dialect.
+// Answer turns a handler into an Answer, with errors in the dialect.
 func (d Dialect) Answer(logger *slog.Logger, handle Handler) Answer {
 	return func(r *http.Request) Response {
 		var response Response
@@ -106,7 +106,7 @@ func (d Dialect) Answer(logger *slog.Logger, handle Handler) Answer {
 	}
 }
 
-// Serve turns an Answer into an HTTP handler that adds the dialect's header.
+// Serve turns an Answer into an HTTP handler, with the dialect's header.
 func (d Dialect) Serve(answer Answer) http.Handler {
 	common := http.Header{} // not canonical: names stay as they are spelled
 	for _, field := range d.Header {
@@ -118,8 +118,8 @@ func (d Dialect) Serve(answer Answer) http.Handler {
 	})
 }
 
-// ReadBody reads the whole body of a request. The error is ErrTooLarge if the body is larger
-// than MaxBody.
+// ReadBody reads the whole body of a request. If the body is larger than MaxBody, the error is
+// ErrTooLarge.
 func ReadBody(r *http.Request) ([]byte, error) { return ReadBodyUpTo(r, MaxBody) }
 
 // ReadBodyUpTo is ReadBody with another limit in bytes.
@@ -138,7 +138,7 @@ func ReadBodyUpTo(r *http.Request, limit int) ([]byte, error) {
 }
 
 // DrainBody discards the body of a request, because net/http cannot detect that the client has
-// gone while bytes are unread. The error is ErrTooLarge if the body is larger than MaxBody.
+// gone while bytes are unread. If the body is larger than MaxBody, the error is ErrTooLarge.
 func DrainBody(r *http.Request) error {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
@@ -153,7 +153,7 @@ func DrainBody(r *http.Request) error {
 	}
 }
 
-// computed is the body length below which net/http computes the Content-Length itself.
+// If a body is shorter than computed, net/http computes the Content-Length itself.
 const computed = 2048
 
 func write(w http.ResponseWriter, r *http.Request, common http.Header, response *Response) {
@@ -216,13 +216,13 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.problem, e.stack) }
 
-// IsGone reports whether the client of a request with this context has gone. It is false for a
-// client that waits while the server stops, because that client gets an answer.
+// IsGone reports whether the client of a request with this context has gone. It is false if the
+// client waits while the server stops, because then the client gets an answer.
 func IsGone(ctx context.Context) bool {
 	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrStopping)
 }
 
-// disclose returns the error for the dialect, and logs an error that the client must not see.
+// disclose returns the error for the dialect, and logs an error if the client must not see it.
 func disclose(r *http.Request, logger *slog.Logger, err error) error {
 	if known, ok := errors.AsType[Known](err); ok {
 		return known
