@@ -1,30 +1,34 @@
 package oauth2
 
 import (
+	_ "embed"
 	"fmt"
-	"html"
+	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
 
-// The pages have no scripts and load no other files.
+//go:embed pages.html
+var pages string
 
-const frame = `<!DOCTYPE html>
-<html lang=en>
-  <meta charset=utf-8>
-  <meta name=viewport content="width=device-width">
-  <title>%s</title>
-  <style>body{font:16px/1.5 sans-serif;max-width:32em;margin:4em auto;padding:0 1em}button{display:block;font:inherit;margin:.5em 0;padding:.5em 1em;width:100%%}</style>
-  <h1>%[1]s</h1>
-%s`
+// parsedPages returns the templates of the pages. Most runs of the emulator never send a page.
+var parsedPages = sync.OnceValue(func() *template.Template { //nolint:gochecknoglobals // one copy serves every server
+	return template.Must(template.New("").Parse(pages))
+})
 
-// page returns a page with a title, which is plain text, and a body, which is HTML.
-func page(status int, title, body string) wire.Response {
+// page returns the page that a template makes of data.
+func page(status int, name string, data any) wire.Response {
+	var body strings.Builder
+	if err := parsedPages().ExecuteTemplate(&body, name, data); err != nil {
+		panic(err) // the data fits the template, whatever a client sends: see the test of hostile texts
+	}
 	return wire.Response{
 		Status:      status,
 		ContentType: "text/html; charset=utf-8",
@@ -33,16 +37,13 @@ func page(status int, title, body string) wire.Response {
 			{Name: "Referrer-Policy", Value: "same-origin"},
 			{Name: "X-Frame-Options", Value: "DENY"},
 		},
-		Body: fmt.Sprintf(frame, html.EscapeString(title), body),
+		Body: body.String(),
 	}
 }
 
-// paragraph returns an HTML paragraph of plain text.
-func paragraph(text string) string { return "  <p>" + html.EscapeString(text) + "\n" }
-
 // messagePage returns a page that only shows a message.
 func messagePage(status int, title, message string) wire.Response {
-	return page(status, title, paragraph(message))
+	return page(status, "message", struct{ Title, Message string }{title, message})
 }
 
 // refusalPage shows an error that must not be sent to the redirect URI of the request.
@@ -54,72 +55,49 @@ func refusalPage(refusal *oauthapi.Error) wire.Response {
 // browser's window.
 func answerPage(answer url.Values) wire.Response {
 	if code := answer.Get("code"); code != "" {
-		return page(http.StatusOK, "Success code="+code,
-			paragraph("Copy this code and paste it where you were asked for it:")+
-				"  <p><code id=code>"+html.EscapeString(code)+"</code>\n")
+		return page(http.StatusOK, "code", struct{ Title, Code string }{"Success code=" + code, code})
 	}
 	return messagePage(http.StatusOK, "Denied error="+answer.Get("error"), answer.Get("error_description"))
+}
+
+const deviceTitle = "Connect a device"
+
+// userCodePage asks for the code that a device shows. wrong, if not empty, is an error about the
+// previous code.
+func userCodePage(status int, wrong string) wire.Response {
+	return page(status, "user code", struct{ Title, Wrong string }{deviceTitle, wrong})
+}
+
+// consent is the data of a page that asks which user grants a request.
+type consent struct {
+	Title, Client string
+	Scopes        []string
+	Action        string // where the form is posted to
+	UserCode      string // of a device's request
+	Users         []*world.User
 }
 
 // consentPage asks which user grants the client's request. Its form posts back to the request's
 // own URL.
 func consentPage(w *world.World, client string, wanted authorization, action string) wire.Response {
-	return page(http.StatusOK, "Choose a user", demand(client, wanted.scopes)+form(w, action, wanted.hint, ""))
-}
-
-// userCodePage asks for the code that a device shows. wrong, if not empty, is an error about the
-// previous code.
-func userCodePage(status int, wrong string) wire.Response {
-	body := `  <form action="/device">
-    <p><label>Code shown on the device: <input name=user_code required autofocus autocomplete=off></label>
-    <button>Continue</button>
-  </form>
-`
-	if wrong != "" {
-		body = paragraph(wrong) + body
-	}
-	return page(status, "Connect a device", body)
+	return page(http.StatusOK, "consent", consent{
+		Title: "Choose a user", Client: client, Scopes: wanted.scopes, Action: action, Users: hintedFirst(w, wanted.hint),
+	})
 }
 
 // devicePage asks which user grants the device's request.
 func devicePage(w *world.World, waiting *device, userCode string) wire.Response {
-	hidden := "    <input type=hidden name=user_code value=\"" + html.EscapeString(userCode) + "\">\n"
-	return page(http.StatusOK, "Connect a device", demand(waiting.client, waiting.scopes)+form(w, "/device", "", hidden))
+	return page(http.StatusOK, "consent", consent{
+		Title: deviceTitle, Client: waiting.client, Scopes: waiting.scopes, Action: "/device", UserCode: userCode, Users: w.Users,
+	})
 }
 
-// demand returns the client's name and the scopes that it asks for.
-func demand(client string, scopes []string) string {
-	var body strings.Builder
-	fmt.Fprintf(&body, "  <p><b>%s</b> asks for access to\n  <ul>\n", html.EscapeString(client))
-	for _, scope := range scopes {
-		fmt.Fprintf(&body, "    <li>%s\n", html.EscapeString(scope))
+// hintedFirst returns the users, the hinted user first.
+func hintedFirst(w *world.World, hint string) []*world.User {
+	hinted, ok := w.User(hint)
+	if !ok {
+		return w.Users
 	}
-	body.WriteString("  </ul>\n")
-	return body.String()
-}
-
-// form returns a form with a button per user, the hinted user first, and a button to deny. fields
-// is HTML to put before the buttons.
-func form(w *world.World, action, hint, fields string) string {
-	var buttons strings.Builder
-	hinted, _ := w.User(hint)
-	if hinted != nil {
-		writeButton(&buttons, hinted)
-	}
-	for _, user := range w.Users {
-		if user != hinted {
-			writeButton(&buttons, user)
-		}
-	}
-	return fmt.Sprintf("  <form method=post action=\"%s\">\n%s%s    <button name=%s value=1>Deny</button>\n  </form>\n",
-		html.EscapeString(action), fields, buttons.String(), denyButton) +
-		paragraph("These users come from the emulator's fixture. They have no passwords.")
-}
-
-func writeButton(out *strings.Builder, user *world.User) {
-	label := user.Email
-	if user.Name != "" {
-		label = user.Name + " <" + user.Email + ">"
-	}
-	fmt.Fprintf(out, "    <button name=%s value=\"%s\">%s</button>\n", userButton, html.EscapeString(user.Email), html.EscapeString(label))
+	others := slices.DeleteFunc(slices.Clone(w.Users), func(user *world.User) bool { return user == hinted })
+	return append([]*world.User{hinted}, others...)
 }
