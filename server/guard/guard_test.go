@@ -1,4 +1,4 @@
-package googleapi_test
+package guard_test
 
 import (
 	"net/http"
