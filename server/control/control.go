@@ -38,7 +38,7 @@ type Config struct {
 	Faults      *fault.Set
 	Events      *event.Player
 	Journal     *journal.Journal
-	Requests    *metrics.Requests // the counters of requests
+	Requests    *metrics.Requests // the measurements of requests
 	Routes      []string          // the names of routes in the journal
 
 	AllowedHosts []string                 // host names, without a port, to answer for besides loopback names
@@ -73,12 +73,14 @@ type Server struct {
 
 // New returns a control plane.
 func New(config Config) *Server {
-	return &Server{
+	s := &Server{
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, publicURL: config.PublicURL,
 		waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
 	}
+	s.registerGauges()
+	return s
 }
 
 // Guard wraps a handler. It refuses requests for hosts that are not allowed, and requests from web

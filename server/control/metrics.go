@@ -7,13 +7,18 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Metrics writes counts for Prometheus.
+// Metrics writes the measurements for Prometheus.
 func (s *Server) Metrics(*http.Request) (wire.Response, error) {
-	const prefix = "gcp_metadata_emulator_"
-	families := append(s.requests.Families(),
-		metrics.Single(prefix+"world_revision", "The version of the world that is served.", metrics.Gauge, float64(s.worlds.Load().Revision)),
-		metrics.Single(prefix+"waiters", "Requests that wait for a change of metadata.", metrics.Gauge, float64(len(s.waiters()))),
-		metrics.Single(prefix+"event_streams", "Open streams of events.", metrics.Gauge, float64(s.streams.Load())),
-	)
-	return wire.Response{ContentType: "text/plain; version=0.0.4; charset=utf-8", Body: metrics.Text(families)}, nil
+	text, err := s.requests.Text()
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return wire.Response{ContentType: metrics.ContentType, Body: text}, nil
+}
+
+// registerGauges adds the gauges that this package can read to the measurements.
+func (s *Server) registerGauges() {
+	s.requests.Gauge("world_revision", "The version of the world that is served.", func() float64 { return float64(s.worlds.Load().Revision) })
+	s.requests.Gauge("waiters", "Requests that wait for a change of metadata.", func() float64 { return float64(len(s.waiters())) })
+	s.requests.Gauge("event_streams", "Open streams of events.", func() float64 { return float64(s.streams.Load()) })
 }

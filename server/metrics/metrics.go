@@ -1,140 +1,103 @@
-// Package metrics counts requests, and writes counts in the text format of Prometheus
-// (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
+// Package metrics measures requests, and writes the measurements in the text format of Prometheus
+// (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format) together with
+// the state of the Go runtime and of the process.
 //
-// The labels are the names of routes and classes of statuses, so that their number is bounded
-// whatever is asked. The format is a few lines; the client library for it would make an idle
-// emulator a sixth larger.
+// The labels are the names of routes and the classes of statuses, so that the number of time series
+// is bounded, whatever clients ask for. Gauges of other packages are registered by these packages.
 package metrics
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/expfmt"
 )
 
-// Kind is the type of a family.
-type Kind string
+const namespace = "gcp_metadata_emulator"
 
-// The kinds that are used.
-const (
-	Counter Kind = "counter"
-	Gauge   Kind = "gauge"
-	Summary Kind = "summary"
-)
+// ContentType is the content type of Text.
+const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// Family is a metric with all its samples.
-type Family struct {
-	Name, Help string
-	Kind       Kind
-	Samples    []Sample
-}
-
-// Sample is one value of a metric.
-type Sample struct {
-	Suffix string   // of the family's name, for a summary
-	Labels []string // name, value, name, value …
-	Value  float64
-}
-
-// Single is a family without labels.
-func Single(name, help string, kind Kind, value float64) Family {
-	return Family{name, help, kind, []Sample{{Value: value}}}
-}
-
-// Text writes families, those without samples left out.
-func Text(families []Family) string {
-	var out strings.Builder
-	for _, family := range families {
-		if len(family.Samples) == 0 {
-			continue
-		}
-		fmt.Fprintf(&out, "# HELP %s %s\n# TYPE %[1]s %[3]s\n", family.Name, family.Help, family.Kind)
-		for _, sample := range family.Samples {
-			out.WriteString(family.Name + sample.Suffix + labels(sample.Labels) + " " + strconv.FormatFloat(sample.Value, 'g', -1, 64) + "\n")
-		}
-	}
-	return out.String()
-}
-
-func labels(pairs []string) string {
-	if len(pairs) == 0 {
-		return ""
-	}
-	var list []string
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-	for pair := range slices.Chunk(pairs, 2) {
-		list = append(list, pair[0]+`="`+escape.Replace(pair[1])+`"`)
-	}
-	return "{" + strings.Join(list, ",") + "}"
-}
-
-// Requests counts requests by their routes. It is safe for concurrent use, and takes no lock.
+// Requests measures requests by their routes. It is safe for concurrent use, and Observe takes no
+// lock.
 type Requests struct {
-	routes []string
-	counts map[string]*counts
+	registry *prometheus.Registry
+	total    *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	faults   *prometheus.CounterVec
+	routes   map[string]*route
+
+	// runtime registers the collectors that describe the process. It runs before the first text is
+	// written: most emulators are never scraped, and start faster without it.
+	runtime sync.Once
 }
 
-// counts are those of one route.
-type counts struct {
-	classes [6]atomic.Uint64 // by the first digit of the status; 0: no answer
-	faults  atomic.Uint64
-	nanos   atomic.Int64
+// route has the time series of one route by class of status, which is the first digit of a status, or
+// 0 if there was no answer. A series exists from its first request on.
+type route [6]atomic.Pointer[series]
+
+type series struct {
+	total    prometheus.Counter
+	duration prometheus.Observer
 }
 
-// NewRequests counts those of named routes.
+// buckets are the upper bounds of latencies in seconds. A metadata value takes some 10 µs, a signature
+// about a millisecond, and a request that waits for a change may take minutes.
+func buckets() []float64 {
+	return []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 1, 10, 60}
+}
+
+// NewRequests returns measurements of the named routes. It ignores requests to other routes.
 func NewRequests(routes []string) *Requests {
-	r := &Requests{routes: routes, counts: make(map[string]*counts, len(routes))}
-	for _, route := range routes {
-		r.counts[route] = &counts{}
+	labels := []string{"route", "status"}
+	r := &Requests{
+		registry: prometheus.NewRegistry(),
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "requests_total", Help: "Requests answered, by route and class of status.",
+		}, labels),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "request_duration_seconds", Help: "Time until the answer was ready.", Buckets: buckets(),
+		}, labels),
+		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "faults_total", Help: "Requests that met a fault.",
+		}, labels[:1]),
+		routes: make(map[string]*route, len(routes)),
 	}
+	for _, name := range routes {
+		r.routes[name] = &route{}
+	}
+	r.registry.MustRegister(r.total, r.duration, r.faults)
 	return r
 }
 
-// Observe counts a request to a route. The status is 0 where there was no answer.
-func (r *Requests) Observe(route string, status int, took time.Duration) {
-	if c := r.counts[route]; c != nil {
-		const hundred = 100
-		c.classes[min(max(status/hundred, 0), len(c.classes)-1)].Add(1)
-		c.nanos.Add(int64(took))
+// Observe measures a request to a route. The status is 0 if there was no answer.
+func (r *Requests) Observe(name string, status int, took time.Duration) {
+	known := r.routes[name]
+	if known == nil {
+		return
 	}
+	const hundred = 100
+	class := min(max(status/hundred, 0), len(known)-1)
+	of := known[class].Load()
+	if of == nil {
+		of = &series{r.total.WithLabelValues(name, className(class)), r.duration.WithLabelValues(name, className(class))}
+		known[class].Store(of) // a concurrent request stores the same two series
+	}
+	of.total.Inc()
+	of.duration.Observe(took.Seconds())
 }
 
 // ObserveFault counts a request to a route that met a fault.
-func (r *Requests) ObserveFault(route string) {
-	if c := r.counts[route]; c != nil {
-		c.faults.Add(1)
+func (r *Requests) ObserveFault(name string) {
+	if r.routes[name] != nil {
+		r.faults.WithLabelValues(name).Inc()
 	}
-}
-
-const prefix = "gcp_metadata_emulator_"
-
-// Families are the counts.
-func (r *Requests) Families() []Family {
-	requests := Family{Name: prefix + "requests_total", Help: "Requests answered, by route and class of status.", Kind: Counter}
-	durations := Family{Name: prefix + "request_duration_seconds", Help: "Time until the answer was ready.", Kind: Summary}
-	faults := Family{Name: prefix + "faults_total", Help: "Requests that met a fault.", Kind: Counter}
-	for _, route := range r.routes {
-		c, total := r.counts[route], uint64(0)
-		label := []string{"route", route}
-		for class := range c.classes {
-			count := c.classes[class].Load()
-			if total += count; count > 0 {
-				requests.Samples = append(requests.Samples, Sample{Labels: append(slices.Clone(label), "status", className(class)), Value: float64(count)})
-			}
-		}
-		if total > 0 {
-			durations.Samples = append(durations.Samples,
-				Sample{Suffix: "_sum", Labels: label, Value: time.Duration(c.nanos.Load()).Seconds()},
-				Sample{Suffix: "_count", Labels: label, Value: float64(total)})
-		}
-		if met := c.faults.Load(); met > 0 {
-			faults.Samples = append(faults.Samples, Sample{Labels: label, Value: float64(met)})
-		}
-	}
-	return []Family{requests, durations, faults}
 }
 
 func className(class int) string {
@@ -142,4 +105,29 @@ func className(class int) string {
 		return "none"
 	}
 	return strconv.Itoa(class) + "xx"
+}
+
+// Gauge adds a gauge, whose value is read whenever a text is written. Two gauges cannot have the same
+// name.
+func (r *Requests) Gauge(name, help string, value func() float64) {
+	r.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, value))
+}
+
+// Text returns all measurements, without metrics that have no time series yet.
+func (r *Requests) Text() (string, error) {
+	r.runtime.Do(func() {
+		r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	})
+	families, err := r.registry.Gather()
+	if err != nil {
+		return "", fmt.Errorf("gather metrics: %w", err)
+	}
+	var text strings.Builder
+	encoder := expfmt.NewEncoder(&text, expfmt.NewFormat(expfmt.TypeTextPlain))
+	for _, family := range families {
+		if err := encoder.Encode(family); err != nil {
+			return "", fmt.Errorf("write metric %q: %w", family.GetName(), err)
+		}
+	}
+	return text.String(), nil
 }
