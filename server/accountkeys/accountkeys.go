@@ -1,8 +1,8 @@
-// Package accountkeys tells which keys a service account has: those that its key files
-// hold, those that Google keeps for it, and those that were uploaded.
+// Package accountkeys lists the keys of a service account: the keys in its key files, the
+// system-managed keys that Google keeps for it, and uploaded keys.
 //
-// The keys themselves are for package keys, and what has become of them for package world;
-// here the two come together.
+// It combines package keys, which holds the keys themselves, with package world, which knows
+// whether a key is disabled or deleted.
 package accountkeys
 
 import (
@@ -18,14 +18,14 @@ import (
 type Key struct {
 	*keys.Certified
 
-	System   bool // Google keeps its private half; else the account's users do
-	Uploaded bool // its private half was never here
+	System   bool // Google keeps the private key; otherwise the account's users do
+	Uploaded bool // only the public key is known here
 	Disabled bool
 }
 
-// Of are the keys of an account that exist already, and have neither expired nor been
-// deleted: first the system-managed ones, then those of key files, then uploaded ones,
-// the oldest first. It makes none.
+// Of returns the existing keys of an account, except expired and deleted ones. The order is
+// system-managed, key files, uploaded, and the oldest first within each. Of does not generate
+// keys.
 func Of(ring *keys.Ring, account *world.ServiceAccount) ([]Key, error) {
 	var all []Key
 	system, err := ring.System(account.Email).Known()
@@ -54,14 +54,14 @@ func Of(ring *keys.Ring, account *world.ServiceAccount) ([]Key, error) {
 	return all, nil
 }
 
-// Usable are those of an account's keys that are good for signatures.
+// Usable returns the keys of an account whose signatures are accepted.
 func Usable(ring *keys.Ring, account *world.ServiceAccount) ([]Key, error) {
 	all, err := Of(ring, account)
 	return slices.DeleteFunc(all, func(key Key) bool { return key.Disabled }), err
 }
 
-// Signing is a key for a key file of an account: the oldest of its key files that is good,
-// or one that is made now.
+// Signing returns the key for a new key file of an account: the oldest key of its key files that
+// is neither disabled nor deleted, or else a new key.
 func Signing(ctx context.Context, ring *keys.Ring, account *world.ServiceAccount) (*keys.Key, error) {
 	set := ring.User(account.Email, account.UniqueID)
 	known, err := set.Known()

@@ -9,12 +9,12 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// An uploaded key is good for as long as its certificate, by the emulator's clock.
+// An uploaded key is valid as long as its certificate, by the emulator's clock.
 func TestUploadedKeysExpire(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	ring := keys.NewRing("", func() time.Time { return now })
-	system, err := ring.System("a@b.c").Active(t.Context()) // the kind of key that expires
+	system, err := ring.System("a@b.c").Active(t.Context()) // a system-managed key expires
 	if err != nil {
 		t.Fatal(err)
 	}

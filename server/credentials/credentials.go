@@ -1,9 +1,9 @@
 // Package credentials makes credential files for Google's client libraries
-// (https://cloud.google.com/docs/authentication/application-default-credentials), whose every
-// URL is one of an emulator.
+// (https://cloud.google.com/docs/authentication/application-default-credentials). All URLs in
+// them lead to an emulator.
 //
-// It knows which file makes which library come here without TLS; who may have one is for
-// those who hand it out (package control).
+// The package knows which file leads which library to the emulator without TLS. Package control
+// decides who may get a file.
 package credentials
 
 import (
@@ -22,7 +22,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// The types of file.
+// The types of credential files.
 const (
 	ServiceAccount                = "service-account"
 	AuthorizedUser                = "authorized-user"
@@ -31,27 +31,27 @@ const (
 	ImpersonatedServiceAccount    = "impersonated-service-account"
 )
 
-// Types are the types of file that there are.
+// Types returns all types of credential files.
 func Types() []string {
 	return []string{ServiceAccount, AuthorizedUser, ExternalAccount, ExternalAccountAuthorizedUser, ImpersonatedServiceAccount}
 }
 
-// Request is the file that is asked for.
+// Request describes the requested file.
 type Request struct {
 	Type string
-	// Account is the e-mail address or the unique ID of whom the file speaks for: a service
-	// account or, for the types of users, a user. Empty: the default instance's account or
-	// the first user. An external account without one is a federated principal, and one with
-	// it impersonates it.
+	// Account is the e-mail address or unique ID of the file's principal: a user for the
+	// authorized-user types, otherwise a service account. The default is the first user or the
+	// default instance's account. An external account speaks for a federated principal, which
+	// impersonates Account if it is set.
 	Account string
-	// Source is the type of the credentials that impersonate: ExternalAccount, which most
-	// libraries can use, where it is empty, or ServiceAccount.
+	// Source is the type of the source credentials of an impersonated service account:
+	// ServiceAccount, or ExternalAccount, the default, which most libraries support.
 	Source string
-	// URL is that of the emulator, without a final slash.
+	// URL is the base URL of the emulator, without a final slash.
 	URL string
 }
 
-// NotFoundError says what there is not that a file would need.
+// NotFoundError names the missing part of the world that a file needs.
 type NotFoundError struct{ message string }
 
 func (e *NotFoundError) Error() string { return e.message }
@@ -66,11 +66,11 @@ type Maker struct {
 	issuer *token.Issuer
 }
 
-// New is a maker of files with a ring's keys and an issuer's refresh tokens.
+// New returns a maker that uses the ring's keys and the issuer's refresh tokens.
 func New(ring *keys.Ring, issuer *token.Issuer) *Maker { return &Maker{keys: ring, issuer: issuer} }
 
-// File is a credential file, for encoding/json. The error is a *NotFoundError, or says why
-// the keys cannot be used.
+// File returns a credential file for encoding/json. The error is a *NotFoundError or a failure to
+// use the keys.
 func (m *Maker) File(ctx context.Context, w *world.World, asked Request) (any, error) {
 	switch asked.Type {
 	case ServiceAccount:
@@ -84,7 +84,7 @@ func (m *Maker) File(ctx context.Context, w *world.World, asked Request) (any, e
 	case ImpersonatedServiceAccount:
 		return m.impersonatedServiceAccount(ctx, w, asked)
 	default:
-		return nil, notFound("there are no credentials of type %q; there are: %s", asked.Type, strings.Join(Types(), ", "))
+		return nil, notFound("unknown type of credentials %q; use one of: %s", asked.Type, strings.Join(Types(), ", "))
 	}
 }
 
@@ -104,13 +104,13 @@ func (m *Maker) serviceAccount(ctx context.Context, w *world.World, asked Reques
 	return file, nil
 }
 
-// chosenAccount is a service account that is named, or the one that the default instance
-// runs as.
+// chosenAccount returns the service account with this ID, or the default instance's account if id
+// is empty.
 func chosenAccount(w *world.World, id string) (*world.ServiceAccount, error) {
 	if id == "" {
 		attached := w.DefaultInstance().ServiceAccounts
 		if len(attached) == 0 {
-			return nil, notFound("the default instance has no service account; name one as account")
+			return nil, notFound("the default instance has no service account; name one with \"account\"")
 		}
 		return attached[0].Account, nil
 	}
@@ -121,7 +121,7 @@ func chosenAccount(w *world.World, id string) (*world.ServiceAccount, error) {
 	return account, nil
 }
 
-// authorizedUser is a user's file. Only Go's golang.org/x/oauth2 looks at its token_uri.
+// authorizedUser is a user's file. Only Go's golang.org/x/oauth2 uses its token_uri.
 type authorizedUser struct {
 	Type           string `json:"type"`
 	Account        string `json:"account"`
@@ -187,7 +187,7 @@ func (m *Maker) externalAccountAuthorizedUser(w *world.World, asked Request) (an
 	}, nil
 }
 
-// refresh issues a refresh token with the scopes that gcloud asks a user for.
+// refresh issues a refresh token with the scopes that gcloud requests from a user.
 func (m *Maker) refresh(grant token.Grant) (string, error) {
 	grant.Scopes = []string{"openid", "https://www.googleapis.com/auth/userinfo.email", iam.CloudPlatform}
 	grant.Session = uuid.NewString()
@@ -203,7 +203,7 @@ const iamHost = "//iam.googleapis.com/"
 func chosenUser(w *world.World, id string) (*world.User, error) {
 	if id == "" {
 		if len(w.Users) == 0 {
-			return nil, notFound("there is no user; describe one in the fixture")
+			return nil, notFound("there is no user; add one to the fixture")
 		}
 		return w.Users[0], nil
 	}
@@ -214,8 +214,8 @@ func chosenUser(w *world.World, id string) (*world.User, error) {
 	return user, nil
 }
 
-// chosenClient is the first OAuth client of the fixture, or one that is as good as any
-// where it registers none. Libraries refuse a file without a secret.
+// chosenClient returns the fixture's first OAuth client, or a made-up one if there is none.
+// Libraries refuse a file without a secret, so the client always has one.
 func chosenClient(w *world.World) world.OAuthClient {
 	client := world.OAuthClient{ID: "emulator.apps.googleusercontent.com"}
 	if len(w.OAuthClients) > 0 {
@@ -227,8 +227,8 @@ func chosenClient(w *world.World) world.OAuthClient {
 	return client
 }
 
-// externalAccount is the file of a workload whose identity provider is the metadata server
-// of the default instance: its ID tokens are exchanged for tokens of a pool that trusts them.
+// externalAccount is the file of a workload that uses the default instance's metadata server as
+// identity provider. Its ID tokens are exchanged for federated tokens of a pool that trusts them.
 type externalAccount struct {
 	Type             string           `json:"type"`
 	Audience         string           `json:"audience"`
@@ -253,7 +253,7 @@ func (m *Maker) externalAccount(w *world.World, asked Request) (any, error) {
 	}
 	subject, err := chosenAccount(w, "")
 	if err != nil {
-		return nil, notFound("the default instance has no service account whose ID tokens could be exchanged")
+		return nil, notFound("the default instance has no service account whose ID tokens could be exchanged; add one to the fixture")
 	}
 	audience := iamHost + provider.Name
 	accepted := audience
@@ -285,7 +285,7 @@ func (m *Maker) externalAccount(w *world.World, asked Request) (any, error) {
 	return file, nil
 }
 
-// ownProvider is the first usable provider that trusts the emulator's own ID tokens.
+// ownProvider returns the first enabled provider that trusts the emulator's own ID tokens.
 func ownProvider(w *world.World) (*world.Provider, error) {
 	for _, pool := range w.Pools {
 		usable := func(provider *world.Provider) bool {
@@ -295,7 +295,7 @@ func ownProvider(w *world.World) (*world.Provider, error) {
 			return pool.Providers[at], nil
 		}
 	}
-	return nil, notFound("no workload identity pool trusts the emulator's own ID tokens; describe one in the fixture "+
+	return nil, notFound("no workload identity pool trusts the emulator's own ID tokens; add one to the fixture "+
 		"with a provider whose issuer is %s and that has no jwksFile", token.IssuerURL)
 }
 
@@ -303,8 +303,8 @@ func impersonation(base string, account *world.ServiceAccount) string {
 	return base + "/v1/projects/-/serviceAccounts/" + account.Email + ":generateAccessToken"
 }
 
-// impersonatedServiceAccount is the file of one who impersonates a service account with
-// credentials of their own.
+// impersonatedServiceAccount is the file of a principal that impersonates a service account with
+// its own source credentials.
 type impersonatedServiceAccount struct {
 	Type           string   `json:"type"`
 	Impersonation  string   `json:"service_account_impersonation_url"`
@@ -315,7 +315,7 @@ type impersonatedServiceAccount struct {
 
 func (m *Maker) impersonatedServiceAccount(ctx context.Context, w *world.World, asked Request) (any, error) {
 	if asked.Account == "" {
-		return nil, notFound("there is no account to impersonate; name one as account")
+		return nil, notFound("there is no account to impersonate; name one with \"account\"")
 	}
 	account, err := chosenAccount(w, asked.Account)
 	if err != nil {
@@ -327,7 +327,7 @@ func (m *Maker) impersonatedServiceAccount(ctx context.Context, w *world.World, 
 		source.Type = ExternalAccount
 	case ExternalAccount, ServiceAccount:
 	default:
-		return nil, notFound("there is no source of type %q; there are: %s, %s", source.Type, ExternalAccount, ServiceAccount)
+		return nil, notFound("unknown type of source %q; use %s or %s", source.Type, ExternalAccount, ServiceAccount)
 	}
 	file, err := m.File(ctx, w, source)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// file is a file of a world, as text, or why there is none.
+// file returns the credential file as text, or the error.
 func file(t *testing.T, fixture string, asked credentials.Request) (text, refusal string) {
 	t.Helper()
 	ring := worldtest.Ring(time.Now)
@@ -61,17 +61,17 @@ func TestNotFound(t *testing.T) {
 		asked   credentials.Request
 		want    string
 	}{
-		"type":               {"", credentials.Request{Type: "x"}, `there are no credentials of type "x"; there are: ` + strings.Join(credentials.Types(), ", ")},
-		"attached account":   {bare, credentials.Request{Type: credentials.ServiceAccount}, "the default instance has no service account; name one with &#34;account&#34;"},
-		"subject":            {bare, credentials.Request{Type: credentials.ExternalAccount}, "the default instance has no service account whose ID tokens could be exchanged"},
+		"type":               {"", credentials.Request{Type: "x"}, `unknown type of credentials "x"; use one of: ` + strings.Join(credentials.Types(), ", ")},
+		"attached account":   {bare, credentials.Request{Type: credentials.ServiceAccount}, `the default instance has no service account; name one with "account"`},
+		"subject":            {bare, credentials.Request{Type: credentials.ExternalAccount}, "the default instance has no service account whose ID tokens could be exchanged; add one to the fixture"},
 		"account to be":      {"", credentials.Request{Type: credentials.ExternalAccount, Account: "x@y.z"}, `there is no service account "x@y.z"`},
 		"account to imitate": {"", credentials.Request{Type: credentials.ImpersonatedServiceAccount, Account: "x@y.z"}, `there is no service account "x@y.z"`},
-		"users":              {"users: []\npolicies: []", credentials.Request{Type: credentials.AuthorizedUser}, "there is no user; describe one in the fixture"},
+		"users":              {"users: []\npolicies: []", credentials.Request{Type: credentials.AuthorizedUser}, "there is no user; add one to the fixture"},
 		"user":               {"", credentials.Request{Type: credentials.ExternalAccountAuthorizedUser, Account: "x@y.z"}, `there is no user "x@y.z"`},
 		"pool": {
 			"workloadIdentityPools: [{id: pool, providers: [{id: prov, issuer: \"https://example.com\"}]}]",
 			credentials.Request{Type: credentials.ExternalAccount},
-			"no workload identity pool trusts the emulator's own ID tokens; describe one in the fixture with a provider whose issuer is https://accounts.google.com and that has no jwksFile",
+			"no workload identity pool trusts the emulator's own ID tokens; add one to the fixture with a provider whose issuer is https://accounts.google.com and that has no jwksFile",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestNoChangeIsMissed checks that who waits for a change is told of the last one there was, whatever he was doing then.
+// TestNoChangeIsMissed checks that a waiting client always learns of the last change, whatever it
+// did when the change happened.
 func TestNoChangeIsMissed(t *testing.T) { //nolint:paralleltest // the machine is for this
 	s := newSoak(t, time.Second)
 	s.alone(attribute(0), 20)
@@ -17,12 +18,12 @@ func TestNoChangeIsMissed(t *testing.T) { //nolint:paralleltest // the machine i
 	t.Logf("%d changes were seen", s.seen.Load())
 }
 
-// follower is told of an attribute, of each change that he is not too late for.
+// follower receives the changes of an attribute. A slow follower may miss some.
 type follower chan string
 
-// follow makes somebody wait for one change of an attribute after the other.
+// follow starts a client that waits for one change of an attribute after the other.
 func (s *soak) follow(ctx context.Context, name string) follower {
-	seen := make(follower, 1) // the newest value, unless it was taken
+	seen := make(follower, 1) // the newest value, until it is read
 	s.all.Go(func() {
 		for etag := "0"; ctx.Err() == nil; {
 			header, status, body := s.get(ctx, root+"instance/attributes/"+name+"?wait_for_change=true&last_etag="+etag)
@@ -43,7 +44,8 @@ func (s *soak) follow(ctx context.Context, name string) follower {
 	return seen
 }
 
-// edit is one who counts in an attribute which is his, and one who waits for changes of it: each number reaches him.
+// edit starts a client that counts in its own attribute, and a client that waits for its changes.
+// Each number must arrive.
 func (s *soak) edit(name string) {
 	waiting, enough := context.WithCancel(s.patient)
 	seen := s.follow(waiting, name)
@@ -60,8 +62,9 @@ func (s *soak) edit(name string) {
 	})
 }
 
-// alone is one who counts in an attribute that many wait for, while nobody else changes anything: who has missed the last
-// change is not woken by the next one of others, and waits until it is noticed.
+// alone starts a client that counts in an attribute that many wait for, while nothing else
+// changes. A waiter that missed the last change is not woken by other changes, so the test
+// notices.
 func (s *soak) alone(name string, followers int) {
 	waiting, enough := context.WithCancel(s.patient)
 	all := make([]follower, followers)
@@ -74,7 +77,7 @@ func (s *soak) alone(name string, followers int) {
 			s.calm.RLock()
 			s.still.Lock()
 			for range 20 {
-				for range 2 { // in the middle of whatever they do by then
+				for range 2 { // the waiters are at any point of their work by then
 					number++
 					s.set(name, number)
 				}
@@ -93,7 +96,7 @@ func (s *soak) set(name string, number int) {
 	s.emu.SetMetadata("instance/attributes/"+name, strconv.Itoa(number))
 }
 
-// await returns when a follower has been told a number.
+// await returns when a follower has received a number.
 func (s *soak) await(name string, number int, seen follower) {
 	for {
 		select {

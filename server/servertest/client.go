@@ -16,20 +16,22 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// Client is a client that reaches the emulator under Google's own host names, with TLS and without, and
-// under those of the metadata server: https://www.googleapis.com/oauth2/v3/certs is the
-// emulator's. Other servers on this machine it reaches as any client, and nobody else.
+// Client returns an HTTP client that finds the emulator under the host names of Google and of the
+// metadata server, with TLS and without: https://www.googleapis.com/oauth2/v3/certs is the
+// emulator's. It also reaches other servers on this machine, and refuses all other hosts.
 //
-// It carries no credentials. It can be given to whatever takes a client: option.WithHTTPClient,
-// oauth2.HTTPClient, metadata.NewClient. It is the same one each time, and the test's to change.
+// The client sends no credentials. Pass it to option.WithHTTPClient, oauth2.HTTPClient,
+// metadata.NewClient or any library that accepts a client. Each call returns the same client, which
+// the test may change.
 func (e *Emulator) Client() *http.Client { return e.client }
 
-// maxIdleConns is for what a test runs at once: all of it asks the one emulator.
+// maxIdleConns suits all the concurrent work of a test, because every request goes to one
+// emulator.
 const maxIdleConns = 256
 
 func (e *Emulator) newTransport() *http.Transport {
 	return &http.Transport{
-		Proxy:             nil, // whatever the environment says
+		Proxy:             nil, // ignore the environment
 		DialContext:       e.dial,
 		DialTLSContext:    e.dialTLS,
 		ForceAttemptHTTP2: true,
@@ -38,9 +40,9 @@ func (e *Emulator) newTransport() *http.Transport {
 	}
 }
 
-// GRPC is a connection to one of Google's hosts, such as "iamcredentials.googleapis.com", that ends at
-// the emulator, for option.WithGRPCConn. It carries no credentials unless the options say so. It
-// is closed when the test ends.
+// GRPC returns a connection to one of Google's hosts, such as "iamcredentials.googleapis.com",
+// that leads to the emulator. Pass it to option.WithGRPCConn. It sends no credentials unless the
+// options add them. It is closed when the test ends.
 func (e *Emulator) GRPC(host string, options ...grpc.DialOption) *grpc.ClientConn {
 	e.t.Helper()
 	config, err := e.tlsConfig(host)
@@ -54,11 +56,11 @@ func (e *Emulator) GRPC(host string, options ...grpc.DialOption) *grpc.ClientCon
 	if err != nil {
 		e.t.Fatalf("servertest: connect to %q: %v", host, err)
 	}
-	e.t.Cleanup(func() { _ = conn.Close() }) // whatever there was has been said
+	e.t.Cleanup(func() { _ = conn.Close() }) // the test has ended, so nobody needs the error
 	return conn
 }
 
-// dial connects to the emulator where a host is one of those that it plays.
+// dial connects to the emulator if it emulates the host.
 func (e *Emulator) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -66,11 +68,11 @@ func (e *Emulator) dial(ctx context.Context, network, address string) (net.Conn,
 	}
 	switch {
 	case hostname.IsLoopback(hostname.Of(host)):
-		if strings.HasSuffix(hostname.Of(host), ".localhost") { // which not every resolver knows
+		if strings.HasSuffix(hostname.Of(host), ".localhost") { // some resolvers do not know these names
 			address = net.JoinHostPort("localhost", port)
 		}
 	case !hostname.IsOfGoogle(host):
-		return nil, fmt.Errorf("%q is neither a host of Google's nor this machine, and the emulator's client reaches no other", host)
+		return nil, fmt.Errorf("the emulator's client only reaches hosts of Google and this machine, not %q", host)
 	case port == "443":
 		address = e.secure.String()
 	default:
@@ -95,7 +97,7 @@ func (e *Emulator) dialTLS(ctx context.Context, network, address string) (net.Co
 	return nil, errors.Join(err, conn.Close())
 }
 
-// tlsConfig trusts the emulator's authority.
+// tlsConfig returns a configuration that trusts the emulator's authority.
 func (e *Emulator) tlsConfig(host string) (*tls.Config, error) {
 	authority, err := e.keys.Authority()
 	if err != nil {

@@ -33,13 +33,13 @@ func TestClient(t *testing.T) {
 			t.Errorf("%s: %s, want %s", url, body, want)
 		}
 	}
-	_, err := emu.Client().Get("https://service.example.com/") //nolint:bodyclose // there is no answer
-	if err == nil || !strings.Contains(err.Error(), `"service.example.com" is neither a host of Google's nor this machine`) {
+	_, err := emu.Client().Get("https://service.example.com/") //nolint:bodyclose // the request fails
+	if err == nil || !strings.Contains(err.Error(), `only reaches hosts of Google and this machine, not "service.example.com"`) {
 		t.Errorf("of another host the client says %v", err)
 	}
 }
 
-// Whatever a test makes of its client, the emulator can be driven.
+// A test may change its client and still control the emulator.
 func TestClientIsTheTests(t *testing.T) {
 	t.Parallel()
 	emu := servertest.New(t)
@@ -51,7 +51,7 @@ func TestClientIsTheTests(t *testing.T) {
 	}
 }
 
-// The client goes on trusting an emulator whose clock is put anywhere.
+// The client trusts the emulator whatever the emulator's clock says.
 func TestClientAtAnyTime(t *testing.T) {
 	t.Parallel()
 	emu := servertest.New(t)

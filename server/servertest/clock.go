@@ -2,16 +2,16 @@ package servertest
 
 import "time"
 
-// Now is the emulator's time.
+// Now returns the emulator's time.
 func (e *Emulator) Now() time.Time { return e.server.Clock.Now() }
 
-// Freeze makes the clock stand.
+// Freeze stops the clock.
 func (e *Emulator) Freeze() { e.server.Clock.Freeze() }
 
-// Unfreeze makes the clock go on from where it stands.
+// Unfreeze lets a frozen clock run on.
 func (e *Emulator) Unfreeze() { e.server.Clock.Run() }
 
-// Advance puts the clock on. Tokens, keys, caches and waiting requests go by it.
+// Advance moves the clock forward. Tokens, keys, caches and waiting requests follow the clock.
 func (e *Emulator) Advance(by time.Duration) {
 	e.t.Helper()
 	if err := e.server.Clock.Advance(by); err != nil {
@@ -19,7 +19,7 @@ func (e *Emulator) Advance(by time.Duration) {
 	}
 }
 
-// SetTime puts the clock to another time, which may be earlier.
+// SetTime sets the clock to another time, which may be in the past.
 func (e *Emulator) SetTime(now time.Time) {
 	e.t.Helper()
 	if err := e.server.Clock.Set(now); err != nil {

@@ -10,8 +10,8 @@ import (
 	"net/http"
 )
 
-// call asks the control plane, and returns what it answers. A message is sent as JSON, bytes as they are, and nil not at
-// all.
+// call sends a request to the control plane and returns the answer. A []byte is sent as it is,
+// any other message as JSON, and nil as an empty body.
 func (e *Emulator) call(method, path string, message any) ([]byte, error) {
 	body, isText := message.([]byte)
 	if message != nil && !isText {
@@ -28,7 +28,7 @@ func (e *Emulator) call(method, path string, message any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }() // it was only read
+	defer func() { _ = response.Body.Close() }() // nothing was written
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (e *Emulator) call(method, path string, message any) ([]byte, error) {
 	return answer, nil
 }
 
-// ask is call for an answer that is read as JSON, in which numbers stay as they are written.
+// ask is call with a JSON answer, in which numbers keep their text.
 func (e *Emulator) ask(method, path string, message, answer any) error {
 	text, err := e.call(method, path, message)
 	if err != nil {
@@ -50,7 +50,7 @@ func (e *Emulator) ask(method, path string, message, answer any) error {
 	return decoder.Decode(answer)
 }
 
-// refusal is what the control plane says of a request that it does not serve.
+// refusal returns the error in the control plane's answer.
 func refusal(answer []byte) error {
 	var refused struct {
 		Error struct {
@@ -58,7 +58,7 @@ func refusal(answer []byte) error {
 		} `json:"error"`
 	}
 	if err := json.Unmarshal(answer, &refused); err != nil || refused.Error.Message == "" {
-		return fmt.Errorf("the control plane answers %q", answer)
+		return fmt.Errorf("the control plane answered %q", answer)
 	}
 	return errors.New(refused.Error.Message)
 }

@@ -16,7 +16,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// A test that has ended is not held up by a client that has not.
+// A client that keeps its connection open must not delay the end of a test.
 func TestHalfARequest(t *testing.T) {
 	t.Parallel()
 	for _, half := range []string{"", "POST /token HT", "POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\ngrant"} {
@@ -30,7 +30,7 @@ func TestHalfARequest(t *testing.T) {
 		if _, err := io.WriteString(conn, half); err != nil {
 			t.Fatal(err)
 		}
-		emu.Metadata("instance/name") // by now the other one has been accepted
+		emu.Metadata("instance/name") // by now the other connection has been accepted
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -38,16 +38,16 @@ func TestHalfARequest(t *testing.T) {
 		}()
 		select {
 		case <-ended:
-		case <-time.After(4 * time.Second): // a server waits for longer that lets clients finish
+		case <-time.After(4 * time.Second): // a server that lets clients finish waits longer
 			t.Errorf("after %q the emulator goes on", half)
 			<-ended
 		}
 	}
 }
 
-// The making of keys ends with the emulator, and of those with which nobody's tokens are signed. It runs while no
-// other test does.
-func TestNoKeyIsInTheMaking(t *testing.T) { //nolint:paralleltest // others make keys
+// An emulator that stops also stops the generation of its keys, including the keys for defective
+// tokens. No other test runs at the same time.
+func TestNoKeyIsInTheMaking(t *testing.T) { //nolint:paralleltest // other tests generate keys
 	for _, defect := range []token.Defect{token.NoDefect, token.UnknownKey} {
 		test := &exampleT{TB: t}
 		servertest.New(test, servertest.OwnKeys()).Mint(servertest.Order{Kind: token.KindID, Audience: "x", Defect: defect})
@@ -59,8 +59,9 @@ func TestNoKeyIsInTheMaking(t *testing.T) { //nolint:paralleltest // others make
 	}
 }
 
-// To start an emulator costs less than to make a key, of which each needs two: they share them.
-func TestStartIsCheap(t *testing.T) { //nolint:paralleltest // it measures
+// Starting an emulator costs less than generating a key, although it needs two, because emulators
+// share keys.
+func TestStartIsCheap(t *testing.T) { //nolint:paralleltest // measures time
 	const emulators, made = 50, 4
 	begun := time.Now()
 	for range emulators {
@@ -88,7 +89,7 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// With the first signature of an emulator its keys are certified, the active one and the next one.
+// The first signature of an emulator certifies its active and its next key.
 func BenchmarkFirstToken(b *testing.B) {
 	for b.Loop() {
 		servertest.New(b).Mint(servertest.Order{Kind: token.KindID, Audience: "x"})

@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/server/servertest"
 )
 
-// counterparts are the methods by which a test in Go does what the control plane does, by the names of its routes; a text
-// says why there is none.
+// counterparts maps the control plane's routes to the Go methods that do the same. A text
+// explains why a route has no method.
 func counterparts() map[string][]any {
 	type emulator = *servertest.Emulator
 	type instance = *servertest.Instance
@@ -57,7 +57,7 @@ func counterparts() map[string][]any {
 	}
 }
 
-// Whatever the control plane does can be done in Go, and an example shows it.
+// Every route of the control plane has a Go method, and an example shows it.
 func TestCounterparts(t *testing.T) {
 	t.Parallel()
 	var examples strings.Builder
@@ -90,7 +90,7 @@ func TestCounterparts(t *testing.T) {
 	}
 }
 
-// operations are the names of the control plane's routes, all of which it describes.
+// operations returns the names of the control plane's routes from its OpenAPI description.
 func operations(t *testing.T) []string {
 	t.Helper()
 	emu := servertest.New(t)
@@ -115,7 +115,7 @@ func operations(t *testing.T) []string {
 	return names
 }
 
-// methodName is the name of a method, or empty for a text.
+// methodName returns the name of a method, or "" for a text.
 func methodName(method any) string {
 	value := reflect.ValueOf(method)
 	if value.Kind() != reflect.Func {

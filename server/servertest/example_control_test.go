@@ -35,7 +35,7 @@ func ExampleInstance_SetMetadata() {
 	// map[]
 }
 
-// What the infrastructure does to a VM takes its documented time, which a test lets pass at once.
+// Infrastructure events take their documented time, which a test skips by advancing the clock.
 func ExampleInstance_Event() {
 	t := newT()
 	defer t.end()
@@ -52,7 +52,7 @@ func ExampleInstance_Event() {
 	}
 
 	preemption := emu.Event("preempt")
-	preemption.Cancel() // where it is: the VM is not told of the end of its notice
+	preemption.Cancel() // leaves the metadata as it is: the VM does not learn that its notice is over
 	emu.Event("shutdown")
 	emu.ClearEvents()
 	fmt.Println(emu.Metadata("instance/preempted"), len(emu.Events()))
@@ -65,7 +65,7 @@ func ExampleInstance_Event() {
 	// TRUE 0
 }
 
-// Instances have metadata servers of their own.
+// Each instance has its own metadata server.
 func ExampleEmulator_InstanceNamed() {
 	t := newT()
 	defer t.end()
@@ -100,7 +100,7 @@ func ExampleEmulator_SetTime() {
 	// 2038
 }
 
-// A token can be had whoever would be entitled to it, with any claims, and with whatever is wrong.
+// A test can mint a token for any principal, with any claims and with any defect.
 func ExampleEmulator_Mint() {
 	t := newT()
 	defer t.end()
@@ -121,7 +121,7 @@ func ExampleEmulator_Mint() {
 	// the issuer is "https://wrong-issuer.example.com", not "https://cloud.google.com/iap"
 }
 
-// The next ID token that the program under test gets is not good.
+// The next ID token that the program under test gets has a defect.
 func ExampleDefect() {
 	t := newT()
 	defer t.end()
@@ -139,7 +139,8 @@ func ExampleDefect() {
 	// <nil>
 }
 
-// Another emulator of a test, such as one of Cloud Storage, asks whose token it has been given and what that one may do.
+// Another emulator in a test, such as one of Cloud Storage, asks for the principal and the
+// permissions of a token.
 func ExampleEmulator_Caller() {
 	t := newT()
 	defer t.end()
@@ -160,7 +161,7 @@ policies: [{resource: project, bindings: [{role: roles/owner, members: ["user:de
 	// the access token was not issued by this emulator, or was changed afterwards
 }
 
-// The keys that verifiers cache are replaced, and those that there were are good no more.
+// A rotation replaces the keys that verifiers cache, and makes older ID tokens invalid.
 func ExampleEmulator_RotateKeys() {
 	t := newT()
 	defer t.end()
@@ -186,7 +187,7 @@ func ExampleEmulator_RotateKeys() {
 	// [active next] true
 }
 
-// A program under test does something in its own time, and the test goes on when it has.
+// A test waits until the program under test has done something in its own time.
 func ExampleEmulator_Watch() {
 	t := newT()
 	defer t.end()
@@ -244,14 +245,14 @@ func ExampleEmulator_Faults() {
 	// 0
 }
 
-// What a test has done to an emulator can be looked at, used elsewhere, and undone.
+// A test can read the emulator's state, use it elsewhere, and undo it.
 func ExampleEmulator_SetState() {
 	t := newT()
 	defer t.end()
 
 	emu := servertest.New(t)
 	emu.SetMetadata("instance/attributes/color", "green")
-	state := emu.State() // as `--fixture` takes it, too
+	state := emu.State() // in the form that --fixture accepts
 	fmt.Println(bytes.Contains(state, []byte(`"color": "green"`)))
 
 	emu.SetState([]byte("project: {id: my-project}"))
@@ -291,7 +292,7 @@ func ExampleInstance_Waiters() {
 	// 0
 }
 
-// Clients that take a proxy and a root reach Google's names as well.
+// Clients with a proxy and a root certificate also reach Google's names.
 func ExampleEmulator_CA() {
 	t := newT()
 	defer t.end()

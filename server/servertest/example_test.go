@@ -16,7 +16,7 @@ import (
 	"gcp-metadata-emulator/server/servertest"
 )
 
-// verify is what a service does with the ID token of who calls it.
+// verify stands for a service that checks its caller's ID token.
 func verify(client *http.Client, token string, options ...jwt.ParserOption) (email string, err error) {
 	response, err := client.Get("https://www.googleapis.com/oauth2/v3/certs")
 	if err != nil {
@@ -41,10 +41,10 @@ func verify(client *http.Client, token string, options ...jwt.ParserOption) (ema
 	return claims.Email, err
 }
 
-// A caller gets an ID token of its metadata server, and a service verifies it with Google's keys. The
-// client finds both at the emulator.
+// A caller gets an ID token from its metadata server, and a service verifies it with Google's
+// keys. The client finds both at the emulator.
 func Example() {
-	t := newT() // the *testing.T of a test of yours, as in all that follow
+	t := newT() // your test's *testing.T; also in the other examples
 	defer t.end()
 
 	emu := servertest.New(t)
@@ -52,7 +52,7 @@ func Example() {
 		"?audience=https://service.example.com&format=full")
 	fmt.Println(verify(emu.Client(), token))
 
-	other := servertest.New(t) // has keys and accounts of its own
+	other := servertest.New(t) // has its own keys and accounts
 	_, err := verify(other.Client(), token)
 	fmt.Println(err)
 	// Output:
@@ -76,7 +76,7 @@ instances:
 	// 200 web
 }
 
-// Unmodified libraries find the metadata server by the environment.
+// Environment variables lead unmodified libraries to the metadata server.
 func ExampleInstance_Setenv() {
 	t := newT()
 	defer t.end()
@@ -106,7 +106,7 @@ func ExampleEmulator_Advance() {
 	// an hour later: false
 }
 
-// What retries is not told of the failures; the journal is.
+// A client that retries hides the failures from the program, but the journal records them.
 func ExampleEmulator_Fail() {
 	t := newT()
 	defer t.end()
@@ -127,7 +127,7 @@ func ExampleEmulator_Fail() {
 	// GET /computeMetadata/v1/instance/service-accounts/default/token 200
 }
 
-// A program waits for a change of metadata, and the test for the program to wait.
+// A program waits for a metadata change, and the test waits until the program does.
 func ExampleInstance_AwaitWaiter() {
 	t := newT()
 	defer t.end()

@@ -10,78 +10,80 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// Effect is what a fault does, or to which requests. See package fault for what each means.
+// Effect is an effect of a fault, or a condition on the requests that it affects. Package fault
+// explains each.
 type Effect func(*fault.Rule)
 
-// Status answers so, and without a [Body] in the words of Google's servers.
+// Status sets the status of the answer. Without a [Body], the body is that of Google's servers.
 func Status(code int) Effect { return func(r *fault.Rule) { r.Status = code } }
 
-// Body answers with a text, or with any other value as JSON.
+// Body sets the body of the answer: a string as it is, any other value as JSON.
 func Body(value any) Effect {
 	return func(r *fault.Rule) {
 		encoded, err := json.Marshal(value)
 		if err != nil {
-			panic(err) // a value that the test has written down
+			panic(err) // the test's own value
 		}
 		r.Body = encoded
 	}
 }
 
-// Delay lets real time pass before the answer.
+// Delay delays the answer, in real time.
 func Delay(by time.Duration) Effect { return func(r *fault.Rule) { r.Delay = clock.Duration(by) } }
 
-// HangUp ends the connection: [fault.BeforeAny] of the answer is sent, or [fault.DuringBody].
+// HangUp closes the connection: [fault.BeforeAny] byte of the answer, or [fault.DuringBody].
 func HangUp(at fault.HangUp) Effect { return func(r *fault.Rule) { r.HangUp = at } }
 
-// Defect issues the token that is asked for with something wrong, such as [token.Expired].
+// Defect puts a deliberate error into the issued token, such as [token.Expired].
 func Defect(defect token.Defect) Effect { return func(r *fault.Rule) { r.Defect = string(defect) } }
 
-// Malformed leaves the second half of the body out.
+// Malformed omits the second half of the body.
 func Malformed() Effect { return func(r *fault.Rule) { r.Malformed = true } }
 
-// WithoutHeader leaves a header field out, such as "Metadata-Flavor".
+// WithoutHeader omits a header field, such as "Metadata-Flavor".
 func WithoutHeader(name string) Effect { return func(r *fault.Rule) { r.WithoutHeader = name } }
 
-// Outage makes a metadata server as it is at [fault.Boot], or in a [fault.LiveMigration].
+// Outage makes a metadata server behave as at [fault.Boot] or during a [fault.LiveMigration].
 func Outage(of fault.Outage) Effect { return func(r *fault.Rule) { r.Outage = of } }
 
-// Account limits a fault to requests that are about an account.
+// Account limits a fault to requests about an account.
 func Account(email string) Effect { return func(r *fault.Rule) { r.Match.Account = email } }
 
-// Audience limits a fault to requests for ID tokens for an audience.
+// Audience limits a fault to requests for ID tokens with an audience.
 func Audience(audience string) Effect { return func(r *fault.Rule) { r.Match.Audience = audience } }
 
-// Path limits a fault to requests of a path.
+// Path limits a fault to requests for a path.
 func Path(path string) Effect { return func(r *fault.Rule) { r.Match.Path = path } }
 
-// After spares the first n requests.
+// After spares the first n matching requests.
 func After(n int) Effect { return func(r *fault.Rule) { r.After = n } }
 
-// Every strikes each nth request only.
+// Every strikes only every nth matching request.
 func Every(n int) Effect { return func(r *fault.Rule) { r.Every = n } }
 
-// Times strikes n requests at the most.
+// Times strikes at most n requests.
 func Times(n int) Effect { return func(r *fault.Rule) { r.Times = n } }
 
-// For strikes while so much emulator time passes.
+// For limits a fault to the next d of emulator time.
 func For(d time.Duration) Effect { return func(r *fault.Rule) { r.For = clock.Duration(d) } }
 
-// Probability strikes a share of the requests, from 0 to 1. The same seed brings the same ones about again; 0 is any.
+// Probability strikes a share of the requests, from 0 to 1. The same seed strikes the same
+// requests again; 0 means a random seed.
 func Probability(share float64, seed uint64) Effect {
 	return func(r *fault.Rule) { r.Probability, r.Seed = share, seed }
 }
 
-// Fault is one that Fail has put in force.
+// Fault is an active fault.
 type Fault struct {
-	ID   string // which the journal has of requests that it struck
+	ID   string // the journal records it with each request that the fault struck
 	Rule fault.Rule
 
 	emulator *Emulator
-	hits     atomic.Int64 // when it was removed
+	hits     atomic.Int64 // the value when the fault was removed
 }
 
-// Fail makes requests of a route go wrong until the fault is removed, used up or reset: "mds.token", "iamcredentials.*",
-// or "*" for all.
+// Fail activates a fault for a route, such as "mds.token" or "iamcredentials.*"; "*" means all
+// routes. The fault stays active until it is removed, used up or reset.
 func (e *Emulator) Fail(route string, effects ...Effect) *Fault {
 	e.t.Helper()
 	rule := fault.Rule{Route: route}
@@ -97,7 +99,7 @@ func (e *Emulator) Fail(route string, effects ...Effect) *Fault {
 
 func (e *Emulator) fault(of fault.Fault) *Fault { return &Fault{ID: of.ID, Rule: of.Rule, emulator: e} }
 
-// Faults are those in force, in the order in which they were made.
+// Faults returns the active faults, in the order in which they were added.
 func (e *Emulator) Faults() []*Fault {
 	var list []*Fault
 	for _, one := range e.server.Faults.List() {
@@ -106,10 +108,10 @@ func (e *Emulator) Faults() []*Fault {
 	return list
 }
 
-// ClearFaults takes all faults away.
+// ClearFaults removes all faults.
 func (e *Emulator) ClearFaults() { e.server.Faults.Clear() }
 
-// Hits is how many requests it has struck. One that a reset took away has struck nobody.
+// Hits returns the number of requests that the fault struck. It is 0 after a reset.
 func (f *Fault) Hits() int {
 	if found, inForce := f.emulator.server.Faults.Find(f.ID); inForce {
 		return found.Hits
@@ -117,7 +119,7 @@ func (f *Fault) Hits() int {
 	return int(f.hits.Load())
 }
 
-// Remove takes it away.
+// Remove removes the fault. Hits keeps its value.
 func (f *Fault) Remove() {
 	f.hits.Store(int64(f.Hits()))
 	f.emulator.server.Faults.Remove(f.ID)

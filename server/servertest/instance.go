@@ -16,23 +16,24 @@ import (
 	"gcp-metadata-emulator/server/wildcard"
 )
 
-// Instance is one of an emulator's, with a metadata server of its own.
+// Instance is an instance of the emulator, with its own metadata server.
 type Instance struct {
-	// URL is that of its metadata server, without a final slash. Every other surface answers
-	// there too.
+	// URL is the base URL of the instance's metadata server, without a final slash. All other
+	// surfaces answer there too.
 	URL string
 
 	t        testing.TB
 	emulator *Emulator
-	name     string // or defaultInstance
+	name     string // may be defaultInstance
 }
 
-// defaultInstance is the control plane's name of whichever is the default one.
+// defaultInstance names the default instance in the control plane.
 const defaultInstance = "-"
 
-// Setenv sets the variables by which client libraries and gcloud find the instance's metadata
-// server, GCE_METADATA_HOST and its like, and takes away those that would lead them elsewhere,
-// for the duration of a test. A test that does so cannot be parallel; see [testing.T.Setenv].
+// Setenv sets the environment variables that lead client libraries and gcloud to the instance's
+// metadata server, such as GCE_METADATA_HOST, and unsets variables that lead them elsewhere. The
+// test restores the environment when it ends. Such a test cannot be parallel; see
+// [testing.T.Setenv].
 func (i *Instance) Setenv(t testing.TB) {
 	t.Helper()
 	at, err := url.Parse(i.URL)
@@ -51,7 +52,7 @@ func (i *Instance) Setenv(t testing.TB) {
 		if !isSet || !target.IsObstacle(name, value, reach.Obstacles()) {
 			continue
 		}
-		t.Setenv(name, "") // to be set again in the end
+		t.Setenv(name, "") // registers the restoration of the old value
 		if err := os.Unsetenv(name); err != nil {
 			t.Fatalf("servertest: %v", err)
 		}
@@ -61,8 +62,8 @@ func (i *Instance) Setenv(t testing.TB) {
 	}
 }
 
-// Metadata is the value of an entry as the JSON of the metadata server has it: a text, a [json.Number], a boolean, a list or a
-// map. The path is that of the metadata server, below /computeMetadata/v1/.
+// Metadata returns a value as in the metadata server's JSON: a string, a [json.Number], a
+// boolean, a list or a map. The path is relative to /computeMetadata/v1/.
 func (i *Instance) Metadata(path string) any {
 	i.t.Helper()
 	var entry struct {
@@ -74,8 +75,9 @@ func (i *Instance) Metadata(path string) any {
 	return entry.Value
 }
 
-// SetMetadata gives an entry a value: a text, a number, a boolean, a list, or a directory as a map.
-// The path is that of the metadata server, below /computeMetadata/v1/. Whoever waits for a change of it is woken.
+// SetMetadata sets a value: a string, a number, a boolean, a list, or a directory as a map. The
+// path is relative to /computeMetadata/v1/. Requests that wait for a change of the entry are
+// woken.
 func (i *Instance) SetMetadata(path string, value any) {
 	i.t.Helper()
 	if _, err := i.emulator.call(http.MethodPut, i.path("metadata/"+path), map[string]any{"value": value}); err != nil {
@@ -83,7 +85,7 @@ func (i *Instance) SetMetadata(path string, value any) {
 	}
 }
 
-// DeleteMetadata takes an entry away.
+// DeleteMetadata removes an entry.
 func (i *Instance) DeleteMetadata(path string) {
 	i.t.Helper()
 	if _, err := i.emulator.call(http.MethodDelete, i.path("metadata/"+path), nil); err != nil {
@@ -91,15 +93,15 @@ func (i *Instance) DeleteMetadata(path string) {
 	}
 }
 
-// Event is one that has been begun.
+// Event is a started event.
 type Event struct {
 	event.Playing
 
 	player *event.Player
 }
 
-// Event plays what Google's infrastructure does to a VM, such as "preempt" (see package event), at the emulator's
-// time. Details change what the event has by default.
+// Event starts an event of Google's infrastructure, such as "preempt" (see package event), at the
+// emulator's time. Details change the event's defaults.
 func (i *Instance) Event(kind fixtures.EventType, details ...func(*event.Event)) *Event {
 	i.t.Helper()
 	wanted := event.Event{Type: kind}
@@ -114,11 +116,11 @@ func (i *Instance) Event(kind fixtures.EventType, details ...func(*event.Event))
 	return &Event{begun, player}
 }
 
-// Cancel ends the event where it is.
+// Cancel ends the event. Metadata keeps its present values.
 func (e *Event) Cancel() { e.player.Cancel(e.ID) }
 
-// Events are those of the instance that have not ended, in the order in which they were begun, and what is to come of its
-// scenario.
+// Events returns the events of the instance that have not ended, in the order in which they were
+// started. They include the future events of its scenario.
 func (i *Instance) Events() []*Event {
 	var list []*Event
 	player := i.emulator.server.Events
@@ -130,19 +132,19 @@ func (i *Instance) Events() []*Event {
 	return list
 }
 
-// ClearEvents ends all events of the instance where they are.
+// ClearEvents ends all events of the instance. Metadata keeps its present values.
 func (i *Instance) ClearEvents() {
 	for _, one := range i.Events() {
 		one.Cancel()
 	}
 }
 
-// path is one of the control plane, below those of the instance.
+// path returns a control plane path below the instance's.
 func (i *Instance) path(rest string) string {
 	return "instances/" + url.PathEscape(i.name) + "/" + rest
 }
 
-// present is the instance's name.
+// present returns the instance's name.
 func (i *Instance) present() string {
 	if i.name == defaultInstance {
 		return i.emulator.server.World().State.DefaultInstance().Name
@@ -150,9 +152,9 @@ func (i *Instance) present() string {
 	return i.name
 }
 
-// AwaitWaiter returns when a request waits for a change of an entry, so that what is changed then wakes it. The
-// path is that of the entry, such as "instance/" for who waits for anything below it, or a pattern: "*" for whoever waits.
-// The end of the context ends the test.
+// AwaitWaiter returns when a request waits for a change of an entry, so that the next change
+// wakes it. entry is the entry's path, such as "instance/" for a request that waits for that
+// directory, or a pattern, such as "*". If the context ends first, the test fails.
 func (i *Instance) AwaitWaiter(ctx context.Context, entry string) {
 	i.t.Helper()
 	e := i.emulator
@@ -161,11 +163,12 @@ func (i *Instance) AwaitWaiter(ctx context.Context, entry string) {
 		return waiter.Instance == i.present() && wildcard.Match(entry, strings.TrimPrefix(path, "/computeMetadata/v1/"))
 	})
 	if err != nil {
-		i.t.Fatalf("servertest: nobody waits for %q: %v", entry, err)
+		i.t.Fatalf("servertest: no request waits for %q: %v", entry, err)
 	}
 }
 
-// Waiters are the requests that wait for a change of the instance's metadata, those that have waited longest first.
+// Waiters returns the requests that wait for a change of the instance's metadata, the longest
+// waiting first.
 func (i *Instance) Waiters() []mds.Waiter {
 	return slices.DeleteFunc(i.emulator.server.Waiters(), func(w mds.Waiter) bool { return w.Instance != i.present() })
 }

@@ -6,8 +6,8 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// Keys are the published keys that sign ID tokens, oldest first: the active one, the next one and those that were
-// retired. There are none before somebody has asked for one, or for a token.
+// Keys returns the published signing keys of ID tokens, oldest first: retired keys, the active
+// key and the next one. The list is empty until the first use of a key.
 func (e *Emulator) Keys() []keys.Stated {
 	e.t.Helper()
 	published, err := e.keys.Google().States()
@@ -17,15 +17,15 @@ func (e *Emulator) Keys() []keys.Stated {
 	return published
 }
 
-// RotateKeys makes the next key the one that signs ID tokens. What it replaces goes on being
-// published, as Google's does, for a day.
+// RotateKeys makes the next key the active one. As with Google's keys, the old key stays
+// published for a day.
 func (e *Emulator) RotateKeys() {
 	e.t.Helper()
 	e.RotateKeysKeeping(keys.KeepAll)
 }
 
-// RotateKeysKeeping is RotateKeys, after which only so many of the retired keys go on being published, the newest. With 0
-// no ID token is good any more that was issued before.
+// RotateKeysKeeping is RotateKeys, but only the newest retired keys, at most this many, stay
+// published. With 0, verifiers refuse all older ID tokens.
 func (e *Emulator) RotateKeysKeeping(retired int) {
 	e.t.Helper()
 	if err := e.keys.Google().Rotate(context.Background(), retired); err != nil {
@@ -33,8 +33,8 @@ func (e *Emulator) RotateKeysKeeping(retired int) {
 	}
 }
 
-// CA is the certificate of the emulator's authority, in PEM, for what reaches Google's names through a proxy at
-// the emulator's URL and not by [Emulator.Client].
+// CA returns the certificate of the emulator's authority, in PEM. Programs need it if they reach
+// Google's host names through a proxy at the emulator's URL instead of [Emulator.Client].
 func (e *Emulator) CA() string {
 	e.t.Helper()
 	authority, err := e.keys.Authority()

@@ -10,14 +10,14 @@ import (
 	"gcp-metadata-emulator/server/journal"
 )
 
-// Requests are what was asked of a route and answered, oldest first. A route may be a pattern:
-// "iamcredentials.*", or "*" for all. The journal remembers the last thousand requests.
+// Requests returns the journal's requests to a route, oldest first. The route may be a pattern,
+// such as "iamcredentials.*" or "*". The journal holds the last thousand requests.
 func (e *Emulator) Requests(route string) []journal.Exchange {
 	e.t.Helper()
 	return e.RequestsWhere(journal.Filter{Route: route})
 }
 
-// RequestsWhere are the requests that a filter lets through.
+// RequestsWhere returns the requests that match the filter.
 func (e *Emulator) RequestsWhere(filter journal.Filter) []journal.Exchange {
 	e.t.Helper()
 	query := url.Values{}
@@ -40,14 +40,14 @@ func (e *Emulator) RequestsWhere(filter journal.Filter) []journal.Exchange {
 	return answer.Requests
 }
 
-// ClearRequests forgets what was asked.
+// ClearRequests clears the journal.
 func (e *Emulator) ClearRequests() { e.server.Journal.Clear() }
 
-// Watch are the requests that are asked and answered from this call on and that a filter lets through, each as soon as it
-// is, until the context ends. What is more than a thousand requests behind misses some.
+// Watch returns the matching requests that arrive after this call, as they are answered, until
+// the context ends. A reader that is more than a thousand requests behind misses some.
 func (e *Emulator) Watch(ctx context.Context, filter journal.Filter) iter.Seq[journal.Exchange] {
 	e.t.Helper()
-	e.RequestsWhere(filter) //nolint:contextcheck // says what is wrong with the filter, whatever becomes of the context
+	e.RequestsWhere(filter) //nolint:contextcheck // reports a mistake in the filter, even if the context has ended
 	last := e.server.Journal.Since(0).Last
 	return func(yield func(journal.Exchange) bool) {
 		for last := last; ctx.Err() == nil; {

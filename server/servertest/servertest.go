@@ -1,26 +1,24 @@
-// Package servertest is the emulator inside a Go test.
+// Package servertest runs the emulator inside a Go test.
 //
 //	emu := servertest.New(t)
 //
-// starts one on a free port, which ends with the test. Any number run in parallel in one
-// process, each with a world, a clock and keys of its own; nothing but [Instance.Setenv] touches
-// what they share with the rest of the process. A program under test reaches it in one of
-// three ways:
+// starts an emulator on a free port. It ends with the test. Any number of emulators can run in
+// parallel in one process, each with its own world, clock and keys; only [Instance.Setenv] changes
+// the state of the process. A program under test reaches the emulator in one of three ways:
 //
-//   - [Emulator.Client] and [Emulator.GRPC] make clients that find Google's own host names
-//     here, for libraries that take one;
-//   - [Instance.Setenv] sets the environment by which unmodified libraries find a metadata server;
-//   - [Emulator.CredentialsFile] writes a credential file that leads here.
+//   - [Emulator.Client] and [Emulator.GRPC] return clients that find Google's host names at the
+//     emulator, for libraries that accept a client;
+//   - [Instance.Setenv] sets the environment that leads unmodified libraries to a metadata server;
+//   - [Emulator.CredentialsFile] writes a credential file that leads to the emulator.
 //
-// The methods arrange, break, wind forward and ask; they do what the control plane does, and
-// end the test where it would have answered with an error. They are safe for concurrent use. But a
-// method that ends the test does so as [testing.TB.Fatalf], and so can be relied on in the goroutine of
-// the test alone: in another one it marks the test as failed and ends that goroutine, and nobody else
-// is told. None may be called when the test is over.
+// The methods do the same as the control plane. If the control plane would answer with an error,
+// they end the test with [testing.TB.Fatalf]. They are safe for concurrent use, but outside the
+// test's goroutine Fatalf only marks the test as failed and ends the calling goroutine. Do not call
+// a method after the test has ended.
 //
-// Packages that look for a metadata server remember what they have found for as long as the process
-// lives, as cloud.google.com/go/compute/metadata does in OnGCE: a test that is to be told there is
-// none needs a process of its own.
+// Some packages look for a metadata server once and remember the result as long as the process
+// lives, as cloud.google.com/go/compute/metadata does in OnGCE. A test that needs the opposite
+// result needs its own process.
 package servertest
 
 import (
@@ -40,67 +38,66 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Emulator is one that runs until its test ends.
+// Emulator is an emulator that runs until its test ends.
 type Emulator struct {
-	Instance // the default one; its URL is that of everything
+	Instance // the default instance; its URL serves all surfaces
 
 	server  *server.Server
 	keys    *keys.Ring
-	secure  net.Addr // where it serves with TLS
+	secure  net.Addr // the address with TLS
 	client  *http.Client
-	control *http.Client // of the fixture alone, whatever a test makes of the other one
+	control *http.Client // separate from client, which the test may change
 
-	closeIdle func() // of both clients, as they were made
+	closeIdle func() // for both transports, as they were made
 
-	serving context.Context //nolint:containedctx // it is when the emulator ends
+	serving context.Context //nolint:containedctx // ends when the emulator does
 	serves  sync.WaitGroup
 
 	mu        sync.Mutex
-	instances map[string]*Instance // those that have got an address
+	instances map[string]*Instance // instances that have an address
 }
 
-// config is what options change.
+// config holds the settings that options change.
 type config struct {
 	fixture *fixtures.Fixture
-	mistake error // of the fixture
+	mistake error // in the fixture
 	strict  bool
 	ring    func(now func() time.Time) *keys.Ring
 }
 
-// Option changes the emulator that New starts. Of two that say different things, the later one
-// counts.
+// Option changes the emulator that New starts. A later option overrides an earlier one.
 type Option func(*config)
 
-// Fixture is the world to emulate, as fixtures.Default, Load or Parse have returned it, or changed.
+// Fixture sets the world to emulate: a result of fixtures.Default, Load or Parse, changed or not.
 func Fixture(f *fixtures.Fixture) Option { return func(c *config) { c.fixture, c.mistake = f, nil } }
 
-// YAML is the world to emulate, as a fixture's text. Files that it names are found relative to the
-// directory of the test.
+// YAML sets the world to emulate, as the text of a fixture. Files that it names are relative to
+// the test's directory.
 func YAML(text string) Option {
 	return func(c *config) { c.fixture, c.mistake = fixtures.Parse("the fixture", []byte(text), "") }
 }
 
-// Strict makes the emulator enforce IAM policies, and refuse bearer tokens that are not its own.
+// Strict makes the emulator enforce IAM policies and refuse bearer tokens that it did not issue.
 func Strict() Option { return func(c *config) { c.strict = true } }
 
-// OwnKeys gives the emulator private keys that no other one in the process has. Otherwise they share
-// them, because making one takes a tenth of a second and more; key IDs and certificates are
-// always an emulator's own.
+// OwnKeys gives the emulator private keys that no other emulator in the process has. Without it,
+// emulators share private keys, because generating one takes a tenth of a second or more. Key IDs
+// and certificates always differ.
 func OwnKeys() Option {
 	return func(c *config) {
 		c.ring = func(now func() time.Time) *keys.Ring { return keys.NewStock().NewRing(now) }
 	}
 }
 
-// sharedKeys are the private keys of all emulators of the process. They are nothing but a
-// saving: which emulator has taken which is seen by none.
-var sharedKeys = sync.OnceValue(keys.NewStock) //nolint:gochecknoglobals // tests have nothing else in common to keep them in
+// sharedKeys holds the private keys of all emulators in the process, to save time. Emulators do
+// not notice the sharing.
+var sharedKeys = sync.OnceValue(keys.NewStock) //nolint:gochecknoglobals // tests share no other place to keep them
 
-// shutdownTimeout is how long an emulator is at the most in the way of a test that has ended, if a client has left a request
-// half sent.
+// shutdownTimeout limits how long a stopping emulator waits for a client that has sent half a
+// request.
 const shutdownTimeout = 100 * time.Millisecond
 
-// New starts an emulator that is stopped when the test ends.
+// New starts an emulator that stops when the test ends.
 func New(t testing.TB, options ...Option) *Emulator {
 	t.Helper()
 	c := config{fixture: fixtures.Default(), ring: sharedKeys().NewRing}
@@ -111,7 +108,7 @@ func New(t testing.TB, options ...Option) *Emulator {
 		t.Fatalf("servertest: %v", c.mistake)
 	}
 	if len(c.fixture.Instances) == 0 {
-		t.Fatal("servertest: the fixture has no instance\nhint: begin with fixtures.Default or fixtures.Parse, which complete what is left out")
+		t.Fatal("servertest: the fixture has no instance\nhint: start from fixtures.Default or fixtures.Parse, which fill in defaults")
 	}
 	w, err := world.Checked(c.fixture)
 	if err != nil {
@@ -143,7 +140,7 @@ func New(t testing.TB, options ...Option) *Emulator {
 	return e
 }
 
-// serve serves at an address of its own, which it returns.
+// serve serves at a new address, and returns it.
 func (e *Emulator) serve(serve func(context.Context, net.Listener) error) net.Addr {
 	e.t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(e.serving, "tcp", "127.0.0.1:0")
@@ -152,13 +149,13 @@ func (e *Emulator) serve(serve func(context.Context, net.Listener) error) net.Ad
 	}
 	e.serves.Go(func() {
 		if err := serve(e.serving, listener); err != nil {
-			e.t.Errorf("servertest: serving has ended: %v", err)
+			e.t.Errorf("servertest: stopped serving: %v", err)
 		}
 	})
 	return listener.Addr()
 }
 
-// stop ends the emulator, and waits for all that runs for it.
+// stop stops the emulator and waits for all its goroutines.
 func (e *Emulator) stop(stop context.CancelFunc) {
 	e.closeIdle()
 	stop()
@@ -177,8 +174,8 @@ func (e *Emulator) instanceURLs() map[string]string {
 	return urls
 }
 
-// InstanceNamed is an instance of the world by its name. The first call gives it an address of its
-// own, at which its metadata server answers.
+// InstanceNamed returns the instance with this name. The first call gives the instance its own
+// address for its metadata server.
 func (e *Emulator) InstanceNamed(name string) *Instance {
 	e.t.Helper()
 	e.mu.Lock()

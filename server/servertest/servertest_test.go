@@ -22,7 +22,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// Nothing is left running by any test, keys in the making neither.
+// No test may leave a goroutine running, not even one that generates a key.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
@@ -32,7 +32,7 @@ const (
 	identity = root + "instance/service-accounts/default/identity?audience=https://service.example.com"
 )
 
-// get asks for a resource as a metadata client does.
+// get requests a resource as a metadata client does.
 func get(t testing.TB, client *http.Client, url string) (status int, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, http.NoBody)
@@ -207,12 +207,12 @@ func TestFail(t *testing.T) {
 	}
 	emu.Reset()
 	emu.Fail("*", servertest.Outage(fault.Boot))
-	if _, err := emu.Client().Get(root); err == nil { //nolint:bodyclose // there is no answer
+	if _, err := emu.Client().Get(root); err == nil { //nolint:bodyclose // the request fails
 		t.Error("a machine that boots has a metadata server")
 	}
 	emu.Reset()
 	emu.Fail("*", servertest.HangUp(fault.BeforeAny))
-	if _, err := emu.Client().Get(root); err == nil { //nolint:bodyclose // there is no answer
+	if _, err := emu.Client().Get(root); err == nil { //nolint:bodyclose // the request fails
 		t.Error("a server that hangs up answers")
 	}
 }
@@ -232,7 +232,7 @@ func TestAwaitWaiter(t *testing.T) {
 	}
 }
 
-// refusing is a test that only records how it failed.
+// refusing is a testing.TB that records the failure instead of ending the test.
 type refusing struct {
 	testing.TB
 
@@ -248,7 +248,7 @@ func (r *refusing) Fatalf(format string, arguments ...any) {
 	panic(r)
 }
 
-// What cannot be done fails the test in the words of the control plane.
+// A mistake fails the test with the error text of the control plane.
 func TestMistakesFailTheTest(t *testing.T) {
 	t.Parallel()
 	for want, mistake := range map[string]func(emu *servertest.Emulator){
@@ -259,7 +259,7 @@ func TestMistakesFailTheTest(t *testing.T) {
 			emu.Fail("mds.tokn", servertest.Status(503))
 		},
 		`servertest: the clock cannot be advanced by -1s: to go back, set it`: func(emu *servertest.Emulator) { emu.Advance(-time.Second) },
-		`servertest: nobody waits for "instance/tags": context canceled`: func(emu *servertest.Emulator) {
+		`servertest: no request waits for "instance/tags": context canceled`: func(emu *servertest.Emulator) {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
 			emu.AwaitWaiter(ctx, "instance/tags")
@@ -298,7 +298,7 @@ func TestMistakesFailTheTest(t *testing.T) {
 	}
 }
 
-// What happens to the VM shows in its metadata, at the emulator's time.
+// The events of a VM show in its metadata, at the emulator's time.
 func TestEvent(t *testing.T) {
 	t.Parallel()
 	emu := servertest.New(t)
@@ -313,7 +313,7 @@ func TestEvent(t *testing.T) {
 	}
 }
 
-// The next token has the defect, and the one after it has not.
+// The next token has the defect, and later tokens do not.
 func TestDefect(t *testing.T) {
 	t.Parallel()
 	emu := servertest.New(t)

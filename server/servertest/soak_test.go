@@ -22,39 +22,38 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// soakVariable says for how long to go on, such as "60s".
+// soakVariable sets the duration of the soak test, such as "60s".
 const soakVariable = "GCP_METADATA_EMULATOR_SOAK"
 
-// soak is a crowd that does everything to one emulator at once.
+// soak runs many goroutines that use all features of one emulator at once.
 type soak struct {
 	*testing.T
 
 	emu     *servertest.Emulator
-	ctx     context.Context // until nobody begins anything new
-	patient context.Context // until what should have happened counts as lost
+	ctx     context.Context // no new work starts after it
+	patient context.Context // pending work counts as lost after it
 	giveUp  context.CancelCauseFunc
 
 	all  sync.WaitGroup
-	lost sync.Once // a change was
-	// calm is held for reading by whoever relies on nothing being undone, and for writing by
-	// who resets.
+	lost sync.Once // reports the first lost change
+	// calm is held for reading by work that a reset would break, and for writing during a reset.
 	calm sync.RWMutex
-	// still is held for reading by who changes the world, and for writing by who wants to be the only one.
-	// It is locked after calm.
+	// still is held for reading during changes of the world, and for writing by work that needs a
+	// world without other changes. Lock it after calm.
 	still sync.RWMutex
-	// undone is another number before and after somebody resets.
+	// undone changes with each reset.
 	undone atomic.Int64
 
-	requests atomic.Int64 // have been answered
-	seen     atomic.Int64 // numbers have been, by who waited for them
-	good     atomic.Int64 // tokens have been seen to be so
-	spent    atomic.Int64 // tokens have been seen to be no longer good when their time was over
+	requests atomic.Int64 // answered requests
+	seen     atomic.Int64 // numbers received by waiters
+	good     atomic.Int64 // tokens found valid
+	spent    atomic.Int64 // tokens found expired on time
 }
 
-// attributes are how many somebody edits, and others watch.
+// attributes is the number of attributes that are edited and watched.
 const attributes = 46
 
-// soakWorld is a world in which there is everything that is watched, and a text.
+// soakWorld returns a fixture, as text, with all entries that are watched.
 func soakWorld(text string) string {
 	var values []string
 	for i := range attributes {
@@ -66,7 +65,7 @@ func soakWorld(text string) string {
 
 func attribute(i int) string { return fmt.Sprintf("soak-%d", i) }
 
-// newSoak is a crowd of nobody yet. It goes on for as long as the test is told to.
+// newSoak returns a soak without goroutines. Its duration is set by soakVariable.
 func newSoak(t *testing.T, duration time.Duration) *soak {
 	t.Helper()
 	if text := os.Getenv(soakVariable); text != "" {
@@ -76,7 +75,7 @@ func newSoak(t *testing.T, duration time.Duration) *soak {
 		}
 	}
 	emu := servertest.New(t, servertest.YAML(soakWorld("loaded")))
-	emu.RotateKeys() // the first keys are no part of it
+	emu.RotateKeys() // generating the first keys is not measured
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	t.Cleanup(cancel)
 	late, stop := context.WithTimeout(t.Context(), duration+time.Minute)
@@ -86,14 +85,15 @@ func newSoak(t *testing.T, duration time.Duration) *soak {
 	return &soak{T: t, emu: emu, ctx: ctx, patient: patient, giveUp: giveUp}
 }
 
-// TestSoak checks that under 200 goroutines, which edit, wait, mint, rotate, advance, reset, replace the world, play events and
-// look on, no change is missed by who waits for it, no token outlives its time, nothing is left running, and memory is bounded.
-func TestSoak(t *testing.T) { //nolint:paralleltest // the machine is for this
+// TestSoak checks an emulator under 200 goroutines that edit, wait, mint, rotate, advance, reset,
+// replace the world, play events and list state. No waiter may miss a change, no token may
+// outlive its expiry, no goroutine may be left, and memory must be bounded.
+func TestSoak(t *testing.T) { //nolint:paralleltest // needs the whole machine
 	before := heap()
 	s := newSoak(t, 2*time.Second)
 	s.alone(attribute(0), 20)
 	for i := range attributes - 1 {
-		s.edit(attribute(i + 1)) // two goroutines each
+		s.edit(attribute(i + 1)) // starts two goroutines each
 	}
 	s.crowd(25, func() { s.outlive(s.mintAccess) })
 	s.crowd(25, func() { s.outlive(s.mintIdentity) })
@@ -117,15 +117,15 @@ func TestSoak(t *testing.T) { //nolint:paralleltest // the machine is for this
 		s.requests.Load(), s.seen.Load(), s.good.Load(), s.spent.Load(), (heap()-before)>>10)
 }
 
-// heap is how many bytes are in use.
+// heap returns the number of heap bytes in use.
 func heap() int64 {
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc) //nolint:gosec // is far below its limit
+	return int64(stats.HeapAlloc) //nolint:gosec // far below the limit of int64
 }
 
-// Errorf ends the test for all, for there to be one failure and not what follows from it.
+// Errorf stops all goroutines after the first failure, so that its consequences are not reported.
 func (s *soak) Errorf(format string, arguments ...any) {
 	s.Helper()
 	if s.patient.Err() == nil {
@@ -136,7 +136,7 @@ func (s *soak) Errorf(format string, arguments ...any) {
 
 var errFailed = errors.New("the test has failed")
 
-// crowd are so many who do something again and again until the time is over.
+// crowd starts n goroutines that repeat an action until the time is over.
 func (s *soak) crowd(count int, work func()) {
 	for range count {
 		s.all.Go(func() {
@@ -147,7 +147,7 @@ func (s *soak) crowd(count int, work func()) {
 	}
 }
 
-// get asks for a resource, which is expected to be there unless the time is over.
+// get requests a resource. The answer must be 200 unless the time is over.
 func (s *soak) get(ctx context.Context, address string) (header http.Header, status int, body string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -171,7 +171,8 @@ func (s *soak) get(ctx context.Context, address string) (header http.Header, sta
 	return response.Header, response.StatusCode, string(content)
 }
 
-// pass waits for emulator time to pass, and tells whether it has before the test is over or the clock has been reset.
+// pass waits until emulator time has passed. It returns false if the test ends or the clock is
+// reset first.
 func (s *soak) pass(d time.Duration) bool {
 	undone, begun := s.undone.Load(), s.emu.Now()
 	seconds := int(d/time.Second) + 1
@@ -186,7 +187,8 @@ func (s *soak) pass(d time.Duration) bool {
 	return true
 }
 
-// after does something, and when some time has passed something else, unless what was done has been undone by then.
+// after runs first and, when some emulator time has passed, second, unless a reset has undone the
+// effect of first.
 func (s *soak) after(d time.Duration, first, second func()) {
 	s.calm.RLock()
 	first()
@@ -202,13 +204,13 @@ func (s *soak) after(d time.Duration, first, second func()) {
 	}
 }
 
-// credential is a token that is good until a time, and not after another one.
+// credential is a token that must be valid until one time and invalid after another.
 type credential struct {
 	until, after time.Time
-	refusal      func() error // at present
+	refusal      func() error // the current reason why the token is not valid
 }
 
-// outlive gets a token, and sees it be good until its time is over and not after.
+// outlive gets a token, and checks that it is valid until its expiry and invalid afterwards.
 func (s *soak) outlive(mint func() credential) {
 	var minted credential
 	check := func() {
@@ -253,7 +255,7 @@ func (s *soak) mintAccess() credential {
 	}}
 }
 
-// mintIdentity gets an ID token, which a service accepts.
+// mintIdentity gets an ID token, which a service must accept.
 func (s *soak) mintIdentity() credential {
 	earliest := s.emu.Now()
 	_, status, text := s.get(s.patient, identity)
@@ -272,7 +274,8 @@ func (s *soak) mintIdentity() credential {
 	}}
 }
 
-// preempt preempts the VM, which it is told at once, and that it stops when its notice is over.
+// preempt preempts the VM. The metadata must show the notice at once, and the stop when the
+// notice is over.
 func (s *soak) preempt() {
 	s.after(30*time.Second, func() {
 		s.emu.Event("preempt")
@@ -283,11 +286,11 @@ func (s *soak) preempt() {
 		if got := s.emu.Events(); len(got) > 0 {
 			s.Errorf("a VM has been preempted, and still %v", got[0].Playing)
 		}
-		s.emu.Metadata("instance/shutdownDetails") // is there
+		s.emu.Metadata("instance/shutdownDetails") // must exist
 	})
 }
 
-// replace puts another world in the place of this one, and takes it away again.
+// replace replaces the world and then restores it.
 func (s *soak) replace() {
 	s.pause(100 * time.Millisecond)
 	s.undo(func() {
@@ -307,14 +310,14 @@ func (s *soak) advance() {
 	s.emu.Advance(time.Second)
 }
 
-// jump makes all tokens bad that there are, and gives some time to look at others.
+// jump expires all existing tokens, and then lets the other goroutines work for a while.
 func (s *soak) jump() {
 	s.pause(250 * time.Millisecond)
 	s.emu.Advance(2 * time.Hour)
 }
 
 func (s *soak) rotate() {
-	s.pause(time.Second) // to make a key takes what the others need as well
+	s.pause(time.Second) // generating a key takes processor time from the other goroutines
 	s.emu.RotateKeys()
 }
 
@@ -323,7 +326,7 @@ func (s *soak) reset() {
 	s.undo(s.emu.Reset)
 }
 
-// undo does what takes others their grounds, while nobody relies on them.
+// undo runs a reset while no goroutine relies on the state of the emulator.
 func (s *soak) undo(what func()) {
 	s.calm.Lock()
 	defer s.calm.Unlock()
@@ -338,7 +341,7 @@ func (s *soak) look() {
 	s.pass(time.Minute)
 }
 
-// audit reads what is remembered.
+// audit reads the journal and the lists of the control plane.
 func (s *soak) audit() {
 	s.pause(500 * time.Millisecond)
 	if got := len(s.emu.Requests("*")); got > 1000 {
@@ -352,7 +355,7 @@ func (s *soak) audit() {
 	}
 }
 
-// fail makes something fail that nobody else here asks for.
+// fail activates a fault on a route that no other goroutine uses.
 func (s *soak) fail() {
 	s.pause(20 * time.Millisecond)
 	path := "/robot/v1/metadata/x509/" + worker
@@ -361,7 +364,7 @@ func (s *soak) fail() {
 	failing.Remove()
 }
 
-// pause keeps those who do much from doing it all the time.
+// pause slows down goroutines that use much processor time.
 func (s *soak) pause(d time.Duration) {
 	select {
 	case <-time.After(d):

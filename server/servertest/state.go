@@ -2,8 +2,8 @@ package servertest
 
 import "net/http"
 
-// State is the world as it is, as a fixture in JSON, with all that was done to it: SetState, [YAML] and the flag --fixture
-// take it.
+// State returns the current world, with all changes, as a fixture in JSON. SetState, [YAML] and
+// the flag --fixture accept it.
 func (e *Emulator) State() []byte {
 	e.t.Helper()
 	fixture, err := e.call(http.MethodGet, "state", nil)
@@ -13,8 +13,8 @@ func (e *Emulator) State() []byte {
 	return fixture
 }
 
-// SetState puts another world in the place of this one until a reset, as a fixture in YAML or JSON that names no files. Whoever
-// waits for something that is different then is woken.
+// SetState replaces the world until a reset. The fixture is YAML or JSON and must not name files.
+// Requests that wait for values that change are woken.
 func (e *Emulator) SetState(fixture []byte) {
 	e.t.Helper()
 	if _, err := e.call(http.MethodPut, "state", fixture); err != nil {
@@ -22,6 +22,6 @@ func (e *Emulator) SetState(fixture []byte) {
 	}
 }
 
-// Reset brings the emulator back to the world that it was started with: no changes of metadata, the
-// machine's time, no faults, an empty journal, no revocations. Keys stay.
+// Reset restores the world and the machine's time of the start. It removes all faults and
+// revocations, and clears the journal. Keys stay.
 func (e *Emulator) Reset() { e.server.Reset() }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// exampleT stands for the *testing.T that an example does not have.
+// exampleT replaces the *testing.T that an example does not have.
 type exampleT struct {
 	testing.TB
 

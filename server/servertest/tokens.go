@@ -13,20 +13,20 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// Order is a token that a test wants, whoever would be entitled to it. Only the kind is needed, and an audience of
-// token.KindID and token.KindIAP.
+// Order describes a token for a test, without a check of who is entitled to it. Only Kind is
+// required and, for token.KindID and token.KindIAP, Audience.
 type Order struct {
 	Kind     token.Kind     `json:"kind"`
-	Account  string         `json:"account,omitempty"` // a service account or a user; empty: that of the default instance
+	Account  string         `json:"account,omitempty"` // service account or user; empty: the default instance's account
 	Audience string         `json:"audience,omitempty"`
 	Scopes   []string       `json:"scopes,omitempty"`
-	Claims   map[string]any `json:"claims,omitempty"` // of a JWT, over those that it would have; nil takes one away
-	Lifetime time.Duration  `json:"-"`                // zero: what is usual
-	Format   string         `json:"format,omitempty"` // "full": an ID token tells of the default instance
+	Claims   map[string]any `json:"claims,omitempty"` // override the usual claims of a JWT; a nil value removes one
+	Lifetime time.Duration  `json:"-"`                // zero: the usual lifetime
+	Format   string         `json:"format,omitempty"` // "full": an ID token describes the default instance
 	Defect   token.Defect   `json:"defect,omitempty"`
 }
 
-// Mint issues a token to order, good or with a defect.
+// Mint issues a token to order.
 func (e *Emulator) Mint(order Order) string {
 	e.t.Helper()
 	var minted struct {
@@ -46,42 +46,44 @@ func (e *Emulator) Mint(order Order) string {
 	return minted.Token
 }
 
-// Verify reads a token of any kind, at the emulator's time. The error says in one sentence what is wrong with it.
+// Verify reads a token of any kind, at the emulator's time. The error gives the reason, in one
+// sentence, why the token is not valid.
 func (e *Emulator) Verify(text string, demand token.Demand) (token.Verified, error) {
 	return e.server.Verify(context.Background(), text, demand)
 }
 
-// Call is what somebody asks of another emulator of a test, with a bearer token.
+// Call describes a request, with a bearer token, that another emulator in a test has received.
 type Call struct {
 	Bearer     string `json:"token"`
-	Audience   string `json:"audience,omitempty"`   // the other's host, for which a service account may have signed a JWT itself
-	Permission string `json:"permission,omitempty"` // that it takes
+	Audience   string `json:"audience,omitempty"`   // the other emulator's host, for JWTs that a service account signed for it
+	Permission string `json:"permission,omitempty"` // the permission that the request needs
 	Resource   string `json:"resource,omitempty"`   // "serviceAccounts/EMAIL"; empty: the project
 }
 
-// Caller is who calls.
+// Caller describes the caller of a request.
 type Caller struct {
 	Kind      token.Kind      `json:"kind"`      // access or jwt
-	Principal string          `json:"principal"` // as policies name it
+	Principal string          `json:"principal"` // name in IAM policies
 	Email     string          `json:"email"`
 	UniqueID  string          `json:"uniqueId"`
 	Scopes    []string        `json:"scopes"`
 	Boundary  json.RawMessage `json:"accessBoundary"`
 	Expires   time.Time       `json:"expires"`
-	Allowed   bool            `json:"allowed"` // they have the permission that was asked for
+	Allowed   bool            `json:"allowed"` // the policies grant Call.Permission
 }
 
-// Caller tells another emulator who calls it, by the rules of Google's APIs for bearer tokens and by the policies of this
-// emulator's world. The error says why the token is not good.
+// Caller tells another emulator who sent a request, by the rules of Google's APIs for bearer
+// tokens and the IAM policies of this emulator's world. The error gives the reason why the token
+// is not valid.
 func (e *Emulator) Caller(call Call) (Caller, error) {
 	var caller Caller
 	err := e.ask(http.MethodPost, "tokens:principal", call, &caller)
 	return caller, err
 }
 
-// CredentialsFile writes a credential file of a type that the command "credentials" knows, such as
-// "service-account", for an account or, where that is empty, for the default one, and returns its
-// name. It is removed when the test ends.
+// CredentialsFile writes a credential file and returns its name. kind is a type of the command
+// "credentials", such as "service-account". An empty account means the default instance's account
+// or the first user. The file is removed when the test ends.
 func (e *Emulator) CredentialsFile(t testing.TB, kind, account string) string {
 	t.Helper()
 	path := "credentials/" + url.PathEscape(kind)
