@@ -18,7 +18,7 @@ const (
 	workforcePool = "locations/global/workforcePools/demo-workforce"
 )
 
-// bearer is whom a token speaks for, as the emulator tells other emulators.
+// bearer describes a token's principal, in the control plane's answer to other emulators.
 type bearer struct {
 	Kind, Principal, Email, UniqueID string
 	Scopes                           []string
@@ -26,7 +26,7 @@ type bearer struct {
 	AccessBoundary                   json.RawMessage
 }
 
-// bearerOf asks the emulator of the service, which has not issued the token, whose it is.
+// bearerOf asks the service's emulator, which did not issue the token, for the token's principal.
 func (r *rig) bearerOf(t *testing.T, token string) bearer {
 	t.Helper()
 	question, err := json.Marshal(map[string]string{"token": token})
@@ -52,7 +52,7 @@ func (r *rig) bearerOf(t *testing.T, token string) bearer {
 	return report[bearer](t, answer.Bytes())
 }
 
-// principals are those of the files that with-files.sh writes.
+// principals returns the principals of the files that with-files.sh writes.
 func (r *rig) principals(t *testing.T) map[string]string {
 	t.Helper()
 	const target = "serviceAccount:" + targetAccount
@@ -77,7 +77,8 @@ func (r *rig) checkFile(t *testing.T, principal, token string, expiry time.Time)
 	checkExpiry(t, "access token", expiry)
 }
 
-// withFiles runs a client with a folder of credential files, against an emulator that enforces its policies.
+// withFiles runs a client with a directory of credential files, against an emulator with
+// --strict.
 func (r *rig) withFiles(t *testing.T, flags []string, client func(folder string) []string) []byte {
 	t.Helper()
 	folder := t.TempDir()
@@ -99,7 +100,7 @@ func TestGoFiles(t *testing.T) {
 			}
 			r.checkFile(t, principal, file.OAuth2.Value, file.OAuth2.Expiry)
 			if name == "authorized-user" {
-				return // the other library looks at Google's token endpoint alone
+				return // this library only accepts Google's token endpoint
 			}
 			if file.AuthError != "" {
 				t.Fatalf("auth: %s", file.AuthError)
@@ -109,7 +110,7 @@ func TestGoFiles(t *testing.T) {
 	}
 }
 
-// libraryToken is an access token, or why there is none.
+// libraryToken is an access token, or the error of the library.
 type libraryToken struct {
 	Value, Error string
 	Expiry       time.Time
@@ -134,7 +135,8 @@ func TestPythonFiles(t *testing.T) {
 	python, library := googleAuth(t)
 	r := newRig(t)
 	got := report[map[string]libraryToken](t, r.withFiles(t, nil, func(folder string) []string {
-		// The files of users, and those that impersonate, are of no use to this library: it knows Google's hosts by itself.
+		// The library cannot use the files of users and of impersonation, because Google's hosts
+		// are compiled into it.
 		return []string{
 			"sh", "-c", `rm "$1"/authorized-user.json "$1"/impersonated-*.json && shift && exec "$@"`, "sh", folder,
 			"env", "PYTHONPATH=" + library, "PYTHONDONTWRITEBYTECODE=1", python, "clients/python/files.py", folder,
@@ -169,19 +171,19 @@ func TestNodeFiles(t *testing.T) {
 	}
 }
 
-// Whom libraries ask that know Google's token endpoints by themselves, whatever a file says.
+// Attempts of libraries that have Google's token endpoints compiled in, whatever a file says.
 const (
 	asksTokens   = "oauth2.googleapis.com"
 	asksOldToken = "www.googleapis.com"
 )
 
-// fileClient is a library that is given every credential file.
+// fileClient is a library that gets every credential file.
 type fileClient struct {
 	name    string
-	command func(t *testing.T) []string // skips the test where the library is not installed
-	flags   []string                    // of exec
-	works   []string                    // the files that get it a token of whom they speak for
-	fails   map[string]string           // what it says of the others
+	command func(t *testing.T) []string // skips the test if the library is not installed
+	flags   []string                    // flags of exec
+	works   []string                    // the files with which it gets a token of the file's principal
+	fails   map[string]string           // its error messages for the other files
 }
 
 func fileClients() []fileClient {
@@ -232,7 +234,8 @@ func fileClients() []fileClient {
 	}
 }
 
-// TestFiles gives libraries the files that lead them here, and those that do not, which have to fail in the way that is known.
+// TestFiles gives libraries the files that lead to the emulator, and files that do not. The
+// latter must fail in the known way.
 func TestFiles(t *testing.T) {
 	r := newRig(t)
 	principals := r.principals(t)
@@ -243,7 +246,7 @@ func TestFiles(t *testing.T) {
 			if asked := slices.Sorted(slices.Values(names)); !slices.Equal(asked, slices.Sorted(maps.Keys(principals))) {
 				t.Fatalf("the test knows of %q, want every file", asked)
 			}
-			if r.stage.Escapes == "" { // they could reach Google
+			if r.stage.Escapes == "" { // the libraries could reach Google
 				names = slices.DeleteFunc(names, func(name string) bool {
 					return client.fails[name] == asksTokens || client.fails[name] == asksOldToken
 				})
@@ -264,7 +267,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// checkOutcome checks the token that a library got with a file, or how it failed where that is known of it.
+// checkOutcome checks the token that a library got with a file, or its error if the library is
+// known to fail.
 func (r *rig) checkOutcome(t *testing.T, principal, fails string, got libraryToken) {
 	t.Helper()
 	switch {

@@ -14,14 +14,15 @@ import (
 	"time"
 )
 
-// What TestEscapesAreSeen tries, and nothing else does: a name and an address that are reserved for examples.
+// A name and an address that are reserved for examples. Only TestEscapesAreSeen uses them.
 const (
 	exampleName    = "escape.invalid"
 	exampleAddress = "192.0.2.1"
 )
 
-// layTripwires listens wherever a client that is looking for Google would arrive in a namespace whose every address is this
-// machine: the ports of HTTP and HTTPS, and the name servers that the machine is set up with.
+// layTripwires listens at every port that a client looking for Google could reach in a namespace
+// whose addresses all belong to this machine: the ports of HTTP and HTTPS, and the machine's name
+// servers.
 func layTripwires(escapes string) error {
 	log, err := os.OpenFile(escapes, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -55,7 +56,7 @@ func acceptEscapes(listener net.Listener, log *os.File) {
 	}
 }
 
-// answerNoName says of every name that it does not exist.
+// answerNoName answers every DNS query with "no such name".
 func answerNoName(packets net.PacketConn, log *os.File) {
 	buffer := make([]byte, 1500)
 	for {
@@ -75,7 +76,7 @@ func answerNoName(packets net.PacketConn, log *os.File) {
 	}
 }
 
-// questionName reads the name that a DNS query asks for, which follows a header of twelve bytes.
+// questionName reads the name in a DNS query, which follows a header of twelve bytes.
 func questionName(query []byte) string {
 	var labels []string
 	for at := 12; at < len(query) && query[at] != 0; {
@@ -97,7 +98,7 @@ func nameServers() []string {
 		if len(fields) < 2 || fields[0] != "nameserver" || slices.Contains(servers, fields[1]) {
 			continue
 		}
-		if !strings.Contains(fields[1], "%") { // an address on a link that the namespace does not have
+		if !strings.Contains(fields[1], "%") { // a link-local address does not exist in the namespace
 			servers = append(servers, fields[1])
 		}
 	}
@@ -107,7 +108,7 @@ func nameServers() []string {
 	return servers
 }
 
-// readEscapes returns what was written to the file of escapes so far.
+// readEscapes returns the recorded escapes so far.
 func readEscapes(file string) []string {
 	if file == "" {
 		return nil
@@ -119,10 +120,11 @@ func readEscapes(file string) []string {
 	return strings.FieldsFunc(string(data), func(r rune) bool { return r == '\n' })
 }
 
-// rubyAsks is what Ruby's own library of URLs asks a name server, before it decides to use a proxy for the host.
+// rubyAsks is the DNS query that Ruby's URL library sends before it decides to use a proxy for
+// the host.
 const rubyAsks = "query for www.googleapis.com"
 
-// knowEscape says of an attempt to leave the machine that a test expects it.
+// knowEscape records that a test expects an attempt to leave the machine.
 func knowEscape(t *testing.T, prepared stage, escape string) {
 	t.Helper()
 	file, err := os.OpenFile(prepared.known(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -133,7 +135,8 @@ func knowEscape(t *testing.T, prepared stage, escape string) {
 	fmt.Fprintln(file, escape)
 }
 
-// unexpected leaves out the attempts that tests expect, once for each time, and those that TestEscapesAreSeen makes on purpose.
+// unexpected removes the attempts that tests expect, once per expectation, and the attempts that
+// TestEscapesAreSeen makes on purpose.
 func unexpected(escapes, known []string) []string {
 	return slices.DeleteFunc(escapes, func(escape string) bool {
 		if at := slices.Index(known, escape); at >= 0 {
@@ -162,7 +165,7 @@ func TestEscapesAreSeen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = conn.Read(make([]byte, 1)) // ends when the other side has seen us
+		_, _ = conn.Read(make([]byte, 1)) // returns when the other side has recorded the connection
 		conn.Close()
 		if want := "connection to " + address; !slices.Contains(readEscapes(file), want) {
 			t.Errorf("got %q, want also %q", readEscapes(file), want)

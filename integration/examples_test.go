@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// example is a test of the examples, which starts an emulator of its own.
+// example is an example test that starts its own emulator.
 type example struct {
 	file        string
-	folder      string // in which it is run
+	folder      string // the directory to run it in
 	environment []string
 	command     []string
-	says        string // when it passes
+	says        string // its output if it passes
 }
 
-// run runs an example with what a command "gcp-metadata-emulator" is, and returns what it has said. It takes as long as
-// anything does that the example has started.
+// run runs an example with the given program as the command "gcp-metadata-emulator", and returns
+// its output. It waits for all processes that the example started.
 func (e example) run(t *testing.T, emulator string) (string, error) {
 	t.Helper()
 	prepared := theStage()
@@ -47,8 +47,9 @@ func (e example) run(t *testing.T, emulator string) (string, error) {
 	return said.String(), err
 }
 
-// check checks that an example is as short as it is said to be and passes, whatever credentials the developer has; and that
-// it fails, and leaves nothing running, where the emulator does.
+// check checks that an example is as short as the README says, and that it passes whatever
+// credentials the developer has. If the emulator fails, the example must fail too and leave no
+// process running.
 func (e example) check(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(e.file)
@@ -66,7 +67,7 @@ func (e example) check(t *testing.T) {
 		"an emulator without env":         fmt.Sprintf(`[ "$1" = serve ] && exec %q "$@"`, theStage().Emulator),
 	} {
 		command := filepath.Join(t.TempDir(), filepath.Base(theStage().Emulator))
-		if err := os.WriteFile(command, []byte("#!/bin/sh\n"+emulator+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+		if err := os.WriteFile(command, []byte("#!/bin/sh\n"+emulator+"\n"), 0o700); err != nil { //nolint:gosec // the file must be executable
 			t.Fatal(err)
 		}
 		if said, err := e.run(t, command); err == nil {
@@ -84,7 +85,8 @@ func TestShellExample(t *testing.T) {
 
 func TestPytestExample(t *testing.T) {
 	_, folder := googleAuth(t)
-	// gcloud's folder has modules of Python's own too, which must not come before those of this Python.
+	// gcloud's directory also contains Python's own modules, which must not take precedence over
+	// those of this Python.
 	site := t.TempDir()
 	appended := fmt.Sprintf("import sys; sys.path.append(%q)\n", folder)
 	if err := os.WriteFile(filepath.Join(site, "sitecustomize.py"), []byte(appended), 0o600); err != nil {
@@ -107,7 +109,7 @@ func TestPytestExample(t *testing.T) {
 func TestNodeTestExample(t *testing.T) {
 	needNode(t, theStage())
 	const file = "examples/node-test/worker.test.mjs"
-	// Node looks for packages beside the file that wants them.
+	// Node looks for packages next to the importing file.
 	folder := t.TempDir()
 	modules, err := filepath.Abs(filepath.Join(nodeFolder, "node_modules"))
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 	"gcp-metadata-emulator/server/servertest"
 )
 
-// failure is what a library says of a status, and how often it has asked.
+// failure is a library's error message for a status, and the number of its requests.
 type failure struct {
 	Message  string
 	Status   int
 	Requests int
 }
 
-// What Google's Node library says of a refusal is written for people who look for what is wrong with their machine.
+// The message of Google's Node library for a refusal advises people to check their machine.
 func TestNodeFaults(t *testing.T) {
 	r := newRig(t)
 	needNode(t, r.stage)
@@ -51,7 +51,7 @@ func TestPythonFaults(t *testing.T) {
 	for status, want := range map[string]failure{
 		"404": {Message: "Status: 404", Requests: 1},
 		"403": {Message: "Status: 403", Requests: 1},
-		"500": {Requests: 3}, // it tries again
+		"500": {Requests: 3}, // the library retries
 		"503": {Requests: 3},
 	} {
 		failed := got[status]
@@ -66,7 +66,7 @@ func TestGoFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		effects  []servertest.Effect
 		requests int
-		refused  int // the status of the error; 0: there is none
+		refused  int // status in the error; 0: no error
 	}{
 		"unavailable twice": {[]servertest.Effect{servertest.Status(http.StatusServiceUnavailable), servertest.Times(2)}, 3, 0},
 		"broken twice":      {[]servertest.Effect{servertest.Status(http.StatusInternalServerError), servertest.Times(2)}, 3, 0},

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// gcloudAccount is a line of "gcloud auth list --format=json".
+// gcloudAccount is an entry of "gcloud auth list --format=json".
 type gcloudAccount struct{ Account, Status string }
 
 func newGcloudRig(t *testing.T) *rig {
@@ -22,7 +22,7 @@ func newGcloudRig(t *testing.T) *rig {
 	return newRig(t)
 }
 
-// gcloud runs one gcloud command and returns the line that it printed.
+// gcloud runs a gcloud command and returns the single line that it printed.
 func (r *rig) gcloud(t *testing.T, arguments ...string) string {
 	t.Helper()
 	return oneLine(t, r.exec(t, append([]string{"gcloud"}, arguments...)...))
@@ -74,7 +74,8 @@ func TestGcloudImpersonation(t *testing.T) {
 	})
 }
 
-// TestGcloudChain impersonates through a chain of delegates under enforced policies, and in vain without the chain.
+// TestGcloudChain impersonates an account through a chain of delegates under enforced policies.
+// Without the chain it must fail.
 func TestGcloudChain(t *testing.T) {
 	r := newGcloudRig(t)
 	strict := []string{"exec", "--strict", "--fixture", "testdata/chain.yaml", "--state-dir", r.state, "--"}
@@ -92,7 +93,8 @@ func TestGcloudChain(t *testing.T) {
 	})
 }
 
-// TestGcloudFederation signs in by workload identity federation, as itself and as an account that it impersonates.
+// TestGcloudFederation signs in with workload identity federation, as the federated principal and
+// as an account that it impersonates.
 func TestGcloudFederation(t *testing.T) {
 	r := newGcloudRig(t)
 	federate := func(t *testing.T, account string) (signedIn, accessToken string) {
@@ -200,7 +202,7 @@ func TestGcloudServiceAccounts(t *testing.T) {
 	}
 }
 
-// decode reads what gcloud printed, of which a test may know a part.
+// decode decodes gcloud's output, ignoring members that the test does not need.
 func decode[T any](t *testing.T, output []byte) T {
 	t.Helper()
 	var value T

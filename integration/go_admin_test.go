@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// goAdmin is what the Go client of the IAM API saw.
+// goAdmin holds the results of the Go client of the IAM API.
 type goAdmin struct {
 	Email, UniqueID string
 	Token           accessToken

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// goIAM is what each method of the IAM Credentials API gave a client.
+// goIAM holds the results of the methods of the IAM Credentials API.
 type goIAM struct {
 	AccessToken accessToken
 	IDToken     string
@@ -44,7 +44,7 @@ func TestGoIAMCredentials(t *testing.T) {
 	}
 }
 
-// By proxy gRPC goes through CONNECT and TLS, to the host that the library has compiled in.
+// Through a proxy, gRPC uses CONNECT and TLS to reach the host that is compiled into the library.
 func TestGoIAMCredentialsByProxy(t *testing.T) {
 	r := newRig(t)
 	got := report[goIAM](t, r.execWith(t, byProxy(), r.stage.GoCloud, "iam", "proxied", targetAccount, audience))
@@ -121,7 +121,8 @@ func TestGoSignedURL(t *testing.T) {
 	t.Errorf("no key of %s signed %s", workerAccount, signed)
 }
 
-// TestGoPackages runs Go packages at the addresses of Google's that they have compiled in, under enforced policies.
+// TestGoPackages runs Go packages that have Google's addresses compiled in, under enforced
+// policies.
 func TestGoPackages(t *testing.T) {
 	r := newRig(t)
 	got := report[struct {

@@ -11,19 +11,20 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// accessToken is an access token as the Go libraries give it.
+// accessToken is an access token as the Go libraries return it.
 type accessToken struct {
 	Value, Type string
 	Expiry      time.Time
 }
 
-// goAccess has access tokens of the same account from two libraries.
+// goAccess holds access tokens of one account from two libraries.
 type goAccess struct {
 	Auth, OAuth2              accessToken
 	ProjectID, UniverseDomain string
 }
 
-// goIdentity has ID tokens of the same account from two libraries, and what Google's validator said.
+// goIdentity holds ID tokens of one account from two libraries, and the results of Google's
+// validator.
 type goIdentity struct {
 	Auth, API  string
 	Validation goValidation
@@ -56,7 +57,8 @@ func (r *rig) checkGoIdentity(t *testing.T, got goIdentity, want map[string]any)
 	checkGoValidation(t, got.Validation, want)
 }
 
-// checkGoValidation checks what Google's validator said of a good token, of one for somebody else, and of three tampered ones.
+// checkGoValidation checks the validator's results for a valid token, for a token with another
+// audience, and for three tampered tokens.
 func checkGoValidation(t *testing.T, got goValidation, claims map[string]any) {
 	t.Helper()
 	if got.Issuer != claims["iss"] || got.Audience != claims["aud"] || got.Subject != claims["sub"] {
@@ -128,7 +130,7 @@ func TestGoMetadata(t *testing.T) {
 	})
 }
 
-// A subscription is told of each value once, of nothing else, and of the end.
+// A subscription gets each value once, the end of the attribute, and nothing else.
 func TestGoSubscribe(t *testing.T) {
 	r := newRig(t)
 	got := report[[]string](t, r.exec(t, r.stage.GoCloud, "watch"))

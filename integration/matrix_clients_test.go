@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// hostCompiledIn is why variables do not lead to the emulator what they do not lead there.
+// hostCompiledIn is the reason why environment variables do not lead a client to the emulator.
 const hostCompiledIn = "its host is compiled in"
 
-// Whom clients ask for what variables do not lead to the emulator.
+// The attempts of clients that environment variables do not lead to the emulator.
 const (
 	askMetadata       = "connection to 169.254.169.254:80"
 	askCertificates   = "query for www.googleapis.com"
@@ -22,19 +22,21 @@ const (
 // matrixClient is a row of the matrix.
 type matrixClient struct {
 	name     string
-	command  func(t *testing.T, r *rig) []string // skips the test where the client is not installed
-	metadata string                              // what it reads there
-	asks     []string                            // how it tries to leave the machine, though it needs nothing there
+	command  func(t *testing.T, r *rig) []string // skips the test if the client is not installed
+	metadata string                              // the metadata that it reads
+	asks     []string                            // known attempts to leave the machine that it does not need
 
-	// What is tried all the same, and has to fail.
-	notByEnv map[string]string // what variables cannot lead to the emulator, and whom it asks then
-	never    map[string]excuse // what it cannot do by any other reach
+	// Requests that must fail.
+	notByEnv map[string]string // requests that environment variables cannot lead to the emulator, with the client's attempt instead
+	never    map[string]excuse // requests that fail with every reach
 
-	// lacks is what it has no means for, so that there is nothing to try, and why.
+	// lacks holds requests for which the client has no feature, with the reason, so the test does
+	// not try them.
 	lacks map[string]string
 }
 
-// excuse is why a client cannot do something, for people, and what the client says to it.
+// excuse is the reason, for people, why a client cannot do something, and the client's own error
+// message.
 type excuse struct{ why, says string }
 
 func matrixClients() []matrixClient {
@@ -93,7 +95,7 @@ func matrixClients() []matrixClient {
 	}
 }
 
-// rubyOfDebian is Ruby with Google's library as Debian packs it.
+// rubyOfDebian runs Ruby with Google's library from Debian.
 func rubyOfDebian(t *testing.T) string {
 	t.Helper()
 	ruby := lookPath(t, "ruby", "ruby is not installed:")
@@ -105,7 +107,7 @@ func rubyOfDebian(t *testing.T) string {
 	return ruby
 }
 
-// javaOfGcloud is Google's library as the Pub/Sub emulator has it, which is a component of gcloud.
+// javaOfGcloud runs Google's library from the Pub/Sub emulator, which is a component of gcloud.
 func javaOfGcloud(t *testing.T) (classpath string) {
 	t.Helper()
 	gcloud, err := filepath.EvalSymlinks(lookPath(t, "gcloud", "Google's Java library comes with gcloud's Pub/Sub emulator:"))
@@ -123,7 +125,7 @@ func javaOfGcloud(t *testing.T) (classpath string) {
 	return jars[0]
 }
 
-// javaOfDebian is Google's library as Debian packs it.
+// javaOfDebian runs Google's library from Debian.
 func javaOfDebian(t *testing.T) (classpath string) {
 	t.Helper()
 	const folder = "/usr/share/java/"
@@ -140,7 +142,7 @@ func javaOfDebian(t *testing.T) (classpath string) {
 	return strings.Join(jars, ":")
 }
 
-// javaMatrix is the client of the matrix with a library, and what more it may have.
+// javaMatrix runs the matrix program with a library and further classes.
 func javaMatrix(library func(*testing.T) string, more ...string) func(*testing.T, *rig) []string {
 	return func(t *testing.T, _ *rig) []string {
 		t.Helper()
@@ -148,7 +150,7 @@ func javaMatrix(library func(*testing.T) string, more ...string) func(*testing.T
 	}
 }
 
-// java compiles classes, and is the command that runs one of them.
+// java compiles classes, and returns the command that runs one of them.
 func java(t *testing.T, classpath string, sources ...string) []string {
 	t.Helper()
 	javac := lookPath(t, "javac", "javac is not installed:")

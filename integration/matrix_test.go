@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// What clients are asked for, as their programs call it, and as the README does.
+// The requests of the matrix, with their names in the client programs and in the README.
 const (
 	wantMetadata    = "metadata"
 	wantAccess      = "access"
@@ -35,10 +35,10 @@ func allWanted() []wanted {
 	}
 }
 
-// reaches are the ways by which a client finds the emulator.
+// reaches lists the ways in which a client can find the emulator.
 func reaches() []string { return []string{"env", "proxy", "namespace"} }
 
-// needNamespace skips a test, aloud, where no namespace can be made.
+// needNamespace skips a test, with a message, if the system cannot make a namespace.
 func needNamespace(t *testing.T) {
 	t.Helper()
 	if output, err := exec.Command("unshare", "--map-root-user", "--net", "--mount", "true").CombinedOutput(); err != nil {
@@ -46,15 +46,16 @@ func needNamespace(t *testing.T) {
 	}
 }
 
-// trial is one client that is asked for everything.
+// trial runs all requests with one client.
 type trial struct {
 	*rig
 	client  matrixClient
 	command []string
-	worked  map[string][]string // the reaches by which it got something, by what that is
+	worked  map[string][]string // the reaches with which each request worked
 }
 
-// try asks the client by a reach for what it can get, checks what it got, and asks for the rest.
+// try makes the requests that should work with a reach and checks the results, then the requests
+// that should fail.
 func (c *trial) try(t *testing.T, reach string) {
 	t.Helper()
 	var can, cannot []string
@@ -78,7 +79,8 @@ func (c *trial) try(t *testing.T, reach string) {
 	}
 }
 
-// ask runs the client by a reach. It fails the test where the client tries to leave the machine in another way than it may.
+// ask runs the client with a reach. The test fails if the client tries to leave the machine in an
+// unexpected way.
 func (c *trial) ask(t *testing.T, reach string, wanted []string, may ...string) (printed, complained []byte, err error) {
 	t.Helper()
 	c.asks = append(may, c.client.asks...)
@@ -92,7 +94,7 @@ func (c *trial) ask(t *testing.T, reach string, wanted []string, may ...string) 
 	return c.inNamespace(t, line)
 }
 
-// get asks for what the client can get, all at once.
+// get makes all requests that should work, in one run of the client.
 func (c *trial) get(t *testing.T, reach string, wanted []string) {
 	t.Helper()
 	printed, complained, err := c.ask(t, reach, wanted)
@@ -135,7 +137,8 @@ func (c *trial) check(t *testing.T, name, value string) {
 	}
 }
 
-// fail asks for something that the client cannot get, and checks that it fails for the reason that the README gives.
+// fail makes a request that should fail, and checks that it fails for the reason given in the
+// README.
 func (c *trial) fail(t *testing.T, reach, name string) {
 	t.Helper()
 	asks, says := "", c.client.never[name].says
@@ -157,7 +160,7 @@ func (c *trial) fail(t *testing.T, reach, name string) {
 	}
 }
 
-// whyNot says why a client cannot have something by a reach; empty: it can.
+// whyNot returns the reason why a request fails with a reach, or "" if it works.
 func (c matrixClient) whyNot(name, reach string) string {
 	if why := c.lacks[name] + c.never[name].why; why != "" {
 		return why
@@ -168,7 +171,7 @@ func (c matrixClient) whyNot(name, reach string) string {
 	return ""
 }
 
-// inNamespace runs a client in a network of its own.
+// inNamespace runs a client in its own network.
 func (r *rig) inNamespace(t *testing.T, client []string) (printed, complained []byte, err error) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "../scripts/namespace", append([]string{"--state-dir", r.state, "--"}, client...)...)
@@ -179,7 +182,8 @@ func (r *rig) inNamespace(t *testing.T, client []string) (printed, complained []
 	return stdout.Bytes(), stderr.Bytes(), err
 }
 
-// row is what the README has to say of a client: by what reaches it got what, and why not by others.
+// row returns the client's row in the README: the reaches with which each request works, and the
+// reasons why others do not.
 func (c *trial) row() string {
 	cells := []string{c.client.name}
 	for _, one := range allWanted() {
@@ -204,7 +208,7 @@ func (c *trial) row() string {
 	return "| " + strings.Join(cells, " | ") + " |"
 }
 
-// TestMatrix runs each client by each reach, and compares the table of the README with what it saw.
+// TestMatrix runs each client with each reach, and compares the README's table with the results.
 func TestMatrix(t *testing.T) {
 	r := newRig(t)
 	var rows []string
@@ -229,7 +233,7 @@ func TestMatrix(t *testing.T) {
 	compareMatrix(t, rows)
 }
 
-// compareMatrix finds each row in the README, or puts it there.
+// compareMatrix checks that the README has each row. With -update it writes the rows instead.
 func compareMatrix(t *testing.T, rows []string) {
 	t.Helper()
 	const file, begin, end = "../README.md", "<!-- matrix -->\n", "<!-- end of matrix -->\n"
@@ -255,7 +259,7 @@ func compareMatrix(t *testing.T, rows []string) {
 	}
 }
 
-// table has the new rows, and the old ones of clients that have none.
+// table returns the new rows, and the old rows of clients without a new one.
 func table(rows []string, old string) string {
 	titles := []string{"client"}
 	for _, one := range allWanted() {

@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// enterNamespace makes the command start in a network namespace of its own, which ends with its last process.
+// enterNamespace makes the command start in its own network namespace, which ends with its last
+// process.
 func enterNamespace(command *exec.Cmd) error {
 	if os.Geteuid() != 0 {
 		return errors.New("only root may make a network namespace")
@@ -16,18 +17,19 @@ func enterNamespace(command *exec.Cmd) error {
 	attempt := exec.Command("ip", "link", "set", "lo", "up")
 	attempt.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if output, err := attempt.CombinedOutput(); err != nil {
-		return fmt.Errorf("a network namespace could not be made: %w: %s", err, output)
+		return fmt.Errorf("cannot make a network namespace: %w: %s", err, output)
 	}
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	return nil
 }
 
-// endWithParent makes the command end when the process that started it does.
+// endWithParent makes the command end when the process that started it ends.
 func endWithParent(command *exec.Cmd) {
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
-// closeNamespace makes every address lead back to this machine, where whatever arrives is written to the file escapes.
+// closeNamespace makes every address lead back to this machine, and records all arriving
+// connections in the file of escapes.
 func closeNamespace(escapes string) error {
 	for _, arguments := range [][]string{
 		{"link", "set", "lo", "up"},
@@ -37,7 +39,7 @@ func closeNamespace(escapes string) error {
 			return fmt.Errorf("ip %q: %w: %s", arguments, err, output)
 		}
 	}
-	// Without IPv6 in the kernel there is nothing to lead back.
+	// A kernel without IPv6 needs no IPv6 route.
 	_ = exec.Command("ip", "-6", "route", "add", "local", "::/0", "dev", "lo").Run()
 	return layTripwires(escapes)
 }

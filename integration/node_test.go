@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// needNode skips a test, aloud, where its client cannot run.
+// needNode skips a test, with a message, if its client cannot run.
 func needNode(t *testing.T, prepared stage) {
 	t.Helper()
 	switch {
@@ -24,7 +24,8 @@ func needNode(t *testing.T, prepared stage) {
 	}
 }
 
-// checkWithNode verifies ID tokens once more, by a program in another language with no dependencies.
+// checkWithNode verifies ID tokens once more, with a program in another language and without
+// dependencies.
 func (r *rig) checkWithNode(t *testing.T, token string) {
 	t.Helper()
 	if r.stage.Node == "" {
@@ -92,7 +93,7 @@ func TestNode(t *testing.T) {
 	})
 	t.Run("impersonation", func(t *testing.T) {
 		r.checkAccessToken(t, got.ImpersonatedAccessToken, targetAccount)
-		// The library asks for azp to be the e-mail address when it asks for the address at all.
+		// If the library requests the e-mail address, it expects azp to be that address.
 		r.checkIDToken(t, "Impersonated", got.ImpersonatedIDToken, r.grantedClaims(t, targetAccount))
 	})
 	t.Run("sign", func(t *testing.T) {
@@ -149,7 +150,8 @@ func checkNodeVerification(t *testing.T, got nodeReport, want map[string]any) {
 	}
 }
 
-// TestLockFile holds what makes an installation the same everywhere: exact versions, and no address of a registry.
+// TestLockFile checks that installations are reproducible: exact versions, and no registry
+// addresses.
 func TestLockFile(t *testing.T) {
 	var manifest struct{ Dependencies map[string]string }
 	var lock struct {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestPresetEnvironment runs clients where the caller's environment leads everywhere but to the emulator.
+// TestPresetEnvironment runs clients whose caller has variables that lead away from the emulator.
 func TestPresetEnvironment(t *testing.T) {
-	const elsewhere = "203.0.113.1:80" // an address for examples, at which the namespace notices whoever calls
+	const elsewhere = "203.0.113.1:80" // an address for examples; the namespace records connections to it
 	r := newRig(t)
 	missing, noCertificates := filepath.Join(t.TempDir(), "missing"), filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(noCertificates, nil, 0o600); err != nil {

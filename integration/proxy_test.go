@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// byProxy are the flags that make an emulator the proxy of what it runs.
+// byProxy returns the flags that make an emulator the proxy of its command.
 func byProxy() []string { return []string{"--reach", "proxy"} }
 
-// compiledIn is what clients got from hosts that they have compiled in.
+// compiledIn holds a client's results from hosts that are compiled into it.
 type compiledIn struct {
 	AccessToken, IDToken, Email, ImpersonatedAccessToken string
 }
 
-// checkCompiledIn runs a client with the worker's key file by proxy.
+// checkCompiledIn runs a client with the worker's key file, through the proxy.
 func (r *rig) checkCompiledIn(t *testing.T, client ...string) {
 	t.Helper()
 	keyFile := filepath.Join(t.TempDir(), "key.json")
@@ -29,7 +29,8 @@ func (r *rig) checkCompiledIn(t *testing.T, client ...string) {
 	}
 }
 
-// TestProxy runs clients that no variable leads to the emulator, with a caller's proxy and roots that must not win.
+// TestProxy runs clients that no variable leads to the emulator. The caller's own proxy and roots
+// must not take precedence.
 func TestProxy(t *testing.T) {
 	r := newRig(t)
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "grpc_proxy"} {

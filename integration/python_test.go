@@ -26,7 +26,7 @@ type pythonReport struct {
 	Signature, OtherSignature   bool
 }
 
-// googleAuth finds a Python and the folder of google-auth that come with gcloud.
+// googleAuth finds the Python and the google-auth directory that come with gcloud.
 func googleAuth(t *testing.T) (python, folder string) {
 	t.Helper()
 	gcloud, err := filepath.EvalSymlinks(lookPath(t, "gcloud", "google-auth for Python comes with gcloud:"))
@@ -100,7 +100,8 @@ func TestPython(t *testing.T) {
 	})
 }
 
-// checkPythonClaims compares the claims that the library saw where they are text; the rest is checked elsewhere.
+// checkPythonClaims compares the claims in the library's results that are strings. Other tests
+// check the rest.
 func checkPythonClaims(t *testing.T, got, want map[string]any) {
 	t.Helper()
 	for name, value := range want {

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// The world that the emulator serves when nobody gives it another.
+// The emulator's default fixture.
 const (
 	projectID      = "demo-project"
 	projectNumber  = "123456789012"
@@ -33,20 +33,20 @@ const (
 	cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
 )
 
-// patience is how long a client, or the emulator's start, may take on a slow machine.
+// patience limits how long a client or the emulator's start may take on a slow machine.
 const patience = 2 * time.Minute
 
-// rig is a state directory and what runs on it: one emulator that is the service's view of the keys, and for each client an
-// emulator of its own, which exec starts and stops.
+// rig is a state directory with its emulators: one that stands for the service, which reads the
+// published keys, and one for each client, which exec starts and stops.
 type rig struct {
 	stage   stage
 	state   string // the state directory
 	home    string // the clients' home directory
-	service string // the base URL of the emulator that is the service's view
+	service string // the base URL of the service's emulator
 
-	asks []string // the attempts to leave the machine that a client is known to make
+	asks []string // the client's known attempts to leave the machine
 
-	// preset is what the caller of exec has in the environment besides the least that a program needs.
+	// preset holds variables of exec's caller, besides the few that every program needs.
 	preset []string
 }
 
@@ -58,8 +58,8 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// environment is all that a client could inherit: whatever these tests were started with for proxies, certificates or Google is
-// not in it.
+// environment returns the complete environment of exec's caller. It contains none of the
+// developer's variables for proxies, certificates or Google.
 func (r *rig) environment() []string {
 	least := []string{
 		"PATH=" + os.Getenv("PATH"),
@@ -70,7 +70,8 @@ func (r *rig) environment() []string {
 	return append(least, r.preset...)
 }
 
-// serve starts an emulator that runs as long as the test, and returns its base URL once it is ready.
+// serve starts an emulator that runs as long as the test, and returns its base URL when it is
+// ready.
 func (r *rig) serve(t *testing.T) string {
 	t.Helper()
 	urlFile := filepath.Join(t.TempDir(), "url")
@@ -107,28 +108,29 @@ func (r *rig) serve(t *testing.T) string {
 	}
 }
 
-// exec runs a client with the environment that the emulator's exec gives it, and returns what the client printed.
+// exec runs a client under the emulator's exec, and returns the client's output.
 func (r *rig) exec(t *testing.T, client ...string) []byte {
 	t.Helper()
 	return r.execWith(t, nil, client...)
 }
 
-// execWith is exec with further flags for the emulator.
+// execWith is exec with additional flags for the emulator.
 func (r *rig) execWith(t *testing.T, flags []string, client ...string) []byte {
 	t.Helper()
 	arguments := append([]string{"exec", "--state-dir", r.state}, flags...)
 	return r.run(t, append(append(arguments, "--"), client...)...)
 }
 
-// execWithKeyFile is exec for a client that uses a key file of the worker account, which is written for it first.
+// execWithKeyFile is exec for a client that uses a key file of the worker account. It first
+// writes that file.
 func (r *rig) execWithKeyFile(t *testing.T, keyFile string, client ...string) []byte {
 	t.Helper()
 	writer := []string{"sh", "clients/with-key-file.sh", r.stage.Emulator, workerAccount, keyFile}
 	return r.exec(t, append(writer, client...)...)
 }
 
-// run runs the emulator's binary and returns what it printed. It fails the test when that fails, or when anything tried to
-// leave the machine meanwhile.
+// run runs the emulator's binary and returns its output. The test fails if the binary fails, or
+// if a process tries to leave the machine meanwhile.
 func (r *rig) run(t *testing.T, arguments ...string) []byte {
 	t.Helper()
 	stdout, stderr, err := r.try(t, arguments...)
@@ -164,7 +166,7 @@ func (r *rig) try(t *testing.T, arguments ...string) (printed, complained []byte
 	return stdout.Bytes(), stderr.Bytes(), err
 }
 
-// report decodes what a client printed.
+// report decodes a client's output.
 func report[T any](t *testing.T, output []byte) T {
 	t.Helper()
 	var value T
@@ -176,14 +178,14 @@ func report[T any](t *testing.T, output []byte) T {
 	return value
 }
 
-// fetch reads a JSON document from the emulator that is the service's view.
+// fetch returns a JSON document of the service's emulator.
 func (r *rig) fetch(t *testing.T, path string, into any) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.service+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Metadata-Flavor", "Google") // without which the metadata server says nothing
+	request.Header.Set("Metadata-Flavor", "Google") // required by the metadata server
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +203,7 @@ func (r *rig) fetch(t *testing.T, path string, into any) {
 	}
 }
 
-// uniqueID is the number that the account's key file gives as its client ID.
+// uniqueID returns the account's unique ID, which its key file names as client ID.
 func (r *rig) uniqueID(t *testing.T, account string) string {
 	t.Helper()
 	key := report[map[string]string](t, r.run(t, "credentials", "service-account", "--url", r.service, "--account", account))
@@ -211,7 +213,7 @@ func (r *rig) uniqueID(t *testing.T, account string) string {
 	return key["client_id"]
 }
 
-// checkAccessToken asks the emulator of the service, which has not issued the token, whose it is.
+// checkAccessToken asks the service's emulator, which did not issue the token, to describe it.
 func (r *rig) checkAccessToken(t *testing.T, token, account string) {
 	t.Helper()
 	if !strings.HasPrefix(token, "ya29.c.") {
@@ -228,7 +230,7 @@ func (r *rig) checkAccessToken(t *testing.T, token, account string) {
 	if id := r.uniqueID(t, account); info.AuthorizedParty != id || info.Audience != id {
 		t.Errorf("access token: azp %q, aud %q, want %q of %s", info.AuthorizedParty, info.Audience, id, account)
 	}
-	// gcloud asks for more scopes than the libraries, and with some of them for the e-mail address.
+	// gcloud requests more scopes than the libraries, and sometimes also the e-mail address.
 	scopes, email := strings.Fields(info.Scope), ""
 	if slices.Contains(scopes, "https://www.googleapis.com/auth/userinfo.email") {
 		email = account
@@ -241,7 +243,7 @@ func (r *rig) checkAccessToken(t *testing.T, token, account string) {
 	}
 }
 
-// checkExpiry checks that a library takes a token to be good for about an hour.
+// checkExpiry checks that a library expects a token to be valid for about an hour.
 func checkExpiry(t *testing.T, what string, expiry time.Time) {
 	t.Helper()
 	if left := time.Until(expiry); left < 50*time.Minute || left > time.Hour+time.Second {

@@ -22,7 +22,8 @@ import (
 	"google.golang.org/grpc/credentials/oauth"
 )
 
-// In one process with the emulator and with nothing in the environment, libraries reach it by the client that they are given.
+// In one process with the emulator, and without any variables, libraries reach it with the given
+// client.
 
 func TestServertestMetadata(t *testing.T) {
 	t.Parallel()
@@ -54,7 +55,7 @@ func TestServertestMetadata(t *testing.T) {
 	<-told
 }
 
-// identityToken is an ID token of the default account.
+// identityToken returns an ID token of the default account.
 func identityToken(t *testing.T, emu *servertest.Emulator) string {
 	t.Helper()
 	token, err := metadata.NewClient(emu.Client()).GetWithContext(t.Context(), "instance/service-accounts/default/identity?format=full&audience="+audience)
@@ -87,7 +88,7 @@ func TestServertestIDToken(t *testing.T) {
 	}
 }
 
-// tokenSource is that of a key file, whose requests go through the emulator's client.
+// tokenSource returns the token source of a key file. It uses the emulator's client.
 func tokenSource(t *testing.T, emu *servertest.Emulator) oauth2.TokenSource {
 	t.Helper()
 	key, err := os.ReadFile(emu.CredentialsFile(t, "service-account", workerAccount))
@@ -150,7 +151,7 @@ policies:
 func TestServertestStorage(t *testing.T) {
 	t.Parallel()
 	emu := servertest.New(t)
-	// Besides the client it is given, the library wants credentials whose universe it can ask for.
+	// Besides the client, the library needs credentials with a universe domain.
 	client, err := storage.NewClient(t.Context(), authorized(t, emu), option.WithTokenSource(tokenSource(t, emu)))
 	if err != nil {
 		t.Fatal(err)
@@ -167,16 +168,16 @@ func TestServertestStorage(t *testing.T) {
 	}
 }
 
-// With nothing but the environment, default credentials are the instance's.
+// With environment variables alone, default credentials are those of the instance.
 func TestServertestSetenv(t *testing.T) {
 	emu := servertest.New(t)
 	emu.Setenv(t)
-	t.Setenv("HOME", t.TempDir()) // Go libraries prefer what gcloud has left there
+	t.Setenv("HOME", t.TempDir()) // Go libraries prefer gcloud's files there
 	found, err := google.FindDefaultCredentials(t.Context(), cloudPlatform)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The library tries again what is unavailable for a moment.
+	// The library retries when the server is unavailable.
 	unavailable := emu.Fail("mds.token", servertest.Status(http.StatusServiceUnavailable), servertest.Times(2))
 	token, err := found.TokenSource.Token()
 	if err != nil || !strings.HasPrefix(token.AccessToken, "ya29.") || found.ProjectID != projectID {

@@ -11,27 +11,28 @@ import (
 	"testing"
 )
 
-// stageVariable names the file that says what has been prepared. It is set in the process that runs the tests, and not in
-// the one that prepares.
+// stageVariable names the file that describes the stage. It is set in the process that runs the
+// tests, not in the process that prepares them.
 const stageVariable = "GCP_METADATA_EMULATOR_INTEGRATION_STAGE"
 
 const nodeFolder = "clients/node"
 
-// stage is what the tests find prepared: everything that needs the network, or takes long, is done before.
+// stage describes the preparations for the tests: all work that needs the network or takes long.
 type stage struct {
 	Emulator string `json:"emulator"` // the emulator's binary
 	GoCloud  string `json:"goCloud"`  // the binary of clients/gocloud
-	Node     string `json:"node"`     // the node command, empty when the Node clients cannot run
-	NoNode   string `json:"noNode"`   // why they cannot
-	BadNode  string `json:"badNode"`  // why they cannot, when that is a failure
-	Escapes  string `json:"escapes"`  // the file that has the attempts to leave the namespace, empty outside a namespace
+	Node     string `json:"node"`     // the node command; empty if the Node clients cannot run
+	NoNode   string `json:"noNode"`   // the reason why they cannot
+	BadNode  string `json:"badNode"`  // the reason, if it is a failure
+	Escapes  string `json:"escapes"`  // the file that records attempts to leave the namespace; empty without a namespace
 }
 
-// known is the file that has those attempts that tests expect.
+// known returns the name of the file with the attempts that tests expect.
 func (s stage) known() string { return s.Escapes + ".known" }
 
-// TestMain runs twice. The first process has the caller's environment and network: it builds and installs, then starts
-// itself again, if possible in a network namespace. The second runs the tests.
+// TestMain runs twice. The first process has the caller's environment and network: it builds and
+// installs, then starts itself again, if possible in a network namespace. The second process runs
+// the tests.
 func TestMain(m *testing.M) {
 	code, err := testMain(m)
 	if err != nil {
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) (int, error) {
-	flag.Bool("update", false, "write what the matrix shows into the README") // which flag.Lookup finds
+	flag.Bool("update", false, "write the results of the matrix into the README") // for flag.Lookup
 	if os.Getenv(stageVariable) == "" {
 		return prepareAndRestart()
 	}
@@ -60,7 +61,7 @@ func testMain(m *testing.M) (int, error) {
 	return code, nil
 }
 
-// theStage is what the first process prepared.
+// theStage reads the stage that the first process prepared.
 func theStage() stage {
 	var prepared stage
 	data, err := os.ReadFile(os.Getenv(stageVariable))
@@ -154,7 +155,7 @@ func prepareNode(prepared *stage) {
 	prepared.Node = node
 }
 
-// installed tells whether npm has installed what the lock file says.
+// installed reports whether npm has installed the versions in the lock file.
 func installed() bool {
 	lock, err := os.Stat(filepath.Join(nodeFolder, "package-lock.json"))
 	if err != nil {

@@ -17,7 +17,7 @@ const (
 	userScope = "openid https://www.googleapis.com/auth/userinfo.email https://www.googleapis.com/auth/userinfo.profile " + cloudPlatform
 )
 
-// goUserTokens are the tokens of a user as golang.org/x/oauth2 gives them.
+// goUserTokens holds the tokens of a user, as golang.org/x/oauth2 returns them.
 type goUserTokens struct {
 	Access     accessToken
 	ID, Scope  string
@@ -48,7 +48,7 @@ func (r *rig) checkGoUser(t *testing.T, got goUserTokens) {
 	}
 }
 
-// userTokeninfo asks the emulator of the service, which has not issued the token.
+// userTokeninfo asks the service's emulator, which did not issue the token, to describe it.
 func (r *rig) userTokeninfo(t *testing.T, token string) map[string]string {
 	t.Helper()
 	var info map[string]string

@@ -23,8 +23,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// keyring has the public keys that a document publishes, by key ID. What verifies with it is verified by the standard library
-// alone.
+// keyring holds the public keys in a published document, by key ID. Verification with it uses
+// only the standard library.
 type keyring map[string]*rsa.PublicKey
 
 // jwks reads a JWK set.
@@ -52,7 +52,7 @@ func (r *rig) jwks(t *testing.T, path string) keyring {
 	return keys
 }
 
-// certificates reads a map of X.509 certificates in PEM form.
+// certificates reads a map of X.509 certificates in PEM.
 func (r *rig) certificates(t *testing.T, path string) keyring {
 	t.Helper()
 	var document map[string]string
@@ -82,7 +82,7 @@ func (r *rig) certificates(t *testing.T, path string) keyring {
 	return keys
 }
 
-// verify returns the claims of a JWT whose signature is good.
+// verify returns the claims of a JWT, or an error if its signature is not valid.
 func (k keyring) verify(token string) (map[string]any, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -118,8 +118,9 @@ func verifySignature(key *rsa.PublicKey, message, signature []byte) error {
 	return rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], signature)
 }
 
-// checkIDToken verifies an ID token against both documents that publish the keys, requires that it is refused after one of its
-// bytes was changed, and compares its claims, which are to be an hour's, with those that are wanted.
+// checkIDToken verifies an ID token against both published documents of keys, and compares its
+// claims. The token must be valid for an hour, and must be refused after any of its bytes was
+// changed.
 func (r *rig) checkIDToken(t *testing.T, what, token string, want map[string]any) {
 	t.Helper()
 	byJWK, byCertificate := r.jwks(t, "/oauth2/v3/certs"), r.certificates(t, "/oauth2/v1/certs")
@@ -149,7 +150,8 @@ func (r *rig) checkIDToken(t *testing.T, what, token string, want map[string]any
 	r.checkWithNode(t, token)
 }
 
-// checkLifetime takes iat and exp out of the claims: now, and an hour later.
+// checkLifetime removes iat and exp from the claims, and checks that they are now and an hour
+// later.
 func checkLifetime(claims map[string]any) error {
 	issued, err := number(claims, "iat")
 	if err != nil {
@@ -170,7 +172,8 @@ func checkLifetime(claims map[string]any) error {
 	return nil
 }
 
-// checkCreation takes the time at which the instance was created out of the claims, where they have one: some time before now.
+// checkCreation removes the instance's creation time from the claims, if it is there, and checks
+// that it is in the past.
 func checkCreation(claims map[string]any) error {
 	google, _ := claims["google"].(map[string]any)
 	engine, ok := google["compute_engine"].(map[string]any)
@@ -196,7 +199,8 @@ func number(claims map[string]any, name string) (int64, error) {
 	return value.Int64()
 }
 
-// alterations yields the token with one bit changed, many times: all over its header, its payload and its signature.
+// alterations returns copies of the token with one bit changed, at many places in its header,
+// payload and signature.
 func alterations(token string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		parts := strings.Split(token, ".")
@@ -214,7 +218,7 @@ func alterations(token string) func(yield func(string) bool) {
 	}
 }
 
-// claims are those of an ID token: what every one has, and more.
+// claims returns the usual claims of an ID token, and more.
 func (r *rig) claims(t *testing.T, account string, more map[string]any) map[string]any {
 	t.Helper()
 	id := r.uniqueID(t, account)
@@ -227,7 +231,8 @@ func emailClaims(account string) map[string]any {
 	return map[string]any{"email": account, "email_verified": true}
 }
 
-// grantedClaims are those of an ID token for which the account's own key was shown: azp is the e-mail address.
+// grantedClaims returns the claims of an ID token that was requested with the account's own key:
+// azp is the e-mail address.
 func (r *rig) grantedClaims(t *testing.T, account string) map[string]any {
 	t.Helper()
 	claims := r.claims(t, account, emailClaims(account))
@@ -235,8 +240,8 @@ func (r *rig) grantedClaims(t *testing.T, account string) map[string]any {
 	return claims
 }
 
-// instanceClaims are those of an ID token from the metadata server, with format=full. When the instance was created is not among
-// them: nothing else tells.
+// instanceClaims returns the claims of an ID token from the metadata server with format=full,
+// except the creation time of the instance, which no other answer contains.
 func (r *rig) instanceClaims(t *testing.T) map[string]any {
 	t.Helper()
 	engine := map[string]any{

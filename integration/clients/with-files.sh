@@ -1,9 +1,10 @@
 #!/bin/sh
-# Writes a credential file of every type into a folder and becomes the command that uses them.
+# Writes a credential file of every type into a directory, then replaces itself with the command
+# that uses them.
 #
 #   with-files.sh EMULATOR FOLDER WORKER TARGET COMMAND [ARG...]
 #
-# The files lead to the emulator's address with TLS, where it has one.
+# The files lead to the emulator's TLS address, if it has one.
 set -eu
 emulator=$1 folder=$2 worker=$3 target=$4
 shift 4

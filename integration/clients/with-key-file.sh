@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes a service account's key file and becomes the command that uses it.
+# Writes a service account's key file, then replaces itself with the command that uses it.
 #
 #   with-key-file.sh EMULATOR ACCOUNT FILE COMMAND [ARG...]
 set -eu

@@ -1,9 +1,10 @@
 #!/bin/sh
-# curl, as it is used where the servers are Google's. Prints what it got as JSON.
+# Uses curl like a program that talks to Google's servers. Prints the results as JSON.
 #
 #   matrix.sh KEY_FILE AUDIENCE TARGET WANTED...
 #
-# Where the emulator is found by variables alone, curl, which knows of none, is told its URL.
+# curl knows no variable for the metadata server. If only variables lead to the emulator, the
+# script gives curl its URL.
 set -eu
 audience=$2 target=$3
 shift 3

@@ -1,9 +1,9 @@
 #!/bin/sh
-# gcloud with a service account's key file: activate it, and use it from then on.
+# Uses gcloud with a service account's key file: activates it and then uses it.
 #
 #   activate.sh KEY_FILE AUDIENCE RESULTS
 #
-# Leaves what each command printed in the folder RESULTS.
+# Leaves the output of each command in the directory RESULTS.
 set -eu
 key=$1 audience=$2 results=$3
 gcloud auth activate-service-account --key-file="$key"

@@ -1,9 +1,11 @@
 #!/bin/sh
-# gcloud as a workload of another identity provider: sign in with a credential file, and use it from then on.
+# Uses gcloud as a workload of another identity provider: signs in with a credential file and then
+# uses it.
 #
 #   federate.sh EMULATOR ACCOUNT RESULTS
 #
-# ACCOUNT is a service account to impersonate, or - for none. Leaves what each command printed in the folder RESULTS.
+# ACCOUNT is a service account to impersonate, or - for none. Leaves the output of each command in
+# the directory RESULTS.
 set -eu
 emulator=$1 account=$2 results=$3
 if [ "$account" = - ]; then

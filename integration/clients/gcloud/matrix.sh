@@ -1,12 +1,12 @@
 #!/bin/sh
-# gcloud, as it is used where the servers are Google's. Prints what it got as JSON.
+# Uses gcloud like a program that talks to Google's servers. Prints the results as JSON.
 #
 #   matrix.sh KEY_FILE AUDIENCE TARGET WANTED...
 set -eu
 key=$1 audience=$2 target=$3
 shift 3
 
-# with_key prints an access token of the key file's account, from a configuration of its own.
+# with_key prints an access token of the key file's account, from a separate configuration.
 with_key() (
 	CLOUDSDK_CONFIG=$CLOUDSDK_CONFIG/key
 	export CLOUDSDK_CONFIG

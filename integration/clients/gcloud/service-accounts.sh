@@ -1,9 +1,10 @@
 #!/bin/sh
-# gcloud manages service accounts: it makes one, gives it a key and a policy, and uses the key. It signs as another one.
+# Manages service accounts with gcloud: creates an account, gives it a key and a policy, and uses
+# the key. Signs as another account.
 #
 #   service-accounts.sh ACCOUNT_ID EMAIL MEMBER SIGNER RESULTS
 #
-# Leaves what each command printed in the folder RESULTS.
+# Leaves the output of each command in the directory RESULTS.
 set -eu
 id=$1 email=$2 member=$3 signer=$4 results=$5
 role=roles/iam.serviceAccountTokenCreator

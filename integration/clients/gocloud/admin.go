@@ -11,17 +11,17 @@ import (
 	"google.golang.org/api/option"
 )
 
-// adminReport is what a program saw that manages a service account.
+// adminReport holds the results of a program that manages a service account.
 type adminReport struct {
 	Email    string      `json:"email"`
 	UniqueID string      `json:"uniqueID"`
-	Token    accessToken `json:"token"` // got with a key file of the account
+	Token    accessToken `json:"token"` // from a key file of the account
 	Members  []string    `json:"members"`
-	Stale    int         `json:"stale"` // the HTTP status of a change that another one came before
+	Stale    int         `json:"stale"` // HTTP status of a change with an outdated etag
 	Deleted  int         `json:"deleted"`
 }
 
-// administer makes a service account, uses a key of it, gives it a policy and deletes it.
+// administer creates a service account, uses one of its keys, sets its policy and deletes it.
 func administer(ctx context.Context, accountID, member string) (report adminReport, err error) {
 	service, err := iam.NewService(ctx, option.WithEndpoint(emulator()))
 	if err != nil {
@@ -47,7 +47,7 @@ func administer(ctx context.Context, accountID, member string) (report adminRepo
 		return report, err
 	}
 	report.Members = changed.Bindings[0].Members
-	_, err = accounts.SetIamPolicy(account.Name, set).Context(ctx).Do() // with the etag of before
+	_, err = accounts.SetIamPolicy(account.Name, set).Context(ctx).Do() // with the outdated etag
 	if report.Stale, err = statusOf(err); err != nil {
 		return report, err
 	}
@@ -79,7 +79,7 @@ func tokenOfNewKey(ctx context.Context, accounts *iam.ProjectsServiceAccountsSer
 	return accessToken{Value: token.AccessToken, Type: token.TokenType, Expiry: token.Expiry}, nil
 }
 
-// statusOf is the HTTP status with which a call was refused.
+// statusOf returns the HTTP status of a refused call.
 func statusOf(err error) (int, error) {
 	if refused, ok := errors.AsType[*googleapi.Error](err); ok {
 		return refused.Code, nil

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/oauth2/google"
 )
 
-// fileReport is what two libraries make of one credential file: a token, or why they have none.
+// fileReport holds the results of two libraries with one credential file: a token or an error.
 type fileReport struct {
 	Auth        accessToken `json:"auth"`
 	AuthError   string      `json:"authError"`
@@ -23,7 +23,7 @@ type fileReport struct {
 	OAuth2Error string      `json:"oauth2Error"`
 }
 
-// fileTokens gets an access token with every credential file in a folder.
+// fileTokens gets an access token with every credential file in a directory.
 func fileTokens(ctx context.Context, folder string) (map[string]fileReport, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
 	if err != nil {
@@ -82,7 +82,7 @@ func oauth2FileToken(ctx context.Context, file string) (accessToken, error) {
 	return oauth2Token(found.TokenSource)
 }
 
-// downscopedToken narrows the metadata server's token to one bucket.
+// downscopedToken limits the metadata server's token to one bucket.
 func downscopedToken(ctx context.Context) (accessToken, error) {
 	source, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{cloudPlatform}})
 	if err != nil {
@@ -94,7 +94,7 @@ func downscopedToken(ctx context.Context) (accessToken, error) {
 	}
 	creds, err := downscope.NewCredentials(&downscope.Options{
 		Credentials: source,
-		Client:      &http.Client{Transport: instead{target}}, // the library knows the host of the service by itself
+		Client:      &http.Client{Transport: instead{target}}, // the host is compiled into the library
 		Rules: []downscope.AccessBoundaryRule{{
 			AvailableResource:    "//storage.googleapis.com/projects/_/buckets/some-bucket",
 			AvailablePermissions: []string{"inRole:roles/storage.objectViewer"},

@@ -42,15 +42,16 @@ type signedJWT struct {
 	Token   string `json:"token"`
 }
 
-// refusal is how a caller sees that a call was refused.
+// refusal describes the error of a refused call.
 type refusal struct {
-	HTTPCode int    `json:"httpCode"` // -1 over gRPC
+	HTTPCode int    `json:"httpCode"` // -1 with gRPC
 	GRPCCode string `json:"grpcCode"`
 	Error    string `json:"error"`
 }
 
-// callIAMCredentials calls each method of the IAM Credentials API over a transport, as the identity of the metadata server:
-// rest or grpc at the emulator's address, or proxied, which is gRPC with TLS at the host that the library has compiled in.
+// callIAMCredentials calls each method of the IAM Credentials API as the metadata server's
+// account. transport is rest or grpc, at the emulator's address, or proxied: gRPC with TLS, to
+// the host that is compiled into the library.
 func callIAMCredentials(ctx context.Context, transport, target, audience string) (report iamReport, err error) {
 	client, err := newIAMCredentialsClient(ctx, transport)
 	if err != nil {
@@ -90,7 +91,8 @@ func newIAMCredentialsClient(ctx context.Context, transport string) (*iamcredent
 	return iamcredentials.NewIamCredentialsClient(ctx, option.WithGRPCConn(conn))
 }
 
-// clearText lets bearer tokens through a connection without TLS, which never leaves the machine here.
+// clearText allows bearer tokens on a connection without TLS, because the connection stays on
+// this machine.
 type clearText struct{ oauth2.TokenSource }
 
 func (c clearText) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {

@@ -9,16 +9,16 @@ import (
 	apiimpersonate "google.golang.org/api/impersonate"
 )
 
-// packagesReport has what libraries get at the addresses of Google's that they have compiled in.
+// packagesReport holds results from Google's addresses that are compiled into libraries.
 type packagesReport struct {
 	Impersonated    accessToken `json:"impersonated"`
 	APIImpersonated accessToken `json:"apiImpersonated"`
 	IDToken         string      `json:"idToken"`
-	Audience        string      `json:"audience"` // that the validator saw, with Google's keys
+	Audience        string      `json:"audience"` // as seen by the validator, with Google's keys
 	Federated       string      `json:"federated"`
 }
 
-// packageTokens uses packages that take no address, or need none.
+// packageTokens uses packages that accept no address, or need none.
 func packageTokens(ctx context.Context, target, audience string) (report packagesReport, err error) {
 	creds, err := impersonate.NewCredentials(&impersonate.CredentialsOptions{TargetPrincipal: target, Scopes: []string{cloudPlatform}})
 	if err != nil {
@@ -60,7 +60,7 @@ func impersonatedIdentity(ctx context.Context, target, audience string, report *
 
 const provider = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/demo-pool/providers/demo-provider"
 
-// ownIdentity gives the ID token of this machine as a subject token.
+// ownIdentity uses this machine's ID token as subject token.
 type ownIdentity struct{}
 
 // SubjectToken implements externalaccount.SubjectTokenProvider.

@@ -1,6 +1,7 @@
-// Command gocloud is a program of the kind the emulator is for: it uses Google's own Go libraries, unmodified, and knows
-// nothing about an emulator except where a library wants an address in code. Each subcommand does one thing such a program
-// does and prints what it got as JSON; what the values have to be is written in the tests that run it.
+// Command gocloud is a typical user of the emulator: it uses Google's own Go libraries,
+// unmodified, and knows nothing about an emulator except if a library needs an address in code.
+// Each subcommand does one thing that such a program does, and prints the results as JSON; the
+// tests that run it check the values.
 package main
 
 import (
@@ -20,7 +21,7 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gocloud:", err)
-		os.Exit(1) //nolint:forbidigo // a client program ends with a status of its own
+		os.Exit(1) //nolint:forbidigo // a client program sets its own exit status
 	}
 }
 
@@ -70,7 +71,7 @@ func dispatch(ctx context.Context, args []string) (any, error) {
 	}
 }
 
-// dispatchMany is dispatch for what has any number of arguments.
+// dispatchMany is dispatch for subcommands with any number of arguments.
 func dispatchMany(ctx context.Context, args []string) (any, error) {
 	if name, rest := args[0], args[1:]; name == "matrix" && len(rest) >= 3 {
 		return matrix(ctx, ask{rest[0], rest[1], rest[2]}, rest[3:])
@@ -78,7 +79,8 @@ func dispatchMany(ctx context.Context, args []string) (any, error) {
 	return nil, fmt.Errorf("unknown command or wrong number of arguments: %q", args)
 }
 
-// emulator is the base URL of the running emulator, for the few addresses that a library takes only in code.
+// emulator returns the base URL of the running emulator, for the few addresses that a library
+// takes only in code.
 func emulator() string {
-	return os.Getenv("GCP_METADATA_EMULATOR_URL") //nolint:forbidigo // exec says here where it listens
+	return os.Getenv("GCP_METADATA_EMULATOR_URL") //nolint:forbidigo // exec sets this variable
 }

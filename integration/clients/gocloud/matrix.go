@@ -12,12 +12,13 @@ import (
 	"google.golang.org/api/impersonate"
 )
 
-// ask is what a program may want of Google's servers.
+// ask is a request that a program may make to Google's servers.
 type ask struct {
 	keyFile, audience, target string
 }
 
-// matrix asks for each thing as it is asked for where the servers are Google's, with no address in code.
+// matrix makes each request like a program that talks to Google's servers, without an address in
+// code.
 func matrix(ctx context.Context, a ask, wanted []string) (map[string]string, error) {
 	got := map[string]string{}
 	for _, name := range wanted {

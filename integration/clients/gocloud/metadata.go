@@ -21,11 +21,11 @@ type metadataReport struct {
 	InstanceTags       []string          `json:"instanceTags"`
 	InstanceAttributes map[string]string `json:"instanceAttributes"`
 	ProjectAttributes  map[string]string `json:"projectAttributes"`
-	// NotDefined is the suffix that the library says is not defined when asked for an attribute that nobody set.
+	// NotDefined is the suffix in the library's error for an attribute that does not exist.
 	NotDefined string `json:"notDefined"`
 }
 
-// readMetadata asks the metadata server everything for which cloud.google.com/go/compute/metadata has a function.
+// readMetadata reads all metadata for which cloud.google.com/go/compute/metadata has a function.
 func readMetadata(ctx context.Context) (metadataReport, error) {
 	var errs []error
 	text := func(get func(context.Context) (string, error)) string {
@@ -74,7 +74,7 @@ func attributes(ctx context.Context, names func(context.Context) ([]string, erro
 	values := make(map[string]string, len(keys))
 	for _, key := range keys {
 		if key == "" {
-			continue // the library takes an empty listing for one empty name
+			continue // the library reads an empty listing as one empty name
 		}
 		if values[key], err = value(ctx, key); err != nil {
 			return nil, err
@@ -83,7 +83,8 @@ func attributes(ctx context.Context, names func(context.Context) ([]string, erro
 	return values, nil
 }
 
-// undefinedAttribute asks for an attribute that does not exist. The library tells that apart from every other failure.
+// undefinedAttribute requests an attribute that does not exist. The library has a separate error
+// for it.
 func undefinedAttribute(ctx context.Context) (string, error) {
 	value, err := metadata.InstanceAttributeValueWithContext(ctx, "nobody-set-this")
 	if err == nil {

@@ -10,7 +10,7 @@ import (
 	"cloud.google.com/go/storage"
 )
 
-// signedURL signs the URL of an object in Cloud Storage with the system-managed key of an account.
+// signedURL signs the URL of a Cloud Storage object with an account's system-managed key.
 func signedURL(ctx context.Context, account string) (_ string, err error) {
 	client, err := newIAMCredentialsClient(ctx, "grpc")
 	if err != nil {
@@ -21,7 +21,7 @@ func signedURL(ctx context.Context, account string) (_ string, err error) {
 		GoogleAccessID: account,
 		Method:         http.MethodGet,
 		Scheme:         storage.SigningSchemeV4,
-		Expires:        time.Now().Add(time.Hour), //nolint:forbidigo // a client goes by the machine's clock
+		Expires:        time.Now().Add(time.Hour), //nolint:forbidigo // a client uses the machine's clock
 		SignBytes: func(payload []byte) ([]byte, error) {
 			signed, err := client.SignBlob(ctx, &credentialspb.SignBlobRequest{Name: "projects/-/serviceAccounts/" + account, Payload: payload})
 			return signed.GetSignedBlob(), err

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// tamper returns the token three times, each time with one byte changed: of the header, of the payload, of the signature.
+// tamper returns three copies of the token, each with one byte changed: in the header, in the
+// payload, in the signature.
 func tamper(token string) ([]string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

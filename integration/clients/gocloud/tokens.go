@@ -30,14 +30,15 @@ type accessReport struct {
 	UniverseDomain string      `json:"universeDomain"`
 }
 
-// identityReport has the same ID token from two libraries, and what Google's validator says about the first.
+// identityReport holds the same ID token from two libraries, and the validator's results for the
+// first.
 type identityReport struct {
 	Auth       string     `json:"auth"`
 	API        string     `json:"api"`
 	Validation validation `json:"validation"`
 }
 
-// validation is what Google's validator found in a good token, and why it refused the others.
+// validation holds the validator's result for a valid token, and its errors for others.
 type validation struct {
 	Issuer        string   `json:"issuer"`
 	Audience      string   `json:"audience"`
@@ -51,7 +52,8 @@ type keyFileReport struct {
 	Identity identityReport `json:"identity"`
 }
 
-// accessTokens gets an access token from the metadata server, which both libraries find without being told.
+// accessTokens gets an access token from the metadata server with two libraries, which find the
+// server without configuration.
 func accessTokens(ctx context.Context) (accessReport, error) {
 	creds, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{cloudPlatform}})
 	if err != nil {
@@ -121,7 +123,8 @@ func identify(ctx context.Context, creds *auth.Credentials, source oauth2.TokenS
 	return report, err
 }
 
-// validate does what a service that is called with an ID token does, with the emulator's certificates for Google's.
+// validate checks an ID token as a service does, with the emulator's certificates instead of
+// Google's.
 func validate(ctx context.Context, token, audience string) (validation, error) {
 	validator, err := idtoken.NewValidator(&idtoken.ValidatorOptions{RS256CertsURL: emulator() + "/oauth2/v3/certs"})
 	if err != nil {
@@ -149,7 +152,7 @@ func validate(ctx context.Context, token, audience string) (validation, error) {
 	return report, nil
 }
 
-// keyFileTokens gets both kinds of token with a service account's key file.
+// keyFileTokens gets an access token and an ID token with a service account's key file.
 func keyFileTokens(ctx context.Context, file, audience string) (report keyFileReport, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -178,7 +181,8 @@ func keyFileTokens(ctx context.Context, file, audience string) (report keyFileRe
 	return report, err
 }
 
-// impersonatedTokens gets access tokens of the target with an impersonated_service_account file whose source is a key file.
+// impersonatedTokens gets access tokens of the target account with an
+// impersonated_service_account file whose source is a key file.
 func impersonatedTokens(ctx context.Context, keyFile, target string) (report accessReport, err error) {
 	file := filepath.Join(filepath.Dir(keyFile), "impersonated.json")
 	data, err := writeImpersonated(file, keyFile, target)

@@ -14,14 +14,14 @@ import (
 	"google.golang.org/api/option"
 )
 
-// userReport has the tokens that a user's consent, a refresh token and a device code are exchanged for, and what Google's API
-// says about who has signed in.
+// userReport holds the tokens from a user's consent, from a refresh token and from a device code,
+// and the answer of Google's userinfo API.
 type userReport struct {
 	Code      userTokens `json:"code"`
 	Refreshed userTokens `json:"refreshed"`
 	Device    userTokens `json:"device"`
 	Userinfo  userinfo   `json:"userinfo"`
-	Revoked   string     `json:"revoked"` // what a refresh token is refused with afterwards
+	Revoked   string     `json:"revoked"` // the error for a refresh token that was revoked
 }
 
 type userTokens struct {
@@ -46,7 +46,7 @@ func describeUser(token *oauth2.Token) userTokens {
 	}
 }
 
-// signIn does what an application does that lets a user sign in with Google.
+// signIn lets a user sign in with Google, as an application does.
 func signIn(ctx context.Context, client, user string) (report userReport, err error) {
 	config := &oauth2.Config{
 		ClientID:     client,
@@ -81,7 +81,7 @@ func signIn(ctx context.Context, client, user string) (report userReport, err er
 	return report, err
 }
 
-// byCode goes through the authorization code flow with PKCE, without a browser.
+// byCode runs the authorization code flow with PKCE, without a browser.
 func byCode(ctx context.Context, config *oauth2.Config, user string) (*oauth2.Token, error) {
 	verifier := oauth2.GenerateVerifier()
 	address := config.AuthCodeURL("the-state", oauth2.AccessTypeOffline, oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("login_hint", user))
@@ -89,7 +89,7 @@ func byCode(ctx context.Context, config *oauth2.Config, user string) (*oauth2.To
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultTransport.RoundTrip(request) // which follows no redirect
+	response, err := http.DefaultTransport.RoundTrip(request) // does not follow redirects
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func byCode(ctx context.Context, config *oauth2.Config, user string) (*oauth2.To
 	return config.Exchange(ctx, back.Query().Get("code"), oauth2.VerifierOption(verifier))
 }
 
-// byDevice goes through the device flow; the user approves before the device asks for the first time.
+// byDevice runs the device flow. The user consents before the device's first poll.
 func byDevice(ctx context.Context, config *oauth2.Config, user string) (*oauth2.Token, error) {
 	asked, err := config.DeviceAuth(ctx)
 	if err != nil {
@@ -135,7 +135,7 @@ func post(ctx context.Context, address string, form url.Values) error {
 	return response.Body.Close()
 }
 
-// whoIs asks Google's API who has signed in.
+// whoIs asks Google's userinfo API for the signed-in user.
 func whoIs(ctx context.Context, config *oauth2.Config, token *oauth2.Token) (userinfo, error) {
 	service, err := oauth2api.NewService(ctx, option.WithEndpoint(emulator()), option.WithTokenSource(config.TokenSource(ctx, token)))
 	if err != nil {
@@ -148,7 +148,7 @@ func whoIs(ctx context.Context, config *oauth2.Config, token *oauth2.Token) (use
 	return userinfo{ID: found.Id, Email: found.Email, Name: found.Name}, nil
 }
 
-// revoke takes a refresh token back, and returns why it is refused then.
+// revoke revokes a refresh token, and returns the error that the token then gets.
 func revoke(ctx context.Context, config *oauth2.Config, token *oauth2.Token) (string, error) {
 	if err := post(ctx, emulator()+"/revoke", url.Values{"token": {token.RefreshToken}}); err != nil {
 		return "", err

@@ -14,8 +14,8 @@ import (
 
 const greeting = "instance/attributes/greeting"
 
-// watch subscribes to an attribute, as programs do that follow their configuration. Each time that it has been told of a value
-// and waits for the next, the value is changed, and in the end taken away.
+// watch subscribes to an attribute, like a program that follows its configuration. Each time the
+// program waits again, the attribute changes, and finally it is removed.
 func watch(ctx context.Context) ([]string, error) {
 	if err := set(ctx, greeting, "one"); err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func watch(ctx context.Context) ([]string, error) {
 	defer cancel(nil)
 	edits := map[string]func() error{
 		"one": func() error { return set(ctx, greeting, "two") },
-		"two": func() error { return set(ctx, "instance/attributes/other", "x") }, // of which nobody is told
+		"two": func() error { return set(ctx, "instance/attributes/other", "x") }, // a change that must not be reported
 	}
 	var told []string
 	err := metadata.SubscribeWithContext(ctx, greeting, func(_ context.Context, value string, exists bool) error {
@@ -48,14 +48,14 @@ func watch(ctx context.Context) ([]string, error) {
 	return told, err
 }
 
-// agentReport is what the guest agent's query got.
+// agentReport holds the answers to the guest agent's query.
 type agentReport struct {
 	Greetings []string `json:"greetings"`
 	ETags     []string `json:"etags"`
 }
 
-// agent asks as Google's guest agent does: for everything, at first whatever there is, and then what differs from what it was
-// told last, for as long as a timeout allows.
+// agent asks like Google's guest agent: first for all metadata, then for changes since the last
+// answer, until the timeout.
 func agent(ctx context.Context) (agentReport, error) {
 	var report agentReport
 	etag := "NONE"
@@ -90,7 +90,7 @@ func agent(ctx context.Context) (agentReport, error) {
 	return report, ask(short)
 }
 
-// whenWaiting does something as soon as somebody waits for a change.
+// whenWaiting runs an action when a request waits for a change.
 func whenWaiting(ctx context.Context, do func() error) error {
 	const pause = 20 * time.Millisecond
 	for {
@@ -115,13 +115,13 @@ func set(ctx context.Context, path, value string) error {
 	return control(ctx, http.MethodPut, "instances/-/metadata/"+path, fmt.Sprintf(`{"value": %q}`, value), nil)
 }
 
-// control asks something of the emulator's control plane.
+// control sends a request to the emulator's control plane.
 func control(ctx context.Context, method, path, body string, into any) error {
 	_, err := exchange(ctx, method, emulator()+"/emulator/v1/"+path, body, into)
 	return err
 }
 
-// exchange sends a request and reads a JSON answer into a value, where there is one.
+// exchange sends a request and, unless value is nil, decodes the JSON answer into it.
 func exchange(ctx context.Context, method, url, body string, into any) (http.Header, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {

@@ -3,7 +3,7 @@ import java.net.HttpURLConnection;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 
-/** Prints what a URL says, asked for as Google's Java library does by default. */
+/** Prints the content of a URL, fetched with the default transport of Google's Java library. */
 public class Fetch {
   public static void main(String[] args) throws IOException {
     HttpURLConnection connection = (HttpURLConnection) URI.create(args[0]).toURL().openConnection();

@@ -5,8 +5,8 @@ import java.io.FileInputStream;
 import java.util.Arrays;
 
 /**
- * Google's Java library, unmodified, with credential files that lead to the emulator. Prints what it got as JSON; what the
- * values have to be is written in the tests that run it. Its arguments: FILE...
+ * Uses Google's Java library, unmodified, with credential files that lead to the emulator. Prints the results as JSON; the tests
+ * that run it check the values. Arguments: FILE...
  */
 public class Files {
   public static void main(String[] args) {
@@ -17,7 +17,7 @@ public class Files {
     System.out.println(out.append('}'));
   }
 
-  /** The token that a file leads to, or why there is none. */
+  /** The token that the library gets with a file, or its error. */
   private static String token(String file) {
     try (FileInputStream content = new FileInputStream(file)) {
       GoogleCredentials credentials = GoogleCredentials.fromStream(content);

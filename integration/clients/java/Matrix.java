@@ -7,8 +7,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Google's Java library, unmodified, as it is used where the servers are Google's. Prints what it got as JSON; what the values
- * have to be is written in the tests that run it. Its arguments: KEY_FILE AUDIENCE TARGET WANTED...
+ * Uses Google's Java library, unmodified, like a program that talks to Google's servers. Prints the results as JSON; the tests
+ * that run it check the values. Arguments: KEY_FILE AUDIENCE TARGET WANTED...
  */
 public class Matrix {
   private static final List<String> SCOPES = Arrays.asList("https://www.googleapis.com/auth/cloud-platform");
@@ -38,7 +38,8 @@ public class Matrix {
         GoogleCredentials source = GoogleCredentials.getApplicationDefault();
         return access(ImpersonatedCredentials.create(source, target, null, SCOPES, 3600));
       case "verify":
-        // Old versions of the library have no verifier, and what uses it is not compiled with them.
+        // Old versions of the library have no verifier, so code that uses it is not compiled with
+        // them.
         Class.forName("com.google.auth.oauth2.TokenVerifier");
         return (String) Class.forName("Verifier").getMethod("subject", String.class, String.class).invoke(null, identity(audience), audience);
       default:

@@ -1,5 +1,5 @@
-// Google's Node libraries, unmodified, as a program on a Compute Engine VM uses them. Prints what it got as JSON; what the
-// values have to be is written in the tests that run it.
+// Uses Google's Node libraries, unmodified, like a program on a Compute Engine VM. Prints the
+// results as JSON; the tests that run it check the values.
 //
 //   node client.mjs AUDIENCE TARGET
 
@@ -13,14 +13,14 @@ const emulator = process.env.GCP_METADATA_EMULATOR_URL;
 const signedBytes = 'bytes that a client wants signed';
 const scope = 'https://www.googleapis.com/auth/cloud-platform';
 
-/** Every host that this process opens a connection to, by the libraries or by anything else. */
+/** All hosts that this process connects to. */
 const hosts = new Set();
 diagnostics.subscribe('net.client.socket', ({socket}) => {
   socket.once('lookup', (err, address, family, host) => hosts.add(host));
   socket.once('connect', () => hosts.add(socket.remoteAddress));
 });
 
-/** What the metadata server says, by gcp-metadata. */
+/** Metadata values, read with gcp-metadata. */
 async function metadata() {
   const edit = await fetch(`${emulator}/emulator/v1/instances/-/metadata/instance/attributes/greeting`, {
     method: 'PUT',
@@ -47,7 +47,7 @@ async function metadata() {
   };
 }
 
-/** The same values by calls for many at a time: a folder, a query, the library's own list of requests. */
+/** The same values, read several at a time: as a directory, with a query, and with the library's bulk call. */
 async function everything() {
   const whole = await gcpMetadata.instance({property: '', params: {recursive: 'true'}, headers: {'X-Of-Ours': 'x'}});
   const bulk = await gcpMetadata.bulk([{metadataKey: 'instance/name'}, {metadataKey: 'instance/id'}]);
@@ -58,14 +58,14 @@ async function everything() {
   };
 }
 
-/** Whether the metadata server is found when nobody has said that there is one: the library asks for a folder, without its slash. */
+/** Whether the library detects the metadata server without configuration: it requests a directory without its slash. */
 async function ping() {
   process.env.METADATA_SERVER_DETECTION = 'ping-only';
   gcpMetadata.resetIsAvailableCache();
   return gcpMetadata.isAvailable();
 }
 
-/** How a call was refused. A call that was not is a failure. */
+/** The error of a call that must fail. */
 async function refused(call) {
   try {
     await call();
@@ -75,7 +75,7 @@ async function refused(call) {
   throw new Error(`not refused: ${call}`);
 }
 
-/** What a service does that is called with an ID token: Google's verifier, with the emulator's certificates. */
+/** Verifies an ID token as a service does, with Google's verifier and the emulator's certificates. */
 async function verify(idToken) {
   const verifier = new OAuth2Client({
     endpoints: {oauth2FederatedSignonPemCertsUrl: `${emulator}/oauth2/v1/certs`},

@@ -1,5 +1,5 @@
-// Google's Node libraries, unmodified, where they ask hosts that they have compiled in. Prints what it got as JSON; what the
-// values have to be is written in the tests that run it.
+// Uses Google's Node libraries, unmodified, with hosts that are compiled into them. Prints the
+// results as JSON; the tests that run it check the values.
 //
 //   node compiled-in.mjs KEY_FILE AUDIENCE TARGET
 
@@ -13,9 +13,9 @@ async function main() {
   const client = await auth.getClient(); // exchanges at oauth2.googleapis.com, whatever the file says
   const {token: accessToken} = await client.getAccessToken();
   const idToken = await client.fetchIdToken(audience);
-  const ticket = await new OAuth2Client().verifyIdToken({idToken, audience}); // by the certificates of www.googleapis.com
+  const ticket = await new OAuth2Client().verifyIdToken({idToken, audience}); // with the certificates of www.googleapis.com
   const impersonated = new Impersonated({sourceClient: client, targetPrincipal: target, targetScopes: [scope]});
-  const {token: impersonatedAccessToken} = await impersonated.getAccessToken(); // by iamcredentials.googleapis.com
+  const {token: impersonatedAccessToken} = await impersonated.getAccessToken(); // from iamcredentials.googleapis.com
   return {accessToken, idToken, email: ticket.getPayload().email, impersonatedAccessToken};
 }
 

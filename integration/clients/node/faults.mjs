@@ -1,4 +1,5 @@
-// Reports what Google's library says when the metadata server refuses a token, by the status of the refusal.
+// Prints the error message of Google's library for each status with which the metadata server
+// refuses a token.
 import {GoogleAuth} from 'google-auth-library';
 
 const control = `${process.env.GCP_METADATA_EMULATOR_URL}/emulator/v1`;

@@ -1,5 +1,5 @@
-// Google's Node library, unmodified, with credential files that lead to the emulator. Prints what it got as JSON; what the
-// values have to be is written in the tests that run it.
+// Uses Google's Node library, unmodified, with credential files that lead to the emulator. Prints
+// the results as JSON; the tests that run it check the values.
 //
 //   node files.mjs FILE...
 
@@ -8,11 +8,11 @@ import {GoogleAuth} from 'google-auth-library';
 
 const scopes = ['https://www.googleapis.com/auth/cloud-platform'];
 
-/** The token that a file leads to. */
+/** The token that the library gets with a file. */
 async function token(keyFilename) {
   const client = await new GoogleAuth({keyFilename, scopes}).getClient();
   const {token: value} = await client.getAccessToken();
-  const {expiry_date: expiry} = client.cachedAccessToken; // where clients of external accounts keep it
+  const {expiry_date: expiry} = client.cachedAccessToken; // set by clients of external accounts
   return {value, expiry: new Date(expiry).toISOString(), error: ''};
 }
 

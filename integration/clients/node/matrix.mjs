@@ -1,5 +1,5 @@
-// Google's Node libraries, unmodified, as they are used where the servers are Google's. Prints what it got as JSON; what the
-// values have to be is written in the tests that run it.
+// Uses Google's Node libraries, unmodified, like a program that talks to Google's servers. Prints
+// the results as JSON; the tests that run it check the values.
 //
 //   node matrix.mjs KEY_FILE AUDIENCE TARGET WANTED...
 

@@ -1,5 +1,5 @@
-// Google's Node library, unmodified, as an application uses it that lets users sign in with Google. Prints what it got as JSON;
-// what the values have to be is written in the tests that run it.
+// Uses Google's Node library, unmodified, like an application that lets users sign in with
+// Google. Prints the results as JSON; the tests that run it check the values.
 //
 //   node users.mjs CLIENT USER AUDIENCE
 

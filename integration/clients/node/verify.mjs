@@ -1,10 +1,11 @@
-// Verifies ID tokens with nothing but Node itself: no line of it is shared with the emulator, and none with Google's libraries.
-// Each token has to verify against the JWKs of /oauth2/v3/certs and against the X.509 certificates of /oauth2/v1/certs, and has
-// to be refused by both after one byte of its header, its payload or its signature was changed.
+// Verifies ID tokens with Node's standard library only: it shares no code with the emulator or
+// with Google's libraries. Each token must verify against the JWKS of /oauth2/v3/certs and
+// against the X.509 certificates of /oauth2/v1/certs. Both must refuse it after one byte of its
+// header, payload or signature was changed.
 //
 //   node verify.mjs AUDIENCE TOKEN...
 //
-// Reads GCP_METADATA_EMULATOR_URL, prints the claims of the tokens as a JSON array.
+// Reads GCP_METADATA_EMULATOR_URL. Prints the claims of the tokens as a JSON array.
 
 import assert from 'node:assert/strict';
 import {createPublicKey, verify, X509Certificate} from 'node:crypto';
@@ -38,7 +39,7 @@ function keysOfCertificates(pems, now) {
   }));
 }
 
-/** The claims of a token that verifies; throws for any other. */
+/** Returns the claims of a valid token, and throws for any other. */
 function check(token, keys, now) {
   const [header, payload, signature] = token.split('.');
   const {alg, kid, typ} = JSON.parse(Buffer.from(header, 'base64url'));

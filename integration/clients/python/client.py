@@ -60,7 +60,7 @@ def main(key_file, audience, target):
 
     report = {"version": google.auth.__version__}
 
-    # The metadata server, which google.auth.default() finds by itself.
+    # The metadata server, which google.auth.default() finds without configuration.
     credentials, report["projectId"] = google.auth.default(scopes=[SCOPE])
     report["default"] = access(credentials, request)
     report["defaultType"] = f"{type(credentials).__module__}.{type(credentials).__name__}"
@@ -84,7 +84,7 @@ def main(key_file, audience, target):
     report["keyFileIdToken"] = key_identity.token
     report["keyFileVerified"] = verify(key_identity.token)
 
-    # What the account signs itself is checked with the certificates that are published for it.
+    # The account's published certificates check its own signatures.
     certificates = get("/service_accounts/v1/metadata/x509/" + key.service_account_email)
     certificate = certificates[key.signer.key_id]
     message = b"bytes that a client signs itself"
@@ -95,7 +95,7 @@ def main(key_file, audience, target):
     self_signed.refresh(request)
     report["selfSigned"] = google.auth.jwt.decode(self_signed.token, certs=certificates, audience=audience)
 
-    # Another account, by the IAM Credentials API.
+    # Another account, impersonated through the IAM Credentials API.
     impersonated = google.auth.impersonated_credentials.Credentials(
         source_credentials=credentials,
         target_principal=target,

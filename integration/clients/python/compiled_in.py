@@ -21,9 +21,9 @@ def main(key_file, audience, target):
     source.refresh(request)
     identity = service_account.IDTokenCredentials.from_service_account_file(key_file, target_audience=audience)
     identity.refresh(request)
-    # By the certificates of www.googleapis.com.
+    # With the certificates of www.googleapis.com.
     claims = id_token.verify_oauth2_token(identity.token, request, audience)
-    # By iamcredentials.googleapis.com.
+    # From iamcredentials.googleapis.com.
     impersonated = google.auth.impersonated_credentials.Credentials(source, target, [SCOPE])
     impersonated.refresh(request)
     return {

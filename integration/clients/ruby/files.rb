@@ -1,5 +1,5 @@
-# Google's googleauth for Ruby, unmodified, with credential files that lead to the emulator. Prints what it got as JSON; what
-# the values have to be is written in the tests that run it.
+# Uses Google's googleauth for Ruby, unmodified, with credential files that lead to the emulator.
+# Prints the results as JSON; the tests that run it check the values.
 #
 #   ruby files.rb FILE...
 
@@ -9,7 +9,7 @@ require "time"
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform".freeze
 
-# The token that a file leads to, or why there is none.
+# The token that the library gets with a file, or its error.
 def token file
   credentials = File.open(file) { |key| Google::Auth::DefaultCredentials.make_creds json_key_io: key, scope: SCOPE }
   credentials.fetch_access_token!

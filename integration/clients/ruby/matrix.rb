@@ -1,5 +1,5 @@
-# Google's googleauth for Ruby, unmodified, as it is used where the servers are Google's. Prints what it got as JSON; what the
-# values have to be is written in the tests that run it.
+# Uses Google's googleauth for Ruby, unmodified, like a program that talks to Google's servers.
+# Prints the results as JSON; the tests that run it check the values.
 #
 #   ruby matrix.rb KEY_FILE AUDIENCE TARGET WANTED...
 
@@ -10,7 +10,8 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform".freeze
 
 key_file, audience, target, *wanted = ARGV
 
-# The library keeps the server's address to itself, and has no other way to read metadata than its own connection.
+# The library does not reveal the server's address, and can read metadata only through its own
+# connection.
 def metadata path
   Faraday.get("#{Google::Auth::GCECredentials::COMPUTE_CHECK_URI}/computeMetadata/v1/#{path}", nil, { "Metadata-Flavor" => "Google" }).body
 end

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The OAuth 2.0 flow for service accounts by hand, with nothing but Node: the script that everybody writes once, from
+// The OAuth 2.0 flow for service accounts, by hand and with nothing but Node, from
 // https://developers.google.com/identity/protocols/oauth2/service-account.
 //
 // With Google:         node jwt-by-hand.mjs KEY_FILE.json
@@ -7,7 +7,7 @@
 //                        gcp-metadata-emulator credentials service-account --output key.json &&
 //                        node jwt-by-hand.mjs key.json'
 //
-// Only the four lines below the imports know that there may be an emulator.
+// Only the four lines below the imports mention the emulator.
 
 import {createSign} from 'node:crypto';
 import {readFileSync} from 'node:fs';
@@ -23,7 +23,8 @@ if (!keyFile) {
   process.exit(2);
 }
 
-// 1. The key file has the account's address and the private key whose public half Google knows.
+// 1. The key file contains the account's address and its private key. Google knows the public
+// key.
 const key = JSON.parse(readFileSync(keyFile, 'utf8'));
 
 // 2. A JWT is two JSON objects in base64url, joined by a dot …
@@ -39,20 +40,21 @@ const claims = {
 };
 const unsigned = `${base64url(header)}.${base64url(claims)}`;
 
-// … and the signature over just that text.
+// … and a signature of that text.
 const signature = createSign('RSA-SHA256').update(unsigned).sign(key.private_key, 'base64url');
 const assertion = `${unsigned}.${signature}`;
 
-// 3. The assertion is exchanged for an access token.
+// 3. The token endpoint exchanges the assertion for an access token.
 const granted = await call(tokenEndpoint, {
   method: 'POST',
   body: new URLSearchParams({grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion}),
 });
 
-// 4. What is this token? Anybody who holds it may ask.
+// 4. Describe the token. Anyone who has it may ask.
 const info = await call(`${tokenInfo}?access_token=${encodeURIComponent(granted.access_token)}`);
 
-// 5. And it opens an API: an ID token of an account, for a service that wants to know who calls it.
+// 5. The token opens an API: get an ID token of an account, for a service that checks its
+// callers.
 const identity = await call(
   `${iamCredentials}/v1/projects/-/serviceAccounts/${account ?? key.client_email}:generateIdToken`,
   {

@@ -1,4 +1,4 @@
-// A Node test: one emulator for the file, as new for each test.
+// A Node test: it starts one emulator for the file, and resets it for each test.
 import assert from 'node:assert/strict';
 import {execFileSync, spawn} from 'node:child_process';
 import {existsSync, mkdtempSync, readFileSync} from 'node:fs';
