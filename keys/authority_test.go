@@ -23,15 +23,15 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// certifier is a ring whose authority certifies the names below domains.
+// certifier returns a ring whose authority certifies the names below domains.
 func certifier(dir string, now func() time.Time) *keys.Ring {
 	ring := keys.NewRing(dir, now)
 	ring.Certify([]string{"googleapis.com", "accounts.google.com", "www.gstatic.com", "metadata.google.internal", "metadata.goog"})
 	return ring
 }
 
-// A ring that was told no domains has an authority for this machine alone, and one that was
-// kept for more is not taken for it.
+// Without domains, a ring's authority certifies only this machine, and the ring does not use a
+// kept authority with more domains.
 func TestAuthorityOfNoDomains(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -73,7 +73,8 @@ func roots(t *testing.T, certificate string) *x509.CertPool {
 	return pool
 }
 
-// Everything that clients have been seen to ask, and each address of this machine.
+// The authority certifies every host name that clients request, and each address of this
+// machine.
 func TestLeaves(t *testing.T) {
 	t.Parallel()
 	authority := authority(t, certifier("", at("1999-11-21T10:00:00Z")))
@@ -102,7 +103,7 @@ func TestLeaves(t *testing.T) {
 	}
 }
 
-// bracketed is how x509 wants addresses.
+// bracketed returns addresses in the form that x509 expects.
 func bracketed(host string) string {
 	if net.ParseIP(host) != nil {
 		return "[" + host + "]"
@@ -132,7 +133,7 @@ func TestLeafIsMadeOnce(t *testing.T) {
 	}
 }
 
-// Whoever gets at the key can do nothing with it elsewhere.
+// A stolen key of the authority is useless for other hosts.
 func TestAuthorityIsUselessElsewhere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -240,7 +241,8 @@ func TestAuthorityIsKept(t *testing.T) {
 	}
 }
 
-// The emulated time is nothing to the authority: those who check its certificates do not know it.
+// The authority ignores emulated time, because clients that check its certificates do not know
+// it.
 func TestAuthorityGoesByTheMachinesClock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -265,7 +267,7 @@ func TestAuthorityGoesByTheMachinesClock(t *testing.T) {
 	}
 }
 
-// What expires by the machine's clock is made again, by a process that goes on too.
+// An expired authority is replaced, also in a running process.
 func TestAuthorityExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -288,7 +290,7 @@ func TestAuthorityExpires(t *testing.T) {
 	})
 }
 
-// A machine whose clock was wrong for a while goes back to the authority that it had.
+// After a period with a wrong clock, the machine uses its earlier authority again.
 func TestAuthorityOfAnotherDayIsLeftOut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -308,7 +310,7 @@ func TestAuthorityOfAnotherDayIsLeftOut(t *testing.T) {
 	}
 }
 
-// An authority that could certify more is not used, even where there is no other.
+// An authority with weaker constraints is not used, even if there is no other.
 func TestLaxAuthorityIsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, relax := range map[string]func(*x509.Certificate){

@@ -14,8 +14,8 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// A key is the same whether it comes with its certificate or without; it has the ID of the
-// certificate, or one of its own and a certificate that was made for it.
+// A key is the same with or without its certificate. Without one, it gets its own ID and a new
+// certificate.
 func TestParsePublic(t *testing.T) {
 	t.Parallel()
 	key := active(t, keys.NewRing("", time.Now).User("a@b.c", "4711"))
@@ -45,7 +45,7 @@ func fingerprint(t *testing.T, text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// The key of Identity-Aware Proxy is the same in every process, and in each of its forms.
+// Identity-Aware Proxy's key is the same in every process, and in each of its forms.
 func TestIAP(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -12,15 +12,14 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// moved is a clock that a test moves.
+// moved is a clock for tests to move.
 type moved struct{ unix atomic.Int64 }
 
 func (m *moved) now() time.Time { return time.Unix(m.unix.Load(), 0) }
 
 func (m *moved) to(text string) { m.unix.Store(at(text)().Unix()) }
 
-// Whatever the time is, and was before, every key that is used or published is valid then, but for
-// those of key files, which stay.
+// After any moves of the clock, every active or published key is valid. Keys of key files stay.
 func TestEveryTimeHasItsKeys(t *testing.T) {
 	t.Parallel()
 	var clock moved
@@ -55,7 +54,7 @@ func TestEveryTimeHasItsKeys(t *testing.T) {
 	}
 }
 
-// What is made by a clock that was moved is nobody else's, and is in nobody's way later.
+// Keys from a moved clock are invisible to other processes, and cause no trouble later.
 func TestKeepWhile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -102,8 +101,8 @@ func TestKeepWhile(t *testing.T) {
 	}
 }
 
-// What is next is so when the clock has been reset, however it came to be: a verifier that has
-// the published keys knows the one that signs after a rotation.
+// After a reset of the clock, the next key stays the next key. A verifier with the published
+// keys therefore knows the signing key after a rotation.
 func TestNextIsActiveAfterClock(t *testing.T) {
 	t.Parallel()
 	var clock moved
@@ -132,7 +131,7 @@ func TestNextIsActiveAfterClock(t *testing.T) {
 	}
 }
 
-// To ask is enough for there to be a key soon.
+// A call of Ready is enough to start making a key.
 func TestReady(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

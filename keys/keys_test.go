@@ -70,7 +70,7 @@ func ids(all []*keys.Key) []string {
 	return ids
 }
 
-// The form of certificates: facts of real ones, two federated-signon, two service account.
+// Certificates have the form of real ones: two of federated-signon, two of a service account.
 func TestCertificate(t *testing.T) {
 	t.Parallel()
 	now := at("2026-11-21T10:00:00Z")
@@ -187,7 +187,7 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// Rings share nothing but the directory, as processes do.
+// Rings share only the directory, as processes do.
 func TestManyAtOnceShareKeys(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -215,7 +215,7 @@ func TestManyAtOnceShareKeys(t *testing.T) {
 	}
 }
 
-// A process that ends does not leave half of a file behind, whatever it was doing.
+// Close never leaves a half-written file behind.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -307,8 +307,8 @@ func TestDamagedSecret(t *testing.T) {
 	}
 }
 
-// A key gives way before it expires, its successor has been published long before, and
-// it stays published while signatures that it made may live.
+// A key gives way before it expires. Its successor is published long before, and the key stays
+// published while its signatures may be valid.
 func TestExpiry(t *testing.T) {
 	t.Parallel()
 	start := at("2026-11-01T00:00:00Z")()
@@ -334,7 +334,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("%v are published a year later, want two new keys", much)
 	}
 
-	// From then on no key signs that was not published a day before.
+	// From then on, every signing key has been published for a day.
 	before := much
 	for day := range 40 {
 		now.Store(start.Add(time.Duration(366+day) * 24 * time.Hour).Unix())

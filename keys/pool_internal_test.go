@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Whoever waits for a ring waits for all keys in the making: a next one, one for which nobody waits any more, and those of
-// a stranger, which are no other ring's.
+// Wait waits for all keys in the making: a next key, a key for a cancelled request, and the
+// keys of a stranger, but not for another ring's.
 func TestWait(t *testing.T) {
 	t.Parallel()
 	stock := NewStock()

@@ -13,8 +13,8 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// states writes what is published: the number of each key in the order in which the test
-// has seen them, and its state.
+// states describes the published keys: the state of each, and its number in the order of the
+// test.
 type states struct{ seen []string }
 
 func (s *states) of(t *testing.T, set *keys.Set) []string {
@@ -47,8 +47,8 @@ func rotate(t *testing.T, set *keys.Set, keep int) {
 	}
 }
 
-// What was signed before a rotation can be verified for a day after it, by this process
-// and by every other one with the same directory.
+// Signatures from before a rotation can be verified for a day, by this process and by every
+// other process with the same directory.
 func TestRotate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -98,7 +98,7 @@ func TestRotateInMemory(t *testing.T) {
 	}
 }
 
-// Every added key is one of its own, however many are added at once, wherever.
+// Every added key is different, also if several processes add keys at once.
 func TestAdd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// In package keys: when a folder was looked at last is nobody else's business.
+// This test is in package keys because the time of the last look at a folder is not exported.
 
-// A token of another process is good at once, although its folder is not looked at for every
-// request.
+// A token of another process is valid at once, although not every request looks at the folder.
 func TestOtherProcessesKeysAreFound(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -8,7 +8,7 @@ import (
 	"gcp-metadata-emulator/keys"
 )
 
-// Rings of one stock have the same private keys, and no key ID in common.
+// Rings of one stock have the same private keys, but different key IDs.
 func TestStock(t *testing.T) {
 	t.Parallel()
 	const rings = 8
@@ -39,7 +39,7 @@ func TestStock(t *testing.T) {
 	}
 }
 
-// What one ring of a stock goes through is nothing to another.
+// Rings of one stock do not affect each other.
 func TestStockIsShared(t *testing.T) {
 	t.Parallel()
 	stock := keys.NewStock()

@@ -1,6 +1,6 @@
 package main
 
-// These tests are inside the package because a command has no other way in.
+// These tests are in package main because a command exports nothing.
 
 import (
 	"context"
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// stub answers every request alike, but for the one that it refuses.
+// stub gives the same answer to every request, except one that it refuses.
 func stub(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("stub", flag.ContinueOnError)
 	listen := flags.String("listen", "", "")
@@ -60,7 +60,7 @@ func stub(ctx context.Context, args []string) error {
 		}
 	}
 	path := os.Getenv(refused)
-	// Whatever comes by CONNECT is answered by a server with TLS.
+	// A TLS server answers the requests through CONNECT.
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }))
 	defer secure.Close()
 	var waiting waiting
@@ -97,7 +97,7 @@ func stub(ctx context.Context, args []string) error {
 	return nil
 }
 
-// waiting are the stub's requests that wait. Some wait when it is asked how many.
+// waiting holds the stub's waiting requests.
 type waiting struct {
 	mu   sync.Mutex
 	list []chan struct{}
@@ -125,7 +125,7 @@ func (w *waiting) count() int {
 	return max(1, len(w.list))
 }
 
-// pass makes a connection one to another server.
+// pass connects a client with another server.
 func pass(w http.ResponseWriter, address string) {
 	there, err := net.Dial("tcp", address)
 	if err != nil {
@@ -142,14 +142,14 @@ func pass(w http.ResponseWriter, address string) {
 	io.Copy(here, there)
 }
 
-// quick are flags with which everything is measured, but hardly.
+// quick returns flags for a minimal measurement of everything.
 func quick(t *testing.T, more ...string) []string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The race detector would make every process linger for a second.
+	// The race detector would delay the end of every process by a second.
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	return append([]string{
 		"--emulator", self, "--duration", "10ms", "--rounds", "1", "--connections", "2", "--audiences", "50", "--waiters", "20", "--starts", "1",

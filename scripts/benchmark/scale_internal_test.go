@@ -1,6 +1,6 @@
 package main
 
-// Like benchmark_internal_test.go, inside the package.
+// This test is in package main, as benchmark_internal_test.go is.
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 	emulated "gcp-metadata-emulator/server/world"
 )
 
-// The emulator takes every world of the table, and has the entry that is asked for.
+// The emulator accepts every world of the table, and serves the requested entry.
 func TestWorldsAreAccepted(t *testing.T) {
 	t.Parallel()
 	for _, s := range scales() {

@@ -87,7 +87,7 @@ func isRangeError(err error) bool {
 	return ok
 }
 
-// What a setting says happens at once, or not at all.
+// A setting takes effect as a whole, or not at all.
 func TestPut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestPut(t *testing.T) {
 	})
 }
 
-// However a clock is moved, Steady tells how much time has passed by it.
+// Steady measures the clock's elapsed time, however the clock is moved.
 func TestSteady(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestSteady(t *testing.T) {
 	})
 }
 
-// Whoever waits until a timeout meets what comes before, and what comes by the same move.
+// A timeout passes after all calls that are due before it or by the same move.
 func TestTimeoutsPassAfterCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestTimeoutsPassAfterCalls(t *testing.T) {
 	})
 }
 
-// ended tells whether a context has ended, once everything else has come to rest.
+// ended reports whether a context has ended, after all goroutines have come to rest.
 func ended(ctx context.Context) bool {
 	synctest.Wait()
 	return ctx.Err() != nil
@@ -241,7 +241,7 @@ func TestFrozenClockEndsNoTimeout(t *testing.T) {
 	})
 }
 
-// A clock that is set back by years does not make anybody wait for years.
+// Setting a clock back by years does not prolong timeouts by years.
 func TestGoingBackPutsNothingOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -299,7 +299,7 @@ func TestConcurrentUse(t *testing.T) {
 	all.Wait()
 }
 
-// Functions are called in the order of their moments, by whatever brings these, and before it
+// Functions are called in the order of their moments, before the method that brings the moments
 // returns.
 func TestAt(t *testing.T) {
 	t.Parallel()
@@ -369,7 +369,7 @@ func TestAt(t *testing.T) {
 	})
 }
 
-// However the clock is moved meanwhile, each function is called once.
+// Each function is called once, whatever moves of the clock happen meanwhile.
 func TestAtOnce(t *testing.T) {
 	t.Parallel()
 	c := clock.New(time.Now)

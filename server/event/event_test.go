@@ -19,7 +19,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// stage is a player with the world that it plays in.
+// stage is a player with its world.
 type stage struct {
 	*event.Player
 
@@ -58,7 +58,7 @@ func (s *stage) advance(t *testing.T, by time.Duration) {
 	}
 }
 
-// values are what an instance's metadata has at some paths; empty where it has nothing.
+// values returns the values of an instance's metadata at some paths, "" for missing ones.
 func (s *stage) values(t *testing.T, instance string, paths ...string) string {
 	t.Helper()
 	w := s.worlds.Load().State
@@ -77,7 +77,7 @@ func (s *stage) values(t *testing.T, instance string, paths ...string) string {
 
 func duration(d time.Duration) *clock.Duration { return new(clock.Duration(d)) }
 
-// What each event does, and when, is told by the values of some paths after so much time.
+// Each event makes its changes at the right times.
 func TestSequences(t *testing.T) {
 	t.Parallel()
 	type moment struct {
@@ -155,8 +155,8 @@ func TestSequences(t *testing.T) {
 	}
 }
 
-// Whoever waits sees each change, in their order, and one version of the world for each, also
-// where all the time passes at once.
+// A waiting reader sees each change in order, as its own version of the world, also if the
+// clock jumps over all of them.
 func TestChangesComeOneByOne(t *testing.T) {
 	t.Parallel()
 	for name, pass := range map[string]func(*stage){
@@ -200,7 +200,7 @@ func TestChangesComeOneByOne(t *testing.T) {
 	}
 }
 
-// Upcoming maintenance that is announced anew takes the place of what was announced before.
+// A new announcement of upcoming maintenance replaces the earlier one.
 func TestReschedule(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, twoInstances)
@@ -227,7 +227,7 @@ func TestReschedule(t *testing.T) {
 	}
 }
 
-// What was announced for a time happens at that time, also by a clock that was set back.
+// An event happens at its time, also if the clock is set back meanwhile.
 func TestGoingBackPutsEventsOff(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, twoInstances)
@@ -354,7 +354,7 @@ instances:
 	}
 }
 
-// What is listed is what was asked for, and when it will be.
+// List returns the events with their times.
 func TestList(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "instances: [{name: vm, scenario: [{at: 1m, set: {instance/tags: [a]}}, {at: 2m, event: shutdown}]}]")

@@ -32,7 +32,7 @@ func add(t *testing.T, s *fault.Set, rule string) fault.Fault {
 	return added
 }
 
-// request is one of mds.token, about nobody.
+// request returns a request of mds.token without account or audience.
 func request(change func(*fault.Request)) fault.Request {
 	r := fault.Request{
 		Route: "mds.token", Path: "/a/token",
@@ -44,7 +44,7 @@ func request(change func(*fault.Request)) fault.Request {
 	return r
 }
 
-// pattern shows which of so many requests go wrong.
+// pattern shows which requests go wrong.
 func pattern(s *fault.Set, requests int) string {
 	var out strings.Builder
 	for range requests {
@@ -94,7 +94,7 @@ func TestWhichRequests(t *testing.T) {
 	}
 }
 
-// What a seed has brought about, it brings about again.
+// The same seed strikes the same requests again.
 func TestSeedReproduces(t *testing.T) {
 	t.Parallel()
 	first := newSet()
@@ -113,7 +113,7 @@ func TestSeedReproduces(t *testing.T) {
 	}
 }
 
-// The first fault that hits is the only one; one that is used up lets the next have its turn.
+// Only the first matching fault strikes. After it is used up, the next fault strikes.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	s := newSet()
@@ -133,7 +133,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Of many routes, a defect is for those whose tokens can have it.
+// A defect applies only to routes whose tokens can have it.
 func TestDefectIsForTokens(t *testing.T) {
 	t.Parallel()
 	s := newSet()
@@ -146,7 +146,7 @@ func TestDefectIsForTokens(t *testing.T) {
 	}
 }
 
-// An account is only looked for where a rule names one.
+// The account is determined only if a rule names one.
 func TestSubjectIsAskedOnlyWhenNeeded(t *testing.T) {
 	t.Parallel()
 	s := newSet()
@@ -281,7 +281,7 @@ func TestReplacement(t *testing.T) {
 	}
 }
 
-// A fault is for requests whose answers it can change.
+// A fault strikes only requests whose answers it can change.
 func TestStrikes(t *testing.T) {
 	t.Parallel()
 	const body, none, message = fault.WithBody, fault.WithoutBody, fault.Message
@@ -323,7 +323,7 @@ func TestStrikes(t *testing.T) {
 	}
 }
 
-// What has struck in vain strikes another.
+// A hit without effect is given back.
 func TestMissed(t *testing.T) {
 	t.Parallel()
 	s := newSet()
@@ -340,7 +340,7 @@ func TestMissed(t *testing.T) {
 	s.Missed("nobody")
 }
 
-// However many ask at once, so many go wrong as the rule says.
+// With concurrent requests, exactly as many fail as the rule says.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	s := newSet()
@@ -365,7 +365,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// A fault may strike before whoever has made it knows.
+// A fault may strike before Add returns.
 func TestStruckAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSet()

@@ -13,7 +13,7 @@ import (
 	"gcp-metadata-emulator/server/journal"
 )
 
-// sequences are the numbers of exchanges.
+// sequences returns the sequence numbers of exchanges.
 func sequences(snapshot journal.Snapshot) []uint64 {
 	var numbers []uint64
 	for _, e := range snapshot.Exchanges {
@@ -70,7 +70,7 @@ func TestBounds(t *testing.T) {
 	if got := j.Since(0); !got.DroppedTo.Equal(begun.Add((many - 1001) * time.Second)) {
 		t.Errorf("the latest that is dropped is of %v", got.DroppedTo)
 	}
-	// A few large ones push the small ones out.
+	// A few large exchanges replace the small ones.
 	large := strings.Repeat("x", 60<<10)
 	for range 100 {
 		j.Append(journal.Exchange{Path: large})
@@ -84,7 +84,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// Whatever is long about an exchange counts.
+// Every text of an exchange counts.
 func TestBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 60<<10)
@@ -102,7 +102,7 @@ func TestBytesAreBounded(t *testing.T) {
 	}
 }
 
-// What is hidden in a request line is not kept with the rest of it.
+// A secret is not kept in memory with the rest of its request line.
 func TestSecretsAreFreed(t *testing.T) { // alone: it measures what the process keeps
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -138,7 +138,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// A reader who looks again whenever something has changed misses nothing that is remembered.
+// A reader that follows every change misses no recorded exchange.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	j := journal.New()
@@ -229,8 +229,8 @@ func TestExpectation(t *testing.T) {
 	}
 }
 
-// Of a number that is only known to be one of several, an expectation may be met by all, by
-// some or by none.
+// If a number is known only as a range, an expectation may be met by all of the range, some of
+// it or none.
 func TestExpectationOfAnUnknownNumber(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][2]bool{ // met by 2, 3 and 4; possible

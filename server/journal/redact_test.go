@@ -23,7 +23,7 @@ func TestRedacted(t *testing.T) {
 		"curl/8.5.0 (bearer)":                "curl/8.5.0 (bearer)",
 		"a@demo.iam.gserviceaccount.com":     "a@demo.iam.gserviceaccount.com",
 
-		// What only looks so from the middle of a word.
+		// Prefixes of credentials in the middle of a word are not secrets.
 		"/a?audience=https://maya29.example.com/x": "/a?audience=https://maya29.example.com/x",
 		"/a/attributes/apiKeyJson.prod":            "/a/attributes/apiKeyJson.prod",
 		"/a?partition-key=7&primarykey=5":          "/a?partition-key=7&primarykey=5",
@@ -82,7 +82,7 @@ func TestRedacted(t *testing.T) {
 	}
 }
 
-// Whatever a client has sent, it is written down without secrets.
+// The journal records no secrets, whatever a client sends.
 func TestNothingSecretIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	j := journal.New()

@@ -15,11 +15,11 @@ import (
 	"gcp-metadata-emulator/server/loopback"
 )
 
-// inside is set in the process that has a network of its own.
+// inside is set in the process with its own network namespace.
 const inside = "TEST_LOOPBACK_INSIDE"
 
-// TestAdd runs again in a new network namespace, in which the loopback interface is down and
-// nothing else can be harmed.
+// TestAdd runs itself in a new network namespace, in which the loopback interface is down and
+// the test can do no harm.
 func TestAdd(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(inside) == "" {
@@ -72,7 +72,7 @@ func checkNotThere(t *testing.T, when string, address netip.Addr) {
 	}
 }
 
-// connect connects to an address, at which it listens itself.
+// connect listens at an address and connects to it.
 func connect(t *testing.T, address netip.Addr) error {
 	t.Helper()
 	listener, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(address, 0)))
@@ -87,7 +87,7 @@ func connect(t *testing.T, address netip.Addr) error {
 	return conn.Close()
 }
 
-// TestAddNeedsTheRight runs again as nobody.
+// TestAddNeedsTheRight runs itself as an unprivileged user.
 func TestAddNeedsTheRight(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(inside) != "" {

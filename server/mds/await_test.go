@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Whoever awaits a waiter is told of one that waits already, and of one that comes later.
+// AwaitWaiter finds a request that waits already, and one that comes later.
 func TestAwaitWaiter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -48,8 +48,8 @@ func TestAwaitWaiter(t *testing.T) {
 	})
 }
 
-// Between two changes that are settled, everybody who waits has looked: none misses a value
-// because it is soon what it was.
+// Between two changes with Settle, every waiting request looks. No request misses a value that
+// soon changes back.
 func TestSettle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

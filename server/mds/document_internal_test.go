@@ -18,10 +18,11 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// Like tree_internal_test.go in package mds, for trees of any document.
+// This test is in package mds, as tree_internal_test.go is. It checks trees of random
+// documents.
 
-// FuzzDocument checks what holds for every tree: what is listed is readable and what is in
-// the recursive form is listed, both forms say the same, and ETags depend on content alone.
+// FuzzDocument checks properties of every tree. Listed entries are readable, entries of the
+// recursive form are listed, both forms agree, and ETags depend on the content only.
 func FuzzDocument(f *testing.F) {
 	for seed := range uint64(50) {
 		f.Add(seed, seed*seed)
@@ -38,7 +39,7 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-// author invents documents.
+// author makes random documents.
 type author struct{ *rand.Rand }
 
 func (a author) document() map[string]any {
@@ -106,7 +107,7 @@ func (a author) scalar() any {
 
 func (a author) text() string { return a.letters("ab \n\t\"\\<>&é\u2028\x00€/", 8) }
 
-// letters is a text of at least one letter and of at most as many as there are to be.
+// letters returns a random text of one to most letters.
 func (a author) letters(alphabet string, most int) string {
 	runes := []rune(alphabet)
 	var out strings.Builder
@@ -173,7 +174,7 @@ func (r *formReader) value(path, key string, value any, below fixtures.Naming) {
 	}
 }
 
-// readable makes sure that the value of the whole document is also that of its entry.
+// readable checks that an entry has the same value as in the whole document.
 func (r *formReader) readable(path string, want any) {
 	r.Helper()
 	found, _, ok := lookUp(r.tree, path)
@@ -211,8 +212,8 @@ func checkETags(t *testing.T, tree *node, document map[string]any) {
 	}
 }
 
-// checkReuse edits an invented world several times, and compares each tree that is made of an
-// earlier one with one that is made afresh.
+// checkReuse edits a random world several times, and compares each tree with reused nodes to a
+// new tree.
 func checkReuse(t *testing.T, a author) {
 	t.Helper()
 	document := a.document()
@@ -243,7 +244,7 @@ func checkReuse(t *testing.T, a author) {
 	}
 }
 
-// What an edit does not touch is not made again.
+// An edit rebuilds only the nodes that it touches.
 func TestUntouchedIsKept(t *testing.T) {
 	t.Parallel()
 	w := worldtest.Parse(t, "instances: [{name: a, metadata: {instance: {attributes: {k: v, l: w}}}}]")
@@ -269,7 +270,7 @@ func TestUntouchedIsKept(t *testing.T) {
 	}
 }
 
-// What was recorded under the names of endpoints gives way to them.
+// Endpoints replace recorded entries of the same names.
 func TestEndpointsReplaceWhatWasRecorded(t *testing.T) {
 	t.Parallel()
 	account := &world.ServiceAccount{Email: "a@b"}
@@ -288,7 +289,7 @@ func TestEndpointsReplaceWhatWasRecorded(t *testing.T) {
 	}
 }
 
-// Two keys that become one name are one entry, and the same one each time.
+// Two keys with the same name become one entry, always of the same key.
 func TestOneEntryForEachName(t *testing.T) {
 	t.Parallel()
 	for range 20 {
@@ -303,7 +304,7 @@ func TestOneEntryForEachName(t *testing.T) {
 	}
 }
 
-// Lists of what has entries of its own are directories, with nothing in them too.
+// Empty lists of objects are directories.
 func TestEmptyLists(t *testing.T) {
 	t.Parallel()
 	tree := treeOf(t, `{"instance":{"licenses":[],"networkInterfaces":[],"disks":[],"accessConfigs":[],"forwardedIps":[],"forwardedIpv6s":[],"ipAliases":[],"dnsServers":[],"tags":[]}}`)
@@ -314,7 +315,7 @@ func TestEmptyLists(t *testing.T) {
 	}
 }
 
-// An edit of a large tree costs what it changes.
+// The cost of an edit of a large tree depends on the edit only.
 func BenchmarkLeafAfterEdit(b *testing.B) {
 	attributes := map[string]any{}
 	for i := range 100_000 {

@@ -17,8 +17,8 @@ import (
 
 const accountPath = "/computeMetadata/v1/instance/service-accounts/default/"
 
-// Only VMs are described by their ID tokens; which tokens tell an e-mail address without
-// being asked differs.
+// Only VMs' ID tokens describe the instance. Whether tokens contain an e-mail address by
+// default depends on the profile.
 func TestIdentityOfProfiles(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -58,7 +58,7 @@ func TestIdentityOfProfiles(t *testing.T) {
 	}
 }
 
-// Which licences a token tells of is asked for in capitals, or in any other way.
+// The licenses parameter accepts TRUE and other spellings.
 func TestLicenses(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -76,8 +76,7 @@ func TestLicenses(t *testing.T) {
 	}
 }
 
-// VMs have scopes, which enforcing makes smaller; elsewhere a token has those that were
-// asked for.
+// VMs have scopes, and requests can reduce them. Elsewhere a token has the requested scopes.
 func TestScopesOfProfiles(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -110,8 +109,8 @@ func TestScopesOfProfiles(t *testing.T) {
 	}
 }
 
-// Workload Identity: a pod's own token may take a service account's place where a policy
-// names its Kubernetes service account, and nowhere else.
+// Workload Identity: a pod's token may impersonate a service account only if a policy names its
+// Kubernetes service account.
 func TestWorkloadIdentity(t *testing.T) {
 	t.Parallel()
 	described := worldtest.Parse(t, `

@@ -33,8 +33,8 @@ func requestTo(t *testing.T, method, host, path string, body io.Reader) *http.Re
 	return request
 }
 
-// Whoever waits for something of an instance is never answered with another one's, also when
-// a reload takes the instance away or leaves one alone.
+// A request that waits on an instance never gets another instance's data, also when a reload
+// removes the instance or all others.
 func TestInstanceThatGoesIsNobodyElse(t *testing.T) {
 	t.Parallel()
 	for name, left := range map[string]string{
@@ -60,7 +60,7 @@ func TestInstanceThatGoesIsNobodyElse(t *testing.T) {
 	}
 }
 
-// An instance that is no longer the default one is still the one that was asked.
+// A request keeps its instance, although the default instance changes.
 func TestDefaultThatMoves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestDefaultThatMoves(t *testing.T) {
 	})
 }
 
-// reloading is a request body at whose end the world is another one.
+// reloading is a request body whose end replaces the world.
 type reloading struct {
 	io.Reader
 
@@ -108,7 +108,7 @@ func TestGuestOfInstanceThatGoes(t *testing.T) {
 	}
 }
 
-// Google's names are those of the default instance, even where one is called like them.
+// Google's host names mean the default instance, even if an instance has such a name.
 func TestGooglesNamesAreNobodys(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)
@@ -124,7 +124,7 @@ func TestGooglesNamesAreNobodys(t *testing.T) {
 	}
 }
 
-// The first that says which instance a connection is for is right.
+// The first instance set for a connection counts.
 func TestAddressWinsOverHost(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)
@@ -153,7 +153,7 @@ func TestGuestAttributesOfProject(t *testing.T) {
 	}
 }
 
-// The value of the header is compared letter by letter.
+// The value of the header must match exactly.
 func TestFlavorIsExact(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)
@@ -168,7 +168,7 @@ func TestFlavorIsExact(t *testing.T) {
 	}
 }
 
-// A body is read before its request is parked, and one without an end is refused.
+// A request's body is read before the request waits. Endless bodies are refused.
 func TestBodyOfWaiter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -197,8 +197,7 @@ type failing struct{}
 
 func (*failing) Read([]byte) (int, error) { return 0, errors.New("the client has gone") }
 
-// A waiter goes with its client, whether or not its request has a body, and whether or not
-// all of that has come.
+// A waiter ends with its client, with any body, complete or not.
 func TestClientThatGoes(t *testing.T) {
 	t.Parallel()
 	const head = "GET /computeMetadata/v1/instance/attributes/a" + wait + " HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n"

@@ -25,7 +25,7 @@ func ask(t *testing.T, rig *rig, r *http.Request) wire.Response {
 	return response
 }
 
-// Errors that no handler has written are in the words of the instance that was asked.
+// Errors outside the handlers have the format of the target instance.
 func TestErrorsSpeakTheDialectOfTheInstance(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)
@@ -40,7 +40,7 @@ func TestErrorsSpeakTheDialectOfTheInstance(t *testing.T) {
 	}
 }
 
-// A fixture that is read again may make another kind of workload of an instance, or none.
+// A reload may change an instance's kind of workload, or remove the instance.
 func TestProfileChanges(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)

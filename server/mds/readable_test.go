@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// Every name that a recording may have can be read under the path that its listing tells,
-// by a client that sends it like any other; others are refused.
+// Every valid name in a recording can be read at the path in its listing, by an ordinary
+// client. Other names are refused.
 func TestListedIsReadableByClients(t *testing.T) {
 	t.Parallel()
 	attributes, accepted := map[string]string{}, 0
@@ -59,7 +59,7 @@ func TestListedIsReadableByClients(t *testing.T) {
 	}
 }
 
-// What the listings of every kind of workload tell can be read, from the root on.
+// Every listed entry of every kind of workload can be read, starting at the root.
 func TestEveryListingIsReadableByClients(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

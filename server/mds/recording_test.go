@@ -15,14 +15,14 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// recording is the path of a recording: in vm.json of what a VM answered, but for its addresses, which its
-// owner changed, and in emulator.json of another emulator.
+// recording returns the path of a recording: vm.json has a VM's answers, with addresses changed
+// by its owner, and emulator.json those of another emulator.
 func recording(t *testing.T, name string) string {
 	t.Helper()
 	return worldtest.Testdata(t, filepath.Join("recordings", name))
 }
 
-// replay starts an emulator of the given files.
+// replay starts an emulator with the given files.
 func replay(t *testing.T, files fixtures.Files) *emulatortest.Emulator {
 	t.Helper()
 	return emulatortest.NewOf(t, files, func(*server.Config) {})
@@ -67,7 +67,7 @@ func TestRecordingIsServedAsRecorded(t *testing.T) {
 	}
 }
 
-// What was recorded below instance/ stands among what the fixture says.
+// A recording of instance/ is merged into the fixture.
 func TestRecordingOfInstanceAlone(t *testing.T) {
 	t.Parallel()
 	whole, err := os.ReadFile(recording(t, "vm.json"))
@@ -116,7 +116,7 @@ func TestRecordingInTheFormatOfAnEmulator(t *testing.T) {
 	}
 }
 
-// Values of other kinds than Google's, and names in other forms, are served as they are.
+// Values of unusual types, and names in unusual forms, are served unchanged.
 func TestRecordingOfOddThings(t *testing.T) {
 	t.Parallel()
 	const odd = `{"instance":{"attributes":{"a":1.50,"b":[1,true],"c":{"D":"e"}},"foo-bar":{"Ab":[{"x":[]}],"z":12345678901234567890}},"project":{}}`

@@ -41,7 +41,7 @@ func TestIDTokens(t *testing.T) {
 	}
 }
 
-// The metadata server gives the same token again, however many clients ask at once.
+// The metadata server returns the same token to any number of concurrent clients.
 func TestTokensAreCached(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -61,14 +61,14 @@ func TestTokensAreCached(t *testing.T) {
 			}
 		}
 	}
-	// An alias and the e-mail address are the same account.
+	// The alias and the e-mail address name the same account.
 	if e.Call(t, "GET", emulatortest.AttachedPath+"default/token", "") !=
 		e.Call(t, "GET", emulatortest.AttachedPath+emulatortest.Default+"/token", "") {
 		t.Error("the account has another token under its e-mail address")
 	}
 }
 
-// After a rotation the metadata server signs the identity with the key that has become active.
+// After a rotation, the metadata server signs identities with the new active key.
 func TestCachedIdentityFollowsRotation(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

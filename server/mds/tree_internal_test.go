@@ -16,7 +16,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// In package mds: what a tree is made of is nobody else's business.
+// These tests are in package mds because the parts of a tree are not exported.
 
 func treeOf(t testing.TB, document string) *node {
 	t.Helper()
@@ -34,7 +34,7 @@ func treeOf(t testing.TB, document string) *node {
 	return tree
 }
 
-// recorded is a real server's answer, with addresses changed by those who published it.
+// recorded is the answer of a real server. Its publishers changed the addresses.
 const recorded = `{"instance":{"attributes":{},"cpuPlatform":"Intel Broadwell","description":"","disks":[{"deviceName":"play-vm0","index":0,"interface":"SCSI","mode":"READ_WRITE","type":"PERSISTENT-BALANCED"}],"guestAttributes":{},"hostname":"play-vm0.c.acme-eng.internal","id":5737554347302044216,"image":"projects/debian-cloud/global/images/debian-11-bullseye-v20230814","licenses":[{"id":"3853522013536123851"}],"machineType":"projects/523926462582/machineTypes/e2-medium","maintenanceEvent":"NONE","name":"play-vm0","networkInterfaces":[{"accessConfigs":[{"externalIp":"33.162.212.82","type":"ONE_TO_ONE_NAT"}],"dnsServers":["169.254.169.254"],"forwardedIps":[],"gateway":"10.138.0.1","ip":"10.138.0.7","ipAliases":[],"mac":"42:01:0a:9a:0e:27","mtu":1460,"network":"projects/523926462582/networks/default","subnetmask":"255.255.240.0","targetInstanceIps":[]}],"preempted":"FALSE","remainingCpuTime":-1,"scheduling":{"automaticRestart":"TRUE","onHostMaintenance":"MIGRATE","preemptible":"FALSE"},"serviceAccounts":{"523926462582-compute@developer.gserviceaccount.com":{"aliases":["default"],"email":"523926462582-compute@developer.gserviceaccount.com","scopes":["https://www.googleapis.com/auth/devstorage.read_only"]},"default":{"aliases":["default"],"email":"523926462582-compute@developer.gserviceaccount.com","scopes":["https://www.googleapis.com/auth/devstorage.read_only"]}},"tags":[],"virtualClock":{"driftToken":"0"},"zone":"projects/523926462582/zones/us-west1-b"},"oslogin":{"authenticate":{"sessions":{}}},"project":{"attributes":{},"numericProjectId":523926462582,"projectId":"acme-eng"}}`
 
 func TestRecordedDocument(t *testing.T) {
@@ -62,7 +62,7 @@ func TestRecordedText(t *testing.T) {
 	}
 }
 
-// What users name stays as they wrote it.
+// Users' names keep their spelling.
 func TestChosenNames(t *testing.T) {
 	t.Parallel()
 	tree := treeOf(t, `{"instance":{"attributes":{"kubeEnv":"a","foo-bar":"b"},"guestAttributes":{"hostKeys":{"sshRsa":"c"}},
@@ -95,8 +95,8 @@ func TestETags(t *testing.T) {
 	}
 }
 
-// Whatever is listed can be read, at the path that the listing says, and the recursive
-// form holds the same values as the leaves; for any document.
+// In any document, listed entries can be read at the listed path, and the recursive form holds
+// the values of the leaves.
 func TestListedIsReadable(t *testing.T) {
 	t.Parallel()
 	check := func(attributes map[string]string, number uint64, items []string, many uint8) bool {
@@ -125,7 +125,7 @@ func TestListedIsReadable(t *testing.T) {
 	walk(t, build(&world.Instance{Metadata: treeDocument(t)}, nil), nil, "")
 }
 
-// So it is for every kind of workload, and with everything that there can be.
+// The same is true for every kind of workload, with all possible entries.
 func TestEveryProfileIsReadable(t *testing.T) {
 	t.Parallel()
 	for _, instance := range worldtest.Load(t, fixtures.Files{Fixture: "../testdata/fixture.yaml"}).Instances {

@@ -19,7 +19,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// rig is a metadata server whose world a test changes.
+// rig is a metadata server, with a world for tests to change.
 type rig struct {
 	*mds.Server
 
@@ -89,7 +89,7 @@ func etag(response wire.Response) string {
 	return ""
 }
 
-// waiting makes sure that there is no answer yet, and returns it when there is.
+// waiting fails the test if there is an answer already.
 func waiting(t *testing.T, answered <-chan wire.Response) {
 	t.Helper()
 	synctest.Wait()
@@ -124,7 +124,7 @@ func TestWaitersAreWokenByWhatTheyWaitFor(t *testing.T) {
 		project := rig.get(t, ctx, "project/"+wait+"&recursive=true")
 		waiting(t, leaf)
 
-		// What they do not look at wakes nobody: another instance, another entry.
+		// Changes to another instance or another entry wake no request.
 		rig.set(t, "other-vm", "instance/attributes/a", "9")
 		rig.set(t, "demo-vm", "instance/attributes/a", "1")
 		for _, answered := range []<-chan wire.Response{leaf, list, subtree, project} {
@@ -156,13 +156,12 @@ func TestWaitersAreWokenByWhatTheyWaitFor(t *testing.T) {
 	})
 }
 
-// readerFunc is a reader that does something.
+// readerFunc is a function as a reader.
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// What changes between the look and the wait is not missed, although nothing else changes: the body of a request is read
-// in between.
+// A request does not miss a change between its look and its wait, while its body is read.
 func TestChangeBeforeWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -222,7 +221,7 @@ func TestLastETag(t *testing.T) {
 	})
 }
 
-// Leaves, lists and directories with what is below them are waited for alike.
+// Requests can wait for leaves, lists and recursive directories.
 func TestEveryKindIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	const elsewhere = "instance/description"
@@ -284,7 +283,7 @@ func TestEveryKindIsWaitedFor(t *testing.T) {
 	}
 }
 
-// restore gives an entry of the default instance the value that it had; nil: none.
+// restore sets an entry of the default instance to an earlier value; nil deletes it.
 func (r *rig) restore(t *testing.T, path string, value any) {
 	t.Helper()
 	if value != nil {
@@ -312,7 +311,7 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// Timeouts are a matter of emulator time.
+// Timeouts follow emulator time.
 func TestAdvancingEndsWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -332,7 +331,7 @@ func TestAdvancingEndsWait(t *testing.T) {
 	})
 }
 
-// A client that has gone, or a server that stops, ends the wait at once.
+// The wait ends at once if the client leaves or the server stops.
 func TestContextEndsWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -348,7 +347,7 @@ func TestContextEndsWait(t *testing.T) {
 	})
 }
 
-// What the instance writes it reads, and whoever waits for it is woken.
+// The instance can read its guest attributes, and a write wakes waiting requests.
 func TestGuestAttributes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -386,8 +385,7 @@ func TestGuestAttributes(t *testing.T) {
 	})
 }
 
-// A limited instance may ask three times at once and ten times a minute, of whatever it
-// has.
+// A limited instance may query guest attributes three times at once and ten times a minute.
 func TestGuestRateLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -428,7 +426,7 @@ func TestGuestRateLimit(t *testing.T) {
 	})
 }
 
-// GKE's answers have no ETag; a client can wait all the same.
+// GKE's answers have no ETag, but clients can wait.
 func TestWaitWithoutETag(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

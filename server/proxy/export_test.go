@@ -5,13 +5,13 @@ import (
 	"net"
 )
 
-// SetDial makes a proxy reach other hosts in another way.
+// SetDial replaces the function with which a proxy connects to other hosts.
 func SetDial(p *Proxy, dial func(ctx context.Context, network, address string) (net.Conn, error)) {
 	p.dial = dial
 }
 
-// Open is how many file descriptors tunnels have at the moment.
+// Open returns the number of file descriptors in use by tunnels.
 func Open(p *Proxy) int64 { return p.files.Load() }
 
-// Most is how many they may have.
+// Most returns the limit of file descriptors.
 func Most(p *Proxy) int64 { return p.most }

@@ -41,7 +41,7 @@ func TestTunnelsAreBounded(t *testing.T) {
 	}
 }
 
-// Whatever takes a file descriptor counts, while it has it.
+// Every connection counts as long as it uses a file descriptor.
 func TestOtherHostsAreBounded(t *testing.T) {
 	t.Parallel()
 	var p *Proxy
@@ -76,7 +76,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// hijackable is a writer that gives its connection away.
+// hijackable is a response writer with Hijack.
 type hijackable struct {
 	*httptest.ResponseRecorder
 
@@ -87,7 +87,7 @@ func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.conn, bufio.NewReadWriter(bufio.NewReader(h.conn), bufio.NewWriter(h.conn)), nil
 }
 
-// A tunnel to another host that both sides have forgotten is closed; one that either side uses stays.
+// An idle tunnel to another host is closed; a tunnel in use stays open.
 func TestQuietTunnelEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

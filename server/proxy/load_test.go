@@ -18,7 +18,7 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// pipes is a listener whose connections are in memory, so that time can be made to pass.
+// pipes is a listener with connections in memory, for tests with synthetic time.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -50,7 +50,7 @@ func (p *pipes) dial() net.Conn {
 	return here
 }
 
-// What comes to nothing is dropped in time, however it does.
+// Every connection without progress is dropped in time.
 func TestSlowClientsAreDropped(t *testing.T) {
 	t.Parallel()
 	for name, send := range map[string]func(net.Conn){
@@ -81,7 +81,7 @@ func TestSlowClientsAreDropped(t *testing.T) {
 	}
 }
 
-// Garbage is not waited for.
+// Garbage ends a connection at once.
 func TestGarbageIsDropped(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -97,7 +97,7 @@ func TestGarbageIsDropped(t *testing.T) {
 	}
 }
 
-// isReset tells of the end of a connection into which more was sent than was read.
+// isReset reports whether err is the end of a connection with unread data.
 func isReset(err error) bool {
 	var timeout net.Error
 	return !errors.As(err, &timeout) || !timeout.Timeout()
@@ -141,7 +141,7 @@ func TestThousandTunnels(t *testing.T) {
 	}
 }
 
-// One connection takes the place of one, whatever is asked on it.
+// A connection counts once, whatever requests it carries.
 func TestTunnelLeadsToNoOther(t *testing.T) {
 	t.Parallel()
 	e := start(t, "127.0.0.1")
@@ -159,7 +159,7 @@ func TestTunnelLeadsToNoOther(t *testing.T) {
 	}
 }
 
-// A server that stops does not wait for tunnels that carry nothing.
+// A stopping server does not wait for idle tunnels.
 func TestStopEndsTunnels(t *testing.T) {
 	t.Parallel()
 	other := listen(t)

@@ -18,7 +18,7 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// passing is a proxy that passes everything on, to whatever it dials.
+// passing returns a proxy that forwards everything through dial.
 func passing(t *testing.T, dial func(context.Context, string, string) (net.Conn, error)) *Proxy {
 	t.Helper()
 	var all hostname.Target
@@ -34,7 +34,7 @@ func passing(t *testing.T, dial func(context.Context, string, string) (net.Conn,
 	return p
 }
 
-// requests are the two ways to another host.
+// requests returns the two kinds of request to another host.
 func requests() map[string]*http.Request {
 	return map[string]*http.Request{
 		"absolute form": httptest.NewRequest(http.MethodGet, "http://other.example.com:80/", nil),
@@ -48,7 +48,7 @@ func ask(p *Proxy, request *http.Request) *httptest.ResponseRecorder {
 	return recorder
 }
 
-// A host that takes no notice is not waited for longer than for a client.
+// The proxy does not wait for an unresponsive host longer than for a client.
 func TestSilentHost(t *testing.T) {
 	t.Parallel()
 	for name, request := range requests() {
@@ -69,7 +69,7 @@ func TestSilentHost(t *testing.T) {
 	}
 }
 
-// One that accepts, and then says nothing, is left in the end.
+// The proxy gives up on a host that accepts the connection and never answers.
 func TestHostWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestHostWithoutAnswer(t *testing.T) {
 	})
 }
 
-// Clients are told in words what the trouble is.
+// Clients get a readable reason.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -114,7 +114,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// patient is a writer that has a deadline for the request's body.
+// patient is a response writer with a deadline for the request's body.
 type patient struct {
 	*httptest.ResponseRecorder
 
@@ -126,7 +126,7 @@ func (p *patient) SetReadDeadline(deadline time.Time) error {
 	return nil
 }
 
-// What the emulator itself would not wait for, another host may.
+// A forwarded upload may take longer than the emulator itself would wait.
 func TestLongUploadsArePassedOn(t *testing.T) {
 	t.Parallel()
 	writer := &patient{httptest.NewRecorder(), time.Now().Add(time.Minute)}

@@ -46,7 +46,8 @@ func TestOthersAreRefused(t *testing.T) {
 	}
 }
 
-// What is listed by name is passed on, though it is Google's; a port that is listed is the only one.
+// Requests to a listed host are passed on, even if it is Google's. A listed port excludes other
+// ports.
 func TestAllowedTargets(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -78,12 +79,12 @@ func TestAllowedTargets(t *testing.T) {
 			t.Errorf("with %s, %s is passed on: %v", test.allowed, test.target, passed)
 		}
 	}
-	// The emulator's own address stays its own.
+	// The emulator keeps its own address.
 	e := start(t, "127.0.0.1")
 	if status, body := get(t, e.client(t, http1), "http://"+e.address+"/x"); status != http.StatusOK || !strings.Contains(body, "proxied=true") {
 		t.Errorf("%d %q", status, body)
 	}
-	// A port is honoured, for other hosts too.
+	// A listed port counts for other hosts too.
 	e = start(t, "127.0.0.1:1", "*.example.com:443")
 	for _, target := range []string{"127.0.0.1:2", "a.example.com:80"} {
 		if status, _, err := connect(dial(t, e.address), target); err != nil || status != http.StatusForbidden {
@@ -95,7 +96,7 @@ func TestAllowedTargets(t *testing.T) {
 	}
 }
 
-// What is allowed is passed on as it was sent.
+// Requests to allowed hosts are passed on unchanged.
 func TestAllowedHosts(t *testing.T) {
 	t.Parallel()
 	e := start(t, "127.0.0.1")
@@ -123,7 +124,7 @@ func TestAllowedHosts(t *testing.T) {
 	}
 }
 
-// What is passed on has nothing added and nothing taken away, either way.
+// The proxy adds and removes nothing, in both directions.
 func TestForwardedAsItIs(t *testing.T) {
 	t.Parallel()
 	e := start(t, "127.0.0.1")
@@ -159,7 +160,7 @@ func TestForwardedAsItIs(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the request (-want +got):\n%s", diff)
 	}
-	// A compressed answer stays so, with its length.
+	// A compressed answer stays compressed, with its length.
 	const compressed = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 	fmt.Fprintf(there, "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(compressed), compressed)
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)

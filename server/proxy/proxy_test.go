@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// emulator is a proxy whose handler says what has come.
+// emulator is a proxy whose handler describes the request.
 type emulator struct {
 	proxy   *proxy.Proxy
 	address string
@@ -37,7 +37,7 @@ type emulator struct {
 	roots   *x509.CertPool
 }
 
-// echo says what a handler knows of a request.
+// echo answers with a description of the request.
 func echo(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	if r.URL.RawQuery != "" {
@@ -116,7 +116,7 @@ func start(t *testing.T, allowed ...string) *emulator {
 	return e
 }
 
-// client is one whose every request goes by way of the proxy.
+// client returns a client that sends every request through the proxy.
 func (e *emulator) client(t *testing.T, change func(*http.Transport)) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
@@ -224,7 +224,7 @@ func TestPlainHTTPInConnect(t *testing.T) {
 	}
 }
 
-// Whatever is asked without a path is asked for the root, of another host too.
+// A request without a path means the root, also for other hosts.
 func TestAbsoluteFormWithoutPath(t *testing.T) {
 	t.Parallel()
 	e := start(t, "127.0.0.1")
@@ -255,7 +255,7 @@ func hostOf(t *testing.T, target string) string {
 	return parsed.Host
 }
 
-// A client may send on before it knows that it is connected.
+// A client may send data before it gets the answer to CONNECT.
 func TestConnectWithRequestAtOnce(t *testing.T) {
 	t.Parallel()
 	conn := dial(t, start(t).address)
@@ -267,7 +267,8 @@ func TestConnectWithRequestAtOnce(t *testing.T) {
 	}
 }
 
-// A body, which means nothing (RFC 9110, section 9.3.6), does not get into the tunnel.
+// The body of a CONNECT request has no meaning (RFC 9110, section 9.3.6), and does not get into
+// the tunnel.
 func TestConnectWithBody(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -281,7 +282,7 @@ func TestConnectWithBody(t *testing.T) {
 	}
 }
 
-// gRPC begins with HTTP/2, with TLS or without, by way of a proxy or not.
+// gRPC starts with HTTP/2, with or without TLS and a proxy.
 func TestHTTP2WithPriorKnowledge(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -330,7 +331,7 @@ func TestTLSListener(t *testing.T) {
 	}
 }
 
-// A client that connects again need not sign and verify again.
+// A client that connects again can resume its TLS session.
 func TestHandshakesResume(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -350,7 +351,7 @@ func TestHandshakesResume(t *testing.T) {
 	}
 }
 
-// Clients that name no server get the certificate of the one they asked to connect to.
+// Clients without a server name get the certificate for the host of their CONNECT.
 func TestCertificateWithoutServerName(t *testing.T) {
 	t.Parallel()
 	e := start(t)

@@ -13,7 +13,7 @@ import (
 	"gcp-metadata-emulator/server/proxy"
 )
 
-// lines is a log whose lines can be waited for.
+// lines is a log; tests can wait for its lines.
 type lines chan string
 
 func (l lines) Write(line []byte) (int, error) {
@@ -21,7 +21,7 @@ func (l lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Without certificates nobody gets further, and who looks for the reason finds it.
+// Without an authority, TLS fails, and the log has the reason.
 func TestNoAuthority(t *testing.T) {
 	t.Parallel()
 	logged := make(lines, 1)

@@ -32,7 +32,7 @@ const (
 	deleted  = "deleted@demo-project.iam.gserviceaccount.com"
 )
 
-// rig is a guard over both kinds of handlers, which answer with what they read.
+// rig is a guard around both kinds of handlers, which answer with the body.
 type rig struct {
 	world  *world.World
 	dir    string
@@ -212,7 +212,7 @@ func TestOthersPass(t *testing.T) {
 	}
 }
 
-// In gRPC the answer is a status.
+// In gRPC a refusal is a status.
 func TestRPC(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -228,7 +228,7 @@ func TestRPC(t *testing.T) {
 	}
 }
 
-// That a stranger is named makes nothing on disk.
+// Unknown issuers create no files on disk.
 func TestNothingIsMadeForStrangers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -33,7 +33,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// Whoever loads, looks and waits sees every change in the end.
+// A reader that loads, checks and waits finally sees every change.
 func TestNoLostWakeUp(t *testing.T) {
 	t.Parallel()
 	const changes = 1000

@@ -33,7 +33,7 @@ func certificate(t *testing.T) string {
 	return authority.Certificate()
 }
 
-// root is a certificate of somebody else's.
+// root returns a certificate of another authority.
 func root(t *testing.T, name string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -107,7 +107,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// A program that runs as another user trusts the authority as well, whatever umask there is.
+// Programs of other users can read the files, whatever the umask.
 func TestEverybodyMayRead(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "b")
@@ -136,7 +136,7 @@ func TestEverybodyMayRead(t *testing.T) {
 	}
 }
 
-// What was done to the files does not stay.
+// Changes to the files are undone.
 func TestFilesAreMended(t *testing.T) {
 	t.Parallel()
 	dir, own := t.TempDir(), certificate(t)
@@ -169,7 +169,7 @@ func TestFilesAreMended(t *testing.T) {
 	}
 }
 
-// Emulators that keep nothing do not fill the disk. What is in use, or somebody else's, stays.
+// Ephemeral emulators do not fill the disk. Folders in use, and foreign folders, stay.
 func TestOldFoldersAreRemoved(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -267,7 +267,7 @@ func TestRoots(t *testing.T) {
 	}
 }
 
-// A variable may name a directory as well, whose other files OpenSSL does not read.
+// A variable may also name a directory, in which OpenSSL reads only some files.
 func TestRootsInDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

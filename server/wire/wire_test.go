@@ -17,7 +17,7 @@ type known struct{ error }
 
 func (known) KnownToClients() {}
 
-// dialect writes the words of every error that it is given.
+// dialect returns a dialect that writes the text of every error.
 func dialect() wire.Dialect {
 	return wire.Dialect{
 		Header: []wire.Field{{Name: "X-Surface", Value: "test"}},
@@ -63,7 +63,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// A client that has gone is nobody's error.
+// A client's departure is not an error.
 func TestGoneClientIsNotLogged(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -80,7 +80,7 @@ func TestGoneClientIsNotLogged(t *testing.T) {
 func TestReadBody(t *testing.T) {
 	t.Parallel()
 	for size, want := range map[int]error{0: nil, wire.MaxBody: nil, wire.MaxBody + 1: wire.ErrTooLarge, 20 << 20: wire.ErrTooLarge} {
-		// Without a content length, as with a chunked body.
+		// The request has no content length, as with a chunked body.
 		request := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader(strings.Repeat("x", size))))
 		body, err := wire.ReadBody(request)
 		if !errors.Is(err, want) || err == nil && len(body) != size {

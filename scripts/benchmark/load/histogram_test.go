@@ -27,8 +27,7 @@ func TestHistogramQuantiles(t *testing.T) {
 	}
 }
 
-// TestHistogramResolution asks back every size of duration that can be
-// recorded.
+// TestHistogramResolution records durations of every size and reads them back.
 func TestHistogramResolution(t *testing.T) {
 	for shift := range 63 {
 		for _, offset := range []int64{-1, 0, 1} {

@@ -32,8 +32,8 @@ func TestMedianKeepsOrder(t *testing.T) {
 	}
 }
 
-// TestOf has a noisy second round: the ratio of each pair is what counts, not
-// the ratio of the medians.
+// TestOf has a noisy second round: Of must use the ratio of each pair, not the ratio of the
+// medians.
 func TestOf(t *testing.T) {
 	got := ratio.Of([]float64{90, 10, 50, 88}, []float64{100, 10, 100, 80})
 	want := ratio.Summary{Median: 0.95, Min: 0.5, Max: 1.1}
