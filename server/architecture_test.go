@@ -23,6 +23,8 @@ func layers() [][]string {
 			"server/mds", "server/oauth2", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin",
 			"server/resourcemanager", "server/compute", "server/publishedkeys", "server/control", "server/door", "server/proxy", "server/realcredentials",
 		},
+		{"server/observer"},
+		{"server/fault/inject"},
 		{"server/rpc", "server/iampolicy"},
 		{"server/guard"},
 		{"server/oauthapi", "server/googleapi"},

@@ -3,7 +3,6 @@ package server
 import (
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 
 	"gcp-metadata-emulator/server/compute"
@@ -14,6 +13,7 @@ import (
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/observer"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/realcredentials"
 	"gcp-metadata-emulator/server/resourcemanager"
@@ -42,7 +42,7 @@ type surfaces struct {
 	control        *control.Server
 
 	worlds      *store.Store[*world.World]
-	observer    *observer
+	observer    *observer.Observer
 	credentials *realcredentials.Guard
 	logger      *slog.Logger
 
@@ -109,6 +109,11 @@ func (s surfaces) handler(all table) http.Handler {
 				Handler: func() http.Handler { return s.serve(surface, route) },
 			})
 		}
+		if len(surface.Entries) > 0 {
+			routes = append(routes, router.Route{
+				Path: treePath + router.Below, Unknown: unknown, Handler: func() http.Handler { return s.tree(surface) },
+			})
+		}
 	}
 	return router.New(routes, func() http.Handler {
 		if len(all) == 0 {
@@ -126,13 +131,25 @@ func (s surfaces) serve(surface surface, route route) http.Handler {
 	}
 	answer := surface.Dialect.Answer(s.logger, surface.Guard(handle))
 	if surface.Watch == unobserved {
-		return surface.Dialect.Serve(s.observer.dated(answer))
+		return surface.Dialect.Serve(s.observer.Unobserved(answer))
 	}
-	name := func(*http.Request) string { return route.Name }
-	if strings.HasSuffix(route.Path, router.Below) {
-		name = mds.Operation
+	op := observer.Named(route.Name, route.Subject.of, surface.Dialect, answer)
+	return surface.Dialect.Serve(observer.Observe(s.observer, op))
+}
+
+// tree is the HTTP handler of the metadata tree, whose operations are the entries of a surface.
+func (s surfaces) tree(surface surface) http.Handler {
+	var rows [mds.Operations]entry
+	for _, row := range surface.Entries {
+		rows[row.Asks] = row
 	}
-	return surface.Dialect.Serve(s.observer.observe(operation{name, route.Subject.of, surface.Dialect, answer}))
+	return surface.Dialect.Serve(observer.Observe(s.observer, observer.Operation[mds.Found]{
+		Find:    s.metadata.Find,
+		Name:    func(found mds.Found) string { return rows[found.Operation()].Name },
+		Subject: func(r *http.Request, found mds.Found) wire.Subject { return rows[found.Operation()].Subject(found, r) },
+		Dialect: surface.Dialect,
+		Answer:  wire.AnswerFound(surface.Dialect, s.logger, s.metadata.Answer),
+	}))
 }
 
 // unknown is the HTTP handler of the paths that a surface does not have.
@@ -150,7 +167,10 @@ func (s surfaces) noMethod() fallback {
 // asked: most programs never do.
 func (s surfaces) newRPC() func() http.Handler {
 	return sync.OnceValue(func() http.Handler {
-		observe := s.observer.call(s.table().calls())
-		return dated(s.observer.clock, s.credentials.RPC(rpc.NewServer(s.logger, observe, s.iamcredentials.Register)))
+		methods := map[string]rpc.Method{}
+		for name, call := range s.table().calls() {
+			methods[name] = s.observer.Call(observer.Call{Name: call.Name, Method: name, Subject: call.Subject}, call.Handle)
+		}
+		return s.observer.Dated(s.credentials.RPC(rpc.NewServer(s.logger, methods)))
 	})
 }

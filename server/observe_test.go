@@ -195,7 +195,7 @@ func TestJournalKnowsWhatRequestsAreAbout(t *testing.T) {
 		metadata("instance/service-accounts/default/email"):                                            {Route: "mds.metadata", Instance: "demo-vm", Account: compute},
 		metadata("instance/service-accounts/default/token"):                                            {Route: "mds.token", Instance: "demo-vm", Account: compute},
 		metadata("/instance//service-accounts/default//token"):                                         {Route: "mds.token", Instance: "demo-vm", Account: compute},
-		metadata("instance/service-accounts/nobody/token"):                                             {Route: "mds.token", Instance: "demo-vm", Account: "nobody", Status: 404},
+		metadata("instance/service-accounts/nobody/token"):                                             {Route: "mds.metadata", Instance: "demo-vm", Account: "nobody", Status: 404},
 		metadata("instance/service-accounts/default/identity?audience=a"):                              {Route: "mds.identity", Instance: "demo-vm", Account: compute, Audience: "a"},
 		metadata("instance/guest-attributes/"):                                                         {Route: "mds.guest-attributes", Instance: "demo-vm", Status: 403},
 		"GET /computeMetadata/v1/instance/name\nHost: other-vm.localhost\nMetadata-Flavor: Google\n\n": {Route: "mds.metadata", Instance: "other-vm"},

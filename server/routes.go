@@ -6,9 +6,11 @@ import (
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/router"
+	"gcp-metadata-emulator/server/rpc"
 	"gcp-metadata-emulator/server/sts"
 	"gcp-metadata-emulator/server/token"
 )
@@ -22,6 +24,7 @@ const (
 	instancesPath = "/compute/v1/projects/{project}/zones/{zone}/instances"
 	poolPath      = "/v1/projects/{project}/locations/global/workloadIdentityPools/{pool}"
 	workforcePath = "/v1/locations/global/workforcePools/{pool}"
+	treePath      = "/computeMetadata"
 	credentialsV1 = "/google.iam.credentials.v1.IAMCredentials/" //nolint:gosec // the name of a service
 
 	emulatorPath = "/emulator/v1"
@@ -48,13 +51,12 @@ func (s surfaces) metadataServer() surface {
 		Dialect: s.metadata.Dialect(), Guard: unguarded, Watch: observed, Unknown: fallback{s.metadata.Dialect(), s.googleAPI(s.metadata.Unknown)},
 		Routes: []route{
 			{"mds.ping", getOrPost, "/", s.metadata.Ping, about(s.metadata.Subject), nothing, anyQuery},
-			{"mds.metadata", getOrPost, "/computeMetadata" + router.Below, s.metadata.Metadata, about(s.metadata.Subject), nothing, anyQuery},
 		},
 		Entries: []entry{
-			{"mds.metadata", nothing},
-			{"mds.token", token.KindAccess},
-			{"mds.identity", token.KindID},
-			{"mds.guest-attributes", nothing},
+			{"mds.metadata", mds.Value, mds.Found.Subject, nothing},
+			{"mds.token", mds.Token, mds.Found.Subject, token.KindAccess},
+			{"mds.identity", mds.Identity, mds.Found.Subject, token.KindID},
+			{"mds.guest-attributes", mds.GuestAttributes, mds.Found.Subject, nothing},
 		},
 	}
 }
@@ -165,10 +167,10 @@ func (s surfaces) accountCredentials() surface {
 			{"iamcredentials.allowedLocations", http.MethodGet, workforcePath + "/allowedLocations", s.iamcredentials.AllowedLocationsOfPool, aboutNothing(), nothing, anyQuery},
 		},
 		Calls: []call{
-			{"iamcredentials.generateAccessToken", credentialsV1 + "GenerateAccessToken", message, token.KindAccess},
-			{"iamcredentials.generateIdToken", credentialsV1 + "GenerateIdToken", message, token.KindID},
-			{"iamcredentials.signBlob", credentialsV1 + "SignBlob", message, nothing},
-			{"iamcredentials.signJwt", credentialsV1 + "SignJwt", message, token.KindJWT},
+			{"iamcredentials.generateAccessToken", credentialsV1 + "GenerateAccessToken", rpc.Unary(s.iamcredentials.CallGenerateAccessToken), message, token.KindAccess},
+			{"iamcredentials.generateIdToken", credentialsV1 + "GenerateIdToken", rpc.Unary(s.iamcredentials.CallGenerateIDToken), message, token.KindID},
+			{"iamcredentials.signBlob", credentialsV1 + "SignBlob", rpc.Unary(s.iamcredentials.CallSignBlob), message, nothing},
+			{"iamcredentials.signJwt", credentialsV1 + "SignJwt", rpc.Unary(s.iamcredentials.CallSignJWT), message, token.KindJWT},
 		},
 	}
 }

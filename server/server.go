@@ -31,6 +31,7 @@ import (
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/observer"
 	"gcp-metadata-emulator/server/proxy"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/realcredentials"
@@ -141,10 +142,10 @@ func New(config Config) *Server {
 	}
 	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
-	observer := &observer{clock: s.Clock, faults: s.Faults, journal: s.Journal, counts: metrics.NewRequests(routes.names())}
+	counts := metrics.NewRequests(routes.names())
 	all := surfaces{
 		worlds:         worlds,
-		observer:       observer,
+		observer:       observer.New(s.Clock, s.Faults, s.Journal, counts),
 		logger:         config.Logger,
 		metadata:       metadata,
 		oauth2:         authorization,
@@ -159,7 +160,7 @@ func New(config Config) *Server {
 		credentials:    realcredentials.New(worlds, config.Keys, issuer, config.Logger),
 		control: control.New(control.Config{
 			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
-			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: observer.counts, Routes: routes.names(), Reset: s.Reset,
+			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: counts, Routes: routes.names(), Reset: s.Reset,
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, PublicURL: config.PublicURL,
 			Events: s.Events, Waiters: waiters(metadata),
 		}),
@@ -185,26 +186,6 @@ func (s *Server) AwaitWaiter(ctx context.Context, is func(mds.Waiter) bool) erro
 
 // Waiters are the requests that wait for a change of metadata, those that have waited longest first.
 func (s *Server) Waiters() []mds.Waiter { return s.metadata.Waiters() }
-
-// dated dates the answers of a handler that is none of an operation: to those the observer gives
-// their date.
-func dated(emulator *clock.Clock, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if now, differs := dateOf(emulator); differs {
-			w.Header().Set("Date", now)
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// dateOf is the date for answers by a clock, and whether it may differ from that by the
-// machine's, which net/http goes by.
-func dateOf(emulator *clock.Clock) (string, bool) {
-	if emulator.FollowsMachine() {
-		return "", false
-	}
-	return emulator.Now().UTC().Format(http.TimeFormat), true
-}
 
 // waiters tells the control plane, which does not know the metadata server, who waits.
 func waiters(metadata *mds.Server) func() []control.Waiter {

@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/router"
+	"gcp-metadata-emulator/server/rpc"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 )
@@ -40,10 +42,13 @@ type route struct {
 }
 
 // entry is an operation of the metadata tree: which one a request is for, depends on the entry
-// of the tree that its path leads to.
+// of the tree that its path leads to. Like Google's, the server ignores query parameters that it
+// does not know.
 type entry struct {
-	Name  string
-	Mints token.Kind
+	Name    string
+	Asks    mds.Operation // what requests ask for that lead to the entry
+	Subject treeSubject
+	Mints   token.Kind
 }
 
 // call is an operation that is served in gRPC too, under the name of the route that does the
@@ -51,9 +56,13 @@ type entry struct {
 type call struct {
 	Name    string
 	Method  string // the full name of the method
+	Handle  rpc.Method
 	Subject func(message any) wire.Subject
 	Mints   token.Kind
 }
+
+// treeSubject says what the requests of an entry are about.
+type treeSubject func(found mds.Found, r *http.Request) wire.Subject
 
 // watch says whether the operations of a surface are observed: written down in the journal,
 // counted, and struck by faults.

@@ -52,10 +52,12 @@ func (s *Server) GenerateAccessToken(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	return googleapi.Reply(r, accessTokenResponse{
+	response := googleapi.Reply(r, accessTokenResponse{
 		AccessToken: issued.Text,
 		ExpireTime:  issued.Expires.UTC().Format(time.RFC3339),
-	}), nil
+	})
+	response.Defective = issued.IsDefective()
+	return response, nil
 }
 
 type idTokenResponse struct {
@@ -83,7 +85,9 @@ func (s *Server) GenerateIDToken(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	return googleapi.Reply(r, idTokenResponse{Token: issued.Text}), nil
+	response := googleapi.Reply(r, idTokenResponse{Token: issued.Text})
+	response.Defective = issued.IsDefective()
+	return response, nil
 }
 
 type signBlobResponse struct {
@@ -129,7 +133,9 @@ func (s *Server) SignJWT(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	return googleapi.Reply(r, signJWTResponse{KeyID: keyID, SignedJWT: signed}), nil
+	response := googleapi.Reply(r, signJWTResponse{KeyID: keyID, SignedJWT: signed.Text})
+	response.Defective = signed.IsDefective()
+	return response, nil
 }
 
 // allowedLocations lists the regions in which credentials may be used.

@@ -10,6 +10,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -30,16 +31,16 @@ func (s *Server) signBlob(ctx context.Context, c call, delegates []string, paylo
 }
 
 // signJWT signs the exact payload of a JWT with the account's system-managed key.
-func (s *Server) signJWT(ctx context.Context, c call, delegates []string, payload string) (keyID, signed string, err error) {
+func (s *Server) signJWT(ctx context.Context, c call, delegates []string, payload string) (keyID string, signed token.Token, err error) {
 	if err := s.permit(c, delegates, iam.SignJWT); err != nil {
-		return "", "", err
+		return "", token.Token{}, err
 	}
 	if err := checkPayload(payload, s.now()); err != nil {
-		return "", "", err
+		return "", token.Token{}, err
 	}
 	key, err := s.systemKey(ctx, c)
 	if err != nil {
-		return "", "", err
+		return "", token.Token{}, err
 	}
 	signed, err = s.issuer.Sign(ctx, key, []byte(payload))
 	return key.ID(), signed, err

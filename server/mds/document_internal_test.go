@@ -177,7 +177,7 @@ func (r *formReader) value(path, key string, value any, below fixtures.Naming) {
 // readable checks that an entry has the same value as in the whole document.
 func (r *formReader) readable(path string, want any) {
 	r.Helper()
-	found, _, ok := lookUp(r.tree, path)
+	found, ok := lookUp(r.tree, path)
 	if !ok {
 		r.Errorf("%q is in the recursive form and cannot be read", path)
 		return

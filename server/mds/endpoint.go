@@ -17,11 +17,9 @@ import (
 // endpoint answers with a token for the request.
 func (s *Server) endpoint(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
 	response, err := s.issue(r, n, t, q)
-	about := wire.Subject{Instance: t.instance.Name, Account: n.account.Account.Email}
 	if n.kind == identityEndpoint {
-		about.Audience = q.audience
+		response.About = &wire.Subject{Instance: t.instance.Name, Account: n.account.Account.Email, Audience: q.audience}
 	}
-	response.About = &about
 	return response, err
 }
 
@@ -81,9 +79,9 @@ func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount,
 	}
 	left := int64(issued.Left() / time.Second)
 	if q.form == textForm {
-		return t.profile.answer(textType, fmt.Sprintf("access_token %s\nexpires_in %d\ntoken_type Bearer\n", issued.Text, left)), nil
+		return t.profile.tell(issued, textType, fmt.Sprintf("access_token %s\nexpires_in %d\ntoken_type Bearer\n", issued.Text, left)), nil
 	}
-	return t.profile.answer(jsonType,
+	return t.profile.tell(issued, jsonType,
 		`{"access_token":"`+issued.Text+`","expires_in":`+strconv.FormatInt(left, 10)+`,"token_type":"Bearer"}`), nil
 }
 
@@ -118,5 +116,12 @@ func (s *Server) identity(r *http.Request, attached *world.AttachedAccount, t *t
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an ID token for %q: %w", attached.Account.Email, err)
 	}
-	return t.profile.answer("text/html", issued.Text), nil
+	return t.profile.tell(issued, "text/html", issued.Text), nil
+}
+
+// tell answers with a text that carries a token.
+func (p *profile) tell(issued token.Token, contentType, text string) wire.Response {
+	response := p.answer(contentType, text)
+	response.Defective = issued.IsDefective()
+	return response
 }

@@ -18,19 +18,6 @@ import (
 
 const guestAttributes = "instance/guest-attributes"
 
-// guestPath returns the names in path below guest-attributes. ok is false for other paths.
-func guestPath(path string) (names []string, ok bool) {
-	if !strings.Contains(path, "guest-attributes") { // the usual case
-		return nil, false
-	}
-	names = strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
-	const above = 4 // computeMetadata, v1, instance, guest-attributes
-	if len(names) < above || strings.Join(names[:above], "/") != "computeMetadata/v1/"+guestAttributes {
-		return nil, false
-	}
-	return names[above:], true
-}
-
 // Limits for queries of guest attributes, if the fixture turns them on: ten a minute, three at
 // once (https://cloud.google.com/compute/docs/metadata/manage-guest-attributes).
 const (
@@ -40,23 +27,26 @@ const (
 
 // guest handles requests for guest attributes. It refuses them unless they are enabled, and
 // otherwise reads, writes or deletes.
-func (s *Server) guest(r *http.Request, v view, names []string) (wire.Response, error) {
-	const namespaceAndKey = 2
+func (s *Server) guest(r *http.Request, found Found) (wire.Response, error) {
+	p, instance := found.tree.profile, found.tree.instance
 	switch {
-	case !s.tree(v.State, v.instance).guestEnabled:
-		response := v.profile.answer("text/html", "Guest attributes endpoint access is disabled.\n")
+	case !found.tree.guestEnabled:
+		response := p.answer("text/html", "Guest attributes endpoint access is disabled.\n")
 		response.Status = http.StatusForbidden
 		return response, nil
-	case v.instance.LimitsGuest && !s.limit(v.instance.Name).AllowN(s.clock.Now(), 1):
-		return v.profile.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes."), nil
+	case instance.LimitsGuest && !s.limit(instance.Name).AllowN(s.clock.Now(), 1):
+		return p.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes."), nil
 	case isRead(r):
-		return s.read(r, v)
+		return s.read(r, found)
 	case r.Method != http.MethodPut && r.Method != http.MethodDelete:
-		return v.profile.refuse(r, http.StatusMethodNotAllowed, ""), nil
-	case len(names) != namespaceAndKey || !isGuestName(names[0]) || !isGuestName(names[1]):
-		return v.profile.refuse(r, http.StatusBadRequest, ""), nil
+		return p.refuse(r, http.StatusMethodNotAllowed, ""), nil
 	}
-	return s.writeGuest(r, v, names[0], names[1])
+	const above, depth = 4, 6 // computeMetadata, v1, instance, guest-attributes; namespace and key
+	names := strings.FieldsFunc(r.URL.EscapedPath(), func(r rune) bool { return r == '/' })
+	if len(names) != depth || !isGuestName(names[above]) || !isGuestName(names[above+1]) {
+		return p.refuse(r, http.StatusBadRequest, ""), nil
+	}
+	return s.writeGuest(r, found.tree, names[above], names[above+1])
 }
 
 // limit returns the instance's limiter of queries for guest attributes.
@@ -71,8 +61,8 @@ func (s *Server) limit(instance string) *rate.Limiter {
 // Reset forgets all previous queries for guest attributes.
 func (s *Server) Reset() { s.limits.Clear() }
 
-func (s *Server) writeGuest(r *http.Request, v view, namespace, key string) (wire.Response, error) {
-	p, path := v.profile, guestAttributes+"/"+namespace+"/"+key
+func (s *Server) writeGuest(r *http.Request, t *tree, namespace, key string) (wire.Response, error) {
+	p, path := t.profile, guestAttributes+"/"+namespace+"/"+key
 	value, err := wire.ReadBody(r)
 	if err != nil {
 		return wire.Response{}, err
@@ -81,7 +71,7 @@ func (s *Server) writeGuest(r *http.Request, v view, namespace, key string) (wir
 		return p.refuse(r, http.StatusBadRequest, ""), nil
 	}
 	err = s.worlds.Update(func(w *world.World) (*world.World, error) {
-		instance, exists := w.Instance(v.instance.Name)
+		instance, exists := w.Instance(t.instance.Name)
 		switch {
 		case !exists:
 			return nil, errGone

@@ -128,18 +128,6 @@ func (s *Server) look(r *http.Request) (v view, ok bool) {
 	return view{Snapshot: snapshot, instance: instance, profile: s.profiles[instance.Profile]}, true
 }
 
-// renew updates the view to the current world. It keeps the instance's name, even if the
-// request would now target another instance. It returns false if the instance has been removed.
-func (s *Server) renew(v *view) bool {
-	snapshot := s.worlds.Load()
-	instance, ok := snapshot.State.Instance(v.instance.Name)
-	if !ok {
-		return false
-	}
-	*v = view{Snapshot: snapshot, instance: instance, profile: s.profiles[instance.Profile]}
-	return true
-}
-
 // Ping answers "/", which clients request to detect Google Cloud. On a VM this path does not
 // need the flavor header.
 func (s *Server) Ping(r *http.Request) (wire.Response, error) {
@@ -169,25 +157,34 @@ func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
 	return v.profile.refuse(r, http.StatusNotFound, ""), nil
 }
 
-// Metadata handles everything below /computeMetadata.
-func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
-	v, ok := s.look(r)
-	if !ok {
-		return v.profile.refuse(r, http.StatusServiceUnavailable, ""), nil
+// Answer handles a request below /computeMetadata, as it was found. It looks again only if the
+// world has changed since.
+func (s *Server) Answer(r *http.Request, found Found) (wire.Response, error) {
+	if s.worlds.Load().Revision != found.Revision {
+		found = s.Find(r)
 	}
-	if refusal, refused := v.profile.refuseForwarded(r); refused {
+	if found.tree == nil {
+		return s.gone(r), nil
+	}
+	p := found.tree.profile
+	if refusal, refused := p.refuseForwarded(r); refused {
 		return refusal, nil
 	}
-	if !v.profile.hasFlavor(r) {
-		return v.profile.missingFlavor(r), nil
+	if !p.hasFlavor(r) {
+		return p.missingFlavor(r), nil
 	}
-	if names, ok := guestPath(r.URL.EscapedPath()); ok && v.instance.Profile == fixtures.GCE {
-		return s.guest(r, v, names)
+	if found.guest {
+		return s.guest(r, found)
 	}
 	if !isRead(r) {
-		return v.profile.refuse(r, http.StatusMethodNotAllowed, ""), nil
+		return p.refuse(r, http.StatusMethodNotAllowed, ""), nil
 	}
-	return s.read(r, v)
+	return s.read(r, found)
+}
+
+// gone answers a request to an instance that has been removed.
+func (s *Server) gone(r *http.Request) wire.Response {
+	return s.profiles[fixtures.GCE].refuse(r, http.StatusServiceUnavailable, "")
 }
 
 // read answers with the entry at the request's path. If the client waits for a change, it
@@ -195,30 +192,30 @@ func (s *Server) Metadata(r *http.Request) (wire.Response, error) {
 //
 // Thousands of clients may wait here. The data on a goroutine's stack at this depth decides the
 // stack's size, so the functions from here on pass few large values.
-func (s *Server) read(r *http.Request, v view) (wire.Response, error) {
+func (s *Server) read(r *http.Request, found Found) (wire.Response, error) {
 	var q query
 	q.parse(r.URL.RawQuery)
 	var parked *parking
 	for {
-		found, err := s.find(r, &v, &q)
-		if err != nil || !q.waitsFor(found.etag) {
-			return parked.give(r, v.profile.complete(found)), err
+		answer, err := s.render(r, &found, &q)
+		if err != nil || !q.waitsFor(answer.etag) {
+			return parked.give(r, found.tree.profile.complete(answer)), err
 		}
 		if parked == nil {
 			if err := wire.DrainBody(r); err != nil { // with unread bytes, net/http cannot detect that the client has gone
 				return wire.Response{}, err
 			}
-			parked = s.park(r, &q, v.instance)
+			parked = s.park(r, &q, found.tree.instance)
 			defer parked.leave()
 		}
-		parked.looked(v.Revision)
+		parked.looked(found.Revision)
 		select {
-		case <-v.Changed:
+		case <-found.Changed:
 		case <-parked.over:
 			q.wait = false // answer with the present entry
 		}
-		if !s.renew(&v) {
-			return v.profile.refuse(r, http.StatusServiceUnavailable, ""), nil
+		if !s.renew(r, &found) {
+			return s.gone(r), nil
 		}
 	}
 }
@@ -278,14 +275,12 @@ func (p *parking) awaitLook(revision uint64) {
 	}
 }
 
-// find returns the present answer. Its ETag is empty if waiting is impossible.
-func (s *Server) find(r *http.Request, v *view, q *query) (*rendering, error) {
-	tree := s.tree(v.State, v.instance)
-	found, slash, ok := lookUp(tree.root, r.URL.EscapedPath())
-	if ok && found.isContent(slash, q) {
-		return found.render(q), nil
+// render returns the present answer. Its ETag is empty if waiting is impossible.
+func (s *Server) render(r *http.Request, found *Found, q *query) (*rendering, error) {
+	if found.node != nil && found.node.isContent(found.slash, q) {
+		return found.node.render(q), nil
 	}
-	return s.exception(r, tree, found, q)
+	return s.exception(r, found.tree, found.node, q)
 }
 
 // exception answers a request without content: an endpoint, a directory without listing, or an
@@ -337,27 +332,6 @@ func (p *profile) refuseForwarded(r *http.Request) (wire.Response, bool) {
 
 func isRead(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead
-}
-
-// lookUp finds the entry at a raw path: Google's server does not decode percent escapes.
-// Repeated slashes count as one. slash reports whether the path ends with a slash.
-func lookUp(root *node, path string) (found *node, slash, ok bool) {
-	found = root
-	for rest := path; rest != ""; {
-		var name string
-		name, rest, _ = strings.Cut(rest, "/")
-		if name == "" {
-			continue
-		}
-		if found, ok = found.child(name); !ok {
-			return nil, false, false
-		}
-	}
-	slash = strings.HasSuffix(path, "/")
-	if slash && found.kind != directory {
-		return nil, false, false
-	}
-	return found, slash, true
 }
 
 // redirect sends a client from a directory's name to the same path with a slash.

@@ -40,7 +40,7 @@ type node struct {
 
 	jsonByDefault bool // a list or leaf whose default form is JSON
 
-	account *world.AttachedAccount // the account of an endpoint
+	account *world.AttachedAccount // the account of an endpoint, or of the directory with the endpoints
 
 	whole atomic.Pointer[document] // the rendered entry, after the first request
 }
@@ -111,6 +111,7 @@ func (n *node) attach(account *world.AttachedAccount) {
 	if known, ok := n.child("token"); ok && known.account == account {
 		return
 	}
+	n.account = account
 	for _, endpoint := range []*node{
 		{kind: identityEndpoint, name: "identity", account: account},
 		{kind: tokenEndpoint, name: "token", account: account},

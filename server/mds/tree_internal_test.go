@@ -155,7 +155,7 @@ func walk(t *testing.T, root, n *node, path string) bool {
 		if isDirectory {
 			below += "/"
 		}
-		found, _, exists := lookUp(root, below)
+		found, exists := lookUp(root, below)
 		if !exists {
 			t.Errorf("%q is listed and cannot be read", below)
 			ok = false
@@ -224,7 +224,7 @@ func FuzzLookUp(f *testing.F) {
 	root := build(&world.Instance{Metadata: map[string]any{"instance": map[string]any{"tags": []any{"a"}}}}, nil)
 	f.Fuzz(func(t *testing.T, path, rawQuery string) {
 		q := parsed(rawQuery)
-		if found, _, ok := lookUp(root, path); ok && !found.isEndpoint() && found.render(&q).etag == "" {
+		if found, ok := lookUp(root, path); ok && !found.isEndpoint() && found.render(&q).etag == "" {
 			t.Errorf("%q?%q is not rendered", path, rawQuery)
 		}
 	})
@@ -241,7 +241,7 @@ func BenchmarkLeaf(b *testing.B) {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				found, _, ok := lookUp(root, "/computeMetadata/v1/instance/attributes/key-0")
+				found, ok := lookUp(root, "/computeMetadata/v1/instance/attributes/key-0")
 				if !ok {
 					b.Fatal("not found")
 				}

@@ -14,6 +14,7 @@ type tree struct {
 	profile       *profile
 	root          *node
 	computeEngine token.ComputeEngine // the description of the instance in ID tokens
+	top, accounts *node               // the directories instance and instance/service-accounts, or nil
 	enforceScopes bool                // tokens get only the requested scopes
 	guestEnabled  bool                // guest attributes are enabled
 }
@@ -103,12 +104,14 @@ func (s *Server) newTree(w *world.World, instance *world.Instance, earlier *tree
 	if earlier != nil && areSame(earlier.instance.ServiceAccounts, instance.ServiceAccounts) {
 		before = earlier.root
 	}
-	root := build(instance, before)
-	return &tree{
-		instance: instance, profile: s.profiles[instance.Profile], root: root, computeEngine: token.OnInstance(w, instance),
-		enforceScopes: isTrue(attribute(root, "enable-access-token-enforce-scopes")),
-		guestEnabled:  isTrue(attribute(root, "enable-guest-attributes")),
+	t := &tree{
+		instance: instance, profile: s.profiles[instance.Profile], root: build(instance, before), computeEngine: token.OnInstance(w, instance),
 	}
+	t.top, _ = t.root.find("computeMetadata", "v1", "instance")
+	t.accounts, _ = t.root.find("computeMetadata", "v1", "instance", "service-accounts")
+	t.enforceScopes = isTrue(attribute(t.root, "enable-access-token-enforce-scopes"))
+	t.guestEnabled = isTrue(attribute(t.root, "enable-guest-attributes"))
+	return t
 }
 
 // areSame reports whether two lists are the same in memory. Edits of metadata keep the list.

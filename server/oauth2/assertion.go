@@ -65,7 +65,7 @@ func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, err
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an access token for %q: %w", entitled.Principal.Email, err)
 	}
-	return oauthapi.JSON(tokens{AccessToken: issued.Text, ExpiresIn: expiresIn, TokenType: oauthapi.TokenTypeBearer}), nil
+	return tokens{AccessToken: issued.Text, ExpiresIn: expiresIn, TokenType: oauthapi.TokenTypeBearer, defective: issued.IsDefective()}.response(), nil
 }
 
 // accountIDToken answers with an ID token whose authorized party is the account's e-mail address.
@@ -80,9 +80,11 @@ func (s *Server) accountIDToken(ctx context.Context, granted grant) (wire.Respon
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an ID token for %q: %w", granted.account.Email, err)
 	}
-	return oauthapi.JSON(struct {
+	response := oauthapi.JSON(struct {
 		IDToken string `json:"id_token"`
-	}{issued.Text}), nil
+	}{issued.Text})
+	response.Defective = issued.IsDefective()
+	return response, nil
 }
 
 // audiences returns the audiences that an assertion may name: every URL of Google's token

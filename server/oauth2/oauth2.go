@@ -54,6 +54,15 @@ type tokens struct {
 	Scope        string `json:"scope,omitempty"`
 	TokenType    string `json:"token_type"`
 	IDToken      string `json:"id_token,omitempty"`
+
+	defective bool // one of the tokens has the defect that the request's context asks for
+}
+
+// response answers with the tokens.
+func (t tokens) response() wire.Response {
+	response := oauthapi.JSON(t)
+	response.Defective = t.defective
+	return response
 }
 
 // Token handles the token endpoint (RFC 6749, section 3.2): it exchanges a grant for tokens.

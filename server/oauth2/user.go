@@ -46,7 +46,7 @@ func (s *Server) refreshToken(r *http.Request, form url.Values) (wire.Response, 
 	if err != nil {
 		return wire.Response{}, err
 	}
-	return oauthapi.JSON(issued), nil
+	return issued.response(), nil
 }
 
 func (s *Server) recogniseRefresh(text string) (token.Refresh, error) {
@@ -93,7 +93,7 @@ func (s *Server) issueFirst(ctx context.Context, w *world.World, granted token.G
 			return wire.Response{}, fmt.Errorf("issue a refresh token for %q: %w", granted.Principal.Email, err)
 		}
 	}
-	return oauthapi.JSON(issued), nil
+	return issued.response(), nil
 }
 
 // issue issues an access token for a user's grant. It adds an ID token if the scopes include
@@ -109,6 +109,7 @@ func (s *Server) issue(ctx context.Context, w *world.World, granted token.Grant,
 	}
 	issued := tokens{
 		AccessToken: access.Text, ExpiresIn: expiresIn, Scope: strings.Join(granted.Scopes, " "), TokenType: oauthapi.TokenTypeBearer,
+		defective: access.IsDefective(),
 	}
 	if claims.Audience == "" && !slices.Contains(granted.Scopes, oauthapi.OpenIDScope) {
 		return issued, nil
@@ -117,7 +118,7 @@ func (s *Server) issue(ctx context.Context, w *world.World, granted token.Grant,
 	if err != nil {
 		return tokens{}, fmt.Errorf("issue an ID token for %q: %w", user.Email, err)
 	}
-	issued.IDToken = id.Text
+	issued.IDToken, issued.defective = id.Text, issued.defective || id.IsDefective()
 	return issued, nil
 }
 

@@ -29,12 +29,13 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// NewServer is a server, an http.Handler for HTTP/2, with the services that a function
-// registers, and with somebody who stands around their methods. Errors that clients must not
-// read are logged.
-func NewServer(logger *slog.Logger, around grpc.UnaryServerInterceptor, register func(grpc.ServiceRegistrar)) *grpc.Server {
-	server := grpc.NewServer(grpc.ChainUnaryInterceptor(answer(logger), around), grpc.MaxRecvMsgSize(wire.MaxBody))
-	register(server)
+// NewServer is a server, an http.Handler for HTTP/2, of methods by their full names. Errors that
+// clients must not read are logged.
+func NewServer(logger *slog.Logger, methods map[string]Method) *grpc.Server {
+	server := grpc.NewServer(grpc.UnaryInterceptor(answer(logger)), grpc.MaxRecvMsgSize(wire.MaxBody))
+	for _, service := range services(methods) {
+		server.RegisterService(service, nil)
+	}
 	healthpb.RegisterHealthServer(server, health.NewServer())
 	reflection.Register(server)
 	return server

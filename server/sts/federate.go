@@ -74,7 +74,7 @@ func (s *Server) federate(ctx context.Context, form parameters, subject string, 
 		return exchanged{}, fmt.Errorf("issue a federated token: %w", err)
 	}
 	return exchanged{
-		AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: oauthapi.TokenTypeBearer,
+		AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: oauthapi.TokenTypeBearer, defective: issued.IsDefective(),
 		ExpiresIn: max(int64(lifetime/time.Second)-1, 0), // Google's server also sends one second less
 	}, nil
 }

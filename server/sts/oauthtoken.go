@@ -106,11 +106,13 @@ func (s *Server) OAuthToken(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue a token for %q: %w", refresh.Principal.Member(), err)
 	}
-	return compact(refreshed{
+	response := compact(refreshed{
 		AccessToken: issued.Text, TokenType: oauthapi.TokenTypeBearer,
 		ExpiresIn: int64(maxLifetime/time.Second) - 1,
 		Scope:     strings.Join(refresh.Scopes, " "),
-	}), nil
+	})
+	response.Defective = issued.IsDefective()
+	return response, nil
 }
 
 // client returns the ID of the OAuth client that sent the request. The client authenticates with

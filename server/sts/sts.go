@@ -106,6 +106,8 @@ type exchanged struct {
 	IssuedTokenType string `json:"issued_token_type"`
 	TokenType       string `json:"token_type"`
 	ExpiresIn       int64  `json:"expires_in,omitempty"`
+
+	defective bool // the token has the defect that the request's context asks for
 }
 
 // Token handles the token exchange (RFC 8693, section 2).
@@ -140,7 +142,9 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	return compact(answer), nil
+	response := compact(answer)
+	response.Defective = answer.defective
+	return response, nil
 }
 
 // downscope issues a token with the rights of the subject token, limited by an access boundary.
@@ -165,7 +169,9 @@ func (s *Server) downscope(ctx context.Context, subject string, boundary json.Ra
 	if err != nil {
 		return exchanged{}, fmt.Errorf("issue a downscoped token: %w", err)
 	}
-	return exchanged{AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: oauthapi.TokenTypeBearer}, nil
+	return exchanged{
+		AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: oauthapi.TokenTypeBearer, defective: issued.IsDefective(),
+	}, nil
 }
 
 // recognise reads an access token of this emulator whose principal still exists and is enabled.

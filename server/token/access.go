@@ -74,11 +74,12 @@ func accessPrefix(kind iam.Kind) string {
 // Access issues an access token. The lifetime is truncated to whole seconds.
 func (i *Issuer) Access(ctx context.Context, grant Grant, lifetime time.Duration) (Token, error) {
 	issued, expires := i.period(lifetime.Truncate(time.Second))
-	text, err := i.sealed(ctx, Access{Grant: grant, ID: uuid.NewString(), IssuedAt: issued.Unix(), Expires: expires.Unix()})
+	defect := defectOf(ctx, KindAccess)
+	text, err := i.sealed(Access{Grant: grant, ID: uuid.NewString(), IssuedAt: issued.Unix(), Expires: expires.Unix()}, defect)
 	if err != nil {
 		return Token{}, err
 	}
-	return Token{Text: text, Issued: issued, Expires: expires}, nil
+	return Token{Text: text, Issued: issued, Expires: expires, Defect: defect}, nil
 }
 
 // accessKey identifies a cached access token.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,41 +71,22 @@ func (k Kind) Defects() []Defect {
 	return nil
 }
 
-type wishKey struct{}
-
-// wish holds a defect that the tokens of a context should have.
-type wish struct {
-	defect  Defect
-	granted atomic.Bool // a token with the defect was issued
-}
+type defectKey struct{}
 
 // WithDefect returns a context whose tokens are issued with the defect, if their kind can have
-// it. Such tokens are neither cached nor taken from the cache.
+// it. Such tokens are neither cached nor taken from the cache. Token.Defect says whether a token
+// has the defect: a token without an email claim cannot lack one.
 func WithDefect(ctx context.Context, defect Defect) context.Context {
-	return context.WithValue(ctx, wishKey{}, &wish{defect: defect})
-}
-
-// IsDefective reports whether a token with ctx's defect was issued. It is false if the request
-// was refused, or if the defect is missing-email and the token has no email claim.
-func IsDefective(ctx context.Context) bool {
-	wished, ok := ctx.Value(wishKey{}).(*wish)
-	return ok && wished.granted.Load()
+	return context.WithValue(ctx, defectKey{}, defect)
 }
 
 // defectOf returns ctx's defect if tokens of this kind can have it, and otherwise NoDefect.
 func defectOf(ctx context.Context, kind Kind) Defect {
-	wished, ok := ctx.Value(wishKey{}).(*wish)
-	if !ok || !slices.Contains(kind.Defects(), wished.defect) {
+	defect, _ := ctx.Value(defectKey{}).(Defect)
+	if !slices.Contains(kind.Defects(), defect) {
 		return NoDefect
 	}
-	return wished.defect
-}
-
-// hasDefect records that a token with ctx's defect was issued.
-func hasDefect(ctx context.Context) {
-	if wished, ok := ctx.Value(wishKey{}).(*wish); ok {
-		wished.granted.Store(true)
-	}
+	return defect
 }
 
 // period returns the times of an expired or not yet valid token. shifted is false for other
@@ -144,8 +124,8 @@ func (d Defect) changes(now time.Time) map[string]any {
 }
 
 // Sign signs the payload of a service account's JWT, a JSON object. It keeps the payload byte for
-// byte unless ctx asks for a defect.
-func (i *Issuer) Sign(ctx context.Context, key *keys.Key, payload []byte) (string, error) {
+// byte unless ctx asks for a defect. The token that it returns has no times.
+func (i *Issuer) Sign(ctx context.Context, key *keys.Key, payload []byte) (Token, error) {
 	return i.sign(ctx, KindJWT, func(claims any) (string, error) {
 		if unchanged, ok := claims.(json.RawMessage); ok {
 			return signer.RawJWT(key, unchanged)
@@ -172,27 +152,36 @@ func (i *Issuer) byStranger(ctx context.Context, kind Kind) (signature, error) {
 	return byKey(key), err
 }
 
-// sign signs the claims of a JWT, with ctx's defect if the kind can have it.
-func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any) (string, error) {
+// sign signs the claims of a JWT, with ctx's defect if the token can have it. The token that it
+// returns has no times.
+func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any) (Token, error) {
 	defect := defectOf(ctx, kind)
 	if defect == NoDefect {
-		return sign(claims)
+		text, err := sign(claims)
+		return Token{Text: text}, err
 	}
 	changed, err := merged(claims, nil)
 	if err != nil {
-		return "", err
+		return Token{}, err
 	}
 	if defect == MissingEmail && changed["email"] == nil && changed["email_verified"] == nil {
-		return sign(claims) // the token has no e-mail claims to remove
+		text, err := sign(claims) // the token has no e-mail claims to remove
+		return Token{Text: text}, err
 	}
-	if changed, err = merged(changed, defect.changes(i.now())); err != nil {
-		return "", err
-	}
-	hasDefect(ctx)
 	if defect == UnknownKey {
 		if sign, err = i.byStranger(ctx, kind); err != nil {
-			return "", fmt.Errorf("make a key that nobody knows: %w", err)
+			return Token{}, fmt.Errorf("make a key that nobody knows: %w", err)
 		}
+	}
+	text, err := i.signSpoilt(sign, changed, defect)
+	return Token{Text: text, Defect: defect}, err
+}
+
+// signSpoilt signs claims so that the JWT has the defect.
+func (i *Issuer) signSpoilt(sign signature, claims map[string]any, defect Defect) (string, error) {
+	changed, err := merged(claims, defect.changes(i.now()))
+	if err != nil {
+		return "", err
 	}
 	text, err := sign(changed)
 	if err != nil {
@@ -231,14 +220,11 @@ func (i *Issuer) IsRevoked(parsed *signer.Parsed) bool {
 	return id != "" && i.revoked.has(id, "")
 }
 
-// sealed returns the text of an access token, with ctx's defect if it has one.
-func (i *Issuer) sealed(ctx context.Context, access Access) (string, error) {
-	defect, prefix := defectOf(ctx, KindAccess), accessPrefix(access.Principal.Kind)
+// sealed returns the text of an access token with a defect, or with NoDefect.
+func (i *Issuer) sealed(access Access, defect Defect) (string, error) {
+	prefix := accessPrefix(access.Principal.Kind)
 	if issued, expires, shifted := defect.period(i.now()); shifted {
 		access.IssuedAt, access.Expires = issued.Unix(), expires.Unix()
-	}
-	if defect != NoDefect {
-		hasDefect(ctx)
 	}
 	sealer, err := i.Sealer(prefix)
 	if defect == UnknownKey {

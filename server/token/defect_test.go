@@ -180,19 +180,19 @@ func TestSign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := m.Sign(t.Context(), key, payload); err != nil || got != want {
-		t.Errorf("Sign = %q, %v, want %q", got, err, want)
+	if got, err := m.Sign(t.Context(), key, payload); err != nil || got.Text != want || got.IsDefective() {
+		t.Errorf("Sign = %+v, %v, want %q", got, err, want)
 	}
 	spoilt, err := m.Sign(token.WithDefect(t.Context(), token.WrongIssuer), key, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := signer.Parse(spoilt)
-	if err != nil || !parsed.SignedBy(key.Public()) || parsed.Claims["iss"] != token.WrongIssuerURL || parsed.Claims["a"] != "<&>" {
+	parsed, err := signer.Parse(spoilt.Text)
+	if err != nil || spoilt.Defect != token.WrongIssuer || !parsed.SignedBy(key.Public()) || parsed.Claims["iss"] != token.WrongIssuerURL || parsed.Claims["a"] != "<&>" {
 		t.Errorf("Sign with a defect: %+v, %v", parsed, err)
 	}
-	if none, err := m.Sign(token.WithDefect(t.Context(), token.AlgNone), key, payload); err != nil || !strings.HasSuffix(none, ".") {
-		t.Errorf("Sign with alg none: %q, %v", none, err)
+	if none, err := m.Sign(token.WithDefect(t.Context(), token.AlgNone), key, payload); err != nil || none.Defect != token.AlgNone || !strings.HasSuffix(none.Text, ".") {
+		t.Errorf("Sign with alg none: %+v, %v", none, err)
 	}
 }
 

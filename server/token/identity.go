@@ -135,12 +135,12 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 
 // signed signs the claims, and returns the JWT with the given times.
 func (i *Issuer) signed(ctx context.Context, kind Kind, sign signature, claims any, times Token) (Token, error) {
-	text, err := i.sign(ctx, kind, sign, claims)
+	signed, err := i.sign(ctx, kind, sign, claims)
 	if err != nil {
 		return Token{}, err
 	}
-	times.Text = text
-	return times, nil
+	signed.Issued, signed.Expires = times.Issued, times.Expires
+	return signed, nil
 }
 
 // identityKey identifies a cached ID token. It includes the signing key, because the old key may

@@ -48,7 +48,7 @@ func (i *Issuer) Mint(ctx context.Context, w *world.World, order Order) (Token, 
 	}
 	ctx = WithDefect(ctx, order.Defect)
 	minted, err := i.mint(ctx, w, order)
-	if err == nil && order.Defect != NoDefect && !IsDefective(ctx) {
+	if err == nil && order.Defect != NoDefect && minted.Defect == NoDefect {
 		return Token{}, &OrderError{fmt.Sprintf("defect %q changes nothing, because the token has no e-mail address", order.Defect)}
 	}
 	if issued, expires, shifted := order.Defect.period(i.now()); shifted {

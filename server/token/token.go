@@ -37,9 +37,13 @@ const (
 type Token struct {
 	Text            string
 	Issued, Expires time.Time
+	Defect          Defect // the defect with which it was issued, or NoDefect
 
 	left time.Duration
 }
+
+// IsDefective reports whether the token was issued with a defect.
+func (t Token) IsDefective() bool { return t.Defect != NoDefect }
 
 // Left returns how long the token was still valid when it was taken from the cache: at least
 // MinimumLeft.

@@ -41,6 +41,10 @@ type Response struct {
 	// answer.
 	Abandoned bool
 
+	// Defective reports whether the answer carries a token with the defect that the context of the
+	// request asks for.
+	Defective bool
+
 	// About is the subject of the request if the handler knows it, or else nil.
 	About *Subject
 }
@@ -99,7 +103,21 @@ func (d Dialect) Adapt(logger *slog.Logger, handle Handler) http.Handler {
 func (d Dialect) Answer(logger *slog.Logger, handle Handler) Answer {
 	return func(r *http.Request) Response {
 		var response Response
-		if err := safely(handle, r, &response); err != nil {
+		if err := safely(&response, r, handle); err != nil {
+			return d.Error(r, disclose(r, logger, err))
+		}
+		return response
+	}
+}
+
+// AnswerFound is Dialect.Answer of a handler that is given the result of a look-up too. Found is
+// passed by value, so that the look-up allocates nothing.
+func AnswerFound[Found any](
+	d Dialect, logger *slog.Logger, handle func(*http.Request, Found) (Response, error),
+) func(*http.Request, Found) Response {
+	return func(r *http.Request, found Found) Response {
+		var response Response
+		if err := safelyFound(&response, r, found, handle); err != nil {
 			return d.Error(r, disclose(r, logger, err))
 		}
 		return response
@@ -198,15 +216,28 @@ func remove(header http.Header, name string) {
 	header[http.CanonicalHeaderKey(name)] = nil
 }
 
-// safely turns a panic into an error.
-func safely(handle Handler, r *http.Request, response *Response) (err error) {
-	defer func() {
-		if problem := recover(); problem != nil {
-			err = &panicError{problem: problem, stack: debug.Stack()}
-		}
-	}()
+// safely calls a handler. A panic of the handler is an error, so that it is logged and answered
+// like one.
+func safely(response *Response, r *http.Request, handle Handler) (err error) {
+	defer recovered(&err)
 	*response, err = handle(r)
 	return err
+}
+
+// safelyFound is safely for AnswerFound.
+func safelyFound[Found any](
+	response *Response, r *http.Request, found Found, handle func(*http.Request, Found) (Response, error),
+) (err error) {
+	defer recovered(&err)
+	*response, err = handle(r, found)
+	return err
+}
+
+// recovered turns a panic into an error; it is deferred.
+func recovered(err *error) {
+	if problem := recover(); problem != nil {
+		*err = &panicError{problem: problem, stack: debug.Stack()}
+	}
 }
 
 type panicError struct {

@@ -1,0 +1,129 @@
+// Package inject spoils the answers of requests that meet a fault: it puts a status, a body, a
+// delay, a hang-up, a broken body, a missing header field or a defective token in place.
+//
+// It owns the effects of faults on answers over HTTP and in gRPC. Package fault owns the rules,
+// and decides which request meets which fault; package observer asks both for each request.
+package inject
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Outcome is what comes of a request that meets a fault.
+type Outcome struct {
+	Response wire.Response
+	HungUp   bool // the connection ends, and the response is not sent
+
+	// Struck reports whether the fault made a difference: a token cannot have a defect if the
+	// answer has no token, and an answer cannot lack a field that it never had.
+	Struck bool
+}
+
+// Answer answers a request as a fault says, in the dialect of its surface. The surface gives the
+// answer that is spoilt.
+func Answer(r *http.Request, met fault.Fault, dialect wire.Dialect, surface wire.Answer) Outcome {
+	if r.Method == http.MethodHead && met.HangUp == fault.DuringBody {
+		met.HangUp = fault.BeforeAny // an answer to HEAD has no body to hang up in
+	}
+	pause(r.Context(), time.Duration(met.Delay))
+	if met.HangUp == fault.BeforeAny {
+		return Outcome{HungUp: true, Struck: true}
+	}
+	response := replaced(r, met, dialect, surface)
+	struck := met.Status != 0 || met.Body != nil || met.Delay > 0 || met.HangUp != fault.Never || met.Malformed
+	if met.Defect != "" {
+		struck = response.Defective
+	}
+	if met.Malformed {
+		response.Body = malformed(response.Body)
+	}
+	if met.WithoutHeader != "" && sends(dialect, &response, met.WithoutHeader) {
+		struck = struck || met.Defect == ""
+		response.Header = append(slices.Clip(response.Header), wire.Field{Name: met.WithoutHeader})
+	}
+	if met.HangUp == fault.DuringBody {
+		response = hangingUp(response)
+	}
+	return Outcome{Response: response, Struck: struck}
+}
+
+// replaced is the answer that the fault gives in place of the surface: its body, or its status
+// in the words of the surface. Without either the surface answers, with the defect of the fault.
+func replaced(r *http.Request, met fault.Fault, dialect wire.Dialect, surface wire.Answer) wire.Response {
+	body, contentType, hasBody := met.Replacement()
+	switch {
+	case hasBody:
+		response := dialect.Error(r, &wire.StatusError{Status: cmp.Or(met.Status, http.StatusOK)}) // for its header
+		response.ContentType, response.Body = contentType, body
+		return response
+	case met.Status != http.StatusOK && met.Status != 0:
+		return dialect.Error(r, &wire.StatusError{Status: met.Status})
+	case met.Defect != "":
+		r = r.WithContext(token.WithDefect(r.Context(), token.Defect(met.Defect)))
+	}
+	return surface(r)
+}
+
+// sends reports whether an answer has a header field.
+func sends(dialect wire.Dialect, response *wire.Response, name string) bool {
+	is := func(field wire.Field) bool { return field.Value != "" && strings.EqualFold(field.Name, name) }
+	switch {
+	case slices.ContainsFunc(dialect.Header, is), slices.ContainsFunc(response.Header, is), strings.EqualFold(name, "Date"):
+		return true
+	case strings.EqualFold(name, "Content-Type"):
+		return response.ContentType != "" || response.Body != "" // net/http guesses it from the body
+	default:
+		return slices.ContainsFunc(slices.Collect(maps.Keys(response.Shared)), func(field string) bool { return strings.EqualFold(field, name) })
+	}
+}
+
+// malformed returns the first half of a body, as if it were the whole body. It is never JSON.
+func malformed(body string) string {
+	half := brokenOff(body)
+	if half == "" || json.Valid([]byte(half)) {
+		half += "{"
+	}
+	return half
+}
+
+// brokenOff returns the first half of a body.
+func brokenOff(body string) string { return body[:(len(body)+1)/2] }
+
+// hangingUp returns an answer that announces the whole body and sends half of it.
+func hangingUp(response wire.Response) wire.Response {
+	half := brokenOff(response.Body)
+	response.Header = append(slices.Clip(response.Header),
+		wire.Field{Name: "Content-Length", Value: strconv.Itoa(max(len(response.Body), len(half)+1))})
+	response.Body = half
+	response.Stream = func(w io.Writer) {
+		_, _ = io.WriteString(w, half)
+		panic(http.ErrAbortHandler)
+	}
+	return response
+}
+
+// pause waits, in the machine's time, unless the client leaves or the server stops.
+func pause(ctx context.Context, delay time.Duration) {
+	if delay == 0 {
+		return
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

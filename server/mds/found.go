@@ -1,0 +1,138 @@
+package mds
+
+import (
+	"net/http"
+	"strings"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Operation is what a request below /computeMetadata asks for, by the entry of the tree that its
+// path leads to.
+type Operation int
+
+// The operations. A path that leads to no entry is a Value, which is not there.
+const (
+	Value           Operation = iota // a value, a list or a directory
+	Token                            // an access token of a service account
+	Identity                         // an ID token of a service account
+	GuestAttributes                  // a guest attribute of a VM, which need not exist yet
+
+	Operations // the number of operations
+)
+
+// Found is what a request below /computeMetadata was found to be for. There is one look-up for
+// each request: the operation, the subject and the answer come from it.
+type Found struct {
+	store.Snapshot[*world.World]
+
+	tree *tree // nil if the instance has been removed
+	place
+}
+
+// place is where a path leads in a tree.
+type place struct {
+	node    *node  // nil if there is no entry
+	account string // the e-mail address of the account to which the path leads, or the unknown name that it has instead
+	slash   bool   // the path ends with a slash
+	guest   bool   // the path leads to the guest attributes of a VM, or below them
+}
+
+// Find looks a request below /computeMetadata up.
+func (s *Server) Find(r *http.Request) Found {
+	snapshot := s.worlds.Load()
+	instance, ok := instanceOf(r, snapshot.State)
+	if !ok {
+		return Found{Snapshot: snapshot}
+	}
+	tree := s.tree(snapshot.State, instance)
+	return Found{snapshot, tree, tree.lookUp(r.URL.EscapedPath())}
+}
+
+// renew looks the request up in the current world. It keeps the instance's name, even if the
+// request would now target another instance. It returns false if the instance has been removed.
+func (s *Server) renew(r *http.Request, found *Found) bool {
+	snapshot := s.worlds.Load()
+	instance, ok := snapshot.State.Instance(found.tree.instance.Name)
+	if !ok {
+		return false
+	}
+	tree := s.tree(snapshot.State, instance)
+	*found = Found{snapshot, tree, tree.lookUp(r.URL.EscapedPath())}
+	return true
+}
+
+// Operation returns what the request asks for.
+func (f Found) Operation() Operation {
+	switch {
+	case f.guest:
+		return GuestAttributes
+	case f.node == nil:
+		return Value
+	case f.node.kind == tokenEndpoint:
+		return Token
+	case f.node.kind == identityEndpoint:
+		return Identity
+	default:
+		return Value
+	}
+}
+
+// Subject returns what a request for "/" is about: the instance.
+func (s *Server) Subject(r *http.Request) wire.Subject {
+	instance, ok := instanceOf(r, s.worlds.Load().State)
+	if !ok {
+		return wire.Subject{}
+	}
+	return wire.Subject{Instance: instance.Name}
+}
+
+// Subject returns what the request is about: the instance and, below one of its service accounts,
+// the account's e-mail address.
+func (f Found) Subject(r *http.Request) wire.Subject {
+	if f.tree == nil {
+		return wire.Subject{}
+	}
+	subject := wire.Subject{Instance: f.tree.instance.Name, Account: f.account}
+	if f.Operation() == Identity {
+		var q query
+		q.parse(r.URL.RawQuery)
+		subject.Audience = q.audience
+	}
+	return subject
+}
+
+// lookUp finds the entry at a raw path: Google's server does not decode percent escapes.
+// Repeated slashes count as one.
+func (t *tree) lookUp(path string) place {
+	found := place{node: t.root}
+	for rest := path; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		if name == "" {
+			continue
+		}
+		above := found.node
+		found.node, _ = above.child(name)
+		switch above {
+		case t.accounts:
+			found.account = name
+			if found.node != nil && found.node.account != nil {
+				found.account = found.node.account.Account.Email
+			}
+		case t.top:
+			found.guest = name == "guest-attributes" && t.instance.Profile == fixtures.GCE
+		}
+		if found.node == nil {
+			return found
+		}
+	}
+	found.slash = strings.HasSuffix(path, "/")
+	if found.slash && found.node.kind != directory {
+		found.node = nil
+	}
+	return found
+}

@@ -1,0 +1,87 @@
+package observer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/fault/inject"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/rpc"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Call is what an Observer needs to know of an operation that is served in gRPC.
+type Call struct {
+	Name    string // of the same operation in JSON
+	Method  string // the full name of the method, which stands for the path
+	Subject func(message any) wire.Subject
+}
+
+// Call returns a method in gRPC, observed. Statuses are the statuses of HTTP to which the codes
+// correspond. A fault has the effect that a client of gRPC would see of it; a fault of header
+// fields strikes no call.
+func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
+	return method.Around(func(ctx context.Context, message any, answer func(context.Context) (rpc.Answer, error)) (rpc.Answer, error) {
+		now, begun := o.clock.Both()
+		about := call.Subject(message)
+		e := journal.Exchange{
+			Time: now, Method: http.MethodPost, Path: call.Method, Route: call.Name,
+			Account: about.Account, Audience: about.Audience, UserAgent: callerOf(ctx),
+		}
+		met, isMet := o.faults.Decide(fault.Request{Route: call.Name, Path: call.Method, Answer: fault.Message, Subject: func() (string, string) {
+			return about.Account, about.Audience
+		}})
+		var response rpc.Answer
+		var err error
+		if isMet {
+			response, err = o.struck(ctx, met, answer, &e)
+		} else {
+			response, err = answer(ctx)
+		}
+		took := time.Since(begun)
+		e.Duration = clock.Duration(took)
+		if !wire.IsGone(ctx) {
+			e.Status = callStatus(err)
+		}
+		o.journal.Append(e)
+		o.counts.Observe(e.Route, e.Status, took)
+		return response, err
+	})
+}
+
+// struck answers a call that meets a fault.
+func (o *Observer) struck(
+	ctx context.Context, met fault.Fault, answer func(context.Context) (rpc.Answer, error), e *journal.Exchange,
+) (rpc.Answer, error) {
+	response, struck, err := inject.Call(ctx, met, answer)
+	if !struck {
+		o.faults.Missed(met.ID)
+		return response, err
+	}
+	e.Fault = met.ID
+	o.counts.ObserveFault(e.Route)
+	return response, err
+}
+
+func callStatus(err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
+	if known, ok := errors.AsType[*googleapi.Error](err); ok {
+		return known.Code
+	}
+	return http.StatusInternalServerError
+}
+
+func callerOf(ctx context.Context) string {
+	incoming, _ := metadata.FromIncomingContext(ctx)
+	return strings.Join(incoming.Get("user-agent"), " ")
+}

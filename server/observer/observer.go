@@ -1,0 +1,184 @@
+// Package observer stands around the operations of the Google surfaces: it lets faults strike
+// them, writes each exchange down in the journal, counts it, and dates the answer by the
+// emulator's clock.
+//
+// It owns the order of these steps, over HTTP and in gRPC. It does not own the rules of faults
+// (package fault), their effects (package inject) or the journal, and knows no operation.
+package observer
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/fault/inject"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Observer observes operations. It is safe for concurrent use.
+type Observer struct {
+	clock   *clock.Clock
+	faults  *fault.Set
+	journal *journal.Journal
+	counts  *metrics.Requests
+}
+
+// New returns an Observer that lets some faults strike, and writes to a journal and to counts.
+func New(emulator *clock.Clock, faults *fault.Set, exchanges *journal.Journal, counts *metrics.Requests) *Observer {
+	return &Observer{emulator, faults, exchanges, counts}
+}
+
+// Operation is what an Observer needs to know of an operation.
+//
+// A surface that serves several operations under one path looks a request up before anything
+// strikes it; Found is the result of this look-up, which the answer and the subject use too.
+// Found is passed by value, so that the look-up allocates nothing.
+type Operation[Found any] struct {
+	Find    func(*http.Request) Found
+	Name    func(Found) string
+	Subject func(*http.Request, Found) wire.Subject // nil: requests are about nothing
+	Dialect wire.Dialect
+	Answer  func(*http.Request, Found) wire.Response
+}
+
+// Named returns the operation of a route: its name needs no look-up.
+func Named(name string, subject func(*http.Request) wire.Subject, dialect wire.Dialect, answer wire.Answer) Operation[struct{}] {
+	op := Operation[struct{}]{
+		Find:    func(*http.Request) struct{} { return struct{}{} },
+		Name:    func(struct{}) string { return name },
+		Dialect: dialect,
+		Answer:  func(r *http.Request, _ struct{}) wire.Response { return answer(r) },
+	}
+	if subject != nil {
+		op.Subject = func(r *http.Request, _ struct{}) wire.Subject { return subject(r) }
+	}
+	return op
+}
+
+// Observe returns the answer of an operation, observed. An exchange is written down before the
+// answer is sent, so that a client that has the answer finds it in the journal.
+//
+// Requests that wait keep the variables of this function on their stacks, so there are few.
+func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
+	return func(r *http.Request) wire.Response {
+		var seen sighting
+		seen.at, seen.begun = o.clock.Both()
+		found := op.Find(r)
+		seen.route = op.Name(found)
+		if op.Subject != nil && r.Body != nil && r.Body != http.NoBody {
+			seen.body = wire.Rereadable(r)
+		}
+		var response wire.Response
+		if o.faults.None() {
+			response = op.Answer(r, found)
+		} else {
+			response = underFaults(o, op, r, found, &seen)
+		}
+		if response.About != nil {
+			seen.about = *response.About
+		} else if !seen.known && op.Subject != nil {
+			if seen.body != nil {
+				seen.body.Remembered()
+			}
+			seen.about = subject(op, r, found, &seen)
+		}
+		o.note(r, &seen, &response)
+		if seen.hungUp {
+			panic(http.ErrAbortHandler) // by which net/http hangs up
+		}
+		o.date(&response)
+		return response
+	}
+}
+
+// sighting is what is known of a request, and what has struck it.
+type sighting struct {
+	at, begun time.Time // by the emulator's clock and by the machine's
+	route     string
+	fault     string // the ID of the fault that the request met
+	hungUp    bool   // the connection ends without an answer
+
+	// What the request is about. It is found out once: before the answer if a fault needs it, and
+	// otherwise afterwards, from as much of the body as has been read.
+	about wire.Subject
+	known bool
+	body  *wire.Body // nil if the request has none
+}
+
+// underFaults answers a request that may meet a fault.
+func underFaults[Found any](o *Observer, op Operation[Found], r *http.Request, found Found, seen *sighting) wire.Response {
+	asked := fault.Request{Route: seen.route, Path: r.URL.Path, Subject: func() (string, string) {
+		if !seen.known && op.Subject != nil {
+			seen.about, seen.known = subject(op, r, found, seen), true
+		}
+		return seen.about.Account, seen.about.Audience
+	}}
+	if r.Method == http.MethodHead {
+		asked.Answer = fault.WithoutBody
+	}
+	met, isMet := o.faults.Decide(asked)
+	if !isMet {
+		return op.Answer(r, found)
+	}
+	outcome := inject.Answer(r, met, op.Dialect, func(r *http.Request) wire.Response { return op.Answer(r, found) })
+	if !outcome.Struck {
+		o.faults.Missed(met.ID)
+		return outcome.Response
+	}
+	o.counts.ObserveFault(seen.route)
+	seen.fault, seen.hungUp = met.ID, outcome.HungUp
+	return outcome.Response
+}
+
+// subject finds out what a request is about. A text that it takes from the body is copied, so
+// that the journal does not keep the whole body.
+func subject[Found any](op Operation[Found], r *http.Request, found Found, seen *sighting) wire.Subject {
+	about := op.Subject(r, found)
+	if seen.body != nil {
+		seen.body.Rewind()
+		about.Account, about.Audience = strings.Clone(about.Account), strings.Clone(about.Audience)
+	}
+	return about
+}
+
+// note writes an exchange down.
+func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response) {
+	e := journal.Exchange{
+		Time:      seen.at,
+		Duration:  clock.Duration(time.Since(seen.begun)),
+		Method:    r.Method,
+		Path:      wire.Target(r),
+		Route:     seen.route,
+		Instance:  seen.about.Instance,
+		Account:   seen.about.Account,
+		Audience:  seen.about.Audience,
+		UserAgent: userAgent(r),
+		Fault:     seen.fault,
+	}
+	if !seen.hungUp && !response.Abandoned {
+		e.Status = statusOf(response)
+		if r.Method != http.MethodHead {
+			e.Bytes = len(response.Body)
+		}
+	}
+	o.journal.Append(e)
+	o.counts.Observe(e.Route, e.Status, time.Duration(e.Duration))
+}
+
+func statusOf(response *wire.Response) int {
+	if response.Status == 0 {
+		return http.StatusOK
+	}
+	return response.Status
+}
+
+func userAgent(r *http.Request) string {
+	if values := r.Header["User-Agent"]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
