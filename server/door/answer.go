@@ -143,6 +143,9 @@ func (d *Doors) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p.Bytes = int64(len(body))
 	d.explain(w, ingress.Reason{Sentence: why})
 	w.Header()["Server"], w.Header()["Alt-Svc"] = []string{frontEnd}, []string{altSvc}
+	if status == http.StatusGatewayTimeout && r.ProtoMajor == 1 && r.Body != http.NoBody { // net/http would wait for the rest of it
+		w.Header()["Connection"] = []string{"close"}
+	}
 	d.observe(r, p)
 	write(w, status, contentType, body)
 }

@@ -150,6 +150,13 @@ func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
 	_, _ = control.SetReadDeadline(deadline), control.SetWriteDeadline(deadline)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), service.Timeout, errTimeout)
 	defer cancel()
+	if r.Body != http.NoBody { // the rest of a body is worth nothing then, and whoever reads it would wait for the client
+		defer context.AfterFunc(ctx, func() {
+			if errors.Is(context.Cause(ctx), errTimeout) {
+				_ = control.SetReadDeadline(p.Begun)
+			}
+		})()
+	}
 	p.trace = traceOf(r.Header)
 	at.enter(w, r.WithContext(ctx), p)
 }

@@ -119,19 +119,41 @@ func (r *rig) id(t testing.TB, audience string) string {
 	return minted.Text
 }
 
-// do sends a request, and returns the answer with its whole body.
-func do(t *testing.T, client *http.Client, r *http.Request) (*http.Response, string) {
+// reply is an answer with its whole body.
+type reply struct {
+	*http.Response
+
+	body string
+}
+
+// do sends a request.
+func do(t *testing.T, client *http.Client, r *http.Request) reply {
 	t.Helper()
 	answer, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return whole(t, answer)
+}
+
+func whole(t *testing.T, answer *http.Response) reply {
+	t.Helper()
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer, string(body)
+	return reply{answer, string(body)}
+}
+
+// read reads the answer to a request that was sent as text.
+func read(t *testing.T, reader *bufio.Reader) reply {
+	t.Helper()
+	answer, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return whole(t, answer)
 }
 
 func get(t *testing.T, url string) *http.Request {

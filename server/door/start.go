@@ -36,7 +36,7 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// unclosed is a body that a transport cannot close: net/http/httputil does when it is done with it.
+// unclosed is a body that a transport cannot close, so that it can be read in the next attempt.
 type unclosed struct{ io.Reader }
 
 // Close implements io.Closer.
