@@ -214,6 +214,8 @@ func TestSelfSigned(t *testing.T) {
 		"another subject":    {key, map[string]any{"sub": "dev@example.com"}, token.ErrUnknown, ""},
 		"unknown account":    {key, map[string]any{"iss": "x@example.com", "sub": "x@example.com"}, token.ErrUnknown, ""},
 		"expired":            {key, map[string]any{"iat": now - 3600, "exp": now}, token.ErrExpired, ""},
+		"expired, elsewhere": {key, map[string]any{"iat": now - 3600, "exp": now, "aud": "https://storage.googleapis.com/"}, token.ErrUnknown, ""},
+		"expired, forged":    {google, map[string]any{"iat": now - 3600, "exp": now}, token.ErrUnknown, ""},
 		"too long":           {key, map[string]any{"exp": now + 3601}, token.ErrExpired, ""},
 		"a little early":     {key, map[string]any{"iat": now + 300, "exp": now + 600}, nil, "https://www.googleapis.com/auth/cloud-platform"},
 		"too early":          {key, map[string]any{"iat": now + 301, "exp": now + 600}, token.ErrExpired, ""},
