@@ -40,7 +40,7 @@ func layers() [][]string {
 		{"server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/cel", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/reach/javaoptions"},
+		{"fixtures/spelling", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/reach/javaoptions"},
 	}
 }
 
@@ -99,6 +99,31 @@ func TestArrowsGoDown(t *testing.T) {
 				t.Errorf("package %q imports %q, which is not below it", own, imported)
 			}
 		}
+	}
+}
+
+// The folders at the top are usable without the server: main imports it, and nothing that it
+// is built on does.
+func TestTopFoldersImportNothingFromServer(t *testing.T) {
+	t.Parallel()
+	below := map[string][]string{"fixtures": {"fixtures", "keys"}, "signer": {"signer", "keys"}, "keys": {"keys"}}
+	checked := 0
+	for own, p := range packages(t) {
+		top, _, _ := strings.Cut(own, "/")
+		allowed, isTop := below[top]
+		if !isTop {
+			continue
+		}
+		checked++
+		for _, path := range p.Imports {
+			imported, _, _ := strings.Cut(name(path), "/")
+			if strings.HasPrefix(path, module) && !slices.Contains(allowed, imported) {
+				t.Errorf("package %q imports %q, which is not below it", own, name(path))
+			}
+		}
+	}
+	if checked < len(below) {
+		t.Errorf("only %d packages were looked at", checked)
 	}
 }
 

@@ -175,7 +175,7 @@ func (s *Server) Principal(r *http.Request) (wire.Response, error) {
 		answer.Kind = token.KindAccess
 	}
 	if asked.Permission != "" { // access boundaries only allow Cloud Storage, which is not emulated
-		answer.Allowed = new(access.Boundary == nil && current.May(access.Principal, asked.Permission, on))
+		answer.Allowed = new(access.Boundary == nil && current.May(access.Principal, asked.Permission, on, s.clock.Now()))
 	}
 	return secret(answer), nil
 }

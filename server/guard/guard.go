@@ -105,7 +105,7 @@ func (c Caller) NeedAs(account *world.ServiceAccount, permission string, on *wor
 
 // need asks the policies. A credential with an access boundary is good for Cloud Storage only.
 func (c Caller) need(who iam.Principal, permission string, on *world.ServiceAccount) error {
-	if !c.bounded && (!c.guard.strict || c.guard.worlds.Load().State.May(who, permission, on)) {
+	if !c.bounded && (!c.guard.strict || c.guard.worlds.Load().State.May(who, permission, on, c.guard.issuer.Now())) {
 		return nil
 	}
 	err := googleapi.PermissionDenied(fmt.Sprintf("Permission '%s' denied on resource (or it may not exist).", permission))

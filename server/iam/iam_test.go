@@ -1,10 +1,14 @@
 package iam_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"gcp-metadata-emulator/server/condition"
 	"gcp-metadata-emulator/server/iam"
 )
 
@@ -64,6 +68,43 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
+func when(expression string) *iam.Condition {
+	return &iam.Condition{Title: "t", Expression: expression}
+}
+
+// asked is the request that conditions see.
+func asked() condition.Request {
+	return condition.Request{
+		Time: time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC), Resource: condition.Resource{Name: "projects/demo"},
+	}
+}
+
+func TestPolicyCheck(t *testing.T) {
+	t.Parallel()
+	good := iam.Binding{Role: "roles/browser", Members: []string{"user:a@b.example"}, Condition: when("true")}
+	for want, bad := range map[string]iam.Binding{
+		"binding 1: unexpected end of expression at column 8":                               {Role: "roles/browser", Condition: when("true &&")},
+		"binding 1: a binding of a basic role cannot have a condition":                      {Role: "roles/owner", Condition: when("true")},
+		"binding 1: a binding of allUsers or allAuthenticatedUsers cannot have a condition": {Role: "roles/browser", Members: []string{"allUsers"}, Condition: when("true")},
+	} {
+		policy := iam.NewPolicy([]iam.Binding{good, bad, {Role: "roles/browser", Condition: when("")}})
+		err := policy.Check()
+		if broken, ok := errors.AsType[*iam.BindingError](err); !ok || broken.Index != 1 || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if renamed := policy.Renamed("user:a@b.example", "user:c@b.example"); renamed == policy || fmt.Sprint(renamed.Check()) != want {
+			t.Errorf("renamed: %v, want %s", renamed.Check(), want)
+		}
+	}
+	policy := iam.NewPolicy([]iam.Binding{good}).Renamed("user:a@b.example", "user:c@b.example")
+	if policy.Check() != nil || !policy.Grants("resourcemanager.projects.get", []string{"user:c@b.example"}, asked) {
+		t.Error("a renamed member lost what a condition grants")
+	}
+	if (*iam.Policy)(nil).Check() != nil {
+		t.Error("no policy is wrong")
+	}
+}
+
 func TestPolicyGrants(t *testing.T) {
 	t.Parallel()
 	groups := iam.NewGroups(map[string][]string{
@@ -92,21 +133,33 @@ func TestPolicyGrants(t *testing.T) {
 		"role without it": {iam.Binding{Role: "roles/iam.serviceAccountUser", Members: []string{"user:dev@example.com"}}, user("dev@example.com"), false},
 		"owner":           {iam.Binding{Role: "roles/owner", Members: []string{"user:dev@example.com"}}, user("dev@example.com"), false},
 		"custom role":     {iam.Binding{Role: "projects/demo/roles/mine", Members: []string{"user:dev@example.com"}}, user("dev@example.com"), false},
-		"condition": {
-			iam.Binding{Role: creator, Members: []string{"user:dev@example.com"}, Condition: &iam.Condition{Title: "now", Expression: "true"}},
+		"condition that holds": {
+			iam.Binding{Role: creator, Members: []string{"user:dev@example.com"}, Condition: when(`resource.name == "projects/demo"`)},
+			user("dev@example.com"), true,
+		},
+		"condition of later": {
+			iam.Binding{Role: creator, Members: []string{"user:dev@example.com"}, Condition: when(`request.time > timestamp("2026-11-29T08:00:00Z")`)},
+			user("dev@example.com"), false,
+		},
+		"condition and another role": {
+			iam.Binding{Role: "roles/viewer2", Members: []string{"user:dev@example.com"}, Condition: when(`true`)},
+			user("dev@example.com"), false,
+		},
+		"broken condition": {
+			iam.Binding{Role: creator, Members: []string{"user:dev@example.com"}, Condition: when(`true &&`)},
 			user("dev@example.com"), false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			policy := iam.NewPolicy([]iam.Binding{test.binding})
-			if got := policy.Grants(iam.GetAccessToken, groups.With(test.principal.Identities())); got != test.want {
+			if got := policy.Grants(iam.GetAccessToken, groups.With(test.principal.Identities()), asked); got != test.want {
 				t.Errorf("granted: %t, want %t", got, test.want)
 			}
 		})
 	}
 	var none *iam.Policy
-	if none.Grants(iam.GetAccessToken, []string{"allUsers"}) {
+	if none.Grants(iam.GetAccessToken, []string{"allUsers"}, asked) {
 		t.Error("no policy grants something")
 	}
 }

@@ -2,9 +2,12 @@ package iam
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"gcp-metadata-emulator/server/condition"
 )
 
 // Binding gives a role to members (https://cloud.google.com/iam/docs/reference/rest/v1/Policy#Binding).
@@ -14,8 +17,7 @@ type Binding struct {
 	Condition *Condition `json:"condition,omitempty"`
 }
 
-// Condition is an expression of the Common Expression Language on which a binding depends.
-// It is kept and shown, and never evaluated: a binding with a condition grants nothing.
+// Condition is the expression on which a binding depends. Package condition evaluates it.
 type Condition struct {
 	Title       string `json:"title"`
 	Description string `json:"description,omitempty"`
@@ -27,33 +29,99 @@ type Condition struct {
 type Policy struct {
 	Bindings []Binding
 
-	roles map[string][]string // by canonical member: those that it holds unconditionally
+	grants     map[string][]grant   // by canonical member
+	conditions []*condition.Binding // of each binding; nil: it has none, or a broken one
+	mistake    *BindingError
 }
 
-// NewPolicy is a policy with some bindings.
+// grant is a role that a member holds when the condition does.
+type grant struct {
+	role      string
+	condition *condition.Binding // nil: always
+}
+
+var (
+	// ErrBasicRole means that a condition stands in a binding of a basic role, which cannot
+	// have one (https://cloud.google.com/iam/docs/conditions-overview#limitations).
+	ErrBasicRole = errors.New("a binding of a basic role cannot have a condition")
+	// ErrPublicMember means that a condition stands in a binding of allUsers or
+	// allAuthenticatedUsers, which cannot have one.
+	ErrPublicMember = errors.New("a binding of allUsers or allAuthenticatedUsers cannot have a condition")
+)
+
+// BindingError says why the condition of a binding cannot be used.
+type BindingError struct {
+	Index int   // of the binding
+	Err   error // ErrBasicRole, ErrPublicMember or a *condition.Error
+}
+
+func (e *BindingError) Error() string { return fmt.Sprintf("binding %d: %v", e.Index, e.Err) }
+
+func (e *BindingError) Unwrap() error { return e.Err }
+
+// NewPolicy returns a policy with the given bindings, and compiles their conditions. A binding
+// whose condition is broken grants nothing; Check reports it.
 func NewPolicy(bindings []Binding) *Policy {
-	p := &Policy{Bindings: bindings, roles: map[string][]string{}}
-	for _, binding := range bindings {
-		if binding.Condition != nil {
+	p := &Policy{Bindings: bindings, conditions: make([]*condition.Binding, len(bindings))}
+	for i, binding := range bindings {
+		compiled, err := binding.compile()
+		if err != nil && p.mistake == nil {
+			p.mistake = &BindingError{i, err}
+		}
+		p.conditions[i] = compiled
+	}
+	p.index()
+	return p
+}
+
+// compile compiles the condition of a binding, if it has one.
+func (b Binding) compile() (*condition.Binding, error) {
+	isPublic := func(member string) bool { return member == "allUsers" || member == "allAuthenticatedUsers" }
+	switch {
+	case b.Condition == nil:
+		return nil, nil //nolint:nilnil // no condition is no value, and no mistake
+	case len(basic(b.Role)) > 0:
+		return nil, ErrBasicRole
+	case slices.ContainsFunc(b.Members, isPublic):
+		return nil, ErrPublicMember
+	}
+	return condition.NewBinding(b.Condition.Expression)
+}
+
+// index makes the grants of a policy whose conditions are compiled.
+func (p *Policy) index() {
+	p.grants = map[string][]grant{}
+	for i, binding := range p.Bindings {
+		if binding.Condition != nil && p.conditions[i] == nil {
 			continue
 		}
 		for _, member := range binding.Members {
 			member = canonical(member)
-			p.roles[member] = append(p.roles[member], binding.Role)
+			p.grants[member] = append(p.grants[member], grant{binding.Role, p.conditions[i]})
 		}
 	}
-	return p
 }
 
-// Grants tells whether the policy gives a permission to who has these identities. Its cost
+// Check returns a *BindingError for the first binding whose condition cannot be used.
+func (p *Policy) Check() error {
+	if p == nil || p.mistake == nil {
+		return nil
+	}
+	return p.mistake
+}
+
+// Grants reports whether the policy gives a permission to a principal with these identities.
+// Conditions see the request, which is made only if there is a condition to evaluate. The cost
 // does not depend on the size of the policy.
-func (p *Policy) Grants(permission string, identities []string) bool {
+func (p *Policy) Grants(permission string, identities []string, request func() condition.Request) bool {
 	if p == nil {
 		return false
 	}
-	holds := func(role string) bool { return Includes(role, permission) }
+	holds := func(g grant) bool {
+		return Includes(g.role, permission) && (g.condition == nil || g.condition.Holds(request()))
+	}
 	return slices.ContainsFunc(identities, func(identity string) bool {
-		return slices.ContainsFunc(p.roles[identity], holds)
+		return slices.ContainsFunc(p.grants[identity], holds)
 	})
 }
 
@@ -96,7 +164,9 @@ func (p *Policy) Renamed(member, to string) *Policy {
 			}
 		}
 	}
-	return NewPolicy(bindings)
+	renamed := &Policy{Bindings: bindings, conditions: p.conditions, mistake: p.mistake}
+	renamed.index()
+	return renamed
 }
 
 // Groups are groups of principals by name. The zero value has none.

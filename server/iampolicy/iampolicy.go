@@ -7,6 +7,7 @@ package iampolicy
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -120,13 +121,14 @@ func (p *Policies) Set(r *http.Request, on *world.ServiceAccount) (wire.Response
 	var policy *iam.Policy
 	err = p.worlds.Update(func(w *world.World) (*world.World, error) {
 		policy = w.Policy(on)
-		if err := request.check(w, policy); err != nil {
+		next := iam.NewPolicy(request.bindings)
+		if err := request.check(w, policy, next); err != nil {
 			return nil, err
 		}
 		if request.keepsBindings {
 			return w, nil
 		}
-		policy = iam.NewPolicy(request.bindings)
+		policy = next
 		return w.WithPolicy(on, policy), nil
 	})
 	if err != nil {
@@ -226,7 +228,7 @@ func readCondition(binding googleapi.Message) (*iam.Condition, error) {
 }
 
 // check refuses an outdated or malformed policy.
-func (s setRequest) check(w *world.World, current *iam.Policy) error {
+func (s setRequest) check(w *world.World, current, next *iam.Policy) error {
 	if err := checkVersion(s.version); err != nil {
 		return err
 	}
@@ -234,7 +236,7 @@ func (s setRequest) check(w *world.World, current *iam.Policy) error {
 		return googleapi.Aborted("There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.")
 	}
 	// A client that writes without an etag overwrites conditions, perhaps without knowing them.
-	conditional := iam.NewPolicy(s.bindings).Conditional() || len(s.etag) > 0 && current.Conditional()
+	conditional := next.Conditional() || len(s.etag) > 0 && current.Conditional()
 	if conditional && s.version != conditionalVersion {
 		return googleapi.InvalidArgument("Specified policy version (" + strconv.Itoa(int(s.version)) + ") is not valid for a policy with conditions. Set it to 3.")
 	}
@@ -248,7 +250,22 @@ func (s setRequest) check(w *world.World, current *iam.Policy) error {
 			}
 		}
 	}
-	return nil
+	return checkConditions(next)
+}
+
+// checkConditions refuses a policy with a condition that cannot be used.
+func checkConditions(policy *iam.Policy) error {
+	broken, isBroken := errors.AsType[*iam.BindingError](policy.Check())
+	switch {
+	case !isBroken:
+		return nil
+	case errors.Is(broken.Err, iam.ErrBasicRole):
+		return googleapi.InvalidArgument("LintValidationUnits/BindingRoleAllowConditionCheck Error: Conditions can't be set on primitive roles")
+	case errors.Is(broken.Err, iam.ErrPublicMember):
+		return googleapi.InvalidArgument("Conditions can't be set on allUsers and allAuthenticatedUsers.")
+	default:
+		return googleapi.InvalidArgument("Condition expression compilation failed: " + broken.Err.Error())
+	}
 }
 
 // checkRole checks only the form, because the emulator does not know most of Google's roles.

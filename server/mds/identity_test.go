@@ -136,10 +136,10 @@ instances:
 			t.Fatalf("%s: %v", instance, err)
 		}
 		const permission = "iam.serviceAccounts.getAccessToken"
-		if got := described.May(access.Principal, permission, impersonated); got != want {
+		if got := described.May(access.Principal, permission, impersonated, emulatortest.Noon()); got != want {
 			t.Errorf("%s: %+v may take the account's place: %v", instance, access.Principal, got)
 		}
-		if described.May(access.Principal, permission, other) {
+		if described.May(access.Principal, permission, other, emulatortest.Noon()) {
 			t.Errorf("%s: %+v may take another account's place", instance, access.Principal)
 		}
 	}

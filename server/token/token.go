@@ -98,6 +98,9 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 	}
 }
 
+// Now returns the time by which tokens are issued and expire.
+func (i *Issuer) Now() time.Time { return i.now() }
+
 // Sealer returns the sealer for tokens with this prefix. Each kind of token has its own prefix,
 // so a token of one kind is never accepted as another kind.
 func (i *Issuer) Sealer(prefix string) (*signer.Sealer, error) {

@@ -64,7 +64,7 @@ func TestDeleteAndUndelete(t *testing.T) {
 	if fresh.UniqueID == account.UniqueID || again.NewUniqueID(first) == fresh.UniqueID {
 		t.Error("two accounts have the same unique ID")
 	}
-	if again.May(fresh.Principal(), "iam.serviceAccounts.get", nil) || !before.May(account.Principal(), "iam.serviceAccounts.get", nil) {
+	if again.May(fresh.Principal(), "iam.serviceAccounts.get", nil, time.Time{}) || !before.May(account.Principal(), "iam.serviceAccounts.get", nil, time.Time{}) {
 		t.Error("an account of the same name has the deleted one's roles, or the first had none")
 	}
 	if _, _, err := again.Undeleted(account.UniqueID, now, noKeys); !errors.Is(err, world.ErrReplaced) {

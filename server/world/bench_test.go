@@ -50,7 +50,7 @@ func BenchmarkLargeWorld(b *testing.B) {
 	})
 	b.Run("may", func(b *testing.B) {
 		for b.Loop() {
-			if !w.May(user, iam.GetAccessToken, account) {
+			if !w.May(user, iam.GetAccessToken, account, time.Time{}) {
 				b.Fatal("it may not")
 			}
 		}

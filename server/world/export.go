@@ -15,6 +15,7 @@ import (
 // is made of it is the same. What was not edited is described as it was.
 func (w *World) Fixture() *fixtures.Fixture {
 	f := *w.origin
+	f.Source = fixtures.Source{} // what was edited does not stand where it did
 	f.Project.Attributes = w.projectAttributes()
 	f.ServiceAccounts = w.describedAccounts()
 	f.Policies = w.describedPolicies()
@@ -22,7 +23,7 @@ func (w *World) Fixture() *fixtures.Fixture {
 	for i, instance := range w.Instances {
 		f.Instances[i].ServiceAccounts = w.describedAttachments(f.Instances[i].ServiceAccounts, instance)
 	}
-	unedited := New(&f)
+	unedited := New(f.WithoutExpressions())
 	for i, instance := range w.Instances {
 		if !reflect.DeepEqual(unedited.Instances[i].Metadata, instance.Metadata) {
 			f.Instances[i] = unedited.describe(f.Instances[i], instance.Metadata)

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,7 +9,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/server/cel"
+	"gcp-metadata-emulator/server/condition"
 	"gcp-metadata-emulator/server/iam"
 )
 
@@ -39,42 +40,91 @@ func (e *SubjectSizeError) Error() string {
 	return fmt.Sprintf("the mapped subject is longer than %d bytes", e.Limit)
 }
 
+// mappedAttribute is an attribute of a provider's mapping and its expression.
+type mappedAttribute struct {
+	name    string
+	mapping *condition.Mapping
+}
+
+// mostCustomAttributes is how many attribute.NAME a mapping may have
+// (https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.providers).
+const mostCustomAttributes = 50
+
+// compile compiles the mapping and the condition of a provider that stands at a place in the
+// fixture. An expression that is broken has no value, and the error says where it is.
+func (p *Provider) compile(f *fixtures.Fixture, described fixtures.WorkloadIdentityProvider, at fixtures.Path) error {
+	var mistake error
+	custom := 0
+	for _, name := range slices.Sorted(maps.Keys(described.AttributeMapping)) {
+		mapping, err := condition.NewMapping(name, described.AttributeMapping[name])
+		if err != nil {
+			mistake = cmp.Or(mistake, refuse(f, at.To("attributeMapping", name), err))
+		}
+		if strings.HasPrefix(name, customAttribute) {
+			custom++
+		}
+		p.mapping = append(p.mapping, mappedAttribute{name, mapping})
+	}
+	if custom > mostCustomAttributes {
+		mistake = cmp.Or(mistake, refuse(f, at.To("attributeMapping"), fmt.Errorf("%d custom attributes are mapped, and %d may be", custom, mostCustomAttributes)))
+	}
+	p.conditional = described.AttributeCondition != ""
+	if p.conditional {
+		compiled, err := condition.NewAttributes(described.AttributeCondition)
+		if err != nil {
+			mistake = cmp.Or(mistake, refuse(f, at.To("attributeCondition"), err))
+		}
+		p.condition = compiled
+	}
+	return mistake
+}
+
+// refuse says what is wrong with the value at a place in a fixture.
+func refuse(f *fixtures.Fixture, at fixtures.Path, err error) error {
+	m := fixtures.Mistake{Problem: err.Error()}
+	if broken, ok := errors.AsType[*condition.Error](err); ok {
+		m.Line, m.Column, m.Suggestion = broken.Line, broken.Column, broken.Suggestion
+	}
+	return f.Source.Refuse(at, m)
+}
+
 // Principal maps the claims of a token, as encoding/json has them, to the principal of a
 // pool. A claim that is missing leaves its attribute out, but the subject has to be there.
-// The error is ErrCondition, an *AttributeTypeError or a *SubjectSizeError.
+// Without a mapping, the subject is the token's. The error is ErrCondition, an
+// *AttributeTypeError or a *SubjectSizeError.
 func (p *Provider) Principal(pool *Pool, claims map[string]any) (iam.Principal, error) {
 	who := iam.Principal{Kind: iam.KindFederated, Pool: pool.Name}
-	variables := map[string]any{"assertion": claims}
-	for _, attribute := range slices.Sorted(maps.Keys(p.AttributeMapping)) {
-		value := evaluate(p.AttributeMapping[attribute], variables, fixtures.MappingVariables())
-		if value == nil && attribute != subjectAttribute {
-			continue
-		}
-		if err := assign(&who, attribute, value); err != nil {
+	if p.mapping == nil {
+		if err := assign(&who, subjectAttribute, claims["sub"]); err != nil {
 			return iam.Principal{}, err
 		}
 	}
-	if p.AttributeCondition == "" {
-		return who, nil
+	for _, attribute := range p.mapping {
+		value := attribute.value(claims)
+		if value == nil && attribute.name != subjectAttribute {
+			continue
+		}
+		if err := assign(&who, attribute.name, value); err != nil {
+			return iam.Principal{}, err
+		}
 	}
-	variables["google"], variables["attribute"] = mapped(who)
-	if met, _ := evaluate(p.AttributeCondition, variables, fixtures.ConditionVariables()).(bool); !met {
+	if p.conditional && !p.accepts(who, claims) {
 		return iam.Principal{}, ErrCondition
 	}
 	return who, nil
 }
 
-// evaluate is the value of an expression, or nil where it has none.
-func evaluate(text string, variables map[string]any, names []string) any {
-	expression, err := cel.Parse(text, names...)
-	if err != nil {
-		return nil // a fixture with such an expression is not read
-	}
-	value, err := expression.Evaluate(variables)
-	if err != nil {
+func (a mappedAttribute) value(claims map[string]any) any {
+	if a.mapping == nil {
 		return nil
 	}
-	return value
+	return a.mapping.Value(claims)
+}
+
+func (p *Provider) accepts(who iam.Principal, claims map[string]any) bool {
+	return p.condition != nil && p.condition.Accepts(condition.Principal{
+		Claims: claims, Subject: who.ID, Groups: who.Groups, Attributes: who.Attributes,
+	})
 }
 
 // assign gives a principal an attribute.
@@ -113,17 +163,4 @@ func texts(value any) ([]string, bool) {
 		all[i], ok = text, ok && isText
 	}
 	return all, ok
-}
-
-// mapped is what a condition sees of a principal.
-func mapped(who iam.Principal) (google, attribute map[string]any) {
-	groups := make([]any, len(who.Groups))
-	for i, group := range who.Groups {
-		groups[i] = group
-	}
-	attribute = make(map[string]any, len(who.Attributes))
-	for name, value := range who.Attributes {
-		attribute[name] = value
-	}
-	return map[string]any{"subject": who.ID, "groups": groups}, attribute
 }

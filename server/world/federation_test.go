@@ -6,9 +6,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
 )
+
+// federated is a world with one pool, which has one provider.
+func federated(provider fixtures.WorkloadIdentityProvider) *fixtures.Fixture {
+	f := fixtures.Default()
+	f.Project.Number = 7
+	provider.ID, provider.Issuer = "provider", "https://issuer.example.com"
+	f.WorkloadIdentityPools = []fixtures.WorkloadIdentityPool{{ID: "pool", Providers: []fixtures.WorkloadIdentityProvider{provider}}}
+	return f
+}
 
 func TestFederatedPrincipal(t *testing.T) {
 	t.Parallel()
@@ -45,13 +55,16 @@ func TestFederatedPrincipal(t *testing.T) {
 		},
 		{"condition not met", repository, `assertion.x == 1`, map[string]any{"sub": "s", "x": 2.0}, iam.Principal{}, world.ErrCondition.Error()},
 		{"condition without a claim", repository, `assertion.x == 1`, map[string]any{"sub": "s"}, iam.Principal{}, world.ErrCondition.Error()},
-		{"condition that is no boolean", repository, `assertion.sub`, map[string]any{"sub": "s"}, iam.Principal{}, world.ErrCondition.Error()},
+		{"condition that turns out to be no boolean", repository, `assertion.sub`, map[string]any{"sub": "s"}, iam.Principal{}, world.ErrCondition.Error()},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			provider := &world.Provider{AttributeMapping: test.mapping, AttributeCondition: test.condition}
-			got, err := provider.Principal(&world.Pool{Name: name}, test.claims)
+			w, err := world.Checked(federated(fixtures.WorkloadIdentityProvider{AttributeMapping: test.mapping, AttributeCondition: test.condition}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := w.Pools[0].Providers[0].Principal(w.Pools[0], test.claims)
 			if test.err != "" {
 				if err == nil || err.Error() != test.err {
 					t.Errorf("error %v, want %q", err, test.err)

@@ -2,6 +2,7 @@ package world_test
 
 import (
 	"testing"
+	"time"
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
@@ -33,7 +34,7 @@ policies:
 		a, _ := w.Account("a@example.com")
 		b, _ := w.Account("b@example.com")
 		for i, on := range []*world.ServiceAccount{a, b, nil} {
-			if got := w.May(user.Principal(), iam.GetAccessToken, on); got != want[i] {
+			if got := w.May(user.Principal(), iam.GetAccessToken, on, time.Time{}); got != want[i] {
 				t.Errorf("%s on resource %d: %t, want %t", name, i, got, want[i])
 			}
 		}
@@ -57,8 +58,12 @@ workloadIdentityPools:
 		if ok != want {
 			t.Errorf("%q: %t, want %t", audience, ok, want)
 		}
-		if ok && (provider.Name != pool.Name+"/providers/mine" || provider.AttributeMapping["google.subject"] != "assertion.sub") {
-			t.Errorf("%q is %+v of %+v", audience, provider, pool)
+		if !ok {
+			continue
+		}
+		who, err := provider.Principal(pool, map[string]any{"sub": "me"})
+		if provider.Name != pool.Name+"/providers/mine" || who.ID != "me" || err != nil {
+			t.Errorf("%q is %+v of %+v: %v, %v", audience, provider, pool, who, err)
 		}
 	}
 }

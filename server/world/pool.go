@@ -1,10 +1,12 @@
 package world
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/condition"
 	"gcp-metadata-emulator/server/iam"
 )
 
@@ -23,9 +25,11 @@ type Provider struct {
 	OwnKeys  bool           // tokens are signed with Google's keys, which are the emulator's own
 	Keys     []fixtures.Key // and else with these
 
-	AllowedAudiences   []string          // none: the provider's own name, with or without https:
-	AttributeMapping   map[string]string // google.subject, google.groups and attribute.NAME
-	AttributeCondition string
+	AllowedAudiences []string // none: the provider's own name, with or without https:
+
+	mapping     []mappedAttribute // by name; nil: google.subject is the subject of the token
+	condition   *condition.Attributes
+	conditional bool // there is a condition; one that is broken accepts nobody
 }
 
 // WorkforcePool is the workforce identity pool of an emulator: its members are the users of
@@ -37,28 +41,29 @@ func (u *User) Workforce() iam.Principal {
 	return iam.Principal{Kind: iam.KindFederated, Pool: WorkforcePool, ID: u.Email}
 }
 
-func (w *World) addPools(list []fixtures.WorkloadIdentityPool) {
-	for _, described := range list {
+// addPools makes the pools that a fixture describes. The error says which expression is broken.
+func (w *World) addPools(f *fixtures.Fixture) error {
+	var mistake error
+	for i, described := range f.WorkloadIdentityPools {
 		pool := &Pool{
 			Name:     fmt.Sprintf("projects/%d/locations/global/workloadIdentityPools/%s", w.Project.Number, described.ID),
 			Disabled: described.Disabled,
 		}
-		for _, provider := range described.Providers {
-			pool.Providers = append(pool.Providers, newProvider(pool.Name, provider))
+		for j, d := range described.Providers {
+			provider := newProvider(pool.Name, d)
+			mistake = cmp.Or(mistake, provider.compile(f, d, fixtures.Path{"workloadIdentityPools", i, "providers", j}))
+			pool.Providers = append(pool.Providers, provider)
 		}
 		w.Pools = append(w.Pools, pool)
 	}
+	return mistake
 }
 
 func newProvider(pool string, f fixtures.WorkloadIdentityProvider) *Provider {
-	provider := &Provider{
+	return &Provider{
 		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, OwnKeys: f.JWKS == nil, Keys: f.JWKS,
-		AllowedAudiences: f.AllowedAudiences, AttributeMapping: f.AttributeMapping, AttributeCondition: f.AttributeCondition,
+		AllowedAudiences: f.AllowedAudiences,
 	}
-	if provider.AttributeMapping == nil {
-		provider.AttributeMapping = map[string]string{"google.subject": "assertion.sub"}
-	}
-	return provider
 }
 
 // Provider finds a provider that can be used, by its full resource name as a token exchange

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/condition"
 	"gcp-metadata-emulator/server/iam"
 )
 
@@ -149,9 +150,16 @@ func (w *World) WithServicePolicy(name string, policy *iam.Policy) *World {
 	return &edited
 }
 
-// MayOnService reports whether a principal has a permission on a service, by the service's own
-// policy or by the project's.
-func (w *World) MayOnService(who iam.Principal, permission string, service *Service) bool {
+// MayOnService reports whether a principal has a permission at a moment on a service, by the
+// service's own policy or by the project's.
+func (w *World) MayOnService(who iam.Principal, permission string, service *Service, at time.Time) bool {
 	identities := w.groups.With(who.Identities())
-	return w.Policy(nil).Grants(permission, identities) || w.ServicePolicy(service.Name).Grants(permission, identities)
+	request := func() condition.Request {
+		return condition.Request{Time: at, Resource: condition.Resource{
+			Service: "run.googleapis.com", Type: "run.googleapis.com/Service",
+			Name: "projects/" + w.Project.ID + "/locations/" + service.Region + "/services/" + service.Name,
+		}}
+	}
+	return w.Policy(nil).Grants(permission, identities, request) ||
+		w.ServicePolicy(service.Name).Grants(permission, identities, request)
 }

@@ -101,8 +101,8 @@ func TestMayOnService(t *testing.T) {
 		orders, _ := w.Service("orders")
 		resize, _ := w.Service("resize")
 		got := [3]bool{
-			w.MayOnService(user.Principal(), iam.InvokeRoute, orders), w.MayOnService(user.Principal(), iam.InvokeRoute, resize),
-			closed.MayOnService(user.Principal(), iam.InvokeRoute, orders),
+			w.MayOnService(user.Principal(), iam.InvokeRoute, orders, time.Time{}), w.MayOnService(user.Principal(), iam.InvokeRoute, resize, time.Time{}),
+			closed.MayOnService(user.Principal(), iam.InvokeRoute, orders, time.Time{}),
 		}
 		if got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)

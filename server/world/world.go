@@ -8,6 +8,7 @@
 package world
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,8 +117,16 @@ func (u *User) Names() (given, family string) {
 // (https://cloud.google.com/iam/docs/create-short-lived-credentials-direct).
 const DefaultTokenLifetime = time.Hour
 
-// New completes and indexes what a fixture describes.
+// New completes and indexes what a fixture describes. It is for a fixture that is known to be
+// good: New reports no mistake, and what a broken expression should decide is refused.
 func New(f *fixtures.Fixture) *World {
+	w, _ := build(f)
+	return w
+}
+
+// build makes a world that can be used even if the error says which expression of the fixture
+// is broken.
+func build(f *fixtures.Fixture) (*World, error) {
 	w := &World{
 		Project:        Project{ID: f.Project.ID, Number: f.Project.Number},
 		UniverseDomain: f.UniverseDomain,
@@ -145,8 +154,7 @@ func New(f *fixtures.Fixture) *World {
 	for _, client := range f.OAuthClients {
 		w.OAuthClients = append(w.OAuthClients, new(OAuthClient(client)))
 	}
-	w.addPools(f.WorkloadIdentityPools)
-	w.addPolicies(f)
+	mistake := cmp.Or(w.addPools(f), w.addPolicies(f))
 	for _, described := range f.Instances {
 		instance := newInstance(w, described)
 		w.Instances = append(w.Instances, instance)
@@ -155,13 +163,17 @@ func New(f *fixtures.Fixture) *World {
 			w.addServiceURLs(instance.Service)
 		}
 	}
-	return w
+	return w, mistake
 }
 
-// Checked is New for a fixture that somebody has written. The error says where a scenario sets what
-// cannot be set: a *fixtures.Error, where the fixture was read from a file.
+// Checked makes a world of a fixture that somebody has written. The error says which expression
+// is broken, or where a scenario sets what cannot be set: it is a *fixtures.Error if the fixture
+// was read from a file.
 func Checked(f *fixtures.Fixture) (*World, error) {
-	w := New(f)
+	w, err := build(f)
+	if err != nil {
+		return nil, err
+	}
 	for _, instance := range w.Instances {
 		if err := w.checkScenario(instance.Name, instance.Scenario); err != nil {
 			return nil, err
