@@ -30,8 +30,6 @@ const (
 	emulatorPath = "/emulator/v1"
 	entryPath    = emulatorPath + "/instances/{instance}/metadata/{path:.+}"
 	eventsPath   = emulatorPath + "/instances/{instance}/events"
-
-	exchanges query = "account audience instance route since status" // which exchanges of the journal are meant
 )
 
 // table is everything that the emulator serves. The names of Google's methods are Google's.
@@ -263,9 +261,9 @@ func (s surfaces) controlPlane() surface {
 			{"control.faults.clear", http.MethodDelete, emulatorPath + "/faults", s.control.ClearFaults, aboutNothing(), nothing, noQuery},
 			{"control.faults.get", http.MethodGet, emulatorPath + "/faults/{fault}", s.control.Fault, aboutNothing(), nothing, noQuery},
 			{"control.faults.remove", http.MethodDelete, emulatorPath + "/faults/{fault}", s.control.RemoveFault, aboutNothing(), nothing, noQuery},
-			{"control.requests.list", http.MethodGet, emulatorPath + "/requests", s.control.Requests, aboutNothing(), nothing, exchanges + " expect limit"},
+			{"control.requests.list", http.MethodGet, emulatorPath + "/requests", s.control.Requests, aboutNothing(), nothing, exchanges() + " expect limit"},
 			{"control.requests.clear", http.MethodDelete, emulatorPath + "/requests", s.control.ClearRequests, aboutNothing(), nothing, noQuery},
-			{"control.events", http.MethodGet, emulatorPath + "/events", s.control.Events, aboutNothing(), nothing, exchanges},
+			{"control.events", http.MethodGet, emulatorPath + "/events", s.control.Events, aboutNothing(), nothing, exchanges()},
 			{"control.metrics", http.MethodGet, "/emulator/metrics", s.control.Metrics, aboutNothing(), nothing, noQuery},
 			{"control.reset", http.MethodPost, emulatorPath + "/reset", s.control.Reset, aboutNothing(), nothing, noQuery},
 			{"control.ca", http.MethodGet, emulatorPath + "/ca.pem", s.control.Authority, aboutNothing(), nothing, noQuery},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/router"
 	"gcp-metadata-emulator/server/rpc"
@@ -111,6 +112,9 @@ const (
 	anyQuery query = "any"  // the handler reads the query, or ignores it as Google's servers do
 	noQuery  query = "none" // a request with any parameter is refused
 )
+
+// exchanges returns the parameters that select exchanges of the journal.
+func exchanges() query { return query(strings.Join(journal.Parameters(), " ")) }
 
 // parameters are the names of a query, unless it may have any.
 func (q query) parameters() (names []string, limited bool) {

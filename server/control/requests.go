@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
@@ -102,9 +101,8 @@ func summary(exchanges []journal.Exchange) string {
 // readLookUp reads a query that Guard has checked.
 func (s *Server) readLookUp(query url.Values) (lookUp, error) {
 	var wanted lookUp
-	setters := wanted.setters()
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if problem := setters[name](query.Get(name)); problem != "" {
+		if problem := wanted.set(name, query.Get(name)); problem != "" {
 			return lookUp{}, googleapi.InvalidArgument(fmt.Sprintf("%q: %s", name, problem))
 		}
 	}
@@ -114,44 +112,35 @@ func (s *Server) readLookUp(query url.Values) (lookUp, error) {
 	return wanted, nil
 }
 
-// setters returns a function per parameter. It stores the value, or returns a description of the
-// mistake.
-func (l *lookUp) setters() map[string]func(string) string {
-	text := func(field *string) func(string) string {
-		return func(value string) string { *field = value; return "" }
+// set stores the value of a parameter, or returns a description of the mistake.
+func (l *lookUp) set(name, value string) string {
+	switch name {
+	case "since":
+		return l.setSince(value)
+	case "limit":
+		return l.setLimit(value)
+	case "expect":
+		return l.setExpect(value)
 	}
-	return map[string]func(string) string{
-		"route":    text(&l.filter.Route),
-		"instance": text(&l.filter.Instance),
-		"account":  text(&l.filter.Account),
-		"audience": text(&l.filter.Audience),
-		"status":   l.setStatus,
-		"since":    l.setSince,
-		"limit":    l.setLimit,
-		"expect":   l.setExpect,
+	filter, _, err := l.filter.With(name, value)
+	if err != nil {
+		return err.Error()
 	}
+	l.filter = filter
+	return ""
 }
 
-func (l *lookUp) setStatus(value string) string {
-	const digits = "0123456789"
-	if class, ok := strings.CutSuffix(value, "xx"); ok && len(class) == 1 && strings.Contains(digits, class) ||
-		strings.Trim(value, digits) == "" {
-		l.filter.Status = value
-		return ""
-	}
-	return fmt.Sprintf("%q is not a status; write 503 or 5xx", value)
-}
-
+// setSince stores a sequence number, or a time of the filter.
 func (l *lookUp) setSince(value string) string {
 	if sequence, err := strconv.ParseUint(value, 10, 64); err == nil {
 		l.since = sequence
 		return ""
 	}
-	moment, err := time.Parse(time.RFC3339, value)
+	filter, _, err := l.filter.With("since", value)
 	if err != nil {
 		return fmt.Sprintf("%q is not a sequence number or an RFC 3339 time", value)
 	}
-	l.filter.From = moment
+	l.filter = filter
 	return ""
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"iter"
 	"net/http"
-	"net/url"
-	"time"
 
 	"gcp-metadata-emulator/server/journal"
 )
@@ -20,21 +18,10 @@ func (e *Emulator) Requests(route string) []journal.Exchange {
 // RequestsWhere returns the requests that match the filter.
 func (e *Emulator) RequestsWhere(filter journal.Filter) []journal.Exchange {
 	e.t.Helper()
-	query := url.Values{}
-	for name, value := range map[string]string{
-		"route": filter.Route, "instance": filter.Instance, "account": filter.Account, "audience": filter.Audience, "status": filter.Status,
-	} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	if !filter.From.IsZero() {
-		query.Set("since", filter.From.Format(time.RFC3339Nano))
-	}
 	var answer struct {
 		Requests []journal.Exchange `json:"requests"`
 	}
-	if err := e.ask(http.MethodGet, "requests?"+query.Encode(), nil, &answer); err != nil {
+	if err := e.ask(http.MethodGet, "requests?"+filter.Query().Encode(), nil, &answer); err != nil {
 		e.t.Fatalf("servertest: look up requests: %v", err)
 	}
 	return answer.Requests
