@@ -122,14 +122,14 @@ func TestLeafIsMadeOnce(t *testing.T) {
 	group.Wait()
 	for _, other := range made {
 		if other == nil || other != made[0] {
-			t.Fatal("one name has several certificates")
+			t.Fatal("one name got several certificates")
 		}
 	}
 	for i := range 1000 { // more than are remembered
 		_ = leaf(t, authority, fmt.Sprintf("service-%d.googleapis.com", i))
 	}
 	if leaf(t, authority, "oauth2.googleapis.com") == made[0] {
-		t.Error("every certificate is remembered, however many there are")
+		t.Error("the number of cached certificates is unlimited")
 	}
 }
 
@@ -167,7 +167,7 @@ func TestAuthorityIsUselessElsewhere(t *testing.T) {
 		return &x509.Certificate{DNSNames: names, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	}
 	if err := verify(server("sts.googleapis.com", "localhost"), x509.ExtKeyUsageServerAuth); err != nil {
-		t.Errorf("what it is for: %v", err)
+		t.Errorf("a certificate for an allowed name: %v", err)
 	}
 	for _, name := range []string{"example.com", "google.com", "mail.google.com", "gstatic.com", "google.internal", "com"} {
 		var invalid x509.CertificateInvalidError
@@ -237,7 +237,7 @@ func TestAuthorityIsKept(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(elsewhere, "ca")); err == nil {
-		t.Error("an authority is made before somebody needs it")
+		t.Error("an authority was made before the first use")
 	}
 }
 
@@ -254,7 +254,7 @@ func TestAuthorityGoesByTheMachinesClock(t *testing.T) {
 		for name, ring := range map[string]*keys.Ring{"the same process": ring, "another": certifier(dir, func() time.Time { return now })} {
 			authority := authority(t, ring)
 			if authority.Certificate() != first {
-				t.Errorf("%+d years, %s: another authority", years, name)
+				t.Errorf("%+d years, %s: got a different authority", years, name)
 			}
 			leaf := leaf(t, authority, fmt.Sprintf("service%d.googleapis.com", years))
 			if _, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots(t, first)}); err != nil {
@@ -263,7 +263,7 @@ func TestAuthorityGoesByTheMachinesClock(t *testing.T) {
 		}
 	}
 	if files, err := filepath.Glob(filepath.Join(dir, "ca", "*")); err != nil || len(files) != 1 {
-		t.Errorf("there are %q, %v", files, err)
+		t.Errorf("files: %q, %v", files, err)
 	}
 }
 
@@ -285,7 +285,7 @@ func TestAuthorityExpires(t *testing.T) {
 			t.Error("an expired authority is used")
 		}
 		if again := authority(t, certifier(dir, time.Now)); again.Certificate() != second.Certificate() {
-			t.Error("of two authorities the expired one is used")
+			t.Error("the expired authority was used instead of the valid one")
 		}
 	})
 }
@@ -306,7 +306,7 @@ func TestAuthorityOfAnotherDayIsLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := authority(t, certifier(dir, time.Now)).Certificate(); got != first {
-		t.Error("the authority is another one")
+		t.Error("got a different authority")
 	}
 }
 
@@ -337,7 +337,7 @@ func TestLaxAuthorityIsReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := authority(t, certifier(dir, time.Now)).Certificate(); got == string(lax) {
-			t.Errorf("one for %s is used", name)
+			t.Errorf("an authority for %s was used", name)
 		}
 	}
 }

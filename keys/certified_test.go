@@ -25,7 +25,7 @@ func TestParsePublic(t *testing.T) {
 			t.Fatal(err)
 		}
 		if public.ID() != id || !public.Public().Equal(key.Public()) || public.JWK().Modulus != key.JWK().Modulus {
-			t.Errorf("key %s, want %s; or another key", public.ID(), id)
+			t.Errorf("got key %s, want %s; or a different public key", public.ID(), id)
 		}
 		block, _ := pem.Decode([]byte(public.Certificate()))
 		cert, err := x509.ParseCertificate(block.Bytes)
@@ -33,7 +33,7 @@ func TestParsePublic(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !key.Public().Equal(cert.PublicKey) || !cert.NotBefore.Equal(public.NotBefore()) || !cert.NotAfter.Equal(public.NotAfter()) {
-			t.Errorf("the certificate says %v to %v, or is of another key", cert.NotBefore, cert.NotAfter)
+			t.Errorf("the certificate is valid from %v to %v, or has a different key", cert.NotBefore, cert.NotAfter)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func TestIAP(t *testing.T) {
 	}{"x": {jwk.X, point[1:33]}, "y": {jwk.Y, point[33:]}} {
 		data, err := base64.RawURLEncoding.DecodeString(pair.text)
 		if err != nil || !bytes.Equal(data, pair.want) {
-			t.Errorf("coordinate %s of the JWK is %q, which is not that of the key (%v)", name, pair.text, err)
+			t.Errorf("coordinate %s of the JWK is %q, which differs from the key's (%v)", name, pair.text, err)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func TestEveryTimeHasItsKeys(t *testing.T) {
 			}
 			if name == "user" {
 				if len(all) != 1 || first[name+now] != first[name+"2026-11-01T00:00:00Z"] {
-					t.Errorf("at %s a key file holds another key, one of %d", now, len(all))
+					t.Errorf("at %s a key file's key changed (%d keys)", now, len(all))
 				}
 				continue
 			}
@@ -82,7 +82,7 @@ func TestKeepWhile(t *testing.T) {
 	}
 	rotate(t, ring.Google(), 0)
 	if got := active(t, elsewhere.Google()).ID(); got != others[0] || slices.Contains(known(ring), own[0]) {
-		t.Errorf("a rotation that is not to last was kept, or was none: elsewhere %s is active", got)
+		t.Errorf("a temporary rotation was written to disk, or did not happen: %s is active elsewhere", got)
 	}
 
 	lasts.Store(true)
@@ -127,7 +127,7 @@ func TestNextIsActiveAfterClock(t *testing.T) {
 	kept := ids(published(t, later))
 	here := slices.DeleteFunc(ids(published(t, set)), func(id string) bool { return !slices.Contains(kept, id) })
 	if diff := cmp.Diff(kept, here); diff != "" {
-		t.Errorf("two processes have the kept keys in another order (-want +got):\n%s", diff)
+		t.Errorf("two processes have different orders of keys (-want +got):\n%s", diff)
 	}
 }
 

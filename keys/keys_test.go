@@ -35,7 +35,7 @@ func certificate(t *testing.T, key *keys.Key) *x509.Certificate {
 	t.Helper()
 	block, rest := pem.Decode([]byte(key.Certificate()))
 	if block == nil || len(rest) != 0 {
-		t.Fatal("certificate is not one PEM block")
+		t.Fatal("the certificate is not a single PEM block")
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
@@ -224,13 +224,13 @@ func TestClose(t *testing.T) {
 	key := active(t, set)
 	ring.Close()
 	if again := active(t, set); again != key {
-		t.Error("a key that there is cannot be used")
+		t.Error("an existing key cannot be used")
 	}
 	if _, err := ring.User("d@e.f", "2").Active(context.Background()); err == nil {
 		t.Error("a key is made after the end")
 	}
 	if files, err := filepath.Glob(filepath.Join(dir, "keys", "accounts", "d@e.f")); err != nil || len(files) > 0 {
-		t.Errorf("there are %q, %v", files, err)
+		t.Errorf("files: %q, %v", files, err)
 	}
 }
 
@@ -272,7 +272,7 @@ func TestDamagedFile(t *testing.T) {
 			var fileError *keys.FileError
 			for _, err := range []error{ring.Load(), ring.Warm(context.Background())} {
 				if !errors.As(err, &fileError) || fileError.Path != path || !strings.Contains(err.Error(), path) || fileError.Hint() == "" {
-					t.Errorf("error is %v; want one that names %s", err, path)
+					t.Errorf("error is %v; want an error that names %s", err, path)
 				}
 			}
 			if after, err := os.ReadFile(path); err != nil || string(after) != string(damaged) {
@@ -303,7 +303,7 @@ func TestDamagedSecret(t *testing.T) {
 	}
 	_, err := keys.NewRing(dir, time.Now).Secret()
 	if err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("error is %v; want one that names %s", err, path)
+		t.Errorf("error is %v; want an error that names %s", err, path)
 	}
 }
 

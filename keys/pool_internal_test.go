@@ -27,7 +27,7 @@ func TestWait(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := ring.System("a@b.c").Active(gone); err == nil {
-		t.Error("there is a key at once")
+		t.Error("a key was ready at once")
 	}
 	strange, err := ring.Stranger().System("a@b.c").Active(t.Context())
 	if err != nil {
@@ -39,6 +39,6 @@ func TestWait(t *testing.T) {
 	}
 	known, err := ring.System("a@b.c").Known()
 	if err != nil || len(known) != 1 || known[0].Public().Equal(strange.Public()) {
-		t.Errorf("the ring has %d keys, %v; want one that is not the stranger's", len(known), err)
+		t.Errorf("the ring has %d keys, %v; want one key, different from the stranger's", len(known), err)
 	}
 }

@@ -67,7 +67,7 @@ func TestRotate(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", what, diff)
 			}
 			if active(t, place).ID() != names.seen[len(names.seen)-2] {
-				t.Errorf("%s: another key signs than the last but one", what)
+				t.Errorf("%s: the next key did not become the active key", what)
 			}
 			if diff := cmp.Diff(len(want), len(published(t, place))); diff != "" {
 				t.Errorf("%s: published (-want +got):\n%s", what, diff)
@@ -132,7 +132,7 @@ func TestAdd(t *testing.T) {
 			}
 			for _, key := range known {
 				if !added[key.ID()] || key.Public().Size() != 1024/8 {
-					t.Errorf("%s: key %s was not added, or is of another size", name, key.ID())
+					t.Errorf("%s: key %s is missing, or has the wrong size", name, key.ID())
 				}
 			}
 		}

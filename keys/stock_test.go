@@ -24,11 +24,11 @@ func TestStock(t *testing.T) {
 	moduli := map[string]bool{}
 	for _, published := range found {
 		if len(published) != 2 || published[0].Public().Equal(published[1].Public()) {
-			t.Fatalf("a ring has %d keys, or the same one twice", len(published))
+			t.Fatalf("a ring has %d keys, or the same key twice", len(published))
 		}
 		for _, key := range published {
 			if known[key.ID()] {
-				t.Errorf("key ID %s is that of two keys", key.ID())
+				t.Errorf("two keys have the ID %s", key.ID())
 			}
 			known[key.ID()] = true
 			moduli[key.Public().N.String()] = true
@@ -49,6 +49,6 @@ func TestStockIsShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := active(t, other.Google()).ID(); after != before {
-		t.Errorf("the key of another ring was %s, and is %s", before, after)
+		t.Errorf("another ring's key changed from %s to %s", before, after)
 	}
 }

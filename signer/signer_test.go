@@ -59,7 +59,7 @@ func TestJWT(t *testing.T) {
 		t.Error("SignedBy = false for the key that signed")
 	}
 	if parsed.SignedBy(newKey(t).Public()) {
-		t.Error("SignedBy = true for another key")
+		t.Error("SignedBy = true for a different key")
 	}
 	if diff := cmp.Diff(map[string]any{"aud": "https://a?b&c", "iat": json.Number("1")}, parsed.Claims); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)

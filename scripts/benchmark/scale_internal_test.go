@@ -37,7 +37,7 @@ func TestWorldsAreAccepted(t *testing.T) {
 			}
 			if strings.HasPrefix(s.name, "100,000") {
 				if all, err := w.Metadata(w.DefaultInstance(), "instance/attributes"); err != nil || len(all.(map[string]any)) != 100_000 {
-					t.Errorf("there are not as many attributes as the row says: %v", err)
+					t.Errorf("the number of attributes differs from the row's: %v", err)
 				}
 			}
 			if len(w.DefaultInstance().ServiceAccounts) != 1 {

@@ -22,7 +22,7 @@ func TestClock(t *testing.T) {
 		is := func(what string, want time.Time) {
 			t.Helper()
 			if got := c.Now(); !got.Equal(want) {
-				t.Errorf("%s: it is %v, want %v", what, got, want)
+				t.Errorf("%s: Now = %v, want %v", what, got, want)
 			}
 		}
 		is("new", time.Now())
@@ -50,7 +50,7 @@ func TestClock(t *testing.T) {
 		c.Reset()
 		is("reset", time.Now())
 		if c.Run(); !c.FollowsMachine() {
-			t.Error("a clock that follows the machine ceases to when it is told to run")
+			t.Error("Run stopped a clock from following the machine")
 		}
 	})
 }
@@ -78,7 +78,7 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("Advance past the end = %v, want a RangeError", err)
 	}
 	if got := c.Now(); !got.Equal(date(9998)) {
-		t.Errorf("it is %v after refusals, want it unchanged", got)
+		t.Errorf("Now = %v after refusals, want no change", got)
 	}
 }
 
@@ -97,18 +97,18 @@ func TestPut(t *testing.T) {
 			t.Errorf("Put = %v; frozen: %t, follows the machine: %t", err, c.Frozen(), c.FollowsMachine())
 		}
 		if err := put(date(2030), true); err != nil || !c.Frozen() || !c.Now().Equal(date(2030)) {
-			t.Errorf("Put = %v; frozen: %t, it is %v", err, c.Frozen(), c.Now())
+			t.Errorf("Put = %v; Frozen = %t, Now = %v", err, c.Frozen(), c.Now())
 		}
 		time.Sleep(time.Hour)
 		if err := put(date(9999), false); !isRangeError(err) || !c.Frozen() || !c.Now().Equal(date(2030)) {
-			t.Errorf("Put = %v; frozen: %t, it is %v", err, c.Frozen(), c.Now())
+			t.Errorf("Put = %v; Frozen = %t, Now = %v", err, c.Frozen(), c.Now())
 		}
 		if err := put(date(2031), false); err != nil || c.Frozen() || !c.Now().Equal(date(2031)) {
-			t.Errorf("Put = %v; frozen: %t, it is %v", err, c.Frozen(), c.Now())
+			t.Errorf("Put = %v; Frozen = %t, Now = %v", err, c.Frozen(), c.Now())
 		}
 		time.Sleep(time.Hour)
 		if got := c.Now(); !got.Equal(date(2031).Add(time.Hour)) {
-			t.Errorf("it is %v", got)
+			t.Errorf("Now = %v", got)
 		}
 	})
 }
@@ -122,10 +122,10 @@ func TestSteady(t *testing.T) {
 		passed := func(what string, want time.Duration) {
 			t.Helper()
 			if got := c.Steady().Sub(begun); got != want {
-				t.Errorf("%s: %v have passed, want %v", what, got, want)
+				t.Errorf("%s: Steady advanced by %v, want %v", what, got, want)
 			}
 			if got := c.When(c.Steady().Add(time.Minute)); !got.Equal(c.Now().Add(time.Minute)) {
-				t.Errorf("%s: in a minute it is %v, and now %v", what, got, c.Now())
+				t.Errorf("%s: When in a minute = %v, Now = %v", what, got, c.Now())
 			}
 		}
 		move := func(by time.Duration) {
@@ -211,11 +211,11 @@ func TestAdvancingEndsTimeouts(t *testing.T) {
 			t.Errorf("after an hour: the short one %v, the long one %v", short.Err(), long.Err())
 		}
 		if time.Since(begun) != 0 {
-			t.Error("it took time")
+			t.Error("the test took real time")
 		}
 		time.Sleep(time.Hour)
 		if !ended(long) {
-			t.Error("the long one does not end as the clock runs on")
+			t.Error("the long timeout did not end while the clock ran")
 		}
 	})
 }

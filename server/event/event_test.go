@@ -64,7 +64,7 @@ func (s *stage) values(t *testing.T, instance string, paths ...string) string {
 	w := s.worlds.Load().State
 	found, ok := w.Instance(instance)
 	if !ok {
-		t.Fatalf("there is no instance %q", instance)
+		t.Fatalf("no instance %q", instance)
 	}
 	texts := make([]string, len(paths))
 	for i, path := range paths {
@@ -145,7 +145,7 @@ func TestSequences(t *testing.T) {
 					}
 				}
 				if over := !playing.Ends.After(begun.Add(passed)); !over || len(s.List()) != 0 {
-					t.Errorf("it is over %t, and %d are playing", over, len(s.List()))
+					t.Errorf("past the end: %t, and %d events are playing", over, len(s.List()))
 				}
 				if s.logs.Len() > 0 {
 					t.Errorf("logged %s", s.logs)
@@ -308,7 +308,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	if s.worlds.Load().Revision != before || len(s.List()) != 0 {
-		t.Error("what was refused has changed something")
+		t.Error("a refused event changed the world")
 	}
 	for range 1000 {
 		s.play(t, "vm", event.Event{Type: fixtures.Preempt, In: clock.Duration(time.Hour)})

@@ -176,7 +176,7 @@ func TestFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	if found, _ := s.Find(added.ID); !found.Until.Equal(emulated.Now().Add(time.Second)) {
-		t.Errorf("set back, it lasts until %v, and now it is %v", found.Until, emulated.Now())
+		t.Errorf("after the clock was set back, the fault lasts until %v; now is %v", found.Until, emulated.Now())
 	}
 	if err := emulated.Advance(time.Second); err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestRefusals(t *testing.T) {
 		add(t, s, `{"route":"*","status":503}`)
 	}
 	if _, err := s.Add(fault.Rule{Route: "*", Status: 503}); err == nil {
-		t.Error("there is no end to faults")
+		t.Error("the number of faults is unlimited")
 	}
 }
 
@@ -330,7 +330,7 @@ func TestMissed(t *testing.T) {
 	added := add(t, s, `{"route":"mds.token","defect":"expired","times":1}`)
 	for range 2 {
 		if _, met := s.Decide(request(nil)); !met {
-			t.Fatal("a fault that has struck nobody is used up")
+			t.Fatal("a fault without hits is used up")
 		}
 		s.Missed(added.ID)
 		if f, _ := s.Find(added.ID); f.Hits != 0 {

@@ -40,7 +40,7 @@ func TestSince(t *testing.T) {
 	}
 	j.Append(journal.Exchange{})
 	if diff := cmp.Diff([]uint64{41}, sequences(j.Since(0))); diff != "" {
-		t.Errorf("after Clear and one more (-want +got):\n%s", diff)
+		t.Errorf("after Clear and one more exchange (-want +got):\n%s", diff)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestBounds(t *testing.T) {
 	}
 	j.Append(journal.Exchange{Path: strings.Repeat("x", 2<<20)})
 	if got := len(j.Since(0).Exchanges); got != 1 {
-		t.Errorf("one that is too large leaves %d, want itself", got)
+		t.Errorf("after an exchange that is too large, %d are left; want only this one", got)
 	}
 }
 

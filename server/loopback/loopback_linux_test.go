@@ -93,13 +93,13 @@ func TestAddNeedsTheRight(t *testing.T) {
 	if os.Getenv(inside) != "" {
 		_, err := loopback.Add(netip.MustParseAddr("169.254.169.254"))
 		if !errors.Is(err, fs.ErrPermission) {
-			t.Errorf("an address was added by nobody: %v", err)
+			t.Errorf("an unprivileged user added an address: %v", err)
 		}
 		return
 	}
 	const nobody = 65534
 	if os.Geteuid() != 0 {
-		t.Skip("only root can become nobody")
+		t.Skip("only root can switch to another user")
 	}
 	again := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestAddNeedsTheRight$")
 	again.Env = append(os.Environ(), inside+"=1")
@@ -113,7 +113,7 @@ func TestAddNeedsTheRight(t *testing.T) {
 func TestConfine(t *testing.T) {
 	t.Parallel()
 	if !loopback.Has(netip.MustParseAddr("127.0.0.1")) || loopback.Has(netip.MustParseAddr("192.0.2.1")) {
-		t.Error("it does not know the addresses of the loopback interface")
+		t.Error("Has does not know the addresses of the loopback interface")
 	}
 	config := net.ListenConfig{Control: loopback.Confine}
 	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -132,6 +132,6 @@ func TestConfine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err != nil || device != "lo" {
-		t.Errorf("it is bound to %q, %v", device, err)
+		t.Errorf("the socket is bound to %q, %v", device, err)
 	}
 }

@@ -27,7 +27,7 @@ func TestAwaitWaiter(t *testing.T) {
 		other, cancel := context.WithCancel(t.Context())
 		waiting(t, rig.get(t, other, "instance/attributes/a"+wait))
 		if len(awaited) > 0 {
-			t.Fatal("another waiter is taken for the one that is awaited")
+			t.Fatal("AwaitWaiter accepted the wrong waiter")
 		}
 		waiting(t, rig.get(t, other, "instance/tags"+wait))
 		for range 2 {
@@ -36,14 +36,14 @@ func TestAwaitWaiter(t *testing.T) {
 			}
 		}
 		if err := rig.AwaitWaiter(t.Context(), isFor("instance/attributes/a")); err != nil {
-			t.Errorf("of one that waits already: %v", err)
+			t.Errorf("with a request that waits already: %v", err)
 		}
 		cancel()
 
 		late, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		if err := rig.AwaitWaiter(late, isFor("instance/zone")); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("of nobody: %v", err)
+			t.Errorf("without waiting requests: %v", err)
 		}
 	})
 }

@@ -204,7 +204,7 @@ func checkETags(t *testing.T, tree *node, document map[string]any) {
 	attributes := document["project"].(map[string]any)["attributes"].(map[string]any)
 	attributes["edited"] = "x"
 	if edited := entry("v1", document, fixtures.Naming{}, nil); edited.document().json.etag == before {
-		t.Error("another content has the same ETag")
+		t.Error("different contents have the same ETag")
 	}
 	delete(attributes, "edited")
 	if restored := entry("v1", document, fixtures.Naming{}, nil); restored.document().json.etag != before {

@@ -137,10 +137,10 @@ instances:
 		}
 		const permission = "iam.serviceAccounts.getAccessToken"
 		if got := described.May(access.Principal, permission, impersonated, emulatortest.Noon()); got != want {
-			t.Errorf("%s: %+v may take the account's place: %v", instance, access.Principal, got)
+			t.Errorf("%s: %+v may impersonate the account: %v", instance, access.Principal, got)
 		}
 		if described.May(access.Principal, permission, other, emulatortest.Noon()) {
-			t.Errorf("%s: %+v may take another account's place", instance, access.Principal)
+			t.Errorf("%s: %+v may impersonate another account", instance, access.Principal)
 		}
 	}
 }

@@ -54,6 +54,6 @@ func TestProfileChanges(t *testing.T) {
 	}
 	gone := request("pod", path)
 	if got := ask(t, rig, gone.WithContext(mds.WithInstance(gone.Context(), "pod"))); got.Status != http.StatusServiceUnavailable {
-		t.Errorf("an instance that is no more answers %+v", got)
+		t.Errorf("a removed instance answered %+v", got)
 	}
 }

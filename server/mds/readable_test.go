@@ -51,7 +51,7 @@ func TestListedIsReadableByClients(t *testing.T) {
 	for line := range strings.Lines(listing) {
 		name := strings.TrimSuffix(line, "\n")
 		if status, body := e.Metadata(t, "instance/attributes/"+name); status != http.StatusOK || body != "v" {
-			t.Errorf("%q is listed, and reading it gives %d %q", name, status, body)
+			t.Errorf("%q is listed, but reading it returns %d %q", name, status, body)
 		}
 	}
 	if got := strings.Count(listing, "\n"); got != accepted {
@@ -87,7 +87,7 @@ func follow(t *testing.T, e *emulatortest.Emulator, instance, directory string) 
 			continue // made for each request
 		}
 		if status, _ := e.Read(t, instance, path); status != http.StatusOK {
-			t.Errorf("%s: %s is listed, and reading it gives %d", instance, path, status)
+			t.Errorf("%s: %s is listed, but reading it returns %d", instance, path, status)
 		}
 	}
 }

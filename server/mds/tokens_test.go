@@ -64,7 +64,7 @@ func TestTokensAreCached(t *testing.T) {
 	// The alias and the e-mail address name the same account.
 	if e.Call(t, "GET", emulatortest.AttachedPath+"default/token", "") !=
 		e.Call(t, "GET", emulatortest.AttachedPath+emulatortest.Default+"/token", "") {
-		t.Error("the account has another token under its e-mail address")
+		t.Error("the account has a different token under its e-mail address")
 	}
 }
 

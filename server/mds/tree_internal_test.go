@@ -87,7 +87,7 @@ func TestETags(t *testing.T) {
 		t.Error("a listing and the recursive form have the same ETag")
 	}
 	if again, _ := treeOf(t, recorded).find("project"); again.document().json.etag != project.document().json.etag {
-		t.Error("the same content has another ETag")
+		t.Error("the same content has different ETags")
 	}
 	changed, _ := treeOf(t, strings.Replace(recorded, "acme-eng", "acme-dev", 2)).find("project")
 	if changed.document().json.etag == project.document().json.etag || changed.listing().etag != project.listing().etag {

@@ -120,7 +120,7 @@ func TestQuietTunnelEnds(t *testing.T) {
 			t.Errorf("ended after %v, want %v", passed, want)
 		}
 		if p.files.Load() != 0 {
-			t.Error("it is counted still")
+			t.Error("the connection is still counted")
 		}
 	})
 }

@@ -38,7 +38,7 @@ func TestNoAuthority(t *testing.T) {
 		t.Fatalf("%d, %v", status, err)
 	}
 	if err := tls.Client(conn, &tls.Config{ServerName: "metadata", MinVersion: tls.VersionTLS12}).Handshake(); err == nil {
-		t.Error("there is a certificate")
+		t.Error("got a certificate without an authority")
 	}
 	if text := <-logged; !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "the file is damaged") {
 		t.Errorf("logged %q", text)

@@ -234,6 +234,6 @@ func TestNothingIsMadeForStrangers(t *testing.T) {
 	r := newRig(t)
 	_ = ask(r.api, proxied(withBearer(r.assertion(t, keys.NewRing("", time.Now), stranger))))
 	if _, err := os.Stat(filepath.Join(r.dir, "keys", "accounts")); err == nil {
-		t.Error("there are keys for accounts that nobody has")
+		t.Error("keys were made for unknown accounts")
 	}
 }

@@ -78,7 +78,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("the same is in several places: %v", written)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("there are %v, %v", entries, err)
+		t.Errorf("files: %v, %v", entries, err)
 	}
 	if got := string(read(t, files.Authority)); got != own {
 		t.Errorf("authority: %q", got)
@@ -99,7 +99,7 @@ func TestFiles(t *testing.T) {
 	}
 
 	if again, err := trust.Write(dir, own, read(t, files.Bundle)); err != nil || again != files {
-		t.Errorf("what programs trust already by these files makes others: %v, %v", again, err)
+		t.Errorf("trusted roots from these files led to different files: %v, %v", again, err)
 	}
 	other, err := trust.Write(dir, own, nil)
 	if err != nil || other.Bundle == files.Bundle || string(read(t, other.Bundle)) != own {
@@ -288,7 +288,7 @@ func TestRootsInDirectory(t *testing.T) {
 		t.Errorf("further: %.60q", got)
 	}
 	if got := trust.Roots(empty); !bytes.Equal(got, trust.Roots("")) {
-		t.Errorf("one without any: %.60q", got)
+		t.Errorf("roots of a directory without certificates: %.60q", got)
 	}
 }
 

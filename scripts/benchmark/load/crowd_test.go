@@ -52,6 +52,6 @@ func TestCrowdIsRefused(t *testing.T) {
 	}
 	cancel()
 	if _, err := load.Gather(ctx, addr, 2); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want that it was cancelled", err)
+		t.Errorf("got %v, want the cancellation", err)
 	}
 }
