@@ -2,8 +2,11 @@ package server
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+
+	"gcp-metadata-emulator/server/mds"
 )
 
 // RouteNames are the names of the table of routes.
@@ -27,3 +30,31 @@ func ControlRoutes() map[string]string {
 
 // ControlOperations are the methods and paths of the control plane.
 func ControlOperations() []string { return slices.Sorted(maps.Keys(ControlRoutes())) }
+
+// WordsOfRoutes are the words by which people know Google's routes, by the names of the routes: the
+// last fixed word of each path, and the services in gRPC.
+func WordsOfRoutes() map[string][]string {
+	words := map[string][]string{}
+	for _, surface := range (surfaces{}).table() {
+		if surface.Watch == unobserved || surface.Name == "iam" {
+			continue
+		}
+		for _, route := range surface.Routes {
+			fixed := strings.FieldsFunc(variables().ReplaceAllString(route.Path, ""), func(r rune) bool { return r == '/' || r == ':' })
+			if len(fixed) > 0 {
+				words[route.Name] = append(words[route.Name], strings.Split(fixed[len(fixed)-1], "-")...)
+			}
+		}
+		for _, entry := range surface.Entries {
+			if entry.Asks != mds.Value {
+				words[entry.Name] = strings.Split(strings.TrimPrefix(entry.Name, "mds."), "-")
+			}
+		}
+		for _, call := range surface.Calls {
+			words[call.Name] = append(words[call.Name], strings.Split(call.Method, "/")[1])
+		}
+	}
+	return words
+}
+
+func variables() *regexp.Regexp { return regexp.MustCompile(`\{[^}]*\}`) }

@@ -10,6 +10,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/world"
 )
@@ -45,5 +46,21 @@ func TestFixturesOfTheReadme(t *testing.T) {
 			t.Errorf("a world without an instance:\n%s", block)
 		}
 		_, rest, found = strings.Cut(rest, "```yaml\n")
+	}
+}
+
+// The README's table of what is answered names every route of Google's, and every gRPC service. It
+// describes the IAM API as a whole.
+func TestReadmeNamesEveryRoute(t *testing.T) {
+	t.Parallel()
+	readme := string(emulatortest.Must[[]byte](t)(os.ReadFile("../README.md")))
+	_, section, _ := strings.Cut(readme, "\n## What it answers\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for route, words := range server.WordsOfRoutes() {
+		for _, word := range words {
+			if !strings.Contains(section, word) {
+				t.Errorf("README.md, section \"What it answers\", does not name %q of route %s", word, route)
+			}
+		}
 	}
 }
