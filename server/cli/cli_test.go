@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// The scripts show what a person sees: output, exit codes, files.
+// The scripts check output, exit codes and files.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("SCRIPTS", scripts)
-			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every process takes a second to end
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise every process takes a second to end
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -62,8 +62,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// The sidecar for Docker Compose leads the same names to the emulator as a hosts file does, and an
-// application beside it needs no variable.
+// The sidecar for Docker Compose has the same names as the hosts file, and the application next
+// to it needs no variable.
 func TestCompose(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile(filepath.Join("..", "..", "scripts", "compose.yaml"))

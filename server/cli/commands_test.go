@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// The commands that scripts run besides the program.
+// The additional commands of the scripts.
 
-// fail ends a command.
+// fail reports an error and exits.
 func fail(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 	os.Exit(1)
@@ -34,7 +34,7 @@ func printEnvironment() {
 	}
 }
 
-// await looks for something that comes within ten seconds.
+// await polls until check succeeds, for at most ten seconds.
 func await(what string, there func() bool) {
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -48,7 +48,7 @@ func await(what string, there func() bool) {
 	}
 }
 
-// waitForFile waits until a file is there.
+// waitForFile waits until a file exists.
 func waitForFile() {
 	await("file "+os.Args[1], func() bool {
 		_, err := os.Stat(os.Args[1])
@@ -56,7 +56,7 @@ func waitForFile() {
 	})
 }
 
-// awaitLine waits until a file has a text in it.
+// awaitLine waits until a file contains a text.
 func awaitLine() {
 	await("line "+os.Args[2], func() bool {
 		content, err := os.ReadFile(os.Args[1])
@@ -64,8 +64,8 @@ func awaitLine() {
 	})
 }
 
-// awaitWaiter waits until a request waits, at the server whose URL is in a file, for a path
-// with a text in it.
+// awaitWaiter waits until a request is waiting for a path that contains a text. A file holds the
+// server's URL.
 func awaitWaiter() {
 	text := `"path"`
 	if len(os.Args) > 2 {
@@ -86,8 +86,7 @@ func awaitWaiter() {
 	})
 }
 
-// fetch prints what a server answers; the URL is $GCP_METADATA_EMULATOR_URL and a path, or
-// the content of a file and a path.
+// fetch prints an answer. The base URL is $GCP_METADATA_EMULATOR_URL or the content of a file.
 func fetch() {
 	base := os.Getenv("GCP_METADATA_EMULATOR_URL")
 	if len(os.Args) > 2 {
@@ -100,8 +99,7 @@ func fetch() {
 	show(&http.Transport{}, base+os.Args[1])
 }
 
-// send sends the content of a file, with a method and to a path, to the server whose URL is in
-// another file, and prints what it answers.
+// send sends the content of a file and prints the answer. Another file holds the server's URL.
 func send() {
 	body, err := os.ReadFile(os.Args[3])
 	if err != nil {
@@ -118,8 +116,7 @@ func send() {
 	answer(&http.Transport{}, request)
 }
 
-// fetchAnywhere prints what a URL says, found as any program finds it: by the proxy and with
-// the roots that the environment names.
+// fetchAnywhere prints the content of a URL. It uses the proxy and the roots in the environment.
 func fetchAnywhere() {
 	show(&http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}, os.Args[1])
 }
@@ -134,7 +131,7 @@ func show(transport *http.Transport, url string) {
 	answer(transport, request)
 }
 
-// answer prints what a request is answered with.
+// answer prints the answer to a request.
 func answer(transport *http.Transport, request *http.Request) {
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
@@ -149,7 +146,7 @@ func answer(transport *http.Transport, request *http.Request) {
 	}
 }
 
-// endBySignal ends as a process that was killed does.
+// endBySignal kills its own process.
 func endBySignal() {
 	process, err := os.FindProcess(os.Getpid())
 	if err != nil {
@@ -161,7 +158,7 @@ func endBySignal() {
 	select {}
 }
 
-// awaitSignal makes a file, and ends with status 7 when it is asked to stop.
+// awaitSignal creates a file, waits for a signal and exits with status 7.
 func awaitSignal() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -177,8 +174,8 @@ func awaitSignal() {
 	}
 }
 
-// fillTunnels opens tunnels at the server whose URL is in a file, and asks something in each, until
-// no more can be opened. Then it asks without one.
+// fillTunnels opens tunnels and sends a request through each, until the server refuses a tunnel.
+// Then it sends a request without a tunnel.
 func fillTunnels() {
 	content, err := os.ReadFile(os.Args[1])
 	if err != nil {
@@ -210,7 +207,7 @@ func fillTunnels() {
 	}
 }
 
-// exchange is the status of a request.
+// exchange returns the status of a request.
 func exchange(conn net.Conn, method, target string) int {
 	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: metadata\r\nMetadata-Flavor: Google\r\n\r\n", method, target)
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})

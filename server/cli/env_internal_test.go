@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What a server says names a directory only where it is the name of a run.
+// gcloudConfig only accepts a run ID from the server as part of a directory's name.
 func TestGcloudConfig(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	const run = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"

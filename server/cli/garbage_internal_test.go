@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// In package cli: the collector is the process's own, and no command's.
+// This test is in package cli because no command exposes the collector.
 
 func TestGarbageIsBounded(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// The key file that the control plane gives out is one that works.
+// A key file from the control plane gets an access token.
 func TestCredentialsHaveGoodKey(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -28,7 +28,7 @@ func TestCredentialsHaveGoodKey(t *testing.T) {
 	}
 }
 
-// A key file that was given out works, whatever the time is then.
+// A key file works whatever the clock says.
 func TestKeyFileWorksAtEveryTime(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

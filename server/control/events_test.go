@@ -14,7 +14,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// follower follows the events of an emulator in synthetic time.
+// follower reads the events of an emulator in synthetic time.
 type follower struct {
 	*httptest.ResponseRecorder
 
@@ -22,7 +22,7 @@ type follower struct {
 	ended chan struct{}
 
 	mu   sync.Mutex
-	text strings.Builder // that has been sent and not been looked at
+	text strings.Builder // sent but not yet read
 }
 
 func (f *follower) Write(data []byte) (int, error) {
@@ -47,8 +47,7 @@ func follow(t *testing.T, s *server.Server, query string, header ...string) *fol
 	return f
 }
 
-// news is what has come since it was asked for last: the kinds of events, and whatever else
-// is between them.
+// news returns the kinds of the events since its last call, with any other lines.
 func (f *follower) news() string {
 	synctest.Wait()
 	f.mu.Lock()
@@ -99,7 +98,7 @@ func TestEvents(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		expect(all, ":")
 
-		// One who comes again is told what he has missed.
+		// A client that reconnects gets the events that it missed.
 		emulatortest.Ask(t.Context(), s, "/")
 		again := follow(t, s, "", "Last-Event-ID", "3")
 		expect(again, `event: revision {"revision":2}; id: 4 event: request /`)
@@ -111,7 +110,7 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// There is an end to streams, and one that has ended leaves room for another.
+// The number of streams is limited, and a stream that ends makes room for another.
 func TestEventStreamsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

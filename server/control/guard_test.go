@@ -10,8 +10,9 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// The control plane refuses web pages of another origin, and names that anybody can make lead here, at
-// whichever address it is served. Package server tests that the description has every operation.
+// At every address, the control plane refuses web pages of other origins, and host names that an
+// attacker can point to this machine. Package server tests that the description has every
+// operation.
 func TestControlPlaneIsGuarded(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
@@ -35,7 +36,7 @@ func TestControlPlaneIsGuarded(t *testing.T) {
 		} {
 			for place, address := range map[string]string{"together": together, "apart": apart} {
 				got := emulatortest.StatusAt(t, address, operation, header...)
-				isOthers := place == "together" && header[0] == "Host" && got >= http.StatusBadRequest // what a name of Google's leads to
+				isOthers := place == "together" && header[0] == "Host" && got >= http.StatusBadRequest // Google's host names lead to other surfaces
 				if got != http.StatusForbidden && !isOthers {
 					t.Errorf("%s, %s, from %s: status %d", operation, place, refused, got)
 				}

@@ -6,7 +6,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// Every schema in the description is one.
+// Every schema in the description is a valid JSON Schema.
 func TestDescriptionCompiles(t *testing.T) {
 	t.Parallel()
 	emulatortest.Describe(t, emulatortest.Unserved(t, "")).CheckSchemas(t)

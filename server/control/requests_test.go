@@ -70,7 +70,7 @@ func TestParametersAreDescribed(t *testing.T) {
 	}
 }
 
-// Who waits is shown without secrets, as is who has been answered.
+// Waiting requests and the journal are shown without secrets.
 func TestWaitersAreShownWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// A world that is put in place of another one wakes exactly those who wait for what is
-// different in it; one with a mistake, or one that is the same, wakes nobody.
+// Replacing the world wakes only requests that wait for values that change. An invalid fixture,
+// or an equal world, wakes none.
 func TestReplacedStateWakesWhomItConcerns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestReplacedStateWakesWhomItConcerns(t *testing.T) {
 	})
 }
 
-// What the control plane tells of its state makes the same answers elsewhere.
+// A state that is loaded into another emulator gives the same answers.
 func TestStateIsTheSameElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, accept := range []string{"application/json", "application/yaml"} {

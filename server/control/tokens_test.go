@@ -8,7 +8,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// Numbers in claims are those that were ordered, to the last digit.
+// Numbers in claims keep all their digits.
 func TestClaimsAreExact(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

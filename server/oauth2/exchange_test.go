@@ -10,7 +10,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// An ID token in exchange for an assertion names the account by its address.
+// An ID token for an assertion names the account's e-mail address as authorized party.
 func TestIDTokenForAnAssertion(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -20,8 +20,8 @@ func TestIDTokenForAnAssertion(t *testing.T) {
 	})
 }
 
-// An assertion that signBlob has signed is as good as one that a key file has signed, although it names no
-// key.
+// An assertion signed by signBlob is accepted like one signed with a key file, although it names
+// no key.
 func TestAssertionSignedByIAM(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -47,7 +47,7 @@ func TestAssertionSignedByIAM(t *testing.T) {
 	}
 }
 
-// An assertion that has been revoked is refused.
+// A revoked assertion is refused.
 func TestRevokedAssertion(t *testing.T) {
 	t.Parallel()
 	emulatortest.New(t).CheckRevoked(t, token.Order{

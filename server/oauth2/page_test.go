@@ -14,13 +14,14 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// hostile ends elements, attributes, comments and templates, if a page lets it.
+// hostile is a text that ends elements, attributes, comments and templates if a page does not
+// escape it.
 const hostile = `"'></title></b></button><script>alert(1)</script><!--{{.Users}}javascript:x`
 
 var tag = regexp.MustCompile(`<[/!]?[a-zA-Z-]+( [a-z]+=?)*`)
 
-// Texts of clients and of the fixture stay texts on every page: a page has the same elements
-// whatever they are.
+// Pages escape the texts of clients and of the fixture: every page has the same elements for any
+// text.
 func TestPagesKeepTexts(t *testing.T) {
 	t.Parallel()
 	pages := func(text string) map[string]string {

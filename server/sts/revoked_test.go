@@ -7,7 +7,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// A subject token of the emulator's own that has been revoked is refused.
+// A revoked subject token of the emulator's own is refused.
 func TestRevokedSubjectToken(t *testing.T) {
 	t.Parallel()
 	const provider = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/demo-pool/providers/demo-provider"

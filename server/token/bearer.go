@@ -90,8 +90,8 @@ const maxSelfSigned = time.Hour
 // AllowedSkew is how far ahead a client's clock may be when it signs a JWT itself.
 const AllowedSkew = 5 * time.Minute
 
-// selfSignedScopes returns the scopes in the scope claim, or cloud-platform if there are none. ok
-// is false if the audience is not the API on host. The audience may be missing if there is a
+// selfSignedScopes returns the scopes in the scope claim, or cloud-platform if there are none. It
+// reports false if the audience is not the API on host. The audience may be missing if there is a
 // scope, and may have a path.
 func selfSignedScopes(parsed *signer.Parsed, host string) ([]string, bool) {
 	scope, _ := parsed.Claims["scope"].(string)

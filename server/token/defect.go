@@ -170,7 +170,7 @@ func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any
 	}
 	if defect == UnknownKey {
 		if sign, err = i.byStranger(ctx, kind); err != nil {
-			return Token{}, fmt.Errorf("make a key that nobody knows: %w", err)
+			return Token{}, fmt.Errorf("generate an unpublished key: %w", err)
 		}
 	}
 	text, err := i.signSpoilt(sign, changed, defect)

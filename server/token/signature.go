@@ -13,15 +13,15 @@ import (
 // digest stands for the text of a token.
 type digest [sha256.Size]byte
 
-// signed is a JWT whose signature was verified with a key. Nobody changes it.
+// signed is a JWT with the key that verified its signature. It must not be changed.
 type signed struct {
 	parsed *signer.Parsed
 	key    crypto.PublicKey
 }
 
-// signature reads a JWT, and checks that whoever it names has signed it. The result is remembered,
-// because most tokens come many times: only the arithmetic is, so that a key that is published no
-// longer, or a clock that was moved, counts at once.
+// signature parses a JWT and verifies its signature. It caches only the result of the arithmetic,
+// because most tokens are verified many times. So a change of the published keys or of the clock
+// takes effect at once.
 func (i *Issuer) signature(ctx context.Context, w *world.World, text string) (*signer.Parsed, authority, error) {
 	id := digest(sha256.Sum256([]byte(text)))
 	known, ok := i.verified.Get(id)
@@ -48,7 +48,7 @@ func (i *Issuer) signature(ctx context.Context, w *world.World, text string) (*s
 	return parsed, signedBy, nil
 }
 
-// parseJWT takes a JWT apart that is signed with an algorithm which is accepted here.
+// parseJWT parses a JWT and checks its algorithm.
 func parseJWT(text string) (*signer.Parsed, error) {
 	parsed, err := signer.Parse(text)
 	if err != nil && strings.Count(text, ".") == 2 {

@@ -8,7 +8,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// A token that was good is looked at again: its signature alone is remembered.
+// Only the signature of a valid token is cached: all other checks run each time.
 func TestVerifiedTokensAreLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)
@@ -46,7 +46,7 @@ func TestVerifiedTokensAreLookedAtAgain(t *testing.T) {
 	check("after a rotation that keeps no key", "has not published a key")
 }
 
-// A caller that looks at audiences by itself gets the token that is for nobody.
+// A caller with AnyAudience also accepts the placeholder audience of a defective token.
 func TestAnyAudience(t *testing.T) {
 	t.Parallel()
 	m := newPress(t)

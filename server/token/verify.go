@@ -187,8 +187,8 @@ func checkAlgorithm(parsed *signer.Parsed) error {
 }
 
 // authority finds the key that a token names, among Google's keys and the keys of the service
-// account that issued it. If the issuer is not an account, the keys of all accounts count:
-// signJwt signs such payloads too.
+// account that issued it. If the issuer is neither an account nor Google, the keys of all
+// accounts count, because signJwt also signs such payloads.
 func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.Parsed) (authority, error) {
 	if !parsed.IsRS256() {
 		return i.proxyAuthority(parsed)

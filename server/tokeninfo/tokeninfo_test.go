@@ -7,7 +7,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// A token that has been revoked is not described.
+// The endpoint does not describe a revoked token.
 func TestRevokedTokens(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

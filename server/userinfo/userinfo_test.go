@@ -22,7 +22,7 @@ import (
 
 const picture = "https://lh3.googleusercontent.com/a/default-user"
 
-// endpoint is the userinfo endpoint of a world with one user.
+// endpoint is a userinfo endpoint in a world with one user.
 type endpoint struct {
 	*userinfo.Server
 
@@ -52,7 +52,7 @@ func (e *endpoint) request(t *testing.T, scopes ...string) *http.Request {
 	return request
 }
 
-// An application learns what the scopes of its token cover, and no more.
+// The scopes of a token decide which claims an application gets.
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
@@ -96,8 +96,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// Each version refuses a token in its own dialect: one that the emulator has not issued, and one whose
-// scopes do not cover the unique ID.
+// Each version refuses two tokens with its own form of errors: one that the emulator did not
+// issue, and one whose scopes do not cover the unique ID.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
@@ -121,7 +121,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Faults and the journal know the account of a request by its bearer token.
+// Faults and the journal find the account of a request by its bearer token.
 func TestSubject(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
