@@ -10,11 +10,11 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Operation is what a request below /computeMetadata asks for, by the entry of the tree that its
-// path leads to.
+// Operation is the operation of a request below /computeMetadata. The entry of the tree at the
+// request's path determines it.
 type Operation int
 
-// The operations. A path that leads to no entry is a Value, which is not there.
+// The operations. A path without an entry is a Value, which is then missing.
 const (
 	Value           Operation = iota // a value, a list or a directory
 	Token                            // an access token of a service account
@@ -24,8 +24,8 @@ const (
 	Operations // the number of operations
 )
 
-// Found is what a request below /computeMetadata was found to be for. There is one look-up for
-// each request: the operation, the subject and the answer come from it.
+// Found is the result of the only look-up of a request below /computeMetadata. It determines
+// the operation, the subject and the answer.
 type Found struct {
 	store.Snapshot[*world.World]
 
@@ -33,15 +33,15 @@ type Found struct {
 	place
 }
 
-// place is where a path leads in a tree.
+// place is the result of following a path in a tree.
 type place struct {
 	node    *node  // nil if there is no entry
-	account string // the e-mail address of the account to which the path leads, or the unknown name that it has instead
+	account string // the e-mail address of the account in the path, or the unknown name in its place
 	slash   bool   // the path ends with a slash
 	guest   bool   // the path leads to the guest attributes of a VM, or below them
 }
 
-// Find looks a request below /computeMetadata up.
+// Find looks up a request below /computeMetadata.
 func (s *Server) Find(r *http.Request) Found {
 	snapshot := s.worlds.Load()
 	instance, ok := instanceOf(r, snapshot.State)
@@ -65,7 +65,7 @@ func (s *Server) renew(r *http.Request, found *Found) bool {
 	return true
 }
 
-// Operation returns what the request asks for.
+// Operation returns the operation of the request.
 func (f Found) Operation() Operation {
 	switch {
 	case f.guest:
@@ -81,7 +81,7 @@ func (f Found) Operation() Operation {
 	}
 }
 
-// Subject returns what a request for "/" is about: the instance.
+// Subject returns the subject of a request for "/", which is only the instance.
 func (s *Server) Subject(r *http.Request) wire.Subject {
 	instance, ok := instanceOf(r, s.worlds.Load().State)
 	if !ok {
@@ -90,8 +90,8 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 	return wire.Subject{Instance: instance.Name}
 }
 
-// Subject returns what the request is about: the instance and, below one of its service accounts,
-// the account's e-mail address.
+// Subject returns the instance of the request. Below a service account it adds the account's
+// e-mail address, and for an ID token the audience.
 func (f Found) Subject(r *http.Request) wire.Subject {
 	if f.tree == nil {
 		return wire.Subject{}
