@@ -157,7 +157,7 @@ func (s surfaces) accountCredentials() surface {
 		Dialect: googleapi.Dialect(), Guard: s.googleAPI, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"iamcredentials.generateAccessToken", http.MethodPost, accountPath + ":generateAccessToken", s.iamcredentials.GenerateAccessToken, account, token.KindAccess, anyQuery},
-			{"iamcredentials.generateIdToken", http.MethodPost, accountPath + ":generateIdToken", s.iamcredentials.GenerateIDToken, account, token.KindID, anyQuery},
+			{"iamcredentials.generateIdToken", http.MethodPost, accountPath + ":generateIdToken", s.iamcredentials.GenerateIDToken, about(s.iamcredentials.IDTokenSubject), token.KindID, anyQuery},
 			{"iamcredentials.signBlob", http.MethodPost, accountPath + ":signBlob", s.iamcredentials.SignBlob, account, nothing, anyQuery},
 			{"iamcredentials.signJwt", http.MethodPost, accountPath + ":signJwt", s.iamcredentials.SignJWT, account, token.KindJWT, anyQuery},
 			{"iamcredentials.allowedLocations", http.MethodGet, accountPath + "/allowedLocations", s.iamcredentials.AllowedLocations, account, nothing, anyQuery},

@@ -2,7 +2,7 @@
 // error handling.
 //
 // Rules apply in the order in which they were added, and a request meets only the first
-// matching rule. Package server spoils the answer, and the dialects write the texts of Google's
+// matching rule. Package inject spoils the answer, and the dialects write the texts of Google's
 // servers.
 package fault
 

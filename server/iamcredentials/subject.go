@@ -3,21 +3,23 @@ package iamcredentials
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Subject returns the account in the request's path and, for generateIdToken, the audience.
+// Subject returns what a request is about: the account in its path.
 func (s *Server) Subject(r *http.Request) wire.Subject {
-	subject := s.subject(r.PathValue("account"))
-	if strings.HasSuffix(r.URL.Path, ":generateIdToken") {
-		var message struct {
-			Audience string `json:"audience"`
-		}
-		if body, err := wire.ReadBody(r); err == nil && json.Unmarshal(body, &message) == nil {
-			subject.Audience = message.Audience
-		}
+	return s.subject(r.PathValue("account"))
+}
+
+// IDTokenSubject is Subject for generateIdToken, whose message also names an audience.
+func (s *Server) IDTokenSubject(r *http.Request) wire.Subject {
+	subject := s.Subject(r)
+	var message struct {
+		Audience string `json:"audience"`
+	}
+	if body, err := wire.ReadBody(r); err == nil && json.Unmarshal(body, &message) == nil {
+		subject.Audience = message.Audience
 	}
 	return subject
 }
