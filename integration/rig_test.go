@@ -251,7 +251,7 @@ func checkExpiry(t *testing.T, what string, expiry time.Time) {
 	}
 }
 
-// lookPath finds a program, or says aloud that a test is skipped without it.
+// lookPath finds a program. If it is missing, the test is skipped with a message.
 func lookPath(t *testing.T, program, without string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -264,7 +264,8 @@ func lookPath(t *testing.T, program, without string) string {
 	return path
 }
 
-// skip skips a test and says so on the standard error stream too: what is only logged is shown to nobody who did not ask for it.
+// skip skips a test and says so on standard error too, because go test hides the log of a skipped
+// test.
 func skip(t *testing.T, reason ...any) {
 	t.Helper()
 	text := strings.TrimSuffix(fmt.Sprintln(reason...), "\n")
