@@ -120,6 +120,13 @@ func (p *Parsed) KeyID() string {
 	return id
 }
 
+// Has reports whether the token has a claim. A claim that is null or an empty text counts as
+// missing, because some clients send every claim that they know.
+func (p *Parsed) Has(claim string) bool {
+	value := p.Claims[claim]
+	return value != nil && value != ""
+}
+
 // Audiences returns the values of the aud claim, which is a string or a list of strings.
 func (p *Parsed) Audiences() []string {
 	list, ok := p.Claims["aud"].([]any)

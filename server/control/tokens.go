@@ -131,7 +131,7 @@ func (s *Server) Verify(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	answer := verdict{Valid: true, Kind: verified.Kind, Claims: verified.Claims, bearer: newBearer(verified)}
-	if _, named := verified.Claims["email"]; verified.Kind == token.KindID && !named {
+	if email, _ := verified.Claims["email"].(string); verified.Kind == token.KindID && email == "" {
 		answer.Warnings = []string{"the token has no e-mail address, but some verifiers require one"}
 	}
 	return secret(answer), nil
@@ -192,7 +192,7 @@ func (s *Server) explain(r *http.Request, w *world.World, text, host string) err
 	case verified.Kind != token.KindJWT:
 		return googleapi.Unauthenticated(fmt.Sprintf("a token of kind %q is not a bearer token", verified.Kind))
 	default:
-		return googleapi.Unauthenticated(fmt.Sprintf("the JSON Web Token is not self-signed by a service account for %q with a lifetime of up to an hour", host))
+		return googleapi.Unauthenticated(fmt.Sprintf("the JSON Web Token is not self-signed by a service account for %q to expire within an hour", host))
 	}
 }
 

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -62,12 +62,7 @@ func (t *tree) scopes(attached *world.AttachedAccount, q *query) ([]string, bool
 	if len(q.scopes) == 0 {
 		return attached.Scopes, true
 	}
-	for _, scope := range q.scopes {
-		if !slices.Contains(attached.Scopes, scope) {
-			return nil, false
-		}
-	}
-	return q.scopes, true
+	return q.scopes, iam.CoverScopes(attached.Scopes, q.scopes)
 }
 
 // accessToken answers with the account's token for the scopes. Requests get the same token,

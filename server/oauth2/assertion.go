@@ -17,9 +17,6 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// maxAssertionLifetime is the longest time that an assertion's iat and exp may span.
-const maxAssertionLifetime = time.Hour
-
 // Error texts of Google's server.
 const (
 	badRequest       = "Bad Request"
@@ -142,7 +139,7 @@ func (v verifier) verify(form url.Values) (grant, error) {
 	if err := v.checkAudience(parsed.Claims["aud"]); err != nil {
 		return grant{}, err
 	}
-	granted.user, err = v.subject(granted, parsed.Claims)
+	granted.user, err = v.subject(granted, parsed)
 	return granted, err
 }
 
@@ -176,9 +173,7 @@ func (v verifier) checkTimes(claims map[string]any) error {
 	if !ok {
 		return oauthapi.NewError(oauthapi.InvalidGrant, noExpiry)
 	}
-	lifetime := expires.Sub(issuedAt)
-	if lifetime > maxAssertionLifetime || lifetime < 0 ||
-		issuedAt.After(v.now.Add(token.AllowedSkew)) || expires.Before(v.now.Truncate(time.Second)) {
+	if !token.IsShortLived(issuedAt, expires, v.now) {
 		return oauthapi.NewError(oauthapi.InvalidGrant, badTimeframe)
 	}
 	return nil
@@ -236,14 +231,14 @@ func (v verifier) checkAudience(claim any) error {
 // subject returns the user whom the account wants to act for, or nil if the account acts for
 // itself. Acting for a user needs domain-wide delegation of every scope
 // (https://developers.google.com/identity/protocols/oauth2/service-account#delegatingauthority).
-func (v verifier) subject(granted grant, claims map[string]any) (*world.User, error) {
-	claim := claims["sub"]
-	if claim == nil || claim == "" {
-		claim = claims["prn"] // the claim's name in the drafts of RFC 7523
+func (v verifier) subject(granted grant, parsed *signer.Parsed) (*world.User, error) {
+	name := "sub"
+	if !parsed.Has(name) {
+		name = "prn" // the claim's name in the drafts of RFC 7523
 	}
-	subject, isText := claim.(string)
+	subject, isText := parsed.Claims[name].(string)
 	isItself := strings.EqualFold(subject, granted.account.Email) || subject == granted.account.UniqueID
-	if claim == nil || isText && subject == "" || isItself {
+	if !parsed.Has(name) || isItself {
 		return nil, nil
 	}
 	user, ok := v.world.User(subject)

@@ -38,8 +38,9 @@ func TestRefusedAssertions(t *testing.T) {
 		{"no exp", map[string]any{"exp": nil}, 400, "invalid_grant", "Invalid JWT: exp (expiration time) is not set."},
 		{"neither", map[string]any{"iat": nil, "exp": nil}, 400, "invalid_grant", "Invalid JWT: iat (issued at) is not set."},
 		{"expired", map[string]any{"iat": now - 3601, "exp": now - 1}, 400, "invalid_grant", timeframe},
+		{"two hours long", map[string]any{"exp": now + 7200}, 400, "invalid_grant", timeframe},
 		{"two hours old", map[string]any{"iat": now - 7200, "exp": now}, 400, "invalid_grant", timeframe},
-		{"too long", map[string]any{"exp": now + 3601}, 400, "invalid_grant", timeframe},
+		{"too long", map[string]any{"exp": now + 3901}, 400, "invalid_grant", timeframe},
 		{"in the future", map[string]any{"iat": now + 301, "exp": now + 600}, 400, "invalid_grant", timeframe},
 		{"no scope", map[string]any{"scope": nil}, 400, "invalid_scope", "Invalid OAuth scope or ID token audience provided."},
 		{"empty scope", map[string]any{"scope": " "}, 400, "invalid_scope", "Invalid OAuth scope or ID token audience provided."},
@@ -79,6 +80,7 @@ func TestClientHabits(t *testing.T) {
 		name, assertion string
 	}{
 		{"Go: its clock ten seconds back", claims(map[string]any{"iat": now - 10, "exp": now + 3590})},
+		{"PHP: its clock a minute back, an hour from now", claims(map[string]any{"iat": now - 60, "exp": now + 3600})},
 		{"Go: an empty scope beside target_audience", claims(map[string]any{"scope": "", "target_audience": "x"})},
 		{"Go: a subject under both names", claims(map[string]any{"sub": "dev@example.com", "prn": "dev@example.com", "scope": drive})},
 		{"Go: a private claim", claims(map[string]any{"private": map[string]any{"a": []int{1}}})},

@@ -221,5 +221,5 @@ func readScopes(scope string) ([]string, error) {
 			return nil, oauthapi.NewError(oauthapi.InvalidScope, "Some requested scopes were invalid. {invalid=["+scope+"]}")
 		}
 	}
-	return oauthapi.Canonical(scopes), nil
+	return oauthapi.UserScopes(scopes), nil
 }

@@ -70,13 +70,9 @@ func narrowed(granted []string, scope string) ([]string, error) {
 	if scope == "" {
 		return granted, nil
 	}
-	var wanted []string
-	for name := range strings.FieldsSeq(scope) {
-		name = oauthapi.LongName(name)
-		if !slices.ContainsFunc(granted, func(scope string) bool { return oauthapi.LongName(scope) == name }) {
-			return nil, oauthapi.NewError(oauthapi.InvalidScope, badRequest)
-		}
-		wanted = append(wanted, name)
+	wanted := iam.CanonicalScopes(strings.Fields(scope))
+	if !iam.CoverScopes(granted, wanted) {
+		return nil, oauthapi.NewError(oauthapi.InvalidScope, badRequest)
 	}
 	return wanted, nil
 }

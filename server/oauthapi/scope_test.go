@@ -10,7 +10,7 @@ import (
 
 const scopePrefix = "https://www.googleapis.com/auth/"
 
-func TestCanonical(t *testing.T) {
+func TestUserScopes(t *testing.T) {
 	t.Parallel()
 	for requested, want := range map[string]string{
 		"":                     "",
@@ -21,8 +21,8 @@ func TestCanonical(t *testing.T) {
 		"email " + scopePrefix + "userinfo.email": scopePrefix + "userinfo.email openid",
 		scopePrefix + "drive openid openid":       scopePrefix + "drive openid",
 	} {
-		if got := strings.Join(oauthapi.Canonical(strings.Fields(requested)), " "); got != want {
-			t.Errorf("Canonical(%q) = %q, want %q", requested, got, want)
+		if got := strings.Join(oauthapi.UserScopes(strings.Fields(requested)), " "); got != want {
+			t.Errorf("UserScopes(%q) = %q, want %q", requested, got, want)
 		}
 	}
 }
@@ -33,9 +33,7 @@ func TestWhatScopesTell(t *testing.T) {
 		"":                               {},
 		iam.CloudPlatform:                {},
 		"openid":                         {identity: true},
-		"email":                          {identity: true, email: true},
 		scopePrefix + "userinfo.email":   {identity: true, email: true},
-		"profile":                        {identity: true, profile: true},
 		scopePrefix + "userinfo.profile": {identity: true, profile: true},
 	} {
 		scopes := strings.Fields(iam.CloudPlatform + " " + scope)

@@ -71,8 +71,9 @@ func accessPrefix(kind iam.Kind) string {
 	return accountPrefix
 }
 
-// Access issues an access token. The lifetime is truncated to whole seconds.
+// Access issues an access token with the grant's canonical scopes. The lifetime is truncated to whole seconds.
 func (i *Issuer) Access(ctx context.Context, grant Grant, lifetime time.Duration) (Token, error) {
+	grant.Scopes = iam.CanonicalScopes(grant.Scopes)
 	issued, expires := i.period(lifetime.Truncate(time.Second))
 	defect := defectOf(ctx, KindAccess)
 	text, err := i.sealed(Access{Grant: grant, ID: uuid.NewString(), IssuedAt: issued.Unix(), Expires: expires.Unix()}, defect)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
@@ -78,25 +77,20 @@ func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	issuedAt, begins := parsed.Time("iat")
 	expires, ends := parsed.Time("exp")
 	now := i.now()
-	if !begins || !ends || !expires.After(now) || expires.Sub(issuedAt) > maxSelfSigned || issuedAt.After(now.Add(AllowedSkew)) {
+	if !begins || !ends || !expires.After(now) || !IsShortLived(issuedAt, expires, now) {
 		return Access{}, ErrExpired
 	}
 	return Access{Grant: ForAccount(account, scopes), IssuedAt: issuedAt.Unix(), Expires: expires.Unix()}, nil
 }
-
-// maxSelfSigned is the longest lifetime of a self-signed JWT.
-const maxSelfSigned = time.Hour
-
-// AllowedSkew is how far ahead a client's clock may be when it signs a JWT itself.
-const AllowedSkew = 5 * time.Minute
 
 // selfSignedScopes returns the scopes in the scope claim, or cloud-platform if there are none. It
 // reports false if the audience is not the API on host. The audience may be missing if there is a
 // scope, and may have a path.
 func selfSignedScopes(parsed *signer.Parsed, host string) ([]string, bool) {
 	scope, _ := parsed.Claims["scope"].(string)
-	scopes := strings.Fields(scope)
-	if audience, named := parsed.Claims["aud"]; named && !isAPI(audience, host) || !named && len(scopes) == 0 {
+	scopes := iam.CanonicalScopes(strings.Fields(scope))
+	named := parsed.Has("aud")
+	if named && !isAPI(parsed.Claims["aud"], host) || !named && len(scopes) == 0 {
 		return nil, false
 	}
 	if len(scopes) == 0 {

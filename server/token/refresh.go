@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"gcp-metadata-emulator/server/iam"
 )
 
 // refreshPrefix is the prefix of Google's refresh tokens.
@@ -23,12 +25,13 @@ type Refresh struct {
 	IssuedAt int64  `json:"iat"` // Unix seconds
 }
 
-// Refresh issues a refresh token for a grant. The grant should have a session.
+// Refresh issues a refresh token with the grant's canonical scopes. The grant should have a session.
 func (i *Issuer) Refresh(grant Grant) (string, error) {
 	sealer, err := i.Sealer(refreshPrefix)
 	if err != nil {
 		return "", err
 	}
+	grant.Scopes = iam.CanonicalScopes(grant.Scopes)
 	return sealer.Seal(Refresh{Grant: grant, ID: uuid.NewString(), IssuedAt: i.now().Unix()})
 }
 

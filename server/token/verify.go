@@ -163,7 +163,7 @@ func (i *Issuer) verifyJWT(ctx context.Context, w *world.World, text string, dem
 	verified := Verified{Kind: signedBy.kind, Claims: parsed.Claims}
 	if verified.Kind == KindJWT {
 		scope, _ := parsed.Claims["scope"].(string)
-		verified.Scopes = strings.Fields(scope)
+		verified.Scopes = iam.CanonicalScopes(strings.Fields(scope))
 	}
 	if verified.Principal, err = signedBy.principal(w, parsed); err != nil {
 		return Verified{}, err
@@ -248,10 +248,10 @@ func (i *Issuer) proxyAuthority(parsed *signer.Parsed) (authority, error) {
 
 // principal returns the token's principal, and checks that the token's issuer is also its signer.
 func (a authority) principal(w *world.World, parsed *signer.Parsed) (iam.Principal, error) {
-	issuer, named := parsed.Claims["iss"]
+	issuer := parsed.Claims["iss"]
 	if a.kind == KindJWT {
 		text, _ := issuer.(string)
-		if account, ok := w.Account(text); named && (!ok || account != a.account) {
+		if account, ok := w.Account(text); parsed.Has("iss") && (!ok || account != a.account) {
 			return iam.Principal{}, refused("the issuer is %q, but the token is signed with a key of %q", fmt.Sprint(issuer), a.account.Email)
 		}
 		return a.account.Principal(), nil
@@ -317,7 +317,8 @@ func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error 
 	if demand.Audience == "" && !demand.AnyAudience && slices.Contains(audiences, WrongAudienceURL) {
 		return refused("the token's audience is %q, a placeholder that matches no service", WrongAudienceURL)
 	}
-	email, named := parsed.Claims["email"].(string)
+	email, _ := parsed.Claims["email"].(string)
+	named := email != ""
 	proof, verifies := parsed.Claims["email_verified"]
 	if (verifies || named && verified.Kind == KindID) && proof != true {
 		return refused("the token does not say that the e-mail address %q is verified", email)

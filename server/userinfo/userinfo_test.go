@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -67,12 +68,12 @@ func TestClaims(t *testing.T) {
 			map[string]any{"id": "7", "picture": picture},
 		},
 		"email": {
-			[]string{oauthapi.EmailScope},
+			[]string{iam.EmailScope},
 			map[string]any{"sub": "7", "picture": picture, "email": "dev@example.com", "email_verified": true},
 			map[string]any{"id": "7", "picture": picture, "email": "dev@example.com", "verified_email": true},
 		},
 		"profile": {
-			[]string{oauthapi.ProfileScope},
+			[]string{iam.ProfileScope},
 			map[string]any{"sub": "7", "picture": picture, "name": "Dev Example", "given_name": "Dev", "family_name": "Example"},
 			map[string]any{"id": "7", "picture": picture, "name": "Dev Example", "given_name": "Dev", "family_name": "Example"},
 		},

@@ -3,6 +3,7 @@ package world_test
 import (
 	"testing"
 
+	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
@@ -90,12 +91,12 @@ func TestNames(t *testing.T) {
 
 func TestActsForUsers(t *testing.T) {
 	t.Parallel()
-	account := &world.ServiceAccount{DomainWideDelegation: []string{"a", "b"}}
+	account := &world.ServiceAccount{DomainWideDelegation: []string{"a", "b", iam.EmailScope, "profile"}}
 	for _, test := range []struct {
 		scopes []string
 		want   bool
 	}{
-		{[]string{"a"}, true}, {[]string{"b", "a"}, true}, {[]string{"a", "c"}, false}, {nil, false},
+		{[]string{"email"}, true}, {[]string{iam.EmailScope, iam.ProfileScope}, true}, {[]string{"a"}, true}, {[]string{"b", "a"}, true}, {[]string{"a", "c"}, false}, {nil, false},
 	} {
 		if got := account.ActsForUsers(test.scopes); got != test.want {
 			t.Errorf("ActsForUsers(%q) = %v", test.scopes, got)

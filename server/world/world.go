@@ -9,7 +9,6 @@ package world
 
 import (
 	"cmp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,11 +73,10 @@ func (a *ServiceAccount) Principal() iam.Principal {
 	return iam.Principal{Kind: iam.KindServiceAccount, Email: a.Email, ID: a.UniqueID}
 }
 
-// ActsForUsers tells whether the account may act for any user with these scopes, of which
-// there has to be one.
+// ActsForUsers reports whether the account may act for any user with these scopes. There must be
+// at least one scope.
 func (a *ServiceAccount) ActsForUsers(scopes []string) bool {
-	isMissing := func(scope string) bool { return !slices.Contains(a.DomainWideDelegation, scope) }
-	return len(scopes) > 0 && !slices.ContainsFunc(scopes, isMissing)
+	return len(scopes) > 0 && iam.CoverScopes(a.DomainWideDelegation, scopes)
 }
 
 // KeyState is what has become of a key.
