@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +63,13 @@ type Config struct {
 	// moment, by name.
 	InstanceURLs func() map[string]string
 
+	// DoorURLs are the base URLs of the doors that have an address of their own at the moment, by the
+	// names of their services; nil: none has.
+	DoorURLs func() map[string]string
+
+	// Explain has doors tell clients why they were refused, in the header X-Emulator-Reason.
+	Explain bool
+
 	// PublicURL is the base URL of everything but the control plane, which then answers under
 	// ServeControl alone; nil: everything is served together.
 	PublicURL func() string
@@ -91,6 +99,7 @@ type Server struct {
 	shutdownTimeout time.Duration
 
 	metadata *mds.Server
+	doors    *doors
 	proxy    *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
 	drives   http.Handler // the control plane by itself
 }
@@ -143,9 +152,12 @@ func New(config Config) *Server {
 	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
 	counts := metrics.NewRequests(routes.names())
+	watch := observer.New(s.Clock, s.Faults, s.Journal, counts)
+	s.doors = newDoors(config, worlds, issuer, watch, counts)
+	s.Faults.Also(s.doors.routes)
 	all := surfaces{
 		worlds:         worlds,
-		observer:       observer.New(s.Clock, s.Faults, s.Journal, counts),
+		observer:       watch,
 		logger:         config.Logger,
 		metadata:       metadata,
 		oauth2:         authorization,
@@ -160,14 +172,15 @@ func New(config Config) *Server {
 		credentials:    realcredentials.New(worlds, config.Keys, issuer, config.Logger),
 		control: control.New(control.Config{
 			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
-			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: counts, Routes: routes.names(), Reset: s.Reset,
-			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, PublicURL: config.PublicURL,
+			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: counts, Reset: s.Reset,
+			Routes:       func() []string { return slices.Concat(routes.names(), s.doors.routes()) },
+			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, DoorURLs: config.DoorURLs, PublicURL: config.PublicURL,
 			Events: s.Events, Waiters: waiters(metadata),
 		}),
 		controlApart: config.PublicURL != nil,
 	}
 	all.rpc = all.newRPC()
-	door := all.door(config.AllowedHosts)
+	door := all.door(config.AllowedHosts, s.doors.at)
 	s.Handler = door
 	s.drives = all.handler(all.table().at(controlName))
 	s.proxy = proxy.New(proxy.Config{
@@ -224,6 +237,12 @@ func (s *Server) TLS(listener net.Listener) net.Listener { return s.proxy.TLS(li
 // and every other surface as anywhere.
 func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name string) error {
 	return s.serve(ctx, mds.WithInstance(context.WithoutCancel(ctx), name), listener, s.proxy.Handler)
+}
+
+// ServeDoor is Serve for the door of one service: only its requests come there.
+func (s *Server) ServeDoor(ctx context.Context, listener net.Listener, service string) error {
+	handler := s.doors.to(service, addresses(listener.Addr())...)
+	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return handler })
 }
 
 // ServeControl is Serve for the control plane alone.

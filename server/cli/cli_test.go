@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 		"fetch":                 fetch,
 		"fetch-anywhere":        fetchAnywhere,
 		"send":                  send,
+		"visit":                 visit,
 		"await-waiter":          awaitWaiter,
 		"await-line":            awaitLine,
 		"end-by-signal":         endBySignal,

@@ -27,6 +27,7 @@ type emulatorFlags struct {
 	StateDir   string            `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Directory that keeps signing keys between runs (default: ${default})."`
 	Ephemeral  bool              `help:"Keep nothing on disk: every run generates new keys."`
 	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue."`
+	Explain    bool              `help:"Tell clients that the door of a service refuses why, in the header X-Emulator-Reason."`
 	AllowHost  []string          `placeholder:"HOST" help:"Also answer requests for this host name; * for any name. Loopback addresses, localhost, and the names of the metadata server and the instances are always allowed."`
 	TLSListen  string            `name:"tls-listen" placeholder:"ADDR" help:"Also serve over TLS at this address, with certificates of the emulator's own authority."`
 	Control    string            `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, only at this address."`
@@ -120,7 +121,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config {
 	config := server.Config{
 		World: e.world, Keys: e.keys, Clock: emulated, Logger: e.logger, Strict: f.Strict,
-		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls,
+		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls, DoorURLs: e.sites.doorURLs, Explain: f.Explain,
 	}
 	if e.control != nil {
 		config.PublicURL = e.url.String

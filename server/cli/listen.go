@@ -36,31 +36,40 @@ type sites struct {
 	over    chan *site // gets each site that stops serving
 
 	published *atomic.Pointer[map[string]string]
+	doors     *atomic.Pointer[map[string]string]
 }
 
 func newSites() sites {
-	return sites{over: make(chan *site), published: &atomic.Pointer[map[string]string]{}}
+	return sites{over: make(chan *site), published: &atomic.Pointer[map[string]string]{}, doors: &atomic.Pointer[map[string]string]{}}
 }
 
 // urls returns the base URLs of the instances that have an address.
 func (s sites) urls() map[string]string { return *s.published.Load() }
 
+// doorURLs returns the base URLs of the doors that have an address, by service.
+func (s sites) doorURLs() map[string]string { return *s.doors.Load() }
+
 func (s sites) publish() {
-	urls := map[string]string{}
+	urls, doors := map[string]string{}, map[string]string{}
 	for _, one := range s.open {
+		if one.door != "" {
+			doors[one.door] = baseURL(one.Addr()).String()
+		}
 		if _, known := urls[one.instance]; one.instance != "" && !known { // its own address comes before Google's
 			urls[one.instance] = baseURL(one.Addr()).String()
 		}
 	}
 	s.published.Store(&urls)
+	s.doors.Store(&doors)
 }
 
 // address is an address to listen on. instance is the instance that it serves; empty means the
 // default instance, or the one named by the Host header.
 type address struct {
 	hostport, instance string
-	secure             bool // with TLS
-	control            bool // serves only the control plane
+	secure             bool   // with TLS
+	control            bool   // serves only the control plane
+	door               string // serves only the door of this service
 }
 
 // plan returns the addresses of an emulator for a world, the emulator's own first.
@@ -75,8 +84,19 @@ func everywhere(hostport string) plan {
 				wanted = append(wanted, address{hostport: instance.Listen, instance: instance.Name})
 			}
 		}
-		return wanted, nil
+		return append(wanted, doors(w)...), nil
 	}
+}
+
+// doors returns the addresses that the fixture gives to the doors of services.
+func doors(w *world.World) []address {
+	var wanted []address
+	for _, service := range w.Services() {
+		if service.Listen != "" {
+			wanted = append(wanted, address{hostport: service.Listen, door: service.Name})
+		}
+	}
+	return wanted
 }
 
 // oneAddress plans a single address for the named instance, or for the emulator if name is empty.
@@ -168,7 +188,7 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	if err != nil {
 		return err
 	}
-	if !isLoopback(want.hostport) && !isConfined(want.hostport) {
+	if want.door == "" && !isLoopback(want.hostport) && !isConfined(want.hostport) {
 		e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listener.Addr().String())
 	}
 	switch {
@@ -176,6 +196,8 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 		e.logger.InfoContext(ctx, "serving with TLS", "listen", listener.Addr().String())
 	case want.control:
 		e.logger.InfoContext(ctx, "serving the control plane", "url", baseURL(listener.Addr()).String())
+	case want.door != "":
+		e.logger.InfoContext(ctx, "serving a service", "url", baseURL(listener.Addr()).String(), "service", want.door)
 	case want.instance == "" && len(e.sites.open) > 0:
 		e.logger.InfoContext(ctx, "serving at the address of Google's metadata server", "listen", listener.Addr().String())
 	case len(e.sites.open) > 0:
@@ -203,7 +225,11 @@ func (e *emulator) move(ctx context.Context, wanted []address) {
 			continue
 		}
 		if err := e.openOne(ctx, want); err != nil {
-			e.logger.ErrorContext(ctx, "cannot open an instance's own address", "instance", want.instance, "error", err)
+			if want.door != "" {
+				e.logger.ErrorContext(ctx, "cannot open a service's own address", "service", want.door, "error", err)
+			} else {
+				e.logger.ErrorContext(ctx, "cannot open an instance's own address", "instance", want.instance, "error", err)
+			}
 			continue
 		}
 		e.answer(ctx, e.sites.open[len(e.sites.open)-1])
@@ -239,6 +265,8 @@ func (e *emulator) answer(ctx context.Context, one *site) {
 		switch {
 		case one.control:
 			one.err = e.server.ServeControl(ctx, listener)
+		case one.door != "":
+			one.err = e.server.ServeDoor(ctx, listener, one.door)
 		case one.instance != "":
 			one.err = e.server.ServeInstance(ctx, listener, one.instance)
 		default:

@@ -39,9 +39,10 @@ type Config struct {
 	Events      *event.Player
 	Journal     *journal.Journal
 	Requests    *metrics.Requests // the measurements of requests
-	Routes      []string          // the names of routes in the journal
+	Routes      func() []string   // the names of routes in the journal
 
 	AllowedHosts []string                 // host names, without a port, to answer for besides loopback names
+	DoorURLs     func() map[string]string // base URLs by name of the services whose door has its own address; nil: none
 	InstanceURLs func() map[string]string // base URLs by name of the instances that have their own address
 	PublicURL    func() string            // returns the base URL of the surfaces; nil: same as the control plane's
 	Waiters      func() []Waiter          // lists the requests that wait for a metadata change
@@ -59,10 +60,11 @@ type Server struct {
 	player      *event.Player
 	journal     *journal.Journal
 	requests    *metrics.Requests
-	routes      []string
+	routes      func() []string
 
 	allowedHosts []string
 	instanceURLs func() map[string]string
+	doorURLs     func() map[string]string
 	publicURL    func() string
 	waiters      func() []Waiter
 	reset        func()
@@ -76,7 +78,7 @@ func New(config Config) *Server {
 	s := &Server{
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
-		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, publicURL: config.PublicURL,
+		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, doorURLs: config.DoorURLs, publicURL: config.PublicURL,
 		waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
 	}
 	s.registerGauges()

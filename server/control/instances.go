@@ -11,6 +11,14 @@ import (
 type instance struct {
 	Name string `json:"name"`
 	URL  string `json:"url,omitempty"` // empty if it has no address of its own; the main address serves the default instance
+
+	Ingress *ingress `json:"ingress,omitempty"` // nil: it runs no service
+}
+
+// ingress is the door in front of an instance's service.
+type ingress struct {
+	URL  string   `json:"url,omitempty"` // empty if the door has no address of its own
+	URLs []string `json:"urls"`          // under which the service is known, the main one first
 }
 
 // Instances lists the instances, the default one first.
@@ -18,9 +26,16 @@ func (s *Server) Instances(*http.Request) (wire.Response, error) {
 	var list struct {
 		Instances []instance `json:"instances"`
 	}
-	urls := s.instanceURLs()
+	urls, doors := s.instanceURLs(), map[string]string{}
+	if s.doorURLs != nil {
+		doors = s.doorURLs()
+	}
 	for _, known := range s.worlds.Load().State.Instances {
-		list.Instances = append(list.Instances, instance{Name: known.Name, URL: urls[known.Name]})
+		one := instance{Name: known.Name, URL: urls[known.Name]}
+		if known.Service != nil {
+			one.Ingress = &ingress{URL: doors[known.Name], URLs: known.Service.URLs}
+		}
+		list.Instances = append(list.Instances, one)
 	}
 	return googleapi.JSON(list), nil
 }

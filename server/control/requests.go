@@ -106,7 +106,7 @@ func (s *Server) readLookUp(query url.Values) (lookUp, error) {
 			return lookUp{}, googleapi.InvalidArgument(fmt.Sprintf("%q: %s", name, problem))
 		}
 	}
-	if err := wildcard.Check(wanted.filter.Route, s.routes); err != nil {
+	if err := wildcard.Check(wanted.filter.Route, s.routes()); err != nil {
 		return lookUp{}, googleapi.InvalidArgument(fmt.Sprintf(`"route": %v`, err))
 	}
 	return wanted, nil

@@ -29,7 +29,7 @@ func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, p *passage, refus
 	d.explain(w, reason)
 	d.observe(r, p)
 	for _, field := range refusal.Header {
-		w.Header()[http.CanonicalHeaderKey(field.Name)] = []string{field.Value}
+		w.Header()[field.Name] = []string{field.Value}
 	}
 	write(w, p.Status, contentType, body)
 }

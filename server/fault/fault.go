@@ -52,6 +52,7 @@ const (
 // one atomic load per request.
 type Set struct {
 	routes  []string
+	further func() []string // routes that come and go; nil: none
 	defects Defects
 	clock   *clock.Clock
 
@@ -64,6 +65,18 @@ type Set struct {
 // their tokens.
 func New(routes []string, defects Defects, emulator *clock.Clock) *Set {
 	return &Set{routes: routes, defects: defects, clock: emulator}
+}
+
+// Also accepts faults for further routes, which a function names at the moment. Call it before the
+// set is used.
+func (s *Set) Also(routes func() []string) { s.further = routes }
+
+// known returns the routes that there are at the moment.
+func (s *Set) known() []string {
+	if s.further == nil {
+		return s.routes
+	}
+	return slices.Concat(s.routes, s.further())
 }
 
 // armed is an active fault with its counters.
@@ -80,7 +93,7 @@ const maxFaults = 1000
 
 // Add activates a rule. The error is a RuleError.
 func (s *Set) Add(rule Rule) (Fault, error) {
-	if err := rule.check(s.routes, s.defects); err != nil {
+	if err := rule.check(s.known(), s.defects); err != nil {
 		return Fault{}, err
 	}
 	rule = rule.expanded()

@@ -29,6 +29,20 @@ type Exchange struct {
 	Bytes     int            `json:"bytes"`              // the size of the answer's body
 	UserAgent string         `json:"userAgent,omitempty"`
 	Fault     string         `json:"fault,omitempty"` // the ID of the fault that applied
+
+	// Of a request that a door has let in or refused, and of other refusals that have a reason.
+	Host    string   `json:"host,omitempty"`
+	Caller  string   `json:"caller,omitempty"` // the principal, as policies name it
+	Reason  string   `json:"reason,omitempty"` // why the request was refused, in one sentence
+	Hint    string   `json:"hint,omitempty"`   // what to change
+	Missing *Missing `json:"missing,omitempty"`
+}
+
+// Missing is the permission that a caller lacks, and the roles that would grant it.
+type Missing struct {
+	Permission string   `json:"permission"`
+	Resource   string   `json:"resource"`
+	Roles      []string `json:"roles"`
 }
 
 // size returns roughly how many bytes of memory an exchange keeps in use.
@@ -42,8 +56,8 @@ func (e *Exchange) size() int {
 }
 
 // texts returns the client's own texts, whose length is unlimited.
-func (e *Exchange) texts() [6]*string {
-	return [...]*string{&e.Method, &e.Path, &e.Instance, &e.Account, &e.Audience, &e.UserAgent}
+func (e *Exchange) texts() [10]*string {
+	return [...]*string{&e.Method, &e.Path, &e.Instance, &e.Account, &e.Audience, &e.UserAgent, &e.Host, &e.Caller, &e.Reason, &e.Hint}
 }
 
 // redact removes the secrets from the texts of the client. If it finds any, it copies all

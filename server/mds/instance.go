@@ -21,6 +21,12 @@ func WithInstance(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, instanceKey{}, name)
 }
 
+// IsOfInstance reports whether a request came in at the address of an instance, or under its name.
+func IsOfInstance(r *http.Request) bool {
+	_, known := r.Context().Value(instanceKey{}).(string)
+	return known
+}
+
 // instanceOf returns the target instance of a request. The address of the connection decides,
 // then the first label of the Host; otherwise it is the default instance. ok is false if the
 // address belongs to an instance that has been removed.

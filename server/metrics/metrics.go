@@ -32,6 +32,7 @@ type Requests struct {
 	duration *prometheus.HistogramVec
 	faults   *prometheus.CounterVec
 	routes   map[string]*route
+	further  further
 
 	// runtime registers the collectors that describe the process. It runs before the first text is
 	// written: most emulators are never scraped, and start faster without it.
@@ -78,7 +79,7 @@ func NewRequests(routes []string) *Requests {
 
 // Observe measures a request to a route. The status is 0 if there was no answer.
 func (r *Requests) Observe(name string, status int, took time.Duration) {
-	known := r.routes[name]
+	known := r.route(name)
 	if known == nil {
 		return
 	}
@@ -95,9 +96,38 @@ func (r *Requests) Observe(name string, status int, took time.Duration) {
 
 // ObserveFault counts a request to a route that met a fault.
 func (r *Requests) ObserveFault(name string) {
-	if r.routes[name] != nil {
+	if r.route(name) != nil {
 		r.faults.WithLabelValues(name).Inc()
 	}
+}
+
+// maxFurther limits the number of routes that come and go.
+const maxFurther = 256
+
+// further are routes that come and go, by name.
+type further struct {
+	routes sync.Map
+	count  atomic.Int64
+}
+
+// Also measures requests to a further route. It ignores the route if there are too many.
+func (r *Requests) Also(name string) {
+	if _, known := r.further.routes.Load(name); known || r.further.count.Load() >= maxFurther {
+		return
+	}
+	if _, known := r.further.routes.LoadOrStore(name, &route{}); !known {
+		r.further.count.Add(1)
+	}
+}
+
+// route returns the series of a route, or nil if it is not measured.
+func (r *Requests) route(name string) *route {
+	if known := r.routes[name]; known != nil {
+		return known
+	}
+	found, _ := r.further.routes.Load(name)
+	known, _ := found.(*route)
+	return known
 }
 
 func className(class int) string {

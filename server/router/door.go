@@ -26,6 +26,10 @@ type Config struct {
 	Allowed    []string               // further host names; "*" allows all
 	IsInstance func(name string) bool // reports whether there is an instance at present
 
+	// Service returns the handler of the service that a host name and the path of a request lead to,
+	// or nil if there is none.
+	Service func(host string, r *http.Request) http.Handler
+
 	Everything http.Handler // answers by path alone
 	Refused    http.Handler // answers requests for other host names
 	Names      *Names       // answers for the host names of Google's
@@ -45,7 +49,10 @@ func NewDoor(config Config) *Door { return &Door{config: config} }
 
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	handler := d.handler(r.Host)
+	handler := d.config.Service(hostname.Of(r.Host), r)
+	if handler == nil {
+		handler = d.handler(r.Host)
+	}
 	if handler == nil {
 		handler = d.config.Refused
 	}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+
+	"gcp-metadata-emulator/server/door"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/observer"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world"
+)
+
+// doorRoute begins the names of the routes that lead to services.
+const doorRoute = "ingress."
+
+// doors are the doors of the world's services, observed.
+type doors struct {
+	*door.Doors
+
+	worlds   *store.Store[*world.World]
+	observer *observer.Observer
+	counts   *metrics.Requests
+	handlers sync.Map // http.Handler by the name of the service, for the main address
+}
+
+func newDoors(config Config, worlds *store.Store[*world.World], issuer *token.Issuer, watch *observer.Observer, counts *metrics.Requests) *doors {
+	d := &doors{worlds: worlds, observer: watch, counts: counts}
+	d.Doors = door.New(door.Config{
+		Worlds: worlds, Issuer: issuer, Clock: config.Clock, Logger: config.Logger, Explain: config.Explain,
+		IsInternal: mds.IsOfInstance, Observe: d.note,
+	})
+	return d
+}
+
+// routes are the names of the routes that lead to the services that there are at the moment.
+func (d *doors) routes() []string {
+	var names []string
+	for _, service := range d.worlds.Load().State.Services() {
+		names = append(names, doorRoute+service.Name)
+	}
+	return names
+}
+
+// to returns the door to a service, which is also reached at some addresses.
+func (d *doors) to(service string, addresses ...string) http.Handler {
+	d.counts.Also(doorRoute + service)
+	return d.observer.Stream(doorRoute+service, door.Dialect(), d.To(service, addresses...))
+}
+
+// at returns the door to the service that a host name and the path of a request lead to, or nil.
+func (d *doors) at(host string, r *http.Request) http.Handler {
+	service, ok := d.worlds.Load().State.ServiceAt(host, r.URL.EscapedPath())
+	if !ok {
+		return nil
+	}
+	handler, known := d.handlers.Load(service.Name)
+	if !known {
+		handler, _ = d.handlers.LoadOrStore(service.Name, d.to(service.Name))
+	}
+	return handler.(http.Handler)
+}
+
+// note writes down what became of a request at a door.
+func (d *doors) note(r *http.Request, p door.Passage) {
+	e := journal.Exchange{
+		Time: p.Time, Route: doorRoute + p.Service, Instance: p.Service, Status: p.Status, Bytes: max(int(p.Bytes), 0),
+		Account: p.Verdict.Caller.Email, Caller: p.Verdict.Caller.Member(), Reason: p.Failure,
+	}
+	if refusal := p.Verdict.Refusal; refusal != nil {
+		e.Reason, e.Hint = refusal.Reason.Sentence, refusal.Reason.Hint
+		if missing := refusal.Reason.Missing; missing != nil {
+			e.Missing = new(journal.Missing(*missing))
+		}
+	}
+	d.observer.Note(r, e, p.Begun)
+}
+
+// addresses are the base URLs of a listener, as callers on this machine write them.
+func addresses(of net.Addr) []string {
+	at, err := netip.ParseAddrPort(of.String())
+	if err != nil {
+		return []string{"http://" + of.String()}
+	}
+	host := at.Addr().Unmap()
+	list := []string{"http://" + of.String()}
+	if host.IsLoopback() || host.IsUnspecified() {
+		_, port, _ := net.SplitHostPort(of.String())
+		for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
+			list = append(list, "http://"+net.JoinHostPort(name, port))
+		}
+	}
+	return list
+}

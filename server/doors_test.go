@@ -1,0 +1,223 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/emulatortest"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/world/worldtest"
+)
+
+const (
+	loginAccount = "login@demo-project.iam.gserviceaccount.com"
+	profilesURL  = "https://user-profiles-123456789012.europe-west1.run.app"
+)
+
+// newDoors starts an emulator of the world in ingress.yaml. Every service sends back its request
+// line and the credentials that it gets.
+func newDoors(t *testing.T, change func(*server.Config)) *emulatortest.Emulator {
+	t.Helper()
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = nil
+		fmt.Fprintf(w, "%s %s\nAuthorization: %s\nX-Serverless-Authorization: %s\n",
+			r.Method, r.RequestURI, r.Header.Get("Authorization"), r.Header.Get("X-Serverless-Authorization"))
+	}))
+	t.Cleanup(echo.Close)
+	return emulatortest.NewOf(t, fixtures.Files{Fixture: worldtest.Testdata(t, "ingress.yaml")}, func(config *server.Config) {
+		upstream := emulatortest.Must[*url.URL](t)(url.Parse(echo.URL))
+		for _, service := range config.World.Services() {
+			service.Upstream = upstream
+		}
+		change(config)
+	})
+}
+
+// doorTokens are the tokens that scripts name.
+func doorTokens(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
+	t.Helper()
+	id := func(who, audience string, defect token.Defect, claims map[string]any) string {
+		return doorToken(t, e, who, token.Order{Kind: token.KindID, Audience: audience, Defect: defect, Claims: claims})
+	}
+	byLogin := map[string]string{
+		"good": profilesURL, "wrong-audience": "https://other.example.com", "query": profilesURL + "/a?b=c", "fragment": profilesURL + "#a",
+		"slash": profilesURL + "/", "path": profilesURL + "/push/handler", "older": e.World().State.Services()[0].URLs[1],
+		"custom": "profiles", "custom-url": "https://profiles.example.com", "prefix": profilesURL + ".example.com",
+		"resource":          "/projects/123456789012/locations/europe-west1/services/user-profiles",
+		"instance-resource": "/projects/123456789012/locations/europe-west1/instances/user-profiles",
+		"gcloud":            "32555940559.apps.googleusercontent.com",
+		"adc":               "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com",
+		"own-client":        "123-mine.apps.googleusercontent.com",
+		"tag":               "https://green---user-profiles-123456789012.europe-west1.run.app",
+		"http":              "http://user-profiles-123456789012.europe-west1.run.app",
+		"function":          "https://us-central1-demo-project.cloudfunctions.net/resize",
+		"function-host":     "https://us-central1-demo-project.cloudfunctions.net",
+		"function-run":      "https://resize-123456789012.us-central1.run.app",
+		"search":            "https://search.example.com", "anybody": "https://anybody-123456789012.us-central1.run.app",
+	}
+	values := map[string]string{
+		"id:no-email":    id(loginAccount, profilesURL, "", map[string]any{"email": nil, "email_verified": nil}),
+		"id:stranger":    id(emulatortest.Email("stranger"), profilesURL, "", nil),
+		"id:grouped":     id(emulatortest.Email("grouped"), profilesURL, "", nil),
+		"id:gcloud-user": id("dev@example.com", "32555940559.apps.googleusercontent.com", "", nil),
+		"access:login":   doorToken(t, e, loginAccount, token.Order{Kind: token.KindAccess}),
+		"jwt:login":      doorToken(t, e, loginAccount, token.Order{Kind: token.KindJWT, Audience: profilesURL}),
+	}
+	for name, audience := range byLogin {
+		values["id:"+name] = id(loginAccount, audience, "", nil)
+	}
+	for _, defect := range []token.Defect{token.Expired, token.Tampered, token.UnknownKey, token.AlgNone} {
+		values["id:"+string(defect)] = id(loginAccount, profilesURL, defect, nil)
+	}
+	var pairs []string
+	for name, value := range values {
+		pairs = append(pairs, "${"+name+"}", value)
+		if of, isID := strings.CutPrefix(name, "id:"); isID {
+			pairs = append(pairs, "${unsigned:"+of+"}", value[:strings.LastIndexByte(value, '.')]+".SIGNATURE_REMOVED_BY_GOOGLE")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+func doorToken(t *testing.T, e *emulatortest.Emulator, who string, order token.Order) string {
+	t.Helper()
+	principal, ok := e.World().State.Principal(who)
+	if !ok {
+		t.Fatalf("there is no %q", who)
+	}
+	order.Principal = principal
+	issued := emulatortest.Must[token.Token](t)(e.Mint(context.Background(), order))
+	return issued.Text
+}
+
+// The scripts in testdata/doors are the rows of what is known of Cloud Run's front end. They hold
+// whether or not the emulator is strict.
+func TestDoors(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("testdata", "doors", "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, strict := range []bool{false, true} {
+		e := newDoors(t, func(config *server.Config) { config.Strict = strict })
+		values := doorTokens(t, e)
+		for _, file := range files {
+			archive := emulatortest.Must[*txtar.Archive](t)(txtar.ParseFile(file))
+			for i := 0; i+1 < len(archive.Files); i += 2 {
+				name := strings.TrimSuffix(archive.Files[i].Name, ".request")
+				t.Run(fmt.Sprintf("strict=%t/%s/%s", strict, filepath.Base(file), name), func(t *testing.T) {
+					if archive.Files[i+1].Name != name+".response" {
+						t.Fatalf("%s is followed by %s", name, archive.Files[i+1].Name)
+					}
+					got := e.Exchange(t, values.Replace(string(archive.Files[i].Data)))
+					compare(t, values.Replace(string(archive.Files[i+1].Data)), got)
+				})
+			}
+		}
+	}
+}
+
+// A door is known to the journal, to faults, to metrics and to the list of instances.
+func TestDoorsAreObserved(t *testing.T) {
+	t.Parallel()
+	e := newDoors(t, func(config *server.Config) {
+		config.Explain = true
+		config.DoorURLs = func() map[string]string { return map[string]string{"search": "http://127.0.0.1:18081"} }
+	})
+	ask := func(header string) emulatortest.Answer {
+		return e.Exchange(t, "GET /a\nHost: "+strings.TrimPrefix(profilesURL, "https://")+"\n"+header+"\n")
+	}
+	stranger := doorToken(t, e, emulatortest.Email("stranger"), token.Order{Kind: token.KindID, Audience: profilesURL})
+	refused := ask("Authorization: Bearer " + stranger + "\nUser-Agent: test/1\n")
+	seen := e.Last(t)
+	member := "serviceAccount:" + emulatortest.Email("stranger")
+	sentence := `"` + member + `" may not invoke service "user-profiles": it lacks run.routes.invoke`
+	hint := "gcloud run services add-iam-policy-binding user-profiles --region=europe-west1 --member=" + member + " --role=roles/run.invoker"
+	want := journal.Exchange{
+		Sequence: seen.Sequence, Time: emulatortest.Noon(), Duration: seen.Duration, Method: "GET", Path: "/a", Route: "ingress.user-profiles",
+		Instance: "user-profiles", Account: emulatortest.Email("stranger"), Status: 403, Bytes: len(refused.Body), UserAgent: "test/1",
+		Host: strings.TrimPrefix(profilesURL, "https://"), Caller: member, Reason: sentence, Hint: hint,
+		Missing: &journal.Missing{
+			Permission: "run.routes.invoke", Resource: "projects/123456789012/locations/europe-west1/services/user-profiles",
+			Roles: []string{"roles/run.invoker", "roles/run.servicesInvoker", "roles/run.admin", "roles/editor", "roles/owner"},
+		},
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Errorf("journal (-want +got):\n%s", diff)
+	}
+	if got, _ := refused.Header("X-Emulator-Reason"); got != sentence+"; hint: "+hint {
+		t.Errorf("the client is told %q", got)
+	}
+
+	added := e.Fail(t, `{"route": "ingress.user-profiles", "status": 503, "times": 1}`)
+	if got := ask(""); got.Status != 503 || got.Body != "Service Unavailable" {
+		t.Errorf("under a fault: %+v", got)
+	}
+	if seen := e.Last(t); seen.Fault != added.ID || seen.Status != 503 || seen.Route != "ingress.user-profiles" {
+		t.Errorf("it is written down as %+v", seen)
+	}
+	late := e.Fail(t, `{"route": "ingress.*", "delay": "1ms", "times": 1}`)
+	if got := ask(""); got.Status != 403 || e.Last(t).Fault != late.ID || e.Hits(t, late) != 1 {
+		t.Errorf("under a delay: %+v, %+v", got, e.Last(t))
+	}
+	if got := e.Exchange(t, "GET /emulator/metrics\n\n"); !strings.Contains(got.Body, `requests_total{route="ingress.user-profiles",status="4xx"} 2`) {
+		t.Errorf("the metrics are\n%s", got.Body)
+	}
+	var listed struct {
+		Instances []struct {
+			Name    string `json:"name"`
+			Ingress *struct {
+				URL  string   `json:"url"`
+				URLs []string `json:"urls"`
+			} `json:"ingress"`
+		} `json:"instances"`
+	}
+	if err := json.Unmarshal([]byte(e.Exchange(t, "GET /emulator/v1/instances\n\n").Body), &listed); err != nil {
+		t.Fatal(err)
+	}
+	if search := listed.Instances[2]; listed.Instances[0].Ingress != nil || search.Ingress.URL != "http://127.0.0.1:18081" || search.Ingress.URLs[0] != "https://search.example.com" {
+		t.Errorf("the instances are %+v", listed)
+	}
+}
+
+// The door's own address takes tokens for that address, serves nothing else, and ends when it is
+// told to.
+func TestServeDoor(t *testing.T) {
+	t.Parallel()
+	e := newDoors(t, func(*server.Config) {})
+	listener := emulatortest.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.ServeDoor(ctx, listener, "user-profiles") }()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	for audience, want := range map[string]int{"http://" + listener.Addr().String(): 200, "http://localhost:" + port + "/x": 200, "http://localhost:1": 401} {
+		request := emulatortest.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+"/emulator/v1/state", nil))
+		request.Header.Set("Authorization", "Bearer "+doorToken(t, e, loginAccount, token.Order{Kind: token.KindID, Audience: audience}))
+		answer, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("a token for %s: %d, want %d", audience, answer.StatusCode, want)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,78 @@
+package observer
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/fault"
+	"gcp-metadata-emulator/server/fault/inject"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Stream returns a handler that writes its own answers, with faults in front of it. The handler
+// calls Note for each request that reaches it. Of faults, a status, a body, a delay and a hang-up
+// strike; the bytes of a stream stay as they are.
+func (o *Observer) Stream(route string, dialect wire.Dialect, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.faults.None() {
+			next.ServeHTTP(w, r)
+			return
+		}
+		o.streamUnderFaults(w, r, streamed{route, dialect, next})
+	})
+}
+
+// streamed is an operation that writes its own answers.
+type streamed struct {
+	route   string
+	dialect wire.Dialect
+	next    http.Handler
+}
+
+func (o *Observer) streamUnderFaults(w http.ResponseWriter, r *http.Request, to streamed) {
+	seen := sighting{route: to.route}
+	seen.at, seen.begun = o.clock.Both()
+	met, isMet := o.faults.Decide(fault.Request{Route: to.route, Path: r.URL.Path, Subject: func() (string, string) { return "", "" }})
+	if !isMet {
+		to.next.ServeHTTP(w, r)
+		return
+	}
+	passes := false
+	outcome := inject.Answer(r, met, to.dialect, func(*http.Request) wire.Response {
+		passes = true
+		return wire.Response{}
+	})
+	if !outcome.Struck || passes && met.Delay == 0 {
+		o.faults.Missed(met.ID)
+	} else {
+		o.counts.ObserveFault(to.route)
+		seen.fault = met.ID
+	}
+	if passes {
+		to.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), faultKey{}, seen.fault)))
+		return
+	}
+	seen.hungUp = outcome.HungUp
+	o.note(r, &seen, &outcome.Response)
+	if seen.hungUp {
+		panic(http.ErrAbortHandler) // by which net/http hangs up
+	}
+	o.date(&outcome.Response)
+	to.dialect.Serve(func(*http.Request) wire.Response { return outcome.Response }).ServeHTTP(w, r)
+}
+
+type faultKey struct{}
+
+// Note writes an exchange down that a handler of Stream has answered, or is about to answer. begun is
+// when the request arrived, by the machine's clock.
+func (o *Observer) Note(r *http.Request, e journal.Exchange, begun time.Time) {
+	took := time.Since(begun)
+	e.Duration = clock.Duration(took)
+	e.Method, e.Path, e.Host, e.UserAgent = r.Method, wire.Target(r), r.Host, userAgent(r)
+	e.Fault, _ = r.Context().Value(faultKey{}).(string)
+	o.journal.Append(e)
+	o.counts.Observe(e.Route, e.Status, took)
+}
