@@ -92,19 +92,19 @@ func (g *Guard) Authenticate(credential string, api API, method string) (Caller,
 	}
 }
 
-// Need returns an error of status 403 if the caller lacks a permission on a service account or, if
-// the account is nil, on the project.
-func (c Caller) Need(permission string, on *world.ServiceAccount) error {
+// Need returns an error of status 403 if the caller lacks a permission on a resource or, if
+// the resource is nil, on the project.
+func (c Caller) Need(permission string, on world.Resource) error {
 	return c.need(c.Principal, permission, on)
 }
 
 // NeedAs does the same as Need for a service account through which the caller acts.
-func (c Caller) NeedAs(account *world.ServiceAccount, permission string, on *world.ServiceAccount) error {
+func (c Caller) NeedAs(account *world.ServiceAccount, permission string, on world.Resource) error {
 	return c.need(account.Principal(), permission, on)
 }
 
 // need asks the policies. A credential with an access boundary is good for Cloud Storage only.
-func (c Caller) need(who iam.Principal, permission string, on *world.ServiceAccount) error {
+func (c Caller) need(who iam.Principal, permission string, on world.Resource) error {
 	if !c.bounded && (!c.guard.strict || c.guard.worlds.Load().State.May(who, permission, on, c.guard.issuer.Now())) {
 		return nil
 	}

@@ -108,7 +108,7 @@ func (s *Server) permit(c call, delegates []string, permission string) error {
 		if err := need(iam.ImplicitDelegation, delegate); err != nil {
 			return err
 		}
-		need = func(permission string, on *world.ServiceAccount) error {
+		need = func(permission string, on world.Resource) error {
 			return c.caller.NeedAs(delegate, permission, on)
 		}
 	}

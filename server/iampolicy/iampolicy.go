@@ -26,8 +26,8 @@ import (
 // conditionalVersion is the version of policies with conditions.
 const conditionalVersion = 3
 
-// Policies handles the policies of a world. Each method's resource is a service account, or the
-// project if the account is nil.
+// Policies handles the policies of a world. A method whose resource is nil is for the policy of the
+// project.
 type Policies struct {
 	worlds *store.Store[*world.World]
 }
@@ -70,7 +70,7 @@ func message(policy *iam.Policy, version int32) policyMessage {
 const versionParameter = "options.requestedPolicyVersion"
 
 // Get handles getIamPolicy. The requested version is in the query or in the body.
-func (p *Policies) Get(r *http.Request, on *world.ServiceAccount) (wire.Response, error) {
+func (p *Policies) Get(r *http.Request, on world.Resource) (wire.Response, error) {
 	version, err := requestedVersion(r)
 	if err != nil {
 		return wire.Response{}, err
@@ -113,7 +113,7 @@ func checkVersion(version int32) error {
 
 // Set handles setIamPolicy. It replaces the policy unless the policy has changed since the
 // caller read it.
-func (p *Policies) Set(r *http.Request, on *world.ServiceAccount) (wire.Response, error) {
+func (p *Policies) Set(r *http.Request, on world.Resource) (wire.Response, error) {
 	request, err := readSet(r)
 	if err != nil {
 		return wire.Response{}, err
@@ -277,7 +277,7 @@ func checkRole(role string) error {
 }
 
 // Test handles testIamPermissions. It returns the caller's permissions.
-func (p *Policies) Test(r *http.Request, caller guard.Caller, on *world.ServiceAccount) (wire.Response, error) {
+func (p *Policies) Test(r *http.Request, caller guard.Caller, on world.Resource) (wire.Response, error) {
 	if err := googleapi.CheckQuery(r); err != nil {
 		return wire.Response{}, err
 	}

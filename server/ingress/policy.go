@@ -25,7 +25,7 @@ func (d Door) permissions() []string {
 // mayInvoke reports whether a principal may call the service. The zero value stands for everybody.
 func (d Door) mayInvoke(who iam.Principal) bool {
 	return slices.ContainsFunc(d.permissions(), func(permission string) bool {
-		return d.World.MayOnService(who, permission, d.Service, d.Now)
+		return d.World.May(who, permission, d.Service, d.Now)
 	})
 }
 

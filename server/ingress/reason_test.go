@@ -201,7 +201,7 @@ func TestDecideFollowsPolicies(t *testing.T) {
 	request := ingress.Request{Path: "/", Authorization: []string{"Bearer " + r.id(t, stranger, profiles, nil)}}
 	granted := iam.NewPolicy([]iam.Binding{{Role: "roles/run.invoker", Members: []string{"serviceAccount:" + stranger}}})
 	before, after := r.door(t, "user-profiles"), r.door(t, "user-profiles")
-	after.World = after.World.WithServicePolicy("user-profiles", granted)
+	after.World = after.World.WithPolicy(after.Service, granted)
 	if ingress.Decide(request, before).Refusal == nil || ingress.Decide(request, after).Refusal != nil {
 		t.Error("the policy does not decide")
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/server/iam"
 )
 
 var (
@@ -233,17 +232,4 @@ func (w *World) rename(member, to string) {
 		}
 	}
 	w.policies = policies
-}
-
-// WithPolicy is a world in which a service account, or the project where the account is
-// nil, has another policy.
-func (w *World) WithPolicy(on *ServiceAccount, policy *iam.Policy) *World {
-	edited := *w
-	edited.policies = maps.Clone(w.policies)
-	id := projectPolicy
-	if on != nil {
-		id = on.UniqueID
-	}
-	edited.policies[id] = policy
-	return &edited
 }

@@ -208,7 +208,7 @@ func (w *World) describedPolicies() []fixtures.Policy {
 		add("serviceAccounts/"+account.Email, w.Policy(account))
 	}
 	for _, service := range w.Services() {
-		add(fixtures.ServiceResource(service.Name), w.ServicePolicy(service.Name))
+		add(fixtures.ServiceResource(service.Name), w.Policy(service))
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.deleted)) {
 		add("serviceAccounts/"+id, w.policies[id])

@@ -24,7 +24,7 @@ func (w *World) addPolicies(f *fixtures.Fixture) error {
 	bindings := map[string][]iam.Binding{} // a fixture may describe a resource in several places
 	places := map[string][]bindingPlace{}
 	for i, policy := range f.Policies {
-		id, ok := w.policyKey(policy.Resource)
+		id, ok := w.namedPolicyKey(policy.Resource)
 		if !ok {
 			continue
 		}
@@ -49,8 +49,8 @@ func (w *World) addPolicies(f *fixtures.Fixture) error {
 	return mistake
 }
 
-// policyKey returns the key of the policy of a resource that a fixture names.
-func (w *World) policyKey(resource string) (key string, ok bool) {
+// namedPolicyKey returns the key of the policy of a resource that a fixture names.
+func (w *World) namedPolicyKey(resource string) (key string, ok bool) {
 	if strings.HasPrefix(resource, fixtures.ServiceResource("")) {
 		return resource, true
 	}
@@ -71,33 +71,73 @@ type bindingPlace struct{ policy, binding int }
 // projectPolicy is the key of the project's policy among those of service accounts.
 const projectPolicy = ""
 
-// Policy is the policy of a service account, or of the project where the account is nil. It
-// is nil where there is none.
-func (w *World) Policy(on *ServiceAccount) *iam.Policy {
-	if on == nil {
-		return w.policies[projectPolicy]
+// Resource is a service account or a service: what has a policy of its own besides the project's. A nil
+// Resource stands for the project, and so does a nil *ServiceAccount.
+type Resource interface {
+	policyKey() string
+	asResource(p Project) condition.Resource // as conditions see it
+}
+
+func (a *ServiceAccount) policyKey() string {
+	if a == nil {
+		return projectPolicy
 	}
-	return w.policies[on.UniqueID]
+	return a.UniqueID
 }
 
-// May reports whether a principal has a permission at a moment on a service account, by the
-// account's own policy or by the project's, or on the project if the account is nil.
-func (w *World) May(who iam.Principal, permission string, on *ServiceAccount, at time.Time) bool {
-	identities := w.groups.With(who.Identities())
-	request := func() condition.Request { return condition.Request{Time: at, Resource: w.resource(on)} }
-	return w.Policy(nil).Grants(permission, identities, request) ||
-		on != nil && w.Policy(on).Grants(permission, identities, request)
-}
-
-// resource describes a service account, or the project if the account is nil, to conditions.
-func (w *World) resource(on *ServiceAccount) condition.Resource {
-	project := "projects/" + w.Project.ID
-	if on == nil {
-		return condition.Resource{
-			Service: "cloudresourcemanager.googleapis.com", Type: "cloudresourcemanager.googleapis.com/Project", Name: project,
-		}
+func (a *ServiceAccount) asResource(p Project) condition.Resource {
+	if a == nil {
+		return p.asResource()
 	}
 	return condition.Resource{
-		Service: "iam.googleapis.com", Type: "iam.googleapis.com/ServiceAccount", Name: project + "/serviceAccounts/" + on.Email,
+		Service: "iam.googleapis.com", Type: "iam.googleapis.com/ServiceAccount", Name: "projects/" + p.ID + "/serviceAccounts/" + a.Email,
 	}
+}
+
+func (s *Service) policyKey() string { return fixtures.ServiceResource(s.Name) }
+
+func (s *Service) asResource(p Project) condition.Resource {
+	return condition.Resource{
+		Service: "run.googleapis.com", Type: "run.googleapis.com/Service",
+		Name: "projects/" + p.ID + "/locations/" + s.Region + "/services/" + s.Name,
+	}
+}
+
+func (p Project) asResource() condition.Resource {
+	return condition.Resource{
+		Service: "cloudresourcemanager.googleapis.com", Type: "cloudresourcemanager.googleapis.com/Project", Name: "projects/" + p.ID,
+	}
+}
+
+// policyKey returns the key of a resource's policy.
+func policyKey(on Resource) string {
+	if on == nil {
+		return projectPolicy
+	}
+	return on.policyKey()
+}
+
+// Policy returns the policy of a resource. It is nil if there is none.
+func (w *World) Policy(on Resource) *iam.Policy { return w.policies[policyKey(on)] }
+
+// WithPolicy returns a world in which a resource has another policy.
+func (w *World) WithPolicy(on Resource, policy *iam.Policy) *World {
+	edited := *w
+	edited.policies = maps.Clone(w.policies)
+	edited.policies[policyKey(on)] = policy
+	return &edited
+}
+
+// May reports whether a principal has a permission at a moment on a resource, by the resource's own
+// policy or by the project's.
+func (w *World) May(who iam.Principal, permission string, on Resource, at time.Time) bool {
+	identities := w.groups.With(who.Identities())
+	request := func() condition.Request {
+		if on == nil {
+			return condition.Request{Time: at, Resource: w.Project.asResource()}
+		}
+		return condition.Request{Time: at, Resource: on.asResource(w.Project)}
+	}
+	return w.Policy(nil).Grants(permission, identities, request) ||
+		policyKey(on) != projectPolicy && w.Policy(on).Grants(permission, identities, request)
 }

@@ -2,7 +2,6 @@ package world
 
 import (
 	"cmp"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -10,8 +9,6 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/server/condition"
-	"gcp-metadata-emulator/server/iam"
 )
 
 // Service is what an instance runs for others to call, and the door in front of it. It has
@@ -135,31 +132,4 @@ func (w *World) ServiceAt(host, path string) (*Service, bool) {
 		}
 	}
 	return nil, false
-}
-
-// ServicePolicy is the policy of a service; nil if there is none.
-func (w *World) ServicePolicy(name string) *iam.Policy {
-	return w.policies[fixtures.ServiceResource(name)]
-}
-
-// WithServicePolicy is a world in which a service has another policy.
-func (w *World) WithServicePolicy(name string, policy *iam.Policy) *World {
-	edited := *w
-	edited.policies = maps.Clone(w.policies)
-	edited.policies[fixtures.ServiceResource(name)] = policy
-	return &edited
-}
-
-// MayOnService reports whether a principal has a permission at a moment on a service, by the
-// service's own policy or by the project's.
-func (w *World) MayOnService(who iam.Principal, permission string, service *Service, at time.Time) bool {
-	identities := w.groups.With(who.Identities())
-	request := func() condition.Request {
-		return condition.Request{Time: at, Resource: condition.Resource{
-			Service: "run.googleapis.com", Type: "run.googleapis.com/Service",
-			Name: "projects/" + w.Project.ID + "/locations/" + service.Region + "/services/" + service.Name,
-		}}
-	}
-	return w.Policy(nil).Grants(permission, identities, request) ||
-		w.ServicePolicy(service.Name).Grants(permission, identities, request)
 }

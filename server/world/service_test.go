@@ -90,19 +90,19 @@ func TestServiceAt(t *testing.T) {
 	}
 }
 
-func TestMayOnService(t *testing.T) {
+func TestPoliciesOfServices(t *testing.T) {
 	t.Parallel()
 	w := worldtest.Parse(t, services)
-	closed := w.WithServicePolicy("orders", nil)
 	for name, want := range map[string][3]bool{ // on orders, on resize, on orders without a policy
 		"one": {true, false, false}, "all": {true, true, true}, "nobody": {},
 	} {
 		user, _ := w.User(name + "@example.com")
 		orders, _ := w.Service("orders")
 		resize, _ := w.Service("resize")
+		closed := w.WithPolicy(orders, nil)
 		got := [3]bool{
-			w.MayOnService(user.Principal(), iam.InvokeRoute, orders, time.Time{}), w.MayOnService(user.Principal(), iam.InvokeRoute, resize, time.Time{}),
-			closed.MayOnService(user.Principal(), iam.InvokeRoute, orders, time.Time{}),
+			w.May(user.Principal(), iam.InvokeRoute, orders, time.Time{}), w.May(user.Principal(), iam.InvokeRoute, resize, time.Time{}),
+			closed.May(user.Principal(), iam.InvokeRoute, orders, time.Time{}),
 		}
 		if got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
