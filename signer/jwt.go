@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -94,7 +95,17 @@ var ErrMalformed = errors.New("not a JSON Web Token")
 
 // Parse decodes a JWT without verifying it. Segments may have base64 padding: some clients send
 // it, and Google accepts it. The error is always ErrMalformed.
-func Parse(text string) (*Parsed, error) {
+func Parse(text string) (*Parsed, error) { return parse(text, text) }
+
+// ParseAssertion decodes a JWT like Parse, but its segments may also be in the standard alphabet
+// of base64, which Google's token endpoint accepts in assertions. The signature is over the text
+// as it was sent, whichever alphabet it uses.
+func ParseAssertion(text string) (*Parsed, error) {
+	return parse(strings.ReplaceAll(strings.ReplaceAll(text, "+", "-"), "/", "_"), text)
+}
+
+// parse decodes text, whose signature is over the first two segments of sent.
+func parse(text, sent string) (*Parsed, error) {
 	parser := jwt.NewParser(jwt.WithJSONNumber(), jwt.WithPaddingAllowed())
 	claims := jwt.MapClaims{}
 	token, parts, err := parser.ParseUnverified(text, claims)
@@ -109,7 +120,7 @@ func Parse(text string) (*Parsed, error) {
 		Header:    token.Header,
 		Claims:    claims,
 		method:    token.Method,
-		input:     parts[0] + "." + parts[1],
+		input:     sent[:strings.LastIndexByte(sent, '.')],
 		signature: signature,
 	}, nil
 }

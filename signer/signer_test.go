@@ -120,6 +120,38 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Only an assertion may be in the standard alphabet of base64, and its signature is over the text
+// as it was sent.
+func TestParseAssertion(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	const header, payload = `{"alg":"RS256"}`, `{"iss":">>>???"}` // "Pj4+Pz8/" in the standard alphabet
+	signed := func(encoding *base64.Encoding) string {
+		input := encoding.EncodeToString([]byte(header)) + "." + encoding.EncodeToString([]byte(payload))
+		signature, err := signer.Blob(key, []byte(input))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return input + "." + encoding.EncodeToString(signature)
+	}
+	for name, encoding := range map[string]*base64.Encoding{
+		"URL": base64.RawURLEncoding, "padded URL": base64.URLEncoding, "standard": base64.RawStdEncoding, "padded standard": base64.StdEncoding,
+	} {
+		text := signed(encoding)
+		parsed, err := signer.ParseAssertion(text)
+		if err != nil || parsed.Claims["iss"] != ">>>???" || !parsed.SignedBy(key.Public()) {
+			t.Errorf("%s: the assertion is read as %+v, %v", name, parsed, err)
+		}
+		if _, err := signer.Parse(text); (err == nil) != strings.HasSuffix(name, "URL") {
+			t.Errorf("%s: as another JWT: %v", name, err)
+		}
+	}
+	text := strings.NewReplacer("+", "-", "/", "_").Replace(signed(base64.StdEncoding))
+	if parsed, err := signer.ParseAssertion(text); err != nil || parsed.SignedBy(key.Public()) {
+		t.Errorf("with another alphabet than it was signed in: %+v, %v", parsed, err)
+	}
+}
+
 func TestSignedByForeign(t *testing.T) {
 	t.Parallel()
 	key := newKey(t)

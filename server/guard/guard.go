@@ -130,7 +130,7 @@ func (a API) info(reason, method string) googleapi.ErrorInfo {
 func Bearer(r *http.Request, api API, method string) (string, error) {
 	authorization := r.Header.Get("Authorization")
 	if authorization == "" {
-		if token := r.URL.Query().Get("access_token"); token != "" {
+		if token := oauthapi.ReadQuery(r).Get("access_token"); token != "" {
 			return token, nil
 		}
 	}

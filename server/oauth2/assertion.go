@@ -121,7 +121,7 @@ type verifier struct {
 // verify checks the assertion in form and returns its grant. It checks the structure, issuer,
 // signature, times, scope, audience and subject, in this order.
 func (v verifier) verify(form url.Values) (grant, error) {
-	parsed, err := signer.Parse(form.Get("assertion"))
+	parsed, err := signer.ParseAssertion(form.Get("assertion"))
 	if err != nil {
 		return grant{}, oauthapi.NewError(oauthapi.InvalidRequest, badRequest)
 	}

@@ -75,7 +75,7 @@ func TestClientHabits(t *testing.T) {
 	r := newRig(t, fixture)
 	now := r.time.Unix()
 	claims := func(changes map[string]any) string { return r.assertion(t, changes) }
-	plain, padded := base64.RawURLEncoding, base64.URLEncoding
+	plain, padded, standard := base64.RawURLEncoding, base64.URLEncoding, base64.StdEncoding
 	tests := []struct {
 		name, assertion string
 	}{
@@ -91,6 +91,8 @@ func TestClientHabits(t *testing.T) {
 		{".NET: itself as the subject", claims(map[string]any{"sub": worker})},
 		{".NET: itself by unique ID", claims(map[string]any{"iss": workerID, "sub": workerID})},
 		{"Rust: padding, no key ID, no subject", r.resigned(t, claims(map[string]any{"sub": json.RawMessage("null")}), `{"alg":"RS256","typ":"JWT"}`, padded)},
+		{"GDAL, shell scripts: the standard alphabet", r.resigned(t, claims(map[string]any{"private": ">>>???>>>???"}), `{"alg":"RS256","typ":"JWT"}`, standard)},
+		{"shell scripts: white space around it", " \r\n\t" + claims(nil) + "\n"},
 		{"C++, Rust: the URL of the request as audience", claims(map[string]any{"aud": "http://127.0.0.1:8254/token"})},
 		{"a list of one audience", claims(map[string]any{"aud": []string{endpoint}})},
 		{"digits as text", claims(map[string]any{"iat": strconv.FormatInt(now, 10), "exp": strconv.FormatInt(now+60, 10)})},

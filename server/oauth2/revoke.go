@@ -21,7 +21,7 @@ func (s *Server) Revoke(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	text := cmp.Or(r.URL.Query().Get("token"), form.Get("token"))
+	text := cmp.Or(oauthapi.ReadQuery(r).Get("token"), form.Get("token"))
 	if text == "" {
 		return wire.Response{}, oauthapi.Missing("token")
 	}

@@ -15,7 +15,7 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 	if err != nil {
 		return wire.Subject{}
 	}
-	parsed, err := signer.Parse(form.Get("assertion"))
+	parsed, err := signer.ParseAssertion(form.Get("assertion"))
 	if err != nil {
 		return wire.Subject{}
 	}

@@ -10,6 +10,30 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
+// TokenParameters returns the names of the parameters that hold a token. In JSON, the Security
+// Token Service also takes the names in camel case.
+func TokenParameters() []string {
+	return []string{
+		"access_token", "actor_token", "assertion", "id_token", "refresh_token", "subject_token", "token",
+		"actorToken", "refreshToken", "subjectToken",
+	}
+}
+
+// withBareTokens returns the parameters without white space around the tokens. A shell writes a
+// newline after a token in a file, and several clients send the content of a file as it is.
+func withBareTokens(parameters url.Values) url.Values {
+	const whiteSpace = " \t\n\v\f\r"
+	for _, name := range TokenParameters() {
+		for i, token := range parameters[name] {
+			parameters[name][i] = strings.Trim(token, whiteSpace)
+		}
+	}
+	return parameters
+}
+
+// ReadQuery reads the parameters in the query of r.
+func ReadQuery(r *http.Request) url.Values { return withBareTokens(r.URL.Query()) }
+
 // ReadForm reads the parameters in the body of r: form data (RFC 6749), or the JSON object that
 // some clients send instead. As on Google's servers, a body without a content type is form data,
 // and a body of any other type has no parameters.
@@ -22,9 +46,9 @@ func ReadForm(r *http.Request) (url.Values, error) {
 	switch {
 	case mediaType == "", mediaType == "application/x-www-form-urlencoded":
 		values, _ := url.ParseQuery(string(body)) // keep the pairs that can be parsed
-		return values, nil
+		return withBareTokens(values), nil
 	case strings.HasSuffix(mediaType, "json"):
-		return readObject(body), nil
+		return withBareTokens(readObject(body)), nil
 	default:
 		return url.Values{}, nil
 	}

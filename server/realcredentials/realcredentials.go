@@ -139,7 +139,7 @@ func (g *Guard) looksReal(credential string) (string, error) {
 		_, err := g.issuer.RecogniseRefresh(credential)
 		return unknown("a refresh token", err)
 	}
-	parsed, err := signer.Parse(credential)
+	parsed, err := signer.ParseAssertion(credential)
 	if err != nil {
 		return "", nil //nolint:nilerr // a text that is not a JWT cannot be a real credential
 	}
@@ -181,7 +181,7 @@ func isAccount(issuer string) bool {
 // bearer returns the possible bearer tokens of a request.
 func bearer(r *http.Request) []string {
 	_, authorization, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return []string{strings.TrimSpace(authorization), r.URL.Query().Get("access_token")}
+	return []string{strings.TrimSpace(authorization), oauthapi.ReadQuery(r).Get("access_token")}
 }
 
 // parameters returns the credentials in the query and the body of a request. The body can be
@@ -197,9 +197,9 @@ func parameters(r *http.Request) ([]string, error) {
 		return nil, err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	query := r.URL.Query()
+	query := oauthapi.ReadQuery(r)
 	var credentials []string
-	for _, name := range []string{"assertion", "access_token", "refresh_token", "token", "subject_token"} {
+	for _, name := range oauthapi.TokenParameters() {
 		credentials = append(credentials, form[name]...)
 		credentials = append(credentials, query[name]...)
 	}

@@ -2,6 +2,7 @@ package realcredentials_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -116,6 +117,26 @@ func withParameter(name, value string) *http.Request {
 	return request
 }
 
+func withObject(name, value string) *http.Request {
+	request := httptest.NewRequest(http.MethodPost, "https://sts.googleapis.com/v1/token", strings.NewReader(`{"`+name+`":"`+value+`"}`))
+	request.Header.Set("Content-Type", "application/json")
+	return request
+}
+
+// standard returns a JWT in the standard alphabet of base64, with padding.
+func standard(t *testing.T, jwt string) string {
+	t.Helper()
+	parts := strings.Split(jwt, ".")
+	for i, part := range parts {
+		data, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts[i] = base64.StdEncoding.EncodeToString(data)
+	}
+	return strings.Join(parts, ".")
+}
+
 func withQuery(name, value string) *http.Request {
 	return httptest.NewRequest(http.MethodPost, "https://oauth2.googleapis.com/revoke?"+url.Values{name: {value}}.Encode(), nil)
 }
@@ -149,6 +170,11 @@ func TestRealCredentialsAreRefused(t *testing.T) {
 		{"assertion by unique ID", r.oauth, withParameter("assertion", byUniqueID), byUniqueID, "109876543210987654321"},
 		{"second of a name", r.oauth, httptest.NewRequest(http.MethodPost, "/revoke?token=x&token="+foreignToken, nil), foreignToken, "an access token"},
 		{"token exchange", r.oauth, withParameter("subject_token", foreignToken), foreignToken, "an access token"},
+		{"token exchange in JSON", r.oauth, withObject("subjectToken", foreignToken), foreignToken, "an access token"},
+		{"refresh token in JSON", r.oauth, withObject("refreshToken", foreignRefresh), foreignRefresh, "a refresh token"},
+		{"white space", r.oauth, withParameter("token", "\n"+foreignToken), foreignToken, "an access token"},
+		{"white space in the query", r.oauth, withQuery("access_token", " "+foreignToken), foreignToken, "an access token"},
+		{"assertion in standard base64", r.oauth, withParameter("assertion", standard(t, foreignAssertion)), foreignAssertion, stranger},
 	} {
 		t.Run(test.name, func(t *testing.T) { // one after the other: they share the log
 			r.logs.Reset()

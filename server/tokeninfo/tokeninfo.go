@@ -181,7 +181,7 @@ func tokens(r *http.Request) (access, id string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	query := r.URL.Query()
+	query := oauthapi.ReadQuery(r)
 	first := func(name string) string {
 		if value := query.Get(name); value != "" {
 			return value
