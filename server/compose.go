@@ -65,7 +65,7 @@ func (s surfaces) googleAPI(handle wire.Handler) wire.Handler {
 }
 
 // door leads to the surfaces by the host names that requests ask for.
-func (s surfaces) door(allowed []string, service func(string, *http.Request) http.Handler) *router.Door {
+func (s surfaces) door(allowed []string, service func(*http.Request) http.Handler) *router.Door {
 	return router.NewDoor(router.Config{
 		Service:      service,
 		Allowed:      allowed,

@@ -11,6 +11,7 @@ import (
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/observer"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
@@ -53,9 +54,13 @@ func (d *doors) to(service string, addresses ...string) http.Handler {
 	return d.observer.Stream(doorRoute+service, door.Dialect(), d.To(service, addresses...))
 }
 
-// at returns the door to the service that a host name and the path of a request lead to, or nil.
-func (d *doors) at(host string, r *http.Request) http.Handler {
-	service, ok := d.worlds.Load().State.ServiceAt(host, r.URL.EscapedPath())
+// at returns the door to the service to which the Host and the path of a request lead, or nil.
+func (d *doors) at(r *http.Request) http.Handler {
+	current := d.worlds.Load().State
+	if !current.HasServices() {
+		return nil
+	}
+	service, ok := current.ServiceAt(hostname.Of(r.Host), r.URL.EscapedPath())
 	if !ok {
 		return nil
 	}

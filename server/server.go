@@ -253,6 +253,7 @@ func (s *Server) ServeControl(ctx context.Context, listener net.Listener) error 
 // serve gives requests a context of their own, because they may go on for a while when the
 // server is to stop.
 func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler func(*proxy.Tunnels) http.Handler) error {
+	defer s.doors.Close()
 	requests, stop := context.WithCancelCause(base)
 	defer stop(nil)
 	var unused unusedConns

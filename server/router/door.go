@@ -26,9 +26,9 @@ type Config struct {
 	Allowed    []string               // further host names; "*" allows all
 	IsInstance func(name string) bool // reports whether there is an instance at present
 
-	// Service returns the handler of the service that a host name and the path of a request lead to,
-	// or nil if there is none.
-	Service func(host string, r *http.Request) http.Handler
+	// Service returns the handler of the service to which the Host and the path of a request lead, or
+	// nil if there is none.
+	Service func(r *http.Request) http.Handler
 
 	Everything http.Handler // answers by path alone
 	Refused    http.Handler // answers requests for other host names
@@ -49,7 +49,7 @@ func NewDoor(config Config) *Door { return &Door{config: config} }
 
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	handler := d.config.Service(hostname.Of(r.Host), r)
+	handler := d.config.Service(r)
 	if handler == nil {
 		handler = d.handler(r.Host)
 	}

@@ -97,6 +97,9 @@ func (w *World) Services() []*Service {
 	return list
 }
 
+// HasServices reports whether there is a service.
+func (w *World) HasServices() bool { return len(w.servicesByHost) > 0 }
+
 // serviceURL is one URL of a service, taken apart. Functions share a host, so that the path
 // belongs to it.
 type serviceURL struct {
@@ -119,9 +122,6 @@ func (w *World) addServiceURLs(service *Service) {
 // case, and the path. A host with the prefix of a tag, as in TAG---HOST, leads to the same
 // service (https://cloud.google.com/run/docs/rollouts-rollbacks-traffic-migration#tags).
 func (w *World) ServiceAt(host, path string) (*Service, bool) {
-	if len(w.servicesByHost) == 0 {
-		return nil, false
-	}
 	addresses, known := w.servicesByHost[host]
 	if _, untagged, tagged := strings.Cut(host, "---"); tagged && !known {
 		addresses = w.servicesByHost[untagged]
