@@ -32,7 +32,8 @@ func TestImpersonation(t *testing.T) {
 	}{
 		{"token creator", "caller", "target", nil, ok},
 		{"member of a group", "dev", "target", nil, ok},
-		{"condition", "eve", "target", nil, refused(iam.GetAccessToken)},
+		{"condition that holds", "mia", "target", nil, ok},
+		{"condition that does not hold", "eve", "target", nil, refused(iam.GetAccessToken)},
 		{"only ID tokens", "open", "target", nil, refused(iam.GetAccessToken)},
 		{"nobody", "far", "target", nil, refused(iam.GetAccessToken)},
 		{"itself", "target", "target", nil, refused(iam.GetAccessToken)},
