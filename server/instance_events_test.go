@@ -19,7 +19,6 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server"
-	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/world/worldtest"
@@ -53,7 +52,7 @@ func TestEventsWakeWaitersInOrder(t *testing.T) {
 		want  []string
 	}{
 		"live migration": {
-			event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(10 * time.Second)},
+			event.Event{Type: fixtures.LiveMigrate, In: fixtures.Duration(10 * time.Second)},
 			[]string{"maintenance-event", "virtual-clock/drift-token", "preempted"},
 			[]string{
 				"10s maintenance-event MIGRATE_ON_HOST_MAINTENANCE",
@@ -261,7 +260,7 @@ func TestEventsOverTheWire(t *testing.T) {
 	others.hang(hanging("tags?"))
 	awaitWaiters(t, listener.Addr().String(), 41)
 
-	emulatortest.Must[event.Playing](t)(s.Events.Play("", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(10 * time.Second)}))
+	emulatortest.Must[event.Playing](t)(s.Events.Play("", event.Event{Type: fixtures.LiveMigrate, In: fixtures.Duration(10 * time.Second)}))
 	if err := s.Clock.Advance(10 * time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +303,7 @@ func TestEventsGoByTheClock(t *testing.T) {
 	t.Parallel()
 	s := emulatortest.Unserved(t, "")
 	s.Clock.Freeze()
-	emulatortest.Must[event.Playing](t)(s.Events.Play("", event.Event{Type: fixtures.Preempt, In: clock.Duration(time.Hour)}))
+	emulatortest.Must[event.Playing](t)(s.Events.Play("", event.Event{Type: fixtures.Preempt, In: fixtures.Duration(time.Hour)}))
 	for _, test := range []struct {
 		advance time.Duration
 		want    string
@@ -341,7 +340,7 @@ func TestScenariosBegin(t *testing.T) {
 		is("after a reset", 9*time.Second, "FALSE 404")
 		is("10s after it", time.Second, "TRUE 404")
 		is("1m after it", 50*time.Second, "TRUE first")
-		emulatortest.Must[event.Playing](t)(s.Events.Play("vm", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(time.Minute)}))
+		emulatortest.Must[event.Playing](t)(s.Events.Play("vm", event.Event{Type: fixtures.LiveMigrate, In: fixtures.Duration(time.Minute)}))
 		s.Replace(worldtest.Parse(t, fmt.Sprintf(scenario, "second")))
 		is("after a reload", 0, "FALSE 404")
 		is("1m after it", time.Minute, "TRUE second")

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/journal"
@@ -249,7 +249,7 @@ func TestDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, begun := emulatortest.Unserved(t, ""), time.Now()
 		s.Clock.Freeze()
-		if _, err := s.Faults.Add(fault.Rule{Route: "mds.ping", Delay: clock.Duration(2 * time.Second)}); err != nil {
+		if _, err := s.Faults.Add(fault.Rule{Route: "mds.ping", Delay: fixtures.Duration(2 * time.Second)}); err != nil {
 			t.Fatal(err)
 		}
 		if got := emulatortest.Ask(t.Context(), s, "/"); got.Code != http.StatusOK || time.Since(begun) != 2*time.Second {

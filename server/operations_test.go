@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/fault"
 )
@@ -98,7 +98,7 @@ func TestDelayedRequestSeesTheWorldAfterTheDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := emulatortest.Unserved(t, "")
-		if _, err := s.Faults.Add(fault.Rule{Route: "mds.metadata", Delay: clock.Duration(2 * time.Second)}); err != nil {
+		if _, err := s.Faults.Add(fault.Rule{Route: "mds.metadata", Delay: fixtures.Duration(2 * time.Second)}); err != nil {
 			t.Fatal(err)
 		}
 		const path = "instance/attributes/late"

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/wire"
@@ -41,7 +42,7 @@ func (s *Server) SetClock(r *http.Request) (wire.Response, error) {
 // AdvanceClock moves the clock forward.
 func (s *Server) AdvanceClock(r *http.Request) (wire.Response, error) {
 	var wanted struct {
-		Duration *clock.Duration `json:"duration"`
+		Duration *fixtures.Duration `json:"duration"`
 	}
 	if err := readJSON(r, &wanted); err != nil {
 		return wire.Response{}, err

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -22,15 +21,15 @@ import (
 // documents them.
 type Event struct {
 	Type fixtures.EventType `json:"type,omitempty"`
-	In   clock.Duration     `json:"in,omitempty"` // the delay before the announcement
+	In   fixtures.Duration  `json:"in,omitempty"` // the delay before the announcement
 
 	// Notice is the time from the announcement to the event. Default: 30 s for preempt, 1 min
 	// for a migration, 1 h if maintenance stops the VM, 10 min for shutdown, 7 days for
 	// upcoming-maintenance.
-	Notice *clock.Duration `json:"notice,omitempty"`
+	Notice *fixtures.Duration `json:"notice,omitempty"`
 	// Lasts is the duration of the event. Default: 10 s for a migration or a stop for
 	// maintenance, 4 h for the window of upcoming-maintenance.
-	Lasts *clock.Duration `json:"lasts,omitempty"`
+	Lasts *fixtures.Duration `json:"lasts,omitempty"`
 
 	CanReschedule *bool  `json:"canReschedule,omitempty"` // for upcoming-maintenance; nil: true
 	TargetState   string `json:"targetState,omitempty"`   // after preempt or shutdown: STOPPED, the default, or DELETED
@@ -52,7 +51,7 @@ func (e Event) check() error {
 		return &InvalidError{Field: "in", Problem: "give a duration from 0s to a year"}
 	}
 	terms := fixtures.EventTerms{
-		Notice: (*fixtures.Duration)(e.Notice), Lasts: (*fixtures.Duration)(e.Lasts), CanReschedule: e.CanReschedule, TargetState: e.TargetState,
+		Notice: e.Notice, Lasts: e.Lasts, CanReschedule: e.CanReschedule, TargetState: e.TargetState,
 	}
 	if wrong := terms.Check(e.Type); wrong != nil {
 		return wrong
@@ -63,7 +62,7 @@ func (e Event) check() error {
 // happening returns the event of an entry of a scenario.
 func happening(h fixtures.Happening) Event {
 	return Event{
-		Type: h.Event, In: clock.Duration(h.At), Notice: (*clock.Duration)(h.Notice), Lasts: (*clock.Duration)(h.Lasts),
+		Type: h.Event, In: h.At, Notice: h.Notice, Lasts: h.Lasts,
 		CanReschedule: h.CanReschedule, TargetState: h.TargetState,
 	}
 }
@@ -100,7 +99,7 @@ func (e Event) sequence(w *world.World, instance *world.Instance, begins time.Ti
 	return nil
 }
 
-func or(d *clock.Duration, standard time.Duration) time.Duration {
+func or(d *fixtures.Duration, standard time.Duration) time.Duration {
 	if d == nil {
 		return standard
 	}

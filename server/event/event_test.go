@@ -75,7 +75,7 @@ func (s *stage) values(t *testing.T, instance string, paths ...string) string {
 	return strings.Join(texts, " ")
 }
 
-func duration(d time.Duration) *clock.Duration { return new(clock.Duration(d)) }
+func duration(d time.Duration) *fixtures.Duration { return new(fixtures.Duration(d)) }
 
 // Each event makes its changes at the right times.
 func TestSequences(t *testing.T) {
@@ -95,7 +95,7 @@ func TestSequences(t *testing.T) {
 		"preemption": {"vm", event.Event{Type: fixtures.Preempt}, []string{"preempted", "shutdown-details/stop-state", "shutdown-details/target-state"}, []moment{
 			{0, "TRUE  "}, {30*time.Second - 1, "TRUE  "}, {30 * time.Second, "TRUE STOPPING STOPPED"}, {24 * time.Hour, "TRUE STOPPING STOPPED"},
 		}},
-		"preemption later": {"vm", event.Event{Type: fixtures.Preempt, In: clock.Duration(time.Minute), Notice: duration(2 * time.Minute), TargetState: "DELETED"}, []string{"preempted", "shutdown-details/stop-state", "shutdown-details/target-state"}, []moment{
+		"preemption later": {"vm", event.Event{Type: fixtures.Preempt, In: fixtures.Duration(time.Minute), Notice: duration(2 * time.Minute), TargetState: "DELETED"}, []string{"preempted", "shutdown-details/stop-state", "shutdown-details/target-state"}, []moment{
 			{0, "FALSE  "}, {time.Minute, "TRUE  "}, {3 * time.Minute, "TRUE STOPPING DELETED"},
 		}},
 		"live migration": {"vm", event.Event{Type: fixtures.LiveMigrate}, migrates, []moment{
@@ -188,7 +188,7 @@ func TestChangesComeOneByOne(t *testing.T) {
 					}
 				}()
 				synctest.Wait()
-				s.play(t, "vm", event.Event{Type: fixtures.LiveMigrate, In: clock.Duration(time.Second)})
+				s.play(t, "vm", event.Event{Type: fixtures.LiveMigrate, In: fixtures.Duration(time.Second)})
 				pass(s)
 				synctest.Wait()
 				want := []string{"1 NONE 0", "2 MIGRATE_ON_HOST_MAINTENANCE 0", "3 MIGRATE_ON_HOST_MAINTENANCE 1", "4 NONE 1"}
@@ -254,7 +254,7 @@ func TestEndings(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, twoInstances)
 	s.clock.Freeze()
-	later := event.Event{Type: fixtures.Preempt, In: clock.Duration(time.Minute)}
+	later := event.Event{Type: fixtures.Preempt, In: fixtures.Duration(time.Minute)}
 	first, second := s.play(t, "", later), s.play(t, "gpu", later)
 	if first.Instance != "vm" || !s.Cancel(first.ID) || s.Cancel(first.ID) {
 		t.Error("an event cannot be cancelled, or twice")
@@ -311,7 +311,7 @@ func TestRefusals(t *testing.T) {
 		t.Error("a refused event changed the world")
 	}
 	for range 1000 {
-		s.play(t, "vm", event.Event{Type: fixtures.Preempt, In: clock.Duration(time.Hour)})
+		s.play(t, "vm", event.Event{Type: fixtures.Preempt, In: fixtures.Duration(time.Hour)})
 	}
 	if _, err := s.Play("vm", event.Event{Type: fixtures.Preempt}); !errors.Is(err, event.ErrTooMany) {
 		t.Errorf("Play = %v, want ErrTooMany", err)
@@ -363,11 +363,11 @@ func TestList(t *testing.T) {
 	begun := s.clock.Now().UTC()
 	want := []event.Playing{
 		{
-			ID: "1", Instance: "vm", Event: event.Event{In: clock.Duration(time.Minute)}, Set: map[string]any{"instance/tags": []any{"a"}},
+			ID: "1", Instance: "vm", Event: event.Event{In: fixtures.Duration(time.Minute)}, Set: map[string]any{"instance/tags": []any{"a"}},
 			Begins: begun.Add(time.Minute), Ends: begun.Add(time.Minute),
 		},
 		{
-			ID: "2", Instance: "vm", Event: event.Event{Type: fixtures.Shutdown, In: clock.Duration(2 * time.Minute)},
+			ID: "2", Instance: "vm", Event: event.Event{Type: fixtures.Shutdown, In: fixtures.Duration(2 * time.Minute)},
 			Begins: begun.Add(2 * time.Minute), Ends: begun.Add(12 * time.Minute),
 		},
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/wildcard"
 )
 
@@ -21,22 +21,22 @@ type Rule struct {
 	Match Match  `json:"match,omitzero"`
 
 	// The effects. Without a status and a body the surface answers as usual.
-	Status        int             `json:"status,omitempty"`        // with Google's body unless Body is set
-	Body          json.RawMessage `json:"body,omitempty"`          // a string or any other JSON value
-	Delay         clock.Duration  `json:"delay,omitempty"`         // by the machine's clock
-	HangUp        HangUp          `json:"hangUp,omitempty"`        // before or during the answer
-	Malformed     bool            `json:"malformed,omitempty"`     // ends the body halfway, with a matching Content-Length
-	WithoutHeader string          `json:"withoutHeader,omitempty"` // removes this header field
-	Outage        Outage          `json:"outage,omitempty"`        // a named set of effects
-	Defect        string          `json:"defect,omitempty"`        // the defect of the minted token
+	Status        int               `json:"status,omitempty"`        // with Google's body unless Body is set
+	Body          json.RawMessage   `json:"body,omitempty"`          // a string or any other JSON value
+	Delay         fixtures.Duration `json:"delay,omitempty"`         // by the machine's clock
+	HangUp        HangUp            `json:"hangUp,omitempty"`        // before or during the answer
+	Malformed     bool              `json:"malformed,omitempty"`     // ends the body halfway, with a matching Content-Length
+	WithoutHeader string            `json:"withoutHeader,omitempty"` // removes this header field
+	Outage        Outage            `json:"outage,omitempty"`        // a named set of effects
+	Defect        string            `json:"defect,omitempty"`        // the defect of the minted token
 
 	// Which of the matching requests to strike. All of them if these fields are empty.
-	After       int            `json:"after,omitempty"`       // skip this many requests
-	Every       int            `json:"every,omitempty"`       // then strike every Nth request
-	Times       int            `json:"times,omitempty"`       // strike at most this often
-	For         clock.Duration `json:"for,omitempty"`         // end after this time, by the emulator's clock
-	Probability float64        `json:"probability,omitempty"` // strike each request with this probability
-	Seed        uint64         `json:"seed,omitempty"`        // seeds the draws; 0: a random seed
+	After       int               `json:"after,omitempty"`       // skip this many requests
+	Every       int               `json:"every,omitempty"`       // then strike every Nth request
+	Times       int               `json:"times,omitempty"`       // strike at most this often
+	For         fixtures.Duration `json:"for,omitempty"`         // end after this time, by the emulator's clock
+	Probability float64           `json:"probability,omitempty"` // strike each request with this probability
+	Seed        uint64            `json:"seed,omitempty"`        // seeds the draws; 0: a random seed
 }
 
 // Match narrows the requests of a route. Empty fields match everything; the others are

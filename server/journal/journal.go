@@ -11,24 +11,24 @@ import (
 	"sync"
 	"time"
 
-	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/fixtures"
 )
 
 // Exchange is a request and its answer.
 type Exchange struct {
-	Sequence  uint64         `json:"sequence"` // 1 for the first one
-	Time      time.Time      `json:"time"`     // when the request arrived, by the emulator's clock
-	Duration  clock.Duration `json:"duration"` // until the answer was ready, by the machine's clock
-	Method    string         `json:"method"`
-	Path      string         `json:"path"` // includes the query
-	Route     string         `json:"route"`
-	Instance  string         `json:"instance,omitempty"` // the instance that the request addressed
-	Account   string         `json:"account,omitempty"`  // the account whose credential was requested, or that made the request
-	Audience  string         `json:"audience,omitempty"` // the audience of the requested ID token
-	Status    int            `json:"status"`             // 0: no answer was sent, or the client had gone
-	Bytes     int            `json:"bytes"`              // the size of the answer's body
-	UserAgent string         `json:"userAgent,omitempty"`
-	Fault     string         `json:"fault,omitempty"` // the ID of the fault that applied
+	Sequence  uint64            `json:"sequence"` // 1 for the first one
+	Time      time.Time         `json:"time"`     // when the request arrived, by the emulator's clock
+	Duration  fixtures.Duration `json:"duration"` // until the answer was ready, by the machine's clock
+	Method    string            `json:"method"`
+	Path      string            `json:"path"` // includes the query
+	Route     string            `json:"route"`
+	Instance  string            `json:"instance,omitempty"` // the instance that the request addressed
+	Account   string            `json:"account,omitempty"`  // the account whose credential was requested, or that made the request
+	Audience  string            `json:"audience,omitempty"` // the audience of the requested ID token
+	Status    int               `json:"status"`             // 0: no answer was sent, or the client had gone
+	Bytes     int               `json:"bytes"`              // the size of the answer's body
+	UserAgent string            `json:"userAgent,omitempty"`
+	Fault     string            `json:"fault,omitempty"` // the ID of the fault that applied
 
 	// Of a request that a door has let in or refused, and of other refusals that have a reason.
 	Host    string   `json:"host,omitempty"`

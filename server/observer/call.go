@@ -9,7 +9,7 @@ import (
 
 	"google.golang.org/grpc/metadata"
 
-	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/fault/inject"
 	"gcp-metadata-emulator/server/googleapi"
@@ -47,7 +47,7 @@ func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
 			response, err = answer(ctx)
 		}
 		took := time.Since(begun)
-		e.Duration = clock.Duration(took)
+		e.Duration = fixtures.Duration(took)
 		if !wire.IsGone(ctx) {
 			e.Status = callStatus(err)
 		}

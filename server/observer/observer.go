@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/fault/inject"
@@ -149,7 +150,7 @@ func subject[Found any](op Operation[Found], r *http.Request, found Found, seen 
 func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response) {
 	e := journal.Exchange{
 		Time:      seen.at,
-		Duration:  clock.Duration(time.Since(seen.begun)),
+		Duration:  fixtures.Duration(time.Since(seen.begun)),
 		Method:    r.Method,
 		Path:      wire.Target(r),
 		Route:     seen.route,

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/fault/inject"
 	"gcp-metadata-emulator/server/journal"
@@ -70,7 +70,7 @@ type faultKey struct{}
 // when the request arrived, by the machine's clock.
 func (o *Observer) Note(r *http.Request, e journal.Exchange, begun time.Time) {
 	took := time.Since(begun)
-	e.Duration = clock.Duration(took)
+	e.Duration = fixtures.Duration(took)
 	e.Method, e.Path, e.Host, e.UserAgent = r.Method, wire.Target(r), r.Host, userAgent(r)
 	e.Fault, _ = r.Context().Value(faultKey{}).(string)
 	o.journal.Append(e)

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
-	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/servertest"
@@ -42,7 +42,7 @@ func ExampleInstance_Event() {
 
 	emu := servertest.New(t)
 	emu.Freeze()
-	emu.Event("live-migrate", func(e *event.Event) { e.In = clock.Duration(time.Minute) })
+	emu.Event("live-migrate", func(e *event.Event) { e.In = fixtures.Duration(time.Minute) })
 	for _, one := range emu.Events() {
 		fmt.Println(one.Type, "takes", one.Ends.Sub(one.Begins), "and begins in", one.Begins.Sub(emu.Now()))
 	}

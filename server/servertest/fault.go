@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/token"
 )
@@ -29,7 +29,7 @@ func Body(value any) Effect {
 }
 
 // Delay delays the answer, in real time.
-func Delay(by time.Duration) Effect { return func(r *fault.Rule) { r.Delay = clock.Duration(by) } }
+func Delay(by time.Duration) Effect { return func(r *fault.Rule) { r.Delay = fixtures.Duration(by) } }
 
 // HangUp closes the connection: [fault.BeforeAny] byte of the answer, or [fault.DuringBody].
 func HangUp(at fault.HangUp) Effect { return func(r *fault.Rule) { r.HangUp = at } }
@@ -65,7 +65,7 @@ func Every(n int) Effect { return func(r *fault.Rule) { r.Every = n } }
 func Times(n int) Effect { return func(r *fault.Rule) { r.Times = n } }
 
 // For limits a fault to the next d of emulator time.
-func For(d time.Duration) Effect { return func(r *fault.Rule) { r.For = clock.Duration(d) } }
+func For(d time.Duration) Effect { return func(r *fault.Rule) { r.For = fixtures.Duration(d) } }
 
 // Probability strikes a share of the requests, from 0 to 1. The same seed strikes the same
 // requests again; 0 means a random seed.

@@ -15,7 +15,6 @@ import (
 	"go.uber.org/goleak"
 
 	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/servertest"
@@ -303,7 +302,7 @@ func TestEvent(t *testing.T) {
 	t.Parallel()
 	emu := servertest.New(t)
 	emu.Freeze()
-	emu.Event("preempt", func(e *event.Event) { e.In = clock.Duration(10 * time.Second) })
+	emu.Event("preempt", func(e *event.Event) { e.In = fixtures.Duration(10 * time.Second) })
 	if _, preempted := get(t, emu.Client(), root+"instance/preempted"); preempted != "FALSE" {
 		t.Errorf("preempted at once: %q", preempted)
 	}
