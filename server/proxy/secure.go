@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 
 	"gcp-metadata-emulator/keys"
@@ -21,7 +22,8 @@ type secure struct {
 	authority func() (*keys.Authority, error)
 	logger    *slog.Logger
 	once      sync.Once
-	config    *tls.Config
+	config    *tls.Config // for clients that speak one of our protocols, or name none
+	silent    *tls.Config // for clients that name other protocols only
 }
 
 func (s *secure) server(conn net.Conn) net.Conn { return tls.Server(conn, s.tls()) }
@@ -33,9 +35,25 @@ func (s *secure) tls() *tls.Config {
 			MinVersion:     tls.VersionTLS12,
 			NextProtos:     []string{"h2", "http/1.1"},
 			GetCertificate: s.certificate,
+
+			GetConfigForClient: s.forClient,
 		}
+		s.silent = s.config.Clone()
+		s.silent.NextProtos = nil
 	})
 	return s.config
+}
+
+// forClient returns the configuration for a client's hello, or nil for the usual one. If the
+// client names only protocols that the emulator does not know, RFC 7301, section 3.2, asks for
+// an alert. The emulator serves the client as if it had named none, because "curl --http1.0"
+// offers http/1.0 alone, and Google's documentation calls IAM Credentials that way.
+func (s *secure) forClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	ours := func(protocol string) bool { return slices.Contains(s.config.NextProtos, protocol) }
+	if len(hello.SupportedProtos) == 0 || slices.ContainsFunc(hello.SupportedProtos, ours) {
+		return nil, nil //nolint:nilnil // crypto/tls asks for nil
+	}
+	return s.silent, nil
 }
 
 // certificate returns the certificate for the name in the client's hello. If the client names
@@ -62,7 +80,7 @@ func (s *secure) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 }
 
 // TLS returns a listener that secures connections with certificates of the authority. It speaks
-// HTTP/2 and HTTP/1.1.
+// HTTP/2 and HTTP/1.
 func (p *Proxy) TLS(listener net.Listener) net.Listener {
 	return tls.NewListener(listener, p.secure.tls())
 }

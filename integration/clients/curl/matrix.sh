@@ -24,7 +24,8 @@ for wanted; do
 	access) value=$(access) ;;
 	identity) value=$(fetch "$account/identity?audience=$audience&format=full") ;;
 	impersonate)
-		value=$(fetch -H "Authorization: Bearer $(access)" --json '{"scope":["https://www.googleapis.com/auth/cloud-platform"]}' \
+		# As in Google's page on workload identity federation. Over TLS, curl then offers http/1.0 alone.
+		value=$(fetch --http1.0 -H "Authorization: Bearer $(access)" --json '{"scope":["https://www.googleapis.com/auth/cloud-platform"]}' \
 			"$iam/v1/projects/-/serviceAccounts/$target:generateAccessToken" | text accessToken)
 		;;
 	*) exit 2 ;;
