@@ -136,13 +136,16 @@ func (s surfaces) oldUserInfo() surface {
 	}
 }
 
-// tokenExchange is the Security Token Service.
+// tokenExchange is the Security Token Service. Clients of GKE's and fleets' pools ask it by its
+// former name, securetoken.
 func (s surfaces) tokenExchange() surface {
 	return surface{
-		Name: "sts", Hosts: []string{"sts.googleapis.com"},
+		Name: "sts", Hosts: []string{"sts.googleapis.com", "securetoken.googleapis.com"},
 		Dialect: sts.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"sts.token", http.MethodPost, "/v1/token", s.sts.Token, about(s.sts.Subject), token.KindAccess, anyQuery},
+			{"sts.token", http.MethodPost, "/v1beta/token", s.sts.Token, about(s.sts.Subject), token.KindAccess, anyQuery},
+			{"sts.token", http.MethodPost, "/v1/identitybindingtoken", s.sts.Token, about(s.sts.Subject), token.KindAccess, anyQuery},
 			{"sts.introspect", http.MethodPost, "/v1/introspect", s.sts.Introspect, aboutNothing(), nothing, anyQuery},
 			{"sts.oauthtoken", http.MethodPost, "/v1/oauthtoken", s.sts.OAuthToken, aboutNothing(), token.KindAccess, anyQuery},
 		},

@@ -177,7 +177,7 @@ func (m *Maker) externalAccountAuthorizedUser(w *world.World, asked Request) (an
 	}
 	return externalAccountAuthorizedUser{
 		Type:           "external_account_authorized_user",
-		Audience:       iamHost + world.WorkforcePool + "/providers/demo-provider",
+		Audience:       world.IAMHost + world.WorkforcePool + "/providers/demo-provider",
 		ClientID:       client.ID,
 		ClientSecret:   client.Secret,
 		RefreshToken:   refresh,
@@ -197,8 +197,6 @@ func (m *Maker) refresh(grant token.Grant) (string, error) {
 	}
 	return refresh, nil
 }
-
-const iamHost = "//iam.googleapis.com/"
 
 func chosenUser(w *world.World, id string) (*world.User, error) {
 	if id == "" {
@@ -255,7 +253,7 @@ func (m *Maker) externalAccount(w *world.World, asked Request) (any, error) {
 	if err != nil {
 		return nil, notFound("the default instance has no service account whose ID tokens could be exchanged; add one to the fixture")
 	}
-	audience := iamHost + provider.Name
+	audience := world.IAMHost + provider.Name
 	accepted := audience
 	if len(provider.AllowedAudiences) > 0 {
 		accepted = provider.AllowedAudiences[0]

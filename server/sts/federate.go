@@ -37,7 +37,6 @@ const (
 )
 
 const (
-	iamHost     = "//iam.googleapis.com/"
 	maxLifetime = time.Hour
 	allowedSkew = time.Minute // of the issuer's clock, in either direction
 )
@@ -45,7 +44,7 @@ const (
 // federate exchanges an identity provider's token for the access token of a federated principal.
 func (s *Server) federate(ctx context.Context, form parameters, subject string, boundary json.RawMessage) (exchanged, error) {
 	audience := form.get("audience")
-	if !isProviderName(audience) {
+	if _, _, isCluster := world.ClusterAudience(audience); !isCluster && !isProviderName(audience) {
 		return exchanged{}, oauthapi.NewError(oauthapi.InvalidRequest, malformedAudience)
 	}
 	pool, provider, ok := s.worlds.Load().State.Provider(audience)
@@ -82,7 +81,7 @@ func (s *Server) federate(ctx context.Context, form parameters, subject string, 
 // isProviderName reports whether audience has the form of a provider's full resource name, in a
 // workload or workforce identity pool.
 func isProviderName(audience string) bool {
-	name, ok := strings.CutPrefix(audience, iamHost)
+	name, ok := strings.CutPrefix(audience, world.IAMHost)
 	parts := strings.Split(name, "/")
 	if !ok || slices.Contains(parts, "") {
 		return false
@@ -137,7 +136,7 @@ func isFor(provider *world.Provider, audience string) bool {
 	if len(provider.AllowedAudiences) > 0 {
 		return slices.Contains(provider.AllowedAudiences, audience)
 	}
-	return strings.TrimPrefix(audience, "https:") == iamHost+provider.Name
+	return strings.TrimPrefix(audience, "https:") == world.IAMHost+provider.Name
 }
 
 // checkTimes checks, within the allowed clock skew, that the token was issued in the past and has

@@ -55,6 +55,10 @@ workloadIdentityPools:
         jwksFile: jwks.json
         attributeMapping: {google.subject: "'repo:' + assertion.repo", attribute.actor: assertion.actor, google.groups: assertion.groups}
         attributeCondition: assertion.owner == "octo" && google.subject.startsWith("repo:")
+  - id: my-project.svc.id.goog
+    providers:
+      - {id: prod, issuer: "https://container.googleapis.com/v1/projects/my-project/locations/us-east1/clusters/prod", jwksFile: jwks.json}
+      - {id: fleet, issuer: "https://gkehub.googleapis.com/projects/my-project/locations/global/memberships/fleet", jwksFile: jwks.json, disabled: true}
   - {id: closed, disabled: true, providers: [{id: prov, issuer: "https://issuer.example.com"}]}
 `
 )

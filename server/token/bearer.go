@@ -2,7 +2,6 @@ package token
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/server/iam"
@@ -46,7 +45,8 @@ func isActive(w *world.World, p iam.Principal) bool {
 			_, ok := w.User(p.ID)
 			return ok
 		}
-		return slices.ContainsFunc(w.Pools, func(pool *world.Pool) bool { return pool.Name == p.Pool && !pool.Disabled })
+		pool, ok := w.Pool(p.Pool)
+		return ok && !pool.Disabled
 	case iam.KindUnknown:
 	}
 	return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -55,8 +56,12 @@ const mostCustomAttributes = 50
 func (p *Provider) compile(f *fixtures.Fixture, described fixtures.WorkloadIdentityProvider, at fixtures.Path) error {
 	var mistake error
 	custom := 0
-	for _, name := range slices.Sorted(maps.Keys(described.AttributeMapping)) {
-		mapping, err := condition.NewMapping(name, described.AttributeMapping[name])
+	expressions := described.AttributeMapping
+	if expressions == nil {
+		expressions = p.defaultMapping()
+	}
+	for _, name := range slices.Sorted(maps.Keys(expressions)) {
+		mapping, err := condition.NewMapping(name, expressions[name])
 		if err != nil {
 			mistake = cmp.Or(mistake, refuse(f, at.To("attributeMapping", name), err))
 		}
@@ -77,6 +82,15 @@ func (p *Provider) compile(f *fixtures.Fixture, described fixtures.WorkloadIdent
 		p.condition = compiled
 	}
 	return mistake
+}
+
+// defaultMapping is the mapping of a provider that is described without one; nil: the subject is
+// the token's.
+func (p *Provider) defaultMapping() map[string]string {
+	if fixtures.IsClusterPool(path.Base(path.Dir(path.Dir(p.Name)))) {
+		return clusterMapping()
+	}
+	return nil
 }
 
 // refuse says what is wrong with the value at a place in a fixture.

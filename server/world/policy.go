@@ -131,7 +131,7 @@ func (w *World) WithPolicy(on Resource, policy *iam.Policy) *World {
 // May reports whether a principal has a permission at a moment on a resource, by the resource's own
 // policy or by the project's.
 func (w *World) May(who iam.Principal, permission string, on Resource, at time.Time) bool {
-	identities := w.groups.With(who.Identities())
+	identities := w.identities(who)
 	request := func() condition.Request {
 		if on == nil {
 			return condition.Request{Time: at, Resource: w.Project.asResource()}

@@ -3,6 +3,8 @@ package world
 import (
 	"cmp"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/fixtures"
@@ -46,7 +48,7 @@ func (w *World) addPools(f *fixtures.Fixture) error {
 	var mistake error
 	for i, described := range f.WorkloadIdentityPools {
 		pool := &Pool{
-			Name:     fmt.Sprintf("projects/%d/locations/global/workloadIdentityPools/%s", w.Project.Number, described.ID),
+			Name:     w.poolName(described.ID),
 			Disabled: described.Disabled,
 		}
 		for j, d := range described.Providers {
@@ -59,23 +61,55 @@ func (w *World) addPools(f *fixtures.Fixture) error {
 	return mistake
 }
 
+// poolName is the resource name of a pool of the project.
+func (w *World) poolName(id string) string {
+	return fmt.Sprintf("projects/%d/locations/global/workloadIdentityPools/%s", w.Project.Number, id)
+}
+
 func newProvider(pool string, f fixtures.WorkloadIdentityProvider) *Provider {
-	return &Provider{
+	provider := &Provider{
 		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, OwnKeys: f.JWKS == nil, Keys: f.JWKS,
 		AllowedAudiences: f.AllowedAudiences,
 	}
+	if id := path.Base(pool); fixtures.IsClusterPool(id) && len(f.AllowedAudiences) == 0 {
+		provider.AllowedAudiences = []string{id}
+	}
+	return provider
 }
 
-// Provider finds a provider that can be used, by its full resource name as a token exchange
-// names it: //iam.googleapis.com/projects/NUMBER/…/providers/ID.
-func (w *World) Provider(audience string) (*Pool, *Provider, bool) {
-	name, _ := strings.CutPrefix(audience, "//iam.googleapis.com/")
+// Pool finds a workload identity pool by its resource name.
+func (w *World) Pool(name string) (*Pool, bool) {
 	for _, pool := range w.Pools {
-		for _, provider := range pool.Providers {
-			if provider.Name == name {
-				return pool, provider, !pool.Disabled && !provider.Disabled
-			}
+		if pool.Name == name {
+			return pool, true
 		}
 	}
-	return nil, nil, false
+	if w.clusters != nil && w.clusters.Name == name {
+		return w.clusters, true
+	}
+	return nil, false
+}
+
+// IAMHost begins the full resource names of IAM.
+const IAMHost = "//iam.googleapis.com/"
+
+// Provider finds a provider that can be used by the audience of a token exchange: the provider's
+// full resource name, //iam.googleapis.com/projects/NUMBER/…/providers/ID, or that of a cluster
+// (see ClusterAudience).
+func (w *World) Provider(audience string) (*Pool, *Provider, bool) {
+	poolName, _, _ := strings.Cut(strings.TrimPrefix(audience, IAMHost), "/providers/")
+	is := func(provider *Provider) bool { return IAMHost+provider.Name == audience }
+	if id, issuer, ok := ClusterAudience(audience); ok {
+		poolName = w.poolName(id)
+		is = func(provider *Provider) bool { return provider.Issuer == issuer }
+	}
+	pool, ok := w.Pool(poolName)
+	if !ok {
+		return nil, nil, false
+	}
+	at := slices.IndexFunc(pool.Providers, is)
+	if at < 0 {
+		return nil, nil, false
+	}
+	return pool, pool.Providers[at], !pool.Disabled && !pool.Providers[at].Disabled
 }

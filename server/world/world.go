@@ -32,6 +32,7 @@ type World struct {
 	usersByID       map[string]*User           // lower-case e-mail addresses and unique IDs
 	instancesByName map[string]*Instance
 	servicesByHost  map[string][]serviceURL
+	clusters        *Pool // of the pods' clusters, if the fixture does not describe it
 	groups          iam.Groups
 	policies        map[string]*iam.Policy    // by unique ID of the service account, or services/NAME; the project's by ""
 	deleted         map[string]deletedAccount // by unique ID
@@ -141,7 +142,7 @@ func build(f *fixtures.Fixture) (*World, error) {
 	}
 	for _, instance := range f.Instances {
 		for _, recorded := range instance.Recording.Accounts() {
-			if _, known := w.attachable(recorded); !known && !isWorkloadPool(recorded.Email) {
+			if _, known := w.attachable(recorded); !known && !fixtures.IsClusterPool(recorded.Email) {
 				w.addAccount(fixtures.ServiceAccount{Email: recorded.Email})
 			}
 		}
@@ -161,6 +162,7 @@ func build(f *fixtures.Fixture) (*World, error) {
 			w.addServiceURLs(instance.Service)
 		}
 	}
+	w.addClusters()
 	return w, mistake
 }
 
