@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -17,6 +16,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"gcp-metadata-emulator/fixtures/spelling"
 )
 
 // Outcome is the end of a call of an API, in the words that both transports have.
@@ -122,12 +123,8 @@ func CallContext(t *testing.T) context.Context {
 
 // codeName returns the name of a code in google.rpc.Code: PERMISSION_DENIED for PermissionDenied.
 func codeName(code codes.Code) string {
-	var out strings.Builder
-	for i, letter := range code.String() {
-		if i > 0 && unicode.IsUpper(letter) && code != codes.OK {
-			out.WriteByte('_')
-		}
-		out.WriteRune(unicode.ToUpper(letter))
+	if code == codes.OK {
+		return "OK"
 	}
-	return out.String()
+	return strings.ToUpper(strings.TrimPrefix(spelling.Separated(code.String(), "_"), "_"))
 }

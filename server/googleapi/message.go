@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"gcp-metadata-emulator/fixtures/spelling"
 	"gcp-metadata-emulator/server/wire"
@@ -287,21 +286,9 @@ func (m Message) Mask(field string) ([]string, error) {
 	}
 	paths := strings.Split(text, ",")
 	for i, path := range paths {
-		paths[i] = snake(strings.TrimSpace(path))
+		paths[i] = spelling.Separated(strings.TrimSpace(path), "_")
 	}
 	return paths, nil
-}
-
-// snake writes a camel-case name in snake case.
-func snake(name string) string {
-	var out strings.Builder
-	for _, letter := range name {
-		if unicode.IsUpper(letter) {
-			out.WriteByte('_')
-		}
-		out.WriteRune(unicode.ToLower(letter))
-	}
-	return out.String()
 }
 
 // Bytes is the value of a bytes field: base64 of either alphabet, padded or not.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/fixtures/spelling"
 )
 
 var (
@@ -50,7 +51,7 @@ func (p Project) Owns(email string) bool {
 
 // IsUniqueID reports whether id has the form of a unique ID, which tells it from an e-mail address: it
 // consists of digits.
-func IsUniqueID(id string) bool { return id != "" && strings.Trim(id, "0123456789") == "" }
+func IsUniqueID(id string) bool { return spelling.IsDigits(id) }
 
 // NewUniqueID is a unique ID for a new service account. One that has the e-mail address of
 // another, deleted account does not have its unique ID.
