@@ -27,6 +27,9 @@ type Service struct {
 
 	Authentication fixtures.Authentication
 	Signature      fixtures.Signature
+
+	// Resource is the service as a client of the Cloud Run Admin API has written it; nil if none has.
+	Resource map[string]any
 }
 
 // newService completes the ingress of an instance; nil if there is none.
@@ -46,6 +49,7 @@ func newService(w *World, f fixtures.Instance, instance *Instance) *Service {
 		IsFunction:     f.Profile == fixtures.CloudFunctions,
 		Authentication: ingress.Authentication,
 		Signature:      ingress.Signature,
+		Resource:       ingress.Resource,
 	}
 	if upstream, err := url.Parse(ingress.Upstream); err == nil && upstream.Host != "" {
 		service.Upstream = upstream

@@ -133,7 +133,6 @@ func build(f *fixtures.Fixture) (*World, error) {
 		usersByID:      make(map[string]*User, 2*len(f.Users)),
 
 		instancesByName: make(map[string]*Instance, len(f.Instances)),
-		servicesByHost:  map[string][]serviceURL{},
 
 		origin: f,
 	}
@@ -158,11 +157,8 @@ func build(f *fixtures.Fixture) (*World, error) {
 		instance := newInstance(w, described)
 		w.Instances = append(w.Instances, instance)
 		w.instancesByName[instance.Name] = instance
-		if instance.Service != nil {
-			w.addServiceURLs(instance.Service)
-		}
 	}
-	w.addClusters()
+	w.deriveFromInstances()
 	return w, mistake
 }
 

@@ -1,0 +1,73 @@
+package world
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"gcp-metadata-emulator/fixtures"
+)
+
+// ErrLastInstance says that an instance cannot be removed because there is no other one.
+var ErrLastInstance = errors.New("the only instance cannot be removed")
+
+// WithInstance returns a world with a further instance, or with another instance in the place of the
+// one of that name.
+func (w *World) WithInstance(f fixtures.Instance) *World {
+	edited := *w
+	edited.accountsByID = maps.Clone(w.accountsByID) // a pod adds its own account
+	origin := *w.origin
+	origin.Instances = slices.Clone(origin.Instances)
+	edited.Instances = slices.Clone(w.Instances)
+	edited.instancesByName = maps.Clone(w.instancesByName)
+
+	edited.origin = &origin
+	instance := newInstance(&edited, f)
+	if i := w.indexOfInstance(f.Name); i >= 0 {
+		origin.Instances[i], edited.Instances[i] = f, instance
+	} else {
+		origin.Instances, edited.Instances = append(origin.Instances, f), append(edited.Instances, instance)
+	}
+	edited.instancesByName[f.Name] = instance
+	edited.deriveFromInstances()
+	return &edited
+}
+
+// WithoutInstance returns a world without an instance, and without the policy of its service. The
+// error is ErrNoEntry or ErrLastInstance.
+func (w *World) WithoutInstance(name string) (*World, error) {
+	i := w.indexOfInstance(name)
+	switch {
+	case i < 0:
+		return nil, fmt.Errorf("%w: %q", ErrNoEntry, name)
+	case len(w.Instances) == 1:
+		return nil, fmt.Errorf("%w: %q", ErrLastInstance, name)
+	}
+	edited := *w
+	origin := *w.origin
+	origin.Instances = slices.Delete(slices.Clone(origin.Instances), i, i+1)
+	edited.origin = &origin
+	edited.Instances = slices.Delete(slices.Clone(w.Instances), i, i+1)
+	edited.instancesByName = maps.Clone(w.instancesByName)
+	delete(edited.instancesByName, name)
+	edited.policies = maps.Clone(w.policies)
+	delete(edited.policies, fixtures.ServiceResource(name))
+	edited.deriveFromInstances()
+	return &edited, nil
+}
+
+func (w *World) indexOfInstance(name string) int {
+	return slices.IndexFunc(w.Instances, func(i *Instance) bool { return i.Name == name })
+}
+
+// deriveFromInstances fills in what a world under construction knows by its instances: the URLs of
+// services, and the pool of clusters.
+func (w *World) deriveFromInstances() {
+	w.clusters = nil
+	w.addClusters()
+	w.servicesByHost = map[string][]serviceURL{}
+	for _, service := range w.Services() {
+		w.addServiceURLs(service)
+	}
+}
