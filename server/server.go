@@ -98,10 +98,11 @@ type Server struct {
 
 	shutdownTimeout time.Duration
 
-	metadata *mds.Server
-	doors    *doors
-	proxy    *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
-	drives   http.Handler // the control plane by itself
+	listeners *listeners
+	metadata  *mds.Server
+	doors     *doors
+	proxy     *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
+	drives    http.Handler // the control plane by itself
 }
 
 // Replace serves another world from the next request on, and wakes who waits for what has
@@ -141,12 +142,13 @@ func New(config Config) *Server {
 		callers = guard.NewStrict(worlds, issuer)
 	}
 	policies := iampolicy.New(worlds)
-	metadata, authorization := mds.New(worlds, issuer, config.Clock), oauth2.New(worlds, issuer, now)
+	listening := &listeners{}
+	metadata, authorization := mds.New(worlds, issuer, config.Clock), oauth2.New(worlds, issuer, now, listening.answerAt)
 	routes := surfaces{}.table()
 	s := &Server{
 		Clock: config.Clock, Faults: fault.New(routes.names(), routes.defects(), config.Clock), Journal: journal.New(),
 		Events: event.NewPlayer(worlds, config.Clock, metadata.Settle, config.Logger),
-		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata,
+		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata, listeners: listening,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}
 	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
@@ -181,7 +183,7 @@ func New(config Config) *Server {
 	}
 	all.rpc = all.newRPC()
 	door := all.door(config.AllowedHosts, s.doors.at)
-	s.Handler = door
+	s.Handler, listening.door = door, door
 	s.drives = all.handler(all.table().at(controlName))
 	s.proxy = proxy.New(proxy.Config{
 		Handler: door, Answers: door.Answers, Authority: config.Keys.Authority,
@@ -226,7 +228,7 @@ const (
 // Requests that are parked then are answered at once, and others are let finish. A nil
 // error says that it has ended as it was asked to.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	return s.serve(ctx, context.WithoutCancel(ctx), listener, s.proxy.Handler)
+	return s.serveAPIs(ctx, context.WithoutCancel(ctx), listener)
 }
 
 // TLS is a listener to serve whose connections are secured with certificates of the emulator's
@@ -236,7 +238,7 @@ func (s *Server) TLS(listener net.Listener) net.Listener { return s.proxy.TLS(li
 // ServeInstance is Serve for the address of one instance: its metadata server answers there,
 // and every other surface as anywhere.
 func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name string) error {
-	return s.serve(ctx, mds.WithInstance(context.WithoutCancel(ctx), name), listener, s.proxy.Handler)
+	return s.serveAPIs(ctx, mds.WithInstance(context.WithoutCancel(ctx), name), listener)
 }
 
 // ServeDoor is Serve for the door of one service: only its requests come there.

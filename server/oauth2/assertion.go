@@ -46,7 +46,7 @@ func (s *Server) assertion(r *http.Request, form url.Values) (wire.Response, err
 // jwtBearer exchanges an assertion under RFC 7523's grant type for an access token or an ID
 // token.
 func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, error) {
-	verifier := verifier{world: s.worlds.Load().State, issuer: s.issuer, now: s.now(), audiences: audiences(r)}
+	verifier := verifier{world: s.worlds.Load().State, issuer: s.issuer, now: s.now(), isOurs: func(audience string) bool { return s.isOwnURL(r.Host, audience) }}
 	granted, err := verifier.verify(form)
 	if err != nil {
 		return wire.Response{}, err
@@ -84,22 +84,6 @@ func (s *Server) accountIDToken(ctx context.Context, granted grant) (wire.Respon
 	return response, nil
 }
 
-// audiences returns the audiences that an assertion may name: every URL of Google's token
-// endpoint, and this endpoint's own URLs under the host name that the request used.
-func audiences(r *http.Request) []string {
-	accepted := []string{
-		"https://oauth2.googleapis.com/token",
-		"https://oauth2.mtls.googleapis.com/token",
-		"https://www.googleapis.com/oauth2/v4/token",
-		"https://www.googleapis.com/oauth2/v3/token",
-		"https://accounts.google.com/o/oauth2/token",
-	}
-	for _, path := range Paths() {
-		accepted = append(accepted, "http://"+r.Host+path, "https://"+r.Host+path)
-	}
-	return accepted
-}
-
 // grant holds the result of a valid assertion: either an audience for an ID token, or scopes for
 // an access token. If user is set, the access token speaks for that user.
 type grant struct {
@@ -112,10 +96,10 @@ type grant struct {
 // verifier verifies assertions as RFC 7523, section 3, and Google require
 // (https://developers.google.com/identity/protocols/oauth2/service-account#httprest).
 type verifier struct {
-	world     *world.World
-	issuer    *token.Issuer
-	now       time.Time
-	audiences []string
+	world  *world.World
+	issuer *token.Issuer
+	now    time.Time
+	isOurs func(audience string) bool // whether an audience is this token endpoint
 }
 
 // verify checks the assertion in form and returns its grant. It checks the structure, issuer,
@@ -217,12 +201,12 @@ func requested(account *world.ServiceAccount, claims map[string]any, form url.Va
 	}
 }
 
-// checkAudience accepts a known audience, given as a string or as a list of one element.
+// checkAudience accepts a URL of this token endpoint, given as a string or as a list of one element.
 func (v verifier) checkAudience(claim any) error {
 	if several, ok := claim.([]any); ok && len(several) == 1 {
 		claim = several[0]
 	}
-	if audience, ok := claim.(string); ok && slices.Contains(v.audiences, audience) {
+	if audience, ok := claim.(string); ok && v.isOurs(audience) {
 		return nil
 	}
 	return oauthapi.NewError(oauthapi.InvalidGrant, badAudience)

@@ -31,13 +31,15 @@ type Server struct {
 	worlds  *store.Store[*world.World]
 	issuer  *token.Issuer
 	now     func() time.Time
+	answers func(host, port string) bool
 	spent   spent
 	devices *devices
 }
 
-// New returns an authorization server. now is its clock.
-func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
-	return &Server{worlds: worlds, issuer: issuer, now: now, spent: newSpent(), devices: newDevices()}
+// New returns an authorization server. now is its clock. answers reports whether a host, in the
+// form of hostname.Of, and a port are an address of the emulator.
+func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time, answers func(host, port string) bool) *Server {
+	return &Server{worlds: worlds, issuer: issuer, now: now, answers: answers, spent: newSpent(), devices: newDevices()}
 }
 
 // Reset forgets the exchanged codes and the waiting devices.

@@ -69,7 +69,7 @@ func newRig(t testing.TB, yaml string) *rig {
 	r := &rig{worlds: store.New(worldtest.Parse(t, yaml)), ring: ring(), time: time.Unix(began, 0)}
 	now := func() time.Time { return r.time }
 	r.issuer = token.NewIssuer(r.ring, now)
-	r.Server = oauth2.New(r.worlds, r.issuer, now)
+	r.Server = oauth2.New(r.worlds, r.issuer, now, func(host, port string) bool { return host == "localhost" && (port == "8443" || port == "443") })
 	return r
 }
 
