@@ -20,7 +20,7 @@ import (
 // doorRoute begins the names of the routes that lead to services.
 const doorRoute = "ingress."
 
-// doors are the doors of the world's services, observed.
+// doors holds the doors of the world's services, with the observer around them.
 type doors struct {
 	*door.Doors
 
@@ -39,7 +39,7 @@ func newDoors(config Config, worlds *store.Store[*world.World], issuer *token.Is
 	return d
 }
 
-// routes are the names of the routes that lead to the services that there are at the moment.
+// routes returns the names of the routes to the present services.
 func (d *doors) routes() []string {
 	var names []string
 	for _, service := range d.worlds.Load().State.Services() {
@@ -48,7 +48,7 @@ func (d *doors) routes() []string {
 	return names
 }
 
-// to returns the door to a service, which is also reached at some addresses.
+// to returns the door to a service. The addresses are base URLs of the door.
 func (d *doors) to(service string, addresses ...string) http.Handler {
 	d.counts.Also(doorRoute + service)
 	return d.observer.Stream(doorRoute+service, door.Dialect(), d.To(service, addresses...))
@@ -71,7 +71,7 @@ func (d *doors) at(r *http.Request) http.Handler {
 	return handler.(http.Handler)
 }
 
-// note writes down what became of a request at a door.
+// note records a request to a door in the journal.
 func (d *doors) note(r *http.Request, p door.Passage) {
 	e := journal.Exchange{
 		Time: p.Time, Route: doorRoute + p.Service, Instance: p.Service, Status: p.Status, Bytes: max(int(p.Bytes), 0),
@@ -86,7 +86,7 @@ func (d *doors) note(r *http.Request, p door.Passage) {
 	d.observer.Note(r, e, p.Begun)
 }
 
-// addresses are the base URLs of a listener, as callers on this machine write them.
+// addresses returns the base URLs by which callers on this machine reach a listener.
 func addresses(of net.Addr) []string {
 	at, err := netip.ParseAddrPort(of.String())
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// reasonHeader tells clients why they were refused, if Config.Explain allows it.
+// reasonHeader is the header of the reason; see Config.Explain.
 const reasonHeader = "X-Emulator-Reason"
 
-// refuse answers a request that is not let in, and says why to whoever runs the emulator.
+// refuse answers with a refusal, and logs the reason.
 func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, p *passage, refusal *ingress.Refusal) {
 	reason := refusal.Reason
 	p.Verdict.Refusal, p.Status = refusal, refusal.Status
@@ -60,7 +60,7 @@ func write(w http.ResponseWriter, status int, contentType, body string) {
 	_, _ = io.WriteString(w, body) // net/http drops it for HEAD; a client that has gone needs no answer
 }
 
-// Dialect is how a door writes the statuses that faults ask for.
+// Dialect returns the dialect in which doors write the statuses of faults.
 func Dialect() wire.Dialect {
 	return wire.Dialect{
 		Header: []wire.Field{{Name: "Server", Value: frontEnd}, {Name: "Alt-Svc", Value: altSvc}},
@@ -76,7 +76,7 @@ const (
 
 const plainText = "text/plain; charset=utf-8"
 
-// failures are the bodies of answers in the place of an upstream's.
+// failures returns the body that the front end sends with a status in place of the upstream.
 func failures(status int) (body string, known bool) {
 	switch status {
 	case http.StatusServiceUnavailable:
@@ -90,7 +90,7 @@ func failures(status int) (body string, known bool) {
 	}
 }
 
-// answerTo is an error in the words of the front end.
+// answerTo returns the answer of the front end to an error.
 func answerTo(r *http.Request, err error) wire.Response {
 	status := errorpage.StatusOf(err)
 	if body, known := failures(status); known {
@@ -107,7 +107,7 @@ func answerTo(r *http.Request, err error) wire.Response {
 	return response
 }
 
-// receive is told about an answer of an upstream before it is sent.
+// receive completes the header of an upstream's answer before it is sent.
 func (d *Doors) receive(answer *http.Response) error {
 	p := passageOf(answer.Request)
 	if !p.service.HTTP2 && answer.ContentLength > maxBytes {
@@ -125,7 +125,7 @@ func (d *Doors) receive(answer *http.Response) error {
 	return nil
 }
 
-// fail answers a request that the upstream has not.
+// fail answers a request after the upstream has failed.
 func (d *Doors) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r)
 	status, why := outcome(r, p.service, err)

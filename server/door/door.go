@@ -3,7 +3,7 @@
 // upstream with the header fields that a container sees in the cloud
 // (https://cloud.google.com/run/docs/container-contract).
 //
-// It does not decide who may call, and does not write the journal: Config.Observe does.
+// It does not decide who may call. It does not write the journal: Config.Observe does.
 package door
 
 import (
@@ -20,7 +20,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config is what doors are made of. Worlds, Issuer, Clock and Logger are needed.
+// Config holds what doors need. Worlds, Issuer, Clock and Logger are required.
 type Config struct {
 	Worlds *store.Store[*world.World]
 	Issuer *token.Issuer
@@ -29,25 +29,26 @@ type Config struct {
 
 	// Explain puts the reason of a refusal into the header X-Emulator-Reason.
 	Explain bool
-	// IsInternal reports whether a workload of the project has sent a request; nil: none has.
+	// IsInternal reports whether a workload of the project sent a request. If it is nil, none did.
 	IsInternal func(*http.Request) bool
-	// Observe is told about each request once its answer is known, before it is sent; nil: nobody is.
+	// Observe is called once for each request, when its answer is known and before it is sent. It may
+	// be nil.
 	Observe func(*http.Request, Passage)
-	// Patience is for how long a request waits for an upstream that refuses connections, as it does
-	// until it has started; zero: DefaultPatience; negative: not at all.
+	// Patience limits how long a request waits for an upstream that still refuses connections. Zero
+	// means DefaultPatience; a negative value means that requests do not wait.
 	Patience time.Duration
 }
 
-// DefaultPatience is for how long a request waits for an upstream to start.
+// DefaultPatience limits how long a request waits for an upstream to start.
 const DefaultPatience = 10 * time.Second
 
-// Passage is what became of a request at a door.
+// Passage describes a request to a door and its outcome.
 type Passage struct {
 	Service string
 	Verdict ingress.Verdict
-	Status  int    // 0: the client has gone before there was an answer
-	Bytes   int64  // of the answer's body; -1: not known beforehand
-	Failure string // why the upstream has not answered; empty: it has
+	Status  int    // 0 if the client left before there was an answer
+	Bytes   int64  // of the answer's body; -1 if the length is not known beforehand
+	Failure string // why the upstream has not answered; empty if it has
 
 	Time, Begun time.Time // of the request, by the emulator's clock and by the machine's
 }
@@ -71,15 +72,15 @@ func New(config Config) *Doors {
 // Close closes the connections to upstreams that no request uses.
 func (d *Doors) Close() { d.upstreams.close() }
 
-// To returns the door to the service with a name. The addresses are base URLs under which callers
-// reach it, besides the service's own URLs.
+// To returns the door to the named service. The addresses are base URLs of the door, besides the
+// service's own URLs.
 func (d *Doors) To(service string, addresses ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.serve(w, r, visit{service: service, addresses: addresses, enter: d.forward})
 	})
 }
 
-// Before returns the door to a service that a handler in this process is.
+// Before returns the door to the named service, whose requests a handler in this process answers.
 func (d *Doors) Before(service string, next http.Handler, addresses ...string) http.Handler {
 	enter := func(w http.ResponseWriter, r *http.Request, p *passage) {
 		inner := p.request(r)
@@ -92,7 +93,7 @@ func (d *Doors) Before(service string, next http.Handler, addresses ...string) h
 	})
 }
 
-// visit is where a request arrives and where it goes if it is let in.
+// visit is the door at which a request arrives, and the way on for requests that are let in.
 type visit struct {
 	service   string
 	addresses []string
@@ -107,7 +108,7 @@ type passage struct {
 	trace   trace
 }
 
-// request is a request whose context knows the passage.
+// request returns the request with the passage in its context.
 func (p *passage) request(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), passageKey{}, p))
 }
@@ -121,7 +122,7 @@ func passageOf(r *http.Request) *passage {
 
 var errTimeout = errors.New("the request timeout has passed")
 
-// grace is how much longer than a request a read or a write on its connection may last.
+// grace is the time after the request timeout until reads and writes on the connection fail.
 const grace = 5 * time.Second
 
 func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
@@ -134,6 +135,10 @@ func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
 	service, exists := current.Service(at.service)
 	if !exists {
 		d.refuse(w, r, p, ingress.Gone(at.service))
+		return
+	}
+	if r.Method == http.MethodConnect {
+		d.refuse(w, r, p, ingress.Tunnel(at.service))
 		return
 	}
 	p.service = service
@@ -150,7 +155,7 @@ func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
 	_, _ = control.SetReadDeadline(deadline), control.SetWriteDeadline(deadline)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), service.Timeout, errTimeout)
 	defer cancel()
-	if r.Body != http.NoBody { // the rest of a body is worth nothing then, and whoever reads it would wait for the client
+	if r.Body != http.NoBody { // otherwise the goroutine that reads the body would wait for the client
 		defer context.AfterFunc(ctx, func() {
 			if errors.Is(context.Cause(ctx), errTimeout) {
 				_ = control.SetReadDeadline(p.Begun)
@@ -161,7 +166,7 @@ func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
 	at.enter(w, r.WithContext(ctx), p)
 }
 
-// facts are what the decision depends on in a request.
+// facts returns the parts of a request that the decision depends on.
 func facts(r *http.Request, isInternal func(*http.Request) bool) ingress.Request {
 	return ingress.Request{
 		Path:          pathOf(r),
@@ -171,7 +176,7 @@ func facts(r *http.Request, isInternal func(*http.Request) bool) ingress.Request
 	}
 }
 
-// observe tells about a passage once.
+// observe calls Config.Observe.
 func (d *Doors) observe(r *http.Request, p *passage) {
 	if d.config.Observe != nil {
 		d.config.Observe(r, p.Passage)

@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// maxBytes is the largest body of a request, and of an answer that is not streamed, with an upstream
-// that speaks HTTP/1 (https://cloud.google.com/run/quotas#request_limits).
+// maxBytes is the maximum size of a request body, and of an answer that is not streamed, if the
+// upstream speaks HTTP/1 (https://cloud.google.com/run/quotas#request_limits).
 const maxBytes = 32 << 20
 
 var (
@@ -22,8 +22,8 @@ var (
 	errNoUpstream      = errors.New("no upstream is set")
 )
 
-// outcome is the status for an error of an upstream, 0 if nobody waits for an answer, and what to tell
-// whoever runs the emulator.
+// outcome returns the status for an error of an upstream, and a sentence for the log. The status is 0
+// if the client has gone.
 func outcome(r *http.Request, service *world.Service, err error) (status int, why string) {
 	cause := context.Cause(r.Context())
 	switch {
@@ -46,7 +46,7 @@ func outcome(r *http.Request, service *world.Service, err error) (status int, wh
 	}
 }
 
-// limitedBody is a request body up to a size.
+// limitedBody is a request body with a maximum size.
 type limitedBody struct {
 	io.ReadCloser
 

@@ -8,7 +8,7 @@ import (
 	"gcp-metadata-emulator/server/ingress"
 )
 
-// rewrite makes the header of a client's request the one that a container gets.
+// rewrite turns the header of a client's request into the header that a container gets.
 func (p *passage) rewrite(header http.Header, in *http.Request) {
 	for name := range header {
 		if isForged(name) {
@@ -27,9 +27,9 @@ func (p *passage) rewrite(header http.Header, in *http.Request) {
 	p.trace.write(header)
 }
 
-// isForged reports whether only Google sends a header field, in any spelling: an upstream that speaks
-// CGI or WSGI does not tell an underscore from a hyphen. X-Serverless-Authorization is the caller's,
-// and Pub/Sub's fields come from callers that play Pub/Sub.
+// isForged reports whether only Google may send a header field. Underscores count as hyphens, because
+// CGI and WSGI do not distinguish them. X-Serverless-Authorization belongs to the caller, and programs
+// that play Pub/Sub send X-Goog-Pubsub fields.
 func isForged(name string) bool {
 	folded := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	switch {
@@ -40,8 +40,8 @@ func isForged(name string) bool {
 	}
 }
 
-// forward says where a request comes from. The front end appends the client's address to the
-// addresses that the client sends, and always speaks TLS with it.
+// forward sets the fields that describe the client. The front end appends the client's address to
+// the addresses that the client sends. In the cloud clients always use TLS.
 func (p *passage) forward(header http.Header, in *http.Request) {
 	client, _, err := net.SplitHostPort(in.RemoteAddr)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// patient sends a request again once its upstream has started. An upstream that refuses the
-// connection has seen nothing of the request.
+// patient repeats a request when its upstream has started. This is safe, because an upstream that
+// refuses the connection has received nothing.
 type patient struct {
 	next     http.RoundTripper
 	starting *starting
@@ -42,7 +42,7 @@ type unclosed struct{ io.Reader }
 // Close implements io.Closer.
 func (unclosed) Close() error { return nil }
 
-// hostport is the address that a request is sent to.
+// hostport returns the address to which a request is sent.
 func hostport(r *http.Request) string {
 	if r.URL.Port() != "" {
 		return r.URL.Host
@@ -50,8 +50,8 @@ func hostport(r *http.Request) string {
 	return net.JoinHostPort(r.URL.Hostname(), r.URL.Scheme) // net knows the ports of http and https
 }
 
-// starting are the upstreams that requests wait for. One goroutine looks whether an upstream has
-// started, for as long as there are requests that wait.
+// starting holds the upstreams for which requests wait. One goroutine per upstream tries to connect,
+// as long as a request waits.
 type starting struct {
 	dialer   *net.Dialer
 	patience time.Duration
@@ -64,7 +64,7 @@ func newStarting(dialer *net.Dialer, patience time.Duration) *starting {
 	return &starting{dialer: dialer, patience: patience, lookout: map[string]*lookout{}}
 }
 
-// lookout looks whether an upstream has started.
+// lookout is the wait for one upstream.
 type lookout struct {
 	waiting int // requests; starting.mu guards it
 	stop    context.CancelFunc
@@ -101,7 +101,7 @@ func (s *starting) join(ctx context.Context, address string) *lookout {
 	return look
 }
 
-// leave ends a lookout with the last request that waits.
+// leave ends the lookout if no other request waits.
 func (s *starting) leave(address string, look *lookout) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,7 +111,7 @@ func (s *starting) leave(address string, look *lookout) {
 	}
 }
 
-// forget lets the next request begin another lookout. The caller holds mu.
+// forget removes a lookout, so that the next request begins another. The caller must hold mu.
 func (s *starting) forget(address string, look *lookout) {
 	if s.lookout[address] == look {
 		delete(s.lookout, address)

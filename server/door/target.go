@@ -7,13 +7,13 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// pathOf is the path of a request as it was sent.
+// pathOf returns the path of a request as it was sent.
 func pathOf(r *http.Request) string {
 	path, _, _ := strings.Cut(wire.Target(r), "?")
 	return path
 }
 
-// readdress leads a request to another server, with the path and the query as they were sent.
+// readdress sends a request to another server, and keeps the path and the query as they were sent.
 func readdress(out, in *http.Request, scheme, host string) {
 	out.URL.Scheme, out.URL.Host, out.Host = scheme, host, in.Host
 	out.URL.RawQuery = in.URL.RawQuery // net/http/httputil leaves out what it cannot parse

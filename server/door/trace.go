@@ -14,13 +14,13 @@ const (
 	traceparent = "Traceparent"
 )
 
-// trace is the trace that a request belongs to: the caller's, or a new one.
+// trace is the trace of a request: the client's, or a new trace.
 type trace struct {
 	id      string // 32 hexadecimal digits
 	sampled bool
 }
 
-// traceOf reads the trace of a request (https://www.w3.org/TR/trace-context/, and
+// traceOf returns the trace of a request (https://www.w3.org/TR/trace-context/, and
 // https://cloud.google.com/trace/docs/trace-context#legacy-http-header).
 func traceOf(header http.Header) trace {
 	if parts := strings.Split(header.Get(traceparent), "-"); len(parts) >= 4 && isTraceID(parts[1]) && len(parts[3]) == 2 {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// upstreams are the connections to the services behind the doors.
+// upstreams holds the connections to the services behind the doors.
 type upstreams struct {
 	one, two *http.Transport // HTTP/1, or HTTP/2 with TLS; HTTP/2 without TLS
 	starting *starting
@@ -17,7 +17,7 @@ type upstreams struct {
 	http1, http2 *httputil.ReverseProxy
 }
 
-// Limits of connections to upstreams. Without idle connections most of the latency is dialling.
+// Limits of connections to upstreams. Idle connections save the time for dialling.
 const (
 	idlePerUpstream = 256
 	idleTimeout     = 90 * time.Second
@@ -39,7 +39,7 @@ func newUpstreams(
 		return &httputil.ReverseProxy{
 			Rewrite:        func(r *httputil.ProxyRequest) { passageOf(r.In).outgoing(r) },
 			Transport:      patient{next: next, starting: u.starting},
-			FlushInterval:  -1, // what an upstream has sent is the client's at once
+			FlushInterval:  -1, // sends every piece of an answer to the client at once
 			ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 			BufferPool:     &buffers{},
 			ModifyResponse: receive,
@@ -82,7 +82,7 @@ func (d *Doors) forward(w http.ResponseWriter, r *http.Request, p *passage) {
 	}
 }
 
-// outgoing makes the request that the upstream gets.
+// outgoing completes the request to the upstream.
 func (p *passage) outgoing(r *httputil.ProxyRequest) {
 	readdress(r.Out, r.In, p.service.Upstream.Scheme, p.service.Upstream.Host)
 	p.rewrite(r.Out.Header, r.In)
@@ -92,7 +92,7 @@ func (p *passage) outgoing(r *httputil.ProxyRequest) {
 	}
 }
 
-// buffers are what bodies are copied through.
+// buffers is a pool of buffers for copying bodies.
 type buffers struct{ pool sync.Pool }
 
 const bufferSize = 32 << 10

@@ -1,6 +1,6 @@
 package iam
 
-// The permissions that calling a service takes
+// The permissions for calling a service
 // (https://cloud.google.com/run/docs/reference/iam/permissions).
 const (
 	InvokeRoute    = "run.routes.invoke"
@@ -8,7 +8,7 @@ const (
 	AccessViaIAP   = "iap.webServiceVersions.accessViaIAP"
 )
 
-// serving are the roles for services and for calling them.
+// serving returns the permissions of the roles for services.
 func serving(role string) []string {
 	switch role {
 	case "roles/run.invoker":

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// The client IDs whose ID tokens every service takes from principals that may invoke it: those of
-// gcloud, and of gcloud's application default credentials.
+// The client IDs of gcloud and of its application default credentials. Every service accepts ID tokens
+// with these audiences.
 const (
 	gcloudClient  = "32555940559.apps.googleusercontent.com"
 	defaultClient = "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com"
@@ -16,11 +16,11 @@ const (
 
 func isGcloud(audience string) bool { return audience == gcloudClient || audience == defaultClient }
 
-// isFor reports whether one of some audiences is the service.
+// isFor reports whether one of the audiences is the service.
 func (d Door) isFor(audiences []string) bool { return slices.ContainsFunc(audiences, d.isAudience) }
 
-// isAudience reports whether an audience is the service. Of a URL the path does not count, unless it
-// belongs to the service's own URL, as the name of a function does.
+// isAudience reports whether an audience is the service. The path of a URL does not matter, unless the
+// service's own URL has one, as the URL of a function does.
 func (d Door) isAudience(audience string) bool {
 	switch {
 	case slices.Contains(d.Service.Audiences, audience), isGcloud(audience), audience == d.Service.Path(d.World.Project):
@@ -33,13 +33,13 @@ func (d Door) isAudience(audience string) bool {
 	})
 }
 
-// isBelow reports whether a URL is another one, with or without a path after it.
+// isBelow reports whether a URL equals a base URL, with or without a path after it.
 func isBelow(address, base string) bool {
 	rest, ok := strings.CutPrefix(address, base)
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// expected is the audience that callers should ask for.
+// expected returns the audience that callers should ask for.
 func (d Door) expected() string {
 	if len(d.Service.URLs) == 0 {
 		return d.Service.Path(d.World.Project)
@@ -47,7 +47,7 @@ func (d Door) expected() string {
 	return d.Service.URLs[0]
 }
 
-// audienceHint says what to change about audiences that are not the service.
+// audienceHint says what to change if none of the audiences is the service.
 func (d Door) audienceHint(audiences []string) string {
 	ask := fmt.Sprintf("ask for an ID token with the audience %q", d.expected())
 	if len(audiences) == 0 {
@@ -76,7 +76,7 @@ func (d Door) audienceHint(audiences []string) string {
 	return ask
 }
 
-// isTag reports whether a host is the service's with the prefix of a tag.
+// isTag reports whether a host is a host of the service with the prefix of a tag.
 func (d Door) isTag(host string) bool {
 	_, untagged, tagged := strings.Cut(host, "---")
 	return tagged && d.isAudience("https://"+untagged)

@@ -12,19 +12,19 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Credential is what a token says, whether it is good or not.
+// Credential is the content of a token, valid or not.
 type Credential struct {
-	Kind      token.Kind // empty if the token is none of the emulator's
+	Kind      token.Kind // empty if the emulator has not issued the token
 	Principal iam.Principal
-	Audiences []string // also of a JWT that is not good
+	Audiences []string // of a JWT, also of an invalid one
 	Issuer    string   // likewise
 	Expires   time.Time
-	Refused   string // why the token is not good, in one sentence; empty: it is
+	Refused   string // why the token is invalid, in one sentence; empty if it is valid
 
-	UnknownKey bool // it is not good, because nobody in the world has published the key that it names
+	UnknownKey bool // it is invalid because the emulator has not published the key that it names
 }
 
-// Reader returns the function that reads the tokens of requests to a door.
+// Reader returns a function for Door.Read that verifies tokens with an issuer.
 func Reader(ctx context.Context, issuer *token.Issuer, w *world.World) func(text string) Credential {
 	return func(text string) Credential {
 		verified, err := issuer.Verify(ctx, w, text, token.Demand{AnyAudience: true})
@@ -38,7 +38,7 @@ func Reader(ctx context.Context, issuer *token.Issuer, w *world.World) func(text
 	}
 }
 
-// refused is a token that is not good, with what it says about itself all the same.
+// refused returns the credential of an invalid token, with its unverified audiences and issuer.
 func refused(text string, err error) Credential {
 	credential := Credential{Refused: "the token cannot be checked: " + err.Error()}
 	if refusal, ok := errors.AsType[*token.RefusedError](err); ok {
@@ -53,7 +53,7 @@ func refused(text string, err error) Credential {
 	return credential
 }
 
-// audiences are those that the claim aud names, one or a list of some.
+// audiences returns the audiences in the claim aud, which is a text or a list.
 func audiences(claims map[string]any) []string {
 	return (&signer.Parsed{Claims: claims}).Audiences()
 }
@@ -69,7 +69,7 @@ type presented struct {
 	value         string // of the header, with the scheme
 }
 
-// present finds the one credential of a request. The header X-Serverless-Authorization wins.
+// present returns the credential of a request. The header X-Serverless-Authorization takes precedence.
 func present(r Request) (presented, *problem) {
 	header, values := Authorization, r.Authorization
 	if len(r.Serverless) > 0 {
@@ -94,7 +94,7 @@ func present(r Request) (presented, *problem) {
 	return presented{header: header, token: text, value: values[0]}, nil
 }
 
-// check says what is wrong with a token, apart from what its principal may do; nil: nothing.
+// check returns what is wrong with a token, or nil. It does not check permissions.
 func (d Door) check(c Credential) *problem {
 	switch {
 	case c.Kind == token.KindAccess:
@@ -111,7 +111,7 @@ func (d Door) check(c Credential) *problem {
 	return nil
 }
 
-// origin is the code for a token that is not good, by who claims to have signed it.
+// origin returns the code for an invalid token, which depends on the issuer that it names.
 func origin(c Credential) Code {
 	const firebase = "https://securetoken.google.com/"
 	switch {

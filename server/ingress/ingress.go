@@ -14,7 +14,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Request is what the decision depends on in a request.
+// Request holds the parts of a request that the decision depends on.
 type Request struct {
 	Path          string   // as it was sent, without the query
 	Authorization []string // the values of the header Authorization
@@ -22,23 +22,23 @@ type Request struct {
 	IsInternal    bool     // a workload of the project has sent it
 }
 
-// Door is the place at which a request arrives, at one moment.
+// Door is the door at which a request arrives, with the world at that moment.
 type Door struct {
 	World     *world.World
 	Service   *world.Service // of that world
 	Addresses []string       // the base URLs at which the door itself is reached, besides the service's URLs
 	Now       time.Time
 
-	// Read reads a token. It returns the same for the same text, world and time.
+	// Read verifies a token. The result depends only on the text, the world and the time.
 	Read func(text string) Credential
 }
 
 // Verdict is the decision about a request.
 type Verdict struct {
-	Caller  iam.Principal // whose token it is; the zero value if nobody was asked for one
+	Caller  iam.Principal // the principal of the token; the zero value if the door demands no token
 	Refusal *Refusal      // nil: the request is let in
 
-	// Header is what the service gets in place of credentials that it may not replay.
+	// Header replaces the credentials of the request whose signature the service must not see.
 	Header []Field
 }
 
@@ -48,12 +48,12 @@ type Field struct{ Name, Value string }
 // The header fields that carry credentials.
 const (
 	Authorization = "Authorization"
-	// Serverless wins over Authorization, and leaves that to the service
+	// Serverless takes precedence. Authorization then belongs to the service
 	// (https://cloud.google.com/run/docs/authenticating/service-to-service).
 	Serverless = "X-Serverless-Authorization"
 )
 
-// Decide decides about a request.
+// Decide decides whether a request may reach the service.
 func Decide(r Request, at Door) Verdict {
 	if isReserved(r.Path) {
 		return refuse(reserved(r.Path))

@@ -25,6 +25,8 @@ const (
 	unauthorized = 401
 	forbidden    = 403
 	notFound     = 404
+
+	methodNotAllowed = 405
 )
 
 // page is the template of the front end's pages. The first line feed and the last one are real.
@@ -40,12 +42,12 @@ const page = `
 </body></html>
 `
 
-// frontEnd are the fields that the front end puts on its own answers.
+// frontEnd returns the header fields of the front end's own answers.
 func frontEnd() []Field {
 	return []Field{{"Server", "Google Frontend"}, {"Alt-Svc", `h3=":443"; ma=2592000`}}
 }
 
-// Page is the front end's page for a status, without a reason; nil if there is none.
+// Page returns the front end's page for a status, without a reason, or nil if there is no such page.
 func Page(status int, path string) *Refusal {
 	switch status {
 	case unauthorized:

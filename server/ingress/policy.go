@@ -9,12 +9,12 @@ import (
 )
 
 // isReserved reports whether requests for a path never reach a container
-// (https://cloud.google.com/run/docs/known-issues#ah). Neighbours such as /healthz/ do.
+// (https://cloud.google.com/run/docs/known-issues#ah). Similar paths such as /healthz/ do.
 func isReserved(path string) bool {
 	return path == "/healthz" || path == "/eventlog" || path == "/_ah" || strings.HasPrefix(path, "/_ah/")
 }
 
-// permissions are those of which a caller needs one.
+// permissions returns the permissions of which a caller needs at least one.
 func (d Door) permissions() []string {
 	if d.Service.IsFunction {
 		return []string{iam.InvokeRoute, iam.InvokeFunction}
@@ -29,7 +29,7 @@ func (d Door) mayInvoke(who iam.Principal) bool {
 	})
 }
 
-// demandsToken reports whether there are requests that the door does not let in.
+// demandsToken reports whether a request needs a token.
 func (d Door) demandsToken() bool {
 	return d.Service.Authentication != fixtures.AuthenticateNone && (!d.checksInvoker() || !d.mayInvoke(iam.Principal{}))
 }

@@ -30,33 +30,35 @@ const (
 	ReservedPath       Code = "reserved-path"
 	NotPlayed          Code = "not-emulated"
 	NoService          Code = "no-service"
+	NoTunnel           Code = "no-tunnel"
 )
 
-// Reason says why a request was refused, to whoever runs the emulator. Clients get Google's page.
+// Reason says why a request was refused. It is for the people who run the emulator: clients get
+// Google's page.
 type Reason struct {
 	Code     Code     `json:"code"`
 	Sentence string   `json:"sentence"`
 	Hint     string   `json:"hint,omitempty"`
-	Caller   string   `json:"caller,omitempty"` // as policies name it; empty: nobody that is known
+	Caller   string   `json:"caller,omitempty"` // as policies name it; empty if the principal is not known
 	Missing  *Missing `json:"missing,omitempty"`
 }
 
-// Missing is what a caller lacks.
+// Missing is the permission that a caller lacks.
 type Missing struct {
 	Permission string   `json:"permission"`
 	Resource   string   `json:"resource"`
 	Roles      []string `json:"roles"` // of which each would do, the smallest first
 }
 
-// problem is what is wrong with the credential of a request.
+// problem describes a missing or invalid credential.
 type problem struct {
 	code       Code
 	detail     string
 	credential Credential
 }
 
-// refusal is the page and the reason for a problem with a credential. Only a request without any is
-// forbidden; every other one is unauthorized.
+// refusal returns the refusal for a problem with a credential. The status is 403 if there is no
+// credential, and 401 otherwise.
 func (d Door) refusal(r Request, p problem) *Refusal {
 	refusal := unauthorizedPage(r.Path)
 	if p.code == NoCredential {
@@ -68,7 +70,7 @@ func (d Door) refusal(r Request, p problem) *Refusal {
 	return refusal
 }
 
-// explain says what is wrong and what to change.
+// explain returns a sentence about a problem, and a hint about what to change.
 func (d Door) explain(p problem) (sentence, hint string) {
 	name, ask := d.Service.Name, "send an ID token: gcp-metadata-emulator token id --audience "+d.expected()
 	switch p.code {
@@ -88,7 +90,7 @@ func (d Door) explain(p problem) (sentence, hint string) {
 		return "the token was signed by real Google, whose keys this emulator does not have", "get the token from the emulator: gcp-metadata-emulator env shows the variables"
 	case WrongAudience:
 		return d.wrongAudience(p.credential.Audiences), d.audienceHint(p.credential.Audiences)
-	case Invalid, MissingRole, External, ReservedPath, NotPlayed, NoService:
+	case Invalid, MissingRole, External, ReservedPath, NotPlayed, NoService, NoTunnel:
 	}
 	return p.credential.Refused, ask
 }
@@ -113,7 +115,7 @@ func (d Door) wrongAudience(audiences []string) string {
 	return fmt.Sprintf("the token is for %q, and service %q expects %q", strings.Join(audiences, ", "), d.Service.Name, d.expected())
 }
 
-// lacksRole refuses a caller that may not invoke the service.
+// lacksRole returns the refusal of a caller that may not invoke the service.
 func (d Door) lacksRole(r Request, who iam.Principal) *Refusal {
 	member, permissions := who.Member(), d.permissions()
 	missing := &Missing{
@@ -132,7 +134,7 @@ func (d Door) lacksRole(r Request, who iam.Principal) *Refusal {
 	return refusal
 }
 
-// invokers are the roles that give one of some permissions, the smallest first.
+// invokers returns the roles that include one of the permissions, the smallest first.
 func invokers(permissions []string) []string {
 	var roles []string
 	for _, role := range []string{"roles/run.invoker", "roles/cloudfunctions.invoker", "roles/run.servicesInvoker", "roles/run.admin", "roles/editor", "roles/owner"} {
@@ -143,7 +145,7 @@ func invokers(permissions []string) []string {
 	return roles
 }
 
-// reserved refuses a path that Google keeps for itself.
+// reserved returns the refusal of a path that Google keeps for itself.
 func reserved(path string) *Refusal {
 	refusal := &Refusal{Status: notFound}
 	refusal.Reason = Reason{
@@ -154,7 +156,7 @@ func reserved(path string) *Refusal {
 	return refusal
 }
 
-// external refuses a request from outside the project.
+// external returns the refusal of a request from outside the project.
 func external(path string, service *world.Service) *Refusal {
 	refusal := notFoundPage()
 	refusal.Reason = Reason{
@@ -165,7 +167,7 @@ func external(path string, service *world.Service) *Refusal {
 	return refusal
 }
 
-// notPlayed refuses every request to a door of a kind that is not emulated.
+// notPlayed returns the refusal of every request to a door whose kind of check is not emulated.
 func notPlayed(path string, service *world.Service) *Refusal {
 	refusal := forbiddenPage(path)
 	refusal.Reason = Reason{
@@ -176,7 +178,7 @@ func notPlayed(path string, service *world.Service) *Refusal {
 	return refusal
 }
 
-// Gone refuses a request for a service that does not exist, or no longer.
+// Gone returns the refusal of a request for a service that does not exist.
 func Gone(service string) *Refusal {
 	refusal := notFoundPage()
 	refusal.Reason = Reason{
@@ -185,4 +187,13 @@ func Gone(service string) *Refusal {
 		Hint:     "give the instance of that name an ingress",
 	}
 	return refusal
+}
+
+// Tunnel returns the refusal of a request for a tunnel.
+func Tunnel(service string) *Refusal {
+	return &Refusal{Status: methodNotAllowed, Reason: Reason{
+		Code:     NoTunnel,
+		Sentence: fmt.Sprintf("service %q was asked for a tunnel, with the method CONNECT", service),
+		Hint:     "use the emulator's main address as the proxy",
+	}}
 }

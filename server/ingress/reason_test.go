@@ -206,3 +206,22 @@ func TestDecideFollowsPolicies(t *testing.T) {
 		t.Error("the policy does not decide")
 	}
 }
+
+// A role on a condition is a role for as long as the condition holds.
+func TestDecideLooksAtConditions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	door := r.door(t, "user-profiles")
+	door.World = door.World.WithPolicy(door.Service, iam.NewPolicy([]iam.Binding{{
+		Role: "roles/run.invoker", Members: []string{"serviceAccount:" + stranger},
+		Condition: &iam.Condition{Title: "until one", Expression: `request.time < timestamp("2026-11-21T12:30:00Z")`},
+	}}))
+	request := ingress.Request{Path: "/", Authorization: []string{"Bearer " + r.id(t, stranger, profiles, nil)}}
+	if refusal := ingress.Decide(request, door).Refusal; refusal != nil {
+		t.Errorf("while the condition holds: %+v", refusal.Reason)
+	}
+	door.Now = r.now.Add(30 * time.Minute)
+	if refusal := ingress.Decide(request, door).Refusal; refusal == nil || refusal.Reason.Code != ingress.MissingRole {
+		t.Error("the role outlives its condition")
+	}
+}

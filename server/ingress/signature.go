@@ -8,10 +8,11 @@ import (
 	"gcp-metadata-emulator/server/iam"
 )
 
-// removed stands where the signature of a token has been.
+// removed replaces the signature of a token.
 const removed = "SIGNATURE_REMOVED_BY_GOOGLE"
 
-// passedOn is what the service gets in the place of a token that was checked.
+// passedOn returns the header field that replaces a verified token, if the service must not see the
+// signature.
 func (d Door) passedOn(p presented, c Credential) []Field {
 	if !d.removesSignature(p.header, c) {
 		return nil
@@ -19,8 +20,9 @@ func (d Door) passedOn(p presented, c Credential) []Field {
 	return []Field{{p.header, withoutSignature(p.value)}}
 }
 
-// removesSignature is Google's rule: X-Serverless-Authorization always loses its signature, and
-// Authorization if the token is one that a user has from gcloud, which every service would take
+// removesSignature reports whether a verified token loses its signature. By Google's rule
+// X-Serverless-Authorization always does; Authorization does if the token is a user's from gcloud,
+// because other services would accept this token too
 // (https://cloud.google.com/run/docs/troubleshooting#signature-redacted).
 func (d Door) removesSignature(header string, c Credential) bool {
 	switch d.Service.Signature {
@@ -33,7 +35,7 @@ func (d Door) removesSignature(header string, c Credential) bool {
 	return header == Serverless || c.Principal.Kind == iam.KindUser && slices.ContainsFunc(c.Audiences, isGcloud)
 }
 
-// untouched is what the service gets in the place of credentials that nobody looked at: only
+// untouched returns the header field that replaces a token which the door did not check: only
 // X-Serverless-Authorization loses its signature.
 func (d Door) untouched(r Request) []Field {
 	if d.Service.Signature == fixtures.SignatureNever || len(r.Serverless) != 1 || strings.Count(r.Serverless[0], ".") != 2 {
@@ -42,7 +44,7 @@ func (d Door) untouched(r Request) []Field {
 	return []Field{{Serverless, withoutSignature(r.Serverless[0])}}
 }
 
-// withoutSignature is a header value that ends in a JWT, with another text for the signature.
+// withoutSignature replaces the signature in a header value that ends in a JWT.
 func withoutSignature(value string) string {
 	value = strings.TrimSpace(value)
 	return value[:strings.LastIndexByte(value, '.')+1] + removed

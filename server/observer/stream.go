@@ -12,9 +12,9 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Stream returns a handler that writes its own answers, with faults in front of it. The handler
-// calls Note for each request that reaches it. Of faults, a status, a body, a delay and a hang-up
-// strike; the bytes of a stream stay as they are.
+// Stream puts faults in front of a handler that writes its own answers. The handler calls Note for
+// each request that reaches it. Faults with a status, a body, a delay or a hang-up before the answer
+// apply; faults that change the bytes of an answer do not.
 func (o *Observer) Stream(route string, dialect wire.Dialect, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if o.faults.None() {
@@ -66,8 +66,8 @@ func (o *Observer) streamUnderFaults(w http.ResponseWriter, r *http.Request, to 
 
 type faultKey struct{}
 
-// Note writes an exchange down that a handler of Stream has answered, or is about to answer. begun is
-// when the request arrived, by the machine's clock.
+// Note records an exchange of a handler of Stream. begun is the time of the request by the machine's
+// clock.
 func (o *Observer) Note(r *http.Request, e journal.Exchange, begun time.Time) {
 	took := time.Since(begun)
 	e.Duration = fixtures.Duration(took)

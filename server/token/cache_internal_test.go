@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gcp-metadata-emulator/keys"
 )
 
 // These tests are in package token because a caller cannot tell how often a token was made: equal
@@ -102,5 +104,27 @@ func TestLeftIsThatOfTheDecision(t *testing.T) {
 	c.tokens.Add("k", Token{Text: "x", Issued: now, Expires: expires})
 	if token, ok := c.fresh("k"); !ok || token.Left() != MinimumLeft {
 		t.Errorf("left is %v, %v; want %v", token.Left(), ok, MinimumLeft)
+	}
+}
+
+// However many tokens are verified, the issuer remembers a bounded number of them.
+func TestVerifiedTokensAreBounded(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	i := NewIssuer(keys.NewStock().NewRing(func() time.Time { return now }), func() time.Time { return now })
+	for n := range cachedTokens + 20 {
+		issued, err := i.ID(t.Context(), Claims{Audience: strconv.Itoa(n), Subject: "1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := i.signature(t.Context(), nil, issued.Text); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := i.signature(t.Context(), nil, issued.Text+"AAAA"); err == nil {
+			t.Fatal("a changed signature is good")
+		}
+	}
+	if got := i.verified.Len(); got != cachedTokens {
+		t.Errorf("%d tokens are remembered, want %d", got, cachedTokens)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"gcp-metadata-emulator/fixtures"
 )
 
-// Service is what an instance runs for others to call, and the door in front of it. It has
-// the instance's name.
+// Service is the service that an instance runs, with the settings of the door in front of it. It
+// has the name of the instance.
 type Service struct {
 	Name       string
 	Region     string
@@ -32,7 +32,7 @@ type Service struct {
 	Resource map[string]any
 }
 
-// newService completes the ingress of an instance; nil if there is none.
+// newService returns the service of an instance, or nil if the instance has no ingress.
 func newService(w *World, f fixtures.Instance, instance *Instance) *Service {
 	if f.Ingress == nil {
 		return nil
@@ -62,7 +62,7 @@ func newService(w *World, f fixtures.Instance, instance *Instance) *Service {
 	return service
 }
 
-// region is the region of an instance, by its metadata.
+// region returns the region in the metadata of an instance.
 func (i *Instance) region() string {
 	if name := i.text("instance", "region"); name != "" {
 		return name[strings.LastIndexByte(name, '/')+1:]
@@ -75,7 +75,7 @@ func (i *Instance) region() string {
 	return zone
 }
 
-// Path is the resource name of the service in a project, which is also the audience that
+// Path returns the resource name of the service in a project, which is also the audience that
 // Identity-Aware Proxy uses for it.
 func (s *Service) Path(p Project) string {
 	return "/projects/" + strconv.FormatUint(p.Number, 10) + "/locations/" + s.Region + "/services/" + s.Name
@@ -90,7 +90,7 @@ func (w *World) Service(name string) (*Service, bool) {
 	return instance.Service, true
 }
 
-// Services are all services, in the order of their instances.
+// Services returns all services, in the order of their instances.
 func (w *World) Services() []*Service {
 	var list []*Service
 	for _, instance := range w.Instances {
@@ -104,8 +104,7 @@ func (w *World) Services() []*Service {
 // HasServices reports whether there is a service.
 func (w *World) HasServices() bool { return len(w.servicesByHost) > 0 }
 
-// serviceURL is one URL of a service, taken apart. Functions share a host, so that the path
-// belongs to it.
+// serviceURL is a URL of a service without the host. Functions share a host, so their path matters.
 type serviceURL struct {
 	path    string // without a slash at the end; empty: any
 	service *Service
@@ -122,8 +121,8 @@ func (w *World) addServiceURLs(service *Service) {
 	}
 }
 
-// ServiceAt finds the service that one of its URLs names, by the host without a port, in lower
-// case, and the path. A host with the prefix of a tag, as in TAG---HOST, leads to the same
+// ServiceAt finds a service by the host and the path of one of its URLs. The host is in lower case
+// and has no port. A host with the prefix of a tag, as in TAG---HOST, leads to the same
 // service (https://cloud.google.com/run/docs/rollouts-rollbacks-traffic-migration#tags).
 func (w *World) ServiceAt(host, path string) (*Service, bool) {
 	addresses, known := w.servicesByHost[host]

@@ -8,8 +8,8 @@ import (
 	"gcp-metadata-emulator/fixtures"
 )
 
-// inventedURLs are the URLs that Google gives to a service by itself: the deterministic one, and
-// the older one with a hash. A function has one that names the project besides.
+// inventedURLs returns the URLs that Google gives to a service: the deterministic URL, and the older
+// URL with a hash. A function also has a URL that names the project.
 func (s *Service) inventedURLs(p Project) []string {
 	var list []string
 	if s.IsFunction {
@@ -22,8 +22,8 @@ func (s *Service) inventedURLs(p Project) []string {
 	return list
 }
 
-// projectHash is the part of an older URL that all services of a project share in a region: ten
-// letters and digits.
+// projectHash returns the hash in the older URLs of a project's services in a region: ten letters and
+// digits.
 func projectHash(p Project, region string) string {
 	const digits, base = 10, 36
 	text := strconv.FormatUint(number("run-hash:"+strconv.FormatUint(p.Number, 10)+"/"+region), base)
@@ -33,8 +33,7 @@ func projectHash(p Project, region string) string {
 	return strings.Repeat("a", digits-len(text)) + text
 }
 
-// regionCode is the short form of a region in older URLs. Newer regions have none that is known
-// here.
+// regionCode returns the short form of a region in older URLs. It does not know the newer regions.
 func regionCode(region string) (code string, known bool) {
 	code, known = map[string]string{
 		"asia-east1": "de", "asia-east2": "df", "asia-northeast1": "an", "asia-northeast2": "dt", "asia-northeast3": "du",
