@@ -15,10 +15,11 @@ import (
 
 // Ring holds every key of one emulator. It is safe for concurrent use.
 type Ring struct {
-	vault  *closable
-	pool   *pool
-	now    func() time.Time
-	google *Set
+	vault *closable
+	pool  *pool
+	now   func() time.Time
+
+	google, firebase, session *Set
 
 	mu       sync.Mutex
 	accounts map[string]*Set
@@ -42,6 +43,8 @@ func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
 	kept := &closable{vault: vault, lasts: func() bool { return true }}
 	r := &Ring{vault: kept, pool: pool, now: now, accounts: map[string]*Set{}}
 	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
+	r.firebase = newSet(Firebase(), "keys/firebase", kept, r.pool, now)
+	r.session = newSet(FirebaseSession(), "keys/firebase-session", kept, r.pool, now)
 	return r
 }
 
@@ -61,11 +64,15 @@ func (r *Ring) Wait() { r.pool.wait() }
 // its keys in the pool of r.
 func (r *Ring) Stranger() *Ring { return newRing(memory{}, r.pool, r.now) }
 
-// Load reads the keys for ID tokens, the secret, and the certificate authority if there is one.
+// Load reads Google's own keys, the secret, and the certificate authority if there is one.
 // It makes no keys except the secret. The error names an unusable file, or a read-only
 // directory.
 func (r *Ring) Load() error {
-	_, keysErr := r.google.Known()
+	var keysErr error
+	for _, set := range r.Own() {
+		_, err := set.Known()
+		keysErr = cmp.Or(keysErr, err)
+	}
 	_, secretErr := r.Secret()
 	_, _, authorityErr := r.knownAuthority()
 	return cmp.Or(keysErr, secretErr, authorityErr)
@@ -79,6 +86,15 @@ func (r *Ring) Warm(ctx context.Context) error {
 
 // Google returns the set for ID tokens.
 func (r *Ring) Google() *Set { return r.google }
+
+// Firebase returns the set for Firebase ID tokens.
+func (r *Ring) Firebase() *Set { return r.firebase }
+
+// FirebaseSession returns the set for Firebase session cookies.
+func (r *Ring) FirebaseSession() *Set { return r.session }
+
+// Own returns Google's own sets, the set for ID tokens first. They rotate together.
+func (r *Ring) Own() []*Set { return []*Set{r.google, r.firebase, r.session} }
 
 // System returns the set of Google's signatures for a service account (signJwt, signBlob).
 func (r *Ring) System(email string) *Set {

@@ -50,6 +50,24 @@ func (s *Set) States() ([]Stated, error) {
 // KeepAll makes [Set.Rotate] publish every retired key until its normal end.
 const KeepAll = -1
 
+// Rotate rotates the keys for ID tokens, and those of Google's other own sets that have keys
+// already. See [Set.Rotate].
+func (r *Ring) Rotate(ctx context.Context, keep int) error {
+	for _, set := range r.Own() {
+		known, err := set.Known()
+		if err != nil {
+			return err
+		}
+		if len(known) == 0 && set != r.google {
+			continue
+		}
+		if err := set.Rotate(ctx, keep); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Rotate retires the active key at once. The next key signs from now on, and Rotate makes a new
 // next key. It keeps publishing the newest retired keys, as many as keep says, and withdraws
 // the others at once. Other processes with the same directory follow.

@@ -32,6 +32,18 @@ func FederatedSignon() Use {
 	return Use{commonName: "federated-signon.system.gserviceaccount.com", lifetime: federatedLifetime, ahead: true}
 }
 
+// Firebase returns the use of Google's keys for Firebase ID tokens. They are the keys of the
+// account securetoken@system.gserviceaccount.com.
+func Firebase() Use {
+	return Use{commonName: "securetoken.system.gserviceaccount.com", lifetime: federatedLifetime, ahead: true}
+}
+
+// FirebaseSession returns the use of Google's keys for Firebase session cookies. Google does not
+// document the common name of their certificates.
+func FirebaseSession() Use {
+	return Use{commonName: "session.firebase.google.com", lifetime: federatedLifetime, ahead: true}
+}
+
 // SystemManaged returns the use of the IAM Credentials API's keys for a service account. The
 // common name of their certificates is the e-mail address with a dot for the at sign.
 func SystemManaged(email string) Use {

@@ -31,6 +31,16 @@ func ControlRoutes() map[string]string {
 // ControlOperations are the methods and paths of the control plane.
 func ControlOperations() []string { return slices.Sorted(maps.Keys(ControlRoutes())) }
 
+// KeyPaths returns the paths at which keys are published, with variables in braces, and the names
+// of their routes.
+func KeyPaths() map[string]string {
+	paths := map[string]string{}
+	for _, route := range (surfaces{}).keys().Routes {
+		paths[route.Path] = route.Name
+	}
+	return paths
+}
+
 // WordsOfRoutes are the words by which people know Google's routes, by the names of the routes: the
 // last fixed word of each path, and the services in gRPC.
 func WordsOfRoutes() map[string][]string {

@@ -63,7 +63,7 @@ func (s surfaces) metadataServer() surface {
 func (s surfaces) keys() surface {
 	account := about(s.accountInPath)
 	return surface{
-		Name: "keys", Hosts: []string{"www.googleapis.com", "www.gstatic.com"},
+		Name: "keys", Hosts: []string{"www.googleapis.com", "www.gstatic.com", "identitytoolkit.googleapis.com"},
 		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", s.publishedKeys.JWKS, aboutNothing(), nothing, anyQuery},
@@ -74,6 +74,8 @@ func (s surfaces) keys() surface {
 			{"keys.account.raw", http.MethodGet, "/service_accounts/v1/metadata/raw/{account}", s.publishedKeys.AccountRaw, account, nothing, anyQuery},
 			{"keys.account.x509", http.MethodGet, "/robot/v1/metadata/x509/{account}", s.publishedKeys.AccountCertificates, account, nothing, anyQuery},
 			{"keys.account.jwk", http.MethodGet, "/robot/v1/metadata/jwk/{account}", s.publishedKeys.AccountJWKS, account, nothing, anyQuery},
+			{"keys.firebase-session.x509", http.MethodGet, "/identitytoolkit/v3/relyingparty/publicKeys", s.publishedKeys.SessionCertificates, aboutNothing(), nothing, anyQuery},
+			{"keys.firebase-session.jwk", http.MethodGet, "/v1/sessionCookiePublicKeys", s.publishedKeys.SessionJWKS, aboutNothing(), nothing, anyQuery},
 			{"keys.iap.pem", http.MethodGet, "/iap/verify/public_key", s.publishedKeys.IAPKeys, aboutNothing(), nothing, anyQuery},
 			{"keys.iap.jwk", http.MethodGet, "/iap/verify/public_key-jwk", s.publishedKeys.IAPJWKS, aboutNothing(), nothing, anyQuery},
 		},

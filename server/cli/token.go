@@ -15,28 +15,24 @@ import (
 type tokenCommand struct {
 	clientFlags `embed:""`
 
-	Kind     string        `arg:"" enum:"access,id,jwt,iap" help:"Kind of token: ${enum}. A jwt is self-signed by a service account; iap is an assertion of Identity-Aware Proxy."`
+	Kind     string        `arg:"" enum:"access,id,jwt,iap,firebase" help:"Kind of token: ${enum}. A jwt is self-signed by a service account; iap is an assertion of Identity-Aware Proxy; firebase is an ID token of Firebase."`
 	Account  string        `placeholder:"EMAIL" help:"Service account or user that the token is for (default: the default instance's service account)."`
+	User     string        `placeholder:"U" help:"User that a firebase token is for: any user ID, or the e-mail address of a user of the fixture."`
+	Project  string        `placeholder:"P" help:"Project of a firebase token (default: the fixture's project)."`
+	Session  bool          `help:"Print a session cookie of Firebase instead of an ID token."`
 	Audience string        `placeholder:"A" help:"Audience; required for id and iap."`
 	Scope    []string      `placeholder:"S" help:"Scope; may be repeated (default: cloud-platform, for an access token)."`
-	Lifetime time.Duration `placeholder:"D" help:"Lifetime, at most 12h (default: 1h; iap: 10m)."`
+	Claims   string        `placeholder:"JSON" help:"Object with claims that override the usual ones; null removes a claim."`
+	Lifetime time.Duration `placeholder:"D" help:"Lifetime, at most 12h, or 336h for a session cookie (default: 1h; iap: 10m)."`
 	Defect   string        `placeholder:"DEFECT" help:"Deliberate error in the token: ${defects}."`
 	Format   string        `enum:"standard,full" default:"standard" help:"Whether an ID token describes the default instance: no (standard) or yes (full)."`
 }
 
 // Run prints a token.
 func (c *tokenCommand) Run(ctx context.Context, std streams) error {
-	order := map[string]any{"kind": c.Kind, "format": c.Format}
-	if c.Lifetime != 0 {
-		order["lifetime"] = c.Lifetime.String()
-	}
-	for name, value := range map[string]string{"account": c.Account, "audience": c.Audience, "defect": c.Defect} {
-		if value != "" {
-			order[name] = value
-		}
-	}
-	if len(c.Scope) > 0 {
-		order["scopes"] = c.Scope
+	order, err := c.order()
+	if err != nil {
+		return err
 	}
 	answer, err := c.post(ctx, "/emulator/v1/tokens", order)
 	if err != nil {
@@ -50,6 +46,38 @@ func (c *tokenCommand) Run(ctx context.Context, std streams) error {
 	}
 	_, err = fmt.Fprintln(std.out, minted.Token)
 	return err
+}
+
+// order returns the message that asks for the token.
+func (c *tokenCommand) order() (map[string]any, error) {
+	order := map[string]any{"kind": c.Kind, "format": c.Format}
+	if c.Session && token.Kind(c.Kind) != token.KindFirebase {
+		return nil, &usageError{errors.New(`--session is only for a token of kind "firebase"`)}
+	}
+	if c.Session {
+		order["kind"] = token.KindFirebaseSession
+	}
+	if c.Lifetime != 0 {
+		order["lifetime"] = c.Lifetime.String()
+	}
+	for name, value := range map[string]string{
+		"account": c.Account, "audience": c.Audience, "defect": c.Defect, "user": c.User, "project": c.Project,
+	} {
+		if value != "" {
+			order[name] = value
+		}
+	}
+	if len(c.Scope) > 0 {
+		order["scopes"] = c.Scope
+	}
+	if c.Claims != "" {
+		var claims map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(c.Claims), &claims); err != nil || claims == nil {
+			return nil, &usageError{fmt.Errorf("--claims %q is not a JSON object", c.Claims)}
+		}
+		order["claims"] = claims
+	}
+	return order, nil
 }
 
 type verifyCommand struct {

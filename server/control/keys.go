@@ -7,37 +7,47 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 )
 
-// signingKey describes a key that signs ID tokens now, or that did or will.
+// signingKey describes a key with which Google signs tokens now, or did or will.
 type signingKey struct {
 	ID        string     `json:"kid"`
-	Use       string     `json:"use"`
+	Use       string     `json:"use"` // the kind of token that it signs
 	State     keys.State `json:"state"`
 	NotBefore string     `json:"notBefore"`
 	NotAfter  string     `json:"notAfter"`
 }
 
-// Keys lists the published signing keys of ID tokens.
+// Keys lists the published signing keys of Google's own tokens.
 func (s *Server) Keys(*http.Request) (wire.Response, error) {
-	published, err := s.keys.Google().States()
-	if err != nil {
-		return wire.Response{}, fmt.Errorf("read the signing keys: %w", err)
-	}
 	list := []signingKey{}
-	for _, key := range published {
-		list = append(list, signingKey{
-			ID: key.ID(), Use: "id-token", State: key.State,
-			NotBefore: key.NotBefore().UTC().Format(time.RFC3339), NotAfter: key.NotAfter().UTC().Format(time.RFC3339),
-		})
+	for _, signs := range []struct {
+		use string
+		set *keys.Set
+	}{
+		{"id-token", s.keys.Google()},
+		{string(token.KindFirebase), s.keys.Firebase()},
+		{string(token.KindFirebaseSession), s.keys.FirebaseSession()},
+	} {
+		published, err := signs.set.States()
+		if err != nil {
+			return wire.Response{}, fmt.Errorf("read the signing keys: %w", err)
+		}
+		for _, key := range published {
+			list = append(list, signingKey{
+				ID: key.ID(), Use: signs.use, State: key.State,
+				NotBefore: key.NotBefore().UTC().Format(time.RFC3339), NotAfter: key.NotAfter().UTC().Format(time.RFC3339),
+			})
+		}
 	}
 	return googleapi.JSON(struct {
 		Keys []signingKey `json:"keys"`
 	}{list}), nil
 }
 
-// RotateKeys retires the active signing key of ID tokens, and answers like Keys. The member
+// RotateKeys retires the active signing keys of Google's own tokens, and answers like Keys. The member
 // "keep" limits how many retired keys remain published.
 func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
 	message, err := googleapi.ReadMessage(r, "keep")
@@ -55,7 +65,7 @@ func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
 		}
 		keep = int(number)
 	}
-	if err := s.keys.Google().Rotate(r.Context(), keep); err != nil {
+	if err := s.keys.Rotate(r.Context(), keep); err != nil {
 		return wire.Response{}, fmt.Errorf("rotate the signing keys: %w", err)
 	}
 	return s.Keys(r)

@@ -26,14 +26,19 @@ func (s *Server) Mint(r *http.Request) (wire.Response, error) {
 		Lifetime string         `json:"lifetime"` // a duration such as 10m
 		Format   string         `json:"format"`   // full or standard, for an ID token
 		Defect   token.Defect   `json:"defect"`
+		User     string         `json:"user"`    // of a Firebase token
+		Project  string         `json:"project"` // of a Firebase token; empty: the fixture's
 	}
 	if err := readJSON(r, &asked); err != nil {
 		return wire.Response{}, err
 	}
 	current := s.worlds.Load().State
-	order := token.Order{Kind: asked.Kind, Audience: asked.Audience, Scopes: asked.Scopes, Claims: asked.Claims, Defect: asked.Defect}
+	order := token.Order{Kind: asked.Kind, Audience: asked.Audience, Scopes: asked.Scopes, Claims: asked.Claims, Defect: asked.Defect, User: asked.User, Project: asked.Project}
 	var err error
-	if order.Principal, err = chosenPrincipal(current, asked.Account); err != nil {
+	if asked.Account != "" || !asked.Kind.IsFirebase() {
+		order.Principal, err = chosenPrincipal(current, asked.Account)
+	}
+	if err != nil {
 		return wire.Response{}, err
 	}
 	if asked.Lifetime != "" {

@@ -101,6 +101,8 @@ func (d Door) check(c Credential) *problem {
 		return &problem{code: AccessToken, credential: c}
 	case c.Refused != "":
 		return &problem{code: origin(c), credential: c}
+	case c.Kind.IsFirebase():
+		return &problem{code: Firebase, credential: c}
 	case c.Kind != token.KindID:
 		return &problem{code: NotIDToken, credential: c}
 	case !d.Now.Before(c.Expires):

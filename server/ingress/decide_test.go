@@ -105,6 +105,10 @@ func (r *rig) rows(t *testing.T) map[string]row {
 	}
 	account := "serviceAccount:" + login
 	byGcloud := r.id(t, dev, gcloud, nil)
+	ofFirebase, err := r.Mint(t.Context(), r.world, token.Order{Kind: token.KindFirebase, User: "u1", Project: profiles})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string]row{
 		// 1.1
 		"no credential":            {status: 403, code: ingress.NoCredential},
@@ -121,6 +125,7 @@ func (r *rig) rows(t *testing.T) map[string]row {
 		"signed by Google":         {header: bearer(stolen.Text), status: 401, code: ingress.RealGoogle},
 		"unsigned":                 {header: bearer(r.mint(t, login, token.Order{Kind: token.KindID, Audience: profiles, Defect: token.AlgNone})), status: 401, code: ingress.Invalid},
 		"of Firebase":              {header: bearer(unsignedBy(t, "https://securetoken.google.com/demo-project", profiles)), status: 401, code: ingress.Firebase},
+		"verified by Firebase":     {header: bearer(ofFirebase.Text), status: 401, code: ingress.Firebase},
 		"self-signed":              {header: bearer(r.mint(t, login, token.Order{Kind: token.KindJWT, Audience: profiles})), status: 401, code: ingress.NotIDToken, caller: account},
 		"assertion of IAP":         {header: bearer(r.mint(t, dev, token.Order{Kind: token.KindIAP, Audience: profiles})), status: 401, code: ingress.NotIDToken, caller: "user:" + dev},
 		"two tokens in a header":   {header: []string{"Bearer " + good + ", Bearer " + good}, status: 401, code: ingress.SeveralCredentials},

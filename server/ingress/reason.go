@@ -103,7 +103,9 @@ func kindInWords(kind token.Kind) string {
 		return "an assertion of Identity-Aware Proxy"
 	case token.KindRefresh:
 		return "a refresh token"
-	case token.KindAccess, token.KindID:
+	case token.KindFirebaseCustom:
+		return "a custom token of Firebase"
+	case token.KindAccess, token.KindID, token.KindFirebase, token.KindFirebaseSession:
 	}
 	return fmt.Sprintf("a token of kind %q", kind)
 }

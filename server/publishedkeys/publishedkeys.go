@@ -76,6 +76,18 @@ func (s *Server) Certificates(r *http.Request) (wire.Response, error) {
 	return s.google(r.Context(), &s.certificates, certificateMap)
 }
 
+// SessionCertificates returns the X.509 certificates of the keys for Firebase session cookies
+// (https://firebase.google.com/docs/auth/admin/manage-cookies).
+func (s *Server) SessionCertificates(r *http.Request) (wire.Response, error) {
+	return s.set(r.Context(), s.keys.FirebaseSession(), certificateMap)
+}
+
+// SessionJWKS returns the same keys as a JSON web key set
+// (https://cloud.google.com/identity-platform/docs/reference/rest/v1/TopLevel/getSessionCookiePublicKeys).
+func (s *Server) SessionJWKS(r *http.Request) (wire.Response, error) {
+	return s.set(r.Context(), s.keys.FirebaseSession(), jwkSet)
+}
+
 // JWKS returns Google's JSON web key set (RFC 7517, section 5).
 func (s *Server) JWKS(r *http.Request) (wire.Response, error) {
 	return s.google(r.Context(), &s.jwks, jwkSet)
@@ -105,7 +117,7 @@ func (s *Server) AccountRaw(r *http.Request) (wire.Response, error) { return s.a
 func (s *Server) account(r *http.Request, write func([]*keys.Certified) any) (wire.Response, error) {
 	id := r.PathValue("account")
 	if id == firebaseSigner {
-		return s.firebase(r.Context(), write)
+		return s.set(r.Context(), s.keys.Firebase(), write)
 	}
 	account, ok := s.worlds.Load().State.Account(id)
 	if !ok {
@@ -129,10 +141,11 @@ func (s *Server) account(r *http.Request, write func([]*keys.Certified) any) (wi
 // (https://firebase.google.com/docs/auth/admin/verify-id-tokens). It belongs to no project.
 const firebaseSigner = "securetoken@system.gserviceaccount.com"
 
-func (s *Server) firebase(ctx context.Context, write func([]*keys.Certified) any) (wire.Response, error) {
-	published, err := s.keys.System(firebaseSigner).Published(ctx)
+// set publishes one of Google's own key sets.
+func (s *Server) set(ctx context.Context, set *keys.Set, write func([]*keys.Certified) any) (wire.Response, error) {
+	published, err := set.Published(ctx)
 	if err != nil {
-		return wire.Response{}, fmt.Errorf("make the key of %q: %w", firebaseSigner, err)
+		return wire.Response{}, fmt.Errorf("make Google's keys: %w", err)
 	}
 	return s.cacheable(wire.Pretty(write(publicHalves(published)))), nil
 }

@@ -17,7 +17,8 @@ func (e *Emulator) Keys() []keys.Stated {
 	return published
 }
 
-// RotateKeys makes the next key the active one. As with Google's keys, the old key stays
+// RotateKeys makes the next key the active one, in each of Google's key sets that is in use. As
+// with Google's keys, the old key stays
 // published for a day.
 func (e *Emulator) RotateKeys() {
 	e.t.Helper()
@@ -28,7 +29,7 @@ func (e *Emulator) RotateKeys() {
 // published. With 0, verifiers refuse all older ID tokens.
 func (e *Emulator) RotateKeysKeeping(retired int) {
 	e.t.Helper()
-	if err := e.keys.Google().Rotate(context.Background(), retired); err != nil {
+	if err := e.keys.Rotate(context.Background(), retired); err != nil {
 		e.t.Fatalf("servertest: rotate the signing keys: %v", err)
 	}
 }

@@ -18,17 +18,17 @@ import (
 // Defect is a deliberate error in an issued token, so that clients can test that they refuse it.
 // The defects of each kind of token:
 //
-//	                 access   ID, IAP   JWT
-//	expired          x        x         x     exp was an hour ago
-//	not-yet-valid    x        x         x     iat and nbf are an hour ahead
-//	wrong-issuer              x         x     iss is WrongIssuerURL
-//	wrong-audience            x         x     aud is WrongAudienceURL
-//	unknown-key      x        x         x     signed or sealed with an unpublished key
-//	tampered         x        x         x     changed after it was signed: an added claim, or a different letter
-//	missing-email             x               no email and no email_verified; not for a JWT, whose issuer is an e-mail address
-//	unverified-email          x         x     email_verified is false
-//	alg-none                  x         x     the header says alg none, and there is no signature
-//	revoked          x        x         x     revoked at once; a JWT gets the claim jti, by which it is recognised
+//	                 access   ID, IAP   JWT   Firebase
+//	expired          x        x         x     x          exp was an hour ago
+//	not-yet-valid    x        x         x     x          iat and nbf are an hour ahead
+//	wrong-issuer              x         x     x          iss is WrongIssuerURL
+//	wrong-audience            x         x     x          aud is WrongAudienceURL
+//	unknown-key      x        x         x     x          signed or sealed with an unpublished key
+//	tampered         x        x         x     x          changed after it was signed: an added claim, or a different letter
+//	missing-email             x                          no email and no email_verified; not for a JWT, whose issuer is an e-mail address
+//	unverified-email          x         x                email_verified is false, as it may be in a Firebase token
+//	alg-none                  x         x     x          the header says alg none, and there is no signature
+//	revoked          x        x         x     x          revoked at once; a JWT gets the claim jti, by which it is recognised
 //
 // A verifier that only checks a JWT's signature cannot detect that it was revoked. An access
 // token is opaque, so defects of claims do not apply to it.
@@ -66,7 +66,9 @@ func (k Kind) Defects() []Defect {
 		}
 	case KindJWT:
 		return []Defect{Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, UnverifiedEmail, AlgNone, Revoked}
-	case KindRefresh:
+	case KindFirebase, KindFirebaseSession:
+		return []Defect{Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, AlgNone, Revoked}
+	case KindRefresh, KindFirebaseCustom:
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,13 +16,17 @@ import (
 
 // Order describes a token to issue without checking who is entitled to it.
 type Order struct {
-	Kind      Kind // any but KindRefresh
-	Principal iam.Principal
-	Audience  string         // not for an access token
+	Kind      Kind           // any but KindRefresh and KindFirebaseCustom
+	Principal iam.Principal  // not for a Firebase token
+	Audience  string         // not for an access token or a Firebase token
 	Scopes    []string       // for an access token or JWT; an access token defaults to iam.CloudPlatform
 	Claims    map[string]any // override the usual claims; a nil value removes one; not for an access token
 	Lifetime  time.Duration  // default: one hour, or ten minutes for an assertion of Identity-Aware Proxy
 	Defect    Defect         // must be one of Kind.Defects; its claims override all others
+
+	// User is the ID of a Firebase token's user, or the e-mail address of a user of the fixture.
+	// Project is the token's project; the default is the fixture's.
+	User, Project string
 
 	// Instance, if set, is described in an ID token, as the metadata server does for format=full.
 	Instance ComputeEngine
@@ -65,7 +70,9 @@ func (i *Issuer) mint(ctx context.Context, w *world.World, order Order) (Token, 
 		return i.mintJWT(ctx, w, order)
 	case KindIAP:
 		return i.mintIAP(ctx, order)
-	case KindAccess, KindRefresh:
+	case KindFirebase, KindFirebaseSession:
+		return i.mintFirebase(ctx, w, order)
+	case KindAccess, KindRefresh, KindFirebaseCustom:
 	}
 	return i.Access(ctx, Grant{Principal: order.Principal, Scopes: order.Scopes}, order.Lifetime)
 }
@@ -74,12 +81,26 @@ func (i *Issuer) mint(ctx context.Context, w *world.World, order Order) (Token, 
 const longestLifetime = 12 * time.Hour
 
 func (o Order) check() error {
-	kinds := []Kind{KindAccess, KindID, KindJWT, KindIAP}
+	kinds := []Kind{KindAccess, KindID, KindJWT, KindIAP, KindFirebase, KindFirebaseSession}
+	longest := longestLifetime
+	if o.Kind == KindFirebaseSession {
+		longest = maxSession
+	}
 	switch {
 	case !slices.Contains(kinds, o.Kind):
-		return &OrderError{fmt.Sprintf("unknown kind of token %q; use access, id, jwt or iap", o.Kind)}
-	case o.Lifetime < 0 || o.Lifetime > longestLifetime || o.Lifetime%time.Second != 0:
-		return &OrderError{fmt.Sprintf("lifetime %s is not a number of seconds up to 12h", o.Lifetime)}
+		return &OrderError{fmt.Sprintf("unknown kind of token %q; use access, id, jwt, iap, firebase or firebase-session", o.Kind)}
+	case o.Lifetime < 0 || o.Lifetime > longest || o.Lifetime%time.Second != 0:
+		return &OrderError{fmt.Sprintf("lifetime %s is not a number of seconds up to %dh", o.Lifetime, int(longest.Hours()))}
+	case !o.Kind.IsFirebase() && (o.User != "" || o.Project != ""):
+		return &OrderError{"only a Firebase token has a user and a project"}
+	}
+	return cmp.Or(o.checkContent(), o.checkDefect())
+}
+
+func (o Order) checkContent() error {
+	switch {
+	case o.Kind.IsFirebase():
+		return o.checkFirebase()
 	case o.Kind == KindAccess && (o.Audience != "" || o.Claims != nil):
 		return &OrderError{"an access token has neither an audience nor claims"}
 	case o.Kind == KindID && len(o.Scopes) > 0:
@@ -91,7 +112,7 @@ func (o Order) check() error {
 	case o.Kind == KindIAP && o.Audience == "":
 		return &OrderError{"an assertion of Identity-Aware Proxy needs an audience, such as /projects/NUMBER/apps/PROJECT"}
 	default:
-		return o.checkDefect()
+		return nil
 	}
 }
 

@@ -27,6 +27,10 @@ const (
 	KindID      Kind = "id"  // signed by Google
 	KindJWT     Kind = "jwt" // signed by a service account
 	KindIAP     Kind = "iap" // an assertion of Identity-Aware Proxy
+
+	KindFirebase        Kind = "firebase"         // an ID token of Firebase
+	KindFirebaseSession Kind = "firebase-session" // a session cookie of Firebase
+	KindFirebaseCustom  Kind = "firebase-custom"  // signed by a service account, to sign in to Firebase
 )
 
 // Verified holds the content of a valid token.
@@ -73,8 +77,8 @@ func (i *Issuer) Verify(ctx context.Context, w *world.World, text string, demand
 	default:
 		verified, err = i.verifyJWT(ctx, w, text, demand)
 	}
-	if err != nil {
-		return Verified{}, err
+	if err != nil || verified.Kind.IsFirebase() { // Firebase's users are not in the fixture
+		return verified, err
 	}
 	return verified, checkActive(w, verified.Principal)
 }
@@ -143,7 +147,7 @@ func checkActive(w *world.World, who iam.Principal) error {
 	return refused("%q does not exist in the fixture, or is disabled", who.Member())
 }
 
-// authority is the signer of a JWT: Google, Identity-Aware Proxy or a service account.
+// authority is the signer of a JWT: Google, Identity-Aware Proxy, Firebase or a service account.
 type authority struct {
 	kind    Kind
 	account *world.ServiceAccount // only for KindJWT
@@ -165,10 +169,19 @@ func (i *Issuer) verifyJWT(ctx context.Context, w *world.World, text string, dem
 		scope, _ := parsed.Claims["scope"].(string)
 		verified.Scopes = iam.CanonicalScopes(strings.Fields(scope))
 	}
+	if verified.Kind == KindJWT && isCustom(parsed) {
+		verified.Kind = KindFirebaseCustom
+	}
 	if verified.Principal, err = signedBy.principal(w, parsed); err != nil {
 		return Verified{}, err
 	}
 	if verified.Expires, err = i.checkTimes(parsed, verified.Kind); err != nil {
+		return Verified{}, err
+	}
+	if verified.Kind == KindFirebaseCustom {
+		err = checkCustom(parsed, signedBy.account)
+	}
+	if err != nil {
 		return Verified{}, err
 	}
 	return verified, checkDemand(parsed, verified, demand)
@@ -186,7 +199,7 @@ func checkAlgorithm(parsed *signer.Parsed) error {
 	}
 }
 
-// authority finds the key that a token names, among Google's keys and the keys of the service
+// authority finds the key that a token names, among Google's keys, those of Firebase and the keys of the service
 // account that issued it. If the issuer is neither an account nor Google, the keys of all
 // accounts count, because signJwt also signs such payloads.
 func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.Parsed) (authority, error) {
@@ -195,6 +208,9 @@ func (i *Issuer) authority(ctx context.Context, w *world.World, parsed *signer.P
 	}
 	if key, ok, err := i.GoogleKey(ctx, parsed.KeyID()); err != nil || ok {
 		return authority{kind: KindID, key: key}, err
+	}
+	if found, ok, err := i.firebaseAuthority(parsed); err != nil || ok {
+		return found, err
 	}
 	issuer, _ := parsed.Claims["iss"].(string)
 	accounts := w.Accounts
@@ -256,6 +272,9 @@ func (a authority) principal(w *world.World, parsed *signer.Parsed) (iam.Princip
 		}
 		return a.account.Principal(), nil
 	}
+	if a.kind.IsFirebase() {
+		return firebasePrincipal(a.kind, parsed)
+	}
 	want, prefix := IssuerURL, ""
 	if a.kind == KindIAP {
 		want, prefix = iapIssuer, iapSubject
@@ -282,10 +301,14 @@ func orNothing(claim any) string {
 // may have no expiry. Google's ID tokens are checked without clock skew.
 func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error) {
 	now, skew := i.now(), time.Duration(0)
-	if kind == KindJWT {
+	if kind == KindJWT || kind == KindFirebaseCustom {
 		skew = AllowedSkew
 	}
-	for _, name := range []string{"nbf", "iat", "exp"} {
+	names := []string{"nbf", "iat", "exp"}
+	if kind.IsFirebase() {
+		names = append(names, "auth_time")
+	}
+	for _, name := range names {
 		from, ok := parsed.Time(name)
 		switch claim, named := parsed.Claims[name]; {
 		case named && !ok:
@@ -308,7 +331,7 @@ func (i *Issuer) checkTimes(parsed *signer.Parsed, kind Kind) (time.Time, error)
 }
 
 // checkDemand checks the audience and the e-mail address of a JWT. An unverified address is
-// refused even without a demand, because Google does not issue such tokens.
+// refused even without a demand, because only Firebase issues such tokens.
 func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error {
 	audiences := parsed.Audiences()
 	if demand.Audience != "" && !slices.Contains(audiences, demand.Audience) {
@@ -320,11 +343,12 @@ func checkDemand(parsed *signer.Parsed, verified Verified, demand Demand) error 
 	email, _ := parsed.Claims["email"].(string)
 	named := email != ""
 	proof, verifies := parsed.Claims["email_verified"]
-	if (verifies || named && verified.Kind == KindID) && proof != true {
+	mayBeUnverified := verified.Kind.IsFirebase() && demand.Email == ""
+	if (verifies || named && verified.Kind == KindID) && !mayBeUnverified && proof != true {
 		return refused("the token does not say that the e-mail address %q is verified", email)
 	}
 	switch {
-	case verified.Kind == KindJWT:
+	case verified.Kind == KindJWT, verified.Kind == KindFirebaseCustom:
 		return opaque(verified.Principal, "the token", Demand{Email: demand.Email})
 	case !named && alwaysNamesEmail(parsed, verified.Kind):
 		return refused("the token has no e-mail address, but all tokens of its kind have one")

@@ -288,8 +288,8 @@ func TestMintRefuses(t *testing.T) {
 		order token.Order
 		want  string
 	}{
-		{token.Order{Kind: "magic"}, `unknown kind of token "magic"; use access, id, jwt or iap`},
-		{token.Order{Kind: token.KindRefresh}, `unknown kind of token "refresh"; use access, id, jwt or iap`},
+		{token.Order{Kind: "magic"}, `unknown kind of token "magic"; use access, id, jwt, iap, firebase or firebase-session`},
+		{token.Order{Kind: token.KindRefresh}, `unknown kind of token "refresh"; use access, id, jwt, iap, firebase or firebase-session`},
 		{token.Order{Kind: token.KindAccess, Lifetime: 13 * time.Hour}, "lifetime 13h0m0s is not a number of seconds up to 12h"},
 		{token.Order{Kind: token.KindAccess, Lifetime: time.Millisecond}, "lifetime 1ms is not a number of seconds up to 12h"},
 		{token.Order{Kind: token.KindAccess, Audience: service}, "an access token has neither an audience nor claims"},
