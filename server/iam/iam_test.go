@@ -3,6 +3,7 @@ package iam_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -79,6 +80,11 @@ func asked() condition.Request {
 	}
 }
 
+// question asks for a permission, with the predefined roles.
+func question(permission string, identities ...string) iam.Question {
+	return iam.Question{Permission: permission, Identities: identities, Roles: iam.NewRoles(), Request: asked}
+}
+
 func TestPolicyCheck(t *testing.T) {
 	t.Parallel()
 	good := iam.Binding{Role: "roles/browser", Members: []string{"user:a@b.example"}, Condition: when("true")}
@@ -97,7 +103,7 @@ func TestPolicyCheck(t *testing.T) {
 		}
 	}
 	policy := iam.NewPolicy([]iam.Binding{good}).Renamed("user:a@b.example", "user:c@b.example")
-	if policy.Check() != nil || !policy.Grants("resourcemanager.projects.get", []string{"user:c@b.example"}, asked) {
+	if policy.Check() != nil || !policy.Grants(question("resourcemanager.projects.get", "user:c@b.example")) {
 		t.Error("a renamed member lost what a condition grants")
 	}
 	if (*iam.Policy)(nil).Check() != nil {
@@ -153,13 +159,13 @@ func TestPolicyGrants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			policy := iam.NewPolicy([]iam.Binding{test.binding})
-			if got := policy.Grants(iam.GetAccessToken, groups.With(test.principal.Identities()), asked); got != test.want {
+			if got := policy.Grants(question(iam.GetAccessToken, groups.With(test.principal.Identities())...)); got != test.want {
 				t.Errorf("granted: %t, want %t", got, test.want)
 			}
 		})
 	}
 	var none *iam.Policy
-	if none.Grants(iam.GetAccessToken, []string{"allUsers"}, asked) {
+	if none.Grants(question(iam.GetAccessToken, "allUsers")) {
 		t.Error("no policy grants something")
 	}
 }
@@ -189,7 +195,7 @@ func TestRolesThatMint(t *testing.T) {
 		}
 	}
 	for role, permission := range map[string]string{
-		"roles/iam.serviceAccountKeyAdmin": "iam.serviceAccountKeys.upload",
+		"roles/iam.serviceAccountKeyAdmin": "iam.serviceAccountKeys.create",
 		"roles/editor":                     "iam.serviceAccounts.create",
 		"roles/owner":                      "iam.serviceAccounts.setIamPolicy",
 		"roles/iam.serviceAccountAdmin":    "iam.serviceAccounts.setIamPolicy",
@@ -201,6 +207,56 @@ func TestRolesThatMint(t *testing.T) {
 	}
 	if iam.Includes("roles/editor", "iam.serviceAccounts.setIamPolicy") {
 		t.Error("an editor may set policies")
+	}
+}
+
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	custom := func(stage iam.Stage, deleted time.Time) *iam.Role {
+		return &iam.Role{Name: "projects/demo/roles/signer", Stage: stage, DeleteTime: deleted, Permissions: []string{iam.SignBlob, iam.SignJWT}}
+	}
+	for name, test := range map[string]struct {
+		role *iam.Role
+		want bool
+	}{
+		"alpha":      {custom(iam.Alpha, time.Time{}), true},
+		"deprecated": {custom(iam.Deprecated, time.Time{}), true},
+		"disabled":   {custom(iam.Disabled, time.Time{}), false},
+		"deleted":    {custom(iam.GA, time.Unix(1, 0)), false},
+	} {
+		roles := iam.NewRoles(test.role)
+		if got := roles.Include(test.role.Name, iam.SignJWT); got != test.want {
+			t.Errorf("%s: a role grants a permission that is in it: %t", name, got)
+		}
+		if roles.Include(test.role.Name, iam.GetAccessToken) || !roles.Include("roles/viewer", "compute.instances.get") {
+			t.Errorf("%s: the roles grant what they do not have, or the predefined ones are gone", name)
+		}
+		if got := roles.Granting(iam.SignJWT); slices.Contains(got, test.role.Name) != test.want || got[len(got)-1] != "roles/iam.serviceAccountTokenCreator" {
+			t.Errorf("%s: %q would do", name, got)
+		}
+	}
+}
+
+// What lists roles and permissions relies on the order.
+func TestPredefined(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, role := range iam.Predefined() {
+		names = append(names, role.Name)
+		if role.Title == "" || role.Description == "" || role.Stage != iam.GA {
+			t.Errorf("role %+v is not complete", role)
+		}
+		if sorted := slices.Compact(slices.Sorted(slices.Values(role.Permissions))); !slices.Equal(role.Permissions, sorted) || len(sorted) == 0 {
+			t.Errorf("%s has the permissions %q", role.Name, role.Permissions)
+		}
+		for _, permission := range role.Permissions {
+			if _, ok := slices.BinarySearch(iam.Permissions(), permission); !ok {
+				t.Errorf("%s is not among all permissions", permission)
+			}
+		}
+	}
+	if sorted := slices.Compact(slices.Sorted(slices.Values(names))); !slices.Equal(names, sorted) {
+		t.Errorf("roles are in the order %q", names)
 	}
 }
 

@@ -80,7 +80,7 @@ func (b Binding) compile() (*condition.Binding, error) {
 	switch {
 	case b.Condition == nil:
 		return nil, nil //nolint:nilnil // no condition is no value, and no mistake
-	case len(basic(b.Role)) > 0:
+	case isBasic(b.Role):
 		return nil, ErrBasicRole
 	case slices.ContainsFunc(b.Members, isPublic):
 		return nil, ErrPublicMember
@@ -110,22 +110,35 @@ func (p *Policy) Check() error {
 	return p.mistake
 }
 
-// Grants reports whether the policy gives a permission to a principal with these identities.
-// Conditions see the request, which is made only if there is a condition to evaluate. The cost
-// does not depend on the size of the policy.
-func (p *Policy) Grants(permission string, identities []string, request func() condition.Request) bool {
+// Question asks whether a principal has a permission.
+type Question struct {
+	Permission string
+	Identities []string // of the principal
+	Roles      Roles    // that there are
+
+	Request func() condition.Request // for conditions; it is called only if there is one to evaluate
+}
+
+// Grants reports whether the policy gives the permission to the principal. The cost does not
+// depend on the size of the policy.
+func (p *Policy) Grants(q Question) bool {
 	if p == nil {
 		return false
 	}
 	holds := func(g grant) bool {
-		return Includes(g.role, permission) && (g.condition == nil || g.condition.Holds(request()))
+		return q.Roles.Include(g.role, q.Permission) && (g.condition == nil || g.condition.Holds(q.Request()))
 	}
-	return slices.ContainsFunc(identities, func(identity string) bool {
+	return slices.ContainsFunc(q.Identities, func(identity string) bool {
 		return slices.ContainsFunc(p.grants[identity], holds)
 	})
 }
 
-// Conditional tells whether a binding has a condition.
+// Names reports whether a binding of the policy gives a role.
+func (p *Policy) Names(role string) bool {
+	return p != nil && slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Role == role })
+}
+
+// Conditional reports whether a binding has a condition.
 func (p *Policy) Conditional() bool {
 	return p != nil && slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Condition != nil })
 }

@@ -1,8 +1,9 @@
 package iam
 
 import (
+	"cmp"
 	"slices"
-	"strings"
+	"time"
 )
 
 // The permissions that minting credentials for a service account takes
@@ -15,96 +16,98 @@ const (
 	ImplicitDelegation = "iam.serviceAccounts.implicitDelegation"
 )
 
-// Includes tells whether a role contains a permission. Roles that are not known, custom
-// ones among them, contain none.
-//
-// The predefined roles are cut down to the permissions that something here asks for
-// (https://cloud.google.com/iam/docs/roles-permissions). The basic roles do not contain
-// the permissions to mint credentials: not even an owner may.
-func Includes(role, permission string) bool {
-	return slices.ContainsFunc(patterns(role), func(pattern string) bool {
-		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
-			return strings.HasPrefix(permission, prefix)
+// Role is a set of permissions that a binding gives to members under one name. It does not change
+// once it is made.
+type Role struct {
+	Name        string // roles/viewer, or projects/PROJECT/roles/ID
+	Title       string
+	Description string
+	Stage       Stage
+	Permissions []string  // sorted, and no two are the same
+	DeleteTime  time.Time // when the role was deleted; zero: it was not
+}
+
+// Stage is how far the development of a role has come.
+type Stage string
+
+// The stages (https://cloud.google.com/iam/docs/reference/rest/v1/RoleLaunchStage). A role whose
+// stage is Disabled grants nothing.
+const (
+	Alpha      Stage = "ALPHA"
+	Beta       Stage = "BETA"
+	GA         Stage = "GA"
+	Deprecated Stage = "DEPRECATED"
+	Disabled   Stage = "DISABLED"
+	EAP        Stage = "EAP"
+)
+
+// Grants reports whether the role gives a permission to its members.
+func (r *Role) Grants(permission string) bool {
+	if !r.DeleteTime.IsZero() || r.Stage == Disabled {
+		return false
+	}
+	_, found := slices.BinarySearch(r.Permissions, permission)
+	return found
+}
+
+// roleKept is for how long a deleted role can be undeleted
+// (https://cloud.google.com/iam/docs/reference/rest/v1/projects.roles/delete).
+const roleKept = 7 * 24 * time.Hour
+
+// IsPurged reports whether the role was deleted so long ago that it cannot be undeleted.
+func (r *Role) IsPurged(now time.Time) bool {
+	return !r.DeleteTime.IsZero() && now.Sub(r.DeleteTime) > roleKept
+}
+
+// Roles are the roles that a binding can name and whose permissions are known, by name.
+type Roles map[string]*Role
+
+// NewRoles returns Google's predefined roles, as far as they are known here, and custom ones.
+func NewRoles(custom ...*Role) Roles {
+	roles := Roles{}
+	for _, role := range append(predefined(), custom...) {
+		roles[role.Name] = role
+	}
+	return roles
+}
+
+// Include reports whether a role gives a permission. A role that is not known gives none.
+func (r Roles) Include(role, permission string) bool {
+	known := r[role]
+	return known != nil && known.Grants(permission)
+}
+
+// Granting returns the names of the roles that give a permission, those with the fewest
+// permissions first.
+func (r Roles) Granting(permission string) []string {
+	var granting []*Role
+	for _, role := range r {
+		if role.Grants(permission) {
+			granting = append(granting, role)
 		}
-		return pattern == permission
+	}
+	slices.SortFunc(granting, func(a, b *Role) int {
+		return cmp.Or(cmp.Compare(len(a.Permissions), len(b.Permissions)), cmp.Compare(a.Name, b.Name))
 	})
+	names := make([]string, len(granting))
+	for i, role := range granting {
+		names[i] = role.Name
+	}
+	return names
 }
 
-// patterns are the permissions of a role; one that ends in "*" stands for all that begin so.
-func patterns(role string) []string {
-	switch role {
-	case "roles/iam.serviceAccountTokenCreator":
-		return []string{GetAccessToken, GetOpenIDToken, SignBlob, SignJWT, ImplicitDelegation, "iam.serviceAccounts.get", "iam.serviceAccounts.list"}
-	case "roles/iam.serviceAccountOpenIdTokenCreator":
-		return []string{GetOpenIDToken}
-	case "roles/iam.workloadIdentityUser":
-		return []string{GetAccessToken, GetOpenIDToken, "iam.serviceAccounts.get", "iam.serviceAccounts.list"}
-	case "roles/iam.serviceAccountUser":
-		return []string{"iam.serviceAccounts.actAs", "iam.serviceAccounts.get", "iam.serviceAccounts.list"}
-	case "roles/compute.viewer", "roles/compute.instanceAdmin.v1", "roles/compute.admin":
-		return []string{"compute.instances.get", "compute.instances.list", "resourcemanager.projects.get"}
-	case "roles/browser":
-		return []string{"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy"}
-	case "roles/resourcemanager.projectIamAdmin":
-		return []string{"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy"}
-	default:
-		return slices.Concat(administrative(role), serving(role), basic(role))
+// Predefined returns the predefined roles, sorted by name.
+func Predefined() []*Role { return predefined() }
+
+// Permissions returns the permissions of all predefined roles, sorted.
+func Permissions() []string {
+	var all []string
+	for _, role := range predefined() {
+		all = append(all, role.Permissions...)
 	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
-// administrative are the roles for managing service accounts and their keys.
-func administrative(role string) []string {
-	switch role {
-	case "roles/iam.serviceAccountAdmin":
-		return append(manageAccounts(), "iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy")
-	case "roles/iam.serviceAccountCreator":
-		return []string{"iam.serviceAccounts.create", "iam.serviceAccounts.get", "iam.serviceAccounts.list"}
-	case "roles/iam.serviceAccountDeleter":
-		return []string{"iam.serviceAccounts.delete", "iam.serviceAccounts.get", "iam.serviceAccounts.list"}
-	case "roles/iam.serviceAccountKeyAdmin":
-		return []string{"iam.serviceAccountKeys.*", "iam.serviceAccounts.get", "iam.serviceAccounts.list"}
-	case "roles/iam.serviceAccountViewer", "roles/iam.securityReviewer":
-		return []string{
-			"iam.serviceAccounts.get", "iam.serviceAccounts.list", "iam.serviceAccounts.getIamPolicy",
-			"iam.serviceAccountKeys.get", "iam.serviceAccountKeys.list", "resourcemanager.projects.getIamPolicy",
-		}
-	case "roles/iam.securityAdmin":
-		return []string{
-			"iam.serviceAccounts.get", "iam.serviceAccounts.list", "iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy",
-			"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy",
-		}
-	default:
-		return nil
-	}
-}
-
-// basic are the roles of a whole project.
-func basic(role string) []string {
-	viewer := []string{
-		"iam.serviceAccounts.get", "iam.serviceAccounts.list", "iam.serviceAccounts.getIamPolicy",
-		"iam.serviceAccountKeys.get", "iam.serviceAccountKeys.list",
-		"compute.instances.get", "compute.instances.list", "resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy",
-		"run.services.get", "run.services.getIamPolicy", "run.services.list",
-	}
-	editor := slices.Concat(viewer, manageAccounts(), []string{
-		"iam.serviceAccountKeys.*", "iam.serviceAccounts.actAs",
-		InvokeRoute, InvokeFunction, "run.services.create", "run.services.delete", "run.services.update",
-	})
-	switch role {
-	case "roles/viewer":
-		return viewer
-	case "roles/editor":
-		return editor
-	case "roles/owner":
-		return append(editor, "iam.serviceAccounts.setIamPolicy", "resourcemanager.projects.setIamPolicy", "run.services.setIamPolicy")
-	default:
-		return nil
-	}
-}
-
-func manageAccounts() []string {
-	return []string{
-		"iam.serviceAccounts.create", "iam.serviceAccounts.delete", "iam.serviceAccounts.disable", "iam.serviceAccounts.enable",
-		"iam.serviceAccounts.get", "iam.serviceAccounts.list", "iam.serviceAccounts.undelete", "iam.serviceAccounts.update",
-	}
-}
+// Includes reports whether a predefined role gives a permission.
+func Includes(role, permission string) bool { return NewRoles().Include(role, permission) }

@@ -241,7 +241,7 @@ func (s setRequest) check(w *world.World, current, next *iam.Policy) error {
 		return googleapi.InvalidArgument("Specified policy version (" + strconv.Itoa(int(s.version)) + ") is not valid for a policy with conditions. Set it to 3.")
 	}
 	for _, binding := range s.bindings {
-		if err := checkRole(binding.Role); err != nil {
+		if err := checkRole(w, current, binding.Role); err != nil {
 			return err
 		}
 		for _, member := range binding.Members {
@@ -268,12 +268,20 @@ func checkConditions(policy *iam.Policy) error {
 	}
 }
 
-// checkRole checks only the form, because the emulator does not know most of Google's roles.
-func checkRole(role string) error {
-	if fixtures.IsRole(role) {
+// checkRole refuses a role that cannot exist. Custom roles exist in the world's project alone; of
+// predefined ones only the form is checked, because the emulator does not know most of Google's
+// roles. A deleted role can stay in a policy, and cannot come into one.
+func checkRole(w *world.World, current *iam.Policy, role string) error {
+	if !fixtures.IsRole(role) {
+		return googleapi.InvalidArgument(fmt.Sprintf("Role %s is not supported for this resource.", role))
+	}
+	if !strings.HasPrefix(role, "projects/") || current.Names(role) {
 		return nil
 	}
-	return googleapi.InvalidArgument(fmt.Sprintf("Role %s is not supported for this resource.", role))
+	if known, ok := w.Role(role); ok && known.DeleteTime.IsZero() {
+		return nil
+	}
+	return googleapi.InvalidArgument(fmt.Sprintf("Role (%s) does not exist in the resource's hierarchy.", role))
 }
 
 // Test handles testIamPermissions. It returns the caller's permissions.

@@ -19,6 +19,7 @@ func (w *World) Fixture() *fixtures.Fixture {
 	f.Project.Attributes = w.projectAttributes()
 	f.ServiceAccounts = w.describedAccounts()
 	f.Policies = w.describedPolicies()
+	f.Roles = w.describedRoles()
 	f.Instances = slices.Clone(f.Instances)
 	for i, instance := range w.Instances {
 		f.Instances[i].ServiceAccounts = w.describedAttachments(f.Instances[i].ServiceAccounts, instance)

@@ -202,6 +202,13 @@ instances: [{name: vm, serviceAccounts: [{email: SECOND}, {email: FIRST, aliases
 	}, {Role: "roles/y", Members: []string{"serviceAccount:" + first}}}))
 	checkRoundTrip(t, w)
 
+	role := &iam.Role{Name: "projects/demo-project/roles/mine", Title: "t", Stage: iam.Alpha, Permissions: []string{"a.b.c", "a.b.d"}}
+	w = w.WithRole(role)
+	checkRoundTrip(t, w)
+	deleted := *role
+	deleted.DeleteTime = time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("", 3600)).Local()
+	checkRoundTrip(t, w.WithRole(&deleted))
+
 	gone := w.WithoutAccount(&edited, time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("", 3600)).Local())
 	checkRoundTrip(t, gone)
 	again := &ServiceAccount{Email: first, UniqueID: gone.NewUniqueID(first), MaxTokenLifetime: time.Hour}

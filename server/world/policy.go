@@ -131,13 +131,12 @@ func (w *World) WithPolicy(on Resource, policy *iam.Policy) *World {
 // May reports whether a principal has a permission at a moment on a resource, by the resource's own
 // policy or by the project's.
 func (w *World) May(who iam.Principal, permission string, on Resource, at time.Time) bool {
-	identities := w.identities(who)
-	request := func() condition.Request {
+	q := iam.Question{Permission: permission, Identities: w.identities(who), Roles: w.roles}
+	q.Request = func() condition.Request {
 		if on == nil {
 			return condition.Request{Time: at, Resource: w.Project.asResource()}
 		}
 		return condition.Request{Time: at, Resource: on.asResource(w.Project)}
 	}
-	return w.Policy(nil).Grants(permission, identities, request) ||
-		policyKey(on) != projectPolicy && w.Policy(on).Grants(permission, identities, request)
+	return w.Policy(nil).Grants(q) || policyKey(on) != projectPolicy && w.Policy(on).Grants(q)
 }

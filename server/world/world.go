@@ -26,6 +26,7 @@ type World struct {
 	Users          []*User
 	OAuthClients   []*OAuthClient // those that are registered; see OAuthClient
 	Pools          []*Pool
+	CustomRoles    []*iam.Role // of the project; deleted ones too
 	Instances      []*Instance // at least one; the first is the default
 
 	accountsByID    map[string]*ServiceAccount // lower-case e-mail addresses and unique IDs
@@ -34,6 +35,7 @@ type World struct {
 	servicesByHost  map[string][]serviceURL
 	clusters        *Pool // of the pods' clusters, if the fixture does not describe it
 	groups          iam.Groups
+	roles           iam.Roles
 	policies        map[string]*iam.Policy    // by unique ID of the service account, or services/NAME; the project's by ""
 	deleted         map[string]deletedAccount // by unique ID
 
@@ -152,6 +154,7 @@ func build(f *fixtures.Fixture) (*World, error) {
 	for _, client := range f.OAuthClients {
 		w.OAuthClients = append(w.OAuthClients, new(OAuthClient(client)))
 	}
+	w.addRoles(f)
 	mistake := cmp.Or(w.addPools(f), w.addPolicies(f))
 	for _, described := range f.Instances {
 		instance := newInstance(w, described)
