@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -219,5 +220,46 @@ func TestServeDoor(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// Faults that replace an answer or end a connection strike at doors; those that change the bytes of
+// an answer do not, and say so by their count.
+func TestDoorFaults(t *testing.T) {
+	t.Parallel()
+	e := newDoors(t, func(*server.Config) {})
+	ask := func() (int, string) {
+		request := emulatortest.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, e.URL+"/a", nil))
+		request.Host = "open-123456789012.us-central1.run.app"
+		answer, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			return 0, ""
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		return answer.StatusCode, string(body)
+	}
+	const passed = "GET /a\nAuthorization: \nX-Serverless-Authorization: \n"
+	for _, test := range []struct {
+		rule   string
+		status int
+		body   string
+		hits   int
+	}{
+		{`"hangUp": true`, 0, "", 1},
+		{`"status": 401, "body": "no"`, 401, "no", 1},
+		{`"status": 429`, 429, "Rate exceeded.", 1},
+		{`"malformed": true`, 200, passed, 0},
+		{`"withoutHeader": "Server"`, 200, passed, 0},
+	} {
+		added := e.Fail(t, `{"route": "ingress.open", `+test.rule+`}`)
+		status, body := ask()
+		if status != test.status || body != test.body || e.Hits(t, added) != test.hits || e.Last(t).Status != test.status {
+			t.Errorf("%s: %d %q, %d hits, written down as %+v", test.rule, status, body, e.Hits(t, added), e.Last(t))
+		}
+		e.Faults.Clear()
+	}
+	if status, body := ask(); status != 200 || body != passed {
+		t.Errorf("without a fault: %d %q", status, body)
 	}
 }
