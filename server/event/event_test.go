@@ -294,14 +294,14 @@ func TestRefusals(t *testing.T) {
 	}{
 		`there is no such instance: "nowhere"`: {"nowhere", event.Event{Type: fixtures.Preempt}},
 		`"type": there is no event "rain": use one of preempt, maintenance, upcoming-maintenance, live-migrate, shutdown`: {"vm", event.Event{Type: "rain"}},
-		`"in": give a duration from 0s to a year`:                                               {"vm", event.Event{Type: fixtures.Preempt, In: -1}},
-		`"notice": give a duration from 0s to a year`:                                           {"vm", event.Event{Type: fixtures.Preempt, Notice: duration(366 * 24 * time.Hour)}},
-		`"lasts": give a duration from 0s to a year`:                                            {"vm", event.Event{Type: fixtures.LiveMigrate, Lasts: duration(-1)}},
-		`"lasts": preempt has no end`:                                                           {"vm", event.Event{Type: fixtures.Preempt, Lasts: duration(1)}},
-		`"canReschedule": only upcoming-maintenance has it`:                                     {"vm", event.Event{Type: fixtures.Preempt, CanReschedule: new(true)}},
-		`"targetState": only preempt and shutdown have it`:                                      {"vm", event.Event{Type: fixtures.LiveMigrate, TargetState: "STOPPED"}},
-		`"targetState": "GONE" is neither STOPPED nor DELETED`:                                  {"vm", event.Event{Type: fixtures.Shutdown, TargetState: "GONE"}},
-		`the entry cannot be edited: the metadata of profile "gke" has no "instance/preempted"`: {"pod", event.Event{Type: fixtures.Preempt}},
+		`"in": give a duration from 0s to a year`:                                                    {"vm", event.Event{Type: fixtures.Preempt, In: -1}},
+		`"notice": give a duration from 0s to a year`:                                                {"vm", event.Event{Type: fixtures.Preempt, Notice: duration(366 * 24 * time.Hour)}},
+		`"lasts": give a duration from 0s to a year`:                                                 {"vm", event.Event{Type: fixtures.LiveMigrate, Lasts: duration(-1)}},
+		`"lasts": preempt events have no end`:                                                        {"vm", event.Event{Type: fixtures.Preempt, Lasts: duration(1)}},
+		`"canReschedule": only upcoming-maintenance events have it`:                                  {"vm", event.Event{Type: fixtures.Preempt, CanReschedule: new(true)}},
+		`"targetState": only preempt and shutdown events have it`:                                    {"vm", event.Event{Type: fixtures.LiveMigrate, TargetState: "STOPPED"}},
+		`"targetState": "GONE" is neither STOPPED nor DELETED`:                                       {"vm", event.Event{Type: fixtures.Shutdown, TargetState: "GONE"}},
+		`the entry cannot be edited: the metadata of profile "gke" cannot have "instance/preempted"`: {"pod", event.Event{Type: fixtures.Preempt}},
 	} {
 		if _, err := s.Play(test.instance, test.event); err == nil || err.Error() != want {
 			t.Errorf("refused with %v, want %s", err, want)

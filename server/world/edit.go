@@ -245,7 +245,7 @@ func editable(profile fixtures.Profile, to place) error {
 		return fmt.Errorf("%w: %q is told by the fixture", ErrFixedEntry, to.path)
 	}
 	if !serves(profile, to) {
-		return fmt.Errorf("%w: the metadata of profile %q has no %q", ErrFixedEntry, profile, to.path)
+		return fmt.Errorf("%w: the metadata of profile %q cannot have %q", ErrFixedEntry, profile, to.path)
 	}
 	return nil
 }
