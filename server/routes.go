@@ -197,6 +197,8 @@ func (s surfaces) accounts() surface {
 			{"iam.serviceAccounts.getIamPolicy", getOrPost, accountPath + ":getIamPolicy", s.iamadmin.GetIAMPolicy, account, nothing, anyQuery},
 			{"iam.serviceAccounts.setIamPolicy", http.MethodPost, accountPath + ":setIamPolicy", s.iamadmin.SetIAMPolicy, account, nothing, anyQuery},
 			{"iam.serviceAccounts.testIamPermissions", http.MethodPost, accountPath + ":testIamPermissions", s.iamadmin.TestIAMPermissions, account, nothing, anyQuery},
+			{"iam.serviceAccounts.signBlob", http.MethodPost, accountPath + ":signBlob", s.iamcredentials.IAMSignBlob, account, nothing, anyQuery},
+			{"iam.serviceAccounts.signJwt", http.MethodPost, accountPath + ":signJwt", s.iamcredentials.IAMSignJWT, account, token.KindJWT, anyQuery},
 			{"iam.serviceAccounts.keys.list", http.MethodGet, accountPath + "/keys", s.iamadmin.ListKeys, account, nothing, anyQuery},
 			{"iam.serviceAccounts.keys.create", http.MethodPost, accountPath + "/keys", s.iamadmin.CreateKey, account, nothing, anyQuery},
 			{"iam.serviceAccounts.keys.upload", http.MethodPost, accountPath + "/keys:upload", s.iamadmin.UploadKey, account, nothing, anyQuery},

@@ -26,6 +26,15 @@ type API struct {
 	Scopes  []string // a caller's token needs at least one of these
 }
 
+// IAM returns the names and scopes of the IAM API, whose methods several packages play.
+func IAM() API {
+	return API{
+		Host:    "iam.googleapis.com",
+		Service: "google.iam.admin.v1.IAM",
+		Scopes:  []string{iam.CloudPlatform, "https://www.googleapis.com/auth/iam"},
+	}
+}
+
 // Guard decides who may call a method of an API. A strict guard demands a valid credential that this
 // emulator has issued, with a sufficient scope, and asks the world's policies. Any other guard refuses
 // access tokens that this emulator has issued and that have expired or were revoked, and accepts

@@ -16,7 +16,6 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/guard"
-	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/iampolicy"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
@@ -41,20 +40,12 @@ func New(
 	return &Server{worlds: worlds, keys: ring, guard: guard, policies: policies, now: now}
 }
 
-func api() guard.API {
-	return guard.API{
-		Host:    "iam.googleapis.com",
-		Service: "google.iam.admin.v1.IAM",
-		Scopes:  []string{iam.CloudPlatform, "https://www.googleapis.com/auth/iam"},
-	}
-}
-
 // empty is google.protobuf.Empty.
 type empty struct{}
 
 // project authorizes a method of a project. The caller needs the given permission.
 func (s *Server) project(r *http.Request, method, permission string) error {
-	caller, err := s.guard.Caller(r, api(), method)
+	caller, err := s.guard.Caller(r, guard.IAM(), method)
 	if err != nil {
 		return err
 	}
@@ -79,7 +70,7 @@ type target struct {
 // given permission on it. A caller without the permission does not learn whether the account
 // exists.
 func (s *Server) account(r *http.Request, method, permission, absent string) (target, error) {
-	caller, err := s.guard.Caller(r, api(), method)
+	caller, err := s.guard.Caller(r, guard.IAM(), method)
 	if err != nil {
 		return target{}, err
 	}
@@ -153,7 +144,7 @@ func (s *Server) SetIAMPolicy(r *http.Request) (wire.Response, error) {
 // TestIAMPermissions returns which of the given permissions the caller has on a service
 // account.
 func (s *Server) TestIAMPermissions(r *http.Request) (wire.Response, error) {
-	caller, err := s.guard.Caller(r, api(), "TestIamPermissions")
+	caller, err := s.guard.Caller(r, guard.IAM(), "TestIamPermissions")
 	if err != nil {
 		return wire.Response{}, err
 	}

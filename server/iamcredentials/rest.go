@@ -12,18 +12,23 @@ import (
 // read starts a call over HTTP. It checks the credential, the account and the query, then reads
 // the message with its own fields and the fields of all methods.
 func (s *Server) read(r *http.Request, method string, fields ...string) (call, googleapi.Message, error) {
-	credential, err := guard.Bearer(r, API(), method)
+	return s.readOf(r, API(), method, append(fields, "delegates")...)
+}
+
+// readOf is read for a method of any API. The fields of the message include the account's name.
+func (s *Server) readOf(r *http.Request, api guard.API, method string, fields ...string) (call, googleapi.Message, error) {
+	credential, err := guard.Bearer(r, api, method)
 	if err != nil {
 		return call{}, googleapi.Message{}, err
 	}
-	c, err := s.begin(credential, method, r.PathValue("account"))
+	c, err := s.begin(credential, api, method, r.PathValue("account"))
 	if err != nil {
 		return call{}, googleapi.Message{}, err
 	}
 	if err := googleapi.CheckQuery(r); err != nil {
 		return call{}, googleapi.Message{}, err
 	}
-	message, err := googleapi.ReadMessage(r, append(fields, "name", "delegates")...)
+	message, err := googleapi.ReadMessage(r, append(fields, "name")...)
 	return c, message, err
 }
 
@@ -153,7 +158,7 @@ func (s *Server) AllowedLocations(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if _, err := s.begin(credential, "GetAllowedLocations", r.PathValue("account")); err != nil {
+	if _, err := s.begin(credential, API(), "GetAllowedLocations", r.PathValue("account")); err != nil {
 		return wire.Response{}, err
 	}
 	return googleapi.Reply(r, allowedLocations{[]string{}, everywhere}), nil

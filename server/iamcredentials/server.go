@@ -3,7 +3,8 @@
 // (https://cloud.google.com/iam/docs/reference/credentials/rest).
 //
 // Each method is one function of the values in a request, which JSON (rest.go) and gRPC
-// (grpc.go) share. Package guard authorizes the callers.
+// (grpc.go) share. The IAM API still has two deprecated methods that sign (deprecated.go). Package
+// guard authorizes the callers.
 package iamcredentials
 
 import (
@@ -52,8 +53,8 @@ type call struct {
 
 // begin starts every method. It checks the caller's credential first and finds the account
 // afterwards. The rest of the message comes later.
-func (s *Server) begin(credential, method, account string) (call, error) {
-	caller, err := s.guard.Authenticate(credential, API(), method)
+func (s *Server) begin(credential string, api guard.API, method, account string) (call, error) {
+	caller, err := s.guard.Authenticate(credential, api, method)
 	if err != nil {
 		return call{}, err
 	}
