@@ -7,86 +7,89 @@ import (
 	"gcp-metadata-emulator/server/reach/javaoptions"
 )
 
-// client is how a library or tool finds Google's servers. Lists in a string have spaces between
-// their entries; of variables the first that is set counts.
+// client holds the rules by which a library or tool finds Google's servers. Strings can hold lists
+// whose entries are separated by spaces; in a list of variables, the first variable that is set
+// counts.
 type client struct {
 	name string
 
-	steps   []step                // where it looks for credentials before it asks a metadata server, in this order
-	types   map[string][]endpoint // what it asks, in order, for each type of credential file that it knows; empty: that is not known
-	sources string                // the types that it takes as the source of impersonation; empty: all of them
+	steps   []step                // places to look for credentials before the metadata server, in order
+	types   map[string][]endpoint // servers that the client asks, in order, by the types of credential files that it supports; empty: the servers are not known
+	sources string                // types that it accepts as the source of impersonation; empty: all
 
 	hosts    string // variables that name the metadata server
-	urls     bool   // and may do so by a URL
-	metadata string // where it is when no variable names it
-	alone    bool   // it asks the metadata server without a proxy
+	urls     bool   // they may hold a URL
+	metadata string // the metadata server if no variable names one
+	alone    bool   // it does not use a proxy for the metadata server
 
-	// Variables that name the metadata server for the question whether it is there, where they are
-	// others. That is asked without a proxy, and not on a machine that says that it is Google's.
+	// pings lists the variables that name the metadata server in the client's check whether there
+	// is one, if they differ from hosts. The check uses no proxy. The client skips it on a machine
+	// whose firmware names Google.
 	pings string
 
 	proxies proxies
-	apis    []endpoint // hosts of Google's that it asks besides
-	roots   string     // variables and Java properties that name the roots that it trusts
-	system  bool       // it trusts those of the system where none names others
+	apis    []endpoint // hosts of Google that it calls for other purposes
+	roots   string     // variables and Java properties that name a file of trusted roots
+	system  bool       // it trusts the roots of the system if none of them is set
 }
 
-// step is a place where a client looks for credentials. The first that applies decides.
+// step is a place where a client looks for credentials. The first step that applies decides.
 type step struct {
-	when   condition // it applies where this holds; empty: always
-	unless condition // and this does not
+	when   condition // the step applies if this holds; empty: always
+	unless condition // and if this does not hold
 
-	reads   string     // a credential file: variables that name it, or the path where it may be (below ~ or CLOUDSDK_CONFIG too)
-	asks    []endpoint // or with credentials from elsewhere it asks these
-	further bool       // and the steps after this one too
-	finds   Verdict    // or this is all that can be said,
-	because string     // with these words, where the condition has none,
-	change  string     // and this remedy, where it is not to unset the variables of the condition
+	reads   string     // a credential file: the variables that name it, or its path, which may begin with ~ or CLOUDSDK_CONFIG
+	asks    []endpoint // otherwise: servers that the client asks with credentials from elsewhere
+	further bool       // the client then goes on to the next step
+	finds   Verdict    // otherwise: the result
+	because string     // the reason, if the condition does not give one
+	change  string     // the remedy, if it is not to unset the variables of the condition
 }
 
-// condition holds where one of its alternatives does: all its terms, with spaces between them.
+// condition holds if one of its alternatives does. An alternative holds if all its terms do; they
+// are separated by spaces.
 //
 //	NAME            the variable is set
-//	NAME=VALUE      to this value
-//	NAME~VALUE|...  to one of these, in whatever case
-//	NAME!VALUE|...  to none of these
-//	PATH^TEXT       the file begins so
-//	PATH^TEXT<AGE   and was written less than that ago
+//	NAME=VALUE      the variable has this value
+//	NAME~VALUE|...  the variable has one of these values; case does not matter
+//	NAME!VALUE|...  the variable is set to another value
+//	PATH^TEXT       the file begins with the text
+//	PATH^TEXT<AGE   the same, and the file is younger than this
 type condition []string
 
-// endpoint is where a client sends a request: to a URL that a variable or a credential file holds,
-// or else to a host of Google's that it has compiled in.
+// endpoint is the destination of a request: a URL in a variable or a credential file, or otherwise a
+// host of Google that is compiled in.
 type endpoint struct {
 	variable string
-	field    string // of a credential file; a.b is b in a. What is an object there is a credential file too
+	field    string // of a credential file; a.b is b in a. An object there is a credential file itself
 	host     string
-	optional bool   // it asks nobody where there is no URL
+	optional bool   // without a URL there is no request
 	secure   bool   // it refuses a URL without TLS
 	newer    bool   // only newer versions look at the field
-	unless   string // variables: where one is set, it asks nobody
+	unless   string // variables: if one of them is set, there is no request
 }
 
-// proxies are how a client finds its proxy.
+// proxies holds the rules by which a client finds its proxy.
 type proxies struct {
-	plain  string // variables and Java properties that name one for http
-	secure string // for https
-	except string // that name hosts which it asks without
+	plain  string // variables and Java properties that name the proxy for http
+	secure string // the same for https
+	except string // the same for hosts that need no proxy
 	ways   ways
-	direct bool // it asks this machine without
+	direct bool // it uses no proxy for this machine
 }
 
-// ways are how a client reads the list of hosts that it asks without a proxy. Each reads names and
-// addresses, and those below a name that begins with a dot.
+// ways are the forms of entries that a client supports in the list of hosts that need no proxy. All
+// clients support names, addresses, and names that begin with a dot for the names below.
 type ways uint
 
 const (
-	all       ways = 1 << iota // an asterisk is any host
-	below                      // a name is also those below it
+	all       ways = 1 << iota // an asterisk matches every host
+	below                      // a name also matches the names below it
 	networks                   // 10.0.0.0/8
 	asterisks                  // *.example.com
 )
 
-// The types of credential files (https://google.aip.dev/auth/4110 and what it refers to).
+// The types of credential files (https://google.aip.dev/auth/4110 and its references).
 const (
 	serviceAccount = "service_account"
 	userAccount    = reach.UserAccount
@@ -110,30 +113,30 @@ const (
 
 	adcFile  = "application_default_credentials.json"
 	homeADC  = "~/.config/gcloud/" + adcFile
-	ownADC   = "CLOUDSDK_CONFIG/" + adcFile // where gcloud keeps it
+	ownADC   = "CLOUDSDK_CONFIG/" + adcFile // gcloud writes it here
 	product  = "/sys/class/dmi/id/product_name^Google"
 	cloudRun = "export K_SERVICE=emulator K_REVISION=emulator-00001 K_CONFIGURATION=emulator"
 )
 
-// clients are Google's libraries and tools, and what people use besides
+// clients returns Google's libraries and tools, and other common clients
 // (https://cloud.google.com/docs/authentication/client-libraries).
 func clients() []client {
 	return slices.Concat(goClients(), pythonClients(), nodeClients(), javaClients(), rubyClients(), otherClients())
 }
 
-// defaults are the first steps of application default credentials, and further ones.
+// defaults returns the first steps of application default credentials, followed by further steps.
 func defaults(file string, further ...step) []step {
 	return append([]step{{reads: adcVariable}, {reads: file}}, further...)
 }
 
-// compiledIn is what has one host of Google's, whatever a file says.
+// compiledIn returns the endpoint of a host of Google that is used whatever a file says.
 func compiledIn(host string) []endpoint { return []endpoint{{host: host}} }
 
-// tokenURI is what asks the server that a file names or, where it names none, Google's.
+// tokenURI returns the endpoint of the token server that a file names, or Google's if it names none.
 func tokenURI() []endpoint { return []endpoint{{field: "token_uri", host: tokenHost}} }
 
-// federation is what an external account takes: a token from where its file says, another for it,
-// and with some files one of the account that it impersonates. Further requests come after.
+// federation returns the endpoints of an external account: the source of the subject token, the
+// token exchange, the impersonation if the file has one, and then further endpoints.
 func federation(further ...endpoint) []endpoint {
 	return append([]endpoint{
 		{field: "credential_source.url", optional: true},
@@ -142,14 +145,15 @@ func federation(further ...endpoint) []endpoint {
 	}, further...)
 }
 
-// projectOfPool is what some ask for the project of an external account, unless variables name it
-// or, besides these, lead to another server that tells it.
+// projectOfPool returns the endpoint that some clients ask for the project of an external account.
+// They do not ask if variables name the project, or if one of the variables in besides is set,
+// which name a metadata server that knows the project.
 func projectOfPool(besides string) endpoint {
 	return endpoint{host: "cloudresourcemanager.googleapis.com", unless: "GOOGLE_CLOUD_PROJECT GCLOUD_PROJECT " + besides}
 }
 
-// impersonation asks the server that the file names for the source and for the account,
-// impersonationAtGoogle Google for the latter.
+// impersonation returns the endpoints of impersonation by clients that follow the URL of the
+// account in the file. The clients of impersonationAtGoogle ignore that URL and ask Google.
 func impersonation() []endpoint {
 	return []endpoint{{field: "source_credentials"}, {field: "service_account_impersonation_url"}}
 }
@@ -158,7 +162,7 @@ func impersonationAtGoogle() []endpoint {
 	return []endpoint{{field: "source_credentials"}, {host: iamHost}}
 }
 
-// goProxies are those of net/http.
+// goProxies returns the rules of net/http.
 func goProxies() proxies {
 	return proxies{
 		plain: "HTTP_PROXY http_proxy", secure: "HTTPS_PROXY https_proxy",
@@ -210,8 +214,9 @@ func pythonClients() []client {
 	}
 }
 
-// gcloud keeps credentials of its own, and has a metadata server as a last resort. Every property
-// in its configuration is also a variable, which wins.
+// gcloud returns the rules of gcloud, which has its own store of credentials and asks a metadata
+// server as a last resort. Every property of its configuration is also a variable, which takes
+// precedence.
 func gcloud(types map[string][]endpoint, sources string, library proxies) client {
 	token := endpoint{variable: "CLOUDSDK_AUTH_TOKEN_HOST", host: tokenHost}
 	iam := endpoint{variable: "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", host: iamHost}
@@ -224,7 +229,7 @@ func gcloud(types map[string][]endpoint, sources string, library proxies) client
 			{when: condition{"CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"}, asks: []endpoint{iam}, further: true, change: byEnv},
 			{when: condition{"CLOUDSDK_AUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"}, finds: FindsUnknown},
 			{reads: "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE"},
-			{when: condition{"CLOUDSDK_CORE_ACCOUNT"}, finds: FindsUnknown}, // it keeps the credentials of accounts in a database
+			{when: condition{"CLOUDSDK_CORE_ACCOUNT"}, finds: FindsUnknown}, // the credentials of accounts are in a database
 			{when: condition{"CLOUDSDK_CORE_CHECK_GCE_METADATA~false|0|off|no|n|none"}, finds: FindsNothing},
 			{when: condition{"CLOUDSDK_CONFIG/gce^False<10m"}, finds: FindsNothing, change: byEnv},
 		},
@@ -245,7 +250,7 @@ func gcloud(types map[string][]endpoint, sources string, library proxies) client
 }
 
 func nodeClients() []client {
-	const proxy = "HTTPS_PROXY https_proxy HTTP_PROXY http_proxy" // any for both
+	const proxy = "HTTPS_PROXY https_proxy HTTP_PROXY http_proxy" // each of them is used for both schemes
 	steps := func(file string) []step {
 		return []step{
 			{reads: adcVariable + " google_application_credentials"},
@@ -318,13 +323,13 @@ func rubyClients() []client {
 		step{when: condition{"NO_GCE_CHECK~true"}, finds: FindsNothing},
 		step{
 			unless:  condition{"K_SERVICE K_REVISION K_CONFIGURATION", "K_SERVICE K_REVISION GAE_RUNTIME", "GAE_SERVICE GAE_RUNTIME", product},
-			because: "it does not believe to be on Google Cloud", finds: FindsNothing, change: cloudRun,
+			because: "it does not detect Google Cloud", finds: FindsNothing, change: cloudRun,
 		},
 	)
 	current.types = map[string][]endpoint{
 		serviceAccount: compiledIn(google), userAccount: compiledIn(tokenHost), external: federation(), impersonated: impersonation(),
 	}
-	current.sources = reach.UserAccount + " " + external // with a key it sends no credentials at all
+	current.sources = reach.UserAccount + " " + external // with a key as the source it sends no credentials
 	return []client{current, before}
 }
 

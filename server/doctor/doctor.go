@@ -2,8 +2,8 @@
 // for Google's APIs on this machine: the emulator, Google, another server or nothing. For each
 // prediction it says which rule leads there and what to change.
 //
-// The rules of each client are data, in clients.go. Which environment variables lead clients to an
-// emulator is for package reach; the probes of servers and the report are for the command line.
+// The rules of each client are data, in clients.go. Package reach has the environment variables that
+// lead clients to an emulator; the command line probes servers and writes the report.
 package doctor
 
 import (
@@ -16,20 +16,20 @@ import (
 	"gcp-metadata-emulator/server/reach"
 )
 
-// Surroundings are everything by which programs decide where Google's servers are.
+// Surroundings holds everything that decides where programs look for Google's servers.
 type Surroundings struct {
 	Variable func(name string) string
 	Home     string                                   // the home directory
 	Read     func(file string) ([]byte, error)        // reads a file
-	Age      func(file string) (time.Duration, error) // how long ago a file was written
+	Age      func(file string) (time.Duration, error) // time since a file was written
 	Hosts    map[string]string                        // the address of each name in the hosts file
 
-	Emulator   string                             // the host and port where the emulator is to be found
-	IsEmulator func(scheme, hostport string) bool // tells whether it answers there to "http" or to "https"
-	Trusts     func(file string) bool             // tells whether a file of roots holds its authority, or none is needed; "" is the system's
+	Emulator   string                             // host and port of the emulator
+	IsEmulator func(scheme, hostport string) bool // reports whether the emulator answers there, given "http" or "https"
+	Trusts     func(file string) bool             // reports whether a file of roots has the emulator's authority, or needs none; "" names the roots of the system
 }
 
-// Verdict says what a program finds.
+// Verdict is the kind of server that a program finds.
 type Verdict string
 
 // The verdicts.
@@ -38,25 +38,26 @@ const (
 	FindsUntrusted Verdict = "untrusted" // the emulator, whose certificate it refuses
 	FindsGoogle    Verdict = "google"
 	FindsOther     Verdict = "other"   // another server
-	FindsNothing   Verdict = "nothing" // it does not look for one, or refuses what it is given
-	FindsUnknown   Verdict = "unknown" // what it has by other means
+	FindsNothing   Verdict = "nothing" // it does not look for a server, or refuses its settings
+	FindsUnknown   Verdict = "unknown" // the rules here do not cover it
 )
 
-// What a client is looking for.
+// Purposes for which a client looks for servers.
 const (
-	ForCredentials = "credentials" // where it gets the default credentials
-	ForAPIs        = "apis"        // Google's hosts that it has compiled in
+	ForCredentials = "credentials" // to get the default credentials
+	ForAPIs        = "apis"        // to call hosts of Google that are compiled in
 )
 
-// Finding is what a client finds, by which rule, and what to change for it to find the emulator.
+// Finding is the result for a client: the server, the rule that leads to it, and the change that would
+// lead to the emulator.
 type Finding struct {
 	Client      string  `json:"client"`
 	For         string  `json:"for"`         // ForCredentials or ForAPIs
-	ByVariables bool    `json:"byVariables"` // the variables that exec and env set by default can lead it to the emulator
+	ByVariables bool    `json:"byVariables"` // the variables that exec and env set by default lead it to the emulator
 	Finds       Verdict `json:"finds"`
 	At          string  `json:"at"` // host and port, or a file
 	Because     string  `json:"because"`
-	Change      string  `json:"change,omitempty"` // empty where it finds the emulator
+	Change      string  `json:"change,omitempty"` // empty if it finds the emulator
 }
 
 // Commands that lead programs to the emulator.
@@ -71,7 +72,7 @@ const (
 	httpsPort = "443"
 )
 
-// Diagnose says of each client that is known what it finds.
+// Diagnose returns the findings of all known clients.
 func (s Surroundings) Diagnose() []Finding {
 	usual := s.usual()
 	var findings []Finding
@@ -91,7 +92,7 @@ func (s Surroundings) Diagnose() []Finding {
 	return findings
 }
 
-// usual are surroundings with nothing but the variables that are set by default.
+// usual returns surroundings that have only the variables that exec and env set by default.
 func (s Surroundings) usual() Surroundings {
 	set := map[string]string{}
 	for _, variable := range (reach.Target{URL: &url.URL{Scheme: "http", Host: s.Emulator}, GcloudConfig: "/"}).Variables() {
@@ -107,7 +108,7 @@ func (s Surroundings) usual() Surroundings {
 	}
 }
 
-// credentials follows a client to its default credentials.
+// credentials returns the server from which a client gets its default credentials.
 func (s Surroundings) credentials(c client) Finding {
 	for _, one := range c.steps {
 		if found, isFinal := s.take(c, one); isFinal {
@@ -124,7 +125,7 @@ func (s Surroundings) credentials(c client) Finding {
 	return found
 }
 
-// take follows a client at one step, and tells whether it goes no further.
+// take returns the finding of one step. isFinal reports whether the client stops there.
 func (s Surroundings) take(c client, one step) (found Finding, isFinal bool) {
 	if one.reads != "" {
 		file, by := s.file(one.reads)
@@ -146,7 +147,7 @@ func (s Surroundings) take(c client, one step) (found Finding, isFinal bool) {
 	return found, found.Finds != FindsEmulator || !one.further
 }
 
-// metadata follows a client to the metadata server that variables name.
+// metadata returns the metadata server of a client: the server that a variable names, or otherwise.
 func (s Surroundings) metadata(c client, variables []string, otherwise string) Finding {
 	if c.alone {
 		c.proxies = proxies{}
@@ -170,7 +171,7 @@ func (s Surroundings) metadata(c client, variables []string, otherwise string) F
 		case isURL && c.urls:
 			return s.endpoint(c, value, by)
 		case isURL:
-			return Finding{Finds: FindsNothing, Because: by.and("which is no host").rule, Change: by.remedy}
+			return Finding{Finds: FindsNothing, Because: by.and("which is not a host").rule, Change: by.remedy}
 		}
 		break
 	}

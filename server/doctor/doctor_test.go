@@ -124,7 +124,7 @@ func TestDiagnoseCredentials(t *testing.T) {
 		{"by a URL", at("http://"+emulator, "GCE_METADATA_HOST"), node, doctor.FindsEmulator, emulator, "GCE_METADATA_HOST=http://" + emulator, ""},
 		{
 			"by a URL, which it does not take", at("http://"+emulator, "GCE_METADATA_HOST"), goAuth,
-			doctor.FindsNothing, "", "GCE_METADATA_HOST=http://" + emulator + ", which is no host", "export GCE_METADATA_HOST=" + emulator,
+			doctor.FindsNothing, "", "GCE_METADATA_HOST=http://" + emulator + ", which is not a host", "export GCE_METADATA_HOST=" + emulator,
 		},
 		{"the second variable", at(emulator, "GCE_METADATA_ROOT", "GCE_METADATA_IP"), python, doctor.FindsEmulator, emulator, "GCE_METADATA_ROOT=" + emulator, ""},
 		{
@@ -147,7 +147,7 @@ func TestDiagnoseCredentials(t *testing.T) {
 			doctor.FindsEmulator, emulator, "GCE_METADATA_IP=" + emulator, "",
 		},
 		{
-			"not on Google Cloud", with(host, map[string]string{"K_SERVICE": "s", "K_REVISION": "r"}), ruby, doctor.FindsNothing, "", "it does not believe to be on Google Cloud",
+			"not on Google Cloud", with(host, map[string]string{"K_SERVICE": "s", "K_REVISION": "r"}), ruby, doctor.FindsNothing, "", "it does not detect Google Cloud",
 			"export K_SERVICE=emulator K_REVISION=emulator-00001 K_CONFIGURATION=emulator",
 		},
 		{"on Cloud Run", with(host, map[string]string{"K_SERVICE": "s", "K_REVISION": "r", "K_CONFIGURATION": "c"}), ruby, doctor.FindsEmulator, emulator, "GCE_METADATA_HOST=" + emulator, ""},
@@ -193,7 +193,7 @@ func TestDiagnoseCredentials(t *testing.T) {
 			"by the hosts file",
 			machine{hosts: map[string]string{"metadata.google.internal": "169.254.169.254"}, taken: true},
 			"Rust gcp_auth",
-			doctor.FindsEmulator, "169.254.169.254:80", "compiled in, and the hosts file says 169.254.169.254", "",
+			doctor.FindsEmulator, "169.254.169.254:80", "compiled in, and the hosts file has 169.254.169.254", "",
 		},
 		{"in the place of Google's server", machine{taken: true}, "guest agent", doctor.FindsEmulator, "169.254.169.254:80", "compiled in", ""},
 	} {

@@ -11,10 +11,11 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// gcloudProxy is a property of gcloud's, with a port in another. It knows no exceptions.
+// gcloudProxy is gcloud's property for the host of its proxy. Its proxy has no exceptions.
 const gcloudProxy = "CLOUDSDK_PROXY_ADDRESS"
 
-// byProxy is what a client finds where it asks for a host and port by proxy; empty: it does not.
+// byProxy returns the proxy that a client uses for a host and port. The finding is empty if it uses
+// none.
 func (s Surroundings) byProxy(c client, scheme, hostport string) Finding {
 	names, host := c.proxies.plain, hostname.Of(hostport)
 	if scheme == "https" {
@@ -36,7 +37,7 @@ func (s Surroundings) byProxy(c client, scheme, hostport string) Finding {
 	return found
 }
 
-// firstProxy is the first of the proxies that is set, by which name, and by which rule.
+// firstProxy returns the first proxy that is set, the name of its setting, and the rule.
 func (s Surroundings) firstProxy(names string) (name string, proxy *url.URL, rule string) {
 	for name := range strings.FieldsSeq(names) {
 		value, by := s.setting(name)
@@ -62,7 +63,8 @@ func (s Surroundings) firstProxy(names string) (name string, proxy *url.URL, rul
 	return "", nil, ""
 }
 
-// portOf names the port of a proxy, where it is not in the same place as the host.
+// portOf returns the name of the setting for the port of a proxy, or "" if the setting for the host
+// includes the port.
 func portOf(name string) string {
 	if name == gcloudProxy {
 		return "CLOUDSDK_PROXY_PORT"
@@ -73,7 +75,7 @@ func portOf(name string) string {
 	return ""
 }
 
-// isExcepted tells whether a client asks a host without its proxy.
+// isExcepted reports whether a client does not use its proxy for a host.
 func (s Surroundings) isExcepted(p proxies, host string) bool {
 	if p.except == javaoptions.NonProxyHosts {
 		return s.isExceptedByJava(host)
@@ -89,7 +91,7 @@ func (s Surroundings) isExcepted(p proxies, host string) bool {
 	})
 }
 
-// excepts tells whether an entry of a list keeps a host from a proxy.
+// excepts reports whether an entry of the list of hosts that need no proxy matches a host.
 func (w ways) excepts(host, entry string) bool {
 	if entry == "*" {
 		return w&all != 0
@@ -106,7 +108,8 @@ func (w ways) excepts(host, entry string) bool {
 	return host == domain && !isDomain || (isDomain || w&below != 0) && strings.HasSuffix(host, "."+domain)
 }
 
-// isExceptedByJava tells the same of Java, which knows its own machine unless it is told of no host.
+// isExceptedByJava is isExcepted for Java. It excepts its own machine unless the property is set to an
+// empty list.
 func (s Surroundings) isExceptedByJava(host string) bool {
 	list, by := s.setting(javaoptions.NonProxyHosts)
 	if by == "" || list != "" {

@@ -13,7 +13,7 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// request is why a client sends what it sends, and what keeps it from that.
+// request holds the reason of a request and the remedy that prevents it.
 type request struct {
 	rule, remedy string
 }
@@ -25,7 +25,7 @@ func (r request) and(rule string) request {
 	return request{rule, r.remedy}
 }
 
-// byFile follows a client to the servers that give it tokens for a credential file.
+// byFile returns the server that a client asks for tokens because of a credential file.
 func (s Surroundings) byFile(c client, file string, by request) Finding {
 	var credential map[string]any
 	data, err := s.Read(file)
@@ -40,28 +40,28 @@ func (s Surroundings) byFile(c client, file string, by request) Finding {
 	return found
 }
 
-// byCredential follows a client to the servers that give it tokens for what is in a file.
+// byCredential is byFile for the content of the file.
 func (s Surroundings) byCredential(c client, credential map[string]any, by request) Finding {
 	kind := typeOf(credential)
 	by = by.and("of type " + strconv.Quote(kind))
 	endpoints, isKnown := c.types[kind]
 	switch {
 	case !isKnown:
-		return Finding{Finds: FindsNothing, Because: by.and("which it does not know").rule, Change: by.remedy}
+		return Finding{Finds: FindsNothing, Because: by.and("which it does not support").rule, Change: by.remedy}
 	case len(endpoints) == 0:
-		return Finding{Finds: FindsUnknown, Because: by.and("whose use is not known").rule, Change: by.remedy}
+		return Finding{Finds: FindsUnknown, Because: by.and("which the doctor has no rules for").rule, Change: by.remedy}
 	default:
 		return s.follow(c, by, endpoints, credential)
 	}
 }
 
 func typeOf(credential map[string]any) string {
-	kind, _ := credential["type"].(string) // which any file may lack
+	kind, _ := credential["type"].(string) // any file may lack it
 	return kind
 }
 
-// follow follows a client to servers that it asks one after another, until one is not the emulator.
-// Credential is what is in the file that it has read, if any.
+// follow returns the first of a client's endpoints that is not the emulator, or the last endpoint.
+// credential is the content of the file that the client has read, or nil.
 func (s Surroundings) follow(c client, by request, endpoints []endpoint, credential map[string]any) Finding {
 	var found Finding
 	for _, one := range endpoints {
@@ -76,7 +76,7 @@ func (s Surroundings) follow(c client, by request, endpoints []endpoint, credent
 	return found
 }
 
-// ask follows a client to one server, if it asks any.
+// ask returns the server of one endpoint. isAsked reports whether the client sends a request at all.
 func (s Surroundings) ask(c client, by request, one endpoint, credential map[string]any) (found Finding, isAsked bool) {
 	if slices.ContainsFunc(strings.Fields(one.unless), func(name string) bool { return s.Variable(name) != "" }) {
 		return Finding{}, false
@@ -89,14 +89,14 @@ func (s Surroundings) ask(c client, by request, one endpoint, credential map[str
 		return s.inField(c, value, by, one), true
 	case map[string]any:
 		if kind := typeOf(value); c.sources != "" && !slices.Contains(strings.Fields(c.sources), kind) {
-			return Finding{Finds: FindsNothing, Because: by.and("which it does not take from type " + strconv.Quote(kind)).rule, Change: by.remedy}, true
+			return Finding{Finds: FindsNothing, Because: by.and("which it does not accept with a source of type " + strconv.Quote(kind)).rule, Change: by.remedy}, true
 		}
 		return s.byCredential(c, value, by), true
 	}
 	switch {
 	case one.host != "":
 		if credential != nil {
-			by.remedy = "" // the file may be the emulator's
+			by.remedy = "" // the file may have been written for the emulator
 		}
 		return s.atGoogle(c, by, one), true
 	case one.optional:
@@ -106,7 +106,7 @@ func (s Surroundings) ask(c client, by request, one endpoint, credential map[str
 	}
 }
 
-// inField follows a client to the URL in a field of a credential file.
+// inField returns the server of the URL in a field of a credential file.
 func (s Surroundings) inField(c client, written string, by request, one endpoint) Finding {
 	if one.secure && !strings.HasPrefix(written, "https:") {
 		return Finding{Finds: FindsNothing, At: written, Because: by.and("whose " + one.field + " is not https").rule, Change: by.remedy}
@@ -118,7 +118,7 @@ func (s Surroundings) inField(c client, written string, by request, one endpoint
 	return found
 }
 
-// inside is what a field of a credential file holds: for a.b, field b of a.
+// inside returns the value of a field of a credential file. Field a.b is b in a.
 func inside(credential map[string]any, field string) any {
 	name, rest, isNested := strings.Cut(field, ".")
 	if !isNested {
@@ -128,7 +128,7 @@ func inside(credential map[string]any, field string) any {
 	return inside(nested, rest)
 }
 
-// atGoogle follows a client to a host of Google's that it has compiled in.
+// atGoogle returns the server that answers for a host of Google that a client has compiled in.
 func (s Surroundings) atGoogle(c client, by request, one endpoint) Finding {
 	switch {
 	case one.variable != "":
@@ -148,7 +148,7 @@ func (s Surroundings) atGoogle(c client, by request, one endpoint) Finding {
 	return s.connect(c, "https", net.JoinHostPort(one.host, httpsPort), by)
 }
 
-// endpoint follows a client to a URL that is written somewhere.
+// endpoint returns the server of a URL in a setting or a file.
 func (s Surroundings) endpoint(c client, written string, by request) Finding {
 	parsed, err := url.Parse(written)
 	if err != nil || parsed.Host == "" {
@@ -161,8 +161,8 @@ func (s Surroundings) endpoint(c client, written string, by request) Finding {
 	return s.connect(c, parsed.Scheme, withPort(parsed.Host, port), by)
 }
 
-// connect follows a client to a host and port, by a proxy where it uses one, and to what it trusts
-// where it uses TLS.
+// connect returns the server that a client reaches for a host and port, through a proxy if it uses
+// one. With TLS, it also checks whether the client trusts the emulator.
 func (s Surroundings) connect(c client, scheme, hostport string, by request) Finding {
 	found := s.byProxy(c, scheme, hostport)
 	if found.Finds == "" {
@@ -177,13 +177,13 @@ func (s Surroundings) connect(c client, scheme, hostport string, by request) Fin
 	return found
 }
 
-// directly is what is at a host and port.
+// directly returns the server at a host and port.
 func (s Surroundings) directly(scheme, hostport string, by request) Finding {
-	host, port, _ := net.SplitHostPort(hostport) // it has been put together so
+	host, port, _ := net.SplitHostPort(hostport) // it always has this form
 	address := host
 	if mapped, ok := s.Hosts[strings.ToLower(host)]; ok {
 		address = mapped
-		by = by.and("and the hosts file says " + mapped)
+		by = by.and("and the hosts file has " + mapped)
 	}
 	found := Finding{At: hostport, Because: by.rule, Finds: FindsOther}
 	isGoogle := hostname.IsGoogle(hostname.Of(host)) || hostname.IsMetadata(hostname.Of(host)) || host == reach.MetadataAddress
@@ -196,7 +196,7 @@ func (s Surroundings) directly(scheme, hostport string, by request) Finding {
 	return found
 }
 
-// trusting tells whether a client that finds the emulator by TLS trusts it.
+// trusting changes a finding of the emulator over TLS if the client does not trust its certificate.
 func (s Surroundings) trusting(c client, found Finding) Finding {
 	file := ""
 	for name := range strings.FieldsSeq(c.roots) {

@@ -12,7 +12,8 @@ import (
 	"gcp-metadata-emulator/server/reach/javaoptions"
 )
 
-// setting is the value of a variable, of a property of gcloud's or of one of Java's, and who says so.
+// setting returns the value of a variable or of a property of gcloud or Java, and the rule that says
+// where the value comes from.
 func (s Surroundings) setting(name string) (value, rule string) {
 	if strings.HasPrefix(name, "-D") {
 		return s.javaSetting(name)
@@ -28,7 +29,7 @@ func (s Surroundings) setting(name string) (value, rule string) {
 	}
 }
 
-// javaSetting is the value of a property that some variable gives a Java virtual machine.
+// javaSetting is setting for a property of Java, which variables can pass to the virtual machine.
 func (s Surroundings) javaSetting(property string) (value, rule string) {
 	for _, variable := range slices.Backward(javaoptions.Variables()) {
 		if value, isGiven := javaoptions.Property(javaoptions.Split(s.Variable(variable)), property); isGiven {
@@ -38,8 +39,8 @@ func (s Surroundings) javaSetting(property string) (value, rule string) {
 	return "", ""
 }
 
-// variable is the value of an environment variable or of the property of gcloud's that it stands
-// for, and the file that says so, where it is no variable.
+// variable returns the value of an environment variable, or of gcloud's property of the same meaning
+// and the file that has it.
 func (s Surroundings) variable(name string) (value, file string) {
 	if name == "" {
 		return "", ""
@@ -50,19 +51,19 @@ func (s Surroundings) variable(name string) (value, file string) {
 	}
 	active := s.Variable(activeConfig)
 	if active == "" {
-		content, _ := s.Read(s.path("CLOUDSDK_CONFIG/active_config")) // without one it is the default
+		content, _ := s.Read(s.path("CLOUDSDK_CONFIG/active_config")) // without the file, it is "default"
 		active = strings.TrimSpace(string(content))
 	}
 	if active == "" {
 		active = "default"
 	}
 	file = s.path("CLOUDSDK_CONFIG/configurations/config_" + active)
-	content, _ := s.Read(file) // without one it says nothing
+	content, _ := s.Read(file) // a missing file sets no properties
 	return propertyOf(content, name), file
 }
 
-// propertyOf is the value that a configuration of gcloud's gives the property that a variable stands
-// for: CLOUDSDK_SECTION_NAME for a name in a section.
+// propertyOf returns the value of gcloud's property for a variable in a configuration.
+// CLOUDSDK_SECTION_NAME is the variable for the property NAME of the section SECTION.
 func propertyOf(configuration []byte, variable string) string {
 	section, value := "", ""
 	for lines := bufio.NewScanner(bytes.NewReader(configuration)); lines.Scan(); {
@@ -79,7 +80,7 @@ func propertyOf(configuration []byte, variable string) string {
 	return value
 }
 
-// path is a path on this machine for one that may begin with the home directory or with that of
+// path replaces the beginning of a path that stands for the home directory or for the directory of
 // gcloud's configuration.
 func (s Surroundings) path(path string) string {
 	home := filepath.Join(s.Home, ".config", "gcloud")
@@ -92,8 +93,8 @@ func (s Surroundings) path(path string) string {
 	return path
 }
 
-// file is the credential file that a client reads where variables name it, or where it may be;
-// empty: there is none.
+// file returns the credential file that a variable names, or that exists at a path. It is empty if
+// there is no such file.
 func (s Surroundings) file(reads string) (file string, by request) {
 	if strings.Contains(reads, "/") {
 		file = s.path(reads)
@@ -113,7 +114,7 @@ func (s Surroundings) file(reads string) (file string, by request) {
 		if value, rule := s.setting(name); value != "" {
 			by = request{rule, "unset " + name}
 			if s.Variable(name) == "" {
-				by.remedy = byEnv // it is in gcloud's configuration
+				by.remedy = byEnv // gcloud's configuration has it
 			}
 			return value, by
 		}
@@ -121,7 +122,7 @@ func (s Surroundings) file(reads string) (file string, by request) {
 	return "", request{}
 }
 
-// holds tells whether a condition does, by which rule, and how to end it.
+// holds reports whether a condition holds. by has the rule, and the remedy that ends the condition.
 func (s Surroundings) holds(when condition) (by request, holds bool) {
 	for _, alternative := range when {
 		terms := strings.Fields(alternative)
@@ -136,15 +137,15 @@ func (s Surroundings) holds(when condition) (by request, holds bool) {
 		}
 		by = request{strings.Join(rules, " and "), "unset " + strings.Join(names, " ")}
 		if slices.ContainsFunc(names, func(name string) bool { return s.Variable(name) == "" }) {
-			by.remedy = byEnv // it is in gcloud's configuration
+			by.remedy = byEnv // gcloud's configuration has it
 		}
 		return by, true
 	}
 	return request{}, false
 }
 
-// term is the rule by which a term of a condition holds, empty where it does not, and the variable
-// that it is about. Values of variables that are only to be set may be secret.
+// term returns the rule by which a term of a condition holds, or "", and the variable of the term.
+// The rule has no value if the term only asks whether the variable is set: the value may be secret.
 func (s Surroundings) term(term string) (rule, name string) {
 	if path, text, isFile := strings.Cut(term, "^"); isFile {
 		return s.beginning(s.path(path), text), ""
@@ -170,12 +171,12 @@ func (s Surroundings) term(term string) (rule, name string) {
 	}
 }
 
-// beginning is the rule that a file begins with a text, empty where it does not or is older than
-// the text says after "<".
+// beginning returns the rule that a file begins with a text, or "" if it does not. The text may end
+// with "<" and the age that the file must not have reached.
 func (s Surroundings) beginning(file, text string) string {
 	text, limit, isLimited := strings.Cut(text, "<")
 	if isLimited {
-		longest, _ := time.ParseDuration(limit) // it is one
+		longest, _ := time.ParseDuration(limit) // the table has valid durations only
 		if age, err := s.Age(file); err != nil || age >= longest {
 			return ""
 		}
