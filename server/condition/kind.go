@@ -99,7 +99,7 @@ func newKinds() (*kinds, error) {
 // stringsVersion is the first version of the string functions that counts what they cost.
 const stringsVersion = 5
 
-const federationFunctions = "there are the functions of CEL, its string functions such as split, join, replace and lowerAscii, and extract"
+const federationFunctions = "use the functions of CEL, its string functions such as split, join, replace and lowerAscii, or extract"
 
 // federationLanguage is the language of attribute mappings. Claims can have any type.
 func federationLanguage() []cel.EnvOption {

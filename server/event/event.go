@@ -45,7 +45,7 @@ func (e Event) check() error {
 		for i, one := range types {
 			known[i] = string(one)
 		}
-		return &InvalidError{Field: "type", Problem: fmt.Sprintf("there is no event %q: use one of %s", string(e.Type), strings.Join(known, ", "))}
+		return &InvalidError{Field: "type", Problem: fmt.Sprintf("there is no event %q; use one of: %s", string(e.Type), strings.Join(known, ", "))}
 	}
 	if e.In < 0 || time.Duration(e.In) > fixtures.MostAhead {
 		return &InvalidError{Field: "in", Problem: "give a duration from 0s to a year"}

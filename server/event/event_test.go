@@ -293,7 +293,7 @@ func TestRefusals(t *testing.T) {
 		event    event.Event
 	}{
 		`there is no such instance: "nowhere"`: {"nowhere", event.Event{Type: fixtures.Preempt}},
-		`"type": there is no event "rain": use one of preempt, maintenance, upcoming-maintenance, live-migrate, shutdown`: {"vm", event.Event{Type: "rain"}},
+		`"type": there is no event "rain"; use one of: preempt, maintenance, upcoming-maintenance, live-migrate, shutdown`: {"vm", event.Event{Type: "rain"}},
 		`"in": give a duration from 0s to a year`:                                                    {"vm", event.Event{Type: fixtures.Preempt, In: -1}},
 		`"notice": give a duration from 0s to a year`:                                                {"vm", event.Event{Type: fixtures.Preempt, Notice: duration(366 * 24 * time.Hour)}},
 		`"lasts": give a duration from 0s to a year`:                                                 {"vm", event.Event{Type: fixtures.LiveMigrate, Lasts: duration(-1)}},

@@ -196,10 +196,10 @@ func (r Rule) checkDefect(defects Defects) *RuleError {
 	possible, minted := defects.of(r.Route)
 	switch {
 	case !minted:
-		return &RuleError{"defect", fmt.Sprintf("%q mints no tokens: use one of %s",
+		return &RuleError{"defect", fmt.Sprintf("%q issues no tokens; use one of: %s",
 			r.Route, strings.Join(slices.Sorted(maps.Keys(defects)), ", "))}
 	case !slices.Contains(possible, r.Defect):
-		return &RuleError{"defect", fmt.Sprintf("the tokens of %q cannot be %q: use one of %s", r.Route, r.Defect, strings.Join(possible, ", "))}
+		return &RuleError{"defect", fmt.Sprintf("the tokens of %q cannot be %q; use one of: %s", r.Route, r.Defect, strings.Join(possible, ", "))}
 	case r.Status != 0 || r.Body != nil || r.HangUp == BeforeAny || r.Outage != NoOutage:
 		return &RuleError{"defect", `a defect needs an answer with a token: leave out "status", "body", "outage" and "hangUp": "before"`}
 	}
@@ -223,7 +223,7 @@ func (r Rule) checkOutage() *RuleError {
 	switch {
 	case r.Outage == NoOutage:
 	case r.Outage != Boot && r.Outage != LiveMigration:
-		return &RuleError{"outage", fmt.Sprintf("%q is not an outage: use one of %q, %q", string(r.Outage), string(Boot), string(LiveMigration))}
+		return &RuleError{"outage", fmt.Sprintf("%q is not an outage; use one of: %q, %q", string(r.Outage), string(Boot), string(LiveMigration))}
 	case r.Status != 0 || r.Body != nil || r.HangUp != Never || r.Malformed:
 		return &RuleError{"outage", `an outage decides the answer: leave out "status", "body", "hangUp" and "malformed"`}
 	}

@@ -251,7 +251,7 @@ func (r *refusing) Fatalf(format string, arguments ...any) {
 func TestMistakesFailTheTest(t *testing.T) {
 	t.Parallel()
 	for want, mistake := range map[string]func(emu *servertest.Emulator){
-		`servertest: set metadata "instance/attributes/n": "instance/attributes/n": the value of an attribute must be a text`: func(emu *servertest.Emulator) {
+		`servertest: set metadata "instance/attributes/n": "instance/attributes/n": the value of an attribute must be a string`: func(emu *servertest.Emulator) {
 			emu.SetMetadata("instance/attributes/n", 1)
 		},
 		`servertest: fail "mds.tokn": "route": there is no route "mds.tokn"; did you mean "mds.token"?`: func(emu *servertest.Emulator) {

@@ -36,10 +36,10 @@ func Check(pattern string, routes []string) error {
 		return nil
 	}
 	if strings.Contains(pattern, "*") {
-		return fmt.Errorf("no route matches %q: use one of %s", pattern, strings.Join(routes, ", "))
+		return fmt.Errorf("no route matches %q; use one of: %s", pattern, strings.Join(routes, ", "))
 	}
 	if near, ok := spelling.Nearest(pattern, routes); ok {
 		return fmt.Errorf("there is no route %q; did you mean %q?", pattern, near)
 	}
-	return fmt.Errorf("there is no route %q: use one of %s", pattern, strings.Join(routes, ", "))
+	return fmt.Errorf("there is no route %q; use one of: %s", pattern, strings.Join(routes, ", "))
 }

@@ -32,7 +32,7 @@ func (p place) accept(value any) (any, error) {
 func (p place) checkAttributes(value any) string {
 	const (
 		section, attribute = 2, 3
-		mustBeText         = "the value of an attribute must be a text"
+		mustBeString         = "the value of an attribute must be a string"
 	)
 	if _, key := p.entry(); key != "attributes" {
 		return ""
@@ -40,18 +40,18 @@ func (p place) checkAttributes(value any) string {
 	attributes, areAll := value.(map[string]any)
 	switch {
 	case len(p.steps) > attribute:
-		return mustBeText
+		return mustBeString
 	case len(p.steps) == attribute:
 		attributes = map[string]any{p.last().key: value}
 	case !areAll:
-		return "attributes are a directory"
+		return "the attributes must be a JSON object"
 	}
 	for _, key := range slices.Sorted(maps.Keys(attributes)) {
 		if !fixtures.IsAttributeKey(key) {
 			return fmt.Sprintf("%q is not an attribute key: those are up to 127 letters, digits, hyphens and underscores", key)
 		}
 		if _, isText := attributes[key].(string); !isText {
-			return mustBeText
+			return mustBeString
 		}
 	}
 	return ""
