@@ -15,25 +15,25 @@ import (
 )
 
 var (
-	// ErrNoAccount says that there is no such service account, or none any more.
+	// ErrNoAccount says that a service account does not exist, or was deleted.
 	ErrNoAccount = errors.New("there is no such service account")
-	// ErrReplaced says that a service account has been followed by one of the same name.
+	// ErrReplaced says that a new service account has the e-mail address of a deleted one.
 	ErrReplaced = errors.New("there is another service account of that name")
 )
 
-// undeletable is for how long a deleted service account can be brought back
+// undeletable is the time within which a deleted service account can be undeleted
 // (https://cloud.google.com/iam/docs/service-accounts-delete-undelete).
 const undeletable = 30 * 24 * time.Hour
 
-// deletedAccount is a service account that may come back.
+// deletedAccount is a service account that may be undeleted.
 type deletedAccount struct {
 	account *ServiceAccount
 	at      time.Time
-	keys    []string // the IDs of all keys that there were under its e-mail address; nil: not known
+	keys    []string // the IDs of all keys that its e-mail address had then; nil: unknown
 }
 
-// AccountEmail is the e-mail address of a project's service account. The project of a
-// domain, example.com:demo, puts its parts the other way round.
+// AccountEmail returns the e-mail address of a service account in the project. For a
+// domain-scoped project, example.com:demo, the address has demo.example.com.
 func (p Project) AccountEmail(id string) string {
 	name := p.ID
 	if domain, project, scoped := strings.Cut(p.ID, ":"); scoped {
@@ -42,7 +42,7 @@ func (p Project) AccountEmail(id string) string {
 	return id + "@" + name + ".iam.gserviceaccount.com"
 }
 
-// Owns tells whether an e-mail address can only be that of a service account of the project.
+// Owns reports whether an e-mail address can only belong to a service account of the project.
 func (p Project) Owns(email string) bool {
 	_, domain, _ := strings.Cut(email, "@")
 	_, own, _ := strings.Cut(p.AccountEmail(""), "@")
@@ -53,8 +53,8 @@ func (p Project) Owns(email string) bool {
 // consists of digits.
 func IsUniqueID(id string) bool { return spelling.IsDigits(id) }
 
-// NewUniqueID is a unique ID for a new service account. One that has the e-mail address of
-// another, deleted account does not have its unique ID.
+// NewUniqueID returns a unique ID for a new service account. It differs from the unique IDs of
+// deleted accounts with the same e-mail address.
 func (w *World) NewUniqueID(email string) string {
 	for n := 0; ; n++ {
 		id := inventedID(email)
@@ -68,8 +68,8 @@ func (w *World) NewUniqueID(email string) string {
 	}
 }
 
-// WithAccount is a world in which a service account is as it is given: a new one, or one in
-// the place of that with the same unique ID.
+// WithAccount returns a world with this service account, which replaces the account with the
+// same unique ID if there is one.
 func (w *World) WithAccount(account *ServiceAccount) *World {
 	edited := *w
 	edited.Accounts = slices.Clone(w.Accounts)
@@ -85,9 +85,9 @@ func (w *World) WithAccount(account *ServiceAccount) *World {
 	return &edited
 }
 
-// WithoutAccount is a world in which a service account was deleted at a moment. Policies
-// remember it as one that is no more, and instances that run as it get no tokens. The IDs are
-// those of all keys that there are under its e-mail address.
+// WithoutAccount returns a world in which a service account was deleted at this time. Policies
+// keep it as a deleted member, and instances that run as it get no tokens. keyIDs are the IDs of
+// all keys of its e-mail address.
 func (w *World) WithoutAccount(account *ServiceAccount, at time.Time, keyIDs ...string) *World {
 	edited := *w
 	edited.Accounts = slices.Clone(w.Accounts)
@@ -110,10 +110,9 @@ func (w *World) WithoutAccount(account *ServiceAccount, at time.Time, keyIDs ...
 	return &edited
 }
 
-// Undeleted is a world in which a service account that was deleted less than 30 days ago is
-// there again, as it was: what keys there are now under its e-mail address, and were not then,
-// belong to others that had it in the meantime. The error is ErrNoAccount or ErrReplaced, or
-// that of listing the IDs of the keys.
+// Undeleted returns a world in which a service account that was deleted less than 30 days ago
+// exists again, with its former keys. Newer keys of its e-mail address belong to accounts that had
+// the address in the meantime. The error is ErrNoAccount, ErrReplaced, or an error of keyIDs.
 func (w *World) Undeleted(
 	uniqueID string, now time.Time, keyIDs func(*ServiceAccount) ([]string, error),
 ) (*World, *ServiceAccount, error) {
@@ -145,7 +144,7 @@ func (w *World) Undeleted(
 	return edited, &restored, nil
 }
 
-// shadow is what is left of a deleted account where an instance runs as it.
+// shadow returns a copy of a deleted account, disabled, for the instances that run as it.
 func (a *ServiceAccount) shadow() *ServiceAccount {
 	shadow := *a
 	shadow.Disabled = true
@@ -160,8 +159,8 @@ func (w *World) addDeleted(account *ServiceAccount, at time.Time) {
 	w.deleted[account.UniqueID] = deletedAccount{account: account, at: at}
 }
 
-// attachable is the account that an instance runs as, by its address, or by its unique ID
-// where that is given. One that was deleted gets no tokens.
+// attachable finds the account that an instance runs as, by its unique ID if the fixture gives
+// one, and otherwise by its address. A deleted account gets no tokens.
 func (w *World) attachable(f fixtures.AttachedAccount) (*ServiceAccount, bool) {
 	id := cmp.Or(f.UniqueID, f.Email)
 	if account, ok := w.Account(id); ok {
@@ -171,7 +170,7 @@ func (w *World) attachable(f fixtures.AttachedAccount) (*ServiceAccount, bool) {
 	return gone.shadow(), ok
 }
 
-// deletedAccount finds an account that was deleted by its unique ID or address.
+// deletedAccount finds a deleted account by its unique ID or address.
 func (w *World) deletedAccount(id string) (*ServiceAccount, bool) {
 	if gone, ok := w.deleted[id]; ok {
 		return gone.account, true
@@ -179,7 +178,7 @@ func (w *World) deletedAccount(id string) (*ServiceAccount, bool) {
 	return w.lastDeleted(id)
 }
 
-// lastDeleted is the account that had an address last.
+// lastDeleted finds the account with an address that was deleted last.
 func (w *World) lastDeleted(email string) (*ServiceAccount, bool) {
 	last := deletedAccount{account: &ServiceAccount{}}
 	for _, gone := range w.deleted {
@@ -194,7 +193,7 @@ func (w *World) indexOf(uniqueID string) int {
 	return slices.IndexFunc(w.Accounts, func(a *ServiceAccount) bool { return a.UniqueID == uniqueID })
 }
 
-// attach lets the instances of a world under construction run as this version of an account.
+// attach makes the instances of a world under construction run as this version of an account.
 func (w *World) attach(account *ServiceAccount) {
 	same := func(a AttachedAccount) bool { return a.Account.UniqueID == account.UniqueID }
 	for i, instance := range w.Instances {
@@ -209,8 +208,8 @@ func (w *World) attach(account *ServiceAccount) {
 	}
 }
 
-// replaceInstance replaces an instance of a world under construction, whose list and index
-// of instances may still be those of the world that it is made from.
+// replaceInstance replaces an instance of a world under construction. It copies the list and the
+// index of instances first, because an earlier world may still use them.
 func (w *World) replaceInstance(i int, instance *Instance) {
 	w.Instances = slices.Clone(w.Instances)
 	w.Instances[i] = instance
@@ -218,7 +217,7 @@ func (w *World) replaceInstance(i int, instance *Instance) {
 	w.instancesByName[instance.Name] = instance
 }
 
-// deletedMember is how policies name an account that is no more
+// deletedMember returns the name of a deleted account in policies
 // (https://cloud.google.com/iam/docs/reference/rest/v1/Policy#Binding).
 func (a *ServiceAccount) deletedMember() string {
 	return "deleted:" + a.Principal().Member() + "?uid=" + a.UniqueID

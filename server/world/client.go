@@ -12,12 +12,12 @@ import (
 // OAuthClient is an OAuth 2.0 client.
 type OAuthClient struct {
 	ID           string
-	Secret       string   // empty: nobody checks it
-	RedirectURIs []string // none: any on this machine
+	Secret       string   // empty: any secret is accepted
+	RedirectURIs []string // empty: any URI on this machine
 }
 
-// OAuthClient finds a client by its ID. Where the fixture registers none, every ID is that
-// of a client, with any secret.
+// OAuthClient finds a client by its ID. If the fixture registers no clients, every ID is
+// accepted, with any secret.
 func (w *World) OAuthClient(id string) (*OAuthClient, bool) {
 	if len(w.OAuthClients) == 0 {
 		return &OAuthClient{ID: id}, id != ""
@@ -29,14 +29,14 @@ func (w *World) OAuthClient(id string) (*OAuthClient, bool) {
 	return w.OAuthClients[at], true
 }
 
-// Accepts tells whether a secret is the client's. A public client has none to check.
+// Accepts reports whether secret is the client's secret. A client without a secret accepts any.
 func (c *OAuthClient) Accepts(secret string) bool {
 	return c.Secret == "" || subtle.ConstantTimeCompare([]byte(secret), []byte(c.Secret)) == 1
 }
 
-// MayRedirectTo tells whether an authorization answer may be sent to a URI: to those that
-// are registered, character for character (RFC 9700, section 2.1), or, without any, to a
-// server on this machine (RFC 8252, section 7.3).
+// MayRedirectTo reports whether an authorization answer may be sent to a URI. The URI must equal
+// a registered URI (RFC 9700, section 2.1) or, if none is registered, lead to a server on this
+// machine (RFC 8252, section 7.3).
 func (c *OAuthClient) MayRedirectTo(uri string) bool {
 	if len(c.RedirectURIs) > 0 {
 		return slices.Contains(c.RedirectURIs, uri)

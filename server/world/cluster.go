@@ -28,7 +28,7 @@ func workloadAccount(w *World, kubernetes string) AttachedAccount {
 	}
 }
 
-// HasPod tells whether a principal is a pod of the world, which is no service account of its
+// HasPod reports whether a principal is a pod of the world. A pod is not a service account of the
 // project.
 func (w *World) HasPod(p iam.Principal) bool {
 	for _, instance := range w.Instances {

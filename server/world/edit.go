@@ -16,32 +16,31 @@ var (
 	ErrNoEntry = errors.New("there is no such entry")
 	// ErrFixedEntry says that an entry cannot be edited.
 	ErrFixedEntry = errors.New("the entry cannot be edited")
-	// ErrTooLarge says that attributes would be larger than Google keeps.
+	// ErrTooLarge says that attributes would exceed Google's limits.
 	ErrTooLarge = errors.New("the metadata would be too large")
 )
 
-// step is one level of a path: the name as it was given, and the key or index that it is in
-// the document.
+// step is one level of a path: the name in the path, and its key or index in the document.
 type step struct {
 	name string
 	key  string
 }
 
-// index is the place in a list of a length that a step names.
+// index returns the index that a step names in a list of this length.
 func (s step) index(length int) (int, bool) {
 	index, err := strconv.Atoi(s.name)
 	return index, err == nil && strconv.Itoa(index) == s.name && index >= 0 && index < length
 }
 
-// place is where a path leads to.
+// place is the target of a path.
 type place struct {
 	path     string
 	steps    []step
-	naming   fixtures.Naming // of what is below
-	twoKinds bool            // what is there can be a text, and can be a directory
+	naming   fixtures.Naming // of the entries below
+	twoKinds bool            // the value can be a string, and can be a directory
 }
 
-// entry is the section and the entry in it that a place is in, by their usual keys.
+// entry returns the section of a place, and the entry in this section, by their usual keys.
 func (p place) entry() (section, key string) {
 	var naming fixtures.Naming
 	return naming.Canonical(p.steps[0].key), naming.Canonical(p.steps[1].key)
@@ -49,7 +48,7 @@ func (p place) entry() (section, key string) {
 
 func (p place) last() step { return p.steps[len(p.steps)-1] }
 
-// locate takes a path apart. Names may be those of the tree or the keys of the document.
+// locate parses a path. Its names may be names of the tree or keys of the document.
 func locate(document any, path string) (place, error) {
 	to := place{path: path}
 	for _, name := range strings.FieldsFunc(path, func(r rune) bool { return r == '/' }) {
@@ -68,8 +67,8 @@ func locate(document any, path string) (place, error) {
 	return to, nil
 }
 
-// keyIn is the key of a directory that a key or a name stands for. What was recorded has
-// keys in any form; what is not there gets the usual one.
+// keyIn returns the key in a directory that a key or a name stands for. Keys of a recording can
+// have any form. If the directory has no such key, keyIn returns the usual form.
 func keyIn(directory map[string]any, text string, naming fixtures.Naming) string {
 	if _, exists := directory[text]; exists || naming.AreChosen() {
 		return text
@@ -86,7 +85,7 @@ func keyIn(directory map[string]any, text string, naming fixtures.Naming) string
 	return key
 }
 
-// child is what a container has at a step.
+// child returns the value of a container at a step.
 func child(container any, s step) (any, bool) {
 	switch container := container.(type) {
 	case map[string]any:
@@ -100,8 +99,8 @@ func child(container any, s step) (any, bool) {
 	return nil, false
 }
 
-// Metadata is the value at a path of an instance's metadata tree, such as
-// "instance/attributes/k", in the form it has in the document.
+// Metadata returns the value at a path of an instance's metadata tree, such as
+// "instance/attributes/k", in the form of the document.
 func (w *World) Metadata(instance *Instance, path string) (any, error) {
 	var value any = instance.Metadata
 	to, err := locate(value, path)
@@ -118,10 +117,10 @@ func (w *World) Metadata(instance *Instance, path string) (any, error) {
 	return value, nil
 }
 
-// WithMetadata is a world in which an entry of an instance's metadata has another value,
-// a JSON value as in Instance.Metadata, with keys in either form, and of the kind that the
-// entry has, unless it can have two. Directories on the way are made where they are missing.
-// What is below project/ is the same for every instance. The error may be a ValueError.
+// WithMetadata returns a world in which an entry of an instance's metadata has another value. The
+// value is a JSON value as in Instance.Metadata, with keys in either form, and of the same kind as
+// the present value unless the entry can have two kinds. WithMetadata makes missing directories.
+// An entry below project/ changes for every instance. The error may be a ValueError.
 func (w *World) WithMetadata(instance *Instance, path string, value any) (*World, error) {
 	return w.edit(instance, path, func(container any, to place) (any, error) {
 		at := to.last()
@@ -154,7 +153,7 @@ func (w *World) WithMetadata(instance *Instance, path string, value any) (*World
 	})
 }
 
-// WithoutMetadata is a world in which an instance's metadata lacks an entry.
+// WithoutMetadata returns a world in which an instance's metadata lacks an entry.
 func (w *World) WithoutMetadata(instance *Instance, path string) (*World, error) {
 	if _, err := w.Metadata(instance, path); err != nil {
 		return nil, err
@@ -175,7 +174,7 @@ func (w *World) WithoutMetadata(instance *Instance, path string) (*World, error)
 	})
 }
 
-// kindOf says what a value is, in words for people.
+// kindOf describes the kind of a value in error messages.
 func kindOf(value any) string {
 	switch value.(type) {
 	case map[string]any:
@@ -187,10 +186,10 @@ func kindOf(value any) string {
 	}
 }
 
-// change gives a container another value at the last step of a place.
+// change returns a container with another value at the last step of a place.
 type change func(container any, to place) (any, error)
 
-// edit changes the entry at a path. Nothing that the old world holds is touched.
+// edit changes the entry at a path. The old world keeps its values.
 func (w *World) edit(instance *Instance, path string, change change) (*World, error) {
 	to, err := locate(instance.Metadata, path)
 	if err != nil {
@@ -216,9 +215,9 @@ func (w *World) edit(instance *Instance, path string, change change) (*World, er
 	return &edited, nil
 }
 
-// changed is the metadata of an instance with another entry at a path.
+// changed returns the metadata of an instance with another entry at a path.
 func changed(metadata map[string]any, path string, change change) (map[string]any, error) {
-	to, err := locate(metadata, path) // which may have other forms of the keys
+	to, err := locate(metadata, path) // each instance may have other forms of the keys
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +229,7 @@ func changed(metadata map[string]any, path string, change change) (map[string]an
 	return after, to.checkSize(metadata, after)
 }
 
-// editable refuses what is made from other parts of the world.
+// editable returns an error for entries that the emulator derives from other parts of the world.
 func editable(profile fixtures.Profile, to place) error {
 	const sections = 2
 	if len(to.steps) < sections {
@@ -242,7 +241,7 @@ func editable(profile fixtures.Profile, to place) error {
 	}
 	switch section + "/" + key {
 	case "instance/name", "instance/id", "instance/zone", "instance/serviceAccounts", "project/projectId", "project/numericProjectId":
-		return fmt.Errorf("%w: %q is told by the fixture", ErrFixedEntry, to.path)
+		return fmt.Errorf("%w: %q is set by the fixture", ErrFixedEntry, to.path)
 	}
 	if !serves(profile, to) {
 		return fmt.Errorf("%w: the metadata of profile %q cannot have %q", ErrFixedEntry, profile, to.path)
@@ -250,17 +249,17 @@ func editable(profile fixtures.Profile, to place) error {
 	return nil
 }
 
-const editableSections = "name one below instance/, project/ or oslogin/"
+const editableSections = "give a path below instance/, project/ or oslogin/"
 
-// serves tells whether instances of a profile can have an entry.
+// serves reports whether instances of a profile can have an entry.
 func serves(profile fixtures.Profile, to place) bool {
 	section, key := to.entry()
 	keys, limited := profile.Metadata(section)
 	return !limited || slices.Contains(keys, key)
 }
 
-// checkSize refuses an edit that makes attributes larger than Google keeps. Those that the
-// instance writes itself have the same limits.
+// checkSize refuses an edit that makes attributes exceed Google's limits. Guest attributes, which
+// the instance itself writes, have the same limits.
 func (p place) checkSize(before, after map[string]any) error {
 	if _, key := p.entry(); key != "attributes" && key != "guestAttributes" {
 		return nil
@@ -269,22 +268,22 @@ func (p place) checkSize(before, after map[string]any) error {
 	if total <= fixtures.MaxAttributes && largest <= fixtures.MaxAttribute {
 		return nil
 	}
-	wasTotal, wasLargest := p.size(before) // what was recorded or made may be larger, and can be made smaller
+	wasTotal, wasLargest := p.size(before) // recorded attributes may be larger, and an edit may shrink them
 	if total <= max(wasTotal, fixtures.MaxAttributes) && largest <= max(wasLargest, fixtures.MaxAttribute) {
 		return nil
 	}
-	return fmt.Errorf("%w: %q; a value has up to %d bytes, and all of them with their keys up to %d",
+	return fmt.Errorf("%w: %q; a value has up to %d bytes, and all values with their keys up to %d",
 		ErrTooLarge, p.path, fixtures.MaxAttribute, fixtures.MaxAttributes)
 }
 
-// size counts the bytes of the attributes that a place is among.
+// size counts the bytes of the attributes beside a place.
 func (p place) size(metadata map[string]any) (total, largest int) {
 	section, _ := child(metadata, p.steps[0])
 	attributes, _ := child(section, p.steps[1])
 	return size(attributes)
 }
 
-// size counts the bytes of the keys and texts in a value, and of its largest text.
+// size counts the bytes of the keys and strings in a value, and of its largest string.
 func size(value any) (total, largest int) {
 	if text, ok := value.(string); ok {
 		return len(text), len(text)
@@ -297,8 +296,8 @@ func size(value any) (total, largest int) {
 	return total, largest
 }
 
-// descend changes the entry at the end of some steps below a container, copying the
-// containers on the way.
+// descend changes the entry at the end of the steps below a container. It copies the containers
+// on the way.
 func descend(container any, steps []step, to place, change change) (any, error) {
 	at := steps[0]
 	if len(steps) == 1 {

@@ -26,7 +26,7 @@ func TestScenariosAreChecked(t *testing.T) {
 	t.Parallel()
 	for scenario, want := range map[string]string{
 		"[{at: 1s, set: {instance/attributes/k: v, instance/nonsense/deep: 1}}]": "<nil>",
-		"[{at: 1s, set: {instance/name: x}}]":                                    `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: "instance/name" is told by the fixture`,
+		"[{at: 1s, set: {instance/name: x}}]":                                    `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: "instance/name" is set by the fixture`,
 		"[{at: 1s, set: {instance/attributes/k: v, instance/tags: text}}]":       `f.yaml:3:57: instances[0].scenario[0].set: the entry cannot be edited: "instance/tags" is a list`,
 		"[{at: 2s, set: {instance/new: a}}, {at: 1s, set: {instance/new: [a]}}]": `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: "instance/new" is a list`,
 		"[{at: 1s, set: {instance/tags: [a]}}]\n    profile: gke":                `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: the metadata of profile "gke" cannot have "instance/tags"`,

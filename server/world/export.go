@@ -11,11 +11,11 @@ import (
 	"gcp-metadata-emulator/server/iam"
 )
 
-// Fixture describes the world as it is, with everything that was done to it: the world that
-// is made of it is the same. What was not edited is described as it was.
+// Fixture describes the present world, with every change since it was made: New makes the same
+// world of it. The parts without changes keep their description.
 func (w *World) Fixture() *fixtures.Fixture {
 	f := *w.origin
-	f.Source = fixtures.Source{} // what was edited does not stand where it did
+	f.Source = fixtures.Source{} // positions in the file do not fit edited parts
 	f.Project.Attributes = w.projectAttributes()
 	f.ServiceAccounts = w.describedAccounts()
 	f.Policies = w.describedPolicies()
@@ -33,7 +33,7 @@ func (w *World) Fixture() *fixtures.Fixture {
 	return &f
 }
 
-// describe is an instance of the world as it was described, but for its metadata.
+// describe returns the description of an instance, with another description of its metadata.
 func (w *World) describe(f fixtures.Instance, metadata map[string]any) fixtures.Instance {
 	f.Metadata, f.Without = nil, nil
 	f.Metadata = additions(newInstance(w, f).Metadata, metadata)
@@ -41,7 +41,8 @@ func (w *World) describe(f fixtures.Instance, metadata map[string]any) fixtures.
 	return f
 }
 
-// additions are what has to be merged over a document for it to have all of another's.
+// additions returns the entries that, merged over the document base, give it every value of
+// wanted.
 func additions(base, wanted map[string]any) map[string]any {
 	added := map[string]any{}
 	for key, value := range wanted {
@@ -61,7 +62,7 @@ func additions(base, wanted map[string]any) map[string]any {
 	return added
 }
 
-// superfluous are the places in a document, as JSON pointers, of what another lacks.
+// superfluous returns JSON pointers to the entries of a document that wanted lacks.
 func superfluous(document, wanted any, at string) []string {
 	var places []string
 	switch document := document.(type) {
@@ -84,8 +85,7 @@ func superfluous(document, wanted any, at string) []string {
 	return places
 }
 
-// without is a document that lacks what is at a JSON pointer (RFC 6901). The document is not
-// changed.
+// without returns a copy of a document that lacks the entry at a JSON pointer (RFC 6901).
 func without(document any, pointer string) any {
 	name, rest, deeper := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
 	key := strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
@@ -115,7 +115,7 @@ func without(document any, pointer string) any {
 	}
 }
 
-// projectAttributes are those of the project, of which every VM's metadata has a copy.
+// projectAttributes returns the attributes of the project. The metadata of every VM has a copy.
 func (w *World) projectAttributes() map[string]string {
 	for i, instance := range w.Instances {
 		if instance.Profile != fixtures.GCE || w.origin.Instances[i].Recording.Exists() {
@@ -138,7 +138,7 @@ func (w *World) describedAccounts() []fixtures.ServiceAccount {
 	list := make([]fixtures.ServiceAccount, 0, len(w.Accounts)+len(w.deleted))
 	for _, account := range w.Accounts {
 		if !fixtures.IsEmail(account.Email) {
-			continue // a recording tells it
+			continue // it comes from a recording
 		}
 		described := account.described()
 		if account.UniqueID == inventedID(account.Email) {
@@ -174,11 +174,11 @@ func (a *ServiceAccount) described() fixtures.ServiceAccount {
 	return f
 }
 
-// describedAttachments are the accounts that an instance was described with. Of one that was
-// deleted, it takes the unique ID to tell it from others that have its address.
+// describedAttachments returns the description of an instance's accounts. A deleted account gets
+// its unique ID, which distinguishes it from other accounts with its address.
 func (w *World) describedAttachments(list []fixtures.AttachedAccount, instance *Instance) []fixtures.AttachedAccount {
 	if len(list) != len(instance.ServiceAccounts) {
-		return list // a recording tells them
+		return list // they come from a recording
 	}
 	list = slices.Clone(list)
 	for i, attached := range instance.ServiceAccounts {

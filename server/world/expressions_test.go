@@ -59,7 +59,7 @@ func TestExpressionsOfProgramsAreChecked(t *testing.T) {
 		`workloadIdentityPools[0].providers[0].attributeMapping."google.subject": unexpected end of expression at column 11`: federated(fixtures.WorkloadIdentityProvider{
 			AttributeMapping: map[string]string{"google.subject": "assertion."},
 		}),
-		`workloadIdentityPools[0].providers[0].attributeMapping: 51 custom attributes are mapped, and 50 may be`: federated(fixtures.WorkloadIdentityProvider{AttributeMapping: many}),
+		`workloadIdentityPools[0].providers[0].attributeMapping: 51 custom attributes are mapped; at most 50 can be mapped`: federated(fixtures.WorkloadIdentityProvider{AttributeMapping: many}),
 		`workloadIdentityPools[0].providers[0].attributeCondition: "claims" is not known here at column 1`: federated(fixtures.WorkloadIdentityProvider{
 			AttributeCondition: "claims.a",
 		}),

@@ -14,7 +14,7 @@ import (
 	"gcp-metadata-emulator/server/iam"
 )
 
-// What a provider's attribute mapping is for
+// The attributes that a provider's mapping can set
 // (https://cloud.google.com/iam/docs/workload-identity-federation#mapping).
 const (
 	subjectAttribute = "google.subject"
@@ -31,7 +31,7 @@ var ErrCondition = errors.New("the attribute condition is not met")
 type AttributeTypeError struct{ Attribute, Want string }
 
 func (e *AttributeTypeError) Error() string {
-	return fmt.Sprintf("the mapped attribute %q is no %s", e.Attribute, e.Want)
+	return fmt.Sprintf("the mapped attribute %q is not a %s", e.Attribute, e.Want)
 }
 
 // SubjectSizeError says that the claims of a token are mapped to a subject that is too long.
@@ -47,12 +47,12 @@ type mappedAttribute struct {
 	mapping *condition.Mapping
 }
 
-// mostCustomAttributes is how many attribute.NAME a mapping may have
+// mostCustomAttributes is the maximum number of attribute.NAME in a mapping
 // (https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.providers).
 const mostCustomAttributes = 50
 
-// compile compiles the mapping and the condition of a provider that stands at a place in the
-// fixture. An expression that is broken has no value, and the error says where it is.
+// compile compiles the mapping and the condition of a provider, whose path in the fixture is at.
+// A broken expression has no value. The error gives the position of the first broken expression.
 func (p *Provider) compile(f *fixtures.Fixture, described fixtures.WorkloadIdentityProvider, at fixtures.Path) error {
 	var mistake error
 	custom := 0
@@ -71,7 +71,7 @@ func (p *Provider) compile(f *fixtures.Fixture, described fixtures.WorkloadIdent
 		p.mapping = append(p.mapping, mappedAttribute{name, mapping})
 	}
 	if custom > mostCustomAttributes {
-		mistake = cmp.Or(mistake, refuse(f, at.To("attributeMapping"), fmt.Errorf("%d custom attributes are mapped, and %d may be", custom, mostCustomAttributes)))
+		mistake = cmp.Or(mistake, refuse(f, at.To("attributeMapping"), fmt.Errorf("%d custom attributes are mapped; at most %d can be mapped", custom, mostCustomAttributes)))
 	}
 	p.conditional = described.AttributeCondition != ""
 	if p.conditional {
@@ -84,8 +84,8 @@ func (p *Provider) compile(f *fixtures.Fixture, described fixtures.WorkloadIdent
 	return mistake
 }
 
-// defaultMapping is the mapping of a provider that is described without one; nil: the subject is
-// the token's.
+// defaultMapping returns the mapping of a provider that is described without one. If it is nil,
+// the principal has the token's subject.
 func (p *Provider) defaultMapping() map[string]string {
 	if fixtures.IsClusterPool(path.Base(path.Dir(path.Dir(p.Name)))) {
 		return clusterMapping()
@@ -93,7 +93,7 @@ func (p *Provider) defaultMapping() map[string]string {
 	return nil
 }
 
-// refuse says what is wrong with the value at a place in a fixture.
+// refuse returns an error with the position of a value in the fixture.
 func refuse(f *fixtures.Fixture, at fixtures.Path, err error) error {
 	m := fixtures.Mistake{Problem: err.Error()}
 	if broken, ok := errors.AsType[*condition.Error](err); ok {
@@ -102,10 +102,10 @@ func refuse(f *fixtures.Fixture, at fixtures.Path, err error) error {
 	return f.Source.Refuse(at, m)
 }
 
-// Principal maps the claims of a token, as encoding/json has them, to the principal of a
-// pool. A claim that is missing leaves its attribute out, but the subject has to be there.
-// Without a mapping, the subject is the token's. The error is ErrCondition, an
-// *AttributeTypeError or a *SubjectSizeError.
+// Principal maps the claims of a token, as encoding/json decodes them, to the principal of a
+// pool. A missing claim leaves its attribute out, but the subject is required. Without a mapping,
+// the principal has the token's subject. The error is ErrCondition, an *AttributeTypeError or a
+// *SubjectSizeError.
 func (p *Provider) Principal(pool *Pool, claims map[string]any) (iam.Principal, error) {
 	who := iam.Principal{Kind: iam.KindFederated, Pool: pool.Name}
 	if p.mapping == nil {

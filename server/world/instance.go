@@ -16,22 +16,22 @@ type Instance struct {
 	Name              string
 	Profile           fixtures.Profile
 	CreationTimestamp time.Time
-	Listen            string // an address of its own, HOST:PORT; empty: none
+	Listen            string // an address of its own, HOST:PORT; may be empty
 	ServiceAccounts   []AttachedAccount
 	LimitsGuest       bool // queries of guest attributes beyond Google's limit are refused
 
-	// Metadata is what its metadata server serves, tokens aside, as a JSON document in the
+	// Metadata is the content of its metadata server, without tokens, as a JSON document in the
 	// shape of a ?recursive=true answer: maps, slices, strings, booleans, and json.Number
 	// for numbers, exact to the last digit.
 	Metadata map[string]any
 
-	Service *Service // what it runs for others to call; nil: nothing
+	Service *Service // the service that it runs; nil: none
 
-	Scenario []fixtures.Happening // what happens to it by and by; for package event
+	Scenario []fixtures.Happening // package event plays it
 }
 
-// checkScenario plays the values that a scenario sets, one after the other, and says which can
-// not be.
+// checkScenario sets the values of a scenario one after the other, and returns an error for the
+// first value that cannot be set.
 func (w *World) checkScenario(name string, scenario []fixtures.Happening) error {
 	inOrder := slices.SortedStableFunc(slices.Values(scenario), func(a, b fixtures.Happening) int { return cmp.Compare(a.At, b.At) })
 	for _, happening := range inOrder {
@@ -50,17 +50,17 @@ func (w *World) checkScenario(name string, scenario []fixtures.Happening) error 
 // AttachedAccount is a service account that an instance runs as.
 type AttachedAccount struct {
 	Account *ServiceAccount
-	Email   string // under which it is listed
+	Email   string // its name in the listing
 	Aliases []string
 	Scopes  []string
 
-	// Kubernetes is the Kubernetes service account, NAMESPACE/NAME, of a pod that is annotated
-	// with no Google service account, and stands for none. There are no ID tokens of it.
+	// Kubernetes is the Kubernetes service account, NAMESPACE/NAME, of a pod without an annotation.
+	// It stands for no Google service account and gets no ID tokens.
 	Kubernetes string
 }
 
 func newInstance(w *World, f fixtures.Instance) *Instance {
-	f.Profile = cmp.Or(f.Profile, fixtures.GCE) // a fixture that nobody has read may leave it out
+	f.Profile = cmp.Or(f.Profile, fixtures.GCE) // a fixture that was not read from a file may leave it out
 	instance := &Instance{
 		Name: f.Name, Profile: f.Profile, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen,
 		LimitsGuest: f.GuestAttributes.RateLimit, Scenario: f.Scenario,
@@ -93,7 +93,7 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 	return instance
 }
 
-// workload returns what the default tree of an instance depends on.
+// workload returns the data on which the default tree of an instance depends.
 func workload(w *World, f fixtures.Instance, accounts []AttachedAccount) profiles.Workload {
 	described := profiles.Workload{
 		Profile: f.Profile, Name: f.Name, Zone: f.Zone, ID: inventedInstanceID(w.Project.ID, f.Name),
@@ -107,13 +107,13 @@ func workload(w *World, f fixtures.Instance, accounts []AttachedAccount) profile
 	return described
 }
 
-// ID is the instance ID, a number in decimal digits.
+// ID returns the instance ID, a number in decimal digits.
 func (i *Instance) ID() string { return i.text("instance", "id") }
 
-// Zone is the resource name of the zone: projects/NUMBER/zones/ZONE.
+// Zone returns the resource name of the zone: projects/NUMBER/zones/ZONE.
 func (i *Instance) Zone() string { return i.text("instance", "zone") }
 
-// LicenseIDs are the IDs of the licences of its boot disk.
+// LicenseIDs returns the IDs of the licences of its boot disk.
 func (i *Instance) LicenseIDs() []string {
 	section, _ := i.Metadata["instance"].(map[string]any)
 	licenses, _ := section["licenses"].([]any)
@@ -139,8 +139,8 @@ func (i *Instance) text(section, key string) string {
 	}
 }
 
-// merge lays a document over another, under whose keys it stands in whatever form they are.
-// Objects are merged key by key; anything else is replaced. Neither document is changed.
+// merge merges the document over into base, and uses the form of the keys that base has. Objects
+// are merged key by key; other values are replaced. merge changes neither document.
 func merge(base, over map[string]any, naming fixtures.Naming) map[string]any {
 	merged := make(map[string]any, len(base)+len(over))
 	maps.Copy(merged, base)

@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/server/iam"
 )
 
-// addPolicies makes policies and groups of what a fixture describes. The service accounts
-// are there already. The error says which condition is broken.
+// addPolicies adds the policies and groups of a fixture. The world already has the service
+// accounts. The error names the first broken condition.
 func (w *World) addPolicies(f *fixtures.Fixture) error {
 	members := make(map[string][]string, len(f.Groups))
 	for _, group := range f.Groups {
@@ -65,14 +65,14 @@ func (w *World) namedPolicyKey(resource string) (key string, ok bool) {
 	return account.UniqueID, ok
 }
 
-// bindingPlace is where a binding stands in a fixture.
+// bindingPlace is the position of a binding in a fixture.
 type bindingPlace struct{ policy, binding int }
 
-// projectPolicy is the key of the project's policy among those of service accounts.
+// projectPolicy is the key of the project's policy in the map of policies.
 const projectPolicy = ""
 
-// Resource is a service account or a service: what has a policy of its own besides the project's. A nil
-// Resource stands for the project, and so does a nil *ServiceAccount.
+// Resource is a service account or a service, which has a policy of its own besides the project's.
+// A nil Resource stands for the project, and so does a nil *ServiceAccount.
 type Resource interface {
 	policyKey() string
 	asResource(p Project) condition.Resource // as conditions see it

@@ -38,12 +38,12 @@ type Provider struct {
 // the fixture, by their e-mail addresses.
 const WorkforcePool = "locations/global/workforcePools/demo-workforce"
 
-// Workforce is the user as a member of the workforce identity pool.
+// Workforce returns the user as a member of the workforce identity pool.
 func (u *User) Workforce() iam.Principal {
 	return iam.Principal{Kind: iam.KindFederated, Pool: WorkforcePool, ID: u.Email}
 }
 
-// addPools makes the pools that a fixture describes. The error says which expression is broken.
+// addPools adds the pools of a fixture. The error names the first broken expression.
 func (w *World) addPools(f *fixtures.Fixture) error {
 	var mistake error
 	for i, described := range f.WorkloadIdentityPools {
@@ -61,7 +61,7 @@ func (w *World) addPools(f *fixtures.Fixture) error {
 	return mistake
 }
 
-// poolName is the resource name of a pool of the project.
+// poolName returns the resource name of a pool of the project.
 func (w *World) poolName(id string) string {
 	return fmt.Sprintf("projects/%d/locations/global/workloadIdentityPools/%s", w.Project.Number, id)
 }
@@ -93,8 +93,8 @@ func (w *World) Pool(name string) (*Pool, bool) {
 // IAMHost begins the full resource names of IAM.
 const IAMHost = "//iam.googleapis.com/"
 
-// Provider finds a provider that can be used by the audience of a token exchange: the provider's
-// full resource name, //iam.googleapis.com/projects/NUMBER/…/providers/ID, or that of a cluster
+// Provider finds an enabled provider by the audience of a token exchange: the provider's full
+// resource name, //iam.googleapis.com/projects/NUMBER/…/providers/ID, or the audience of a cluster
 // (see ClusterAudience).
 func (w *World) Provider(audience string) (*Pool, *Provider, bool) {
 	poolName, _, _ := strings.Cut(strings.TrimPrefix(audience, IAMHost), "/providers/")

@@ -8,15 +8,15 @@ import (
 	"gcp-metadata-emulator/fixtures"
 )
 
-// ValueError says why a value cannot be that of an entry.
+// ValueError says why an entry cannot have a value.
 type ValueError struct{ Path, Problem string }
 
 func (e *ValueError) Error() string { return fmt.Sprintf("%q: %s", e.Path, e.Problem) }
 
-// maxDepth is how deep a value may be: more than any of the metadata server's.
+// maxDepth is the maximum depth of a value. Every value of the metadata server is less deep.
 const maxDepth = 16
 
-// accept is a value as the place has it, with keys in their one form.
+// accept checks a value for a place, and returns it with its keys in their usual form.
 func (p place) accept(value any) (any, error) {
 	if problem := p.checkAttributes(value); problem != "" {
 		return nil, &ValueError{p.path, problem}
@@ -27,12 +27,12 @@ func (p place) accept(value any) (any, error) {
 	return canonicalDocument(value, p.naming), nil
 }
 
-// checkAttributes says what keeps a value from being that of an attribute, or of all of them,
-// if the place is one of these. Keys are those that a fixture could have.
+// checkAttributes returns the reason why a value cannot be an attribute or all attributes, if the
+// place is for these, or nothing. It accepts the same keys as fixtures do.
 func (p place) checkAttributes(value any) string {
 	const (
 		section, attribute = 2, 3
-		mustBeString         = "the value of an attribute must be a string"
+		mustBeString       = "the value of an attribute must be a string"
 	)
 	if _, key := p.entry(); key != "attributes" {
 		return ""
@@ -48,7 +48,7 @@ func (p place) checkAttributes(value any) string {
 	}
 	for _, key := range slices.Sorted(maps.Keys(attributes)) {
 		if !fixtures.IsAttributeKey(key) {
-			return fmt.Sprintf("%q is not an attribute key: those are up to 127 letters, digits, hyphens and underscores", key)
+			return fmt.Sprintf("%q is not an attribute key: use up to 127 letters, digits, hyphens and underscores", key)
 		}
 		if _, isText := attributes[key].(string); !isText {
 			return mustBeString
@@ -57,7 +57,7 @@ func (p place) checkAttributes(value any) string {
 	return ""
 }
 
-// checkValue says what keeps a value from being metadata.
+// checkValue returns the reason why a value cannot be metadata, or nothing.
 func checkValue(value any, naming fixtures.Naming, depth int) string {
 	if depth > maxDepth {
 		return "the value has too many levels"
@@ -65,7 +65,7 @@ func checkValue(value any, naming fixtures.Naming, depth int) string {
 	switch value := value.(type) {
 	case nil:
 		if depth == 0 || !naming.InDocument() {
-			return "null is no value"
+			return "null is not a value"
 		}
 	case map[string]any:
 		return checkDirectory(value, naming, depth)
@@ -91,7 +91,7 @@ func checkDirectory(directory map[string]any, naming fixtures.Naming, depth int)
 		}
 		forms[key] = text
 		if directory[text] == nil && !naming.InDocument() {
-			return fmt.Sprintf("%q is null, which is no value", text)
+			return fmt.Sprintf("%q is null, which is not a value", text)
 		}
 		if problem := checkValue(directory[text], naming.Below(key), depth+1); problem != "" {
 			return problem
@@ -100,7 +100,7 @@ func checkDirectory(directory map[string]any, naming fixtures.Naming, depth int)
 	return ""
 }
 
-// canonicalDocument writes the keys of a document in their one form.
+// canonicalDocument returns a document with its keys in their usual form.
 func canonicalDocument(value any, naming fixtures.Naming) any {
 	switch value := value.(type) {
 	case map[string]any:

@@ -1,10 +1,10 @@
 // Package world is the state of an emulator: the project, accounts, users and instances
 // that it plays.
 //
-// A [World] is complete and indexed, where the fixture that describes it is optional and
-// short. It is immutable: whoever has one may read it without a lock for as long as they
-// like. How it is kept and replaced is for package server/store, what a policy means for
-// package server/iam, and how it looks on the wire for the surfaces.
+// A [World] is complete and indexed, whereas the fixture that describes it may leave values out.
+// It is immutable, so any number of goroutines may read it without a lock. Package server/store
+// keeps and replaces worlds, package server/iam decides what a policy means, and the surfaces
+// decide how a world looks on the wire.
 package world
 
 import (
@@ -24,7 +24,7 @@ type World struct {
 	UniverseDomain string
 	Accounts       []*ServiceAccount // in the fixture's order
 	Users          []*User
-	OAuthClients   []*OAuthClient // those that are registered; see OAuthClient
+	OAuthClients   []*OAuthClient // the registered clients; see OAuthClient
 	Pools          []*Pool
 	CustomRoles    []*iam.Role // of the project; deleted ones too
 	Instances      []*Instance // at least one; the first is the default
@@ -48,7 +48,7 @@ type Project struct {
 	Number uint64
 }
 
-// Is tells whether a name stands for the project: its ID, or its number.
+// Is reports whether a name stands for the project: its ID, or its number.
 func (p Project) Is(name string) bool {
 	return name == p.ID || name == strconv.FormatUint(p.Number, 10)
 }
@@ -62,16 +62,16 @@ type ServiceAccount struct {
 	Disabled         bool
 	MaxTokenLifetime time.Duration // how long its access tokens may live
 
-	// UploadedKeys are user-managed keys that are known by their public half alone.
+	// UploadedKeys are user-managed keys of which the emulator only has the public half.
 	UploadedKeys []*keys.Certified
-	// KeyStates are the states, by ID, of those of its keys that are not as they were made.
+	// KeyStates has the states, by ID, of disabled and deleted keys.
 	KeyStates map[string]KeyState
 
 	// DomainWideDelegation are the scopes for which it may act for any user.
 	DomainWideDelegation []string
 }
 
-// Principal is the account as one that asks for something.
+// Principal returns the account as a principal.
 func (a *ServiceAccount) Principal() iam.Principal {
 	return iam.Principal{Kind: iam.KindServiceAccount, Email: a.Email, ID: a.UniqueID}
 }
@@ -82,10 +82,10 @@ func (a *ServiceAccount) ActsForUsers(scopes []string) bool {
 	return len(scopes) > 0 && iam.CoverScopes(a.DomainWideDelegation, scopes)
 }
 
-// KeyState is what has become of a key.
+// KeyState is the state of a key that cannot be used.
 type KeyState string
 
-// The states of keys that are good for nothing. A disabled one can be enabled again.
+// The states of keys. A disabled key can be enabled again.
 const (
 	KeyDisabled KeyState = "disabled"
 	KeyDeleted  KeyState = "deleted"
@@ -98,13 +98,13 @@ type User struct {
 	Name     string // the full name; may be empty
 }
 
-// Principal is the user as one who asks for something.
+// Principal returns the user as a principal.
 func (u *User) Principal() iam.Principal {
 	return iam.Principal{Kind: iam.KindUser, Email: u.Email, ID: u.UniqueID}
 }
 
-// Names are the given and the family name: the last word of the full name is the latter,
-// where there are several.
+// Names returns the given and the family name. If the full name has several words, the last word
+// is the family name.
 func (u *User) Names() (given, family string) {
 	words := strings.Fields(u.Name)
 	if len(words) < 2 {
@@ -114,19 +114,19 @@ func (u *User) Names() (given, family string) {
 	return strings.Join(words[:last], " "), words[last]
 }
 
-// DefaultTokenLifetime is how long access tokens live unless an organisation allows more
+// DefaultTokenLifetime is the maximum lifetime of access tokens unless an organisation allows more
 // (https://cloud.google.com/iam/docs/create-short-lived-credentials-direct).
 const DefaultTokenLifetime = time.Hour
 
-// New completes and indexes what a fixture describes. It is for a fixture that is known to be
-// good: New reports no mistake, and what a broken expression should decide is refused.
+// New completes and indexes the world of a fixture that is known to be valid. It reports no
+// mistake: a broken condition accepts nothing.
 func New(f *fixtures.Fixture) *World {
 	w, _ := build(f)
 	return w
 }
 
-// build makes a world that can be used even if the error says which expression of the fixture
-// is broken.
+// build makes a world that can be used even if it returns an error, which names the first broken
+// expression of the fixture.
 func build(f *fixtures.Fixture) (*World, error) {
 	w := &World{
 		Project:        Project{ID: f.Project.ID, Number: f.Project.Number},
@@ -165,9 +165,8 @@ func build(f *fixtures.Fixture) (*World, error) {
 	return w, mistake
 }
 
-// Checked makes a world of a fixture that somebody has written. The error says which expression
-// is broken, or where a scenario sets what cannot be set: it is a *fixtures.Error if the fixture
-// was read from a file.
+// Checked makes a world of a fixture, and checks its expressions and the values that scenarios
+// set. The error is a *fixtures.Error, with the position, if the fixture was read from a file.
 func Checked(f *fixtures.Fixture) (*World, error) {
 	w, err := build(f)
 	if err != nil {
@@ -232,7 +231,7 @@ func (w *World) User(id string) (*User, bool) {
 	return user, ok
 }
 
-// Principal finds a service account or a user as one who asks for something.
+// Principal finds a service account or a user as a principal.
 func (w *World) Principal(id string) (iam.Principal, bool) {
 	if account, ok := w.Account(id); ok {
 		return account.Principal(), true
@@ -252,8 +251,8 @@ func (w *World) Account(id string) (*ServiceAccount, bool) {
 	return account, ok
 }
 
-// EmailOf is the e-mail address of the service account that an ID is meant for, and the ID
-// itself where there is no such account.
+// EmailOf returns the e-mail address of the service account with an ID, or the ID itself if there
+// is no such account.
 func (w *World) EmailOf(id string) string {
 	if account, ok := w.Account(id); ok {
 		return account.Email
@@ -267,5 +266,5 @@ func (w *World) Instance(name string) (*Instance, bool) {
 	return instance, ok
 }
 
-// DefaultInstance is the instance that is meant where none is named.
+// DefaultInstance returns the first instance, to which requests go that name no instance.
 func (w *World) DefaultInstance() *Instance { return w.Instances[0] }

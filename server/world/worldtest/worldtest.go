@@ -1,8 +1,7 @@
-// Package worldtest makes what the tests of most packages begin with: a world out of a fixture's
-// text, and keys.
+// Package worldtest makes worlds of fixtures, and keys, for the tests of other packages.
 //
 // It does not start an emulator: package emulatortest does that for the repository's own tests, and
-// package servertest for everybody's.
+// package servertest for the tests of users.
 package worldtest
 
 import (
@@ -23,7 +22,7 @@ func Parse(t testing.TB, yaml string) *world.World {
 	return ParseIn(t, t.TempDir(), yaml)
 }
 
-// ParseIn makes a world of a fixture whose files are in the given directory.
+// ParseIn makes a world of a fixture that names files in the given directory.
 func ParseIn(t testing.TB, dir, yaml string) *world.World {
 	t.Helper()
 	fixture, err := fixtures.Parse("f.yaml", []byte(yaml), dir)
@@ -52,7 +51,7 @@ func checked(t testing.TB, fixture *fixtures.Fixture) *world.World {
 	return w
 }
 
-// Testdata returns the path of a file in server/testdata, whichever package the test belongs to.
+// Testdata returns the path of a file in server/testdata, for tests of any package.
 func Testdata(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -76,6 +75,6 @@ func Testdata(t testing.TB, name string) string {
 // of a second to make.
 var privateKeys = sync.OnceValue(keys.NewStock) //nolint:gochecknoglobals // the tests of a process have nothing else in common to keep them in
 
-// Ring makes a ring whose private keys other rings of the process have too. Its key IDs and
-// certificates are its own. A test that needs a stranger's key takes keys.NewRing.
+// Ring makes a ring that shares its private keys with the other rings of the process, but has its
+// own key IDs and certificates. If a test needs an unknown key, use keys.NewRing.
 func Ring(now func() time.Time) *keys.Ring { return privateKeys().NewRing(now) }
