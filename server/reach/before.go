@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Environment is what variables are set to.
+// Environment holds the values of environment variables by their names.
 type Environment map[string]string
 
 // NewEnvironment reads entries of the form NAME=VALUE.
@@ -21,22 +21,22 @@ func NewEnvironment(entries []string) Environment {
 	return e
 }
 
-// BeforeVariable tells what variables were set to before they were made to lead to an emulator.
+// BeforeVariable is the variable that records the values that exec and env replaced.
 const BeforeVariable = "GCP_METADATA_EMULATOR_BEFORE"
 
-// replaced is a variable that was made to lead to an emulator.
+// replaced records a variable that exec or env set.
 type replaced struct {
-	Sum uint32  `json:"sum"`           // of the value that it was given: with another one it is the caller's again
-	Was *string `json:"was,omitempty"` // before; nil: it was not set, or to what is not to be written down
+	Sum uint32  `json:"sum"`           // checksum of the new value; if the variable has another value, the user has changed it since
+	Was *string `json:"was,omitempty"` // previous value; nil: the variable was not set, or its value must not be recorded
 }
 
-// Before is the environment as it was before variables were made to lead to an emulator. Those that
-// have been changed since stay as they are.
+// Before returns the environment as it was before exec or env set variables. Variables that have
+// been changed since keep their values.
 func (e Environment) Before() Environment {
 	before := maps.Clone(e)
 	delete(before, BeforeVariable)
 	var record map[string]replaced
-	_ = json.Unmarshal([]byte(e[BeforeVariable]), &record) // where there is none, nothing was replaced
+	_ = json.Unmarshal([]byte(e[BeforeVariable]), &record) // if there is no record, nothing was replaced
 	for name, one := range record {
 		if value, isSet := e[name]; !isSet || checksum(value) != one.Sum {
 			continue
@@ -49,8 +49,9 @@ func (e Environment) Before() Environment {
 	return before
 }
 
-// Record is the variable from which Before learns what others replace in this environment. It ends up
-// in files, so that values with a user and a password are left out: to Before they were not set.
+// Record returns the variable that tells Before which values the variables replace in this
+// environment. It ends up in files, so it leaves out values with a user and a password: Before treats
+// these variables as not set.
 func (e Environment) Record(variables []Variable) Variable {
 	record := map[string]replaced{}
 	for _, variable := range variables {
@@ -64,10 +65,10 @@ func (e Environment) Record(variables []Variable) Variable {
 	return Variable{BeforeVariable, string(encoded)}
 }
 
-// hasUserinfo tells whether a value is a URL that names a user
-// (https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1), or a proxy without a scheme that has a
-// password. Passwords that are not escaped as they have to be count too. Java's options do not: what
-// replaces them has the caller's in it anyway.
+// hasUserinfo reports whether a value is a URL with a user
+// (https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1), or a proxy without a scheme but with a
+// password, even if the password lacks the necessary escapes. Java's options do not count: their
+// replacement includes the caller's options anyway.
 func hasUserinfo(value string) bool {
 	at := strings.LastIndexByte(value, '@')
 	if at < 0 || strings.HasPrefix(value, "-") {

@@ -1,9 +1,10 @@
 // Package reach decides how unmodified programs reach an emulator: which environment variables the
-// commands exec and env set (environment.go) and take away (obstacles.go), with a proxy (proxy.go) or
-// in place of Google's servers (takeover.go), and what the variables were before (before.go).
+// commands exec and env set (environment.go) and remove (obstacles.go), which variables a proxy
+// (proxy.go) or an emulator in place of Google's servers (takeover.go) needs, and which values the
+// variables had before (before.go).
 //
-// How a child process or a shell gets the variables is for the command line, and what each program
-// makes of them is for package doctor.
+// The command line passes the variables to a child process or a shell. Package doctor knows how each
+// program uses them.
 package reach
 
 import (
@@ -14,15 +15,15 @@ import (
 	"strings"
 )
 
-// Target is an emulator as clients are to find it.
+// Target is an emulator that clients must find.
 type Target struct {
 	URL          *url.URL // http, with host and port
-	ControlURL   string   // of the control plane; empty: the same
-	TLSURL       string   // https, for programs that insist on it; empty: there is none
+	ControlURL   string   // of the control plane; empty: the same as URL
+	TLSURL       string   // https, for programs that require it; empty: the emulator has none
 	ProjectID    string
 	GcloudConfig string // a configuration directory for gcloud; empty: leave the caller's
-	NoProxy      string // what the caller's NO_PROXY already says
-	Proxy        *Proxy // nil: programs find it by variables of their own alone
+	NoProxy      string // the caller's value of NO_PROXY
+	Proxy        *Proxy // nil: programs find the emulator without a proxy
 }
 
 // Variable is an environment variable and its value.
@@ -31,13 +32,13 @@ type Variable struct {
 	Value string `json:"value"`
 }
 
-// Variables are all that clients read, in the order of the clients.
+// Variables returns all variables for clients, grouped by client.
 func (t Target) Variables() []Variable {
 	base, hostport := t.base(), t.URL.Host
 	variables := []Variable{
-		// Go, Java, .NET, Python, Node, Ruby and Rust libraries read the first, gcloud and
-		// C++ the second, and Python's and Node's detection the third. Node lets the third
-		// win over the first, so that they must agree.
+		// Libraries for Go, Java, .NET, Python, Node, Ruby and Rust read the first, gcloud and
+		// C++ the second, and the detection in Python and Node the third. In Node the third
+		// takes precedence over the first, so they must agree.
 		{"GCE_METADATA_HOST", hostport},
 		{"GCE_METADATA_ROOT", hostport},
 		{"GCE_METADATA_IP", hostport},
@@ -46,7 +47,7 @@ func (t Target) Variables() []Variable {
 		{"GOOGLE_CLOUD_PROJECT", t.ProjectID},
 		{"GCLOUD_PROJECT", t.ProjectID}, // older Node libraries
 
-		// gcloud knows its other servers by these alone; the final slashes are needed.
+		// gcloud finds its other servers only by these; the final slashes are necessary.
 		{"CLOUDSDK_CORE_PROJECT", t.ProjectID},
 		{"CLOUDSDK_CORE_CHECK_GCE_METADATA", "true"},
 		{"CLOUDSDK_AUTH_AUTH_HOST", base + "/o/oauth2/auth"},
@@ -62,7 +63,7 @@ func (t Target) Variables() []Variable {
 		{"NO_PROXY", t.noProxy()},
 		{"no_proxy", t.noProxy()},
 
-		// gcloud and Python programs let nobody sign in at a server without TLS unless told to.
+		// gcloud and Python programs refuse to sign in at a server without TLS unless told otherwise.
 		{"OAUTHLIB_INSECURE_TRANSPORT", "1"},
 	}
 	variables = append(append(variables, t.gcloud()...), t.own()...)
@@ -72,10 +73,10 @@ func (t Target) Variables() []Variable {
 	return variables
 }
 
-// TLSVariable names the emulator's address with TLS.
+// TLSVariable is the variable for the emulator's address with TLS.
 const TLSVariable = "GCP_METADATA_EMULATOR_TLS_URL"
 
-// own are the variables by which the emulator's own commands, and scripts, find it.
+// own returns the variables by which the emulator's own commands, and scripts, find it.
 func (t Target) own() []Variable {
 	variables := []Variable{
 		{"GCP_METADATA_EMULATOR_URL", t.base()},
@@ -89,8 +90,8 @@ func (t Target) own() []Variable {
 
 func (t Target) base() string { return strings.TrimSuffix(t.URL.String(), "/") }
 
-// gcloud are the variables by which gcloud asks nobody, neither a person nor other servers, and
-// remembers nothing of another server.
+// gcloud returns the variables that keep gcloud from prompting, from contacting other servers, and
+// from using what it has stored about other servers.
 func (t Target) gcloud() []Variable {
 	variables := []Variable{
 		{"CLOUDSDK_CORE_DISABLE_PROMPTS", "1"},
@@ -104,8 +105,9 @@ func (t Target) gcloud() []Variable {
 	return variables
 }
 
-// noProxy are the hosts that are kept from proxies: what the caller keeps, and the emulator,
-// which answers faster without. Google's names are kept from another proxy, and led to ours.
+// noProxy returns the hosts that clients must contact without a proxy: the hosts of the caller's
+// NO_PROXY, and the emulator, which answers faster that way. Google's names are among them unless
+// the emulator is the proxy.
 func (t Target) noProxy() string {
 	hosts := strings.FieldsFunc(t.NoProxy, func(r rune) bool { return r == ',' || r == ' ' })
 	direct := []string{t.URL.Hostname(), "127.0.0.1", "localhost"}
@@ -115,7 +117,7 @@ func (t Target) noProxy() string {
 		direct = append(direct, MetadataAddress, "metadata.google.internal")
 	}
 	if slices.Contains(hosts, "*") {
-		return "*" // no proxy at all, which some clients read only where it stands alone
+		return "*" // no proxy for any host; some clients accept "*" only without other entries
 	}
 	slices.Sort(hosts)
 	hosts = slices.Compact(hosts)
@@ -127,10 +129,10 @@ func (t Target) noProxy() string {
 	return strings.Join(hosts, ",")
 }
 
-// ForCommand are further variables for the runtime of a command. Ruby's library asks a
-// metadata server only where it believes to be on Google Cloud, and Cloud Run's variables
-// are the only sign that a process can be given; other libraries would take them for more
-// than that.
+// ForCommand returns further variables for the runtime of a command. Ruby's library asks a metadata
+// server only if it detects Google Cloud, and the variables of Cloud Run are the only sign of it that
+// a process can be given. Other commands do not get them, because other libraries would draw further
+// conclusions.
 func ForCommand(command string) []Variable {
 	name := strings.TrimSuffix(path.Base(strings.ReplaceAll(command, `\`, "/")), ".exe")
 	if !slices.Contains([]string{"ruby", "irb", "bundle", "rake", "rails", "rspec"}, name) {

@@ -12,14 +12,14 @@ import (
 // (https://google.aip.dev/auth/4110).
 const UserAccount = "authorized_user"
 
-// Obstacles are variables that lead a client elsewhere, whatever else is set: to the
-// caller's own credentials, or past the metadata server.
+// Obstacles returns the variables that lead a client away from the emulator whatever else is set: to
+// the caller's own credentials, or past the metadata server.
 func Obstacles() []string {
 	return append(credentialFiles(),
 		"GOOGLE_PRIVATE_KEY", // Ruby: a key without a file
 		"GOOGLE_CLIENT_EMAIL",
 		"GOOGLE_ACCOUNT_TYPE",
-		"GOOGLE_REFRESH_TOKEN",      // Ruby: a user, by the client that GOOGLE_CLIENT_ID names
+		"GOOGLE_REFRESH_TOKEN",      // Ruby: a user, with the client of GOOGLE_CLIENT_ID
 		"GOOGLE_CLOUD_CREDENTIALS",  // Ruby's google-cloud
 		"GOOGLE_CLOUD_KEYFILE",      // the same
 		"GCLOUD_KEYFILE",            // the same
@@ -40,7 +40,7 @@ func Obstacles() []string {
 		"GOOGLE_CLOUD_UNIVERSE_DOMAIN",
 		"CLOUDSDK_ACTIVE_CONFIG_NAME",
 		"CLOUDSDK_CONTEXT_AWARE_USE_CLIENT_CERTIFICATE",
-		"CLOUDSDK_PROXY_TYPE", // a proxy of gcloud's own, for which NO_PROXY means nothing
+		"CLOUDSDK_PROXY_TYPE", // gcloud's own proxy, which ignores NO_PROXY
 		"CLOUDSDK_PROXY_ADDRESS",
 		"CLOUDSDK_PROXY_PORT",
 		"CLOUDSDK_PROXY_USERNAME",
@@ -48,20 +48,20 @@ func Obstacles() []string {
 		"DEVSHELL_CLIENT_PORT",
 		"NO_GCE_CHECK",
 		"GCE_METADATA_MTLS_MODE",
-		"GOOGLE_API_CERTIFICATE_CONFIG", // for whose files Python waits half a minute
+		"GOOGLE_API_CERTIFICATE_CONFIG", // Python waits half a minute for its files
 		"GOOGLE_API_USE_CLIENT_CERTIFICATE",
 		"GOOGLE_API_USE_MTLS_ENDPOINT",
 		"EXPERIMENTAL_GOOGLE_API_USE_S2A",
 	)
 }
 
-// credentialFiles are the variables that name a credential file; only Node reads the second.
+// credentialFiles returns the variables that name a credential file. Only Node reads the second.
 func credentialFiles() []string {
 	return []string{"GOOGLE_APPLICATION_CREDENTIALS", "google_application_credentials"}
 }
 
-// IsObstacle tells whether a variable with that value leads a client elsewhere, as the
-// obstacles do. A credential file that leads to the target alone does not.
+// IsObstacle reports whether a variable with that value is one of the obstacles. A credential file
+// that leads only to the target is not an obstacle.
 func (t Target) IsObstacle(name, value string, obstacles []string) bool {
 	if slices.Contains(credentialFiles(), name) && t.isLedToBy(value) {
 		return false
@@ -69,9 +69,10 @@ func (t Target) IsObstacle(name, value string, obstacles []string) bool {
 	return slices.Contains(obstacles, name)
 }
 
-// isLedToBy tells whether a credential file leads to the target and nowhere else: it names a server,
-// and every URL in it is the target's. A user's does not: most libraries do not look at its token_uri.
-// An emulator at another address is another one, which may be gone.
+// isLedToBy reports whether a credential file leads to the target and nowhere else: it names a server,
+// and every URL in it has the target's host and port. The file of a user never does, because most
+// libraries ignore its token_uri. Nor does the file of an emulator at another address, which may have
+// ended.
 func (t Target) isLedToBy(file string) bool {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -85,7 +86,7 @@ func (t Target) isLedToBy(file string) bool {
 	return len(hosts) > 0 && !slices.ContainsFunc(hosts, func(host string) bool { return host != t.URL.Host })
 }
 
-// hostsIn are the hosts of the URLs in a JSON value, with their ports.
+// hostsIn returns the hosts of the URLs in a JSON value, with their ports.
 func hostsIn(value any) []string {
 	var hosts []string
 	switch value := value.(type) {
@@ -108,14 +109,14 @@ func hostsIn(value any) []string {
 	return hosts
 }
 
-// UserFile is a credential file that some libraries read before they look for a metadata server,
-// and that no variable keeps them from.
+// UserFile is a credential file that some libraries read before they look for a metadata server. No
+// variable prevents that.
 type UserFile struct {
 	Path    string
-	Readers string // for people
+	Readers string // a description of the libraries, for messages
 }
 
-// UserFiles are those that there are.
+// UserFiles returns the files that exist.
 func UserFiles() []UserFile {
 	const name = "application_default_credentials.json"
 	files := []UserFile{{filepath.Join("/etc/google/auth", name), "libraries for Ruby"}}

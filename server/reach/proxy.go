@@ -11,15 +11,15 @@ import (
 	"gcp-metadata-emulator/server/trust"
 )
 
-// Proxy is the reach of hosts that programs have compiled in: the emulator is their proxy, and
-// they trust its certificate authority.
+// Proxy makes programs reach the emulator under hosts that they have compiled in: the emulator is
+// their proxy, and they trust its certificate authority.
 type Proxy struct {
 	Trust  trust.Files
 	Preset func(name string) string // the caller's environment
 }
 
-// CertificateFiles are the variables that name a file of roots in PEM and that some program
-// prefers to every other; the first is read by most.
+// CertificateFiles returns the variables that name a file of roots in PEM. Each takes precedence in
+// some program; most programs read the first.
 func CertificateFiles() []string {
 	return []string{
 		"SSL_CERT_FILE",                      // OpenSSL: Ruby, Python, PHP; Go, .NET, Rust
@@ -34,13 +34,13 @@ func CertificateFiles() []string {
 	}
 }
 
-// nodeCertificates names a file of roots besides Node's own.
+// nodeCertificates is the variable for a file of roots in addition to Node's own roots.
 const nodeCertificates = "NODE_EXTRA_CA_CERTS"
 
-// variables are those of a proxy at a base URL, where hosts are kept from it.
+// variables returns the variables for a proxy at a base URL, which is not used for the hosts in noProxy.
 func (p *Proxy) variables(base, host, port, noProxy string) []Variable {
 	variables := []Variable{
-		// Most read either spelling of the first four, gRPC the fifth before them.
+		// Most programs read either spelling of the first four; gRPC prefers the fifth.
 		{"HTTP_PROXY", base},
 		{"http_proxy", base},
 		{"HTTPS_PROXY", base},
@@ -49,7 +49,7 @@ func (p *Proxy) variables(base, host, port, noProxy string) []Variable {
 		{"ALL_PROXY", base},
 		{"all_proxy", base},
 		{"no_grpc_proxy", noProxy},
-		{"NODE_USE_ENV_PROXY", "1"}, // Node's own fetch
+		{"NODE_USE_ENV_PROXY", "1"}, // for fetch, which is built into Node
 	}
 	return append(variables, p.trusting(
 		"-Dhttp.proxyHost="+host, "-Dhttp.proxyPort="+port,
@@ -57,14 +57,14 @@ func (p *Proxy) variables(base, host, port, noProxy string) []Variable {
 	)...)
 }
 
-// trusting are the variables by which programs trust the authority. A Java virtual machine gets
-// further properties by the same.
+// trusting returns the variables that make programs trust the authority. The variables of Java also
+// pass on further properties.
 func (p *Proxy) trusting(properties ...string) []Variable {
 	var variables []Variable
 	for _, name := range CertificateFiles() {
 		file := p.Trust.Bundle
 		if name == nodeCertificates && p.Preset(name) == "" {
-			file = p.Trust.Authority // every process reads it when it starts
+			file = p.Trust.Authority // the small file, because every process reads it at its start
 		}
 		variables = append(variables, Variable{name, file})
 	}
@@ -76,9 +76,9 @@ func (p *Proxy) trusting(properties ...string) []Variable {
 	))...)
 }
 
-// java are the variables that give a Java virtual machine its properties. It knows no others;
-// those of the same name that are set already are taken out, but for hosts that it is to ask
-// without a proxy: of these it keeps what is not Google's.
+// java returns the variables that pass properties to a Java virtual machine. They replace preset
+// properties of the same name and keep all others. Of the preset hosts without a proxy, they keep all
+// that are not Google's.
 func (p *Proxy) java(properties []string) []Variable {
 	var variables []Variable
 	for _, name := range javaoptions.Variables() {
@@ -104,7 +104,7 @@ func (p *Proxy) java(properties []string) []Variable {
 	return variables
 }
 
-// keptFromJavasProxy are the hosts that options keep from the proxy, without Google's.
+// keptFromJavasProxy returns the preset hosts without a proxy, except Google's hosts.
 func keptFromJavasProxy(options []string) string {
 	googles := append(hostname.Domains(), MetadataAddress)
 	for _, line := range HostsLines() {
@@ -116,7 +116,8 @@ func keptFromJavasProxy(options []string) string {
 	}), "|")
 }
 
-// leadsPast tells whether an entry of NO_PROXY keeps one of Google's names from the proxy.
+// leadsPast reports whether an entry of NO_PROXY matches a name of Google, so that clients would not use
+// the proxy for it.
 func leadsPast(entry string) bool {
 	if network, err := netip.ParsePrefix(entry); err == nil {
 		return network.Contains(netip.MustParseAddr(MetadataAddress))

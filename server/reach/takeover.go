@@ -9,8 +9,8 @@ import (
 // compiled in (https://cloud.google.com/compute/docs/metadata/querying-metadata).
 const MetadataAddress = "169.254.169.254"
 
-// TLSAddress is where an emulator that has taken the place of Google's servers is found under
-// the names of APIs.
+// TLSAddress is the address for the names of APIs if the emulator takes the place of Google's
+// servers.
 const TLSAddress = "127.0.0.1"
 
 // HostsLine is a line of a hosts file.
@@ -21,8 +21,8 @@ type HostsLine struct {
 
 func (l HostsLine) String() string { return l.Address + " " + strings.Join(l.Names, " ") }
 
-// HostsLines lead every name that an emulator answers for to the two addresses above. Names of
-// regions (sts.us-east1.rep.googleapis.com) are too many for a hosts file.
+// HostsLines returns lines that map the names of an emulator to the two addresses above. They lack
+// regional names (sts.us-east1.rep.googleapis.com), which are too many for a hosts file.
 func HostsLines() []HostsLine {
 	apis := []string{"accounts.google.com", "www.gstatic.com"}
 	for _, api := range []string{"cloudresourcemanager", "compute", "iam", "iamcredentials", "oauth2", "openidconnect", "securetoken", "sts", "www"} {
@@ -30,16 +30,16 @@ func HostsLines() []HostsLine {
 	}
 	slices.Sort(apis)
 	return []HostsLine{
-		// The C library does not find a name with a final dot by the same name without.
+		// The C library needs an entry of its own for a name with a final dot.
 		{MetadataAddress, []string{"metadata.google.internal", "metadata.google.internal.", "metadata", "metadata.goog"}},
 		{TLSAddress, apis},
 	}
 }
 
-// Takeover are the variables that programs need, and those to take away, where the emulator has
-// taken the place of Google's servers. They need no address: only, for runtimes that do not ask
-// the system, which roots to trust. Every other address and every proxy would lead past it.
-// The target's Proxy says what to trust.
+// Takeover returns the variables to set and to remove if the emulator takes the place of Google's
+// servers. Programs need no address. Runtimes that do not use the roots of the system need a file of
+// roots, which the target's Proxy names. Variables with other addresses, and proxies, would lead past
+// the emulator, so Takeover removes them.
 func (t Target) Takeover() (set []Variable, unset []string) {
 	set = append(t.Proxy.trusting(), t.gcloud()...)
 	set = append(set, t.own()...)
