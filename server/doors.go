@@ -1,12 +1,14 @@
 package server
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 
 	"gcp-metadata-emulator/server/door"
+	"gcp-metadata-emulator/server/ingress"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/metrics"
@@ -28,6 +30,7 @@ type doors struct {
 	observer *observer.Observer
 	counts   *metrics.Requests
 	handlers sync.Map // http.Handler by the name of the service, for the main address
+	open     sync.Map // the address at which a door is served, by listener
 }
 
 func newDoors(config Config, worlds *store.Store[*world.World], issuer *token.Issuer, watch *observer.Observer, counts *metrics.Requests) *doors {
@@ -52,6 +55,31 @@ func (d *doors) routes() []string {
 func (d *doors) to(service string, addresses ...string) http.Handler {
 	d.counts.Also(doorRoute + service)
 	return d.observer.Stream(doorRoute+service, door.Dialect(), d.To(service, addresses...))
+}
+
+// address is where a door is served.
+type address struct {
+	service string
+	urls    []string
+}
+
+// serveAt registers a listener at which the door to a service is served, until end is called.
+func (d *doors) serveAt(listener net.Listener, service string) (door http.Handler, end func()) {
+	urls := addresses(listener.Addr())
+	d.open.Store(listener, address{service, urls})
+	return d.to(service, urls...), func() { d.open.Delete(listener) }
+}
+
+// judge returns the decision about a token at the door to a service, at any of its addresses.
+func (d *doors) judge(ctx context.Context, service, text string) ingress.Verdict {
+	var urls []string
+	d.open.Range(func(_, value any) bool {
+		if at := value.(address); at.service == service {
+			urls = append(urls, at.urls...)
+		}
+		return true
+	})
+	return d.Judge(ctx, service, text, urls...)
 }
 
 // at returns the door to the service to which the Host and the path of a request lead, or nil.

@@ -223,6 +223,106 @@ func TestServeDoor(t *testing.T) {
 	}
 }
 
+// A verdict about a token is the door's own decision: the sentence and the hint are those that the
+// door gives to a request with this token.
+func TestVerifyForService(t *testing.T) {
+	t.Parallel()
+	e := newDoors(t, func(config *server.Config) { config.Explain = true })
+	values := doorTokens(t, e)
+	for service, host := range map[string]string{
+		"user-profiles": "user-profiles-123456789012.europe-west1.run.app", "search": "search.example.com",
+		"anybody": "anybody-123456789012.us-central1.run.app", "resize": "resize-123456789012.us-central1.run.app",
+	} {
+		for _, name := range []string{
+			"id:good", "id:stranger", "id:no-email", "id:grouped", "id:wrong-audience", "id:query", "id:gcloud", "id:expired", "id:tampered",
+			"id:unknown-key", "id:search", "id:function", "access:login", "jwt:login",
+		} {
+			text := values.Replace("${" + name + "}")
+			answer := e.Exchange(t, "GET /\nHost: "+host+"\nAuthorization: Bearer "+text+"\n\n")
+			said, _ := answer.Header("X-Emulator-Reason")
+			got := verifyFor(t, e, service, text)
+			if got.Valid != (answer.Status == http.StatusOK) || got.said() != said {
+				t.Errorf("%s for %q: %+v; the door answers %d %q", name, service, got, answer.Status, said)
+			}
+			if lacks := strings.Contains(said, " it lacks "); lacks != (got.Missing != nil) {
+				t.Errorf("%s for %q: missing is %+v", name, service, got.Missing)
+			}
+		}
+	}
+}
+
+// Verify knows the addresses of doors, services inside the project, and services that take everybody.
+func TestVerifyForServiceElsewhere(t *testing.T) {
+	t.Parallel()
+	e := newDoors(t, func(*server.Config) {})
+	listener := emulatortest.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	order := token.Order{Kind: token.KindID, Audience: "http://" + listener.Addr().String() + "/path"}
+	text := doorToken(t, e, loginAccount, order)
+	if got := verifyFor(t, e, "user-profiles", text); got.Valid {
+		t.Errorf("before the door is served: %+v", got)
+	}
+	go func() { ended <- e.ServeDoor(ctx, listener, "user-profiles") }()
+	answer, err := http.Get("http://" + listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if got := verifyFor(t, e, "user-profiles", text); !got.Valid || got.Principal != "serviceAccount:"+loginAccount {
+		t.Errorf("while the door is served: %+v", got)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got := verifyFor(t, e, "user-profiles", text); got.Valid {
+		t.Errorf("after the door has been served: %+v", got)
+	}
+	for _, service := range []string{"open", "inside", "public"} {
+		want := []string{`service "` + service + `" takes requests without a token, and with any`}
+		if got := verifyFor(t, e, service, "garbage"); !got.Valid || !cmp.Equal(got.Warnings, want) {
+			t.Errorf("for %q: %+v", service, got)
+		}
+	}
+	for receiver, want := range map[string]string{
+		"run=nothing": `there is no service "nothing"`, "login": `there is no kind of receiver "login"; write run=SERVICE`,
+	} {
+		got := e.Exchange(t, "POST /emulator/v1/tokens:verify\n\n"+`{"token": "x", "for": "`+receiver+`"}`)
+		if got.Status/100 != 4 || !strings.Contains(strings.ReplaceAll(got.Body, `\"`, `"`), want) {
+			t.Errorf("for %q: %+v", receiver, got)
+		}
+	}
+}
+
+// verdict is an answer of tokens:verify.
+type verdict struct {
+	Valid     bool             `json:"valid"`
+	Reason    string           `json:"reason"`
+	Hint      string           `json:"hint"`
+	Principal string           `json:"principal"`
+	Warnings  []string         `json:"warnings"`
+	Missing   *journal.Missing `json:"missing"`
+}
+
+// said returns what X-Emulator-Reason says of a refusal.
+func (v verdict) said() string {
+	if v.Hint == "" {
+		return v.Reason
+	}
+	return v.Reason + "; hint: " + v.Hint
+}
+
+func verifyFor(t *testing.T, e *emulatortest.Emulator, service, text string) verdict {
+	t.Helper()
+	answer := e.Exchange(t, "POST /emulator/v1/tokens:verify\n\n"+fmt.Sprintf(`{"token": %q, "for": "run=%s"}`, text, service))
+	var got verdict
+	if err := json.Unmarshal([]byte(answer.Body), &got); err != nil || answer.Status != http.StatusOK {
+		t.Fatalf("verify for %q: %+v, %v", service, answer, err)
+	}
+	return got
+}
+
 // Faults that replace an answer or end a connection strike at doors; those that change the bytes of
 // an answer do not, and say so by their count.
 func TestDoorFaults(t *testing.T) {

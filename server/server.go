@@ -177,7 +177,7 @@ func New(config Config) *Server {
 			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: counts, Reset: s.Reset,
 			Routes:       func() []string { return slices.Concat(routes.names(), s.doors.routes()) },
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, DoorURLs: config.DoorURLs, PublicURL: config.PublicURL,
-			Events: s.Events, Waiters: waiters(metadata),
+			Events: s.Events, Waiters: waiters(metadata), Judge: s.doors.judge,
 		}),
 		controlApart: config.PublicURL != nil,
 	}
@@ -243,7 +243,8 @@ func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name 
 
 // ServeDoor is Serve for the door of one service: only its requests come there.
 func (s *Server) ServeDoor(ctx context.Context, listener net.Listener, service string) error {
-	handler := s.doors.to(service, addresses(listener.Addr())...)
+	handler, end := s.doors.serveAt(listener, service)
+	defer end()
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return handler })
 }
 

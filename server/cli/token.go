@@ -86,6 +86,7 @@ type verifyCommand struct {
 	Token    string `arg:"" help:"Token, or - to read it from standard input."`
 	Audience string `placeholder:"A" help:"Audience that the token must have (default: any)."`
 	Email    string `placeholder:"EMAIL" help:"E-mail address that the token must have (default: any or none)."`
+	For      string `placeholder:"RECEIVER" help:"Receiver that must take the token, as its door would decide: run=SERVICE."`
 }
 
 // maxToken exceeds the length of all tokens, in bytes.
@@ -102,7 +103,7 @@ func (c *verifyCommand) Run(ctx context.Context, std streams) error {
 		text = string(read)
 	}
 	answer, err := c.post(ctx, "/emulator/v1/tokens:verify", map[string]any{
-		"token": strings.TrimSpace(text), "audience": c.Audience, "email": c.Email,
+		"token": strings.TrimSpace(text), "audience": c.Audience, "email": c.Email, "for": c.For,
 	})
 	if err != nil {
 		return err
@@ -110,13 +111,14 @@ func (c *verifyCommand) Run(ctx context.Context, std streams) error {
 	var verdict struct {
 		Valid    bool     `json:"valid"`
 		Reason   string   `json:"reason"`
+		Hint     string   `json:"hint"`
 		Warnings []string `json:"warnings"`
 	}
 	if err := json.Unmarshal([]byte(answer), &verdict); err != nil {
 		return fmt.Errorf("read the emulator's answer: %w", err)
 	}
 	if !verdict.Valid {
-		return errors.New(verdict.Reason)
+		return &hintError{message: verdict.Reason, hint: verdict.Hint}
 	}
 	for _, warning := range verdict.Warnings {
 		_, _ = fmt.Fprintf(std.err, "%s: %s\n", program, warning)

@@ -12,11 +12,11 @@ type instance struct {
 	Name string `json:"name"`
 	URL  string `json:"url,omitempty"` // empty if it has no address of its own; the main address serves the default instance
 
-	Ingress *ingress `json:"ingress,omitempty"` // nil: it runs no service
+	Ingress *serviceDoor `json:"ingress,omitempty"` // nil: it runs no service
 }
 
-// ingress is the door in front of an instance's service.
-type ingress struct {
+// serviceDoor is the door in front of an instance's service.
+type serviceDoor struct {
 	URL  string   `json:"url,omitempty"` // empty if the door has no address of its own
 	URLs []string `json:"urls"`          // under which the service is known, the main one first
 }
@@ -33,7 +33,7 @@ func (s *Server) Instances(*http.Request) (wire.Response, error) {
 	for _, known := range s.worlds.Load().State.Instances {
 		one := instance{Name: known.Name, URL: urls[known.Name]}
 		if known.Service != nil {
-			one.Ingress = &ingress{URL: doors[known.Name], URLs: known.Service.URLs}
+			one.Ingress = &serviceDoor{URL: doors[known.Name], URLs: known.Service.URLs}
 		}
 		list.Instances = append(list.Instances, one)
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/ingress"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -84,11 +86,13 @@ func chosenPrincipal(w *world.World, id string) (iam.Principal, error) {
 
 // verdict holds a valid token's content, or the reason why the token is not valid.
 type verdict struct {
-	Valid    bool           `json:"valid"`
-	Reason   string         `json:"reason,omitempty"` // set if not valid
-	Kind     token.Kind     `json:"kind,omitempty"`
-	Claims   map[string]any `json:"claims,omitempty"`
-	Warnings []string       `json:"warnings,omitempty"`
+	Valid    bool             `json:"valid"`
+	Reason   string           `json:"reason,omitempty"`  // set if not valid
+	Hint     string           `json:"hint,omitempty"`    // likewise, from a receiver
+	Missing  *ingress.Missing `json:"missing,omitempty"` // the permission that the principal lacks at a receiver
+	Kind     token.Kind       `json:"kind,omitempty"`
+	Claims   map[string]any   `json:"claims,omitempty"`
+	Warnings []string         `json:"warnings,omitempty"`
 
 	bearer
 }
@@ -118,15 +122,22 @@ func newBearer(verified token.Verified) bearer {
 }
 
 // Verify describes a token of any kind, or gives the reason, in one sentence, why it is not
-// valid.
+// valid, or why the receiver that is named does not take it.
 func (s *Server) Verify(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Token    string `json:"token"`
 		Audience string `json:"audience"`
 		Email    string `json:"email"`
+		For      string `json:"for"` // a receiver: run=SERVICE; empty: none
 	}
 	if err := readJSON(r, &asked); err != nil {
 		return wire.Response{}, err
+	}
+	if asked.For != "" {
+		refused, err := s.receive(r.Context(), asked.For, asked.Token)
+		if refused != nil || err != nil {
+			return secret(refused), err
+		}
 	}
 	verified, err := s.issuer.Verify(r.Context(), s.worlds.Load().State, asked.Token, token.Demand{Audience: asked.Audience, Email: asked.Email})
 	if refused, ok := errors.AsType[*token.RefusedError](err); ok {
@@ -140,6 +151,31 @@ func (s *Server) Verify(r *http.Request) (wire.Response, error) {
 		answer.Warnings = []string{"the token has no e-mail address, but some verifiers require one"}
 	}
 	return secret(answer), nil
+}
+
+// Judge decides about a token at the door to a service.
+type Judge func(ctx context.Context, service, token string) ingress.Verdict
+
+// receive returns the verdict of a receiver that does not take a token, or of one that demands no
+// token. It returns nil if the receiver takes the token.
+func (s *Server) receive(ctx context.Context, receiver, text string) (*verdict, error) {
+	name, isRun := strings.CutPrefix(receiver, "run=")
+	if !isRun {
+		return nil, googleapi.InvalidArgument(fmt.Sprintf("there is no kind of receiver %q; write run=SERVICE", receiver))
+	}
+	if _, exists := s.worlds.Load().State.Service(name); !exists {
+		return nil, googleapi.NotFound(fmt.Sprintf("there is no service %q", name))
+	}
+	decided := s.judge(ctx, name, text)
+	switch {
+	case decided.Refusal != nil:
+		reason := decided.Refusal.Reason
+		return &verdict{Reason: reason.Sentence, Hint: reason.Hint, Missing: reason.Missing}, nil
+	case decided.Caller.Member() == "":
+		return &verdict{Valid: true, Warnings: []string{fmt.Sprintf("service %q takes requests without a token, and with any", name)}}, nil
+	default:
+		return nil, nil
+	}
 }
 
 // Principal tells another emulator the principal of a bearer token, and whether IAM policies

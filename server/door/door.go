@@ -142,10 +142,7 @@ func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
 		return
 	}
 	p.service = service
-	p.Verdict = ingress.Decide(facts(r, d.config.IsInternal), ingress.Door{
-		World: current, Service: service, Addresses: at.addresses, Now: p.Time,
-		Read: ingress.Reader(r.Context(), d.config.Issuer, current),
-	})
+	p.Verdict = ingress.Decide(facts(r, d.config.IsInternal), d.at(r.Context(), current, service, p.Time, at.addresses))
 	if p.Verdict.Refusal != nil {
 		d.refuse(w, r, p, p.Verdict.Refusal)
 		return
@@ -164,6 +161,26 @@ func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
 	}
 	p.trace = traceOf(r.Header)
 	at.enter(w, r.WithContext(ctx), p)
+}
+
+// at returns what the decision about a request at the door to a service depends on, besides the
+// request.
+func (d *Doors) at(ctx context.Context, w *world.World, service *world.Service, now time.Time, addresses []string) ingress.Door {
+	return ingress.Door{
+		World: w, Service: service, Addresses: addresses, Now: now, Read: ingress.Reader(ctx, d.config.Issuer, w),
+	}
+}
+
+// Judge returns the decision about a request for / with this token, as if a workload of the project
+// had sent it. The addresses are those of To.
+func (d *Doors) Judge(ctx context.Context, service, token string, addresses ...string) ingress.Verdict {
+	current := d.config.Worlds.Load().State
+	known, exists := current.Service(service)
+	if !exists {
+		return ingress.Verdict{Refusal: ingress.Gone(service)}
+	}
+	request := ingress.Request{Path: "/", Authorization: []string{"Bearer " + token}, IsInternal: true}
+	return ingress.Decide(request, d.at(ctx, current, known, d.config.Clock.Now(), addresses))
 }
 
 // facts returns the parts of a request that the decision depends on.
