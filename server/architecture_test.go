@@ -23,6 +23,7 @@ func layers() [][]string {
 			"server/mds", "server/oauth2", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin",
 			"server/resourcemanager", "server/compute", "server/publishedkeys", "server/control", "server/door", "server/proxy", "server/realcredentials",
 		},
+		{"server/sts/awsrequest"},
 		{"server/observer"},
 		{"server/fault/inject"},
 		{"server/rpc", "server/iampolicy"},

@@ -63,12 +63,29 @@ type Error struct {
 	Code        string
 	Description string
 	Challenge   string // value of the WWW-Authenticate header; empty: no header
+
+	cause error // for people; clients do not see it
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Description }
 
 // KnownToClients marks the error as safe to send to clients.
 func (e *Error) KnownToClients() {}
+
+// Because returns the error with a cause that clients do not see.
+func (e *Error) Because(cause error) *Error {
+	explained := *e
+	explained.cause = cause
+	return &explained
+}
+
+// Reason returns the cause in words, or nothing.
+func (e *Error) Reason() string {
+	if e.cause == nil {
+		return ""
+	}
+	return e.cause.Error()
+}
 
 // NewError returns an error with status 400.
 func NewError(code, description string) *Error {

@@ -55,19 +55,15 @@ func (s *Server) federate(ctx context.Context, form parameters, subject string, 
 	if len(scopes) == 0 || slices.ContainsFunc(scopes, func(scope string) bool { return !oauthapi.IsScope(scope) }) {
 		return exchanged{}, oauthapi.NewError(oauthapi.InvalidScope, noScope)
 	}
-	parsed, err := signer.Parse(subject)
-	if err != nil {
-		return exchanged{}, oauthapi.NewError(oauthapi.InvalidGrant, "Unable to parse the ID Token.")
-	}
-	expires, err := s.verify(ctx, provider, parsed)
+	proof, err := s.prove(ctx, provider, form.get("subject_token_type"), subject)
 	if err != nil {
 		return exchanged{}, err
 	}
-	principal, err := principalOf(pool, provider, parsed)
+	principal, err := principalOf(pool, provider, proof.claims)
 	if err != nil {
 		return exchanged{}, err
 	}
-	lifetime := min(max(expires.Sub(s.now().Truncate(time.Second)), 0), maxLifetime)
+	lifetime := min(max(proof.expires.Sub(s.now().Truncate(time.Second)), 0), maxLifetime)
 	issued, err := s.issuer.Access(ctx, token.Grant{Principal: principal, Scopes: scopes, Boundary: boundary}, lifetime)
 	if err != nil {
 		return exchanged{}, fmt.Errorf("issue a federated token: %w", err)
@@ -76,6 +72,37 @@ func (s *Server) federate(ctx context.Context, form parameters, subject string, 
 		AccessToken: issued.Text, IssuedTokenType: typeAccessToken, TokenType: oauthapi.TokenTypeBearer, defective: issued.IsDefective(),
 		ExpiresIn: max(int64(lifetime/time.Second)-1, 0), // Google's server also sends one second less
 	}, nil
+}
+
+// proof is what a subject token says, once it is verified.
+type proof struct {
+	claims  map[string]any // as expressions see them
+	expires time.Time
+}
+
+// prove verifies a subject token in the way of its type, which must be the provider's.
+func (s *Server) prove(ctx context.Context, provider *world.Provider, kind, subject string) (proof, error) {
+	isAWS := provider.AWS != nil
+	switch {
+	case (kind == typeAWS) != isAWS:
+		return proof{}, oauthapi.NewError(oauthapi.InvalidRequest, "Invalid subject_token_type for the identity provider: "+kind)
+	case isAWS:
+		return s.proveAWS(ctx, provider, subject)
+	default:
+		return s.proveJWT(ctx, provider, subject)
+	}
+}
+
+func (s *Server) proveJWT(ctx context.Context, provider *world.Provider, subject string) (proof, error) {
+	parsed, err := signer.Parse(subject)
+	if err != nil {
+		return proof{}, oauthapi.NewError(oauthapi.InvalidGrant, "Unable to parse the ID Token.")
+	}
+	expires, err := s.verify(ctx, provider, parsed)
+	if err != nil {
+		return proof{}, err
+	}
+	return proof{plain(parsed.Claims).(map[string]any), expires}, nil
 }
 
 // isProviderName reports whether audience has the form of a provider's full resource name, in a
@@ -178,8 +205,8 @@ func (s *Server) keys(ctx context.Context, provider *world.Provider, id string) 
 }
 
 // principalOf maps a token's claims to a principal. Its errors have the texts of Google's server.
-func principalOf(pool *world.Pool, provider *world.Provider, parsed *signer.Parsed) (iam.Principal, error) {
-	principal, err := provider.Principal(pool, plain(parsed.Claims).(map[string]any))
+func principalOf(pool *world.Pool, provider *world.Provider, claims map[string]any) (iam.Principal, error) {
+	principal, err := provider.Principal(pool, claims)
 	if err == nil {
 		return principal, nil
 	}

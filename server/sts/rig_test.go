@@ -55,6 +55,17 @@ workloadIdentityPools:
         jwksFile: jwks.json
         attributeMapping: {google.subject: "'repo:' + assertion.repo", attribute.actor: assertion.actor, google.groups: assertion.groups}
         attributeCondition: assertion.owner == "octo" && google.subject.startsWith("repo:")
+      - id: amazon
+        aws:
+          accountId: "123456789012"
+          accessKeys:
+            - {id: AKIAROLE, secret: hush, arn: "arn:aws:sts::123456789012:assumed-role/worker/session", userId: "AROAX:session"}
+            - {id: AKIAUSER, secret: hush, arn: "arn:aws:iam::123456789012:user/dev"}
+            - {id: AKIAEVE, secret: hush, arn: "arn:aws:iam::999999999999:user/eve"}
+      - id: amazon-maps
+        aws: {accountId: "123456789012", accessKeys: [{id: AKIAUSER, secret: hush, arn: "arn:aws:iam::123456789012:user/dev"}]}
+        attributeMapping: {google.subject: "assertion.account + '/' + assertion.userid"}
+        attributeCondition: assertion.arn.startsWith("arn:aws:iam::")
   - id: my-project.svc.id.goog
     providers:
       - {id: prod, issuer: "https://container.googleapis.com/v1/projects/my-project/locations/us-east1/clusters/prod", jwksFile: jwks.json}

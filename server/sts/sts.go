@@ -29,6 +29,8 @@ const (
 	typeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
 	typeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
 	typeJWT         = "urn:ietf:params:oauth:token-type:jwt"
+	typeAWS         = "urn:ietf:params:aws:token-type:aws4_request" // defined by Google
+	typeX509        = "urn:ietf:params:oauth:token-type:mtls"       // defined by Google
 )
 
 // Server handles requests to the Security Token Service. It is safe for concurrent use.
@@ -132,10 +134,12 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 	}
 	var answer exchanged
 	switch kind := form.get("subject_token_type"); kind {
-	case typeJWT, typeIDToken:
+	case typeJWT, typeIDToken, typeAWS:
 		answer, err = s.federate(r.Context(), form, subject, boundary)
 	case typeAccessToken:
 		answer, err = s.downscope(r.Context(), subject, boundary)
+	case typeX509:
+		err = oauthapi.NewError(oauthapi.InvalidRequest, "The emulator does not exchange X.509 certificates (subject_token_type "+kind+").")
 	default:
 		err = oauthapi.NewError(oauthapi.InvalidRequest, "Invalid subject_token_type: "+kind)
 	}

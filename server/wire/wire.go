@@ -94,6 +94,13 @@ type Known interface {
 	KnownToClients()
 }
 
+// Explained is a Known error that has a reason for people. Package wire logs the reason; clients do
+// not see it.
+type Explained interface {
+	Known
+	Reason() string
+}
+
 // Adapt turns a handler into an HTTP handler in the dialect.
 func (d Dialect) Adapt(logger *slog.Logger, handle Handler) http.Handler {
 	return d.Serve(d.Answer(logger, handle))
@@ -256,6 +263,9 @@ func IsGone(ctx context.Context) bool {
 // disclose returns the error for the dialect, and logs an error if the client must not see it.
 func disclose(r *http.Request, logger *slog.Logger, err error) error {
 	if known, ok := errors.AsType[Known](err); ok {
+		if explained, ok := known.(Explained); ok && explained.Reason() != "" {
+			logger.InfoContext(r.Context(), "request refused", "method", r.Method, "path", r.URL.Path, "reason", explained.Reason())
+		}
 		return known
 	}
 	for _, sentinel := range []error{ErrTooLarge, ErrUnread, ErrStopping} {

@@ -87,10 +87,25 @@ func (p *Provider) compile(f *fixtures.Fixture, described fixtures.WorkloadIdent
 // defaultMapping returns the mapping of a provider that is described without one. If it is nil,
 // the principal has the token's subject.
 func (p *Provider) defaultMapping() map[string]string {
-	if fixtures.IsClusterPool(path.Base(path.Dir(path.Dir(p.Name)))) {
+	switch {
+	case p.AWS != nil:
+		return awsMapping()
+	case fixtures.IsClusterPool(path.Base(path.Dir(path.Dir(p.Name)))):
 		return clusterMapping()
+	default:
+		return nil
 	}
-	return nil
+}
+
+// awsMapping is Google's default for providers of AWS
+// (https://cloud.google.com/iam/docs/workload-identity-federation#mapping).
+func awsMapping() map[string]string {
+	return map[string]string{
+		subjectAttribute: `assertion.arn`,
+		customAttribute + "aws_role": `assertion.arn.contains('assumed-role')` +
+			` ? assertion.arn.extract('{account_arn}assumed-role/') + 'assumed-role/' + assertion.arn.extract('assumed-role/{role_name}/')` +
+			` : assertion.arn`,
+	}
 }
 
 // refuse returns an error with the position of a value in the fixture.

@@ -19,13 +19,15 @@ type Pool struct {
 	Providers []*Provider
 }
 
-// Provider is an OpenID Connect issuer that a pool trusts.
+// Provider is an identity provider that a pool trusts: an OpenID Connect issuer, or an account of
+// AWS.
 type Provider struct {
 	Name     string // POOL/providers/ID
 	Disabled bool
 	Issuer   string
-	OwnKeys  bool           // tokens are signed with Google's keys, which are the emulator's own
-	Keys     []fixtures.Key // and else with these
+	AWS      *fixtures.AWSProvider // nil: it has an issuer
+	OwnKeys  bool                  // tokens are signed with Google's keys, which are the emulator's own
+	Keys     []fixtures.Key        // and else with these
 
 	AllowedAudiences []string // none: the provider's own name, with or without https:
 
@@ -68,7 +70,7 @@ func (w *World) poolName(id string) string {
 
 func newProvider(pool string, f fixtures.WorkloadIdentityProvider) *Provider {
 	provider := &Provider{
-		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, OwnKeys: f.JWKS == nil, Keys: f.JWKS,
+		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, AWS: f.AWS, OwnKeys: f.Issuer != "" && f.JWKS == nil, Keys: f.JWKS,
 		AllowedAudiences: f.AllowedAudiences,
 	}
 	if id := path.Base(pool); fixtures.IsClusterPool(id) && len(f.AllowedAudiences) == 0 {
