@@ -11,15 +11,15 @@ import (
 	"github.com/google/cel-go/interpreter"
 )
 
-// mostCost bounds an evaluation, in the units of package cel: an ordinary expression costs fewer
-// than a hundred units, and five for each item of a list that it looks at.
+// mostCost limits the cost of an evaluation, in the units of package cel. An ordinary expression
+// costs less than a hundred units, and five units for each item of a list that it examines.
 const mostCost = 20_000
 
-// compile compiles an expression of a kind whose value has to fit. The error is an *Error.
+// compile compiles an expression and checks the type of its value. The error is an *Error.
 func compile(of selector, text string, fits check) (cel.Program, error) {
 	all, err := languages()
 	if err != nil {
-		return nil, err // never: the languages are the same in every process
+		return nil, err // cannot happen: the languages are constant
 	}
 	k := of(all)
 	switch length := utf8.RuneCountInString(text); {
@@ -38,7 +38,7 @@ func compile(of selector, text string, fits check) (cel.Program, error) {
 	if err := k.checkForm(text); err != nil {
 		return nil, err
 	}
-	// Constants are not folded, because no limit of cost holds for that.
+	// Constants are not folded, because the limit of the cost does not apply to folding.
 	program, err := k.env.Program(compiled, cel.CostLimit(mostCost), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
 	if err != nil {
 		return nil, &Error{Line: 1, Column: 1, Message: firstLine(err.Error())}
@@ -46,7 +46,7 @@ func compile(of selector, text string, fits check) (cel.Program, error) {
 	return program, nil
 }
 
-// check says what is wrong with the type of an expression's value, or nothing.
+// check returns an error about the type of an expression's value, or nil.
 type check func(*cel.Type) string
 
 func isBoolean(t *cel.Type) string {
@@ -73,12 +73,12 @@ func isTexts(t *cel.Type) string {
 	return ""
 }
 
-// isOf reports whether a type is of a kind, or may turn out to be.
+// isOf reports whether a type is of a kind, or may be when it is evaluated.
 func isOf(t *cel.Type, kind types.Kind) bool {
 	return t.Kind() == kind || t.Kind() == types.DynKind || t.Kind() == types.TypeParamKind
 }
 
-// checkForm refuses an expression that compiles and that Google does not take.
+// checkForm refuses an expression that compiles but that Google refuses.
 func (k *kind) checkForm(text string) error {
 	written, issues := k.bare.Parse(text)
 	if issues.Err() != nil {

@@ -5,8 +5,8 @@
 // https://cloud.google.com/iam/docs/workload-identity-federation#mapping).
 //
 // The package owns the variables and functions of each kind of expression, Google's limits on
-// them, and the sentences that say what is wrong with one. It does not know policies, pools or
-// fixtures. Evaluation is pure and bounded: the time and the resource are handed in.
+// them, and the messages about mistakes. It does not know policies, pools or fixtures. Evaluation is
+// pure and limited in cost: the caller passes the time and the resource.
 package condition
 
 import (
@@ -21,7 +21,7 @@ import (
 // Binding is the compiled condition of an IAM binding. It is safe for concurrent use.
 type Binding struct{ program cel.Program }
 
-// Request describes what a caller asks for to the condition of a binding.
+// Request holds the properties of a caller's request that the condition of a binding can examine.
 type Request struct {
 	Time     time.Time
 	Resource Resource
@@ -91,7 +91,7 @@ func NewAttributes(expression string) (*Attributes, error) {
 	return &Attributes{program}, nil
 }
 
-// Principal is what an attribute condition knows about the bearer of a token.
+// Principal holds the properties of a token's bearer that an attribute condition can examine.
 type Principal struct {
 	Claims     map[string]any // of the token
 	Subject    string         // google.subject
@@ -100,7 +100,7 @@ type Principal struct {
 }
 
 // Accepts reports whether a principal meets the condition. A condition that cannot be evaluated
-// accepts nobody.
+// accepts no principal.
 func (a *Attributes) Accepts(p Principal) bool {
 	return isTrue(evaluate(a.program, map[string]any{
 		assertion: p.Claims,

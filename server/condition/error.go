@@ -13,17 +13,17 @@ import (
 	"github.com/google/cel-go/common/operators"
 )
 
-// Error says what is wrong with an expression, and where.
+// Error is a mistake in an expression.
 type Error struct {
 	Line    int // from 1
 	Column  int // in characters, from 1
 	Message string
 
-	// Suggestion says what to write instead; it may be empty.
+	// Suggestion says how to correct the mistake. It may be empty.
 	Suggestion string
 }
 
-// Error is one sentence, with the place at its end.
+// Error returns one sentence that ends with the place.
 func (e *Error) Error() string {
 	if e.Line > 1 {
 		return fmt.Sprintf("%s at line %d, column %d", e.Message, e.Line, e.Column)
@@ -31,14 +31,14 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s at column %d", e.Message, e.Column)
 }
 
-// Hint says what to do about it, or nothing.
+// Hint returns the suggestion.
 func (e *Error) Hint() string { return e.Suggestion }
 
-// issue is a problem as the compiler reports it, with the text around it.
+// issue is a mistake as the compiler reports it, with the text around it.
 type issue struct {
 	*kind
 
-	words  string // of the compiler, without the prefix by which the reading was chosen
+	words  string // the compiler's message without the prefix of the reading
 	before string // the line of the expression up to the place
 	rest   string // the expression from the place on
 }
@@ -106,18 +106,18 @@ func (k *kind) explain(text string, issues *cel.Issues) *Error {
 		e.Line, e.Column = line, column+1+e.Column
 		return &e
 	}
-	return &Error{Line: line, Column: column + 1, Message: firstLine(first.Message)} // never: the last prefix is empty
+	return &Error{Line: line, Column: column + 1, Message: firstLine(first.Message)} // cannot happen: the last prefix is empty
 }
 
-// unreadable explains characters that begin no word of the language.
+// unreadable explains characters that do not begin a word of the language.
 func unreadable(i issue) Error {
 	switch {
 	case strings.HasPrefix(i.rest, "= "), i.rest == "=":
-		return Error{Message: `unexpected "="`, Suggestion: "two values are compared with =="}
+		return Error{Message: `unexpected "="`, Suggestion: "compare two values with =="}
 	case strings.ContainsAny(firstOf(i.rest), `"'`) && strings.Contains(i.rest, `\`):
-		return Error{Message: "the string has no end, or an escape that there is not"}
+		return Error{Message: "the string is not closed, or has an unknown escape"}
 	case strings.ContainsAny(firstOf(i.rest), `"'`):
-		return Error{Message: "the string has no end"}
+		return Error{Message: "the string is not closed"}
 	}
 	return Error{Message: "unexpected " + strconv.Quote(firstOf(i.rest))}
 }
@@ -127,7 +127,7 @@ func firstOf(text string) string {
 	return text[:size]
 }
 
-// unexpected explains a word that does not belong where it is.
+// unexpected explains a word in a place where it is not allowed.
 func unexpected(i issue) Error {
 	if strings.TrimSpace(i.rest) == "" {
 		return Error{Message: "unexpected end of expression"}
@@ -157,8 +157,8 @@ func path(text string) string {
 	}
 }
 
-// undeclared explains the name of a variable or function that there is not. The compiler
-// reports functions at their parenthesis.
+// undeclared explains the name of a variable or function that does not exist. The compiler reports a
+// function at its parenthesis.
 func undeclared(i issue) Error {
 	name, _ := quoted(i.words)
 	if strings.HasPrefix(i.rest, "(") {
@@ -171,7 +171,7 @@ func undeclared(i issue) Error {
 			return Error{Message: fmt.Sprintf("there is no attribute %q", full), Suggestion: i.hint}
 		}
 	}
-	return Error{Message: fmt.Sprintf("%q is not known here", cmp.Or(root, name)), Suggestion: i.hint}
+	return Error{Message: fmt.Sprintf("unknown name %q", cmp.Or(root, name)), Suggestion: i.hint}
 }
 
 func (i issue) undeclaredFunction(name string) Error {
@@ -188,8 +188,8 @@ func (i issue) undeclaredFunction(name string) Error {
 	return e
 }
 
-// toName returns how many columns the name of a function begins before its parenthesis,
-// as a negative number.
+// toName returns the offset from the parenthesis of a call to the name of the function, a negative
+// number of columns.
 func (i issue) toName(name string) int {
 	if !strings.HasSuffix(i.before, name) {
 		return 0
@@ -198,7 +198,7 @@ func (i issue) toName(name string) int {
 }
 
 // mismatched explains a function or operator that does not exist for its operands: the
-// compiler's words are 'NAME' applied to '(TYPES)' or 'TYPE.(TYPES)'.
+// compiler's message is 'NAME' applied to '(TYPES)' or 'TYPE.(TYPES)'.
 func mismatched(i issue) Error {
 	name, rest := quoted(i.words)
 	receiver, list, _ := strings.Cut(strings.Trim(strings.TrimPrefix(rest, " applied to "), "'"), "(")
@@ -259,11 +259,11 @@ func either(counts []int) string {
 	return strings.Join(words, " or ")
 }
 
-// unfit explains a value of the wrong type: the compiler's words are 'TYPE' but found 'TYPE'.
+// unfit explains a value of the wrong type: the compiler's message is 'TYPE' but found 'TYPE'.
 func unfit(i issue) Error {
 	want, rest := quoted(i.words)
 	got, _ := quoted(strings.TrimPrefix(rest, " but found "))
-	return Error{Message: fmt.Sprintf("%s is needed, not %s", typeName(want), typeName(got))}
+	return Error{Message: fmt.Sprintf("want %s, got %s", typeName(want), typeName(got))}
 }
 
 // fieldless explains the selection of a field of a value that has none.

@@ -32,8 +32,8 @@ func cutTemplate(template string) (before, after string, ok bool) {
 	return before, after, opened && closed
 }
 
-// between returns the part of a text after the first occurrence of before and up to the next
-// occurrence of after, or nothing if the text lacks one of them
+// between returns the part of a text between the first occurrence of before and the next occurrence
+// of after, or "" if the text lacks one of them
 // (https://cloud.google.com/iam/docs/conditions-attribute-reference#extract).
 func between(text, before, after string) string {
 	_, found, ok := strings.Cut(text, before)
@@ -73,7 +73,7 @@ func never() cel.OverloadOpt {
 	return cel.FunctionBinding(func(...ref.Val) ref.Val { return types.False })
 }
 
-// hasOnly reports whether every item of a list is one of the allowed ones.
+// hasOnly reports whether every item of a list is allowed.
 func hasOnly(list, allowed ref.Val) ref.Val {
 	for each := list.(traits.Lister).Iterator(); each.HasNext() == types.True; {
 		if allowed.(traits.Lister).Contains(each.Next()) != types.True {

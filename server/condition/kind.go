@@ -23,17 +23,17 @@ const (
 type kind struct {
 	env *cel.Env
 
-	// bare reads an expression without expanding its macros, as its author has written it.
+	// bare parses an expression without expanding its macros, as the author wrote it.
 	bare *cel.Env
 
 	variables    []string
-	longest      int // characters; 0: as many as the language takes
+	longest      int // in characters; 0: the limit of the language
 	mostLogic    int // operators && || and !; 0: any number
 	hint         string
 	functionHint string
 }
 
-// selector chooses one of the kinds.
+// selector returns one of the kinds.
 type selector func(*kinds) *kind
 
 func bindingKind(k *kinds) *kind    { return &k.binding }
@@ -44,7 +44,7 @@ func attributesKind(k *kinds) *kind { return &k.attributes }
 type kinds struct{ binding, mapping, attributes kind }
 
 // languages makes the languages when the first expression is compiled: most fixtures have none.
-var languages = sync.OnceValues(newKinds) //nolint:gochecknoglobals // they never change, and every world needs the same ones
+var languages = sync.OnceValues(newKinds) //nolint:gochecknoglobals // the languages are constant, and all worlds share them
 
 const (
 	// longestMapping and longestAttributes are in characters
@@ -52,7 +52,7 @@ const (
 	longestMapping    = 2048
 	longestAttributes = 4096
 
-	// mostLogic is how many logical operators the condition of a binding may have
+	// mostLogic is the maximum number of logical operators in the condition of a binding
 	// (https://cloud.google.com/iam/quotas#limits).
 	mostLogic = 12
 )
@@ -96,7 +96,7 @@ func newKinds() (*kinds, error) {
 	return k, err
 }
 
-// stringsVersion is the first version of the string functions that counts what they cost.
+// stringsVersion is the first version of the string functions that counts their cost.
 const stringsVersion = 5
 
 const federationFunctions = "use the functions of CEL, its string functions such as split, join, replace and lowerAscii, or extract"
@@ -109,8 +109,8 @@ func federationLanguage() []cel.EnvOption {
 	)
 }
 
-// bindingLanguage is the language of conditions. An attribute of which the emulator has no value
-// is declared: without it, a condition that names the attribute does not hold.
+// bindingLanguage is the language of conditions. It declares attributes that the emulator has no
+// value of, too, so that a condition that names them compiles. It does not hold.
 func bindingLanguage() []cel.EnvOption {
 	return append(append(sharedLanguage(), requestFunctions()...),
 		cel.Variable(requestTime, cel.TimestampType),
@@ -125,8 +125,8 @@ func bindingLanguage() []cel.EnvOption {
 	)
 }
 
-// sharedLanguage is what all kinds have besides the standard library. Literals are checked when
-// an expression is compiled, not when it is evaluated.
+// sharedLanguage returns the additions to the standard library that all kinds share. Literals are
+// checked when an expression is compiled, not when it is evaluated.
 func sharedLanguage() []cel.EnvOption {
 	return []cel.EnvOption{
 		extractFunction(),

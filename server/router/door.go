@@ -14,37 +14,37 @@ import (
 )
 
 // Door decides under which host names the emulator answers. A web page can make its own name
-// resolve to this machine and then read whatever is served under this name (DNS rebinding). It
-// cannot do so with an address, with a name that it does not own, or without a name.
+// resolve to this machine and then read everything that is served under this name (DNS rebinding).
+// It cannot do so with an address, with a name that it does not own, or without a name.
 type Door struct {
 	config Config
-	last   atomic.Pointer[answer] // for the Host that was ours last, which is nearly always the next one too
+	last   atomic.Pointer[answer] // for the previous Host, which is nearly always the next Host as well
 }
 
-// Config is what a Door leads to. Every field is needed.
+// Config holds the handlers behind a Door. Every field is necessary.
 type Config struct {
 	Allowed    []string               // further host names; "*" allows all
-	IsInstance func(name string) bool // reports whether there is an instance at present
+	IsInstance func(name string) bool // reports whether the instance exists now
 
 	// Service returns the handler of the service to which the Host and the path of a request lead, or
 	// nil if there is none.
 	Service func(r *http.Request) http.Handler
 
-	Everything http.Handler // answers by path alone
+	Everything http.Handler // answers by path, whatever the host name
 	Refused    http.Handler // answers requests for other host names
-	Names      *Names       // answers for the host names of Google's
+	Names      *Names       // answers for Google's host names
 
 	// WithInstance makes the requests of a context requests to the named instance.
 	WithInstance func(ctx context.Context, name string) context.Context
 }
 
-// answer is the handler for a Host, as it was sent.
+// answer is the handler for a Host header.
 type answer struct {
 	hostport string
 	handler  http.Handler
 }
 
-// NewDoor is a Door.
+// NewDoor returns a Door.
 func NewDoor(config Config) *Door { return &Door{config: config} }
 
 // ServeHTTP implements http.Handler.
@@ -92,9 +92,9 @@ func (d *Door) isOurs(host string) bool {
 	return host == "" || isOurs(host) || hostname.IsListed(host, d.config.Allowed)
 }
 
-// Answers reports whether the emulator answers for the target of a proxied request that
-// came in at an address. Google's names are played on every port; any other name may belong to
-// another server on this machine, unless the client has reached the port.
+// Answers reports whether the emulator itself answers for the target of a proxied request that
+// arrived at an address. It answers for Google's names on every port. Another name may belong to
+// another server on this machine, unless the port is the one that the request arrived at.
 func (d *Door) Answers(host, port string, at net.Addr) bool {
 	if hostname.IsOfGoogle(host) {
 		return true
@@ -103,7 +103,7 @@ func (d *Door) Answers(host, port string, at net.Addr) bool {
 	return isTCP && port == strconv.Itoa(own.Port) && (d.isOurs(host) || d.isInstance(host))
 }
 
-// isInstance reports whether a host is a name of an instance that there is at present.
+// isInstance reports whether a host is a name of an instance that exists now.
 func (d *Door) isInstance(host string) bool {
 	label, rest, _ := strings.Cut(host, ".")
 	if !d.config.IsInstance(label) {
@@ -113,8 +113,8 @@ func (d *Door) isInstance(host string) bool {
 	return rest == "" || isOurs(rest) || hostname.IsMetadata(rest) || hostname.IsListed(rest, d.config.Allowed) || strings.HasSuffix(rest, ".internal")
 }
 
-// instance answers for the instance that a host names. The instance is decided here once: it
-// may be gone when the request is read.
+// instance returns a handler for the instance that a host names. It chooses the instance only once,
+// because the instance may be removed before the request is read.
 func (d *Door) instance(host string) http.Handler {
 	label, _, _ := strings.Cut(host, ".")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -122,7 +122,7 @@ func (d *Door) instance(host string) http.Handler {
 	})
 }
 
-// remember is a function of its own so that only a call of it copies its argument.
+// remember is a separate function, so that its argument is copied to the heap only if it is called.
 func (d *Door) remember(hostport string, handler http.Handler) http.Handler {
 	d.last.Store(&answer{hostport, handler})
 	return handler

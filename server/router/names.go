@@ -12,26 +12,26 @@ import (
 const (
 	// MetadataName stands for every host name of the metadata server.
 	MetadataName = "metadata"
-	// DeadName stands for the host names of Google's that lead to no surface.
+	// DeadName stands for Google's host names that the emulator has no surface for.
 	DeadName = "dead"
 )
 
-// Names leads the host names of Google's to handlers. It makes a handler when its name is asked
-// for first: most programs ask for a few names.
+// Names maps Google's host names to handlers. It makes a handler on the first request for its name,
+// because most programs use only a few names.
 type Names struct {
 	known    []string
 	make     func(name string) http.Handler
 	handlers sync.Map // func() http.Handler by name
 }
 
-// NewNames leads the known names, MetadataName among them, and DeadName to the handlers that
-// a function makes.
+// NewNames returns Names for the known names, which include MetadataName. The function makes the
+// handler of a known name or of DeadName.
 func NewNames(known []string, handler func(name string) http.Handler) *Names {
 	return &Names{known: known, make: handler}
 }
 
-// Main returns the known name of which a host is a variant, or DeadName. An API has the same
-// surfaces under its mutual-TLS and its regional names.
+// Main returns the known name for a host, or DeadName. The mutual-TLS and regional names of an API
+// stand for its main name.
 func (n *Names) Main(host string) string {
 	if hostname.IsMetadata(host) {
 		return MetadataName

@@ -1,8 +1,8 @@
-// Package router is the front door of the emulator: it finds out which host name a request
-// asks for, and which route its method and path lead to.
+// Package router is the front door of the emulator: it decides by the host name of a request
+// whether the emulator answers, and finds the route for its method and path.
 //
-// It owns the rules by which host names, paths and methods are matched. It does not own the
-// table of routes, which is in package server, and knows nothing of what a route does.
+// It owns the rules that match host names, paths and methods. It does not own the table of routes,
+// which is in package server, and does not know how routes are handled.
 package router
 
 import (
@@ -28,15 +28,15 @@ type Route struct {
 	Method string // an HTTP method, or GetOrPost; a route for GET also answers HEAD
 	Path   string // a pattern of gorilla/mux for the whole path, or a first segment and Below
 
-	// Handler and Unknown are called when the first segment of the path is asked for first.
+	// Handler and Unknown are called on the first request for the first segment of the path.
 	Handler func() http.Handler
 	Unknown func() http.Handler // answers paths that begin with the same segment and match no route
 }
 
 // New routes requests in two steps: by the first segment of the path, and then by the routes
 // that begin with this segment, so that a request is never matched against the routes of other
-// surfaces. Routes with the same first segment are tried in their order, and the first of them
-// says who answers when no route matches. Unknown answers paths whose first segment no route has.
+// surfaces. Routes with the same first segment are tried in their order; the Unknown of the first
+// answers if no route matches. The parameter unknown answers paths whose first segment no route has.
 func New(routes []Route, unknown func() http.Handler) http.Handler {
 	segments := map[string][]Route{}
 	for _, route := range routes {
@@ -45,7 +45,7 @@ func New(routes []Route, unknown func() http.Handler) http.Handler {
 	}
 	handlers := map[string]func() http.Handler{}
 	for segment, routes := range segments {
-		// To compile patterns takes long, and a process that has just started should answer soon.
+		// Compiling patterns is slow, and a process that has just started should answer soon.
 		handlers[segment] = sync.OnceValue(func() http.Handler { return newSegment(routes) })
 	}
 	if handlers[""] == nil {
@@ -61,8 +61,8 @@ func New(routes []Route, unknown func() http.Handler) http.Handler {
 	})
 }
 
-// newSegment is the handler of the routes that begin with the same segment. It looks paths
-// without variables up in a map, and matches only the other paths.
+// newSegment returns the handler of the routes that begin with the same segment. It looks up paths
+// without variables in a map, and matches only the other paths against patterns.
 func newSegment(routes []Route) http.Handler {
 	if len(routes) == 1 && strings.HasSuffix(routes[0].Path, Below) {
 		return routes[0].Handler()
@@ -91,9 +91,9 @@ func newSegment(routes []Route) http.Handler {
 	})
 }
 
-// patterns routes by patterns of paths. To match a pattern takes long; therefore a request is
-// only matched with the patterns that end in the same word, as in "…/{account}:signBlob", and
-// with the patterns that end in a variable.
+// patterns routes by patterns of paths. Matching a pattern is slow, so a request is matched only
+// against the patterns that end in the same word, as in "…/{account}:signBlob", and those that end
+// in a variable.
 type patterns struct {
 	byWord map[string]*mux.Router
 	others *mux.Router
@@ -129,10 +129,10 @@ func (p patterns) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.others.ServeHTTP(w, r)
 }
 
-// lastWord is what follows the last slash or colon of a path.
+// lastWord returns the part of a path after its last slash or colon.
 func lastWord(path string) string { return path[strings.LastIndexAny(path, "/:")+1:] }
 
-// methods are the HTTP methods that a route answers.
+// methods returns the HTTP methods that a route answers.
 func (r Route) methods() []string {
 	switch r.Method {
 	case http.MethodGet:
@@ -144,14 +144,14 @@ func (r Route) methods() []string {
 	}
 }
 
-// firstSegment is the path up to its second slash.
+// firstSegment returns the path up to its second slash.
 func firstSegment(path string) string {
 	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return segment
 }
 
-// withoutLeadingSlashes takes doubled slashes from the front of a path: some clients join
-// a base URL that ends in a slash with a path that begins with one.
+// withoutLeadingSlashes removes doubled slashes from the beginning of a path. Some clients join a
+// base URL that ends with a slash and a path that begins with a slash.
 func withoutLeadingSlashes(r *http.Request) *http.Request {
 	if !strings.HasPrefix(r.URL.Path, "//") {
 		return r
@@ -167,8 +167,8 @@ func withoutLeadingSlashes(r *http.Request) *http.Request {
 	return &trimmed
 }
 
-// withVariables gives requests the variables of their path, unescaped, as path values, so
-// that no other package has to know gorilla/mux.
+// withVariables sets the unescaped variables of the path as path values of the request, so that
+// other packages do not depend on gorilla/mux.
 func withVariables(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range mux.Vars(r) {

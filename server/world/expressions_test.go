@@ -21,15 +21,15 @@ func TestExpressionsAreChecked(t *testing.T) {
 	for text, want := range map[string]string{
 		provider + "attributeMapping: {google.subject: assertion.sub.strip()}": `6:58: workloadIdentityPools[0].providers[0].attributeMapping."google.subject": there is no function "strip" at column 15`,
 		provider + `attributeMapping: {google.subject: "assertion."}`:          `6:55: workloadIdentityPools[0].providers[0].attributeMapping."google.subject": unexpected end of expression at column 11`,
-		provider + "attributeCondition: claims.a == 'b'":                       `6:29: workloadIdentityPools[0].providers[0].attributeCondition: "claims" is not known here at column 1`,
+		provider + "attributeCondition: claims.a == 'b'":                       `6:29: workloadIdentityPools[0].providers[0].attributeCondition: unknown name "claims" at column 1`,
 		binding + "request.tim < 1":                                            `7:23: policies[0].bindings[0].condition.expression: there is no attribute "request.tim" at column 1`,
 		binding + "true && resource.nam == 'x'":                                `7:31: policies[0].bindings[0].condition.expression: there is no attribute "resource.nam" at column 9`,
 		binding + "'true && ''a'' == 1'":                                       `7:23: policies[0].bindings[0].condition.expression: operator == is not defined for a string and a number at column 13`,
-		binding + "|\n            true &&\n              bad":                  `7:23: policies[0].bindings[0].condition.expression: "bad" is not known here at line 2, column 3`,
+		binding + "|\n            true &&\n              bad":                  `7:23: policies[0].bindings[0].condition.expression: unknown name "bad" at line 2, column 3`,
 		binding + "resource.name":                                              `7:23: policies[0].bindings[0].condition.expression: the expression is a string, and must be a boolean at column 1`,
 		strings.Replace(binding, "browser", "owner", 1) + "'true'":             `7:23: policies[0].bindings[0].condition.expression: a binding of a basic role cannot have a condition`,
 		"groups: []\npolicies:\n  - {resource: project, bindings: [{role: roles/browser, condition: &c {title: t, expression: oops}}]}\n" +
-			"  - {resource: project, bindings: [{role: roles/browser, condition: *c}]}\n": `3:95: policies[0].bindings[0].condition.expression: "oops" is not known here at column 1`,
+			"  - {resource: project, bindings: [{role: roles/browser, condition: *c}]}\n": `3:95: policies[0].bindings[0].condition.expression: unknown name "oops" at column 1`,
 	} {
 		f, err := fixtures.Parse("f.yaml", []byte(text), "")
 		if err != nil {
@@ -60,7 +60,7 @@ func TestExpressionsOfProgramsAreChecked(t *testing.T) {
 			AttributeMapping: map[string]string{"google.subject": "assertion."},
 		}),
 		`workloadIdentityPools[0].providers[0].attributeMapping: 51 custom attributes are mapped; at most 50 can be mapped`: federated(fixtures.WorkloadIdentityProvider{AttributeMapping: many}),
-		`workloadIdentityPools[0].providers[0].attributeCondition: "claims" is not known here at column 1`: federated(fixtures.WorkloadIdentityProvider{
+		`workloadIdentityPools[0].providers[0].attributeCondition: unknown name "claims" at column 1`: federated(fixtures.WorkloadIdentityProvider{
 			AttributeCondition: "claims.a",
 		}),
 		`policies[1].bindings[1].condition.expression: a binding of allUsers or allAuthenticatedUsers cannot have a condition`: withBinding,

@@ -1,7 +1,7 @@
 // Package hostname knows which host names are Google's (those of its APIs, of its accounts and of
 // the metadata server) and which are names of this machine.
 //
-// What is served under which of them is for the server to say.
+// It does not know which of them the emulator answers for.
 package hostname
 
 import (
@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// Google's API hosts are below one domain, except for a few.
+// Nearly all of Google's API hosts are below one domain.
 const (
 	apis     = "googleapis.com"
 	accounts = "accounts.google.com"
 	static   = "www.gstatic.com"
 )
 
-// The names of the metadata server, which need no answer of the public DNS
+// The names of the metadata server, which the public DNS need not know
 // (https://cloud.google.com/compute/docs/metadata/querying-metadata).
 const (
 	metadataLabel  = "metadata"
@@ -25,9 +25,9 @@ const (
 	metadataPublic = "metadata.goog"
 )
 
-// Of is the host in a Host header or in an address to connect to: in lower case, without a
-// port, brackets or a final dot. An address is in its shortest form, and one of IPv4 that is
-// written as one of IPv6 (RFC 4291, section 2.5.5.2) is itself.
+// Of returns the host of a Host header or of an address to connect to: in lower case, without a
+// port, brackets or a final dot. An IP address is in its shortest form, and an IPv4-mapped IPv6
+// address (RFC 4291, section 2.5.5.2) is the IPv4 address.
 func Of(hostport string) string {
 	host := hostport
 	if name, _, err := net.SplitHostPort(hostport); err == nil {
@@ -43,17 +43,17 @@ func Of(hostport string) string {
 	return host
 }
 
-// IsGoogle tells whether a host, in the form of Of, is one of Google's API hosts.
+// IsGoogle reports whether a host, in the form of Of, is one of Google's API hosts.
 func IsGoogle(host string) bool {
 	return strings.HasSuffix(host, "."+apis) || host == accounts || host == static
 }
 
-// IsMetadata tells whether a host, in the form of Of, is a name of the metadata server.
+// IsMetadata reports whether a host, in the form of Of, is a name of the metadata server.
 func IsMetadata(host string) bool {
 	return host == metadataLabel || host == metadataName || host == metadataPublic
 }
 
-// IsMetadataAddress tells whether a host, in the form of Of, is an address of the metadata server.
+// IsMetadataAddress reports whether a host, in the form of Of, is an address of the metadata server.
 func IsMetadataAddress(host string) bool {
 	address, err := netip.ParseAddr(host)
 	return err == nil && (address.String() == "169.254.169.254" || address.String() == "fd20:ce::254")
@@ -82,15 +82,15 @@ func IsLoopback(host string) bool {
 	return IsLocalhost(host) || strings.HasSuffix(host, "."+localhost)
 }
 
-// Domains are the domains that hold Google's names, without the name of the metadata server
-// that has no dot.
+// Domains returns the domains of all Google's names, except the name of the metadata server without
+// a dot.
 func Domains() []string { return []string{apis, accounts, static, metadataName, metadataPublic} }
 
 // anyHost is the name that stands for every host in a list.
 const anyHost = "*"
 
-// IsListed tells whether a host, in the form of Of, is on a list of names. There "*" is any
-// host, and "*.example.com" any below that domain.
+// IsListed reports whether a host, in the form of Of, is on a list of names. In the list, "*" stands
+// for every host, and "*.example.com" for every host below that domain.
 func IsListed(host string, names []string) bool {
 	for _, name := range names {
 		domain, isDomain := strings.CutPrefix(name, anyHost)

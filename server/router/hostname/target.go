@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// Target is where a proxy may connect to: a host, every host below a domain, or any; on one port
-// or on all. The zero value is no host.
+// Target is a destination that a proxy may connect to: a host, all hosts below a domain, or all
+// hosts, on one port or on all ports. The zero value matches no host.
 type Target struct {
-	name string // as IsListed takes it
-	port string // empty: any
+	name string // in the form of a name for IsListed
+	port string // empty: all
 }
 
-// IsAny tells whether a target is any host.
+// IsAny reports whether a target stands for all hosts.
 func (t Target) IsAny() bool { return t.name == anyHost }
 
-// Matches tells whether a host, in the form of Of, and a port are what a target means.
+// Matches reports whether a target includes a port of a host, which is in the form of Of.
 func (t Target) Matches(host, port string) bool {
 	return IsListed(host, []string{t.name}) && (t.port == "" || t.port == port)
 }
 
-// UnmarshalText reads HOST, *.DOMAIN or *, each with :PORT or without.
+// UnmarshalText reads HOST, *.DOMAIN or *, each with an optional :PORT.
 func (t *Target) UnmarshalText(text []byte) error {
 	name, port := string(text), ""
 	if host, number, err := net.SplitHostPort(name); err == nil {
@@ -41,10 +41,10 @@ func (t *Target) UnmarshalText(text []byte) error {
 }
 
 func targetError(text []byte) error {
-	return fmt.Errorf("%q is no host: write example.com, example.com:443, *.example.com or *", text)
+	return fmt.Errorf("%q is not a host: write example.com, example.com:443, *.example.com or *", text)
 }
 
-// isName tells whether a text can be a host in the form of Of.
+// isName reports whether a text can be a host in the form of Of.
 func isName(text string) bool {
 	if _, err := netip.ParseAddr(text); err == nil {
 		return true
