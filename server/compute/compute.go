@@ -79,7 +79,7 @@ func envelope(known *googleapi.Error) errorEnvelope {
 	switch known.Code {
 	case http.StatusUnauthorized:
 		item.Message, item.Reason = "Invalid Credentials", "authError"
-		if len(known.Details) > 0 { // only errors about missing credentials have details
+		if !strings.Contains(known.Challenge, "error=") { // there was no credential (RFC 6750, section 3.1)
 			item.Message, item.Reason = "Login Required.", "required"
 		}
 		item.Location, item.LocationType = "Authorization", "header"

@@ -7,6 +7,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -91,7 +92,7 @@ func (g *Guard) Authenticate(credential string, api API, method string) (Caller,
 	case !g.checked && (err == nil || !g.issuer.IsOver(credential)):
 		return Caller{guard: g, Principal: access.Principal, Scopes: access.Scopes}, nil
 	case token.IsRefusal(err):
-		return Caller{}, googleapi.CredentialsInvalid()
+		return Caller{}, api.refuse(err, credential, method)
 	case err != nil:
 		return Caller{}, err
 	case !slices.ContainsFunc(access.Scopes, func(scope string) bool { return slices.Contains(api.Scopes, scope) }):
@@ -123,6 +124,22 @@ func (c Caller) need(who iam.Principal, permission string, on world.Resource) er
 		Domain:   "iam.googleapis.com",
 		Metadata: map[string]string{"permission": permission},
 	})
+}
+
+// refuse returns the error for a credential that is not valid. It gives the reason if Google has a
+// name for it (https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto).
+func (a API) refuse(err error, credential, method string) error {
+	invalid := googleapi.CredentialsInvalid()
+	switch {
+	case errors.Is(err, token.ErrExpired):
+		return invalid.WithInfo(a.info("ACCESS_TOKEN_EXPIRED", method))
+	case errors.Is(err, token.ErrInactive):
+		return invalid.WithInfo(a.info("ACCOUNT_STATE_INVALID", method))
+	case !token.IsAccess(credential):
+		return invalid.WithInfo(a.info("ACCESS_TOKEN_TYPE_UNSUPPORTED", method))
+	default:
+		return invalid
+	}
 }
 
 func (a API) info(reason, method string) googleapi.ErrorInfo {

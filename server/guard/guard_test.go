@@ -12,31 +12,50 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
+// invalid is the refusal of a credential, with Google's name for the reason if there is one.
+func invalid(reason string) emulatortest.Outcome {
+	refusal := emulatortest.Outcome{Status: "UNAUTHENTICATED", Message: emulatortest.InvalidCredential, Reason: reason}
+	if reason != "" {
+		refusal.Detail = map[string]string{
+			"method":  "google.iam.credentials.v1.IAMCredentials.GenerateAccessToken",
+			"service": "iamcredentials.googleapis.com",
+		}
+	}
+	return refusal
+}
+
+const (
+	isExpired   = "ACCESS_TOKEN_EXPIRED"
+	isNoToken   = "ACCESS_TOKEN_TYPE_UNSUPPORTED"
+	isOfNobody  = "ACCOUNT_STATE_INVALID"
+	hasNoReason = ""
+)
+
 // Under --strict the guard takes the credentials that Google takes, in JSON and in gRPC alike.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.NewStrict(t)
 	bearers := e.Bearers(t)
-	ok, invalid := emulatortest.Outcome{Status: "OK"}, emulatortest.Outcome{Status: "UNAUTHENTICATED", Message: emulatortest.InvalidCredential}
+	ok := emulatortest.Outcome{Status: "OK"}
 	for _, test := range []struct {
 		name, bearer string
 		want         emulatortest.Outcome
 	}{
 		{"of an account", "caller", ok},
 		{"federated", "federated", ok},
-		{"of another pool", "other-pool", invalid},
+		{"of another pool", "other-pool", invalid(isOfNobody)},
 		{"self-signed JWT", "self-signed", ok},
-		{"self-signed JWT for another API", "self-signed-elsewhere", invalid},
+		{"self-signed JWT for another API", "self-signed-elsewhere", invalid(isNoToken)},
 		{"no credential", "", emulatortest.Outcome{
 			Status: "UNAUTHENTICATED", Message: emulatortest.MissingCredential, Reason: "CREDENTIALS_MISSING", Detail: map[string]string{
 				"method":  "google.iam.credentials.v1.IAMCredentials.GenerateAccessToken",
 				"service": "iamcredentials.googleapis.com",
 			},
 		}},
-		{"unknown credential", "unknown", invalid},
-		{"expired", "expired", invalid},
-		{"disabled account", "off", invalid},
-		{"ID token", "id", invalid},
+		{"unknown credential", "unknown", invalid(hasNoReason)},
+		{"expired", "expired", invalid(isExpired)},
+		{"disabled account", "off", invalid(isOfNobody)},
+		{"ID token", "id", invalid(isNoToken)},
 		{"too little scope", "drive", emulatortest.Outcome{
 			Status: "PERMISSION_DENIED", Message: "Request had insufficient authentication scopes.",
 			Reason: "ACCESS_TOKEN_SCOPE_INSUFFICIENT", Detail: map[string]string{
@@ -70,10 +89,10 @@ func TestGoodNoLonger(t *testing.T) {
 	if got := emulatortest.Post(t.Context(), e.Server, "/revoke", url.Values{"token": {bearers["caller"]}}); got.Code != http.StatusOK {
 		t.Fatalf("revoking: status %d", got.Code)
 	}
-	good, refused := emulatortest.Outcome{Status: "OK"}, emulatortest.Outcome{Status: "UNAUTHENTICATED", Message: emulatortest.InvalidCredential}
+	good := emulatortest.Outcome{Status: "OK"}
 	for transport, call := range e.Transports() {
 		for name, want := range map[string]emulatortest.Outcome{
-			"caller": refused, "expired": refused, "dev": good, "unknown": good, "drive": good, "self-signed": good, "self-signed-elsewhere": good,
+			"caller": invalid(hasNoReason), "expired": invalid(isExpired), "dev": good, "unknown": good, "drive": good, "self-signed": good, "self-signed-elsewhere": good,
 		} {
 			if diff := cmp.Diff(want, call(t, bearers[name], emulatortest.Email("target"))); diff != "" {
 				t.Errorf("%s in %s (-want +got):\n%s", name, transport, diff)
@@ -92,7 +111,7 @@ func TestGoodNoLonger(t *testing.T) {
 		}
 	}
 	// What a client signs itself it signs by its own clock.
-	ask("after an hour", map[string]emulatortest.Outcome{"dev": refused, "self-signed": good})
+	ask("after an hour", map[string]emulatortest.Outcome{"dev": invalid(isExpired), "self-signed": good})
 	if err := e.Clock.Set(e.Clock.Now().Add(-24 * time.Hour)); err != nil {
 		t.Fatal(err)
 	}

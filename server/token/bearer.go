@@ -77,8 +77,11 @@ func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	issuedAt, begins := parsed.Time("iat")
 	expires, ends := parsed.Time("exp")
 	now := i.now()
-	if !begins || !ends || !expires.After(now) || !IsShortLived(issuedAt, expires, now) {
+	if begins && ends && !expires.After(now) {
 		return Access{}, ErrExpired
+	}
+	if !begins || !ends || !IsShortLived(issuedAt, expires, now) {
+		return Access{}, ErrUnknown
 	}
 	return Access{Grant: ForAccount(account, scopes), IssuedAt: issuedAt.Unix(), Expires: expires.Unix()}, nil
 }
