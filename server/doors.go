@@ -30,6 +30,7 @@ type doors struct {
 	observer *observer.Observer
 	counts   *metrics.Requests
 	handlers sync.Map // http.Handler by the name of the service, for the main address
+	inside   sync.Map // http.Handler in place of the service's upstream, by the name of the service
 	open     sync.Map // the address at which a door is served, by listener
 }
 
@@ -53,8 +54,27 @@ func (d *doors) routes() []string {
 
 // to returns the door to a service. The addresses are base URLs of the door.
 func (d *doors) to(service string, addresses ...string) http.Handler {
+	if handler, ok := d.inside.Load(service); ok {
+		return d.before(service, handler.(http.Handler), addresses...)
+	}
+	return d.observed(service, d.To(service, addresses...))
+}
+
+// before returns the door to a service whose requests a handler answers.
+func (d *doors) before(service string, handler http.Handler, addresses ...string) http.Handler {
+	return d.observed(service, d.Before(service, handler, addresses...))
+}
+
+// observed returns a door to a service with the observer around it.
+func (d *doors) observed(service string, handler http.Handler) http.Handler {
 	d.counts.Also(doorRoute + service)
-	return d.observer.Stream(doorRoute+service, door.Dialect(), d.To(service, addresses...))
+	return d.observer.Stream(doorRoute+service, door.Dialect(), handler)
+}
+
+// handle makes a handler answer the requests to a service.
+func (d *doors) handle(service string, handler http.Handler) {
+	d.inside.Store(service, handler)
+	d.handlers.Delete(service)
 }
 
 // address is where a door is served.

@@ -55,6 +55,7 @@ type Emulator struct {
 
 	mu        sync.Mutex
 	instances map[string]*Instance // instances that have an address
+	doors     map[string]*Door     // by the names of their services
 }
 
 // config holds the settings that options change.
@@ -115,10 +116,10 @@ func New(t testing.TB, options ...Option) *Emulator {
 		t.Fatalf("servertest: %v", err)
 	}
 	emulated := clock.New(time.Now)
-	e := &Emulator{keys: c.ring(emulated.Now), instances: map[string]*Instance{}}
+	e := &Emulator{keys: c.ring(emulated.Now), instances: map[string]*Instance{}, doors: map[string]*Door{}}
 	e.keys.Certify(hostname.Domains())
 	e.server = server.New(server.Config{
-		World: w, Keys: e.keys, Clock: emulated, Strict: c.strict, InstanceURLs: e.instanceURLs,
+		World: w, Keys: e.keys, Clock: emulated, Strict: c.strict, InstanceURLs: e.instanceURLs, DoorURLs: e.doorURLs,
 		ShutdownTimeout: shutdownTimeout,
 		Logger:          slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

@@ -270,7 +270,12 @@ func TestMistakesFailTheTest(t *testing.T) {
 		`servertest: replace the world: body:1:1: unknown key "projet"; hint: did you mean "project"?`: func(emu *servertest.Emulator) {
 			emu.SetState([]byte("projet: {}"))
 		},
-		`servertest: there is no instance "twin"`: func(emu *servertest.Emulator) { emu.InstanceNamed("twin") },
+		"servertest: there is no service \"shop\"\nhint: give the instance of that name an ingress: " +
+			"instances: [{name: shop, profile: cloud-run, ingress: {}}]": func(emu *servertest.Emulator) {
+			emu.Ingress("shop", http.NotFoundHandler())
+		},
+		`servertest: there is no service account or user "x@y.z"`: func(emu *servertest.Emulator) { emu.ClientAs("x@y.z", "") },
+		`servertest: there is no instance "twin"`:                 func(emu *servertest.Emulator) { emu.InstanceNamed("twin") },
 	} {
 		test := &refusing{TB: t}
 		emu := servertest.New(test)
