@@ -11,6 +11,7 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
+	"gcp-metadata-emulator/server/iamroles"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/observer"
@@ -35,6 +36,7 @@ type surfaces struct {
 	userinfo       *userinfo.Server
 	iamcredentials *iamcredentials.Server
 	iamadmin       *iamadmin.Server
+	iamroles       *iamroles.Server
 	projects       *resourcemanager.Server
 	compute        *compute.Server
 	sts            *sts.Server

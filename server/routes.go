@@ -19,6 +19,8 @@ const (
 	accountsPath  = "/v1/projects/{project}/serviceAccounts"
 	accountPath   = accountsPath + "/{account:[^/:]+}"
 	keyPath       = accountPath + "/keys/{key:[^/:]+}"
+	rolesPath     = "/v1/projects/{project}/roles"
+	rolePath      = rolesPath + "/{role:[^/:]+}"
 	projectV1     = "/v1/projects/{project}"
 	projectV3     = "/v3/projects/{project}"
 	instancesPath = "/compute/v1/projects/{project}/zones/{zone}/instances"
@@ -38,7 +40,7 @@ const (
 func (s surfaces) table() table {
 	return table{
 		s.metadataServer(), s.keys(), s.discovery(), s.authorization(), s.oldUserInfo(), s.tokenExchange(),
-		s.accountCredentials(), s.accounts(), s.resources(), s.machines(), s.controlPlane(),
+		s.accountCredentials(), s.accounts(), s.roles(), s.resources(), s.machines(), s.controlPlane(),
 	}
 }
 
@@ -206,6 +208,26 @@ func (s surfaces) accounts() surface {
 			{"iam.serviceAccounts.keys.delete", http.MethodDelete, keyPath, s.iamadmin.DeleteKey, account, nothing, anyQuery},
 			{"iam.serviceAccounts.keys.enable", http.MethodPost, keyPath + ":enable", s.iamadmin.EnableKey, account, nothing, anyQuery},
 			{"iam.serviceAccounts.keys.disable", http.MethodPost, keyPath + ":disable", s.iamadmin.DisableKey, account, nothing, anyQuery},
+		},
+	}
+}
+
+// roles is the IAM API, as far as it is about roles and permissions.
+func (s surfaces) roles() surface {
+	return surface{
+		Name: "iam roles", Hosts: []string{"iam.googleapis.com"},
+		Dialect: googleapi.Dialect(), Guard: s.googleAPI, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"iam.roles.list", http.MethodGet, "/v1/roles", s.iamroles.ListPredefined, aboutNothing(), nothing, anyQuery},
+			{"iam.roles.get", http.MethodGet, "/v1/roles/{role:[^/:]+}", s.iamroles.GetPredefined, aboutNothing(), nothing, anyQuery},
+			{"iam.roles.queryGrantableRoles", http.MethodPost, "/v1/roles:queryGrantableRoles", s.iamroles.QueryGrantable, aboutNothing(), nothing, anyQuery},
+			{"iam.permissions.queryTestablePermissions", http.MethodPost, "/v1/permissions:queryTestablePermissions", s.iamroles.QueryTestable, aboutNothing(), nothing, anyQuery},
+			{"iam.projects.roles.list", http.MethodGet, rolesPath, s.iamroles.List, aboutNothing(), nothing, anyQuery},
+			{"iam.projects.roles.create", http.MethodPost, rolesPath, s.iamroles.Create, aboutNothing(), nothing, anyQuery},
+			{"iam.projects.roles.get", http.MethodGet, rolePath, s.iamroles.Get, aboutNothing(), nothing, anyQuery},
+			{"iam.projects.roles.patch", http.MethodPatch, rolePath, s.iamroles.Patch, aboutNothing(), nothing, anyQuery},
+			{"iam.projects.roles.delete", http.MethodDelete, rolePath, s.iamroles.Delete, aboutNothing(), nothing, anyQuery},
+			{"iam.projects.roles.undelete", http.MethodPost, rolePath + ":undelete", s.iamroles.Undelete, aboutNothing(), nothing, anyQuery},
 		},
 	}
 }

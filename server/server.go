@@ -28,6 +28,7 @@ import (
 	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/iampolicy"
+	"gcp-metadata-emulator/server/iamroles"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/metrics"
@@ -167,6 +168,7 @@ func New(config Config) *Server {
 		userinfo:       userinfo.New(worlds, issuer),
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, callers, now),
 		iamadmin:       iamadmin.New(worlds, config.Keys, callers, policies, now),
+		iamroles:       iamroles.New(worlds, callers, now),
 		projects:       resourcemanager.New(worlds, callers, policies),
 		compute:        compute.New(worlds, callers),
 		sts:            sts.New(worlds, issuer, now),

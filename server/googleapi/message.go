@@ -281,14 +281,19 @@ func (m Message) Int32(field string) (int32, error) {
 // are returned in snake case.
 func (m Message) Mask(field string) ([]string, error) {
 	text, err := m.Text(field)
-	if err != nil || text == "" {
-		return nil, err
+	return MaskPaths(text), err
+}
+
+// MaskPaths returns the paths of a google.protobuf.FieldMask in snake case; none if it is empty.
+func MaskPaths(text string) []string {
+	if text == "" {
+		return nil
 	}
 	paths := strings.Split(text, ",")
 	for i, path := range paths {
 		paths[i] = spelling.Separated(strings.TrimSpace(path), "_")
 	}
-	return paths, nil
+	return paths
 }
 
 // Bytes is the value of a bytes field: base64 of either alphabet, padded or not.
@@ -297,11 +302,15 @@ func (m Message) Bytes(field string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return DecodeBytes(m.at(field), text)
+}
+
+// DecodeBytes is Bytes for the text of a field with a name.
+func DecodeBytes(field, text string) ([]byte, error) {
 	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
 	data, err := base64.RawStdEncoding.DecodeString(standard)
 	if err != nil {
-		return nil, invalidField(m.at(field), fmt.Sprintf(
-			`Invalid value at '%s' (TYPE_BYTES), Base64 decoding failed for "%s"`, m.at(field), shortened(text)))
+		return nil, invalidField(field, fmt.Sprintf(`Invalid value at '%s' (TYPE_BYTES), Base64 decoding failed for "%s"`, field, shortened(text)))
 	}
 	return data, nil
 }

@@ -102,6 +102,19 @@ func (g *Guard) Authenticate(credential string, api API, method string) (Caller,
 	}
 }
 
+// Project authorizes a method of the project in the path of a request. The caller needs the given
+// permission on the project, which has to be the world's.
+func (g *Guard) Project(r *http.Request, api API, method, permission string) error {
+	caller, err := g.Caller(r, api, method)
+	if err != nil {
+		return err
+	}
+	if !g.worlds.Load().State.Project.Is(r.PathValue("project")) {
+		return googleapi.NotFound("Requested entity was not found.")
+	}
+	return caller.Need(permission, nil)
+}
+
 // Need returns an error of status 403 if the caller lacks a permission on a resource or, if
 // the resource is nil, on the project.
 func (c Caller) Need(permission string, on world.Resource) error {

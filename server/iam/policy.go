@@ -138,6 +138,11 @@ func (p *Policy) Names(role string) bool {
 	return p != nil && slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Role == role })
 }
 
+// Without returns the policy without the bindings that give a role.
+func (p *Policy) Without(role string) *Policy {
+	return NewPolicy(slices.DeleteFunc(slices.Clone(p.Bindings), func(b Binding) bool { return b.Role == role }))
+}
+
 // Conditional reports whether a binding has a condition.
 func (p *Policy) Conditional() bool {
 	return p != nil && slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Condition != nil })
@@ -156,6 +161,11 @@ func (p *Policy) Etag() []byte {
 			text = fmt.Appendf(text, " %q", *b.Condition)
 		}
 	}
+	return digest(text)
+}
+
+// digest returns a digest of a text that looks like an etag of Google's.
+func digest(text []byte) []byte {
 	sum := sha256.Sum256(text)
 	const size = 8
 	return append([]byte{0x07}, sum[:size-1]...)

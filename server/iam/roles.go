@@ -2,7 +2,9 @@ package iam
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -50,6 +52,15 @@ func (r *Role) Grants(permission string) bool {
 	return found
 }
 
+// Etag returns bytes that differ for roles that differ. Predefined roles have that of Google's,
+// which is one zero byte.
+func (r *Role) Etag() []byte {
+	if !strings.HasPrefix(r.Name, "projects/") {
+		return []byte{0}
+	}
+	return digest(fmt.Appendf(nil, "%q", []any{r.Title, r.Description, r.Stage, r.Permissions, r.DeleteTime.IsZero()}))
+}
+
 // roleKept is for how long a deleted role can be undeleted
 // (https://cloud.google.com/iam/docs/reference/rest/v1/projects.roles/delete).
 const roleKept = 7 * 24 * time.Hour
@@ -57,6 +68,15 @@ const roleKept = 7 * 24 * time.Hour
 // IsPurged reports whether the role was deleted so long ago that it cannot be undeleted.
 func (r *Role) IsPurged(now time.Time) bool {
 	return !r.DeleteTime.IsZero() && now.Sub(r.DeleteTime) > roleKept
+}
+
+// nameKept is for how long no other role can have the name of a deleted one: it is purged within
+// the thirty days after it cannot be undeleted any more.
+const nameKept = roleKept + 30*24*time.Hour
+
+// IsNameFree reports whether another role can have the name of the role, which was deleted.
+func (r *Role) IsNameFree(now time.Time) bool {
+	return !r.DeleteTime.IsZero() && now.Sub(r.DeleteTime) > nameKept
 }
 
 // Roles are the roles that a binding can name and whose permissions are known, by name.

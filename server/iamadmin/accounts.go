@@ -1,16 +1,13 @@
 package iamadmin
 
 import (
-	"cmp"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
@@ -73,59 +70,33 @@ func readTexts(m googleapi.Message) (texts, error) {
 	return t, nil
 }
 
-const (
-	defaultPage = 20
-	largestPage = 100
-)
-
-// List handles serviceAccounts.list. It sorts by e-mail address, so that pages stay correct
-// when accounts are created or deleted meanwhile.
+// List handles serviceAccounts.list. It sorts by e-mail address.
 func (s *Server) List(r *http.Request) (wire.Response, error) {
-	if err := s.project(r, "ListServiceAccounts", "iam.serviceAccounts.list"); err != nil {
+	if err := s.guard.Project(r, guard.IAM(), "ListServiceAccounts", "iam.serviceAccounts.list"); err != nil {
 		return wire.Response{}, err
 	}
 	if err := googleapi.CheckQuery(r, "pageSize", "pageToken"); err != nil {
 		return wire.Response{}, err
 	}
-	size, after, err := page(r)
+	page, err := googleapi.ReadPage(r, googleapi.PageSizes{Default: 20, Largest: 100})
 	if err != nil {
 		return wire.Response{}, err
 	}
-	rest := slices.Clone(s.worlds.Load().State.Accounts)
-	rest = slices.DeleteFunc(rest, func(a *world.ServiceAccount) bool { return a.Email <= after })
-	slices.SortFunc(rest, func(a, b *world.ServiceAccount) int { return cmp.Compare(a.Email, b.Email) })
-
+	part, next := googleapi.Cut(page, s.worlds.Load().State.Accounts, func(a *world.ServiceAccount) string { return a.Email })
 	var list struct {
 		Accounts      []accountMessage `json:"accounts,omitempty"`
 		NextPageToken string           `json:"nextPageToken,omitempty"`
 	}
-	for _, account := range rest[:min(size, len(rest))] {
+	for _, account := range part {
 		list.Accounts = append(list.Accounts, s.message(account))
 	}
-	if len(rest) > size {
-		list.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(rest[size-1].Email))
-	}
+	list.NextPageToken = next
 	return googleapi.Reply(r, list), nil
-}
-
-// page reads the page size, and the e-mail address before the page.
-func page(r *http.Request) (size int, after string, err error) {
-	query := r.URL.Query()
-	if text := query.Get("pageSize"); text != "" {
-		if size, err = strconv.Atoi(text); err != nil || size < 0 {
-			return 0, "", googleapi.InvalidArgument(fmt.Sprintf("Invalid value at 'page_size' (TYPE_INT32), %q", text))
-		}
-	}
-	token, err := base64.RawURLEncoding.DecodeString(query.Get("pageToken"))
-	if err != nil {
-		return 0, "", googleapi.InvalidArgument("The page token is not valid.")
-	}
-	return min(cmp.Or(size, defaultPage), largestPage), string(token), nil
 }
 
 // Create handles serviceAccounts.create.
 func (s *Server) Create(r *http.Request) (wire.Response, error) {
-	if err := s.project(r, "CreateServiceAccount", "iam.serviceAccounts.create"); err != nil {
+	if err := s.guard.Project(r, guard.IAM(), "CreateServiceAccount", "iam.serviceAccounts.create"); err != nil {
 		return wire.Response{}, err
 	}
 	id, about, err := readCreate(r)
@@ -313,7 +284,7 @@ func (s *Server) Delete(r *http.Request) (wire.Response, error) {
 
 // Undelete restores a deleted service account by its unique ID.
 func (s *Server) Undelete(r *http.Request) (wire.Response, error) {
-	if err := s.project(withoutWildcard(r, s.worlds.Load().State), "UndeleteServiceAccount", "iam.serviceAccounts.undelete"); err != nil {
+	if err := s.guard.Project(withoutWildcard(r, s.worlds.Load().State), guard.IAM(), "UndeleteServiceAccount", "iam.serviceAccounts.undelete"); err != nil {
 		return wire.Response{}, err
 	}
 	if err := readEmpty(r); err != nil {

@@ -43,18 +43,6 @@ func New(
 // empty is google.protobuf.Empty.
 type empty struct{}
 
-// project authorizes a method of a project. The caller needs the given permission.
-func (s *Server) project(r *http.Request, method, permission string) error {
-	caller, err := s.guard.Caller(r, guard.IAM(), method)
-	if err != nil {
-		return err
-	}
-	if !s.isOurs(r.PathValue("project")) {
-		return googleapi.NotFound("Requested entity was not found.")
-	}
-	return caller.Need(permission, nil)
-}
-
 // isOurs reports whether project is the ID or the number of the world's project.
 func (s *Server) isOurs(project string) bool {
 	return s.worlds.Load().State.Project.Is(project)

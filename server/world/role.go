@@ -45,6 +45,21 @@ func (w *World) WithRole(role *iam.Role) *World {
 	return &edited
 }
 
+// WithoutRole returns a world that lacks a custom role and the bindings that give it.
+func (w *World) WithoutRole(name string) *World {
+	edited := *w
+	edited.CustomRoles = slices.DeleteFunc(slices.Clone(w.CustomRoles), func(r *iam.Role) bool { return r.Name == name })
+	edited.roles = maps.Clone(w.roles)
+	delete(edited.roles, name)
+	edited.policies = maps.Clone(w.policies)
+	for key, policy := range edited.policies {
+		if policy.Names(name) {
+			edited.policies[key] = policy.Without(name)
+		}
+	}
+	return &edited
+}
+
 // RoleName returns the full name of a custom role of the project.
 func (p Project) RoleName(id string) string { return fixtures.Project{ID: p.ID}.RoleName(id) }
 

@@ -31,15 +31,20 @@ policies: [{resource: project, bindings: [{role: projects/demo-project/roles/sig
 	if edited.May(dev, iam.SignBlob, nil, now) || !edited.May(dev, iam.GetAccessToken, nil, now) || !w.May(dev, iam.SignBlob, nil, now) {
 		t.Error("the change of a role is not seen, or is seen in the world before")
 	}
-	changed.DeleteTime = now
-	deleted := w.WithRole(&changed)
+	gone := changed
+	gone.DeleteTime = now
+	deleted := w.WithRole(&gone)
 	if deleted.May(dev, iam.GetAccessToken, nil, now) {
 		t.Error("a deleted role grants something")
 	}
 	const week = 7 * 24 * time.Hour
-	role, found := deleted.Role(changed.Name)
-	if !found || role.IsPurged(now.Add(week)) || !role.IsPurged(now.Add(week+time.Second)) {
+	kept, found := deleted.Role(changed.Name)
+	if !found || kept.IsPurged(now.Add(week)) || !kept.IsPurged(now.Add(week+time.Second)) {
 		t.Errorf("deleted, the role is found: %t; it has to be kept for a week", found)
+	}
+	again := edited.WithoutRole(changed.Name).WithRole(role)
+	if again.May(dev, iam.SignBlob, nil, now) || len(again.CustomRoles) != 1 || !edited.May(dev, iam.GetAccessToken, nil, now) {
+		t.Error("a binding of an earlier role gives another one with the same name, or the world before has changed")
 	}
 	if _, found := w.Role("roles/viewer"); !found {
 		t.Error("a predefined role is not found")
