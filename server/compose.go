@@ -28,7 +28,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// surfaces are the APIs that the emulator plays.
+// surfaces are the APIs that the emulator implements.
 type surfaces struct {
 	metadata       *mds.Server
 	oauth2         *oauth2.Server
@@ -50,13 +50,13 @@ type surfaces struct {
 
 	rpc func() http.Handler // answers calls in gRPC
 
-	controlApart bool // the control plane is served under controlName alone
+	controlApart bool // the control plane is served only under controlName
 }
 
 // controlName stands for the control plane's own address.
 const controlName = "control"
 
-// accountInPath is what requests are about that have an account in their path.
+// accountInPath returns the subject of a request with an account in its path.
 func (s surfaces) accountInPath(r *http.Request) wire.Subject {
 	return wire.Subject{Account: s.worlds.Load().State.EmailOf(r.PathValue("account"))}
 }
@@ -66,7 +66,7 @@ func (s surfaces) googleAPI(handle wire.Handler) wire.Handler {
 	return googleapi.FromOwnPages(s.credentials.API(handle))
 }
 
-// door leads to the surfaces by the host names that requests ask for.
+// door returns the handler that leads a request to surfaces by its host name.
 func (s surfaces) door(allowed []string, service func(*http.Request) http.Handler) *router.Door {
 	return router.NewDoor(router.Config{
 		Service:      service,
@@ -82,7 +82,7 @@ func (s surfaces) door(allowed []string, service func(*http.Request) http.Handle
 	})
 }
 
-// everything answers by path alone: every surface, but the control plane if it is apart.
+// everything returns the handler that leads a request to a surface by its path alone.
 func (s surfaces) everything() http.Handler {
 	all := s.table()
 	if s.controlApart {
@@ -91,7 +91,8 @@ func (s surfaces) everything() http.Handler {
 	return router.WithCalls(s.handler(all), s.rpc)
 }
 
-// named answers for a host name of the table, in gRPC too if one of its surfaces has calls.
+// named returns the handler for a host name of the table. It also answers gRPC if one of the
+// name's surfaces has calls.
 func (s surfaces) named(name string) http.Handler {
 	at := s.table().at(name)
 	if len(at.calls()) == 0 {
@@ -100,8 +101,8 @@ func (s surfaces) named(name string) http.Handler {
 	return router.WithCalls(s.handler(at), s.rpc)
 }
 
-// handler routes requests to the routes of some surfaces, the first of which answers paths that
-// no route begins like.
+// handler returns the handler for the routes of some surfaces. The first surface answers paths
+// whose first segment no route has.
 func (s surfaces) handler(all table) http.Handler {
 	var routes []router.Route
 	for _, surface := range all {
@@ -126,7 +127,7 @@ func (s surfaces) handler(all table) http.Handler {
 	})
 }
 
-// serve is the HTTP handler of a route.
+// serve returns the HTTP handler of a route.
 func (s surfaces) serve(surface surface, route route) http.Handler {
 	handle := route.Handle
 	if names, limited := route.Query.parameters(); limited {
@@ -140,7 +141,7 @@ func (s surfaces) serve(surface surface, route route) http.Handler {
 	return surface.Dialect.Serve(observer.Observe(s.observer, op))
 }
 
-// tree is the HTTP handler of the metadata tree, whose operations are the entries of a surface.
+// tree returns the HTTP handler of the metadata tree, whose operations are the entries of a surface.
 func (s surfaces) tree(surface surface) http.Handler {
 	var rows [mds.Operations]entry
 	for _, row := range surface.Entries {
@@ -155,19 +156,19 @@ func (s surfaces) tree(surface surface) http.Handler {
 	}))
 }
 
-// unknown is the HTTP handler of the paths that a surface does not have.
+// unknown returns the HTTP handler of the paths that a surface does not have.
 func (s surfaces) unknown(of surface) http.Handler {
 	of.Dialect, of.Guard = of.Unknown.Dialect, unguarded // the fallback has a guard of its own
 	return s.serve(of, route{Name: unknownRoute, Handle: of.Unknown.Handle, Query: anyQuery})
 }
 
-// noMethod is what a Google API says of a path that it does not have.
+// noMethod returns a Google API's answer to a path that the API does not have.
 func (s surfaces) noMethod() fallback {
 	return fallback{googleapi.Dialect(), s.googleAPI(googleapi.NoMethod)}
 }
 
-// newRPC is the handler of the APIs that are served in gRPC too. It is made when it is first
-// asked: most programs never do.
+// newRPC returns a function that returns the handler of calls in gRPC. The first call makes the
+// handler, because most programs never use gRPC.
 func (s surfaces) newRPC() func() http.Handler {
 	return sync.OnceValue(func() http.Handler {
 		methods := map[string]rpc.Method{}

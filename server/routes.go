@@ -34,9 +34,9 @@ const (
 	eventsPath   = emulatorPath + "/instances/{instance}/events"
 )
 
-// table is everything that the emulator serves. The names of Google's methods are Google's.
-// Routes that begin with the same segment are tried in this order; the routes that are asked
-// for most come first.
+// table returns every operation that the emulator serves. Google's methods have Google's names.
+// Routes that begin with the same segment are tried in this order; the most frequent routes come
+// first.
 func (s surfaces) table() table {
 	return table{
 		s.metadataServer(), s.keys(), s.discovery(), s.authorization(), s.oldUserInfo(), s.tokenExchange(),
@@ -61,7 +61,7 @@ func (s surfaces) metadataServer() surface {
 	}
 }
 
-// keys are the published keys by which Google's tokens are verified.
+// keys is the surface of the published keys with which verifiers check Google's tokens.
 func (s surfaces) keys() surface {
 	account := about(s.accountInPath)
 	return surface{
@@ -99,9 +99,9 @@ func oauthHosts() []string {
 	return []string{"accounts.google.com", "oauth2.googleapis.com", "openidconnect.googleapis.com", "www.googleapis.com"}
 }
 
-// authorization is the OAuth 2.0 authorization server, and what tells of its tokens. Of the two
-// kinds of token that its token endpoint gives out, access tokens have fewer defects than ID
-// tokens, and stay good under the others.
+// authorization is the OAuth 2.0 authorization server, with the endpoints that describe its tokens.
+// Its token endpoint issues access tokens and ID tokens. Access tokens have fewer defects than ID
+// tokens, and stay valid under the other defects.
 func (s surfaces) authorization() surface {
 	tokeninfo, userinfo := about(s.tokeninfo.Subject), about(s.userinfo.Subject)
 	return surface{
@@ -140,7 +140,7 @@ func (s surfaces) oldUserInfo() surface {
 	}
 }
 
-// tokenExchange is the Security Token Service. Clients of GKE's and fleets' pools ask it by its
+// tokenExchange is the Security Token Service. Clients of the pools of GKE and of fleets use its
 // former name, securetoken.
 func (s surfaces) tokenExchange() surface {
 	return surface{
@@ -250,7 +250,7 @@ func (s surfaces) resources() surface {
 	}
 }
 
-// machines is the Compute Engine API, as far as a token can be tried on it.
+// machines is the part of the Compute Engine API that is useful to try a token.
 func (s surfaces) machines() surface {
 	return surface{
 		Name: "compute", Hosts: []string{"compute.googleapis.com", "www.googleapis.com"},
@@ -262,7 +262,7 @@ func (s surfaces) machines() surface {
 	}
 }
 
-// controlPlane is how a test or a developer drives the emulator.
+// controlPlane is the API with which a test or a developer drives the emulator.
 func (s surfaces) controlPlane() surface {
 	return surface{
 		Name: "control", Hosts: []string{controlName},

@@ -1,8 +1,8 @@
 // Package server is the emulator as an HTTP server: it composes the surfaces into one
 // handler and serves it.
 //
-// Each surface is a package of its own with narrow dependencies; they are wired here, and
-// their routes stand in one table, in routes.go. What a request means is for the surfaces.
+// It owns the table of all routes, in routes.go, and connects the surfaces to each other. Each
+// surface is a package of its own with narrow dependencies, and decides what its requests mean.
 package server
 
 import (
@@ -48,35 +48,34 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config is what an emulator is made of. Every field but Strict, AllowedHosts, ProxyAllowed,
-// InstanceURLs, PublicURL and ShutdownTimeout is needed.
+// Config configures an emulator. World, Keys, Clock and Logger are required.
 type Config struct {
 	World        *world.World
 	Keys         *keys.Ring
-	Clock        *clock.Clock // the keys' too
+	Clock        *clock.Clock // also the clock of Keys
 	Logger       *slog.Logger
-	Strict       bool     // bearer tokens are checked, and policies enforced
-	AllowedHosts []string // names under which the emulator answers besides its own; "*" for any
+	Strict       bool     // check bearer tokens, and enforce policies
+	AllowedHosts []string // further host names under which the emulator answers; "*" for any
 
-	ProxyAllowed []hostname.Target // other hosts to which it passes requests on, as a forward proxy
+	ProxyAllowed []hostname.Target // other hosts to which it forwards requests, as a forward proxy
 
-	// InstanceURLs are the base URLs of instances that have an address of their own at the
-	// moment, by name.
+	// InstanceURLs returns the base URLs of the instances that have an address of their own at
+	// present, by name.
 	InstanceURLs func() map[string]string
 
-	// DoorURLs are the base URLs of the doors that have an address of their own at the moment, by the
-	// names of their services; nil: none has.
+	// DoorURLs returns the base URLs of the doors that have an address of their own at present, by
+	// the names of their services. If it is nil, no door has one.
 	DoorURLs func() map[string]string
 
-	// Explain has doors tell clients why they were refused, in the header X-Emulator-Reason.
+	// Explain makes doors tell clients why they were refused, in the header X-Emulator-Reason.
 	Explain bool
 
-	// PublicURL is the base URL of everything but the control plane, which then answers under
-	// ServeControl alone; nil: everything is served together.
+	// PublicURL returns the base URL of all surfaces but the control plane, which is then served only
+	// by ServeControl. If it is nil, the control plane is served with the other surfaces.
 	PublicURL func() string
 
-	// ShutdownTimeout is for how long requests that have begun are let finish when an address is
-	// served no more; zero: 5 s.
+	// ShutdownTimeout is the time that unfinished requests have to finish when an address closes;
+	// zero means 5 s.
 	ShutdownTimeout time.Duration
 }
 
@@ -84,16 +83,15 @@ type Config struct {
 type Server struct {
 	http.Handler
 
-	// The means by which an emulator is driven: those of the control plane, and of whoever has
-	// one in the same process.
+	// The control plane uses these to drive the emulator, and so do tests in the same process.
 	Clock   *clock.Clock
 	Faults  *fault.Set
 	Journal *journal.Journal
 	Events  *event.Player
 
 	worlds *store.Store[*world.World]
-	loaded atomic.Pointer[world.World] // what Reset goes back to
-	forget []func()                    // what Reset makes the parts forget
+	loaded atomic.Pointer[world.World] // Reset restores it
+	forget []func()                    // Reset calls them
 	issuer *token.Issuer
 	logger *slog.Logger
 
@@ -102,14 +100,13 @@ type Server struct {
 	listeners *listeners
 	metadata  *mds.Server
 	doors     *doors
-	proxy     *proxy.Proxy // what the handler does not do: CONNECT, other hosts and TLS
-	drives    http.Handler // the control plane by itself
+	proxy     *proxy.Proxy // handles CONNECT, other hosts and TLS
+	drives    http.Handler // the control plane alone
 }
 
-// Replace serves another world from the next request on, and wakes who waits for what has
-// changed by it.
-//
-// Events end, and the scenarios of the other world begin.
+// Replace serves another world from the next request on. It answers the requests that wait for a
+// change if their part of the metadata has changed. It ends events, and starts the scenarios of the
+// new world.
 func (s *Server) Replace(w *world.World) {
 	s.Events.Replace(func() *world.World {
 		s.loaded.Store(w)
@@ -117,12 +114,12 @@ func (s *Server) Replace(w *world.World) {
 	})
 }
 
-// World is the world that is served at the moment.
+// World returns the world that is served at present.
 func (s *Server) World() store.Snapshot[*world.World] { return s.worlds.Load() }
 
-// Reset brings the emulator back to the world that it was given last, without what has been
-// done to it: changes of the world, the clock's, faults, the journal, revocations, and what
-// was begun or used up. Scenarios begin again; keys stay.
+// Reset restores the world that New or Replace was given last, and the machine's time. It clears
+// faults, events, the journal, revocations, unfinished flows and spent codes, and starts scenarios
+// again. Keys stay.
 func (s *Server) Reset() {
 	s.Events.Replace(func() *world.World {
 		for _, forget := range s.forget {
@@ -195,16 +192,17 @@ func New(config Config) *Server {
 	return s
 }
 
-// AwaitWaiter returns as soon as one of the requests that wait for a change of metadata is as it
-// ought to be, or with the cause of the context's end.
+// AwaitWaiter returns as soon as a request that waits for a change of metadata satisfies is, or
+// with the cause of the context's end.
 func (s *Server) AwaitWaiter(ctx context.Context, is func(mds.Waiter) bool) error {
 	return s.metadata.AwaitWaiter(ctx, is)
 }
 
-// Waiters are the requests that wait for a change of metadata, those that have waited longest first.
+// Waiters returns the requests that wait for a change of metadata, in the order of their arrival.
 func (s *Server) Waiters() []mds.Waiter { return s.metadata.Waiters() }
 
-// waiters tells the control plane, which does not know the metadata server, who waits.
+// waiters returns the waiting requests in the control plane's type, because the control plane does
+// not know the metadata server.
 func waiters(metadata *mds.Server) func() []control.Waiter {
 	return func() []control.Waiter {
 		var list []control.Waiter
@@ -215,35 +213,34 @@ func waiters(metadata *mds.Server) func() []control.Waiter {
 	}
 }
 
-// Limits of connections. There is none on writing, because a client may wait for a change
-// of metadata for as long as it likes.
+// Limits of connections. Writing has no limit, because a client may wait for a change of metadata
+// for any time.
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = time.Minute
 	idleTimeout       = 10 * time.Minute
-	tunnelIdleTimeout = time.Minute // there is room for fewer
+	tunnelIdleTimeout = time.Minute // the number of tunnels is limited
 	maxHeaderBytes    = 64 << 10
 	shutdownTimeout   = 5 * time.Second
 )
 
-// Serve answers the connections of a listener, which it closes, until the context ends.
-// Requests that are parked then are answered at once, and others are let finish. A nil
-// error says that it has ended as it was asked to.
+// Serve answers the connections of a listener until the context ends, and closes the listener. It
+// then answers waiting requests at once, and lets other requests finish. It returns nil if the end
+// of the context stopped it.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return s.serveAPIs(ctx, context.WithoutCancel(ctx), listener)
 }
 
-// TLS is a listener to serve whose connections are secured with certificates of the emulator's
-// authority.
+// TLS returns a listener whose connections use TLS, with certificates of the emulator's authority.
 func (s *Server) TLS(listener net.Listener) net.Listener { return s.proxy.TLS(listener) }
 
-// ServeInstance is Serve for the address of one instance: its metadata server answers there,
-// and every other surface as anywhere.
+// ServeInstance is Serve for the address of one instance: the instance's metadata server answers
+// there, beside every other surface.
 func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name string) error {
 	return s.serveAPIs(ctx, mds.WithInstance(context.WithoutCancel(ctx), name), listener)
 }
 
-// ServeDoor is Serve for the door of one service: only its requests come there.
+// ServeDoor is Serve for an address of one service: every request is for this service.
 func (s *Server) ServeDoor(ctx context.Context, listener net.Listener, service string) error {
 	handler, end := s.doors.serveAt(listener, service)
 	defer end()
@@ -264,13 +261,12 @@ func (s *Server) Door(service string, handler http.Handler, addresses ...string)
 	return s.doors.before(service, handler, addresses...)
 }
 
-// ServeControl is Serve for the control plane alone.
+// ServeControl is Serve for an address of the control plane.
 func (s *Server) ServeControl(ctx context.Context, listener net.Listener) error {
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.drives })
 }
 
-// serve gives requests a context of their own, because they may go on for a while when the
-// server is to stop.
+// serve gives requests a context of their own, because they may continue for a while after ctx ends.
 func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler func(*proxy.Tunnels) http.Handler) error {
 	defer s.doors.Close()
 	requests, stop := context.WithCancelCause(base)
@@ -286,7 +282,7 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 
 	select {
 	case err := <-served:
-		_, _ = direct.Close(), tunnelled.Close() // one of them serves on
+		_, _ = direct.Close(), tunnelled.Close() // one of them still serves
 		return errors.Join(err, other(<-served))
 	case <-ctx.Done():
 	}
@@ -298,7 +294,7 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 	for _, server := range []*http.Server{direct, tunnelled} {
 		ending.Go(func() {
 			if err := server.Shutdown(late); err != nil {
-				_ = server.Close() // whoever is not done by now is cut off
+				_ = server.Close() // cut off the remaining requests
 			}
 		})
 	}
@@ -306,7 +302,7 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 	return errors.Join(other(<-served), other(<-served))
 }
 
-// other is an error besides that of a server which was closed.
+// other returns err unless it only says that the server was closed.
 func other(err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
@@ -314,9 +310,9 @@ func other(err error) error {
 	return err
 }
 
-// httpServer is the server of one address, and of tunnels that begin there. It speaks
-// HTTP/2 where TLS agrees on it, and to clients that begin with it (RFC 9113, section 3.3),
-// as gRPC's do.
+// httpServer returns the server of one address, or of the tunnels that begin there. It speaks
+// HTTP/2 if TLS negotiates it, and to clients that start with it (RFC 9113, section 3.3), as
+// clients of gRPC do.
 func (s *Server) httpServer(requests context.Context, handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -337,8 +333,8 @@ func (s *Server) httpServer(requests context.Context, handler http.Handler) *htt
 	}
 }
 
-// unusedConns are connections on which no request has come yet. A server that shuts down
-// would wait for one.
+// unusedConns are connections without a request so far. A server that shuts down would wait for
+// them.
 type unusedConns struct{ conns sync.Map }
 
 func (u *unusedConns) track(conn net.Conn, state http.ConnState) {
@@ -351,7 +347,7 @@ func (u *unusedConns) track(conn net.Conn, state http.ConnState) {
 
 func (u *unusedConns) close() {
 	u.conns.Range(func(conn, _ any) bool {
-		_ = conn.(net.Conn).Close() // nobody has asked anything
+		_ = conn.(net.Conn).Close() // no request is lost
 		return true
 	})
 }

@@ -14,13 +14,13 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// surface is one API that the emulator plays, with its routes. Every field but Routes, Entries
-// and Calls must say something; a test names a surface with a field that does not.
+// surface is one API that the emulator implements, with its routes. Only Routes, Entries and Calls
+// may be empty; a test names a surface with another empty field.
 type surface struct {
 	Name    string
-	Hosts   []string     // Google's host names under which programs find it
+	Hosts   []string     // Google's host names of the API
 	Dialect wire.Dialect // of its answers and errors
-	Guard   shield       // which requests reach a handler
+	Guard   shield       // decides which requests reach a handler
 	Watch   watch        // whether its operations are observed
 	Unknown fallback     // answers a path that begins like a route of the surface and matches none
 
@@ -29,31 +29,28 @@ type surface struct {
 	Calls   []call
 }
 
-// route is an operation that is known by its method and path. Its rows are written without the
-// names of the columns, so that a row that lacks a column does not compile; a test names a row
-// with an empty column.
+// route is an operation with a method and a path. The rows of the table leave out the names of the
+// fields, so that a row without a decision does not compile; a test names a row with an empty field.
 type route struct {
 	Name    string       // its label in the journal, in faults, in metrics and on the page
 	Method  string       // an HTTP method, or getOrPost
 	Path    string       // see router.Route
 	Handle  wire.Handler // answers
-	Subject subject      // what its requests are about
-	Mints   token.Kind   // the kind of token that it gives out, or nothing
+	Subject subject      // finds the account and the audience of its requests
+	Mints   token.Kind   // the kind of token that it issues, or nothing
 	Query   query        // the query parameters that it takes
 }
 
-// entry is an operation of the metadata tree: which one a request is for, depends on the entry
-// of the tree that its path leads to. Like Google's, the server ignores query parameters that it
-// does not know.
+// entry is an operation of the metadata tree. The entry of the tree that a request's path leads to
+// decides the operation. Like Google's server, the emulator ignores unknown query parameters.
 type entry struct {
 	Name    string
-	Asks    mds.Operation // what requests ask for that lead to the entry
+	Asks    mds.Operation // the operation of requests for the entry
 	Subject treeSubject
 	Mints   token.Kind
 }
 
-// call is an operation that is served in gRPC too, under the name of the route that does the
-// same in JSON.
+// call is an operation in gRPC. It has the name of the route for the same operation in JSON.
 type call struct {
 	Name    string
 	Method  string // the full name of the method
@@ -62,26 +59,26 @@ type call struct {
 	Mints   token.Kind
 }
 
-// treeSubject says what the requests of an entry are about.
+// treeSubject finds the account and the audience of a request for an entry.
 type treeSubject func(found mds.Found, r *http.Request) wire.Subject
 
-// watch says whether the operations of a surface are observed: written down in the journal,
-// counted, and struck by faults.
+// watch says whether the operations of a surface are observed: recorded in the journal, counted,
+// and struck by faults.
 type watch string
 
 const (
 	observed   watch = "observed"
-	unobserved watch = "unobserved" // the control plane, which gets a test out of any trouble
+	unobserved watch = "unobserved" // for the control plane, which must be able to remove every fault
 )
 
-// shield stands before the handlers of a surface.
+// shield guards a handler of a surface.
 type shield func(wire.Handler) wire.Handler
 
-// unguarded is the shield of surfaces that take no credential of Google's.
+// unguarded is the shield of surfaces that accept no Google credentials.
 func unguarded(handle wire.Handler) wire.Handler { return handle }
 
 const (
-	nothing token.Kind = "nothing"  // the operation gives out no token
+	nothing token.Kind = "nothing"  // the operation issues no token
 	toOrder token.Kind = "to order" // the request names the kind of the token, and its defect
 )
 
@@ -91,16 +88,16 @@ type fallback struct {
 	Handle  wire.Handler
 }
 
-// subject says what the requests of an operation are about.
+// subject says how to find the account and the audience of an operation's requests.
 type subject struct {
 	is string // empty: undecided
 	of func(*http.Request) wire.Subject
 }
 
-// about finds out what a request is about by a function.
+// about returns a subject that a function finds.
 func about(of func(*http.Request) wire.Subject) subject { return subject{"found", of} }
 
-// aboutNothing says that requests name no account and no audience.
+// aboutNothing returns the subject of requests that name neither an account nor an audience.
 func aboutNothing() subject { return subject{"nothing", nil} }
 
 // query names the query parameters that an operation takes, with spaces between the names.
@@ -116,7 +113,7 @@ const (
 // exchanges returns the parameters that select exchanges of the journal.
 func exchanges() query { return query(strings.Join(journal.Parameters(), " ")) }
 
-// parameters are the names of a query, unless it may have any.
+// parameters returns the names in a query. limited is false if the query may have any parameter.
 func (q query) parameters() (names []string, limited bool) {
 	if q == anyQuery {
 		return nil, false
@@ -127,13 +124,13 @@ func (q query) parameters() (names []string, limited bool) {
 	return strings.Fields(string(q)), true
 }
 
-// table is every surface, in the order in which routes with the same first segment are tried.
+// table holds every surface, in the order in which routes with the same first segment are tried.
 type table []surface
 
-// unknownRoute is the name of the requests that no surface answers.
+// unknownRoute is the route name of requests that no surface answers.
 const unknownRoute = "unknown"
 
-// names are the operations that are observed, and that a fault can strike.
+// names returns the operations that are observed, and that a fault can strike.
 func (t table) names() []string {
 	names := []string{unknownRoute}
 	for _, s := range t {
@@ -145,7 +142,7 @@ func (t table) names() []string {
 	return slices.Compact(names)
 }
 
-// names are the operations of a surface.
+// names returns the operations of a surface.
 func (s surface) names() []string {
 	var names []string
 	for _, route := range s.Routes {
@@ -160,7 +157,7 @@ func (s surface) names() []string {
 	return names
 }
 
-// defects are the defects that the tokens of an operation can have, by the kind that it mints.
+// defects returns the defects that the tokens of each operation can have.
 func (t table) defects() fault.Defects {
 	possible := fault.Defects{}
 	add := func(name string, kind token.Kind) {
@@ -181,7 +178,7 @@ func (t table) defects() fault.Defects {
 	return possible
 }
 
-// hosts are the host names of all surfaces.
+// hosts returns the host names of all surfaces.
 func (t table) hosts() []string {
 	var names []string
 	for _, s := range t {
@@ -191,7 +188,7 @@ func (t table) hosts() []string {
 	return slices.Compact(names)
 }
 
-// calls are the operations that are served in gRPC, by the full names of their methods.
+// calls returns the operations in gRPC, by the full names of their methods.
 func (t table) calls() map[string]call {
 	calls := map[string]call{}
 	for _, s := range t {

@@ -6,8 +6,8 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// Mint issues a token to order, as POST /emulator/v1/tokens does. The error is a
-// *token.OrderError, or says why the keys cannot be used.
+// Mint issues any token, as POST /emulator/v1/tokens does. The error is a *token.OrderError, or
+// says why the keys cannot be used.
 func (s *Server) Mint(ctx context.Context, order token.Order) (token.Token, error) {
 	return s.issuer.Mint(ctx, s.worlds.Load().State, order)
 }

@@ -1,8 +1,8 @@
 // Package googleapi is the vocabulary of Google's JSON APIs: errors of the form of AIP-193,
 // request messages in the JSON mapping of protocol buffers, and query parameters.
 //
-// What a method does is for the surfaces (iamcredentials, control and others), and who may call it
-// is for package guard.
+// The surfaces (iamcredentials, control and others) implement the methods, and package guard decides
+// which callers may call them.
 package googleapi
 
 import (
@@ -23,7 +23,7 @@ type Error struct {
 	Status  string `json:"status"`            // a name of google.rpc.Code
 	Details []any  `json:"details,omitempty"` // ErrorInfo, BadRequest
 
-	Challenge string `json:"-"` // the WWW-Authenticate header; none where empty
+	Challenge string `json:"-"` // the WWW-Authenticate header; may be empty
 }
 
 func (e *Error) Error() string { return e.Status + ": " + e.Message }
@@ -52,68 +52,68 @@ func (e *Error) WithInfo(cause ErrorInfo) *Error {
 	return e
 }
 
-// WithResource is the error with the name of the resource that it is about.
+// WithResource adds the name of the resource that the error is about, and returns the error.
 func (e *Error) WithResource(name string) *Error {
 	e.Details = append(e.Details, ResourceInfo{Type: "type.googleapis.com/google.rpc.ResourceInfo", ResourceName: name})
 	return e
 }
 
-// BadRequest lists what is wrong with a request message (google.rpc.BadRequest).
+// BadRequest lists the mistakes in a request message (google.rpc.BadRequest).
 type BadRequest struct {
 	Type            string           `json:"@type"`
 	FieldViolations []FieldViolation `json:"fieldViolations"`
 }
 
-// FieldViolation is what is wrong with one field.
+// FieldViolation is a mistake in one field.
 type FieldViolation struct {
 	Field       string `json:"field,omitempty"`
 	Description string `json:"description"`
 }
 
-// InvalidArgument is an answer with status 400.
+// InvalidArgument returns an error of status 400.
 func InvalidArgument(message string) *Error {
 	return &Error{Code: http.StatusBadRequest, Message: message, Status: "INVALID_ARGUMENT"}
 }
 
-// NotFound is an answer with status 404.
+// NotFound returns an error of status 404.
 func NotFound(message string) *Error {
 	return &Error{Code: http.StatusNotFound, Message: message, Status: "NOT_FOUND"}
 }
 
-// PermissionDenied is an answer with status 403.
+// PermissionDenied returns an error of status 403.
 func PermissionDenied(message string) *Error {
 	return &Error{Code: http.StatusForbidden, Message: message, Status: "PERMISSION_DENIED"}
 }
 
-// AlreadyExists is an answer with status 409 about a resource that is there already.
+// AlreadyExists returns an error of status 409 about a resource that already exists.
 func AlreadyExists(message string) *Error {
 	return &Error{Code: http.StatusConflict, Message: message, Status: "ALREADY_EXISTS"}
 }
 
-// Aborted is an answer with status 409 about a change that another one came before.
+// Aborted returns an error of status 409 about a change that conflicts with an earlier change.
 func Aborted(message string) *Error {
 	return &Error{Code: http.StatusConflict, Message: message, Status: "ABORTED"}
 }
 
-// FailedPrecondition is an answer with status 400 about a resource that is not in a state
-// for what was asked.
+// FailedPrecondition returns an error of status 400 about a resource whose state does not allow the
+// request.
 func FailedPrecondition(message string) *Error {
 	return &Error{Code: http.StatusBadRequest, Message: message, Status: "FAILED_PRECONDITION"}
 }
 
-// ResourceExhausted is an answer with status 429.
+// ResourceExhausted returns an error of status 429.
 func ResourceExhausted(message string) *Error {
 	return &Error{Code: http.StatusTooManyRequests, Message: message, Status: "RESOURCE_EXHAUSTED"}
 }
 
-// Unavailable is an answer with status 503.
+// Unavailable returns an error of status 503.
 func Unavailable(message string) *Error {
 	return &Error{Code: http.StatusServiceUnavailable, Message: message, Status: "UNAVAILABLE"}
 }
 
-// OfStatus is what Google's APIs answer a request with when they have no more to say than its
-// status: the name of google.rpc.Code that maps to it, and the usual words. It is nil for a
-// status that maps to none.
+// OfStatus returns the error of Google's APIs for a status without further details: the name of
+// google.rpc.Code that maps to the status, and the usual words. It returns nil if no name maps to
+// the status.
 func OfStatus(code int) *Error {
 	err := &Error{Code: code}
 	switch code {
@@ -152,12 +152,12 @@ func invalidField(field, description string) *Error {
 	return err
 }
 
-// JSON is a successful answer.
+// JSON returns a successful answer.
 func JSON(value any) wire.Response {
 	return wire.Response{ContentType: ContentType, Body: wire.Pretty(value)}
 }
 
-// Dialect is how Google's APIs speak.
+// Dialect returns the dialect of Google's APIs.
 func Dialect() wire.Dialect {
 	return wire.Dialect{
 		Header: append(errorpage.FrontEnd(), wire.Field{Name: "Cache-Control", Value: "private"}),

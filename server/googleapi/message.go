@@ -20,16 +20,16 @@ import (
 
 // Message is a request message in the JSON mapping of protocol buffers
 // (https://protobuf.dev/programming-guides/json): fields by their camel-case or their
-// original name, null for an absent one, and strings that say a number or a boolean. It is
-// as lenient as Google's servers are.
+// original name, null for an absent field, and strings for numbers and booleans. It is as lenient
+// as Google's servers are.
 type Message struct {
-	path   string                     // of a message in another one
+	path   string                     // of a message in another message
 	fields map[string]json.RawMessage // by original name
 }
 
-// ReadMessage reads the body of a request as a message with the given fields, which are
-// named in snake case. A body of form data sets fields as a query does; an empty one is an
-// empty message.
+// ReadMessage reads the body of a request as a message with the given fields, which have their
+// names in snake case. A body of form data sets fields as a query does; an empty body is an empty
+// message.
 func ReadMessage(r *http.Request, fields ...string) (Message, error) {
 	body, err := wire.ReadBody(r)
 	if err != nil {
@@ -73,7 +73,7 @@ func (m Message) set(object map[string]json.RawMessage, fields []string) error {
 	return nil
 }
 
-// at is a field as errors name it.
+// at returns the name of a field in errors.
 func (m Message) at(field string) string {
 	if m.path == "" {
 		return field
@@ -81,8 +81,8 @@ func (m Message) at(field string) string {
 	return m.path + "." + field
 }
 
-// Message is the message in a field, which has the given fields; an empty one where it is
-// absent.
+// Message returns the message in a field, which has the given fields. It returns an empty message if
+// the field is absent.
 func (m Message) Message(field string, fields ...string) (Message, error) {
 	value, ok := m.value(field)
 	if !ok {
@@ -91,7 +91,7 @@ func (m Message) Message(field string, fields ...string) (Message, error) {
 	return submessage(value, m.at(field), fields)
 }
 
-// Messages are the messages in a repeated field.
+// Messages returns the messages in a repeated field.
 func (m Message) Messages(field string, fields ...string) ([]Message, error) {
 	value, ok := m.value(field)
 	if !ok {
@@ -148,7 +148,7 @@ func readForm(body []byte, fields []string) (Message, error) {
 	return message, nil
 }
 
-// unescaped takes what is not escaped as it should be for what it is.
+// unescaped unescapes text. It returns the text unchanged if an escape is broken.
 func unescaped(text string) string {
 	if plain, err := url.QueryUnescape(text); err == nil {
 		return plain
@@ -169,8 +169,8 @@ func find(fields []string, name string) (string, bool) {
 // (https://protobuf.dev/programming-guides/json).
 func JSONName(field string) string { return spelling.Camel(field, "_") }
 
-// unexpectedToken shows where a body stops being a JSON object: the line, and a mark
-// below it.
+// unexpectedToken returns an error with the line in which a body stops being a JSON object, and a
+// mark below the line.
 func unexpectedToken(body []byte, offset int64) *Error {
 	const shown = 60
 	start := max(0, min(int(offset), len(body))-shown/2)
@@ -187,7 +187,7 @@ func invalidValue(field, kind string, value json.RawMessage) *Error {
 	return invalidField(field, fmt.Sprintf("Invalid value at '%s' (%s), %s", field, kind, shortened(string(value))))
 }
 
-// shortened keeps an answer from repeating a large request.
+// shortened shortens text, so that an answer does not repeat a large request.
 func shortened(text string) string {
 	const longest = 1000
 	if len(text) > longest {
@@ -196,19 +196,19 @@ func shortened(text string) string {
 	return strings.ToValidUTF8(text, "\uFFFD")
 }
 
-// value is a field's JSON, or false where it is absent or null.
+// value returns a field's JSON, or false if the field is absent or null.
 func (m Message) value(field string) (json.RawMessage, bool) {
 	value, ok := m.fields[field]
 	return value, ok && string(value) != "null"
 }
 
-// Has tells whether a field is present.
+// Has reports whether a field is present.
 func (m Message) Has(field string) bool {
 	_, ok := m.value(field)
 	return ok
 }
 
-// Text is the value of a string field; empty where it is absent.
+// Text returns the value of a string field. It is empty if the field is absent.
 func (m Message) Text(field string) (string, error) {
 	value, ok := m.value(field)
 	if !ok {
@@ -221,7 +221,7 @@ func (m Message) Text(field string) (string, error) {
 	return text, nil
 }
 
-// Texts is the value of a repeated string field. One string stands for a list of one.
+// Texts returns the value of a repeated string field. A string stands for a list with one element.
 func (m Message) Texts(field string) ([]string, error) {
 	value, ok := m.value(field)
 	if !ok {
@@ -244,7 +244,7 @@ func (m Message) Texts(field string) ([]string, error) {
 	return texts, nil
 }
 
-// Bool is the value of a boolean field; false where it is absent.
+// Bool returns the value of a boolean field. It is false if the field is absent.
 func (m Message) Bool(field string) (bool, error) {
 	value, ok := m.value(field)
 	if !ok {
@@ -260,7 +260,7 @@ func (m Message) Bool(field string) (bool, error) {
 	}
 }
 
-// Int32 is the value of an integer field; 0 where it is absent.
+// Int32 returns the value of an integer field. It is 0 if the field is absent.
 func (m Message) Int32(field string) (int32, error) {
 	value, ok := m.value(field)
 	if !ok {
@@ -277,8 +277,7 @@ func (m Message) Int32(field string) (int32, error) {
 	return int32(number), nil
 }
 
-// Mask is the value of a google.protobuf.FieldMask: paths with a comma between them. They
-// are returned in snake case.
+// Mask returns the value of a google.protobuf.FieldMask, comma-separated paths, in snake case.
 func (m Message) Mask(field string) ([]string, error) {
 	text, err := m.Text(field)
 	return MaskPaths(text), err
@@ -296,7 +295,7 @@ func MaskPaths(text string) []string {
 	return paths
 }
 
-// Bytes is the value of a bytes field: base64 of either alphabet, padded or not.
+// Bytes returns the value of a bytes field: base64 of either alphabet, with or without padding.
 func (m Message) Bytes(field string) ([]byte, error) {
 	text, err := m.Text(field)
 	if err != nil {
@@ -315,7 +314,7 @@ func DecodeBytes(field, text string) ([]byte, error) {
 	return data, nil
 }
 
-// Duration is the value of a google.protobuf.Duration: seconds, with up to nine fractional
+// Duration returns the value of a google.protobuf.Duration: seconds, with up to nine fractional
 // digits, and "s".
 func (m Message) Duration(field string) (time.Duration, error) {
 	value, ok := m.value(field)

@@ -9,9 +9,9 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// FromOwnPages lets through what a web page on the internet cannot have sent: no request that
-// changes something, unless the page is the emulator's or one of this machine. Any bearer
-// token may be good here, so that such a page would need none of the user's
+// FromOwnPages refuses changes by web pages on the internet. It allows changes by the pages of the
+// emulator and of this machine. Without this rule, such a page would need no token of the user's,
+// because the emulator may accept any bearer token
 // (https://developer.mozilla.org/docs/Web/Security/Attacks/CSRF).
 func FromOwnPages(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {

@@ -39,7 +39,7 @@ func standardParameters() []string {
 	}
 }
 
-// standard is the value of a standard parameter under either of its names.
+// standard returns the value of a standard parameter under either of its names.
 func standard(query url.Values, name string) string {
 	if value := query.Get(name); value != "" {
 		return value
@@ -47,8 +47,8 @@ func standard(query url.Values, name string) string {
 	return query.Get("$" + name)
 }
 
-// Reply is a successful answer in the form that a request asks for: indented, unless it
-// says prettyPrint=false.
+// Reply returns a successful answer in the form that the request asks for: indented, unless the
+// request has prettyPrint=false.
 func Reply(r *http.Request, value any) wire.Response {
 	response := JSON(value)
 	if strings.Contains(r.URL.RawQuery, "prettyPrint") && standard(r.URL.Query(), "prettyPrint") == "false" {

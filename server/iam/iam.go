@@ -1,9 +1,9 @@
 // Package iam answers one question: may this principal do this on that resource?
 //
 // It is pure: principals, policies, roles and permissions are values, as Google's Identity
-// and Access Management has them (https://cloud.google.com/iam/docs/overview). Which
-// policies there are is for package world, who a credential speaks for is for package token,
-// and in which words a refusal is written is for the surfaces.
+// and Access Management has them (https://cloud.google.com/iam/docs/overview). Package world
+// holds the policies, package token finds the principal of a credential, and the surfaces choose
+// the words of a refusal.
 package iam
 
 import (
@@ -16,11 +16,10 @@ import (
 // alone decide (https://cloud.google.com/compute/docs/access/service-accounts#scopes_best_practice).
 const CloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
 
-// Kind is what a principal is.
+// Kind is the kind of a principal.
 type Kind string
 
-// The kinds of principal. The zero value is nobody in particular: the bearer of a
-// credential that is not known.
+// The kinds of principal. The zero value is the bearer of an unknown credential.
 const (
 	KindUnknown        Kind = ""
 	KindServiceAccount Kind = "serviceAccount"
@@ -28,11 +27,11 @@ const (
 	KindFederated      Kind = "federated" // a workload of another identity provider
 )
 
-// Principal is who a credential speaks for. It can be written as JSON.
+// Principal is the identity that a credential proves. It can be written as JSON.
 type Principal struct {
 	Kind  Kind   `json:"kind,omitempty"`
 	Email string `json:"email,omitempty"` // of a service account or user
-	ID    string `json:"id,omitempty"`    // the unique ID of one, or the subject of a federated principal
+	ID    string `json:"id,omitempty"`    // the unique ID of a service account or user, or the subject of a federated principal
 
 	// Pool is the workload identity pool of a federated principal:
 	// projects/NUMBER/locations/global/workloadIdentityPools/POOL.
@@ -43,8 +42,8 @@ type Principal struct {
 
 const federatedHost = "//iam.googleapis.com/"
 
-// Member is the principal as policies, logs and error messages name it
-// (https://cloud.google.com/iam/docs/principal-identifiers); empty where it is not known.
+// Member returns the name of the principal in policies, logs and error messages
+// (https://cloud.google.com/iam/docs/principal-identifiers). It is empty if the principal is unknown.
 func (p Principal) Member() string {
 	switch p.Kind {
 	case KindServiceAccount, KindUser:
@@ -56,8 +55,8 @@ func (p Principal) Member() string {
 	return ""
 }
 
-// Identities are all identifiers of a policy that name the principal, groups of the
-// fixture aside: itself, the sets that it is in, everybody.
+// Identities returns every identifier of the principal in policies, except the fixture's groups:
+// the principal itself, the sets that contain it, and the set of all principals.
 func (p Principal) Identities() []string {
 	const everybody = "allUsers"
 	switch p.Kind {
@@ -85,8 +84,7 @@ func (p Principal) federatedIdentities() []string {
 	return identities
 }
 
-// canonical is a member in the form in which members are compared: e-mail addresses have
-// no case, everything else has.
+// canonical returns a member in the form for comparison. Case counts, except in e-mail addresses.
 func canonical(member string) string {
 	kind, _, _ := strings.Cut(member, ":")
 	switch kind {

@@ -34,18 +34,17 @@ type Policy struct {
 	mistake    *BindingError
 }
 
-// grant is a role that a member holds when the condition does.
+// grant is a role that a member has while the condition holds.
 type grant struct {
 	role      string
 	condition *condition.Binding // nil: always
 }
 
 var (
-	// ErrBasicRole means that a condition stands in a binding of a basic role, which cannot
-	// have one (https://cloud.google.com/iam/docs/conditions-overview#limitations).
+	// ErrBasicRole means that a binding of a basic role has a condition
+	// (https://cloud.google.com/iam/docs/conditions-overview#limitations).
 	ErrBasicRole = errors.New("a binding of a basic role cannot have a condition")
-	// ErrPublicMember means that a condition stands in a binding of allUsers or
-	// allAuthenticatedUsers, which cannot have one.
+	// ErrPublicMember means that a binding of allUsers or allAuthenticatedUsers has a condition.
 	ErrPublicMember = errors.New("a binding of allUsers or allAuthenticatedUsers cannot have a condition")
 )
 
@@ -88,7 +87,7 @@ func (b Binding) compile() (*condition.Binding, error) {
 	return condition.NewBinding(b.Condition.Expression)
 }
 
-// index makes the grants of a policy whose conditions are compiled.
+// index makes the grants of a policy with compiled conditions.
 func (p *Policy) index() {
 	p.grants = map[string][]grant{}
 	for i, binding := range p.Bindings {
@@ -114,7 +113,7 @@ func (p *Policy) Check() error {
 type Question struct {
 	Permission string
 	Identities []string // of the principal
-	Roles      Roles    // that there are
+	Roles      Roles    // the known roles
 
 	Request func() condition.Request // for conditions; it is called only if there is one to evaluate
 }
@@ -148,8 +147,8 @@ func (p *Policy) Conditional() bool {
 	return p != nil && slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Condition != nil })
 }
 
-// Etag is different for policies that differ. It looks like one of Google's, which are 8
-// bytes long, or 3 for an empty policy.
+// Etag returns a value that differs between different policies. Like Google's etags, it has 8 bytes,
+// or 3 for an empty policy.
 func (p *Policy) Etag() []byte {
 	if p == nil || len(p.Bindings) == 0 {
 		return []byte{0x00, 0x20, 0x01}
@@ -171,8 +170,8 @@ func digest(text []byte) []byte {
 	return append([]byte{0x07}, sum[:size-1]...)
 }
 
-// Renamed is the policy in which a member has another name: the same one where nobody in it
-// has that name.
+// Renamed returns the policy with another name for a member. If the policy does not contain the
+// member, Renamed returns the same policy.
 func (p *Policy) Renamed(member, to string) *Policy {
 	is := func(m string) bool { return strings.EqualFold(m, member) && canonical(m) == canonical(member) }
 	if !slices.ContainsFunc(p.Bindings, func(b Binding) bool { return slices.ContainsFunc(b.Members, is) }) {
@@ -194,7 +193,7 @@ func (p *Policy) Renamed(member, to string) *Policy {
 
 // Groups are groups of principals by name. The zero value has none.
 type Groups struct {
-	of map[string][]string // by canonical member: the groups that it is directly in, as members
+	of map[string][]string // by canonical member: the groups that directly contain it, as members
 }
 
 // NewGroups indexes groups: the members of each, by the group's e-mail address.
@@ -209,8 +208,7 @@ func NewGroups(members map[string][]string) Groups {
 	return g
 }
 
-// With is a list of identities together with the groups that they are in, directly or by
-// another group.
+// With returns the identities, with the groups that contain them directly or through another group.
 func (g Groups) With(identities []string) []string {
 	if len(g.of) == 0 {
 		return identities

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// predefined returns Google's roles that are about what the emulator plays, sorted by name. They
-// have only the permissions that something here asks for
+// predefined returns Google's roles for the APIs that the emulator implements, sorted by name. They
+// have only the permissions that the emulator checks
 // (https://cloud.google.com/iam/docs/roles-permissions). The basic roles do not contain the
-// permissions to mint credentials: not even an owner may do that.
+// permissions to issue credentials: not even an owner may do that.
 func predefined() []*Role {
 	roles := slices.Concat(basicRoles(), accountRoles(), federationRoles(), servingRoles(), otherRoles())
 	for _, role := range roles {
@@ -61,7 +61,7 @@ func basicRoles() []*Role {
 	}
 }
 
-// isBasic reports whether a role is one of the basic ones.
+// isBasic reports whether a role is a basic role.
 func isBasic(role string) bool {
 	return slices.Contains([]string{"roles/viewer", "roles/editor", "roles/owner"}, role)
 }

@@ -7,7 +7,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Subject returns what a request is about: the account in its path.
+// Subject returns the subject of a request: the account in its path.
 func (s *Server) Subject(r *http.Request) wire.Subject {
 	return s.subject(r.PathValue("account"))
 }

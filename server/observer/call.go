@@ -18,7 +18,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Call is what an Observer needs to know of an operation that is served in gRPC.
+// Call describes an operation in gRPC to an Observer.
 type Call struct {
 	Name    string // of the same operation in JSON
 	Method  string // the full name of the method, which stands for the path

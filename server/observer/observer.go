@@ -3,7 +3,7 @@
 // emulator's clock.
 //
 // It owns the order of these steps, over HTTP and in gRPC. It does not own the rules of faults
-// (package fault), their effects (package inject) or the journal, and knows no operation.
+// (package fault), their effects (package inject) or the journal, and does not know the operations.
 package observer
 
 import (
@@ -33,7 +33,7 @@ func New(emulator *clock.Clock, faults *fault.Set, exchanges *journal.Journal, c
 	return &Observer{emulator, faults, exchanges, counts}
 }
 
-// Operation is what an Observer needs to know of an operation.
+// Operation describes an operation to an Observer.
 //
 // A surface that serves several operations under one path looks a request up before anything
 // strikes it; Found is the result of this look-up, which the answer and the subject use too.
@@ -41,7 +41,7 @@ func New(emulator *clock.Clock, faults *fault.Set, exchanges *journal.Journal, c
 type Operation[Found any] struct {
 	Find    func(*http.Request) Found
 	Name    func(Found) string
-	Subject func(*http.Request, Found) wire.Subject // nil: requests are about nothing
+	Subject func(*http.Request, Found) wire.Subject // nil: requests name no account and no audience
 	Dialect wire.Dialect
 	Answer  func(*http.Request, Found) wire.Response
 }
@@ -60,8 +60,8 @@ func Named(name string, subject func(*http.Request) wire.Subject, dialect wire.D
 	return op
 }
 
-// Observe returns the answer of an operation, observed. An exchange is written down before the
-// answer is sent, so that a client that has the answer finds it in the journal.
+// Observe returns the answer of an operation, observed. It records an exchange before the answer is
+// sent, so that a client that has the answer finds it in the journal.
 //
 // Requests that wait keep the variables of this function on their stacks, so there are few.
 func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
@@ -96,15 +96,15 @@ func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
 	}
 }
 
-// sighting is what is known of a request, and what has struck it.
+// sighting holds the known facts about a request.
 type sighting struct {
 	at, begun time.Time // by the emulator's clock and by the machine's
 	route     string
 	fault     string // the ID of the fault that the request met
 	hungUp    bool   // the connection ends without an answer
 
-	// What the request is about. It is found out once: before the answer if a fault needs it, and
-	// otherwise afterwards, from as much of the body as has been read.
+	// The account and the audience of the request. They are found once: before the answer if a fault
+	// needs them, and otherwise afterwards, from the part of the body that has been read.
 	about wire.Subject
 	known bool
 	body  *wire.Body // nil if the request has none
@@ -135,8 +135,8 @@ func underFaults[Found any](o *Observer, op Operation[Found], r *http.Request, f
 	return outcome.Response
 }
 
-// subject finds out what a request is about. A text that it takes from the body is copied, so
-// that the journal does not keep the whole body.
+// subject finds the account and the audience of a request. It copies texts from the body, so that
+// the journal does not keep the whole body.
 func subject[Found any](op Operation[Found], r *http.Request, found Found, seen *sighting) wire.Subject {
 	about := op.Subject(r, found)
 	if seen.body != nil {
@@ -146,7 +146,7 @@ func subject[Found any](op Operation[Found], r *http.Request, found Found, seen 
 	return about
 }
 
-// note writes an exchange down.
+// note records an exchange.
 func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response) {
 	e := journal.Exchange{
 		Time:      seen.at,

@@ -13,8 +13,9 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Call answers a call in gRPC as a fault says: a client sees the same trouble as over HTTP. The
-// method gives the answer that is spoilt. struck reports whether the fault made a difference.
+// Call answers a call in gRPC as a fault demands, with the same effect for the client as over HTTP.
+// The method gives the answer that the fault changes. struck reports whether the fault made a
+// difference.
 func Call(ctx context.Context, met fault.Fault, method func(context.Context) (rpc.Answer, error)) (answer rpc.Answer, struck bool, err error) {
 	pause(ctx, time.Duration(met.Delay))
 	if err := failure(met); err != nil {
@@ -31,7 +32,7 @@ func Call(ctx context.Context, met fault.Fault, method func(context.Context) (rp
 	return answer, struck, err
 }
 
-// failure is the error that a fault causes, or nil if the method answers.
+// failure returns the error that a fault causes, or nil if the method answers.
 func failure(met fault.Fault) error {
 	switch {
 	case met.HangUp != fault.Never:
@@ -49,7 +50,7 @@ func failure(met fault.Fault) error {
 	return known
 }
 
-// messageIn is the message of the error that a body has in JSON, or else the body.
+// messageIn returns the message of the JSON error in a body, or the body if it has none.
 func messageIn(body string) string {
 	var document struct {
 		Error googleapi.Error `json:"error"`
@@ -60,7 +61,7 @@ func messageIn(body string) string {
 	return body
 }
 
-// unreadable is the error of a client that receives half of a message.
+// unreadable returns the error of a client that receives half of a message.
 func unreadable() error {
 	return &googleapi.Error{
 		Code: http.StatusInternalServerError, Status: "INTERNAL", Message: "grpc: failed to unmarshal the received message: unexpected EOF",

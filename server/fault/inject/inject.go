@@ -22,7 +22,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Outcome is what comes of a request that meets a fault.
+// Outcome is the result of a request that meets a fault.
 type Outcome struct {
 	Response wire.Response
 	HungUp   bool // the connection ends, and the response is not sent
@@ -32,8 +32,8 @@ type Outcome struct {
 	Struck bool
 }
 
-// Answer answers a request as a fault says, in the dialect of its surface. The surface gives the
-// answer that is spoilt.
+// Answer answers a request as a fault demands, in the dialect of its surface. The surface gives the
+// answer that the fault changes.
 func Answer(r *http.Request, met fault.Fault, dialect wire.Dialect, surface wire.Answer) Outcome {
 	if r.Method == http.MethodHead && met.HangUp == fault.DuringBody {
 		met.HangUp = fault.BeforeAny // an answer to HEAD has no body to hang up in
@@ -60,8 +60,8 @@ func Answer(r *http.Request, met fault.Fault, dialect wire.Dialect, surface wire
 	return Outcome{Response: response, Struck: struck}
 }
 
-// replaced is the answer that the fault gives in place of the surface: its body, or its status
-// in the words of the surface. Without either the surface answers, with the defect of the fault.
+// replaced returns the fault's own answer: its body, or its status in the words of the surface. If
+// the fault has neither, the surface answers, with the defect of the fault.
 func replaced(r *http.Request, met fault.Fault, dialect wire.Dialect, surface wire.Answer) wire.Response {
 	body, contentType, hasBody := met.Replacement()
 	switch {
