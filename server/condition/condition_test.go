@@ -115,7 +115,7 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
-// The first examples of each group are those of Google's reference.
+// The first examples of each group come from Google's reference.
 func TestBinding(t *testing.T) {
 	t.Parallel()
 	request := condition.Request{
@@ -169,7 +169,7 @@ func TestBinding(t *testing.T) {
 	}
 }
 
-// An expression cannot make an evaluation long: what costs too much has no value.
+// An evaluation is limited in cost: an expression that costs too much has no value.
 func TestCostIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, expression := range map[string]string{

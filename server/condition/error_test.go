@@ -111,8 +111,8 @@ func compare(t *testing.T, expression string, err error, want string) {
 	}
 }
 
-// Whatever the text is, compiling it ends in an expression that can be evaluated or in one line
-// that says where the mistake is.
+// Every text compiles to an expression that can be evaluated, or to an error in one line with the
+// place of the mistake.
 func FuzzExpression(f *testing.F) {
 	for _, seed := range []string{
 		"", "assertion.", `"\q"`, "a ? b", "((((", "[1].map(x, [x].map(y, y))", "assertion.sub.extract('{x}')", `has(a.b) || "é" in $`,

@@ -22,7 +22,7 @@ const (
 	listener = "127.0.0.1:9443" // where it speaks TLS
 )
 
-// machine is where programs look: an emulator at its usual address, and what else is said.
+// machine is the surroundings of programs: an emulator at its usual address, and further settings.
 type machine struct {
 	variables map[string]string
 	files     map[string]string
@@ -247,7 +247,7 @@ func TestDiagnoseAPIs(t *testing.T) {
 	}
 }
 
-// Whatever the surroundings are, it is told for which clients the usual variables are enough.
+// ByVariables does not depend on the surroundings.
 func TestByVariables(t *testing.T) {
 	t.Parallel()
 	var not []string
@@ -267,7 +267,7 @@ func TestByVariables(t *testing.T) {
 	}
 }
 
-// What exec and env set leads every client to the emulator that variables can lead.
+// The variables of exec and env lead every client to the emulator for which that is possible.
 func TestVariablesLeadHere(t *testing.T) {
 	t.Parallel()
 	const roots = "/ours.pem"

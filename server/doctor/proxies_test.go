@@ -8,7 +8,7 @@ import (
 	"gcp-metadata-emulator/server/doctor"
 )
 
-// Which proxy a client uses, and for which hosts it uses none, is not the same for any two runtimes.
+// No two runtimes agree about the proxy to use and about the hosts that need none.
 func TestDiagnoseProxies(t *testing.T) {
 	t.Parallel()
 	const ours, corp = "http://" + emulator, "http://corp:3128"
@@ -57,7 +57,7 @@ func TestDiagnoseProxies(t *testing.T) {
 			t.Errorf("%s, %v: %+v", test.client, test.variables, got)
 		}
 	}
-	// Of its own machine Java asks without a proxy, unless it is told to ask about no host so.
+	// Java uses no proxy for its own machine, unless the property is set to an empty list.
 	for more, want := range map[string]doctor.Verdict{"": doctor.FindsEmulator, " -Dhttp.nonProxyHosts=x": doctor.FindsEmulator, " -Dhttp.nonProxyHosts=": doctor.FindsOther} {
 		m := machine{variables: map[string]string{"GCE_METADATA_HOST": emulator, "JAVA_TOOL_OPTIONS": "-Dhttp.proxyHost=corp" + more}}
 		if got := m.diagnose(java, doctor.ForCredentials); got.Finds != want {

@@ -88,7 +88,7 @@ func TestDiagnoseFiles(t *testing.T) {
 	}
 }
 
-// Files that no variable names are read in the places where each client looks for them.
+// Each client also reads credential files at places of its own, without a variable.
 func TestDiagnosePlaces(t *testing.T) {
 	t.Parallel()
 	const foreign = `{"type":"service_account","token_uri":"https://oauth2.googleapis.com/token"}`

@@ -8,7 +8,7 @@ import (
 	"gcp-metadata-emulator/server/doctor"
 )
 
-// gcloud has credentials of its own, and a configuration that says what its variables may say.
+// gcloud has credentials of its own, and a configuration with a property for each of its variables.
 func TestDiagnoseGcloud(t *testing.T) {
 	t.Parallel()
 	const configuration = folder + "/configurations/config_default"

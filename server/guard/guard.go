@@ -1,9 +1,9 @@
 // Package guard decides who may call a method of a Google API: it reads the bearer token of a
-// request, checks the token and its scopes, and asks the world's policies for permissions. What a
-// strict emulator refuses, and what any other lets through, is decided here.
+// request, checks the token and its scopes, and asks the world's policies for permissions. It owns
+// the difference between a strict emulator and any other.
 //
-// The refusals are in the words of package googleapi. What tokens say is for package token, and what
-// policies grant for packages world and iam.
+// Package googleapi has the words of its errors. Package token verifies tokens, and packages world and
+// iam evaluate policies.
 package guard
 
 import (

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 )
 
-// gce returns what the metadata server of a Compute Engine VM serves: one boot disk, one network
+// gce returns the metadata of a Compute Engine VM: one boot disk, one network
 // interface in the default network, and values that are consistent with each other.
 func (w Workload) gce() map[string]any {
 	project := w.projectIDs()

@@ -5,8 +5,8 @@ import (
 	"encoding/hex"
 )
 
-// gke returns what a pod of a GKE cluster with Workload Identity can read: few entries of the node
-// that it runs on, and the cluster
+// gke returns the metadata of a pod of a GKE cluster with Workload Identity: a few entries of its
+// node, and the cluster
 // (https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity#metadata_server).
 func (w Workload) gke() map[string]any {
 	const cluster = "demo-cluster"

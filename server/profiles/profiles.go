@@ -1,9 +1,8 @@
-// Package profiles owns the default metadata trees: what the metadata server of each kind of workload
-// (a VM, a pod of GKE, a service of Cloud Run, a function, an App Engine app) serves if a fixture
-// sets nothing more.
+// Package profiles owns the default metadata tree of each kind of workload: a VM, a pod of GKE, a
+// service of Cloud Run, a function, an App Engine app.
 //
-// How fixtures, recordings and edits change a tree is for package world, and how a tree is read and
-// written on the wire is for package mds.
+// It does not apply fixtures, recordings and edits to a tree: package world does. It does not serve a
+// tree: package mds does.
 package profiles
 
 import (

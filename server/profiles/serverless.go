@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// serverless returns what Cloud Run, Cloud Functions and App Engine serve
+// serverless returns the metadata of Cloud Run, Cloud Functions and App Engine
 // (https://cloud.google.com/run/docs/container-contract#metadata-server). They run in
 // regions; the zone that they name is the region followed by "-1".
 func (w Workload) serverless() map[string]any {

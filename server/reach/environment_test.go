@@ -72,8 +72,8 @@ func TestForCommand(t *testing.T) {
 	}
 }
 
-// The caller's own credentials are not left to win, and only a file that leads to the emulator itself is none
-// of them.
+// The caller's own credentials must not take precedence. A file that leads to the emulator itself may
+// stay.
 func TestCredentialFilesAreObstacles(t *testing.T) {
 	t.Parallel()
 	target := reach.Target{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:8254"}}
@@ -115,7 +115,7 @@ func TestCredentialFilesAreObstacles(t *testing.T) {
 	}
 }
 
-// What was replaced comes back, unless the caller has changed it since.
+// Replaced values come back, unless the caller has changed the variable since.
 func TestBefore(t *testing.T) {
 	t.Parallel()
 	original := reach.Environment{"A": "a", "B": "", "C": "c"}
@@ -141,7 +141,7 @@ func TestBefore(t *testing.T) {
 	}
 }
 
-// What was replaced is written down, but for passwords.
+// Replaced values are recorded, except values with passwords.
 func TestRecordHasNoPasswords(t *testing.T) {
 	t.Parallel()
 	for value, isKept := range map[string]bool{

@@ -60,7 +60,7 @@ func TestProxyVariables(t *testing.T) {
 	}
 }
 
-// The caller may keep hosts from the proxy, but none of Google's.
+// The caller may except hosts from the proxy, but not Google's hosts.
 func TestNoProxyOfCaller(t *testing.T) {
 	t.Parallel()
 	for preset, want := range map[string]string{
@@ -77,7 +77,7 @@ func TestNoProxyOfCaller(t *testing.T) {
 	}
 }
 
-// Of Java's options the caller's own stay, but not those that would lead past the proxy.
+// The caller's options of Java stay, except options that would lead past the proxy.
 func TestJavaOptionsOfCaller(t *testing.T) {
 	t.Parallel()
 	ours := variables(t, proxied(nil))["JAVA_TOOL_OPTIONS"]

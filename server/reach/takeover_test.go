@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Where the emulator has taken Google's place, roots are all that a program needs, and what
-// leads to any address leads past it.
+// If the emulator takes the place of Google's servers, a program needs only its roots. A variable with
+// an address would lead past it.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	target := proxied(map[string]string{"_JAVA_OPTIONS": "-Xmx1g"})

@@ -34,7 +34,7 @@ func TestMainName(t *testing.T) {
 	}
 }
 
-// However many names are asked for, the handlers are few.
+// The number of handlers does not grow with the number of names in requests.
 func TestNamesShareHandlers(t *testing.T) {
 	t.Parallel()
 	var made []string

@@ -75,7 +75,7 @@ func TestListed(t *testing.T) {
 	}
 }
 
-// Each question about a host has its own answer for the names of this machine and of Google.
+// The functions classify the names of this machine and of Google.
 func TestMeanings(t *testing.T) {
 	t.Parallel()
 	type meanings struct{ localhost, loopback, ofGoogle bool }
