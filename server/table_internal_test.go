@@ -151,7 +151,7 @@ func TestEveryNameHasAHostsLine(t *testing.T) {
 func TestDefectsOfOperations(t *testing.T) {
 	t.Parallel()
 	want := []string{
-		"iamcredentials.generateAccessToken", "iamcredentials.generateIdToken", "iamcredentials.signJwt",
+		"iam.serviceAccounts.signJwt", "iamcredentials.generateAccessToken", "iamcredentials.generateIdToken", "iamcredentials.signJwt",
 		"mds.identity", "mds.token", "oauth2.token", "sts.oauthtoken", "sts.token",
 	}
 	if got := slices.Sorted(maps.Keys((surfaces{}).table().defects())); !slices.Equal(got, want) {
