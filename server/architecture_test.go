@@ -12,8 +12,8 @@ import (
 
 const module = "gcp-metadata-emulator"
 
-// layers are the packages from the top down. A package imports those of lower layers
-// alone; a layer's packages do not know each other.
+// layers are the packages from the top down. A package may only import packages of lower layers, and
+// no package of its own layer.
 func layers() [][]string {
 	return [][]string{
 		{""},
@@ -45,7 +45,7 @@ func layers() [][]string {
 	}
 }
 
-// isOutside tells of packages that are no part of the emulator.
+// isOutside reports whether a package is not part of the emulator.
 func isOutside(name string) bool { return strings.HasPrefix(name, "scripts/") }
 
 type goPackage struct {
@@ -103,8 +103,7 @@ func TestArrowsGoDown(t *testing.T) {
 	}
 }
 
-// The folders at the top are usable without the server: main imports it, and nothing that it
-// is built on does.
+// The packages at the top level are usable without the server: only main imports the server.
 func TestTopFoldersImportNothingFromServer(t *testing.T) {
 	t.Parallel()
 	below := map[string][]string{"fixtures": {"fixtures", "keys"}, "signer": {"signer", "keys"}, "keys": {"keys"}}
@@ -124,7 +123,7 @@ func TestTopFoldersImportNothingFromServer(t *testing.T) {
 		}
 	}
 	if checked < len(below) {
-		t.Errorf("only %d packages were looked at", checked)
+		t.Errorf("only %d packages were checked", checked)
 	}
 }
 

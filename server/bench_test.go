@@ -21,10 +21,10 @@ func (d discard) Header() http.Header         { return d.header }
 func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) WriteHeader(int)               {}
 
-// WriteString is what net/http's has too.
+// WriteString is here because the ResponseWriter of net/http has it too.
 func (d discard) WriteString(s string) (int, error) { return len(s), nil }
 
-// What the emulator itself costs, without net/http's share.
+// BenchmarkHandler measures the emulator without net/http.
 func BenchmarkHandler(b *testing.B) {
 	handler := server.New(server.Config{
 		World: world.New(fixtures.Default()), Keys: keys.NewRing("", time.Now), Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler),

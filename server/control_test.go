@@ -9,7 +9,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// A control plane that has an address of its own is at no other one, and nothing else is there.
+// If the control plane has an address of its own, it answers only there, and nothing else does.
 func TestControlPlaneApart(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
@@ -20,17 +20,17 @@ func TestControlPlaneApart(t *testing.T) {
 		method, _, _ := strings.Cut(operation, " ")
 		main := e.Address
 		if got, nowhere := emulatortest.StatusAt(t, main, operation), emulatortest.StatusAt(t, main, method+" /nowhere"); got != nowhere {
-			t.Errorf("%s on the main address: status %d, and %d where nothing is", operation, got, nowhere)
+			t.Errorf("%s on the main address: status %d, want %d, as for an unknown path", operation, got, nowhere)
 		}
 	}
 	for _, path := range []string{"/", "/computeMetadata/v1/", "/token", "/oauth2/v3/certs"} {
 		if got := emulatortest.StatusAt(t, apart, "GET "+path, "Metadata-Flavor", "Google"); got != http.StatusNotFound {
-			t.Errorf("%s at the control plane: status %d", path, got)
+			t.Errorf("%s at the control plane's address: status %d", path, got)
 		}
 	}
 }
 
-// The description has every operation of the control plane, and no other one.
+// The description has every operation of the control plane, and no other operation.
 func TestControlPlaneIsDescribed(t *testing.T) {
 	t.Parallel()
 	described := emulatortest.Describe(t, emulatortest.Unserved(t, "")).Operations()
@@ -45,6 +45,6 @@ func TestControlPlaneIsDescribed(t *testing.T) {
 		delete(described, operation)
 	}
 	for operation := range described {
-		t.Errorf("server/control/openapi.yaml describes %s, which there is not", operation)
+		t.Errorf("server/control/openapi.yaml describes %s, which does not exist", operation)
 	}
 }

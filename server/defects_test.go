@@ -13,7 +13,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// reason is why a token is refused; empty where it is good.
+// reason returns the reason why a token is refused, or nothing if the token is valid.
 func reason(t *testing.T, e *emulatortest.Emulator, text string) string {
 	t.Helper()
 	_, err := e.Verify(t.Context(), text, token.Demand{})
@@ -26,7 +26,7 @@ func reason(t *testing.T, e *emulatortest.Emulator, text string) string {
 	return ""
 }
 
-// A fault gives the next token of each route that mints one a defect, and none but that one.
+// A fault gives the next token of a route its defect, and no other token.
 func TestFaultsGiveTokensDefects(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -51,17 +51,17 @@ func TestFaultsGiveTokensDefects(t *testing.T) {
 			answer := e.Exchange(t, values.Replace(test.request))
 			minted := text.FindString(answer.Body)
 			if got := reason(t, e, minted); answer.Status != 200 || minted == "" || (got == "") != (want == "") || !strings.Contains(got, want) {
-				t.Errorf("%s %s: %d with a token that is refused with %q, want %q", test.route, test.defect, answer.Status, got, want)
+				t.Errorf("%s %s: status %d with a token that is refused with %q, want %q", test.route, test.defect, answer.Status, got, want)
 			}
 			if seen := e.Last(t); (seen.Fault == added.ID) != (want != "") {
-				t.Errorf("%s %s is written down with fault %q", test.route, test.defect, seen.Fault)
+				t.Errorf("%s %s: the journal has fault %q", test.route, test.defect, seen.Fault)
 			}
 		}
 		e.Faults.Clear()
 	}
 }
 
-// One token is chosen by its audience, whatever else is asked for in between.
+// A fault for an audience strikes only the token with this audience, among requests for others.
 func TestDefectForAnAudience(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -72,7 +72,7 @@ func TestDefectForAnAudience(t *testing.T) {
 	}{{"a", false}, {"b", true}, {"a", false}, {"b", false}} {
 		got := e.Get(t, emulatortest.AttachedPath+"default/identity?audience=https://"+test.audience+".example.com")
 		if reason := reason(t, e, got.Body); strings.HasPrefix(reason, "the token expired") != test.expired {
-			t.Errorf("audience %s: %q", test.audience, reason)
+			t.Errorf("audience %s: the token is refused with %q", test.audience, reason)
 		}
 	}
 }

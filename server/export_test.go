@@ -9,7 +9,7 @@ import (
 	"gcp-metadata-emulator/server/mds"
 )
 
-// RouteNames are the names of the table of routes.
+// RouteNames returns the names in the table of routes.
 func RouteNames() []string {
 	names := []string{unknownRoute}
 	for _, surface := range (surfaces{}).table() {
@@ -18,8 +18,8 @@ func RouteNames() []string {
 	return names
 }
 
-// ControlRoutes are the names of the control plane's routes by their methods and paths, in
-// which variables are in braces: "GET /emulator/v1/faults/{fault}".
+// ControlRoutes returns the names of the control plane's routes by their methods and paths, with
+// variables in braces: "GET /emulator/v1/faults/{fault}".
 func ControlRoutes() map[string]string {
 	routes := map[string]string{}
 	for _, route := range (surfaces{}).controlPlane().Routes {
@@ -28,7 +28,7 @@ func ControlRoutes() map[string]string {
 	return routes
 }
 
-// ControlOperations are the methods and paths of the control plane.
+// ControlOperations returns the methods and paths of the control plane.
 func ControlOperations() []string { return slices.Sorted(maps.Keys(ControlRoutes())) }
 
 // KeyPaths returns the paths at which keys are published, with variables in braces, and the names
@@ -41,8 +41,8 @@ func KeyPaths() map[string]string {
 	return paths
 }
 
-// WordsOfRoutes are the words by which people know Google's routes, by the names of the routes: the
-// last fixed word of each path, and the services in gRPC.
+// WordsOfRoutes returns the words with which the README must name Google's routes, by the names of
+// the routes: the last fixed word of each path, and the services in gRPC.
 func WordsOfRoutes() map[string][]string {
 	words := map[string][]string{}
 	for _, surface := range (surfaces{}).table() {

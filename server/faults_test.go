@@ -14,7 +14,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// Whatever would have been answered, a malformed answer is no JSON.
+// A malformed answer is not JSON, whatever the answer would have been.
 func TestMalformedIsNoJSON(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -29,10 +29,10 @@ func TestMalformedIsNoJSON(t *testing.T) {
 	} {
 		got := e.Exchange(t, request)
 		if got.Body == "" || json.Valid([]byte(got.Body)) {
-			t.Errorf("%s: body is %q", request, got.Body)
+			t.Errorf("%s: the malformed body is valid JSON: %q", request, got.Body)
 		}
 		if hits := e.Hits(t, added); hits != i+1 {
-			t.Errorf("%s: %d hits are counted, want %d", request, hits, i+1)
+			t.Errorf("%s: %d hits, want %d", request, hits, i+1)
 		}
 	}
 	e.Faults.Clear()
@@ -42,7 +42,7 @@ func TestMalformedIsNoJSON(t *testing.T) {
 	}
 }
 
-// An answer without a body cannot break off in it: the connection ends before.
+// An answer without a body cannot break off in the body, so the connection ends before the answer.
 func TestHangUpOfHead(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -55,11 +55,11 @@ func TestHangUpOfHead(t *testing.T) {
 		t.Errorf("read %q, %v; want the end at once", data, err)
 	}
 	if seen := e.Last(t); seen.Status != 0 || seen.Fault != added.ID || e.Hits(t, added) != 1 {
-		t.Errorf("written down as %+v after %d hits", seen, e.Hits(t, added))
+		t.Errorf("the journal has %+v after %d hits", seen, e.Hits(t, added))
 	}
 }
 
-// What comes of nothing is no hit, and leaves a fault in force for another request.
+// A fault without an effect is not a hit, and remains for another request.
 func TestFaultsThatStrikeNobody(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -85,10 +85,10 @@ func TestFaultsThatStrikeNobody(t *testing.T) {
 		for want, request := range []string{test.inVain, test.struck} {
 			got := e.Exchange(t, request)
 			if hits := e.Hits(t, added); hits != want {
-				t.Errorf("%s: %d hits after %.150s\nwas answered with %d %.300s; want %d", test.rule, hits, request, got.Status, got.Body, want)
+				t.Errorf("%s: %d hits, want %d, after the request\n%.150s\nwith the answer %d %.300s", test.rule, hits, want, request, got.Status, got.Body)
 			}
 			if seen := e.Last(t); (seen.Fault == added.ID) != (want == 1) {
-				t.Errorf("%s is written down with fault %q for %.150s", test.rule, seen.Fault, request)
+				t.Errorf("%s: the journal has fault %q for %.150s", test.rule, seen.Fault, request)
 			}
 		}
 		e.Faults.Clear()
@@ -99,7 +99,7 @@ func TestFaultsThatStrikeNobody(t *testing.T) {
 	}
 }
 
-// In gRPC, a fault does what a client would see of it.
+// In gRPC, a fault has the effect that a client over HTTP would see.
 func TestFaultsOfCalls(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -126,7 +126,7 @@ func TestFaultsOfCalls(t *testing.T) {
 		}
 		seen := e.Last(t)
 		if hits := e.Hits(t, added); hits != test.hits || (seen.Fault == added.ID) != (hits == 1) || (seen.Status == http.StatusOK) != (test.code == codes.OK) {
-			t.Errorf("%s: %d hits, want %d; written down as %+v", test.rule, hits, test.hits, seen)
+			t.Errorf("%s: %d hits, want %d; the journal has %+v", test.rule, hits, test.hits, seen)
 		}
 		e.Faults.Clear()
 	}

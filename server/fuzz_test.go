@@ -20,8 +20,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// FuzzRequest sends whatever net/http takes for a request: no request is an error of ours,
-// every answer of the metadata server says whose it is, and JSON is JSON.
+// FuzzRequest sends any request that net/http can read. No request may cause a 5xx, every answer of
+// the metadata server must have Metadata-Flavor, and every answer in JSON must be valid JSON.
 func FuzzRequest(f *testing.F) {
 	const value = "/computeMetadata/v1/instance/attributes/greeting"
 	for _, seed := range [][4]string{
@@ -77,14 +77,14 @@ func FuzzRequest(f *testing.F) {
 			"Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" + header + "\r\n\r\n" + body
 		request, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
 		if err != nil || strings.Contains(header, "\n") {
-			t.Skip("no request")
+			t.Skip("not a request")
 		}
 		if strings.Contains(query, "wait_for_change") || strings.HasSuffix(request.URL.Path, "/events") { // nothing will change
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			request = request.WithContext(ctx)
 		}
-		// A new server each time: requests must not make its world larger and larger.
+		// Each request gets a new server, so that requests do not make its world larger and larger.
 		emulator := server.New(server.Config{World: described, Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 		recorder := httptest.NewRecorder()
 		emulator.ServeHTTP(recorder, request)
@@ -103,6 +103,6 @@ func checkAnswer(t *testing.T, request *http.Request, recorder *httptest.Respons
 	}
 	isJSON := recorder.Header().Get("Content-Type") == "application/json"
 	if isJSON && !json.Valid(recorder.Body.Bytes()) {
-		t.Errorf("this is not JSON: %s", recorder.Body)
+		t.Errorf("the body is not JSON: %s", recorder.Body)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// pipes is a listener whose connections are in memory, so that time can be made to pass.
+// pipes is a listener with connections in memory, so that the test can use synthetic time.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -37,7 +37,7 @@ func (p pipes) Close() error {
 
 func (pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8254} }
 
-// A tunnel that nobody uses makes room for others sooner than a plain connection.
+// An unused tunnel is closed sooner than an unused plain connection, to make room for other tunnels.
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

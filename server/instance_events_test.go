@@ -24,7 +24,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// read is the metadata at a path and its ETag.
+// read returns the metadata at a path, and its ETag.
 func read(t *testing.T, s *server.Server, path string) (body, etag string) {
 	t.Helper()
 	recorder := httptest.NewRecorder()
@@ -42,8 +42,8 @@ func read(t *testing.T, s *server.Server, path string) (body, etag string) {
 	return recorder.Body.String(), etag
 }
 
-// Clients that hang at different entries are woken in the order in which Google documents the
-// changes, at their times, and each by its own alone.
+// Clients that wait for different entries get their answers in the order and at the times that
+// Google documents, and each only when its own entry changes.
 func TestEventsWakeWaitersInOrder(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -92,7 +92,7 @@ func TestEventsWakeWaitersInOrder(t *testing.T) {
 				synctest.Wait()
 				mu.Lock()
 				defer mu.Unlock()
-				slices.Sort(woken) // those of one moment; TestEveryStateIsSeen has their order
+				slices.Sort(woken) // the order within one moment is the subject of TestEveryStateIsSeen
 				if diff := cmp.Diff(test.want, woken); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
@@ -101,7 +101,8 @@ func TestEventsWakeWaitersInOrder(t *testing.T) {
 	}
 }
 
-// crowd are clients that hang at the same entry, so that it shows if any of them can miss a value.
+// crowd is a number of clients that wait for the same entry, to show that none of them misses a
+// value.
 type crowd struct {
 	answered [20]chan string
 }
@@ -117,13 +118,13 @@ func (c *crowd) got(t *testing.T, want string) {
 	t.Helper()
 	for _, answered := range c.answered {
 		if got := <-answered; got != want {
-			t.Fatalf("answered with %q, want %q", got, want)
+			t.Fatalf("the answer is %q, want %q", got, want)
 		}
 	}
 }
 
-// However much time passes at once, nobody who hangs misses a value that was there for some of
-// it, and who waits with a timeout is told of what comes by the same move of the clock.
+// However far the clock advances at once, no waiting client misses a value that lasted for a part of
+// this time, and a client with a timeout gets the values that the same advance brings.
 func TestAdvancingHidesNoEvent(t *testing.T) {
 	t.Parallel()
 	for query, want := range map[string]string{
@@ -131,7 +132,7 @@ func TestAdvancingHidesNoEvent(t *testing.T) {
 		"maintenance-event?wait_for_change=true&timeout_sec=60": "MIGRATE_ON_HOST_MAINTENANCE",
 		"maintenance-event?wait_for_change=true&timeout_sec=5":  "MIGRATE_ON_HOST_MAINTENANCE",
 		"attributes/phase?wait_for_change=true":                 "late",
-		"tags?wait_for_change=true&timeout_sec=700":             "[]", // nothing
+		"tags?wait_for_change=true&timeout_sec=700":             "[]", // unchanged
 	} {
 		t.Run(query, func(t *testing.T) {
 			t.Parallel()
@@ -161,8 +162,8 @@ instances:
 	}
 }
 
-// A client that hangs at the whole instance, and comes back with the ETag that it was given,
-// sees each state that an event brings about, in order.
+// A client that waits for the whole instance, and returns with the ETag of its last answer, sees
+// each state of an event, in order.
 func TestEveryStateIsSeen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -196,7 +197,7 @@ func TestEveryStateIsSeen(t *testing.T) {
 	})
 }
 
-// The answer to a request that has waited is dated when it is given.
+// The answer to a waiting request has the date of the answer, not the date of the request.
 func TestDateOfAWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -205,14 +206,14 @@ func TestDateOfAWait(t *testing.T) {
 		wait := func() {
 			dates <- emulatortest.Ask(t.Context(), s, "/computeMetadata/v1/instance/preempted?wait_for_change=true&timeout_sec=60").Header().Get("Date")
 		}
-		go wait() // while the clock follows the machine's
+		go wait() // the clock follows the machine's clock
 		synctest.Wait()
 		s.Clock.Freeze()
 		if err := s.Clock.Set(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)); err != nil {
 			t.Fatal(err)
 		}
 		if got := <-dates; got != "Tue, 01 Jan 2030 00:00:00 GMT" {
-			t.Errorf("dated %s", got)
+			t.Errorf("the Date is %s", got)
 		}
 		go wait()
 		synctest.Wait()
@@ -220,20 +221,20 @@ func TestDateOfAWait(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := <-dates; got != "Tue, 01 Jan 2030 01:00:00 GMT" {
-			t.Errorf("an hour later dated %s", got)
+			t.Errorf("an hour later, the Date is %s", got)
 		}
 		go wait()
 		synctest.Wait()
 		s.Reset()
 		time.Sleep(time.Hour)
 		if got := <-dates; got != "" {
-			t.Errorf("dated %s by the clock as it was before a reset", got) // and not by net/http
+			t.Errorf("the Date is %s, want none, because net/http sets it", got)
 		}
 	})
 }
 
-// The same over the wire, among clients of every kind: one that reads no answer, and ones that
-// hang at what does not change, hold nobody up.
+// The same over the wire, beside a client that does not read its answer and clients that wait for
+// entries that do not change: they do not delay the others.
 func TestEventsOverTheWire(t *testing.T) {
 	t.Parallel()
 	s := emulatortest.Unserved(t, "")
@@ -273,8 +274,8 @@ func TestEventsOverTheWire(t *testing.T) {
 	}
 }
 
-// However many put other worlds in place at once, by whatever means, what is played is the
-// scenario of the one that is left, once.
+// If several requests replace the world at the same time, by any method, the emulator plays only the
+// scenario of the world that remains, once.
 func TestWorldsAreReplacedOneByOne(t *testing.T) {
 	t.Parallel()
 	const scenario = "instances: [{name: %s, scenario: [{at: 1h, event: preempt}]}]"
@@ -294,11 +295,11 @@ func TestWorldsAreReplacedOneByOne(t *testing.T) {
 	all.Wait()
 	list, name := s.Events.List(), s.World().State.DefaultInstance().Name
 	if len(list) != 1 || list[0].Instance != name {
-		t.Errorf("the instance is %s, and what is played is %+v", name, list)
+		t.Errorf("the instance is %s, and the emulator plays %+v", name, list)
 	}
 }
 
-// What was due is done when the clock has been advanced: the next request finds it.
+// When clock:advance returns, every due step has happened, and the next request finds it.
 func TestEventsGoByTheClock(t *testing.T) {
 	t.Parallel()
 	s := emulatortest.Unserved(t, "")
@@ -317,8 +318,8 @@ func TestEventsGoByTheClock(t *testing.T) {
 	}
 }
 
-// A scenario begins with the emulator, and again when it is reset or gets another world; what
-// was being played before ends.
+// A scenario starts with the emulator, and again after a reset or with another world. Events of the
+// world before end.
 func TestScenariosBegin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -345,7 +346,7 @@ func TestScenariosBegin(t *testing.T) {
 		is("after a reload", 0, "FALSE 404")
 		is("1m after it", time.Minute, "TRUE second")
 		if got, _ := read(t, s, "maintenance-event"); got != "NONE" {
-			t.Errorf("an event of the world before is played: %s", got)
+			t.Errorf("an event of the previous world continues: %s", got)
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Of a request with a large body, the journal keeps what it was about, and not the body.
-func TestBodiesAreFreed(t *testing.T) { // alone: it measures what the process keeps
+// The journal keeps the account and the audience of a request with a large body, and not the body.
+func TestBodiesAreFreed(t *testing.T) { // not parallel: it measures the memory of the process
 	e := emulatortest.New(t)
 	body := "audience=x&subject_token=" + strings.Repeat("x", 1<<20-100)
 	var before, after runtime.MemStats
@@ -31,12 +31,12 @@ func TestBodiesAreFreed(t *testing.T) { // alone: it measures what the process k
 	runtime.ReadMemStats(&after)
 	const much = 16 << 20
 	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > much || e.Last(t).Audience != "x" {
-		t.Errorf("%d bytes are kept for requests like %+v", kept, e.Last(t))
+		t.Errorf("the process keeps %d bytes for requests like %+v", kept, e.Last(t))
 	}
 }
 
-// A request that nobody waits for any more has no answer; one that is parked when the server
-// stops gets one.
+// A request whose client has left gets no answer. A request that waits when the server stops gets an
+// answer.
 func TestWhoHasGoneGotNoAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -49,10 +49,10 @@ func TestWhoHasGoneGotNoAnswer(t *testing.T) {
 			synctest.Wait()
 			all := s.Journal.Since(0).Exchanges
 			if len(all) == 0 {
-				t.Fatal("nothing is written down")
+				t.Fatal("the journal is empty")
 			}
 			if seen := all[len(all)-1]; seen.Status != want || (seen.Bytes > 0) != (want > 0) {
-				t.Errorf("ended by %v, it is written down as %+v", cause, seen)
+				t.Errorf("ended by %v: the journal has %+v", cause, seen)
 			}
 		}
 	})
@@ -66,17 +66,17 @@ func TestCallerWhoHasGoneGotNoAnswer(t *testing.T) {
 	before := e.Journal.Since(0)
 	patient, leave := context.WithCancel(emulatortest.CallContext(t))
 	go func() {
-		for e.Hits(t, added) == 0 { // it is on its way
+		for e.Hits(t, added) == 0 { // the request is on its way
 			runtime.Gosched()
 		}
 		leave()
 	}()
 	if _, err := client.SignBlob(patient, &credentialspb.SignBlobRequest{Name: "projects/-/serviceAccounts/" + emulatortest.Worker, Payload: []byte("x")}); err == nil {
-		t.Error("a call is answered an hour early")
+		t.Error("the call got its answer an hour early")
 	}
 	<-before.Changed
 	if seen := e.Last(t); seen.Route != "iamcredentials.signBlob" || seen.Status != 0 {
-		t.Errorf("written down as %+v", seen)
+		t.Errorf("the journal has %+v", seen)
 	}
 }
 
@@ -87,6 +87,6 @@ func TestForeignHostsAreWrittenDown(t *testing.T) {
 	seen := e.Last(t)
 	if got.Status != http.StatusForbidden || seen.Status != got.Status || seen.Route != "unknown" || seen.Path != "/computeMetadata/v1/project/project-id?key=REDACTED" ||
 		seen.UserAgent != "browser" || seen.Bytes != len(got.Body) {
-		t.Errorf("%+v is written down as %+v", got, seen)
+		t.Errorf("the journal has %+v for the answer %+v", seen, got)
 	}
 }

@@ -41,7 +41,7 @@ func TestCallsAreObserved(t *testing.T) {
 		seen := e.Last(t)
 		if seen.Route != "iamcredentials.generateIdToken" || seen.Account != emulatortest.Worker || seen.Audience != "x" ||
 			(seen.Status == http.StatusOK) != (want == codes.OK) || !strings.HasPrefix(seen.UserAgent, "grpc-go/") {
-			t.Errorf("%s is written down as %+v", rule, seen)
+			t.Errorf("%s: the journal has %+v", rule, seen)
 		}
 	}
 }

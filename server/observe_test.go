@@ -25,7 +25,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Each surface says with its own words what a fault makes it say.
+// Each surface answers with the status of a fault in its own words.
 func TestFaultsSpeakTheSurfacesDialect(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -68,7 +68,7 @@ func TestFaultsSpeakTheSurfacesDialect(t *testing.T) {
 			t.Errorf("%s with %d: %+v", test.route, test.status, got)
 		}
 		if seen := e.Last(t); seen.Fault != added.ID || seen.Status != test.status || seen.Route != test.route || seen.Bytes != len(got.Body) {
-			t.Errorf("%s with %d is written down as %+v", test.route, test.status, seen)
+			t.Errorf("%s with %d: the journal has %+v", test.route, test.status, seen)
 		}
 	}
 }
@@ -92,10 +92,10 @@ func TestHangUpBeforeAnything(t *testing.T) {
 		t.Errorf("read %q, %v; want the end at once", data, err)
 	}
 	if seen := e.Last(t); seen.Status != 0 || seen.Fault != added.ID || seen.Bytes != 0 {
-		t.Errorf("written down as %+v", seen)
+		t.Errorf("the journal has %+v", seen)
 	}
 	if got := e.Get(t, "/computeMetadata/v1/project/project-id"); got.Body != "demo-project" {
-		t.Errorf("afterwards: %+v", got)
+		t.Errorf("the next request gets %+v", got)
 	}
 }
 
@@ -229,21 +229,21 @@ func TestJournalKnowsWhatRequestsAreAbout(t *testing.T) {
 		seen := e.Last(t)
 		ignored := cmpopts.IgnoreFields(journal.Exchange{}, "Sequence", "Time", "Duration", "Method", "Path", "Bytes", "UserAgent")
 		if diff := cmp.Diff(want, seen, ignored); diff != "" || seen.Bytes != len(got.Body) {
-			t.Errorf("%s\nanswered with %d bytes is written down as (-want +got):\n%s%+v", request, len(got.Body), diff, seen)
+			t.Errorf("%s\nwith an answer of %d bytes: the journal has (-want +got):\n%s%+v", request, len(got.Body), diff, seen)
 		}
 		if strings.Contains(seen.Path, "ya29") || strings.Contains(seen.Path, "eyJ") {
-			t.Errorf("a secret is written down: %s", seen.Path)
+			t.Errorf("the journal has a secret: %s", seen.Path)
 		}
 	}
 	before := e.Journal.Since(0).Last
 	e.Get(t, "/emulator/v1/livez")
 	e.Get(t, "/emulator/v1/nothing")
 	if after := e.Journal.Since(0).Last; after != before {
-		t.Error("the control plane is written down")
+		t.Error("the journal has a request to the control plane")
 	}
 }
 
-// A delay is one of real time: it passes while the emulator's clock stands.
+// A delay is real time: it passes while the emulator's clock is frozen.
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -256,19 +256,19 @@ func TestDelay(t *testing.T) {
 			t.Errorf("status %d after %v", got.Code, time.Since(begun))
 		}
 		if seen := s.Journal.Since(0).Exchanges[0]; time.Duration(seen.Duration) != 2*time.Second {
-			t.Errorf("it took %v, as the journal has it", time.Duration(seen.Duration))
+			t.Errorf("the journal has the duration %v", time.Duration(seen.Duration))
 		}
 		gone, leave := context.WithCancel(t.Context())
 		leave()
 		emulatortest.Ask(gone, s, "/")
 		if time.Since(begun) != 2*time.Second {
-			t.Error("a client that has gone is waited for")
+			t.Error("the delay continues after the client has left")
 		}
 	})
 }
 
-// An hour goes by in no time: a cached token is replaced, and the one that a client holds is
-// refused.
+// When the clock advances by an hour, the emulator replaces a cached token, and refuses the old token
+// that a client holds.
 func TestAdvancingAnHour(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -287,24 +287,25 @@ func TestAdvancingAnHour(t *testing.T) {
 			t.Error("the token is not cached")
 		}
 		if got := emulatortest.Ask(t.Context(), s, "/tokeninfo?access_token="+held); got.Code != http.StatusOK {
-			t.Fatalf("a good token is refused: %s", got.Body)
+			t.Fatalf("a valid token is refused: %s", got.Body)
 		}
 		if err := s.Clock.Advance(time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		if fresh := token(); fresh == held {
-			t.Error("the cached token is not replaced")
+			t.Error("the cached token was not replaced")
 		}
 		if got := emulatortest.Ask(t.Context(), s, "/tokeninfo?access_token="+held); got.Code != http.StatusBadRequest {
-			t.Errorf("a token of an hour ago is accepted: %s", got.Body)
+			t.Errorf("an expired token is accepted: %s", got.Body)
 		}
 		if time.Since(begun) != 0 {
-			t.Errorf("it took %v", time.Since(begun))
+			t.Errorf("the test took %v of real time", time.Since(begun))
 		}
 	})
 }
 
-// A year outlives the certificates of the keys: there are others then, and they are published.
+// The certificates of the keys last less than a year: after a year, the emulator signs with new keys,
+// and publishes them.
 func TestAdvancingAYear(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -323,12 +324,12 @@ func TestAdvancingAYear(t *testing.T) {
 		after := keyID()
 		if published := emulatortest.Ask(t.Context(), s, "/oauth2/v3/certs").Body.String(); after == before ||
 			!strings.Contains(published, after) || strings.Contains(published, before) {
-			t.Errorf("tokens are signed with %s, which was %s before; published are %s", after, before, published)
+			t.Errorf("key %s signs tokens, key %s signed them before, and the published keys are %s", after, before, published)
 		}
 	})
 }
 
-// Whatever is done to an emulator while it answers, it answers.
+// An emulator answers requests while other requests change it.
 func TestDrivenWhileItAnswers(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -356,6 +357,6 @@ func TestDrivenWhileItAnswers(t *testing.T) {
 	all.Wait()
 	e.Reset()
 	if !e.Clock.FollowsMachine() || len(e.Faults.List()) > 0 || len(e.Journal.Since(0).Exchanges) > 0 {
-		t.Error("something is left after a reset")
+		t.Error("faults or exchanges are left after a reset")
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"gcp-metadata-emulator/server/fault"
 )
 
-// The operation of a metadata request is that of the entry that answers it, for the journal and
-// for faults alike: a path that leads to no token is not a request for one.
+// The entry that answers a metadata request decides the operation, for the journal and for faults: a
+// path that does not lead to a token is not a request for a token.
 func TestOperationIsThatOfTheEntry(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -64,7 +64,7 @@ func TestOperationIsThatOfTheEntry(t *testing.T) {
 		exchange := e.Last(t)
 		got := seen{exchange.Route, exchange.Instance, exchange.Account, exchange.Audience, exchange.Status}
 		if got != want {
-			t.Errorf("%s is written down as %+v, want %+v", path, got, want)
+			t.Errorf("%s: the journal has %+v, want %+v", path, got, want)
 		}
 		for _, route := range []string{"mds.token", "mds.identity", "mds.guest-attributes", "mds.metadata"} {
 			added := e.Fail(t, `{"route": "`+route+`", "status": 503}`)
@@ -77,23 +77,25 @@ func TestOperationIsThatOfTheEntry(t *testing.T) {
 	}
 }
 
-// A request to an instance that has been removed is for nothing in particular.
+// The journal has the instance that a request addresses. A request that addresses an unknown instance
+// has no instance, and the route "unknown".
 func TestOperationOfInstances(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
 	for host, want := range map[string]string{"other-vm.localhost": "other-vm", "metadata.google.internal": "demo-vm", "localhost": "demo-vm"} {
 		e.Exchange(t, "GET "+emulatortest.AttachedPath+"default/token\nHost: "+host+"\nMetadata-Flavor: Google\n\n")
 		if seen := e.Last(t); seen.Route != "mds.token" || seen.Instance != want {
-			t.Errorf("a request to %s is written down as %+v", host, seen)
+			t.Errorf("request to %s: the journal has %+v", host, seen)
 		}
 	}
 	e.Exchange(t, "GET "+emulatortest.AttachedPath+"default/token\nHost: no-vm.localhost\nMetadata-Flavor: Google\n\n")
 	if seen := e.Last(t); seen.Route != "unknown" || seen.Instance != "" || seen.Status != http.StatusForbidden {
-		t.Errorf("a request to no instance is written down as %+v", seen)
+		t.Errorf("request to an unknown instance: the journal has %+v", seen)
 	}
 }
 
-// A delayed request is looked up before the delay, and answered from the world after it.
+// The emulator finds the operation of a delayed request before the delay, and answers from the world
+// after the delay.
 func TestDelayedRequestSeesTheWorldAfterTheDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

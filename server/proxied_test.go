@@ -24,7 +24,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// proxyClient is a client whose proxy is an emulator, at the address of one of its instances.
+// proxyClient returns a client that uses an emulator as its proxy, at the address of an instance.
 func proxyClient(t *testing.T, instance string) *http.Client {
 	t.Helper()
 	fixture, err := fixtures.Load(filepath.Join("testdata", "fixture.yaml"))
@@ -56,8 +56,7 @@ func proxyClient(t *testing.T, instance string) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// Programs reach every surface by the name that they have compiled in, and whoever serves an
-// instance proxies for it.
+// Programs reach every surface by its compiled-in name, and the address of an instance is a proxy too.
 func TestByProxy(t *testing.T) {
 	t.Parallel()
 	client := proxyClient(t, "other-vm")
@@ -92,7 +91,7 @@ func TestByProxy(t *testing.T) {
 	}
 }
 
-// Libraries look for a metadata server with no path at all.
+// Libraries look for a metadata server with a URL without a path.
 func TestPingByProxy(t *testing.T) {
 	t.Parallel()
 	transport := proxyClient(t, "other-vm").Transport.(*http.Transport)

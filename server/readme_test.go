@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// What the README shows of fixtures can be loaded beside the files that it names.
+// Every fixture in the README can be loaded beside the files that it names.
 func TestFixturesOfTheReadme(t *testing.T) {
 	t.Parallel()
 	readme := string(emulatortest.Must[[]byte](t)(os.ReadFile("../README.md")))
@@ -43,14 +43,14 @@ func TestFixturesOfTheReadme(t *testing.T) {
 		if fixture, err := fixtures.Parse("README.md", []byte(block), dir); err != nil {
 			t.Errorf("%v\n%s", err, block)
 		} else if w := world.New(fixture); len(w.Instances) == 0 {
-			t.Errorf("a world without an instance:\n%s", block)
+			t.Errorf("the fixture describes no instance:\n%s", block)
 		}
 		_, rest, found = strings.Cut(rest, "```yaml\n")
 	}
 }
 
-// The README's table of what is answered names every route of Google's, and every gRPC service. It
-// describes the IAM API as a whole.
+// The README's table of surfaces names every route of Google's, and every gRPC service. It describes
+// the IAM API as a whole.
 func TestReadmeNamesEveryRoute(t *testing.T) {
 	t.Parallel()
 	readme := string(emulatortest.Must[[]byte](t)(os.ReadFile("../README.md")))

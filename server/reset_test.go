@@ -10,8 +10,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// A code that was exchanged is good again after a reset, which also gives instances their
-// queries of guest attributes back.
+// After a reset, a spent code can be exchanged again, and instances can query guest attributes again.
 func TestResetForgetsWhatWasUsedUp(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -33,13 +32,13 @@ func TestResetForgetsWhatWasUsedUp(t *testing.T) {
 		}).Code
 	}
 	if first, second := exchange(), exchange(); first != http.StatusOK || second != http.StatusBadRequest {
-		t.Fatalf("a code is exchanged with %d and then %d", first, second)
+		t.Fatalf("exchanges of a code: status %d and then %d", first, second)
 	}
-	for range 3 { // at once, and no more
+	for range 3 { // the limit of simultaneous queries
 		guest()
 	}
 	if got := guest(); got != http.StatusTooManyRequests {
-		t.Fatalf("guest attributes are read with %d for the fourth time", got)
+		t.Fatalf("fourth query of guest attributes: status %d", got)
 	}
 	now := e.Clock.Now()
 	e.Reset()
@@ -48,9 +47,9 @@ func TestResetForgetsWhatWasUsedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := exchange(); got != http.StatusOK {
-		t.Errorf("a code is exchanged with %d after a reset", got)
+		t.Errorf("exchange of the code after a reset: status %d", got)
 	}
 	if got := guest(); got != http.StatusOK {
-		t.Errorf("guest attributes are read with %d after a reset", got)
+		t.Errorf("query of guest attributes after a reset: status %d", got)
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// What a request costs does not depend on how large the world is: shown by what is
-// allocated, which does not depend on what else the machine does.
+// The cost of a request does not depend on the size of the world. The test counts allocations,
+// because other work of the machine does not change them.
 func TestCostDoesNotGrow(t *testing.T) {
 	ring := keys.NewRing("", time.Now)
 	requests := map[string]string{ // by name, "HOST PATH"
@@ -36,7 +36,7 @@ func TestCostDoesNotGrow(t *testing.T) {
 		"a permission":        "127.0.0.1:8254 /v1/projects/demo-project/serviceAccounts/account-0@demo-project.iam.gserviceaccount.com?access_token=" + newBearer(t, ring),
 		"an account's keys":   "127.0.0.1:8254 /robot/v1/metadata/jwk/account-0@demo-project.iam.gserviceaccount.com",
 	}
-	smallest := newSized(ring, 2) // where there is one instance, nobody looks at the Host
+	smallest := newSized(ring, 2) // with a single instance, the server would ignore the Host
 	for _, size := range []int{100, 10_000} {
 		large := newSized(ring, size)
 		for name, request := range requests {
@@ -47,26 +47,25 @@ func TestCostDoesNotGrow(t *testing.T) {
 	}
 }
 
-// newBearer is an access token of the account that every world has, without what has no place
-// in a query.
+// newBearer returns an access token of the account that every world has.
 func newBearer(t *testing.T, ring *keys.Ring) string {
 	t.Helper()
 	account, ok := newSizedWorld(1).Account("account-0@demo-project.iam.gserviceaccount.com")
 	if !ok {
-		t.Fatal("there is no account")
+		t.Fatal("the world has no account")
 	}
 	return emulatortest.Must[token.Token](t)(token.NewIssuer(ring, time.Now).Access(t.Context(), token.ForAccount(account, []string{emulatortest.Platform}), time.Hour)).Text
 }
 
-// newSized is a strict emulator of a world of n instances, accounts and policies.
+// newSized returns a strict emulator of a world with n instances, accounts and policies.
 func newSized(ring *keys.Ring, n int) *server.Server {
 	return server.New(server.Config{
 		World: newSizedWorld(n), Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler), Strict: true,
 	})
 }
 
-// newSizedWorld is a world of n instances and accounts, the first of which has as many
-// attributes. Each account may manage itself.
+// newSizedWorld returns a world with n instances and accounts. The first instance has n attributes.
+// Each account may manage itself.
 func newSizedWorld(n int) *world.World {
 	fixture := fixtures.Default()
 	attributes := map[string]any{}
@@ -89,7 +88,7 @@ func newSizedWorld(n int) *world.World {
 	return world.New(fixture)
 }
 
-// allocations of one request, after those of the first ones, which fill caches.
+// allocations counts the allocations of a request, after earlier requests have filled the caches.
 func allocations(t *testing.T, ring *keys.Ring, emulator *server.Server, target string) float64 {
 	t.Helper()
 	host, path, _ := strings.Cut(target, " ")
@@ -100,10 +99,10 @@ func allocations(t *testing.T, ring *keys.Ring, emulator *server.Server, target 
 	request.Header.Set("Metadata-Flavor", "Google")
 	answer := &statusOnly{discard: discard{http.Header{}}}
 	emulator.ServeHTTP(answer, request)
-	ring.Wait() // for the keys that this has asked for
+	ring.Wait() // for the keys that these requests started
 	const runs = 100
 	count := math.Inf(1)
-	for range 5 { // the fewest: keys of other tests may still be in the making
+	for range 5 { // the lowest of 5, because other tests may still make keys
 		count = min(count, testing.AllocsPerRun(runs, func() {
 			clear(answer.header)
 			emulator.ServeHTTP(answer, request)

@@ -25,11 +25,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Two keys are looked for at a time, and the search for the second is not interrupted.
+	// Two goroutines generate keys at a time, and the generation of the second key is not interrupted.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gcp-metadata-emulator/keys.(*pool).work"))
 }
 
-// serving is a server on a listener, stopped by stop, which returns what Serve did.
+// serving is a server on a listener. stop stops it and returns the result of Serve.
 func serving(t *testing.T) (base string, stop func() error) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -45,8 +45,8 @@ func serving(t *testing.T) (base string, stop func() error) {
 	return listener.Addr().String(), func() error { cancel(); return <-ended }
 }
 
-// A request that waits for a change is answered with what there is when the server stops,
-// and does not hold the server up.
+// When the server stops, a request that waits for a change gets the present value, and does not delay
+// the server.
 func TestShutdownEndsParkedRequests(t *testing.T) {
 	address, stop := serving(t)
 	conn := emulatortest.Dial(t, address)
@@ -73,7 +73,7 @@ func TestShutdownEndsParkedRequests(t *testing.T) {
 	}
 }
 
-// A request whose client has gone no longer waits.
+// A request stops waiting when its client leaves.
 func TestWaiterGoesWithItsClient(t *testing.T) {
 	address, stop := serving(t)
 	defer func() {
@@ -98,7 +98,7 @@ func TestWaiterGoesWithItsClient(t *testing.T) {
 	awaitWaiters(t, address, 0)
 }
 
-// awaitWaiters asks who waits until it is as many as there should be.
+// awaitWaiters polls until the expected number of requests wait.
 func awaitWaiters(t *testing.T, address string, want int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -126,8 +126,7 @@ func awaitWaiters(t *testing.T, address string, want int) {
 	}
 }
 
-// An emulator whose keys have expired by an advance of its clock makes others when it is asked
-// whether it is ready.
+// If an advance of the clock makes the keys expire, readyz makes the emulator generate new keys.
 func TestReadyAfterAJump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := emulatortest.Unserved(t, "")
@@ -145,7 +144,7 @@ func TestReadyAfterAJump(t *testing.T) {
 	})
 }
 
-// Metadata is there before any key is, and what needs one waits for it.
+// The emulator serves metadata before it has a key, and requests that need a key wait for it.
 func TestMetadataNeedsNoKey(t *testing.T) {
 	address, stop := serving(t)
 	defer func() {
@@ -156,7 +155,7 @@ func TestMetadataNeedsNoKey(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	get := func(path string) (int, string) { return emulatortest.Fetch(t, client, "http://"+address+path, "") }
 	if status, _ := get("/emulator/v1/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("ready with status %d before there is a key", status)
+		t.Errorf("readyz: status %d before the first key exists", status)
 	}
 	if status, body := get("/computeMetadata/v1/project/project-id"); status != http.StatusOK || body != "demo-project" {
 		t.Errorf("metadata: %d %q", status, body)
@@ -165,11 +164,11 @@ func TestMetadataNeedsNoKey(t *testing.T) {
 		t.Errorf("identity: %d %q", status, body)
 	}
 	if status, _ := get("/emulator/v1/readyz"); status != http.StatusOK {
-		t.Errorf("not ready with status %d although there is a key", status)
+		t.Errorf("readyz: status %d although a key exists", status)
 	}
 }
 
-// A client that forgets the header has to connect again, as at Google's.
+// A client that forgets the header must connect again, as with Google's server.
 func TestRefusalEndsConnection(t *testing.T) {
 	address, stop := serving(t)
 	conn := emulatortest.Dial(t, address)
@@ -186,11 +185,11 @@ func TestRefusalEndsConnection(t *testing.T) {
 	}
 }
 
-// A connection on which nothing was asked does not hold the server up.
+// A connection without a request does not delay the end of the server.
 func TestShutdownEndsUnusedConnections(t *testing.T) {
 	address, stop := serving(t)
 	_ = emulatortest.Dial(t, address)
-	// A second one, which is answered, shows that the first has been accepted.
+	// The answer on a second connection shows that the server has accepted the first connection.
 	other := emulatortest.Dial(t, address)
 	fmt.Fprintf(other, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	if _, err := io.ReadAll(other); err != nil {
@@ -205,7 +204,7 @@ func TestShutdownEndsUnusedConnections(t *testing.T) {
 	}
 }
 
-// A stream ends when the server stops, and holds nothing up.
+// A stream ends when the server stops, and does not delay the end.
 func TestShutdownEndsStreams(t *testing.T) {
 	address, stop := serving(t)
 	conn := emulatortest.Dial(t, address)

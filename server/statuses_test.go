@@ -15,8 +15,8 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// A fault may set any status on any surface. The surface then says something in its dialect, and
-// says something with every status.
+// A fault may set any status on any surface. The surface then answers in its dialect, and has words
+// for every status.
 func TestEveryStatusHasWords(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -50,7 +50,7 @@ func TestEveryStatusHasWords(t *testing.T) {
 			}
 		}
 		if code < http.StatusBadRequest {
-			continue // which are no errors
+			continue // not an error
 		}
 		_, err := client.SignBlob(context.Background(), &credentialspb.SignBlobRequest{Name: "projects/-/serviceAccounts/" + emulatortest.Worker, Payload: []byte("x")})
 		if status.Convert(err).Message() == "" {
@@ -59,7 +59,7 @@ func TestEveryStatusHasWords(t *testing.T) {
 	}
 }
 
-// paragraph is the message of an error page: what precedes its last sentence.
+// paragraph matches the message of an error page: the text before its last sentence.
 var paragraph = regexp.MustCompile(`(?s)<title>Error \d+ \(.+\)!!1</title>.*\n  <p>([^\n]*)<ins>That’s all we know`)
 
 // wordsOf returns the message of an error in any dialect.

@@ -16,7 +16,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// In package server: the table of routes is nobody else's business.
+// These tests are in package server, because the table of routes is not exported.
 
 // Nothing about a surface, a route, an entry or a call is left undecided.
 func TestEveryRowDecides(t *testing.T) {
@@ -41,7 +41,7 @@ func TestEveryRowDecides(t *testing.T) {
 			needs(r.Name, "Mints", isKind(r.Mints))
 			needs(r.Name, "Query", r.Query != "")
 			if s.Watch == observed && strings.Contains(r.Path, "{account") && r.Subject.of == nil {
-				t.Errorf("server/routes.go says that %q is about nothing, although %s names an account", r.Name, r.Path)
+				t.Errorf("server/routes.go has aboutNothing for %q, although %s names an account", r.Name, r.Path)
 			}
 		}
 		for _, e := range s.Entries {
@@ -61,13 +61,13 @@ func isKind(kind token.Kind) bool {
 	return kind == nothing || kind == toOrder || len(kind.Defects()) > 0
 }
 
-// The rows of one operation are about the same kind of token, wherever they are.
+// All rows of an operation issue the same kind of token.
 func TestRowsOfAnOperationAgree(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]token.Kind{}
 	agree := func(name string, kind token.Kind) {
 		if known, ok := kinds[name]; ok && known != kind {
-			t.Errorf("server/routes.go says that %q mints %q, and %q in another row", name, known, kind)
+			t.Errorf("server/routes.go has %q for the kind of token of %q, and %q in another row", known, name, kind)
 		}
 		kinds[name] = kind
 	}
@@ -126,7 +126,7 @@ func TestEveryCallHasARow(t *testing.T) {
 	}
 }
 
-// A hosts file leads every name to the emulator, but for the names of regions.
+// The hosts file leads every name to the emulator, except the names of regions.
 func TestEveryNameHasAHostsLine(t *testing.T) {
 	t.Parallel()
 	all := (surfaces{}).table()
@@ -141,13 +141,13 @@ func TestEveryNameHasAHostsLine(t *testing.T) {
 		}
 	}
 	for _, name := range all.hosts() {
-		if !found[name] && name != controlName { // which has an address, and no name
-			t.Errorf("no line leads %s here", name)
+		if !found[name] && name != controlName { // the control plane has an address, and no name
+			t.Errorf("no line leads %s to the emulator", name)
 		}
 	}
 }
 
-// Faults of the operations that mint tokens can ask for defects, and no others can.
+// Faults can demand defects only for operations that issue tokens.
 func TestDefectsOfOperations(t *testing.T) {
 	t.Parallel()
 	want := []string{
@@ -155,6 +155,6 @@ func TestDefectsOfOperations(t *testing.T) {
 		"mds.identity", "mds.token", "oauth2.token", "sts.oauthtoken", "sts.token",
 	}
 	if got := slices.Sorted(maps.Keys((surfaces{}).table().defects())); !slices.Equal(got, want) {
-		t.Errorf("defects are those of %q, want %q", got, want)
+		t.Errorf("the operations with defects are %q, want %q", got, want)
 	}
 }

@@ -17,11 +17,11 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// The scripts in testdata/wire are what goes over the wire: pairs of NAME.request and
-// NAME.response, a file for each route. A request is a request line, headers and a body;
-// a response is a status, some of the headers, spelled as they are sent, and the whole
-// body. In a request ${NAME} stands for a value that wireValues makes; in a response
-// <<REGEXP>> stands for what cannot be known, and a header "-NAME" must be absent.
+// The scripts in testdata/wire, one file for each route, show the bytes on the wire in pairs of
+// NAME.request and NAME.response. A request is a request line, headers and a body. A response is a
+// status, some of the headers, with the case of their names, and the whole body. In a request, ${NAME}
+// stands for a value that wireValues makes. In a response, <<REGEXP>> stands for variable text, and a
+// header "-NAME" must be absent.
 
 func TestWire(t *testing.T) {
 	t.Parallel()
@@ -65,13 +65,13 @@ func TestWire(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if logs.Len() > 0 {
-			t.Errorf("something was logged:\n%s", logs)
+			t.Errorf("the log is not empty:\n%s", logs)
 		}
 	})
 }
 
-// drives tells of scripts that change what others see. They have an emulator of their own, and
-// their requests come one after the other.
+// drives reports whether a script changes the emulator for other scripts. Such a script has an
+// emulator of its own, and its requests run one after the other.
 func drives(route string) bool {
 	return slices.ContainsFunc([]string{"clock", "faults", "instances.events", "metrics", "requests", "reset", "state"}, func(name string) bool {
 		return strings.HasPrefix(route, "control."+name)
@@ -118,7 +118,7 @@ func compare(t testing.TB, script string, got emulatortest.Answer) {
 			t.Errorf("no header %q in:\n%s", line, strings.Join(got.Headers, "\n"))
 		}
 	}
-	// A script's file ends in a newline; where the body does not, its last line is "<<>>".
+	// A script's file ends in a newline. If the body does not, the last line of the script is "<<>>".
 	body = strings.ReplaceAll(body, "<<>>\n", "")
 	if hasBody && !pattern(body).MatchString(got.Body) {
 		t.Errorf("body differs (-want +got):\n%s", cmp.Diff(body, got.Body))
@@ -141,7 +141,7 @@ func pattern(text string) *regexp.Regexp {
 	return regexp.MustCompile(`\A` + out.String() + `\z`)
 }
 
-// The scripts can only be trusted where the comparison can fail.
+// The scripts prove something only if the comparison can fail.
 func TestCompareFails(t *testing.T) {
 	t.Parallel()
 	got := emulatortest.Answer{Status: http.StatusOK, Headers: []string{"ETag: ab"}, Body: "hello"}
@@ -151,7 +151,7 @@ func TestCompareFails(t *testing.T) {
 		inner := &recorder{TB: t}
 		compare(inner, script, got)
 		if !inner.failed {
-			t.Errorf("%q is taken for %+v", script, got)
+			t.Errorf("script %q accepts %+v", script, got)
 		}
 	}
 	compare(t, "200\nETag: a<<.>>\n-Server\n\nhel<<l+>>o<<>>\n", got)

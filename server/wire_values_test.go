@@ -22,7 +22,7 @@ const (
 	delegateID = "100000000000000000004"
 )
 
-// wireValues are the values that scripts name: tokens and assertions.
+// wireValues returns the values that scripts name: tokens and assertions.
 func wireValues(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 	t.Helper()
 	now := emulatortest.Noon()
@@ -60,8 +60,7 @@ func wireValues(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// assertionClaims are what the claims of an assertion change of the good one. Nil takes
-// a claim away.
+// assertionClaims returns the changes to the claims of a valid assertion, by name. Nil removes a claim.
 func assertionClaims(now int64) map[string]map[string]any {
 	return map[string]map[string]any{
 		"good":              {},
@@ -103,7 +102,8 @@ func assertionClaims(now int64) map[string]map[string]any {
 	}
 }
 
-// delegationClaims are those of an account that may act for users with some scopes.
+// delegationClaims returns the changes to the claims of an account that may act for users with some
+// scopes.
 func delegationClaims() map[string]map[string]any {
 	claims := map[string]map[string]any{
 		"good":        {"sub": "dev@example.com"},
@@ -126,7 +126,7 @@ func delegationClaims() map[string]map[string]any {
 	return claims
 }
 
-// tokenValues are access and ID tokens, good and expired.
+// tokenValues returns access and ID tokens, valid and expired.
 func tokenValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[string]string {
 	t.Helper()
 	account, ok := e.World().State.Account(emulatortest.Worker)
@@ -162,7 +162,7 @@ func tokenValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[stri
 	}
 }
 
-// userValues are tokens of users and of a federated principal.
+// userValues returns tokens of users and of a federated principal.
 func userValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[string]string {
 	t.Helper()
 	dev, ok := e.World().State.User("dev@example.com")
@@ -197,7 +197,7 @@ func userValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[strin
 	return values
 }
 
-// exchangeValues are what the Security Token Service takes and gives.
+// exchangeValues returns subject tokens and issued tokens of the Security Token Service.
 func exchangeValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[string]string {
 	t.Helper()
 	issuer := token.NewIssuer(e.Keys, func() time.Time { return now })
