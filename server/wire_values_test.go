@@ -94,6 +94,8 @@ func assertionClaims(now int64) map[string]map[string]any {
 		"sub-self":          {"sub": emulatortest.Worker},
 		"compute":           {"sub": emulatortest.Worker, "aud": "https://compute.googleapis.com/", "scope": nil},
 		"compute-no-exp":    {"sub": emulatortest.Worker, "aud": "https://compute.googleapis.com/", "scope": nil, "exp": nil},
+		"self-signed-go":    {"sub": emulatortest.Worker, "aud": "", "scope": emulatortest.Platform + " email"},
+		"self-signed-php":   {"sub": emulatortest.Worker, "aud": nil, "scope": emulatortest.Platform + " email", "iat": now - 60},
 		"sub-null":          {"sub": json.RawMessage("null")},
 		"sub-user":          {"sub": "dev@example.com"},
 		"sub-unknown":       {"sub": "nobody@example.com"},

@@ -3,6 +3,7 @@ package emulatortest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -49,12 +50,15 @@ func (e *Emulator) Bearers(t *testing.T) map[string]string {
 	}
 	bearers["id"] = Must[token.Token](t)(issuer.ID(t.Context(), token.Claims{Audience: "https://iamcredentials.googleapis.com/"})).Text
 	key := Must[*keys.Key](t)(e.Keys.User(caller.Email, caller.UniqueID).Active(t.Context()))
-	for name, audience := range map[string]string{
-		"self-signed": "https://iamcredentials.googleapis.com/", "self-signed-elsewhere": "https://storage.googleapis.com/",
+	for name, claims := range map[string]map[string]any{
+		"self-signed":           {"aud": "https://iamcredentials.googleapis.com/"},
+		"self-signed-elsewhere": {"aud": "https://storage.googleapis.com/"},
+		"self-signed-go":        {"aud": "", "scope": Platform},
+		"self-signed-php":       {"scope": Platform, "iat": Noon().Unix() - 60},
 	} {
-		bearers[name] = Must[string](t)(signer.JWT(key, map[string]any{
-			"iss": caller.Email, "sub": caller.Email, "aud": audience, "iat": Noon().Unix(), "exp": Noon().Unix() + 3600,
-		}))
+		all := map[string]any{"iss": caller.Email, "sub": caller.Email, "iat": Noon().Unix(), "exp": Noon().Unix() + 3600}
+		maps.Copy(all, claims)
+		bearers[name] = Must[string](t)(signer.JWT(key, all))
 	}
 	return bearers
 }

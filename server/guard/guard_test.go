@@ -45,6 +45,8 @@ func TestCredentials(t *testing.T) {
 		{"federated", "federated", ok},
 		{"of another pool", "other-pool", invalid(isOfNobody)},
 		{"self-signed JWT", "self-signed", ok},
+		{"self-signed JWT with an empty audience", "self-signed-go", ok},
+		{"self-signed JWT of PHP", "self-signed-php", ok},
 		{"self-signed JWT for another API", "self-signed-elsewhere", invalid(isNoToken)},
 		{"no credential", "", emulatortest.Outcome{
 			Status: "UNAUTHENTICATED", Message: emulatortest.MissingCredential, Reason: "CREDENTIALS_MISSING", Detail: map[string]string{
