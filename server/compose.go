@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 
+	"gcp-metadata-emulator/server/cloudrun"
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/errorpage"
@@ -39,6 +40,7 @@ type surfaces struct {
 	iamroles       *iamroles.Server
 	projects       *resourcemanager.Server
 	compute        *compute.Server
+	cloudrun       *cloudrun.Server
 	sts            *sts.Server
 	publishedKeys  *publishedkeys.Server
 	control        *control.Server

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 
+	"gcp-metadata-emulator/server/cloudrun"
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/googleapi"
@@ -26,6 +27,11 @@ const (
 	instancesPath = "/compute/v1/projects/{project}/zones/{zone}/instances"
 	poolPath      = "/v1/projects/{project}/locations/global/workloadIdentityPools/{pool}"
 	workforcePath = "/v1/locations/global/workforcePools/{pool}"
+	servicesV1    = "/v1/projects/{project}/locations/{location}/services"
+	servicesV2    = "/v2/projects/{project}/locations/{location}/services"
+	knativePath   = "/apis/serving.knative.dev/v1/namespaces/{project}/services"
+	servicePath   = "/{service:[^/:]+}"
+	operationPath = "/v2/projects/{project}/locations/{location}/operations/{operation:[^/:]+}"
 	treePath      = "/computeMetadata"
 	credentialsV1 = "/google.iam.credentials.v1.IAMCredentials/" //nolint:gosec // the name of a service
 
@@ -40,7 +46,7 @@ const (
 func (s surfaces) table() table {
 	return table{
 		s.metadataServer(), s.keys(), s.discovery(), s.authorization(), s.oldUserInfo(), s.tokenExchange(),
-		s.accountCredentials(), s.accounts(), s.roles(), s.resources(), s.machines(), s.controlPlane(),
+		s.accountCredentials(), s.accounts(), s.roles(), s.resources(), s.machines(), s.runServices(), s.controlPlane(),
 	}
 }
 
@@ -258,6 +264,33 @@ func (s surfaces) machines() surface {
 		Routes: []route{
 			{"compute.instances.list", http.MethodGet, instancesPath, s.compute.List, aboutNothing(), nothing, anyQuery},
 			{"compute.instances.get", http.MethodGet, instancesPath + "/{instance}", s.compute.Get, aboutNothing(), nothing, anyQuery},
+		},
+	}
+}
+
+// runServices is the Cloud Run Admin API, as far as it manages services.
+func (s surfaces) runServices() surface {
+	return surface{
+		Name: "run", Hosts: []string{cloudrun.Host},
+		Dialect: googleapi.Dialect(), Guard: s.googleAPI, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"run.services.list", http.MethodGet, servicesV1, s.cloudrun.ListV1, aboutNothing(), nothing, anyQuery},
+			{"run.services.list", http.MethodGet, knativePath, s.cloudrun.ListV1, aboutNothing(), nothing, anyQuery},
+			{"run.services.list", http.MethodGet, servicesV2, s.cloudrun.List, aboutNothing(), nothing, anyQuery},
+			{"run.services.get", http.MethodGet, servicesV1 + servicePath, s.cloudrun.GetV1, aboutNothing(), nothing, anyQuery},
+			{"run.services.get", http.MethodGet, knativePath + servicePath, s.cloudrun.GetV1, aboutNothing(), nothing, anyQuery},
+			{"run.services.get", http.MethodGet, servicesV2 + servicePath, s.cloudrun.Get, aboutNothing(), nothing, anyQuery},
+			{"run.services.create", http.MethodPost, servicesV2, s.cloudrun.Create, aboutNothing(), nothing, anyQuery},
+			{"run.services.patch", http.MethodPatch, servicesV2 + servicePath, s.cloudrun.Patch, aboutNothing(), nothing, anyQuery},
+			{"run.services.delete", http.MethodDelete, servicesV2 + servicePath, s.cloudrun.Delete, aboutNothing(), nothing, anyQuery},
+			{"run.services.getIamPolicy", http.MethodGet, servicesV1 + servicePath + ":getIamPolicy", s.cloudrun.GetIAMPolicy, aboutNothing(), nothing, anyQuery},
+			{"run.services.getIamPolicy", http.MethodGet, servicesV2 + servicePath + ":getIamPolicy", s.cloudrun.GetIAMPolicy, aboutNothing(), nothing, anyQuery},
+			{"run.services.setIamPolicy", http.MethodPost, servicesV1 + servicePath + ":setIamPolicy", s.cloudrun.SetIAMPolicy, aboutNothing(), nothing, anyQuery},
+			{"run.services.setIamPolicy", http.MethodPost, servicesV2 + servicePath + ":setIamPolicy", s.cloudrun.SetIAMPolicy, aboutNothing(), nothing, anyQuery},
+			{"run.services.testIamPermissions", http.MethodPost, servicesV1 + servicePath + ":testIamPermissions", s.cloudrun.TestIAMPermissions, aboutNothing(), nothing, anyQuery},
+			{"run.services.testIamPermissions", http.MethodPost, servicesV2 + servicePath + ":testIamPermissions", s.cloudrun.TestIAMPermissions, aboutNothing(), nothing, anyQuery},
+			{"run.operations.get", http.MethodGet, operationPath, s.cloudrun.Operation, aboutNothing(), nothing, anyQuery},
+			{"run.operations.wait", http.MethodPost, operationPath + ":wait", s.cloudrun.Operation, aboutNothing(), nothing, anyQuery},
 		},
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/cloudrun"
 	"gcp-metadata-emulator/server/compute"
 	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/credentials"
@@ -168,6 +169,7 @@ func New(config Config) *Server {
 		iamroles:       iamroles.New(worlds, callers, now),
 		projects:       resourcemanager.New(worlds, callers, policies),
 		compute:        compute.New(worlds, callers),
+		cloudrun:       cloudrun.New(worlds, callers, policies, now),
 		sts:            sts.New(worlds, issuer, now),
 		publishedKeys:  publishedkeys.New(worlds, config.Keys, now),
 		credentials:    realcredentials.New(worlds, config.Keys, issuer, config.Logger),

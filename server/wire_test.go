@@ -73,9 +73,9 @@ func TestWire(t *testing.T) {
 // drives reports whether a script changes the emulator for other scripts. Such a script has an
 // emulator of its own, and its requests run one after the other.
 func drives(route string) bool {
-	return slices.ContainsFunc([]string{"clock", "faults", "instances.events", "metrics", "requests", "reset", "state"}, func(name string) bool {
-		return strings.HasPrefix(route, "control."+name)
-	})
+	return slices.ContainsFunc([]string{
+		"control.clock", "control.faults", "control.instances.events", "control.metrics", "control.requests", "control.reset", "control.state", "run.",
+	}, func(name string) bool { return strings.HasPrefix(route, name) })
 }
 
 func TestEveryRouteHasAScript(t *testing.T) {

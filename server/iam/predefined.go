@@ -201,7 +201,9 @@ func viewFederation() []string {
 	return append(of(pools, "get", "list"), of(providers, "get", "list")...)
 }
 
-func viewServices() []string { return of(services, "get", "getIamPolicy", "list") }
+func viewServices() []string {
+	return append(of(services, "get", "getIamPolicy", "list"), of("run.operations", "get")...)
+}
 
 func reviewAccounts() []string {
 	return slices.Concat(of(accounts, "get", "list", "getIamPolicy"), of(keyFiles, "get", "list"), of(projects, "getIamPolicy"))

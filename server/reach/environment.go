@@ -58,6 +58,7 @@ func (t Target) Variables() []Variable {
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", base + "/compute/v1/"},
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM", base + "/"},
 		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", base + "/"},
+		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN", t.runAPI() + "/"},
 
 		// Node and Python send metadata requests to a proxy unless they are told not to.
 		{"NO_PROXY", t.noProxy()},
@@ -86,6 +87,16 @@ func (t Target) own() []Variable {
 		variables = append(variables, Variable{TLSVariable, t.TLSURL})
 	}
 	return variables
+}
+
+// runAPI returns the address of Cloud Run's API for gcloud. To describe a service, gcloud puts the
+// name of a region and a hyphen in front of the address's host. Such a name leads here through the
+// proxy alone, and only if the address is Google's.
+func (t Target) runAPI() string {
+	if t.Proxy != nil {
+		return "https://run.googleapis.com"
+	}
+	return t.base()
 }
 
 func (t Target) base() string { return strings.TrimSuffix(t.URL.String(), "/") }

@@ -36,6 +36,7 @@ func TestVariables(t *testing.T) {
 		"GCE_METADATA_ROOT": "127.0.0.1:8254",
 		"GCE_METADATA_IP":   "127.0.0.1:8254",
 		"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS": "http://127.0.0.1:8254/", // gcloud joins without a slash
+		"CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN":            "http://127.0.0.1:8254/",
 		"CLOUDSDK_AUTH_TOKEN_HOST":                       "http://127.0.0.1:8254/token",
 		"CLOUDSDK_AUTH_MTLS_TOKEN_HOST":                  "http://127.0.0.1:8254/token",
 		"GOOGLE_CLOUD_PROJECT":                           "p",

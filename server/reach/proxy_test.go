@@ -32,9 +32,10 @@ func TestProxyVariables(t *testing.T) {
 		"SSL_CERT_FILE": "/ca/bundle.pem", "REQUESTS_CA_BUNDLE": "/ca/bundle.pem", "CURL_CA_BUNDLE": "/ca/bundle.pem",
 		"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": "/ca/bundle.pem", "HTTPLIB2_CA_CERTS": "/ca/bundle.pem",
 		"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": "/ca/bundle.pem", "GIT_SSL_CAINFO": "/ca/bundle.pem",
-		"NODE_EXTRA_CA_CERTS": "/ca/ca.pem",
-		"PHP_INI_SCAN_DIR":    ":/ca/php",
-		"JAVA_TOOL_OPTIONS":   java, "JDK_JAVA_OPTIONS": "", "_JAVA_OPTIONS": "",
+		"CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "https://run.googleapis.com/",
+		"NODE_EXTRA_CA_CERTS":                 "/ca/ca.pem",
+		"PHP_INI_SCAN_DIR":                    ":/ca/php",
+		"JAVA_TOOL_OPTIONS":                   java, "JDK_JAVA_OPTIONS": "", "_JAVA_OPTIONS": "",
 		"GCE_METADATA_HOST": "127.0.0.1:8254",
 	} {
 		if set[name] != want {

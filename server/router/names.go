@@ -40,6 +40,9 @@ func (n *Names) Main(host string) string {
 	if rest == "mtls.googleapis.com" || strings.HasSuffix(rest, ".rep.googleapis.com") {
 		host = label + ".googleapis.com"
 	}
+	if at := strings.LastIndexByte(label, '-'); at >= 0 && rest == "googleapis.com" {
+		host = label[at+1:] + "." + rest // us-central1-run
+	}
 	if !slices.Contains(n.known, host) {
 		return DeadName
 	}

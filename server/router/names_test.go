@@ -14,12 +14,14 @@ import (
 func TestMainName(t *testing.T) {
 	t.Parallel()
 	names := router.NewNames([]string{
-		"accounts.google.com", "iamcredentials.googleapis.com", "oauth2.googleapis.com", "sts.googleapis.com", router.MetadataName,
+		"accounts.google.com", "iamcredentials.googleapis.com", "oauth2.googleapis.com", "run.googleapis.com", "sts.googleapis.com", router.MetadataName,
 	}, nil)
 	for host, want := range map[string]string{
 		"oauth2.googleapis.com":              "oauth2.googleapis.com",
 		"oauth2.mtls.googleapis.com":         "oauth2.googleapis.com",
 		"sts.us-east1.rep.googleapis.com":    "sts.googleapis.com",
+		"us-central1-run.googleapis.com":     "run.googleapis.com",
+		"us-central1-storage.googleapis.com": router.DeadName,
 		"iamcredentials.mtls.googleapis.com": "iamcredentials.googleapis.com",
 		"metadata.google.internal":           router.MetadataName,
 		"metadata.goog":                      router.MetadataName,

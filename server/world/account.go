@@ -46,8 +46,12 @@ func (p Project) AccountEmail(id string) string {
 func (p Project) Owns(email string) bool {
 	_, domain, _ := strings.Cut(email, "@")
 	_, own, _ := strings.Cut(p.AccountEmail(""), "@")
-	return strings.EqualFold(domain, own) || email == fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.Number)
+	return strings.EqualFold(domain, own) || email == p.ComputeAccount()
 }
+
+// ComputeAccount is the e-mail address of the Compute Engine default service account, as which
+// workloads run that name no other one.
+func (p Project) ComputeAccount() string { return fixtures.ComputeAccount(p.Number) }
 
 // IsUniqueID reports whether id has the form of a unique ID, which tells it from an e-mail address: it
 // consists of digits.
