@@ -31,33 +31,11 @@ type envCommand struct {
 // Run prints the environment variables that lead programs to a running emulator.
 func (c *envCommand) Run(ctx context.Context, std streams) error {
 	present := restoreEnvironment()
-	base, err := c.base()
+	target, err := c.target(ctx)
 	if err != nil {
 		return err
 	}
-	if c.Instance != "" {
-		if base, err = c.instanceURL(ctx); err != nil {
-			return err
-		}
-	}
-	projectID, err := c.get(ctx, "/computeMetadata/v1/project/project-id")
-	if err != nil {
-		return err
-	}
-	gcloudConfig, err := c.gcloudConfig(ctx)
-	if err != nil {
-		return err
-	}
-	target := reach.Target{URL: base, ControlURL: c.ControlURL, ProjectID: projectID, GcloudConfig: gcloudConfig, NoProxy: noProxy()}
-	if c.Reach != reachEnv {
-		if target.Proxy, err = c.proxy(ctx); err != nil {
-			return err
-		}
-	}
-	variables, obstacles := target.Variables(), reach.Obstacles()
-	if c.Reach == reachTakeover {
-		variables, obstacles = target.Takeover()
-	}
+	variables, obstacles := c.variables(target)
 	obstacles = slices.DeleteFunc(slices.Clone(obstacles), func(name string) bool {
 		return !target.IsObstacle(name, present[name], obstacles)
 	})
@@ -68,6 +46,34 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 	}
 	warnOfUserFiles(std)
 	return write(std.out, c.Shell, variables, obstacles)
+}
+
+// target describes the running emulator to programs.
+func (c *envCommand) target(ctx context.Context) (target reach.Target, err error) {
+	target.ControlURL, target.NoProxy = c.ControlURL, noProxy()
+	if target.URL, err = c.base(); err != nil {
+		return target, err
+	}
+	if c.Instance != "" {
+		if target.URL, err = c.instanceURL(ctx); err != nil {
+			return target, err
+		}
+	}
+	if target.ProjectID, err = c.get(ctx, "/computeMetadata/v1/project/project-id"); err != nil {
+		return target, err
+	}
+	if target.GcloudConfig, err = c.gcloudConfig(ctx); err == nil && c.Reach != reachEnv {
+		target.Proxy, err = c.proxy(ctx)
+	}
+	return target, err
+}
+
+// variables returns the variables that lead to the target, and the names of those that lead away.
+func (c *envCommand) variables(target reach.Target) (set []reach.Variable, obstacles []string) {
+	if c.Reach == reachTakeover {
+		return target.Takeover()
+	}
+	return target.Variables(), reach.Obstacles()
 }
 
 // restoreEnvironment restores this program's environment to its state before an earlier run of
@@ -150,23 +156,38 @@ func userCache(what string) (string, error) {
 	return filepath.Join(cache, program), nil
 }
 
-// instanceURL returns the URL of the instance's own address.
-func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
-	answer, err := c.get(ctx, "/emulator/v1/instances")
+// listed is an instance in the control plane's list.
+type listed struct {
+	Name    string `json:"name"`
+	URL     string `json:"url"`
+	Ingress *struct {
+		Upstream string `json:"upstream"`
+	} `json:"ingress"`
+}
+
+// instances returns the emulator's instances, the default one first.
+func (f clientFlags) instances(ctx context.Context) ([]listed, error) {
+	answer, err := f.get(ctx, "/emulator/v1/instances")
 	if err != nil {
 		return nil, err
 	}
 	var list struct {
-		Instances []struct {
-			Name string `json:"name"`
-			URL  string `json:"url"`
-		} `json:"instances"`
+		Instances []listed `json:"instances"`
 	}
 	if err := json.Unmarshal([]byte(answer), &list); err != nil {
 		return nil, fmt.Errorf("read the list of instances: %w", err)
 	}
+	return list.Instances, nil
+}
+
+// instanceURL returns the URL of the instance's own address.
+func (c *envCommand) instanceURL(ctx context.Context) (*url.URL, error) {
+	list, err := c.instances(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var names []string
-	for i, instance := range list.Instances {
+	for i, instance := range list {
 		names = append(names, instance.Name)
 		switch {
 		case instance.Name != c.Instance:

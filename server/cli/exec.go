@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+
+	"github.com/alecthomas/kong"
 
 	"gcp-metadata-emulator/server/reach"
 )
@@ -21,25 +21,40 @@ type execCommand struct {
 	Listen string `default:"127.0.0.1:0" env:"GCP_METADATA_EMULATOR_EXEC_LISTEN" placeholder:"ADDR" help:"Address to serve on (default: a free port on 127.0.0.1)."`
 	Reach  string `enum:"env,proxy,takeover" default:"env" help:"How the command finds the emulator: through environment variables (env), also as its proxy for host names that are compiled in (proxy), or at the addresses of Google's servers (takeover, as with serve --takeover; run it through scripts/namespace)."`
 
-	Instance string `placeholder:"NAME" help:"Instance whose metadata the command gets (default: the fixture's first instance)."`
+	Instance string `placeholder:"NAME" help:"Instance as which the command runs: it gets the metadata of this instance and, if the instance has an ingress, the variables of Cloud Run (default: the metadata of the fixture's first instance)."`
+
+	URL        string `name:"url" env:"GCP_METADATA_EMULATOR_EXEC_URL" placeholder:"URL" help:"Base URL of a running emulator to use, instead of starting one. Waits for the emulator to start."`
+	ControlURL string `name:"control-url" env:"GCP_METADATA_EMULATOR_EXEC_CONTROL_URL" placeholder:"URL" help:"Base URL of its control plane, if started with --control-listen (default: the same as --url)."`
 
 	emulatorFlags `embed:""`
 
 	Command []string `arg:"" passthrough:"" placeholder:"COMMAND" help:"Command and its arguments, after --."`
 }
 
+// Help returns examples.
+func (*execCommand) Help() string {
+	return `Examples:
+  gcp-metadata-emulator exec -- go test ./...
+  gcp-metadata-emulator exec --fixture world.yaml --instance login -- node login.js
+
+Several programs in one world, each in its terminal:
+  gcp-metadata-emulator serve --fixture world.yaml
+  gcp-metadata-emulator exec --url http://127.0.0.1:8254 --instance login -- node login.js
+  gcp-metadata-emulator exec --url http://127.0.0.1:8254 --instance search -- ./search`
+}
+
 // Run serves while the command runs, and returns the command's status.
-func (c *execCommand) Run(std streams) error {
-	command := c.Command
-	if command[0] == "--" {
-		command = command[1:]
-	}
-	if len(command) == 0 || command[0] == "" {
-		return &usageError{errors.New("missing command after \"--\"")}
+func (c *execCommand) Run(std streams, parsed *kong.Context) error {
+	command, err := commandOf(c.Command)
+	if err != nil {
+		return err
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, heard()...)
 	defer signal.Stop(signals)
+	if c.URL != "" {
+		return c.join(parsed, signals, command, std)
+	}
 	serving, stop := context.WithCancel(context.Background()) // a signal must not stop the emulator: the command handles it
 	defer stop()
 	addresses := oneAddress(c.Listen, c.Instance)
@@ -55,13 +70,24 @@ func (c *execCommand) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	err = c.runCommand(e, signals, command, std)
+	err = c.runCommand(e, signals, child{command: command}, std)
 	stop()
 	return errorsFirst(err, <-e.ended)
 }
 
+// commandOf returns the command in the arguments, of which the first may be "--".
+func commandOf(arguments []string) ([]string, error) {
+	if len(arguments) > 0 && arguments[0] == "--" {
+		arguments = arguments[1:]
+	}
+	if len(arguments) == 0 || arguments[0] == "" {
+		return nil, &usageError{errors.New("missing command after \"--\"")}
+	}
+	return arguments, nil
+}
+
 // runCommand runs the command and waits for it to end.
-func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, command []string, std streams) error {
+func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, run child, std streams) error {
 	own, err := newTemporary()
 	if err != nil {
 		return err
@@ -72,7 +98,7 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, command 
 	if err != nil {
 		return err
 	}
-	set, unset := append(target.Variables(), reach.ForCommand(command[0])...), reach.Obstacles()
+	set, unset := append(target.Variables(), reach.ForCommand(run.command[0])...), reach.Obstacles()
 	if c.Reach == reachTakeover {
 		hosts, err := writeHosts(own.path)
 		if err != nil {
@@ -85,7 +111,11 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, command 
 	if e.secure == nil {
 		unset = append(unset, reach.TLSVariable) // set by an emulator around this one
 	}
-	return runChild(signals, command, childEnvironment(target, set, unset, std), std)
+	if service, ok := e.world.Service(c.Instance); ok {
+		set = with(set, reach.ForService(service.Name, service.Upstream))
+	}
+	run.environment = childEnvironment(target, set, unset, std)
+	return run.run(signals, std)
 }
 
 // target describes the emulator to the command. Files for the command go into the temporary
@@ -161,76 +191,3 @@ func warnOfUserFiles(std streams) {
 			"hint: move the file or, if it is below HOME, set another HOME\n", program, file.Readers, file.Path)
 	}
 }
-
-// runChild runs a command and ends the processes that it leaves behind. It passes signals on to
-// the command. A signal that arrives before the command starts prevents the start.
-func runChild(signals <-chan os.Signal, command, environment []string, std streams) error {
-	child := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // the user's own command, which no context may kill
-	child.Env = environment
-	child.Stdin, child.Stdout, child.Stderr = std.in, std.out, std.err
-
-	if number := early(signals); number != 0 {
-		return statusError(bySignal + int(number))
-	}
-	defer endWithUs(child)()
-	family, err := startFamily(child)
-	if err != nil {
-		return &hintError{
-			message: fmt.Sprintf("cannot run %q: %v", command[0], rootCause(err)),
-			hint:    "check that the command is in PATH; its arguments follow it: exec -- COMMAND ARG...",
-			cause:   err,
-		}
-	}
-	for {
-		select {
-		case received := <-signals:
-			if !isSentToAll(received, child.Process) {
-				_ = child.Process.Signal(received) // the command may have ended already
-			}
-		case last := <-family.ended:
-			if !last.alone {
-				family.endOthers(signals, std)
-			}
-			return last.status
-		}
-	}
-}
-
-// early returns a signal that has already arrived and would have ended the command, or 0.
-func early(signals <-chan os.Signal) syscall.Signal {
-	for {
-		select {
-		case received := <-signals:
-			if number, ok := received.(syscall.Signal); ok && ends(number) {
-				return number
-			}
-		default:
-			return 0
-		}
-	}
-}
-
-// ending describes how a command ended.
-type ending struct {
-	status error // nil: status 0
-	alone  bool  // it left no processes behind
-}
-
-// bySignal is added to a signal's number to form the exit status.
-const bySignal = 128
-
-// statusOf returns the exit status of a command, or 128+N if signal N ended it.
-func statusOf(status syscall.WaitStatus) error {
-	switch {
-	case status.Signaled():
-		return statusError(bySignal + int(status.Signal()))
-	case status.ExitStatus() != 0:
-		return statusError(status.ExitStatus())
-	default:
-		return nil
-	}
-}
-
-// heard returns the signals to pass on. Signals that were ignored when this program started, as
-// under nohup, stay ignored for the command too.
-func heard() []os.Signal { return slices.DeleteFunc(passedOn(), signal.Ignored) }

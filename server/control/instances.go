@@ -19,6 +19,8 @@ type instance struct {
 type serviceDoor struct {
 	URL  string   `json:"url,omitempty"` // empty if the door has no address of its own
 	URLs []string `json:"urls"`          // under which the service is known, the main one first
+
+	Upstream string `json:"upstream,omitempty"` // the address of the service itself; empty: not known
 }
 
 // Instances lists the instances, the default one first.
@@ -34,6 +36,9 @@ func (s *Server) Instances(*http.Request) (wire.Response, error) {
 		one := instance{Name: known.Name, URL: urls[known.Name]}
 		if known.Service != nil {
 			one.Ingress = &serviceDoor{URL: doors[known.Name], URLs: known.Service.URLs}
+			if upstream := known.Service.Upstream; upstream != nil {
+				one.Ingress.Upstream = upstream.String()
+			}
 		}
 		list.Instances = append(list.Instances, one)
 	}

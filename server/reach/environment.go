@@ -140,6 +140,28 @@ func (t Target) noProxy() string {
 	return strings.Join(hosts, ",")
 }
 
+// ForService returns the variables that Cloud Run gives the container of a service
+// (https://cloud.google.com/run/docs/container-contract#env-vars). Without an upstream, the container
+// has no port.
+func ForService(name string, upstream *url.URL) []Variable {
+	variables := []Variable{
+		{"K_SERVICE", name},
+		{"K_REVISION", name + "-00001-emu"},
+		{"K_CONFIGURATION", name},
+	}
+	if upstream != nil {
+		variables = append(variables, Variable{"PORT", cmp.Or(upstream.Port(), defaultPort(upstream.Scheme))})
+	}
+	return variables
+}
+
+func defaultPort(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
 // ForCommand returns further variables for the runtime of a command. Ruby's library asks a metadata
 // server only if it detects Google Cloud, and the variables of Cloud Run are the only sign of it that
 // a process can be given. Other commands do not get them, because other libraries would draw further
