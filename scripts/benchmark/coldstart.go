@@ -102,7 +102,7 @@ func (b *bench) compareStarts(ctx context.Context, c coldStart) ([]string, error
 // keepKeys starts an emulator to create the state directory of kept keys, and returns its
 // answer to request.
 func (b *bench) keepKeys(ctx context.Context, request load.Request) (*load.Answer, error) {
-	emulator, err := b.serve(ctx, b.keptDir())
+	emulator, err := b.serve(ctx, b.emulator, b.keptDir())
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (b *bench) startOurs(ctx context.Context, c coldStart) (took time.Duration,
 			return 0, err
 		}
 	}
-	emulator, err := b.serve(ctx, dir)
+	emulator, err := b.serve(ctx, b.emulator, dir)
 	if err != nil {
 		return 0, err
 	}

@@ -68,7 +68,7 @@ func (b *bench) callers(name string, server *process) (s *subject, closeAll func
 		}, grpc.WaitForReady(true)) // the server may still be starting
 		return err
 	}
-	return &subject{name: name, run: func(ctx context.Context, limits load.Limits) (*load.Result, error) {
+	return &subject{name: name, server: server, run: func(ctx context.Context, limits load.Limits) (*load.Result, error) {
 		ctx, cancel := server.during(ctx)
 		defer cancel()
 		result, err := load.Repeat(ctx, limits, call)

@@ -38,6 +38,7 @@ func main() {
 // options holds the command line.
 type options struct {
 	emulator    string
+	earlier     string // empty: compare with the bare servers
 	duration    time.Duration
 	rounds      int
 	connections int
@@ -86,6 +87,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("benchmark", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.emulator, "emulator", "", "the emulator's `binary`")
+	flags.StringVar(&o.earlier, "against", "", "the `binary` of an earlier emulator; measure only throughput, against it instead of the bare servers")
 	flags.DurationVar(&o.duration, "duration", time.Second, "time for which each server is loaded in each round")
 	flags.IntVar(&o.rounds, "rounds", 7, "number of rounds, each of which loads the emulator and its reference")
 	flags.IntVar(&o.connections, "connections", 16, "number of simultaneous connections to a server")
@@ -116,7 +118,7 @@ func (b *bench) measure(ctx context.Context, stdout io.Writer) error {
 	if _, err := fmt.Fprintln(stdout, machine()); err != nil {
 		return err
 	}
-	emulator, err := b.startEmulator(ctx)
+	emulator, err := b.startEmulator(ctx, b.emulator, "state")
 	if err != nil {
 		return err
 	}
@@ -133,6 +135,9 @@ func (b *bench) measure(ctx context.Context, stdout io.Writer) error {
 		b.scale,
 		b.coldStarts,
 		b.overhead,
+	}
+	if b.earlier != "" {
+		steps = steps[:1]
 	}
 	for _, step := range steps {
 		table, err := step(ctx)

@@ -117,7 +117,7 @@ func (b *bench) load(ctx context.Context, s scale) (*world, error) {
 			w.emulator.stop()
 		}
 		var err error
-		if w.emulator, err = b.serve(ctx, filepath.Join(b.dir, "state"), s.flag, file); err != nil {
+		if w.emulator, err = b.serve(ctx, b.emulator, filepath.Join(b.dir, "state"), s.flag, file); err != nil {
 			return nil, err
 		}
 		took, err := w.emulator.firstAnswer(ctx, metadata("/computeMetadata/v1/"+s.value))

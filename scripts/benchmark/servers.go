@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,10 +16,14 @@ import (
 // readiness limits the time in which an emulator makes its keys.
 const readiness = time.Minute
 
-// startEmulator starts the emulator for the load, and waits until it has keys and has answered.
-func (b *bench) startEmulator(ctx context.Context) (*process, error) {
-	ready := filepath.Join(b.dir, "url")
-	emulator, err := b.serve(ctx, filepath.Join(b.dir, "state"), "--url-file", ready)
+// startEmulator starts an emulator for the load, and waits until it has keys and has answered. The
+// name is that of its folder.
+func (b *bench) startEmulator(ctx context.Context, binary, name string) (*process, error) {
+	ready := filepath.Join(b.dir, name+"-url")
+	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	emulator, err := b.serve(ctx, binary, filepath.Join(b.dir, name), "--url-file", ready)
 	if err != nil {
 		return nil, err
 	}
@@ -36,9 +42,9 @@ func (b *bench) startEmulator(ctx context.Context) (*process, error) {
 }
 
 // serve starts an emulator and does not wait.
-func (b *bench) serve(ctx context.Context, stateDir string, flags ...string) (*process, error) {
+func (b *bench) serve(ctx context.Context, binary, stateDir string, flags ...string) (*process, error) {
 	args := append([]string{"serve", "--listen", "{addr}", "--state-dir", stateDir}, flags...)
-	return start(ctx, b.emulator, args...)
+	return start(ctx, binary, args...)
 }
 
 // refer starts a reference server and does not wait. A constant server sends as many bytes as

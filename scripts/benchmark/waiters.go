@@ -26,7 +26,7 @@ func (b *bench) waiters(ctx context.Context) (table, error) {
 		return table{}, nil
 	}
 	b.say("waiters: %d", b.waiting)
-	emulator, err := b.serve(ctx, filepath.Join(b.dir, "state")) // a fresh emulator, without other work before
+	emulator, err := b.serve(ctx, b.emulator, filepath.Join(b.dir, "state")) // a fresh emulator, without other work before
 	if err != nil {
 		return table{}, err
 	}
