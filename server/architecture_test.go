@@ -23,7 +23,7 @@ func layers() [][]string {
 			"server/mds", "server/oauth2", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin", "server/iamroles",
 			"server/resourcemanager", "server/compute", "server/cloudrun", "server/publishedkeys", "server/control", "server/door", "server/proxy", "server/realcredentials",
 		},
-		{"server/sts/awsrequest"},
+		{"server/sts/awsrequest", "server/sts/saml"},
 		{"server/observer"},
 		{"server/fault/inject"},
 		{"server/rpc", "server/iampolicy"},

@@ -82,14 +82,16 @@ type proof struct {
 
 // prove verifies a subject token in the way of its type, which must be the provider's.
 func (s *Server) prove(ctx context.Context, provider *world.Provider, kind, subject string) (proof, error) {
-	isAWS := provider.AWS != nil
+	isJWT := kind == typeJWT || kind == typeIDToken
 	switch {
-	case (kind == typeAWS) != isAWS:
-		return proof{}, oauthapi.NewError(oauthapi.InvalidRequest, "Invalid subject_token_type for the identity provider: "+kind)
-	case isAWS:
+	case kind == typeAWS && provider.AWS != nil:
 		return s.proveAWS(ctx, provider, subject)
-	default:
+	case kind == typeSAML && provider.SAML != nil:
+		return s.proveSAML(provider, subject)
+	case isJWT && provider.Issuer != "":
 		return s.proveJWT(ctx, provider, subject)
+	default:
+		return proof{}, oauthapi.NewError(oauthapi.InvalidRequest, "Invalid subject_token_type for the identity provider: "+kind)
 	}
 }
 

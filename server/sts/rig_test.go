@@ -87,6 +87,13 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
+	return newRigOf(t, fixture)
+}
+
+// newRigOf returns a rig of another fixture, whose files are the keys of the issuer and the
+// certificate in the testdata of package saml.
+func newRigOf(t testing.TB, fixture string) *rig {
+	t.Helper()
 	r := &rig{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
 	var err error
 	if r.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
@@ -101,6 +108,13 @@ func newRig(t testing.TB) *rig {
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "jwks.json"), set, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := os.ReadFile("saml/testdata/idp.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "idp.pem"), certificate, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	clock := func() time.Time { return r.now }

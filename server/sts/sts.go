@@ -30,7 +30,8 @@ const (
 	typeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
 	typeJWT         = "urn:ietf:params:oauth:token-type:jwt"
 	typeAWS         = "urn:ietf:params:aws:token-type:aws4_request" // defined by Google
-	typeX509        = "urn:ietf:params:oauth:token-type:mtls"       // defined by Google
+	typeSAML        = "urn:ietf:params:oauth:token-type:saml2"
+	typeX509        = "urn:ietf:params:oauth:token-type:mtls" // defined by Google
 )
 
 // Server handles requests to the Security Token Service. It is safe for concurrent use.
@@ -134,7 +135,7 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 	}
 	var answer exchanged
 	switch kind := form.get("subject_token_type"); kind {
-	case typeJWT, typeIDToken, typeAWS:
+	case typeJWT, typeIDToken, typeAWS, typeSAML:
 		answer, err = s.federate(r.Context(), form, subject, boundary)
 	case typeAccessToken:
 		answer, err = s.downscope(r.Context(), subject, boundary)

@@ -90,6 +90,8 @@ func (p *Provider) defaultMapping() map[string]string {
 	switch {
 	case p.AWS != nil:
 		return awsMapping()
+	case p.SAML != nil:
+		return map[string]string{subjectAttribute: "assertion.subject"}
 	case fixtures.IsClusterPool(path.Base(path.Dir(path.Dir(p.Name)))):
 		return clusterMapping()
 	default:

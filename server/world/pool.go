@@ -19,15 +19,16 @@ type Pool struct {
 	Providers []*Provider
 }
 
-// Provider is an identity provider that a pool trusts: an OpenID Connect issuer, or an account of
-// AWS.
+// Provider is an identity provider that a pool trusts: an OpenID Connect issuer, an account of AWS,
+// or a SAML 2.0 identity provider. Of Issuer, AWS and SAML, it has one.
 type Provider struct {
 	Name     string // POOL/providers/ID
 	Disabled bool
 	Issuer   string
-	AWS      *fixtures.AWSProvider // nil: it has an issuer
-	OwnKeys  bool                  // tokens are signed with Google's keys, which are the emulator's own
-	Keys     []fixtures.Key        // and else with these
+	AWS      *fixtures.AWSProvider
+	SAML     *fixtures.SAMLTrust
+	OwnKeys  bool           // tokens are signed with Google's keys, which are the emulator's own
+	Keys     []fixtures.Key // and else with these
 
 	AllowedAudiences []string // none: the provider's own name, with or without https:
 
@@ -72,6 +73,10 @@ func newProvider(pool string, f fixtures.WorkloadIdentityProvider) *Provider {
 	provider := &Provider{
 		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, AWS: f.AWS, OwnKeys: f.Issuer != "" && f.JWKS == nil, Keys: f.JWKS,
 		AllowedAudiences: f.AllowedAudiences,
+	}
+	if f.SAML != nil {
+		trust, _ := f.SAML.Trust() // a fixture that was read describes one
+		provider.SAML = &trust
 	}
 	if id := path.Base(pool); fixtures.IsClusterPool(id) && len(f.AllowedAudiences) == 0 {
 		provider.AllowedAudiences = []string{id}
