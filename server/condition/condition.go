@@ -120,7 +120,7 @@ func evaluate(program cel.Program, variables map[string]any) ref.Val {
 
 func isTrue(value ref.Val) bool { return value == types.True }
 
-// native converts a value to what encoding/json would decode it to.
+// native converts a value to the type that encoding/json would decode.
 func native(value ref.Val) any {
 	switch value := value.(type) {
 	case nil, types.Null:

@@ -20,7 +20,7 @@ import (
 	"gcp-metadata-emulator/fixtures/spelling"
 )
 
-// Outcome is the end of a call of an API, in the words that both transports have.
+// Outcome is the result of a call of an API, with the values that both transports have.
 type Outcome struct {
 	Status  string // google.rpc.Code
 	Message string
@@ -36,7 +36,8 @@ const (
 		"authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
 )
 
-// GenerateAccessToken calls the method of IAM Credentials by one transport. An empty bearer is none.
+// GenerateAccessToken calls the method of IAM Credentials over one transport. If bearer is empty, the
+// call has no credential.
 type GenerateAccessToken func(t *testing.T, bearer, account string, delegates ...string) Outcome
 
 // Transports returns the method by the names of its transports.
@@ -111,8 +112,8 @@ func (e *Emulator) DialGRPC(t *testing.T) *grpc.ClientConn {
 	return conn
 }
 
-// CallContext returns a context for calls in gRPC, with a bearer token and with what clients send for
-// routing.
+// CallContext returns a context for calls in gRPC, with a bearer token and the routing header that
+// clients send.
 func CallContext(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// Ask asks a handler for a path as a client of the metadata server does.
+// Ask requests a path from a handler, as a client of the metadata server does.
 func Ask(ctx context.Context, handler http.Handler, path string) *httptest.ResponseRecorder {
 	request := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1"+path, http.NoBody)
 	request.Header.Set("Metadata-Flavor", "Google")
@@ -58,19 +58,19 @@ func do(t *testing.T, client *http.Client, request *http.Request) (status int, b
 	return response.StatusCode, string(Must[[]byte](t)(io.ReadAll(response.Body)))
 }
 
-// Metadata asks the metadata server of the default instance for what is below its version.
+// Metadata requests a path below /computeMetadata/v1/ from the metadata server of the default instance.
 func (e *Emulator) Metadata(t *testing.T, path string) (status int, body string) {
 	t.Helper()
 	return Fetch(t, e.web.Client(), e.URL+"/computeMetadata/v1/"+path, "")
 }
 
-// Read asks the metadata server of an instance for a path.
+// Read requests a path from the metadata server of an instance.
 func (e *Emulator) Read(t *testing.T, instance, path string) (status int, body string) {
 	t.Helper()
 	return Fetch(t, e.web.Client(), e.URL+path, instance+".localhost")
 }
 
-// MustRead is Read for what has to be there.
+// MustRead is Read for an entry that must exist.
 func (e *Emulator) MustRead(t *testing.T, instance, path string) string {
 	t.Helper()
 	status, body := e.Read(t, instance, path)
@@ -80,7 +80,7 @@ func (e *Emulator) MustRead(t *testing.T, instance, path string) string {
 	return body
 }
 
-// Call sends a request to any surface and returns the body of the answer, which has to be a 200.
+// Call sends a request to any surface and returns the body of the answer. The status must be 200.
 func (e *Emulator) Call(t *testing.T, method, path, body string) string {
 	t.Helper()
 	request := Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), method, e.URL+path, strings.NewReader(body)))
@@ -130,7 +130,7 @@ func (e *Emulator) Invoke(t *testing.T, bearer, call, body string, into any) str
 	return "OK"
 }
 
-// Do is Invoke for a call that has to succeed, of an emulator that takes every bearer token.
+// Do is Invoke for a call that must succeed, on an emulator that accepts every bearer token.
 func (e *Emulator) Do(t *testing.T, call, body string) map[string]any {
 	t.Helper()
 	var answer map[string]any

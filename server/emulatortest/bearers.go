@@ -18,7 +18,7 @@ import (
 )
 
 // Bearers returns credentials of the strict world by name: one for each account and each user, and
-// those of the account caller that have something about them.
+// special credentials of the account caller.
 func (e *Emulator) Bearers(t *testing.T) map[string]string {
 	t.Helper()
 	described := e.World().State
@@ -76,11 +76,11 @@ func (e *Emulator) SetProjectRole(t *testing.T, role, account string) string {
 	return bearers[account]
 }
 
-// Method is a call of a Google API that takes a permission.
+// Method is a call of a Google API that needs a permission.
 type Method struct{ Name, Call, Body string }
 
-// CheckAllowed checks, for each role, which of the methods a strict emulator allows to an account that
-// has no other role on the project. The methods are called in their order.
+// CheckAllowed checks, for each role, which methods a strict emulator allows to an account with no
+// other role on the project. It calls the methods in their order.
 func CheckAllowed(t *testing.T, methods []Method, allowed map[string][]string) {
 	t.Helper()
 	for role, want := range allowed {
@@ -105,8 +105,8 @@ func CheckAllowed(t *testing.T, methods []Method, allowed map[string][]string) {
 	}
 }
 
-// CheckRevoked checks that a request with a token of the worker, whose place in the request is a %s, is
-// answered, and is refused if the token has been revoked.
+// CheckRevoked checks that a request with a token of the worker succeeds, and that the same request
+// is refused after the token has been revoked. The request has %s in the place of the token.
 func (e *Emulator) CheckRevoked(t *testing.T, order token.Order, request string) {
 	t.Helper()
 	account, _ := e.World().State.Account(Worker)

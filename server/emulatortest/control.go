@@ -27,8 +27,8 @@ func (e *Emulator) ServeControl(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// StatusAt asks an address for an operation, such as "GET /emulator/v1/livez", with names and values of
-// headers, and returns the status.
+// StatusAt sends an operation, such as "GET /emulator/v1/livez", to an address, with names and values
+// of headers, and returns the status.
 func StatusAt(t *testing.T, address, operation string, header ...string) int {
 	t.Helper()
 	method, path, _ := strings.Cut(operation, " ")

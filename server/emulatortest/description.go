@@ -40,8 +40,8 @@ func Describe(t *testing.T, handler http.Handler) *Description {
 	return d
 }
 
-// at follows names from the top of the document, and references on the way. It is nil where
-// there is nothing.
+// at follows names from the top of the document, and references on the way. It returns nil if the
+// document has no such value.
 func (d *Description) at(names ...string) (value any, place string) {
 	value = d.document
 	for _, name := range names {
@@ -98,7 +98,7 @@ func (d *Description) QueryParameters(path, method string) []string {
 	return names
 }
 
-// path is the one in the document that a request is for, or empty.
+// path returns the path in the document that matches a request, or an empty string.
 func (d *Description) path(method, path string) string {
 	variable := regexp.MustCompile(`\\{[a-z]+\\}`)
 	for _, operation := range slices.Sorted(maps.Keys(d.Operations())) {
@@ -149,7 +149,7 @@ func (d *Description) CheckExchange(t *testing.T, script string, got Answer) {
 	if contentType, _ := got.Header("Content-Type"); strings.HasPrefix(contentType, mediaType) {
 		_, place := d.at("paths", path, operation, "responses", status, "content", mediaType, "schema")
 		if place == "" {
-			t.Fatalf("server/control/openapi.yaml has no schema of what %s %s answers with %d", method, path, got.Status)
+			t.Fatalf("server/control/openapi.yaml has no schema for the answer of %s %s with status %d", method, path, got.Status)
 		}
 		d.check(t, place, got.Body)
 	}

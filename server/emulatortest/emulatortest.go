@@ -1,10 +1,9 @@
 // Package emulatortest starts an emulator for the tests of the emulator's own packages: at a fixed
-// time, with the worlds of server/testdata, and with calls that show an answer as it came over the
-// wire.
+// time, with the worlds of server/testdata, and with calls that return the exact bytes of an answer.
 //
-// The tests of a surface that need the routes, the guard or a second surface stand beside the surface,
-// and take the emulator from here. Package servertest is for tests of other programs: its time goes by,
-// and its methods hide the wire.
+// The tests of a surface are in the package of the surface. If they need the routes, the guard or a
+// second surface, they start an emulator with this package. Package servertest is for the tests of
+// other programs: its clock runs, and its methods hide the wire.
 package emulatortest
 
 import (
@@ -75,13 +74,13 @@ func NewStrict(t *testing.T) *Emulator {
 	return NewOf(t, StrictFixture(t), func(config *server.Config) { config.Strict = true })
 }
 
-// Fixture returns the files of the world that has something in each place.
+// Fixture returns the files of a world that uses every section of a fixture.
 func Fixture(t *testing.T) fixtures.Files {
 	t.Helper()
 	return fixtures.Files{Fixture: worldtest.Testdata(t, "fixture.yaml")}
 }
 
-// StrictFixture returns the files of the world in which not everybody may do everything.
+// StrictFixture returns the files of a world with policies that allow some callers some methods.
 func StrictFixture(t *testing.T) fixtures.Files {
 	t.Helper()
 	return fixtures.Files{Fixture: worldtest.Testdata(t, "strict.yaml")}
@@ -116,8 +115,8 @@ func NewOf(t *testing.T, files fixtures.Files, change func(*server.Config)) *Emu
 	return e
 }
 
-// Unserved makes an emulator without a listener, whose time goes by as the machine's does, or as that
-// of a test's bubble. Its world is that of a fixture's text, or the default one if that is empty.
+// Unserved makes an emulator without a listener. Its clock follows the machine's clock, or the clock of
+// a test's bubble. Its world is the world of the fixture, or the default world if the text is empty.
 func Unserved(t *testing.T, yaml string) *server.Server {
 	t.Helper()
 	emulated := clock.New(time.Now)
@@ -129,7 +128,7 @@ func Unserved(t *testing.T, yaml string) *server.Server {
 	return s
 }
 
-// Must returns the result of a call that has to succeed.
+// Must returns the result of a call that must succeed.
 func Must[T any](t testing.TB) func(T, error) T {
 	t.Helper()
 	return func(value T, err error) T {

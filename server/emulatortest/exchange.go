@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// Answer is a response as it came over the wire.
+// Answer is a response with its exact bytes.
 type Answer struct {
 	Status  int
-	Headers []string // "Name: value", as they were sent
+	Headers []string // "Name: value", with the case of the names
 	Body    string
 }
 
@@ -38,7 +38,7 @@ func Dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// Get asks the metadata server for a path.
+// Get requests a path from the metadata server.
 func (e *Emulator) Get(t *testing.T, path string) Answer {
 	t.Helper()
 	return e.Exchange(t, "GET "+path+"\nMetadata-Flavor: Google\n\n")
@@ -69,8 +69,8 @@ func (e *Emulator) Exchange(t *testing.T, script string) Answer {
 	return got
 }
 
-// rawRequest completes the request of a script with a Host, with the length of the body, and with the
-// wish to close the connection, so that the answer ends somewhere.
+// rawRequest completes the request of a script with a Host, the length of the body, and Connection:
+// close, so that the end of the connection ends the answer.
 func rawRequest(script, host string) string {
 	head, body, _ := strings.Cut(script, "\n\n")
 	body = strings.TrimSuffix(body, "\n")

@@ -8,7 +8,7 @@ import (
 	"gcp-metadata-emulator/server/journal"
 )
 
-// Fail puts a fault in force.
+// Fail adds a fault.
 func (e *Emulator) Fail(t *testing.T, rule string) fault.Fault {
 	t.Helper()
 	var read fault.Rule
@@ -28,7 +28,7 @@ func (e *Emulator) Hits(t *testing.T, added fault.Fault) int {
 	return found.Hits
 }
 
-// Last returns the exchange that the journal has written down last.
+// Last returns the newest exchange in the journal.
 func (e *Emulator) Last(t *testing.T) journal.Exchange {
 	t.Helper()
 	all := e.Journal.Since(0).Exchanges

@@ -18,7 +18,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// KeyFile is what a client library reads of a service account's key file.
+// KeyFile has the fields of a service account's key file that client libraries read.
 type KeyFile struct {
 	PrivateKeyID string `json:"private_key_id"`
 	PrivateKey   string `json:"private_key"`
@@ -42,7 +42,7 @@ func (e *Emulator) CreateKey(t *testing.T, account string) KeyFile {
 	return file
 }
 
-// Works reports whether the token endpoint takes an assertion that is signed with a key file now.
+// Works reports whether the token endpoint accepts an assertion that a key file signs now.
 func (e *Emulator) Works(t *testing.T, file KeyFile) bool {
 	t.Helper()
 	now := e.Clock.Now().Unix()
@@ -58,7 +58,7 @@ func (e *Emulator) Works(t *testing.T, file KeyFile) bool {
 	return status == http.StatusOK
 }
 
-// signedWith signs a JWT as a client does that has nothing but a key file.
+// signedWith signs a JWT as a client with only a key file does.
 func signedWith(t *testing.T, pemKey string, claims map[string]any) string {
 	t.Helper()
 	block, _ := pem.Decode([]byte(pemKey))
@@ -74,8 +74,8 @@ func signedWith(t *testing.T, pemKey string, claims map[string]any) string {
 	return input + "." + encode(Must[[]byte](t)(rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])))
 }
 
-// Assertion signs a good assertion of the worker with a key, after changes of its claims. Nil takes a
-// claim away.
+// Assertion signs a valid assertion of the worker with a key, after changes to its claims. Nil removes
+// a claim.
 func Assertion(t *testing.T, key *keys.Key, changes map[string]any) string {
 	t.Helper()
 	now := Noon().Unix()

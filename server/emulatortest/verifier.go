@@ -19,10 +19,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Verifier knows public keys by their IDs, as a service does. It shares no code with the emulator.
+// Verifier has public keys by their IDs, as a service does. It shares no code with the emulator.
 type Verifier map[string]*rsa.PublicKey
 
-// JWKS reads the keys that are published at a path as JSON web keys.
+// JWKS reads the JSON web keys at a path.
 func (e *Emulator) JWKS(t *testing.T, path string) Verifier {
 	t.Helper()
 	var set struct {
@@ -38,7 +38,7 @@ func (e *Emulator) JWKS(t *testing.T, path string) Verifier {
 	return known
 }
 
-// Certificates reads the keys that are published at a path as X.509 certificates.
+// Certificates reads the keys of the X.509 certificates at a path.
 func (e *Emulator) Certificates(t *testing.T, path string) Verifier {
 	t.Helper()
 	var certificates map[string]string
@@ -55,7 +55,7 @@ func (e *Emulator) Certificates(t *testing.T, path string) Verifier {
 // IDs returns the IDs of the keys.
 func (v Verifier) IDs() []string { return slices.Collect(maps.Keys(v)) }
 
-// Verify returns the claims of a token that is signed with one of the keys.
+// Verify returns the claims of a token that one of the keys has signed.
 func (v Verifier) Verify(token string) (map[string]any, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -84,8 +84,9 @@ func (v Verifier) Verify(token string) (map[string]any, error) {
 	return claims, rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature)
 }
 
-// CheckIDToken checks that an ID token has exactly the given claims beside its issuer and its times,
-// and that it verifies with what is published in either form, and no longer if one byte is changed.
+// CheckIDToken checks that an ID token has exactly the given claims besides its issuer and its times,
+// that it verifies with the published keys in either form, and that it does not verify after a
+// change of one byte.
 func (e *Emulator) CheckIDToken(t *testing.T, token string, want map[string]any) {
 	t.Helper()
 	noon := float64(Noon().Unix())

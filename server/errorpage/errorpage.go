@@ -1,6 +1,6 @@
-// Package errorpage is what Google's front ends add to every server behind them: the header of
-// API answers, and the HTML error pages that the metadata server and every API answer with
-// when a request does not get as far as a method.
+// Package errorpage holds the parts of answers that Google's front ends add to every server behind
+// them: the header of API answers, and the HTML error pages of the metadata server and every API for
+// requests that do not reach a method.
 package errorpage
 
 import (

@@ -1,6 +1,6 @@
-// Package event plays what Google's infrastructure does to a VM: preemption, host maintenance,
-// live migration and shutdown. An event is a sequence of changes to the instance's metadata.
-// Their order and intervals are those in Google's documentation, by the emulator's clock.
+// Package event plays the events that Google's infrastructure causes on a VM: preemption, host
+// maintenance, live migration and shutdown. An event is a sequence of changes to the instance's
+// metadata, in the order and at the intervals of Google's documentation, by the emulator's clock.
 //
 // Packages store and mds notify waiting clients. The machine itself keeps running: after a
 // stop, its metadata says so, and remains available.

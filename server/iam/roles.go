@@ -61,7 +61,7 @@ func (r *Role) Etag() []byte {
 	return digest(fmt.Appendf(nil, "%q", []any{r.Title, r.Description, r.Stage, r.Permissions, r.DeleteTime.IsZero()}))
 }
 
-// roleKept is for how long a deleted role can be undeleted
+// roleKept is the time within which a deleted role can be undeleted
 // (https://cloud.google.com/iam/docs/reference/rest/v1/projects.roles/delete).
 const roleKept = 7 * 24 * time.Hour
 
@@ -70,8 +70,8 @@ func (r *Role) IsPurged(now time.Time) bool {
 	return !r.DeleteTime.IsZero() && now.Sub(r.DeleteTime) > roleKept
 }
 
-// nameKept is for how long no other role can have the name of a deleted one: it is purged within
-// the thirty days after it cannot be undeleted any more.
+// nameKept is the time within which no other role can have the name of a deleted role: the role is
+// purged within the thirty days after roleKept.
 const nameKept = roleKept + 30*24*time.Hour
 
 // IsNameFree reports whether another role can have the name of the role, which was deleted.
@@ -79,10 +79,10 @@ func (r *Role) IsNameFree(now time.Time) bool {
 	return !r.DeleteTime.IsZero() && now.Sub(r.DeleteTime) > nameKept
 }
 
-// Roles are the roles that a binding can name and whose permissions are known, by name.
+// Roles holds the roles with known permissions that a binding can name, by name.
 type Roles map[string]*Role
 
-// NewRoles returns Google's predefined roles, as far as they are known here, and custom ones.
+// NewRoles returns the predefined roles that the emulator knows, and custom roles.
 func NewRoles(custom ...*Role) Roles {
 	roles := Roles{}
 	for _, role := range append(predefined(), custom...) {
@@ -97,8 +97,8 @@ func (r Roles) Include(role, permission string) bool {
 	return known != nil && known.Grants(permission)
 }
 
-// Granting returns the names of the roles that give a permission, those with the fewest
-// permissions first.
+// Granting returns the names of the roles that give a permission. The roles with the fewest
+// permissions come first.
 func (r Roles) Granting(permission string) []string {
 	var granting []*Role
 	for _, role := range r {

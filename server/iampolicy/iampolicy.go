@@ -268,9 +268,9 @@ func checkConditions(policy *iam.Policy) error {
 	}
 }
 
-// checkRole refuses a role that cannot exist. Custom roles exist in the world's project alone; of
-// predefined ones only the form is checked, because the emulator does not know most of Google's
-// roles. A deleted role can stay in a policy, and cannot come into one.
+// checkRole refuses a role that cannot exist. Custom roles exist only in the world's project. It checks
+// only the form of predefined roles, because the emulator does not know most of Google's roles. A
+// deleted role can stay in a policy, but cannot be added to a policy.
 func checkRole(w *world.World, current *iam.Policy, role string) error {
 	if !fixtures.IsRole(role) {
 		return googleapi.InvalidArgument(fmt.Sprintf("Role %s is not supported for this resource.", role))

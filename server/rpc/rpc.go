@@ -41,7 +41,7 @@ func NewServer(logger *slog.Logger, methods map[string]Method) *grpc.Server {
 	return server
 }
 
-// answer turns what a method returns, or a panic of it, into a status.
+// answer turns the result of a method, or its panic, into a status.
 func answer(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
 		defer func() {

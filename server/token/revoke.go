@@ -24,7 +24,7 @@ func (r *revocations) has(id, session string) bool {
 }
 
 // Revoke revokes an access token or a refresh token, and the other tokens of its session (RFC
-// 7009, section 2.1). The errors are those of Recognise and RecogniseRefresh.
+// 7009, section 2.1). It returns the errors of Recognise and RecogniseRefresh.
 func (i *Issuer) Revoke(text string) error {
 	access, err := i.Recognise(text)
 	id, session := access.ID, access.Session

@@ -100,7 +100,7 @@ func (w *World) cluster(of *Instance) string {
 	return "https://container.googleapis.com/v1/projects/" + w.Project.ID + "/locations/" + location + "/clusters/" + name
 }
 
-// ClusterAudience takes apart the audience that tokens of Kubernetes clusters are exchanged for:
+// ClusterAudience parses the audience of an exchange of a Kubernetes cluster's token:
 // identitynamespace:POOL:ISSUER.
 func ClusterAudience(audience string) (pool, issuer string, ok bool) {
 	rest, isNamespace := strings.CutPrefix(audience, "identitynamespace:")
@@ -108,7 +108,7 @@ func ClusterAudience(audience string) (pool, issuer string, ok bool) {
 	return pool, issuer, ok && isNamespace && fixtures.IsClusterPool(pool) && strings.HasPrefix(issuer, "https://")
 }
 
-// identities returns every identifier by which policies name a principal. A Kubernetes service
+// identities returns every identifier of a principal in policies. A Kubernetes service
 // account is a member of its pool, and also serviceAccount:POOL[NAMESPACE/NAME].
 func (w *World) identities(who iam.Principal) []string {
 	all := who.Identities()
@@ -120,8 +120,7 @@ func (w *World) identities(who iam.Principal) []string {
 	return w.groups.With(append(all, kubernetesIdentities(who)...))
 }
 
-// kubernetesIdentities returns the identifiers that members of a pool of clusters have besides
-// those of every pool.
+// kubernetesIdentities returns the additional identifiers of the members of a pool of clusters.
 func kubernetesIdentities(who iam.Principal) []string {
 	parts := strings.Split(who.ID, "/")
 	pool := path.Base(who.Pool)

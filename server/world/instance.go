@@ -77,7 +77,7 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 	}
 	if f.Profile == fixtures.GKE && len(instance.ServiceAccounts) == 0 {
 		pod := workloadAccount(w, f.KubernetesServiceAccount)
-		w.accountsByID[pod.Account.UniqueID] = pod.Account // for its tokens to be somebody's
+		w.accountsByID[pod.Account.UniqueID] = pod.Account // so that its tokens have a principal
 		instance.ServiceAccounts = []AttachedAccount{pod}
 	}
 	described := workload(w, f, instance.ServiceAccounts)

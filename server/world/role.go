@@ -30,8 +30,8 @@ func (w *World) Role(name string) (*iam.Role, bool) {
 	return role, ok
 }
 
-// WithRole returns a world that has a custom role, in the place of the one with the same name if
-// there is one.
+// WithRole returns a world with this custom role, which replaces the role with the same name if there
+// is one.
 func (w *World) WithRole(role *iam.Role) *World {
 	edited := *w
 	edited.CustomRoles = slices.Clone(w.CustomRoles)

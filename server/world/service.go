@@ -17,7 +17,7 @@ type Service struct {
 	Name       string
 	Region     string
 	URLs       []string // without a slash at the end; the first is the one to show
-	Audiences  []string // the custom ones
+	Audiences  []string // the custom audiences
 	Upstream   *url.URL // nil: nothing listens yet
 	HTTP2      bool     // the upstream speaks HTTP/2 without TLS
 	Listen     string   // an address of the door's own, HOST:PORT; empty: none
@@ -114,7 +114,7 @@ func (w *World) addServiceURLs(service *Service) {
 	for _, address := range service.URLs {
 		parsed, err := url.Parse(address)
 		if err != nil {
-			continue // a fixture that nobody has read
+			continue // only if the fixture was not read from a file
 		}
 		host := strings.ToLower(parsed.Hostname())
 		w.servicesByHost[host] = append(w.servicesByHost[host], serviceURL{parsed.EscapedPath(), service})

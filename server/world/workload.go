@@ -9,11 +9,11 @@ import (
 	"gcp-metadata-emulator/fixtures"
 )
 
-// ErrLastInstance says that an instance cannot be removed because there is no other one.
+// ErrLastInstance says that an instance cannot be removed because it is the only instance.
 var ErrLastInstance = errors.New("the only instance cannot be removed")
 
-// WithInstance returns a world with a further instance, or with another instance in the place of the
-// one of that name.
+// WithInstance returns a world with this instance, which replaces the instance with the same name if
+// there is one.
 func (w *World) WithInstance(f fixtures.Instance) *World {
 	edited := *w
 	edited.accountsByID = maps.Clone(w.accountsByID) // a pod adds its own account
@@ -61,8 +61,8 @@ func (w *World) indexOfInstance(name string) int {
 	return slices.IndexFunc(w.Instances, func(i *Instance) bool { return i.Name == name })
 }
 
-// deriveFromInstances fills in what a world under construction knows by its instances: the URLs of
-// services, and the pool of clusters.
+// deriveFromInstances derives the URLs of services and the pool of clusters from the instances of a
+// world under construction.
 func (w *World) deriveFromInstances() {
 	w.clusters = nil
 	w.addClusters()

@@ -39,7 +39,7 @@ type World struct {
 	policies        map[string]*iam.Policy    // by unique ID of the service account, or services/NAME; the project's by ""
 	deleted         map[string]deletedAccount // by unique ID
 
-	origin *fixtures.Fixture // that it was made of; nobody changes it
+	origin *fixtures.Fixture // the fixture that the world was made of; it never changes
 }
 
 // Project is a Google Cloud project.
