@@ -10,5 +10,8 @@
 // all. The first process to create a file wins, and the others load that file. Processes with
 // the same directory therefore share their keys. No key is made before it is needed.
 //
+// A ring also keeps what is too long for a token, in the same directory, so that the token is good
+// for all these processes.
+//
 // The package signs certificates only. Package signer signs everything else.
 package keys

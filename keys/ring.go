@@ -21,6 +21,8 @@ type Ring struct {
 
 	google, firebase, session *Set
 
+	contents *contents
+
 	mu       sync.Mutex
 	accounts map[string]*Set
 
@@ -41,7 +43,7 @@ func NewRing(dir string, now func() time.Time) *Ring {
 
 func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
 	kept := &closable{vault: vault, lasts: func() bool { return true }}
-	r := &Ring{vault: kept, pool: pool, now: now, accounts: map[string]*Set{}}
+	r := &Ring{vault: kept, pool: pool, now: now, accounts: map[string]*Set{}, contents: newContents(kept)}
 	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
 	r.firebase = newSet(Firebase(), "keys/firebase", kept, r.pool, now)
 	r.session = newSet(FirebaseSession(), "keys/firebase-session", kept, r.pool, now)

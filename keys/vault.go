@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,8 @@ type vault interface {
 	// create stores data under a new name. If the name is taken, it stores nothing and returns
 	// the existing content.
 	create(name string, data []byte) ([]byte, error)
+	// prune removes the oldest files of a folder, until it has at most the given number.
+	prune(folder string, most int) error
 	// path returns the name as a person finds it on disk.
 	path(name string) string
 }
@@ -89,6 +92,7 @@ func (memory) names(string) ([]string, error)               { return nil, nil }
 func (memory) stamp(string) int64                           { return absent }
 func (memory) read(string) ([]byte, error)                  { return nil, fs.ErrNotExist }
 func (memory) create(_ string, data []byte) ([]byte, error) { return data, nil }
+func (memory) prune(string, int) error                      { return nil }
 func (memory) path(name string) string                      { return name }
 
 // directory is a vault of files that only their owner can read.
@@ -153,6 +157,27 @@ func (d directory) create(name string, data []byte) ([]byte, error) {
 		return nil, &FileError{Path: path, Problem: "cannot be written", Err: err}
 	}
 	return data, nil
+}
+
+// prune goes by the files' modification times.
+func (d directory) prune(folder string, most int) error {
+	names, err := d.names(folder)
+	if err != nil || len(names) <= most {
+		return err
+	}
+	ages := map[string]time.Time{}
+	for _, name := range names {
+		if info, err := os.Stat(d.path(folder + "/" + name)); err == nil { // another process may have removed it
+			ages[name] = info.ModTime()
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return ages[a].Compare(ages[b]) })
+	for _, name := range names[:len(names)-most] {
+		if err := os.Remove(d.path(folder + "/" + name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &FileError{Path: d.path(folder + "/" + name), Problem: "cannot be removed", Err: err}
+		}
+	}
+	return nil
 }
 
 func writeTemporary(folder string, data []byte) (name string, err error) {

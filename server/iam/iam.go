@@ -27,17 +27,17 @@ const (
 	KindFederated      Kind = "federated" // a workload of another identity provider
 )
 
-// Principal is the identity that a credential proves. It can be written as JSON.
+// Principal is the identity that a credential proves. It can be written as JSON and CBOR.
 type Principal struct {
-	Kind  Kind   `json:"kind,omitempty"`
-	Email string `json:"email,omitempty"` // of a service account or user
-	ID    string `json:"id,omitempty"`    // the unique ID of a service account or user, or the subject of a federated principal
+	Kind  Kind   `json:"kind,omitempty" cbor:"1,keyasint,omitempty"`
+	Email string `json:"email,omitempty" cbor:"2,keyasint,omitempty"` // of a service account or user
+	ID    string `json:"id,omitempty" cbor:"3,keyasint,omitempty"`    // the unique ID of a service account or user, or the subject of a federated principal
 
 	// Pool is the workload identity pool of a federated principal:
 	// projects/NUMBER/locations/global/workloadIdentityPools/POOL.
-	Pool       string            `json:"pool,omitempty"`
-	Groups     []string          `json:"groups,omitempty"`     // google.groups of its attribute mapping
-	Attributes map[string]string `json:"attributes,omitempty"` // attribute.NAME, without the prefix
+	Pool       string            `json:"pool,omitempty" cbor:"4,keyasint,omitempty"`
+	Groups     []string          `json:"groups,omitempty" cbor:"5,keyasint,omitempty"`     // google.groups of its attribute mapping
+	Attributes map[string]string `json:"attributes,omitempty" cbor:"6,keyasint,omitempty"` // attribute.NAME, without the prefix
 }
 
 const federatedHost = "//iam.googleapis.com/"

@@ -58,7 +58,7 @@ func (s *Server) authorize(r *http.Request, w *world.World, back destination, as
 	}
 	granted := token.ForUser(user, back.client.ID, wanted.scopes)
 	granted.Offline = wanted.offline
-	text, err := s.seal(code{Grant: granted, RedirectURI: back.redirectURI, Nonce: wanted.nonce, Challenge: wanted.challenge})
+	text, err := s.seal(granted, back.redirectURI, wanted)
 	if err != nil {
 		return wire.Response{}, err
 	}
@@ -202,9 +202,9 @@ func readChallenge(text, method string) (challenge, error) {
 	case text == "":
 		return challenge{}, nil
 	case method == "", method == challengePlain:
-		return challenge{Text: text, Method: challengePlain}, nil
+		return challenge{Text: digestOf(text)}, nil
 	case method == challengeS256:
-		return challenge{Text: text, Method: challengeS256}, nil
+		return challenge{Text: digestOf(text), IsS256: true}, nil
 	default:
 		return challenge{}, oauthapi.NewError(oauthapi.InvalidRequest, "Invalid parameter value for code_challenge_method: "+method)
 	}

@@ -1,14 +1,14 @@
 package oauth2
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
-
-	"github.com/google/uuid"
 
 	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/server/oauthapi"
@@ -16,8 +16,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// codePrefix is the prefix of Google's authorization codes.
-const codePrefix = "4/0"
+// codeForm returns the form of Google's authorization codes.
+func codeForm() token.Form { return token.Form{Prefix: "4/0", Limit: token.MaxCode} }
 
 // codeLifetime is the maximum lifetime that RFC 6749, section 4.1.2, recommends.
 const codeLifetime = 10 * time.Minute
@@ -30,23 +30,58 @@ const (
 	needlessVerifier = "code_verifier or verifier is not needed."
 )
 
-// code is the content of an authorization code, sealed. It carries the grant itself, so the
-// server stores nothing for it.
+// code is the content of an authorization code. The server stores nothing for a code, unless it is
+// too long. A code has digests of what the client presents again when it exchanges the code.
 type code struct {
-	token.Grant
-
-	ID          string    `json:"jti"`
-	RedirectURI string    `json:"redirect,omitempty"`
-	Nonce       string    `json:"nonce,omitempty"`
-	Challenge   challenge `json:"challenge,omitzero"`
-	Expires     int64     `json:"exp"` // Unix seconds
+	own    ownCode
+	shared sharedCode
 }
+
+// ownCode is the part of a code that is different in every code.
+type ownCode struct {
+	_ struct{} `cbor:",toarray"`
+
+	Session     string // each session has one code
+	Client      digest
+	RedirectURI digest
+	Challenge   challenge
+	Nonce       string // empty if it is in the shared part
+	Expires     int64  // Unix seconds
+}
+
+// sharedCode is the part of a code that other codes may share.
+type sharedCode struct {
+	UserID  string       `cbor:"1,keyasint"`
+	Scopes  token.Scopes `cbor:"2,keyasint"`
+	Offline bool         `cbor:"3,keyasint,omitempty"`
+	Nonce   string       `cbor:"4,keyasint,omitempty"`
+}
+
+// maxNonce is the length up to which a nonce fits into the own part.
+const maxNonce = 64
+
+// digest stands for a text that only has to be compared. It is empty for an empty text.
+type digest []byte
+
+func digestOf(text string) digest {
+	const size = 12 // enough, because nobody can change or even read the digest
+	if text == "" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(text))
+	return sum[:size]
+}
+
+// isOf reports whether d is the digest of text.
+func (d digest) isOf(text string) bool { return subtle.ConstantTimeCompare(d, digestOf(text)) == 1 }
 
 // challenge is a PKCE challenge that the client must answer (RFC 7636). The zero value means that
 // the client sent none.
 type challenge struct {
-	Text   string `json:"text"`
-	Method string `json:"method"` // plain or S256
+	_ struct{} `cbor:",toarray"`
+
+	Text   digest
+	IsS256 bool // otherwise the method is plain
 }
 
 // Methods of RFC 7636, section 4.2.
@@ -59,18 +94,18 @@ const (
 // attacker may have injected a code into the request (RFC 9700, section 4.8.2).
 func (c challenge) prove(verifier string) error {
 	answer := verifier
-	if c.Method == challengeS256 {
+	if c.IsS256 {
 		sum := sha256.Sum256([]byte(verifier))
 		answer = base64.RawURLEncoding.EncodeToString(sum[:])
 	}
 	switch {
-	case c.Text == "" && verifier == "":
+	case len(c.Text) == 0 && verifier == "":
 		return nil
-	case c.Text == "":
+	case len(c.Text) == 0:
 		return oauthapi.NewError(oauthapi.InvalidGrant, needlessVerifier)
 	case verifier == "":
 		return oauthapi.NewError(oauthapi.InvalidGrant, missingVerifier)
-	case subtle.ConstantTimeCompare([]byte(answer), []byte(c.Text)) == 0:
+	case !c.Text.isOf(answer):
 		return oauthapi.NewError(oauthapi.InvalidGrant, invalidVerifier)
 	default:
 		return nil
@@ -78,13 +113,16 @@ func (c challenge) prove(verifier string) error {
 }
 
 // seal returns an authorization code for one use within codeLifetime.
-func (s *Server) seal(granted code) (string, error) {
-	sealer, err := s.issuer.Sealer(codePrefix)
-	if err != nil {
-		return "", err
+func (s *Server) seal(granted token.Grant, redirectURI string, wanted authorization) (string, error) {
+	own := ownCode{
+		Session: granted.Session, Client: digestOf(granted.Client), RedirectURI: digestOf(redirectURI),
+		Challenge: wanted.challenge, Nonce: wanted.nonce, Expires: s.now().Add(codeLifetime).Unix(),
 	}
-	granted.ID, granted.Expires = uuid.NewString(), s.now().Add(codeLifetime).Unix()
-	return sealer.Seal(granted)
+	shared := sharedCode{UserID: granted.Principal.ID, Scopes: granted.Scopes, Offline: granted.Offline}
+	if len(own.Nonce) > maxNonce {
+		own.Nonce, shared.Nonce = "", own.Nonce
+	}
+	return s.issuer.Seal(codeForm(), own, shared)
 }
 
 // spent holds the codes that were exchanged most recently. maxSpent is more than the number of
@@ -99,7 +137,7 @@ func newSpent() spent {
 
 // again reports whether the code was exchanged before, and records it as exchanged.
 func (s spent) again(granted code) bool {
-	known, _ := s.ids.ContainsOrAdd(granted.ID, struct{}{})
+	known, _ := s.ids.ContainsOrAdd(granted.own.Session, struct{}{})
 	return known
 }
 
@@ -119,35 +157,40 @@ func (s *Server) authorizationCode(r *http.Request, form url.Values) (wire.Respo
 		return wire.Response{}, err
 	}
 	if s.spent.again(granted) {
-		s.issuer.RevokeSession(granted.Session)
+		s.issuer.RevokeSession(granted.own.Session)
 		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, badRequest)
 	}
-	return s.issueFirst(r.Context(), current, granted.Grant, token.Claims{Nonce: granted.Nonce})
+	user, ok := current.User(granted.shared.UserID)
+	if !ok {
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, accountDeleted)
+	}
+	grant := token.Grant{
+		Principal: user.Principal(), Scopes: granted.shared.Scopes, Client: client.ID,
+		Offline: granted.shared.Offline, Session: granted.own.Session,
+	}
+	return s.issueFirst(r.Context(), current, grant, token.Claims{Nonce: cmp.Or(granted.own.Nonce, granted.shared.Nonce)})
 }
 
 func (s *Server) openCode(text string) (code, error) {
 	if text == "" {
 		return code{}, oauthapi.Missing("code")
 	}
-	sealer, err := s.issuer.Sealer(codePrefix)
-	if err != nil {
-		return code{}, err
-	}
 	var granted code
-	if sealer.Open(text, &granted) != nil {
-		return code{}, oauthapi.NewError(oauthapi.InvalidGrant, malformedCode)
+	err := s.issuer.Open(codeForm(), text, &granted.own, &granted.shared)
+	if errors.Is(err, token.ErrUnknown) {
+		err = oauthapi.NewError(oauthapi.InvalidGrant, malformedCode)
 	}
-	return granted, nil
+	return granted, err
 }
 
 // usable checks that the request may exchange the code.
 func (c code) usable(client string, form url.Values, now time.Time) error {
 	switch {
-	case now.Unix() >= c.Expires, c.Client != client:
+	case now.Unix() >= c.own.Expires, !c.own.Client.isOf(client):
 		return oauthapi.NewError(oauthapi.InvalidGrant, badRequest)
-	case c.RedirectURI != form.Get("redirect_uri"):
+	case !c.own.RedirectURI.isOf(form.Get("redirect_uri")):
 		return oauthapi.NewError(oauthapi.RedirectURIMismatch, badRequest)
 	default:
-		return c.Challenge.prove(form.Get("code_verifier"))
+		return c.own.Challenge.prove(form.Get("code_verifier"))
 	}
 }

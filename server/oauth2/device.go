@@ -28,12 +28,15 @@ const (
 	pollTolerance = time.Second
 )
 
-const deviceCodePrefix = "AH-1Ng"
+// deviceForm returns the form of Google's device codes.
+func deviceForm() token.Form { return token.Form{Prefix: "AH-1Ng"} }
 
 // deviceCode is the content of a device code, sealed. The user code in it finds the device.
 type deviceCode struct {
-	UserCode string `json:"user"`
-	Expires  int64  `json:"exp"` // Unix seconds
+	_ struct{} `cbor:",toarray"`
+
+	UserCode string
+	Expires  int64 // Unix seconds
 }
 
 // device is a device that waits for a user's consent (RFC 8628).
@@ -140,12 +143,8 @@ func (s *Server) DeviceCode(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	sealer, err := s.issuer.Sealer(deviceCodePrefix)
-	if err != nil {
-		return wire.Response{}, err
-	}
 	userCode, expires := newUserCode(), s.now().Add(deviceLifetime)
-	text, err := sealer.Seal(deviceCode{UserCode: userCode, Expires: expires.Unix()})
+	text, err := s.issuer.Seal(deviceForm(), deviceCode{UserCode: userCode, Expires: expires.Unix()}, nil)
 	if err != nil {
 		return wire.Response{}, err
 	}
@@ -276,14 +275,12 @@ func (s *Server) openDeviceCode(text string) (deviceCode, error) {
 	if text == "" {
 		return deviceCode{}, oauthapi.Missing("device_code")
 	}
-	sealer, err := s.issuer.Sealer(deviceCodePrefix)
-	if err != nil {
-		return deviceCode{}, err
-	}
 	var granted deviceCode
-	switch err := sealer.Open(text, &granted); {
-	case err != nil:
+	switch err := s.issuer.Open(deviceForm(), text, &granted, new(any)); {
+	case errors.Is(err, token.ErrUnknown):
 		return deviceCode{}, oauthapi.NewError(oauthapi.InvalidGrant, malformedCode)
+	case err != nil:
+		return deviceCode{}, err
 	case s.now().Unix() >= granted.Expires:
 		return deviceCode{}, oauthapi.NewError(oauthapi.ExpiredToken, badRequest)
 	default:

@@ -2,33 +2,40 @@ package token
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
 )
 
-// Grant holds the rights that a token gives to its bearer.
+// Grant holds the rights that a token gives to its bearer. In CBOR it has no session, because
+// tokens share it.
 type Grant struct {
-	Principal iam.Principal `json:"who"`
-	Scopes    []string      `json:"scopes"`
+	Principal iam.Principal `cbor:"1,keyasint"`
+	Scopes    Scopes        `cbor:"2,keyasint,omitempty"`
 
 	// Client is the ID of the OAuth client that a user's token was issued to, or the unique ID of
 	// the service account that acts for the user.
-	Client string `json:"client,omitempty"`
+	Client string `cbor:"3,keyasint,omitempty"`
 	// Offline reports whether the client also has a refresh token.
-	Offline bool `json:"offline,omitempty"`
+	Offline bool `cbor:"4,keyasint,omitempty"`
 	// Session is shared by the tokens of one consent. Revoking one of them revokes all.
-	Session string `json:"session,omitempty"`
+	Session string `cbor:"-"`
 	// Boundary is the access boundary of a downscoped token, as the token exchange received it
 	// (https://cloud.google.com/iam/docs/downscoping-short-lived-credentials).
-	Boundary json.RawMessage `json:"boundary,omitempty"`
+	Boundary json.RawMessage `cbor:"5,keyasint,omitempty"`
+}
+
+// stamp is the part of an access token or refresh token that is different in every token.
+type stamp struct {
+	_ struct{} `cbor:",toarray"`
+
+	ID, Session       string
+	IssuedAt, Expires int64 // Unix seconds; a refresh token has no expiry
 }
 
 // ForAccount returns the grant of scopes to a service account.
@@ -39,16 +46,15 @@ func ForAccount(account *world.ServiceAccount, scopes []string) Grant {
 // ForUser returns the grant of scopes from a user to an OAuth client. The grant is for offline
 // access, and starts a session.
 func ForUser(user *world.User, client string, scopes []string) Grant {
-	return Grant{Principal: user.Principal(), Scopes: scopes, Client: client, Session: uuid.NewString(), Offline: true}
+	return Grant{Principal: user.Principal(), Scopes: scopes, Client: client, Session: rand.Text(), Offline: true}
 }
 
 // Access is the content of an access token. Times are in Unix seconds.
 type Access struct {
 	Grant
 
-	ID       string `json:"jti"`
-	IssuedAt int64  `json:"iat"`
-	Expires  int64  `json:"exp"`
+	ID                string
+	IssuedAt, Expires int64
 }
 
 // The prefixes of Google's access tokens, by kind of principal.
@@ -59,6 +65,8 @@ const (
 )
 
 func accessPrefixes() []string { return []string{accountPrefix, userPrefix, federatedPrefix} }
+
+func accessForm(prefix string) Form { return Form{Prefix: prefix, Limit: MaxAccess} }
 
 func accessPrefix(kind iam.Kind) string {
 	switch kind {
@@ -76,7 +84,7 @@ func (i *Issuer) Access(ctx context.Context, grant Grant, lifetime time.Duration
 	grant.Scopes = iam.CanonicalScopes(grant.Scopes)
 	issued, expires := i.period(lifetime.Truncate(time.Second))
 	defect := defectOf(ctx, KindAccess)
-	text, err := i.sealed(Access{Grant: grant, ID: uuid.NewString(), IssuedAt: issued.Unix(), Expires: expires.Unix()}, defect)
+	text, err := i.sealed(Access{Grant: grant, ID: rand.Text(), IssuedAt: issued.Unix(), Expires: expires.Unix()}, defect)
 	if err != nil {
 		return Token{}, err
 	}
@@ -145,16 +153,13 @@ func (i *Issuer) open(text string) (Access, error) {
 	if kind < 0 {
 		return Access{}, ErrUnknown
 	}
-	sealer, err := i.Sealer(prefixes[kind])
-	if err != nil {
+	var own stamp
+	var grant Grant
+	if err := i.Open(accessForm(prefixes[kind]), text, &own, &grant); err != nil {
 		return Access{}, err
 	}
-	var access Access
-	if err := sealer.Open(text, &access); err != nil {
-		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
-	}
-	if len(text) <= cachedBytes {
-		i.opened.Add(strings.Clone(text), access) // clone, so that the cache does not retain the whole header
-	}
+	grant.Session = own.Session
+	access := Access{Grant: grant, ID: own.ID, IssuedAt: own.IssuedAt, Expires: own.Expires}
+	i.opened.Add(strings.Clone(text), access) // clone, so that the cache does not retain the whole header
 	return access, nil
 }

@@ -228,14 +228,15 @@ func (i *Issuer) sealed(access Access, defect Defect) (string, error) {
 	if issued, expires, shifted := defect.period(i.now()); shifted {
 		access.IssuedAt, access.Expires = issued.Unix(), expires.Unix()
 	}
-	sealer, err := i.Sealer(prefix)
+	sealer, err := i.sealer(prefix)
 	if defect == UnknownKey {
 		sealer, err = newSealer(i.stranger(), prefix)
 	}
 	if err != nil {
 		return "", err
 	}
-	text, err := sealer.Seal(access)
+	own := stamp{ID: access.ID, Session: access.Session, IssuedAt: access.IssuedAt, Expires: access.Expires}
+	text, err := i.sealWith(sealer, MaxAccess, own, access.Grant)
 	if err == nil && defect == Revoked {
 		i.revoked.add(access.ID)
 	}

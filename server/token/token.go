@@ -2,7 +2,9 @@
 // and ID tokens.
 //
 // Access and refresh tokens are self-contained (see signer.Sealer), so the emulator stores none
-// of them. It only remembers revoked tokens, in a bounded set. ID tokens are signed with Google's
+// of them. They are never longer than Google's: if a grant does not fit, the key ring keeps it,
+// once for all tokens with the same grant. The emulator also remembers revoked tokens, in a
+// bounded set. ID tokens are signed with Google's
 // key set. The metadata server returns the same token again while it stays valid; this package
 // holds the bounded caches for that.
 //
@@ -76,7 +78,8 @@ type Issuer struct {
 	sealers sync.Map // *signer.Sealer by token prefix
 	revoked *revocations
 
-	stranger func() *keys.Ring // returns a ring of unpublished keys, made on first use
+	coding   func() (coding, error) // of opaque tokens
+	stranger func() *keys.Ring      // returns a ring of unpublished keys, made on first use
 
 	accesses   *cache[accessKey]
 	identities *cache[identityKey]
@@ -90,6 +93,7 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 		keys:       ring,
 		now:        now,
 		revoked:    newRevocations(),
+		coding:     sync.OnceValues(newCoding),
 		stranger:   sync.OnceValue(ring.Stranger),
 		accesses:   newCache[accessKey](now),
 		identities: newCache[identityKey](now),
@@ -101,9 +105,8 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 // Now returns the time by which tokens are issued and expire.
 func (i *Issuer) Now() time.Time { return i.now() }
 
-// Sealer returns the sealer for tokens with this prefix. Each kind of token has its own prefix,
-// so a token of one kind is never accepted as another kind.
-func (i *Issuer) Sealer(prefix string) (*signer.Sealer, error) {
+// sealer returns the sealer for tokens with this prefix.
+func (i *Issuer) sealer(prefix string) (*signer.Sealer, error) {
 	if known, ok := i.sealers.Load(prefix); ok {
 		return known.(*signer.Sealer), nil
 	}
