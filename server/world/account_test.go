@@ -36,8 +36,8 @@ func find(t *testing.T, w *world.World, email string) *world.ServiceAccount {
 
 func members(w *world.World) []string { return w.Policy(nil).Bindings[0].Members }
 
-// A deleted account is gone from everywhere, and comes back as it was. No other world is
-// touched by it.
+// A deleted account is in no part of the world, and after its undeletion it is as it was. Neither
+// changes the earlier world.
 func TestDeleteAndUndelete(t *testing.T) {
 	t.Parallel()
 	const first = "first@demo-project.iam.gserviceaccount.com"
@@ -47,7 +47,7 @@ func TestDeleteAndUndelete(t *testing.T) {
 	gone := before.WithoutAccount(account, now)
 	for _, id := range []string{first, account.UniqueID} {
 		if _, ok := gone.Account(id); ok {
-			t.Errorf("%s is still there", id)
+			t.Errorf("account %s still exists", id)
 		}
 		find(t, before, id)
 	}
@@ -57,7 +57,7 @@ func TestDeleteAndUndelete(t *testing.T) {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
 	if !gone.DefaultInstance().ServiceAccounts[0].Account.Disabled || before.DefaultInstance().ServiceAccounts[0].Account.Disabled {
-		t.Error("the instance's account is not disabled, or is in the world before")
+		t.Error("the instance's account is not disabled, or is disabled in the earlier world")
 	}
 
 	again := gone.WithAccount(fresh)
@@ -65,13 +65,13 @@ func TestDeleteAndUndelete(t *testing.T) {
 		t.Error("two accounts have the same unique ID")
 	}
 	if again.May(fresh.Principal(), "iam.serviceAccounts.get", nil, time.Time{}) || !before.May(account.Principal(), "iam.serviceAccounts.get", nil, time.Time{}) {
-		t.Error("an account of the same name has the deleted one's roles, or the first had none")
+		t.Error("an account with the same name has the roles of the deleted account, or that account had none")
 	}
 	if _, _, err := again.Undeleted(account.UniqueID, now, noKeys); !errors.Is(err, world.ErrReplaced) {
-		t.Errorf("undeleted beside another: %v", err)
+		t.Errorf("undeletion beside an account with the same name: %v", err)
 	}
 	if _, _, err := gone.Undeleted(account.UniqueID, now.AddDate(0, 0, 31), noKeys); !errors.Is(err, world.ErrNoAccount) {
-		t.Errorf("undeleted after 31 days: %v", err)
+		t.Errorf("undeletion after 31 days: %v", err)
 	}
 
 	back, restored, err := gone.Undeleted(account.UniqueID, now.AddDate(0, 0, 30), noKeys)
@@ -82,10 +82,10 @@ func TestDeleteAndUndelete(t *testing.T) {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
 	if len(back.Policy(account).Bindings) != 1 || back.DefaultInstance().ServiceAccounts[0].Account != restored || len(back.Accounts) != len(before.Accounts) {
-		t.Error("it is not as it was")
+		t.Error("the undeleted account is not as it was")
 	}
 	if _, _, err := back.Undeleted(account.UniqueID, now, noKeys); !errors.Is(err, world.ErrNoAccount) {
-		t.Errorf("undeleted twice: %v", err)
+		t.Errorf("second undeletion: %v", err)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestWithAccount(t *testing.T) {
 		t.Error("the account was not replaced everywhere")
 	}
 	if find(t, w, edited.UniqueID).Disabled || w.DefaultInstance().ServiceAccounts[0].Account.Disabled {
-		t.Error("the world before was changed")
+		t.Error("the earlier world has changed")
 	}
 }
 
@@ -109,10 +109,10 @@ func TestWithPolicy(t *testing.T) {
 	first := find(t, w, "first@demo-project.iam.gserviceaccount.com")
 	policy := iam.NewPolicy([]iam.Binding{{Role: "roles/viewer", Members: []string{"user:a@example.com"}}})
 	if next := w.WithPolicy(first, policy); next.Policy(first) != policy || w.Policy(first) == policy || next.Policy(nil) != w.Policy(nil) {
-		t.Error("not that policy was replaced alone")
+		t.Error("the account's policy was not replaced, or another policy was")
 	}
 	if next := w.WithPolicy(nil, policy); next.Policy(nil) != policy || next.Policy(first) != w.Policy(first) {
-		t.Error("not the project's policy was replaced alone")
+		t.Error("the project's policy was not replaced, or another policy was")
 	}
 }
 

@@ -26,7 +26,7 @@ func large() []byte {
 		"policies:\n" + policies.String())
 }
 
-// The size of a world costs when it is read and edited, and nothing when it is asked.
+// The size of a world matters when it is read and edited, but not when it is queried.
 func BenchmarkLargeWorld(b *testing.B) {
 	text := large()
 	fixture, err := fixtures.Parse("large.yaml", text, "")

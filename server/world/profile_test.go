@@ -103,14 +103,14 @@ func TestProfileValues(t *testing.T) {
 		t.Errorf("a pod without a Google account is %+v of %+v", account, account.Account)
 	}
 	if found, ok := w.Account(account.Account.UniqueID); !ok || found != account.Account {
-		t.Error("nobody is behind the tokens of a Kubernetes service account")
+		t.Error("the tokens of a Kubernetes service account have no principal")
 	}
 	if _, ok := w.Account(account.Account.Email); ok || slices.Contains(w.Accounts, account.Account) {
-		t.Error("a Kubernetes service account is one of the project's")
+		t.Error("a Kubernetes service account is a service account of the project")
 	}
 }
 
-// A recording tells what is there; who stands behind it, the profile.
+// A recording decides which entries exist, and the profile decides the principal.
 func TestRecordedProfiles(t *testing.T) {
 	t.Parallel()
 	w := worldtest.Parse(t, `
@@ -210,7 +210,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// What a fixture leaves out of an access config is completed.
+// The emulator fills in the values that an access config in a fixture leaves out.
 func TestAccessConfigs(t *testing.T) {
 	t.Parallel()
 	w := worldtest.Parse(t, "instances: [{name: a, metadata: {instance: {network-interfaces: [{access-configs: [{external-ip: 203.0.113.9}, {}]}]}}}]")
