@@ -74,10 +74,15 @@ func early(signals <-chan os.Signal) syscall.Signal {
 
 // deadline returns when the command must have ended after a signal, or nil if it need not end.
 func (c child) deadline(received os.Signal) <-chan time.Time {
-	if c.grace == 0 || received != syscall.SIGTERM && received != syscall.SIGINT {
+	if c.grace == 0 || !isEnding(received) {
 		return nil
 	}
 	return time.After(c.grace)
+}
+
+// isEnding reports whether a signal asks a program to end.
+func isEnding(received os.Signal) bool {
+	return received == syscall.SIGTERM || received == syscall.SIGINT
 }
 
 // ending describes how a command ended.

@@ -29,6 +29,7 @@ const (
 type grammar struct {
 	Serve       serveCommand       `cmd:"" default:"withargs" help:"Run an emulator until interrupted. This is the default command."`
 	Exec        execCommand        `cmd:"" help:"Run a command against a temporary emulator on a free port."`
+	Ingress     ingressCommand     `cmd:"" help:"Put a door in front of a service, which checks callers as Cloud Run does."`
 	Env         envCommand         `cmd:"" help:"Print the environment variables that lead programs to a running emulator."`
 	Credentials credentialsCommand `cmd:"" help:"Write a credential file for a running emulator."`
 	Token       tokenCommand       `cmd:"" help:"Print a token from a running emulator."`
@@ -95,7 +96,7 @@ func parse(args []string, std streams) (parsed *kong.Context, code int, done boo
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(status int) { code, done = status, true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"state_dir": defaultStateDir(), "defects": defects()},
+		kong.Vars{"state_dir": defaultStateDir(), "defects": defects(), "invoker": defaultInvoker},
 	)
 	if err != nil {
 		return nil, report(std.err, err), true // the grammar above is wrong
@@ -135,8 +136,14 @@ type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
-// Hint names the help.
-func (e *usageError) Hint() string { return "see " + program + " --help" }
+// Hint returns the mistake's own hint, or names the help.
+func (e *usageError) Hint() string {
+	var hinted interface{ Hint() string }
+	if errors.As(e.error, &hinted) && hinted.Hint() != "" {
+		return hinted.Hint()
+	}
+	return "see " + program + " --help"
+}
 
 // statusError is the exit status of exec's command. This program ends with the same status.
 type statusError int

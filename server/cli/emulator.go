@@ -19,11 +19,21 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// emulatorFlags holds the flags of all commands that run an emulator.
+// emulatorFlags holds the flags of commands that run an emulator of any world.
 type emulatorFlags struct {
-	Fixture    string            `type:"path" placeholder:"FILE" help:"Fixture that describes the emulated world, in YAML or JSON (default: a project \"demo-project\" with a VM and three service accounts)."`
-	Metadata   string            `type:"path" placeholder:"FILE" help:"Recorded ?recursive=true reply, in JSON, to serve unchanged as the metadata of the fixture's first instance. The recording also sets the project, the universe domain, and that instance's name and service accounts; the fixture sets everything else."`
-	Watch      bool              `help:"Reload when one of these files, or a file named in the fixture, changes. serve also reloads on SIGHUP."`
+	worldFlags `embed:""`
+	runFlags   `embed:""`
+}
+
+// worldFlags holds the flags that describe the world.
+type worldFlags struct {
+	Fixture  string `type:"path" placeholder:"FILE" help:"Fixture that describes the emulated world, in YAML or JSON (default: a project \"demo-project\" with a VM and three service accounts)."`
+	Metadata string `type:"path" placeholder:"FILE" help:"Recorded ?recursive=true reply, in JSON, to serve unchanged as the metadata of the fixture's first instance. The recording also sets the project, the universe domain, and that instance's name and service accounts; the fixture sets everything else."`
+	Watch    bool   `help:"Reload when one of these files, or a file named in the fixture, changes. serve also reloads on SIGHUP."`
+}
+
+// runFlags holds the flags of all commands that run an emulator.
+type runFlags struct {
 	StateDir   string            `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Directory that keeps signing keys between runs (default: ${default})."`
 	Ephemeral  bool              `help:"Keep nothing on disk: every run generates new keys."`
 	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue."`
@@ -139,7 +149,7 @@ func (e *emulator) prepare(ctx context.Context) error {
 	return e.open(ctx, wanted)
 }
 
-func (f emulatorFlags) logger(usual slog.Level, std streams) *slog.Logger {
+func (f runFlags) logger(usual slog.Level, std streams) *slog.Logger {
 	level := usual
 	_ = level.UnmarshalText([]byte(f.LogLevel)) // every value except "auto" is a level of slog
 	options := &slog.HandlerOptions{Level: level}
@@ -150,7 +160,7 @@ func (f emulatorFlags) logger(usual slog.Level, std streams) *slog.Logger {
 }
 
 // ring returns the key ring. It has not read any keys yet.
-func (f emulatorFlags) ring(emulated *clock.Clock) (*keys.Ring, error) {
+func (f runFlags) ring(emulated *clock.Clock) (*keys.Ring, error) {
 	dir := f.StateDir
 	switch {
 	case f.Ephemeral:
