@@ -25,7 +25,7 @@ func (l HostsLine) String() string { return l.Address + " " + strings.Join(l.Nam
 // regional names (sts.us-east1.rep.googleapis.com), which are too many for a hosts file.
 func HostsLines() []HostsLine {
 	apis := []string{"accounts.google.com", "www.gstatic.com"}
-	for _, api := range []string{"cloudresourcemanager", "compute", "iam", "iamcredentials", "identitytoolkit", "oauth2", "openidconnect", "securetoken", "sts", "www"} {
+	for _, api := range []string{"cloudresourcemanager", "compute", "iam", "iamcredentials", "identitytoolkit", "oauth2", "openidconnect", "run", "securetoken", "sts", "www"} {
 		apis = append(apis, api+".googleapis.com", api+".mtls.googleapis.com")
 	}
 	slices.Sort(apis)
