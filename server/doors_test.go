@@ -19,6 +19,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/emulatortest"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world/worldtest"
@@ -113,14 +114,14 @@ func TestDoors(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
-	for _, strict := range []bool{false, true} {
-		e := newDoors(t, func(config *server.Config) { config.Strict = strict })
+	for _, mode := range []guard.Mode{guard.Off, guard.Enforce} {
+		e := newDoors(t, func(config *server.Config) { config.IAM = mode })
 		values := doorTokens(t, e)
 		for _, file := range files {
 			archive := emulatortest.Must[*txtar.Archive](t)(txtar.ParseFile(file))
 			for i := 0; i+1 < len(archive.Files); i += 2 {
 				name := strings.TrimSuffix(archive.Files[i].Name, ".request")
-				t.Run(fmt.Sprintf("strict=%t/%s/%s", strict, filepath.Base(file), name), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s/%s/%s", mode, filepath.Base(file), name), func(t *testing.T) {
 					if archive.Files[i+1].Name != name+".response" {
 						t.Fatalf("%s is followed by %s", name, archive.Files[i+1].Name)
 					}

@@ -15,6 +15,7 @@ import (
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/emulatortest"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
@@ -60,7 +61,7 @@ func newBearer(t *testing.T, ring *keys.Ring) string {
 // newSized returns a strict emulator of a world with n instances, accounts and policies.
 func newSized(ring *keys.Ring, n int) *server.Server {
 	return server.New(server.Config{
-		World: newSizedWorld(n), Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler), Strict: true,
+		World: newSizedWorld(n), Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler), IAM: guard.Enforce,
 	})
 }
 

@@ -55,8 +55,8 @@ type Config struct {
 	Keys         *keys.Ring
 	Clock        *clock.Clock // also the clock of Keys
 	Logger       *slog.Logger
-	Strict       bool     // check bearer tokens, and enforce policies
-	AllowedHosts []string // further host names under which the emulator answers; "*" for any
+	IAM          guard.Mode // whether bearer tokens are checked and policies enforced; empty: the world decides
+	AllowedHosts []string   // further host names under which the emulator answers; "*" for any
 
 	ProxyAllowed []hostname.Target // other hosts to which it forwards requests, as a forward proxy
 
@@ -136,10 +136,7 @@ func New(config Config) *Server {
 	worlds := store.New(config.World)
 	now := config.Clock.Now
 	issuer := token.NewIssuer(config.Keys, now)
-	callers := guard.New(worlds, issuer)
-	if config.Strict {
-		callers = guard.NewStrict(worlds, issuer)
-	}
+	callers := guard.New(guard.Config{Worlds: worlds, Issuer: issuer, Mode: config.IAM, Logger: config.Logger})
 	policies := iampolicy.New(worlds)
 	listening := &listeners{}
 	metadata, authorization := mds.New(worlds, issuer, config.Clock), oauth2.New(worlds, issuer, now, listening.answerAt)

@@ -15,6 +15,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
@@ -36,7 +37,8 @@ type worldFlags struct {
 type runFlags struct {
 	StateDir   string            `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Directory that keeps signing keys between runs (default: ${default})."`
 	Ephemeral  bool              `help:"Keep nothing on disk: every run generates new keys."`
-	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue."`
+	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue: the same as --iam enforce."`
+	IAM        guard.Mode        `name:"iam" enum:",off,audit,enforce" default:"" placeholder:"MODE" help:"What to do with requests that IAM policies or their bearer token would refuse: answer them (off), answer them and say so in the journal and the log (audit), or refuse them (enforce). Default: enforce if the fixture has strict: true, else off."`
 	Explain    bool              `help:"Tell clients that the door of a service refuses why, in the header X-Emulator-Reason."`
 	AllowHost  []string          `placeholder:"HOST" help:"Also answer requests for this host name; * for any name. Loopback addresses, localhost, and the names of the metadata server and the instances are always allowed."`
 	TLSListen  string            `name:"tls-listen" placeholder:"ADDR" help:"Also serve over TLS at this address, with certificates of the emulator's own authority."`
@@ -90,6 +92,9 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).withControl(f.Control),
 		files: fixtures.Files{Fixture: f.Fixture, Recording: f.Metadata}, sites: newSites(),
 	}
+	if f.Strict && f.IAM != "" && f.IAM != guard.Enforce {
+		return nil, &usageError{fmt.Errorf("--strict is the same as --iam enforce, and contradicts --iam %s: leave one out", f.IAM)}
+	}
 	if f.Watch && f.Fixture == "" && f.Metadata == "" {
 		return nil, &usageError{errors.New("--watch has nothing to watch: name a file with --fixture or --metadata")}
 	}
@@ -130,13 +135,21 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 
 func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config {
 	config := server.Config{
-		World: e.world, Keys: e.keys, Clock: emulated, Logger: e.logger, Strict: f.Strict,
+		World: e.world, Keys: e.keys, Clock: emulated, Logger: e.logger, IAM: f.mode(),
 		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls, DoorURLs: e.sites.doorURLs, Explain: f.Explain,
 	}
 	if e.control != nil {
 		config.PublicURL = e.url.String
 	}
 	return config
+}
+
+// mode returns what the flags say of policies, or an empty mode if they say nothing.
+func (f emulatorFlags) mode() guard.Mode {
+	if f.Strict {
+		return guard.Enforce
+	}
+	return f.IAM
 }
 
 // prepare loads the world and opens the addresses.

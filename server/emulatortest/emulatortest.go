@@ -17,6 +17,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
@@ -71,7 +72,7 @@ func New(t *testing.T) *Emulator {
 // NewStrict starts an emulator that enforces the policies of the world in strict.yaml.
 func NewStrict(t *testing.T) *Emulator {
 	t.Helper()
-	return NewOf(t, StrictFixture(t), func(config *server.Config) { config.Strict = true })
+	return NewOf(t, StrictFixture(t), func(config *server.Config) { config.IAM = guard.Enforce })
 }
 
 // Fixture returns the files of a world that uses every section of a fixture.

@@ -7,13 +7,16 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -36,34 +39,51 @@ func IAM() API {
 	}
 }
 
-// Guard decides who may call a method of an API. A strict guard demands a valid credential that this
-// emulator has issued, with a sufficient scope, and asks the world's policies. Any other guard refuses
-// access tokens that this emulator has issued and that have expired or were revoked, and accepts
-// every other bearer token.
+// Mode says what becomes of a request that lacks a valid credential or a permission.
+type Mode string
+
+// The modes. In every mode, access tokens are refused that this emulator has issued and that have
+// expired or were revoked.
+const (
+	Off     Mode = "off"     // it is answered: every other bearer token is accepted, and no policy is asked
+	Audit   Mode = "audit"   // it is answered as with Off, and the journal and the log say why Enforce would refuse it
+	Enforce Mode = "enforce" // it is refused
+)
+
+// Config is what a guard is made of.
+type Config struct {
+	Worlds *store.Store[*world.World]
+	Issuer *token.Issuer
+	Mode   Mode         // empty: the world decides
+	Logger *slog.Logger // needed unless Mode is Enforce
+}
+
+// Guard decides who may call a method of an API.
 type Guard struct {
-	worlds *store.Store[*world.World]
-	issuer *token.Issuer
+	Config
 
-	checked bool // the guard demands a valid credential with a sufficient scope
-	strict  bool // and asks the policies
+	checking bool // the guard demands a valid credential with a sufficient scope in every mode
 }
 
-// New returns a guard that is not strict.
-func New(worlds *store.Store[*world.World], issuer *token.Issuer) *Guard {
-	return &Guard{worlds: worlds, issuer: issuer}
-}
+// New returns a guard.
+func New(config Config) *Guard { return &Guard{Config: config} }
 
-// NewStrict returns a strict guard.
-func NewStrict(worlds *store.Store[*world.World], issuer *token.Issuer) *Guard {
-	return &Guard{worlds: worlds, issuer: issuer, checked: true, strict: true}
-}
-
-// Checking returns a guard that demands a valid credential with a sufficient scope, whether or not g
-// does, and that asks the policies if g does.
+// Checking returns a guard that demands a valid credential with a sufficient scope in every mode,
+// and asks the policies in the same modes as g.
 func (g *Guard) Checking() *Guard {
-	checking := *g
-	checking.checked = true
-	return &checking
+	return &Guard{Config: g.Config, checking: true}
+}
+
+// mode returns the mode at the moment.
+func (g *Guard) mode() Mode {
+	switch {
+	case g.Mode != "":
+		return g.Mode
+	case g.Worlds.Load().State.Strict:
+		return Enforce
+	default:
+		return Off
+	}
 }
 
 // Caller is the principal that calls a method.
@@ -71,8 +91,10 @@ type Caller struct {
 	Principal iam.Principal // of kind iam.KindUnknown if the token is not this emulator's
 	Scopes    []string      // of the credential, if this emulator has issued it
 
+	ctx     context.Context //nolint:containedctx // of the request, which the refusals of the caller are about
 	guard   *Guard
 	bounded bool // the credential has an access boundary
+	checked bool // the credential has to be valid
 }
 
 // Caller authenticates the caller of a method of an API by the bearer token of the request. The error
@@ -82,24 +104,56 @@ func (g *Guard) Caller(r *http.Request, api API, method string) (Caller, error) 
 	if err != nil {
 		return Caller{}, err
 	}
-	return g.Authenticate(credential, api, method)
+	return g.Authenticate(r.Context(), credential, api, method)
 }
 
 // Authenticate does the same as the method Caller, for a bearer token that has been read already.
-func (g *Guard) Authenticate(credential string, api API, method string) (Caller, error) {
-	access, err := g.issuer.Bearer(g.worlds.Load().State, credential, api.Host)
-	switch {
-	case !g.checked && (err == nil || !g.issuer.IsOver(credential)):
-		return Caller{guard: g, Principal: access.Principal, Scopes: access.Scopes}, nil
-	case token.IsRefusal(err):
-		return Caller{}, api.refuse(err, credential, method)
-	case err != nil:
-		return Caller{}, err
-	case !slices.ContainsFunc(access.Scopes, func(scope string) bool { return slices.Contains(api.Scopes, scope) }):
-		return Caller{}, googleapi.ScopesInsufficient(api.Scopes).WithInfo(api.info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", method))
-	default:
-		return Caller{guard: g, Principal: access.Principal, Scopes: access.Scopes, bounded: access.Boundary != nil}, nil
+func (g *Guard) Authenticate(ctx context.Context, credential string, api API, method string) (Caller, error) {
+	access, err := g.Issuer.Bearer(g.Worlds.Load().State, credential, api.Host)
+	mode := g.mode()
+	caller := Caller{
+		Principal: access.Principal, Scopes: access.Scopes, ctx: ctx, guard: g,
+		bounded: access.Boundary != nil, checked: g.checking || mode == Enforce,
 	}
+	refusal, refused := api.check(access, err, credential, method)
+	if refused == nil {
+		return caller, nil
+	}
+	isLenient := !caller.checked && (err == nil || !g.Issuer.IsOver(credential))
+	if !isLenient || mode == Audit {
+		g.note(ctx, mode, refusal)
+	}
+	if isLenient {
+		return caller, nil
+	}
+	return Caller{}, refused
+}
+
+// check refuses a credential that is not valid, or whose scopes are not those of the API.
+func (a API) check(access token.Access, err error, credential, method string) (journal.Refusal, error) {
+	refusal := journal.Refusal{Caller: access.Principal.Member()}
+	switch {
+	case token.IsRefusal(err):
+		refusal.Reason = fmt.Sprintf("the credential is not valid for %q: %v", a.Host, err)
+		refusal.Hint = "get a token from the emulator: gcp-metadata-emulator token access"
+		return refusal, a.refuse(err, credential, method)
+	case err != nil:
+		return refusal, err
+	case !slices.ContainsFunc(access.Scopes, func(scope string) bool { return slices.Contains(a.Scopes, scope) }):
+		refusal.Reason = fmt.Sprintf("the token of %q has the scopes %q, none of which %q accepts", refusal.Caller, access.Scopes, a.Host)
+		refusal.Hint = fmt.Sprintf("get a token with the scope %q", a.Scopes[0])
+		return refusal, googleapi.ScopesInsufficient(a.Scopes).WithInfo(a.info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", method))
+	default:
+		return refusal, nil
+	}
+}
+
+// note has the exchange of a request say why the request is refused, and in the mode Audit the log.
+func (g *Guard) note(ctx context.Context, mode Mode, refusal journal.Refusal) {
+	if refusal.Reason == "" || !journal.Refuse(ctx, refusal) || mode != Audit {
+		return
+	}
+	g.Logger.InfoContext(ctx, "policies would refuse a request", "reason", refusal.Reason, "hint", refusal.Hint, "caller", refusal.Caller)
 }
 
 // Project authorizes a method of the project in the path of a request. The caller needs the given
@@ -109,7 +163,7 @@ func (g *Guard) Project(r *http.Request, api API, method, permission string) err
 	if err != nil {
 		return err
 	}
-	if !g.worlds.Load().State.Project.Is(r.PathValue("project")) {
+	if !g.Worlds.Load().State.Project.Is(r.PathValue("project")) {
 		return googleapi.NotFound("Requested entity was not found.")
 	}
 	return caller.Need(permission, nil)
@@ -126,9 +180,16 @@ func (c Caller) NeedAs(account *world.ServiceAccount, permission string, on worl
 	return c.need(account.Principal(), permission, on)
 }
 
-// need asks the policies. A credential with an access boundary is good for Cloud Storage only.
+// need asks the policies, and notes why they refuse.
 func (c Caller) need(who iam.Principal, permission string, on world.Resource) error {
-	if !c.bounded && (!c.guard.strict || c.guard.worlds.Load().State.May(who, permission, on, c.guard.issuer.Now())) {
+	mode := c.guard.mode()
+	if c.has(who, permission, on) {
+		return nil
+	}
+	if mode != Off {
+		c.guard.note(c.ctx, mode, c.lacks(who, permission, on))
+	}
+	if mode != Enforce && !c.isBound() {
 		return nil
 	}
 	err := googleapi.PermissionDenied(fmt.Sprintf("Permission '%s' denied on resource (or it may not exist).", permission))
@@ -137,6 +198,41 @@ func (c Caller) need(who iam.Principal, permission string, on world.Resource) er
 		Domain:   "iam.googleapis.com",
 		Metadata: map[string]string{"permission": permission},
 	})
+}
+
+// Has reports whether Need would return no error. It notes no refusal.
+func (c Caller) Has(permission string, on world.Resource) bool {
+	return c.guard.mode() != Enforce && !c.isBound() || c.has(c.Principal, permission, on)
+}
+
+// isBound reports whether the access boundary of the credential holds. A credential with one is good
+// for Cloud Storage only.
+func (c Caller) isBound() bool { return c.checked && c.bounded }
+
+// has asks the policies.
+func (c Caller) has(who iam.Principal, permission string, on world.Resource) bool {
+	if c.bounded {
+		return false
+	}
+	return c.guard.mode() == Off || c.guard.Worlds.Load().State.May(who, permission, on, c.guard.Issuer.Now())
+}
+
+// lacks says what a principal lacks, and which roles would give it.
+func (c Caller) lacks(who iam.Principal, permission string, on world.Resource) journal.Refusal {
+	w := c.guard.Worlds.Load().State
+	refusal := journal.Refusal{Caller: who.Member()}
+	name := w.ResourceName(on)
+	if c.bounded {
+		refusal.Reason = fmt.Sprintf("the token of %q has an access boundary, with which it is good for Cloud Storage only", refusal.Caller)
+		refusal.Hint = "send the token that the bounded one was made of"
+		return refusal
+	}
+	refusal.Missing = &journal.Missing{Permission: permission, Resource: name, Roles: w.RolesGranting(permission)}
+	refusal.Reason = fmt.Sprintf("%q lacks %s on %q", refusal.Caller, permission, name)
+	if len(refusal.Missing.Roles) > 0 {
+		refusal.Hint = fmt.Sprintf("give it a role that has this permission, such as %q, in a policy of the resource or of the project", refusal.Missing.Roles[0])
+	}
+	return refusal
 }
 
 // refuse returns the error for a credential that is not valid. It gives the reason if Google has a

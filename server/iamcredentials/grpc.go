@@ -15,7 +15,7 @@ func (s *Server) beginCall(ctx context.Context, method, name string) (call, erro
 	if err != nil {
 		return call{}, err
 	}
-	return s.begin(credential, API(), method, name)
+	return s.begin(ctx, credential, API(), method, name)
 }
 
 // CallGenerateAccessToken issues an access token for a service account.

@@ -21,7 +21,7 @@ func (s *Server) readOf(r *http.Request, api guard.API, method string, fields ..
 	if err != nil {
 		return call{}, googleapi.Message{}, err
 	}
-	c, err := s.begin(credential, api, method, r.PathValue("account"))
+	c, err := s.begin(r.Context(), credential, api, method, r.PathValue("account"))
 	if err != nil {
 		return call{}, googleapi.Message{}, err
 	}
@@ -158,7 +158,7 @@ func (s *Server) AllowedLocations(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if _, err := s.begin(credential, API(), "GetAllowedLocations", r.PathValue("account")); err != nil {
+	if _, err := s.begin(r.Context(), credential, API(), "GetAllowedLocations", r.PathValue("account")); err != nil {
 		return wire.Response{}, err
 	}
 	return googleapi.Reply(r, allowedLocations{[]string{}, everywhere}), nil

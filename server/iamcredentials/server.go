@@ -8,6 +8,7 @@
 package iamcredentials
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -53,8 +54,8 @@ type call struct {
 
 // begin starts every method. It checks the caller's credential first and finds the account
 // afterwards. The rest of the message comes later.
-func (s *Server) begin(credential string, api guard.API, method, account string) (call, error) {
-	caller, err := s.guard.Authenticate(credential, api, method)
+func (s *Server) begin(ctx context.Context, credential string, api guard.API, method, account string) (call, error) {
+	caller, err := s.guard.Authenticate(ctx, credential, api, method)
 	if err != nil {
 		return call{}, err
 	}

@@ -304,7 +304,7 @@ func (p *Policies) Test(r *http.Request, caller guard.Caller, on world.Resource)
 		if permission == "" || strings.Contains(permission, "*") {
 			return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf("Permission %s is not valid for this resource.", permission))
 		}
-		if caller.Need(permission, on) == nil {
+		if caller.Has(permission, on) {
 			granted.Permissions = append(granted.Permissions, permission)
 		}
 	}

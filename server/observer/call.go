@@ -36,6 +36,7 @@ func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
 			Time: now, Method: http.MethodPost, Path: call.Method, Route: call.Name,
 			Account: about.Account, Audience: about.Audience, UserAgent: callerOf(ctx),
 		}
+		ctx, refusal := journal.Watched(ctx)
 		met, isMet := o.faults.Decide(fault.Request{Route: call.Name, Path: call.Method, Answer: fault.Message, Subject: func() (string, string) {
 			return about.Account, about.Audience
 		}})
@@ -51,6 +52,7 @@ func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
 		if !wire.IsGone(ctx) {
 			e.Status = callStatus(err)
 		}
+		e.Explain(refusal)
 		o.journal.Append(e)
 		o.counts.Observe(e.Route, e.Status, took)
 		return response, err

@@ -7,6 +7,7 @@
 package observer
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -44,6 +45,7 @@ type Operation[Found any] struct {
 	Subject func(*http.Request, Found) wire.Subject // nil: requests name no account and no audience
 	Dialect wire.Dialect
 	Answer  func(*http.Request, Found) wire.Response
+	Guarded bool // rules may refuse requests, and say why
 }
 
 // Named returns the operation of a route: its name needs no look-up.
@@ -53,6 +55,7 @@ func Named(name string, subject func(*http.Request) wire.Subject, dialect wire.D
 		Name:    func(struct{}) string { return name },
 		Dialect: dialect,
 		Answer:  func(r *http.Request, _ struct{}) wire.Response { return answer(r) },
+		Guarded: true,
 	}
 	if subject != nil {
 		op.Subject = func(r *http.Request, _ struct{}) wire.Subject { return subject(r) }
@@ -73,15 +76,19 @@ func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
 		if op.Subject != nil && r.Body != nil && r.Body != http.NoBody {
 			seen.body = wire.Rereadable(r)
 		}
+		if op.Guarded {
+			r = seen.watched(r)
+		}
 		var response wire.Response
 		if o.faults.None() {
 			response = op.Answer(r, found)
 		} else {
 			response = underFaults(o, op, r, found, &seen)
 		}
-		if response.About != nil {
+		switch {
+		case response.About != nil:
 			seen.about = *response.About
-		} else if !seen.known && op.Subject != nil {
+		case !seen.known && op.Subject != nil:
 			if seen.body != nil {
 				seen.body.Remembered()
 			}
@@ -102,12 +109,20 @@ type sighting struct {
 	route     string
 	fault     string // the ID of the fault that the request met
 	hungUp    bool   // the connection ends without an answer
+	refusal   *journal.Refusal
 
 	// The account and the audience of the request. They are found once: before the answer if a fault
 	// needs them, and otherwise afterwards, from the part of the body that has been read.
 	about wire.Subject
 	known bool
 	body  *wire.Body // nil if the request has none
+}
+
+// watched returns a request whose handler can say why it refuses the request.
+func (s *sighting) watched(r *http.Request) *http.Request {
+	var ctx context.Context
+	ctx, s.refusal = journal.Watched(r.Context())
+	return r.WithContext(ctx)
 }
 
 // underFaults answers a request that may meet a fault.
@@ -160,6 +175,7 @@ func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response
 		UserAgent: userAgent(r),
 		Fault:     seen.fault,
 	}
+	e.Explain(seen.refusal)
 	if !seen.hungUp && !response.Abandoned {
 		e.Status = statusOf(response)
 		if r.Method != http.MethodHead {

@@ -34,6 +34,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
@@ -62,7 +63,7 @@ type Emulator struct {
 type config struct {
 	fixture *fixtures.Fixture
 	mistake error // in the fixture
-	strict  bool
+	mode    guard.Mode
 	ring    func(now func() time.Time) *keys.Ring
 }
 
@@ -79,7 +80,7 @@ func YAML(text string) Option {
 }
 
 // Strict makes the emulator enforce IAM policies and refuse bearer tokens that it did not issue.
-func Strict() Option { return func(c *config) { c.strict = true } }
+func Strict() Option { return func(c *config) { c.mode = guard.Enforce } }
 
 // OwnKeys gives the emulator private keys that no other emulator in the process has. Without it,
 // emulators share private keys, because generating one takes a tenth of a second or more. Key IDs
@@ -119,7 +120,7 @@ func New(t testing.TB, options ...Option) *Emulator {
 	e := &Emulator{keys: c.ring(emulated.Now), instances: map[string]*Instance{}, doors: map[string]*Door{}}
 	e.keys.Certify(hostname.Domains())
 	e.server = server.New(server.Config{
-		World: w, Keys: e.keys, Clock: emulated, Strict: c.strict, InstanceURLs: e.instanceURLs, DoorURLs: e.doorURLs,
+		World: w, Keys: e.keys, Clock: emulated, IAM: c.mode, InstanceURLs: e.instanceURLs, DoorURLs: e.doorURLs,
 		ShutdownTimeout: shutdownTimeout,
 		Logger:          slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

@@ -31,7 +31,7 @@ type Server struct {
 
 // New returns a userinfo endpoint.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer) *Server {
-	return &Server{worlds: worlds, issuer: issuer, guard: guard.NewStrict(worlds, issuer)}
+	return &Server{worlds: worlds, issuer: issuer, guard: guard.New(guard.Config{Worlds: worlds, Issuer: issuer, Mode: guard.Enforce})}
 }
 
 // profile holds the claims that the caller's scopes cover. Other claims are empty.

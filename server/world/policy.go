@@ -128,6 +128,14 @@ func (w *World) WithPolicy(on Resource, policy *iam.Policy) *World {
 	return &edited
 }
 
+// ResourceName returns the name of a resource, or of the project if the resource is nil.
+func (w *World) ResourceName(on Resource) string {
+	if on == nil {
+		return w.Project.asResource().Name
+	}
+	return on.asResource(w.Project).Name
+}
+
 // May reports whether a principal has a permission at a moment on a resource, by the resource's own
 // policy or by the project's.
 func (w *World) May(who iam.Principal, permission string, on Resource, at time.Time) bool {

@@ -30,6 +30,10 @@ func (w *World) Role(name string) (*iam.Role, bool) {
 	return role, ok
 }
 
+// RolesGranting returns the names of the roles that give a permission, those with the fewest
+// permissions first.
+func (w *World) RolesGranting(permission string) []string { return w.roles.Granting(permission) }
+
 // WithRole returns a world with this custom role, which replaces the role with the same name if there
 // is one.
 func (w *World) WithRole(role *iam.Role) *World {

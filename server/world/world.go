@@ -22,6 +22,7 @@ import (
 type World struct {
 	Project        Project
 	UniverseDomain string
+	Strict         bool              // policies are enforced unless the emulator was told otherwise
 	Accounts       []*ServiceAccount // in the fixture's order
 	Users          []*User
 	OAuthClients   []*OAuthClient // the registered clients; see OAuthClient
@@ -131,6 +132,7 @@ func build(f *fixtures.Fixture) (*World, error) {
 	w := &World{
 		Project:        Project{ID: f.Project.ID, Number: f.Project.Number},
 		UniverseDomain: f.UniverseDomain,
+		Strict:         f.Strict,
 		accountsByID:   make(map[string]*ServiceAccount, 2*len(f.ServiceAccounts)),
 		usersByID:      make(map[string]*User, 2*len(f.Users)),
 

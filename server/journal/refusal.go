@@ -1,0 +1,39 @@
+package journal
+
+import "context"
+
+// Refusal says why a request was refused by a rule, or would have been refused if the rule were
+// enforced.
+type Refusal struct {
+	Caller  string // the principal, as policies name it
+	Reason  string // one sentence
+	Hint    string // what to change
+	Missing *Missing
+}
+
+type refusalKey struct{}
+
+// Watched returns a context with a place for the refusal of a request. The place stays empty if
+// nobody calls Refuse.
+func Watched(ctx context.Context) (context.Context, *Refusal) {
+	place := new(Refusal)
+	return context.WithValue(ctx, refusalKey{}, place), place
+}
+
+// Refuse notes why a request is refused, for its exchange. The first refusal counts: it reports
+// false if there is one already, or if nobody watches.
+func Refuse(ctx context.Context, refusal Refusal) bool {
+	place, watched := ctx.Value(refusalKey{}).(*Refusal)
+	if !watched || place.Reason != "" {
+		return false
+	}
+	*place = refusal
+	return true
+}
+
+// Explain adds to an exchange why its request was refused.
+func (e *Exchange) Explain(refusal *Refusal) {
+	if refusal != nil {
+		e.Caller, e.Reason, e.Hint, e.Missing = refusal.Caller, refusal.Reason, refusal.Hint, refusal.Missing
+	}
+}
