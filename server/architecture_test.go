@@ -38,7 +38,7 @@ func layers() [][]string {
 		{"server/doctor"},
 		{"server/iam", "server/reach", "server/store", "signer"},
 		{"server/fault", "server/journal", "server/metrics"},
-		{"server/clock", "server/wildcard", "server/trust", "server/profiles"},
+		{"server/caller", "server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
 		{"fixtures/spelling", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/reach/javaoptions"},

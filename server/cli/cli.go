@@ -30,6 +30,7 @@ type grammar struct {
 	Serve       serveCommand       `cmd:"" default:"withargs" help:"Run an emulator until interrupted. This is the default command."`
 	Exec        execCommand        `cmd:"" help:"Run a command against a temporary emulator on a free port."`
 	Ingress     ingressCommand     `cmd:"" help:"Put a door in front of a service, which checks callers as Cloud Run does."`
+	Call        callCommand        `cmd:"" help:"Call a service with an ID token, as a program or as Cloud Tasks, Scheduler, Pub/Sub, Eventarc or Workflows does."`
 	Env         envCommand         `cmd:"" help:"Print the environment variables that lead programs to a running emulator."`
 	Credentials credentialsCommand `cmd:"" help:"Write a credential file for a running emulator."`
 	Token       tokenCommand       `cmd:"" help:"Print a token from a running emulator."`
@@ -96,7 +97,7 @@ func parse(args []string, std streams) (parsed *kong.Context, code int, done boo
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(status int) { code, done = status, true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"state_dir": defaultStateDir(), "defects": defects(), "invoker": defaultInvoker},
+		kong.Vars{"state_dir": defaultStateDir(), "defects": defects(), "invoker": defaultInvoker, "callers": callers()},
 	)
 	if err != nil {
 		return nil, report(std.err, err), true // the grammar above is wrong

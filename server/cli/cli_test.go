@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 		"fetch-anywhere":        fetchAnywhere,
 		"send":                  send,
 		"visit":                 visit,
+		"echo-requests":         echoRequests,
 		"await-waiter":          awaitWaiter,
 		"await-line":            awaitLine,
 		"end-by-signal":         endBySignal,

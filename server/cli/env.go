@@ -161,7 +161,8 @@ type listed struct {
 	Name    string `json:"name"`
 	URL     string `json:"url"`
 	Ingress *struct {
-		Upstream string `json:"upstream"`
+		Upstream string   `json:"upstream"`
+		URLs     []string `json:"urls"`
 	} `json:"ingress"`
 }
 

@@ -130,12 +130,11 @@ func (c *ingressCommand) tell(e *emulator, std streams) {
 		_, _ = fmt.Fprintf(std.err, "hint: open it in a browser, and sign in as one of the invokers\n")
 		return
 	}
-	token := fmt.Sprintf("%s token id --url %s --account ACCOUNT --audience %s", program, e.url, door)
+	account := "ACCOUNT"
 	if len(c.Invoker) == 0 {
-		_, account, _ := cutMember(defaultInvoker)
-		token = fmt.Sprintf("%s token id --url %s --account %s --audience %s", program, e.url, account, door)
+		_, account, _ = cutMember(defaultInvoker)
 	}
-	_, _ = fmt.Fprintf(std.err, "hint: call it with: curl -H \"Authorization: Bearer $(%s)\" %s\n", token, door)
+	_, _ = fmt.Fprintf(std.err, "hint: call it with: %s call --url %s --as %s %s\n", program, e.url, account, door)
 }
 
 // watchUpstream says when the command listens at the service's address, and what to do if it does not.

@@ -30,22 +30,31 @@ type tokenCommand struct {
 
 // Run prints a token.
 func (c *tokenCommand) Run(ctx context.Context, std streams) error {
-	order, err := c.order()
+	text, err := c.mint(ctx)
 	if err != nil {
 		return err
 	}
+	_, err = fmt.Fprintln(std.out, text)
+	return err
+}
+
+// mint returns a new token.
+func (c *tokenCommand) mint(ctx context.Context) (string, error) {
+	order, err := c.order()
+	if err != nil {
+		return "", err
+	}
 	answer, err := c.post(ctx, "/emulator/v1/tokens", order)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var minted struct {
 		Token string `json:"token"`
 	}
 	if err := json.Unmarshal([]byte(answer), &minted); err != nil {
-		return fmt.Errorf("read the emulator's answer: %w", err)
+		return "", fmt.Errorf("read the emulator's answer: %w", err)
 	}
-	_, err = fmt.Fprintln(std.out, minted.Token)
-	return err
+	return minted.Token, nil
 }
 
 // order returns the message that asks for the token.

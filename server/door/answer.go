@@ -11,8 +11,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// reasonHeader is the header of the reason; see Config.Explain.
-const reasonHeader = "X-Emulator-Reason"
+// ReasonHeader is the header of the reason; see Config.Explain.
+const ReasonHeader = "X-Emulator-Reason"
 
 // refuse answers with a refusal, and logs the reason.
 func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, p *passage, refusal *ingress.Refusal) {
@@ -43,7 +43,7 @@ func (d *Doors) explain(w http.ResponseWriter, reason ingress.Reason) {
 	if reason.Hint != "" {
 		text += "; hint: " + reason.Hint
 	}
-	w.Header()[reasonHeader] = []string{strings.Map(printable, text)}
+	w.Header()[ReasonHeader] = []string{strings.Map(printable, text)}
 }
 
 func printable(character rune) rune {
