@@ -29,6 +29,7 @@ func TestEveryPublishedKeySetSigns(t *testing.T) {
 		if strings.Contains(path, "{account}") {
 			checkSigns(t, e, name, strings.ReplaceAll(path, "{account}", emulatortest.Worker), `{"kind": "jwt", "account": "`+emulatortest.Worker+`"}`)
 			checkSigns(t, e, name, strings.ReplaceAll(path, "{account}", securetoken), `{"kind": "firebase", "user": "u1"}`)
+			checkSigns(t, e, name, strings.ReplaceAll(path, "{account}", securetoken), `{"kind": "jwt", "account": "`+securetoken+`", "claims": {"sub": "u1"}}`)
 			continue
 		}
 		order, ok := orders[name]

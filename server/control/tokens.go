@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,10 @@ func (s *Server) Mint(r *http.Request) (wire.Response, error) {
 	}
 	if err := readJSON(r, &asked); err != nil {
 		return wire.Response{}, err
+	}
+	if asked.Kind == token.KindJWT && asked.Account == token.FirebaseSigner { // it signs nothing but Firebase ID tokens
+		subject, _ := asked.Claims["sub"].(string)
+		asked.Kind, asked.Account, asked.User = token.KindFirebase, "", cmp.Or(asked.User, subject)
 	}
 	current := s.worlds.Load().State
 	order := token.Order{Kind: asked.Kind, Audience: asked.Audience, Scopes: asked.Scopes, Claims: asked.Claims, Defect: asked.Defect, User: asked.User, Project: asked.Project}

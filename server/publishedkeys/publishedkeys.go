@@ -19,6 +19,7 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
@@ -116,7 +117,7 @@ func (s *Server) AccountRaw(r *http.Request) (wire.Response, error) { return s.a
 // always exists, and the user-managed keys.
 func (s *Server) account(r *http.Request, write func([]*keys.Certified) any) (wire.Response, error) {
 	id := r.PathValue("account")
-	if id == firebaseSigner {
+	if id == token.FirebaseSigner {
 		return s.set(r.Context(), s.keys.Firebase(), write)
 	}
 	account, ok := s.worlds.Load().State.Account(id)
@@ -136,10 +137,6 @@ func (s *Server) account(r *http.Request, write func([]*keys.Certified) any) (wi
 	}
 	return s.cacheable(wire.Pretty(write(published))), nil
 }
-
-// firebaseSigner is the account whose keys sign Firebase ID tokens
-// (https://firebase.google.com/docs/auth/admin/verify-id-tokens). It belongs to no project.
-const firebaseSigner = "securetoken@system.gserviceaccount.com"
 
 // set publishes one of Google's own key sets.
 func (s *Server) set(ctx context.Context, set *keys.Set, write func([]*keys.Certified) any) (wire.Response, error) {

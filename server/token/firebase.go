@@ -22,6 +22,9 @@ const (
 	sessionIssuer  = "https://session.firebase.google.com/"
 )
 
+// FirebaseSigner is the account whose keys sign Firebase ID tokens. It belongs to no project.
+const FirebaseSigner = "securetoken@system.gserviceaccount.com"
+
 // customAudience is the audience of the custom tokens with which a Firebase client signs in
 // (https://firebase.google.com/docs/auth/admin/create-custom-tokens).
 const customAudience = "https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit"
