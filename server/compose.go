@@ -69,9 +69,10 @@ func (s surfaces) googleAPI(handle wire.Handler) wire.Handler {
 }
 
 // door returns the handler that leads a request to surfaces by its host name.
-func (s surfaces) door(allowed []string, service func(*http.Request) http.Handler) *router.Door {
+func (s surfaces) door(allowed []string, to *doors) *router.Door {
 	return router.NewDoor(router.Config{
-		Service:      service,
+		Service:      to.at,
+		Nowhere:      to.nowhere(),
 		Allowed:      allowed,
 		Everything:   s.everything(),
 		Names:        router.NewNames(s.table().hosts(), s.named),

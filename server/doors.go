@@ -119,10 +119,19 @@ func (d *doors) at(r *http.Request) http.Handler {
 	return handler.(http.Handler)
 }
 
+// nowhere returns the handler of requests for a name of a service that does not exist.
+func (d *doors) nowhere() http.Handler {
+	return d.observer.Stream(unknownRoute, door.Dialect(), d.Nowhere())
+}
+
 // note records a request to a door in the journal.
 func (d *doors) note(r *http.Request, p door.Passage) {
+	route := doorRoute + p.Service
+	if p.Service == "" {
+		route = unknownRoute
+	}
 	e := journal.Exchange{
-		Time: p.Time, Route: doorRoute + p.Service, Instance: p.Service, Status: p.Status, Bytes: max(int(p.Bytes), 0),
+		Time: p.Time, Route: route, Instance: p.Service, Status: p.Status, Bytes: max(int(p.Bytes), 0),
 		Account: p.Verdict.Caller.Email, Caller: p.Verdict.Caller.Member(), Reason: p.Failure,
 	}
 	if refusal := p.Verdict.Refusal; refusal != nil {

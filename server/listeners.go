@@ -26,13 +26,14 @@ func (s *Server) serveAPIs(ctx, base context.Context, listener net.Listener) err
 
 // answerAt reports whether a host, in the form of hostname.Of, and a port lead to one of the
 // listeners: by the listener's own address, or by a name for which the door answers there. Names
-// of Google's APIs do not count, because every port of theirs is the emulator's only by proxy.
+// of Google's APIs and of services do not count, because every port of theirs is the emulator's only
+// by proxy.
 func (l *listeners) answerAt(host, port string) bool {
 	found := false
 	l.open.Range(func(listener, _ any) bool {
 		at := listener.(net.Listener).Addr()
 		isAddress := net.JoinHostPort(host, port) == canonical(at)
-		found = isAddress || !hostname.IsGoogle(host) && l.door.Answers(host, port, at)
+		found = isAddress || !hostname.IsGoogle(host) && !hostname.IsService(host) && l.door.Answers(host, port, at)
 		return !found
 	})
 	return found

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -79,6 +80,40 @@ func TestByProxy(t *testing.T) {
 		request := emulatortest.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), test.method, test.url, strings.NewReader(test.body)))
 		request.Header.Set("Metadata-Flavor", "Google")
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != test.status || !strings.Contains(string(body), test.says) {
+			t.Errorf("%s: %d %s, %v; want %d and %q", test.url, response.StatusCode, body, err, test.status, test.says)
+		}
+	}
+}
+
+// A service is reached by its own name, over TLS. A name that no service has gets the page of Cloud
+// Run's front end.
+func TestServiceByItsName(t *testing.T) {
+	t.Parallel()
+	client := proxyClient(t, "demo-vm")
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host, r.URL.Path) }))
+	t.Cleanup(upstream.Close)
+	for _, test := range []struct {
+		method, url, body string
+		status            int
+		says              string
+	}{
+		{"GET", "https://orders-123456789012.us-central1.run.app/a", "", 404, "<h1>Error: Page not found</h1>"},
+		{"POST", "https://us-central1-run.googleapis.com/v2/projects/demo-project/locations/us-central1/services?serviceId=orders", fmt.Sprintf(
+			`{"template":{"containers":[{"image":"x"}]},"invokerIamDisabled":true,"annotations":{"gcp-metadata-emulator/upstream":%q}}`, upstream.URL), 200, `"done": true`},
+		{"GET", "https://orders-123456789012.us-central1.run.app/a", "", 200, "orders-123456789012.us-central1.run.app/a"},
+		{"GET", "https://green---orders-123456789012.us-central1.run.app/a", "", 200, "green---orders-123456789012.us-central1.run.app/a"},
+		{"GET", "http://orders-123456789012.us-central1.run.app:8080/a", "", 200, "/a"},
+		{"GET", "https://us-central1-demo-project.cloudfunctions.net/orders", "", 404, "<h1>Error: Page not found</h1>"},
+	} {
+		request := emulatortest.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), test.method, test.url, strings.NewReader(test.body)))
+		request.Header.Set("Authorization", "Bearer x")
 		response, err := client.Do(request)
 		if err != nil {
 			t.Fatal(err)

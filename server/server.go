@@ -180,7 +180,7 @@ func New(config Config) *Server {
 		controlApart: config.PublicURL != nil,
 	}
 	all.rpc = all.newRPC()
-	door := all.door(config.AllowedHosts, s.doors.at)
+	door := all.door(config.AllowedHosts, s.doors)
 	s.Handler, listening.door = door, door
 	s.drives = all.handler(all.table().at(controlName))
 	s.proxy = proxy.New(proxy.Config{

@@ -100,7 +100,7 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, run chil
 	}
 	set, unset := append(target.Variables(), reach.ForCommand(run.command[0])...), reach.Obstacles()
 	if c.Reach == reachTakeover {
-		hosts, err := writeHosts(own.path)
+		hosts, err := writeHosts(own.path, e.world)
 		if err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	if c.Takeover {
-		printHosts(std.out)
+		printHosts(std.out, e.world)
 	}
 	e.logger.InfoContext(ctx, "serving", "url", e.url.String(), "project", e.world.Project.ID,
 		"instance", e.world.DefaultInstance().Name)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,8 @@ import (
 
 	"gcp-metadata-emulator/server/loopback"
 	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/world"
 )
 
 // takeOver adds the address of Google's metadata server to this machine. giveBack removes it
@@ -40,9 +43,9 @@ const hostsVariable = envPrefix + "_HOSTS"
 
 // writeHosts writes a hosts file: the lines that lead to the emulator, followed by the machine's
 // own.
-func writeHosts(dir string) (reach.Variable, error) {
+func writeHosts(dir string, w *world.World) (reach.Variable, error) {
 	var text strings.Builder
-	printHosts(&text)
+	printHosts(&text, w)
 	machine, _ := os.ReadFile("/etc/hosts") // the file may be missing
 	text.Write(machine)
 	const readable = 0o644
@@ -68,10 +71,25 @@ func warnOfNames(file string, std streams) {
 }
 
 // printHosts prints the lines of a hosts file that lead programs to the emulator.
-func printHosts(w io.Writer) {
-	for _, line := range reach.HostsLines() {
-		_, _ = fmt.Fprintln(w, line)
+func printHosts(to io.Writer, w *world.World) {
+	for _, line := range reach.HostsLines(serviceHosts(w)...) {
+		_, _ = fmt.Fprintln(to, line)
 	}
+}
+
+// serviceHosts returns the names of the services of a world that only services can have, and the
+// names of Cloud Run's API for their regions.
+func serviceHosts(w *world.World) []string {
+	var hosts []string
+	for _, service := range w.Services() {
+		hosts = append(hosts, service.Region+"-run.googleapis.com")
+		for _, address := range service.URLs {
+			if parsed, err := url.Parse(address); err == nil && hostname.IsService(hostname.Of(parsed.Host)) {
+				hosts = append(hosts, hostname.Of(parsed.Host))
+			}
+		}
+	}
+	return hosts
 }
 
 func takeoverHint(err error) string {

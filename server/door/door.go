@@ -93,6 +93,16 @@ func (d *Doors) Before(service string, next http.Handler, addresses ...string) h
 	})
 }
 
+// Nowhere returns the handler of requests for a name that only a service could have, and that no
+// service has.
+func (d *Doors) Nowhere() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := &passage{Passage: Passage{Bytes: -1}}
+		p.Time, p.Begun = d.config.Clock.Both()
+		d.refuse(w, r, p, ingress.Nowhere(r.Host, r.URL.EscapedPath()))
+	})
+}
+
 // visit is the door at which a request arrives, and the way on for requests that are let in.
 type visit struct {
 	service   string

@@ -191,6 +191,17 @@ func Gone(service string) *Refusal {
 	return refusal
 }
 
+// Nowhere returns the refusal of a request for a host and a path that are not the URL of any service.
+func Nowhere(host, path string) *Refusal {
+	refusal := notFoundPage()
+	refusal.Reason = Reason{
+		Code:     NoService,
+		Sentence: fmt.Sprintf("no service has the URL %q", "https://"+host+path),
+		Hint:     "GET /emulator/v1/instances lists the URLs of all services",
+	}
+	return refusal
+}
+
 // Tunnel returns the refusal of a request for a tunnel.
 func Tunnel(service string) *Refusal {
 	return &Refusal{Status: methodNotAllowed, Reason: Reason{

@@ -21,14 +21,16 @@ type HostsLine struct {
 
 func (l HostsLine) String() string { return l.Address + " " + strings.Join(l.Names, " ") }
 
-// HostsLines returns lines that map the names of an emulator to the two addresses above. They lack
-// regional names (sts.us-east1.rep.googleapis.com), which are too many for a hosts file.
-func HostsLines() []HostsLine {
+// HostsLines returns lines that map the names of an emulator, and further names, to the two addresses
+// above. They lack regional names (sts.us-east1.rep.googleapis.com), which are too many for a hosts file.
+func HostsLines(further ...string) []HostsLine {
 	apis := []string{"accounts.google.com", "www.gstatic.com"}
 	for _, api := range []string{"cloudresourcemanager", "compute", "iam", "iamcredentials", "identitytoolkit", "oauth2", "openidconnect", "run", "securetoken", "sts", "www"} {
 		apis = append(apis, api+".googleapis.com", api+".mtls.googleapis.com")
 	}
+	apis = append(apis, further...)
 	slices.Sort(apis)
+	apis = slices.Compact(apis)
 	return []HostsLine{
 		// The C library needs an entry of its own for a name with a final dot.
 		{MetadataAddress, []string{"metadata.google.internal", "metadata.google.internal.", "metadata", "metadata.goog"}},

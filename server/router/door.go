@@ -31,6 +31,7 @@ type Config struct {
 	Service func(r *http.Request) http.Handler
 
 	Everything http.Handler // answers by path, whatever the host name
+	Nowhere    http.Handler // answers requests for names that only services have, and that no service has
 	Refused    http.Handler // answers requests for other host names
 	Names      *Names       // answers for Google's host names
 
@@ -78,6 +79,8 @@ func (d *Door) handler(hostport string) http.Handler {
 	switch {
 	case hostname.IsGoogle(host), hostname.IsMetadata(host):
 		return d.remember(hostport, d.config.Names.Handler(host))
+	case hostname.IsService(host):
+		return d.remember(hostport, d.config.Nowhere)
 	case d.isOurs(host):
 		return d.remember(hostport, d.config.Everything)
 	case d.isInstance(host):

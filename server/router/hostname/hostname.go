@@ -17,6 +17,13 @@ const (
 	static   = "www.gstatic.com"
 )
 
+// The domains of services on Cloud Run, and of functions
+// (https://cloud.google.com/run/docs/triggering/https-request).
+const (
+	services  = "run.app"
+	functions = "cloudfunctions.net"
+)
+
 // The names of the metadata server, which the public DNS need not know
 // (https://cloud.google.com/compute/docs/metadata/querying-metadata).
 const (
@@ -59,10 +66,16 @@ func IsMetadataAddress(host string) bool {
 	return err == nil && (address.String() == "169.254.169.254" || address.String() == "fd20:ce::254")
 }
 
-// IsOfGoogle reports whether a host, in the form of Of, is one of Google's: an API host, or a name
-// or an address of the metadata server.
+// IsService reports whether a host, in the form of Of, can only be a service on Cloud Run or a
+// function.
+func IsService(host string) bool {
+	return strings.HasSuffix(host, "."+services) || strings.HasSuffix(host, "."+functions)
+}
+
+// IsOfGoogle reports whether a host, in the form of Of, is one of Google's: an API host, a service,
+// or a name or an address of the metadata server.
 func IsOfGoogle(host string) bool {
-	return IsGoogle(host) || IsMetadata(host) || IsMetadataAddress(host)
+	return IsGoogle(host) || IsService(host) || IsMetadata(host) || IsMetadataAddress(host)
 }
 
 // localhost is the name of this machine, and the domain of further names for it.
@@ -84,7 +97,9 @@ func IsLoopback(host string) bool {
 
 // Domains returns the domains of all Google's names, except the name of the metadata server without
 // a dot.
-func Domains() []string { return []string{apis, accounts, static, metadataName, metadataPublic} }
+func Domains() []string {
+	return []string{apis, accounts, static, services, functions, metadataName, metadataPublic}
+}
 
 // anyHost is the name that stands for every host in a list.
 const anyHost = "*"

@@ -59,6 +59,23 @@ func TestGoogle(t *testing.T) {
 	}
 }
 
+func TestService(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"orders-123456789012.us-central1.run.app":     true,
+		"orders-abcdefghij-uc.a.run.app":              true,
+		"us-central1-demo-project.cloudfunctions.net": true,
+		"run.app":                false,
+		"prun.app":               false,
+		"run.googleapis.com":     false,
+		"orders.run.app.evil.io": false,
+	} {
+		if hostname.IsService(host) != want || want && !hostname.IsOfGoogle(host) {
+			t.Errorf("%q: %v", host, !want)
+		}
+	}
+}
+
 func TestListed(t *testing.T) {
 	t.Parallel()
 	names := []string{"Proxy.example.com", "*.pypi.org", "[::1]"}
