@@ -31,6 +31,7 @@ func layers() [][]string {
 		{"server/oauthapi", "server/googleapi"},
 		{"server/errorpage", "server/router"},
 		{"server/wire"},
+		{"server/iap"},
 		{"server/credentials", "server/ingress"},
 		{"server/token", "server/event", "server/world/worldtest"},
 		{"server/accountkeys"},
@@ -141,7 +142,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
-		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/reach", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru",
+		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/reach", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

@@ -27,6 +27,7 @@ import (
 
 const (
 	loginAccount = "login@demo-project.iam.gserviceaccount.com"
+	ownClient    = "123-mine.apps.googleusercontent.com"
 	profilesURL  = "https://user-profiles-123456789012.europe-west1.run.app"
 )
 
@@ -38,6 +39,14 @@ func newDoors(t *testing.T, change func(*server.Config)) *emulatortest.Emulator 
 		w.Header()["Content-Type"] = nil
 		fmt.Fprintf(w, "%s %s\nAuthorization: %s\nX-Serverless-Authorization: %s\n",
 			r.Method, r.RequestURI, r.Header.Get("Authorization"), r.Header.Get("X-Serverless-Authorization"))
+		for _, name := range []string{"X-Goog-Authenticated-User-Email", "X-Goog-Authenticated-User-Id"} {
+			for _, value := range r.Header[name] {
+				fmt.Fprintf(w, "%s: %s\n", name, value)
+			}
+		}
+		if assertion := r.Header.Get("X-Goog-Iap-Jwt-Assertion"); strings.Count(assertion, ".") == 2 && assertion != "a.b.c" {
+			fmt.Fprintln(w, "X-Goog-Iap-Jwt-Assertion: a JWT")
+		}
 	}))
 	t.Cleanup(echo.Close)
 	return emulatortest.NewOf(t, fixtures.Files{Fixture: worldtest.Testdata(t, "ingress.yaml")}, func(config *server.Config) {
@@ -55,6 +64,9 @@ func doorTokens(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 	id := func(who, audience string, defect token.Defect, claims map[string]any) string {
 		return doorToken(t, e, who, token.Order{Kind: token.KindID, Audience: audience, Defect: defect, Claims: claims})
 	}
+	selfSigned := func(name, audience string) string {
+		return doorToken(t, e, emulatortest.Email(name), token.Order{Kind: token.KindJWT, Audience: audience})
+	}
 	byLogin := map[string]string{
 		"good": profilesURL, "wrong-audience": "https://other.example.com", "query": profilesURL + "/a?b=c", "fragment": profilesURL + "#a",
 		"slash": profilesURL + "/", "path": profilesURL + "/push/handler", "older": e.World().State.Services()[0].URLs[1],
@@ -63,7 +75,7 @@ func doorTokens(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 		"instance-resource": "/projects/123456789012/locations/europe-west1/instances/user-profiles",
 		"gcloud":            "32555940559.apps.googleusercontent.com",
 		"adc":               "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com",
-		"own-client":        "123-mine.apps.googleusercontent.com",
+		"own-client":        ownClient,
 		"tag":               "https://green---user-profiles-123456789012.europe-west1.run.app",
 		"http":              "http://user-profiles-123456789012.europe-west1.run.app",
 		"function":          "https://us-central1-demo-project.cloudfunctions.net/resize",
@@ -72,12 +84,21 @@ func doorTokens(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 		"search":            "https://search.example.com", "anybody": "https://anybody-123456789012.us-central1.run.app",
 	}
 	values := map[string]string{
-		"id:no-email":    id(loginAccount, profilesURL, "", map[string]any{"email": nil, "email_verified": nil}),
-		"id:stranger":    id(emulatortest.Email("stranger"), profilesURL, "", nil),
-		"id:grouped":     id(emulatortest.Email("grouped"), profilesURL, "", nil),
-		"id:gcloud-user": id("dev@example.com", "32555940559.apps.googleusercontent.com", "", nil),
-		"access:login":   doorToken(t, e, loginAccount, token.Order{Kind: token.KindAccess}),
-		"jwt:login":      doorToken(t, e, loginAccount, token.Order{Kind: token.KindJWT, Audience: profilesURL}),
+		"id:no-email":     id(loginAccount, profilesURL, "", map[string]any{"email": nil, "email_verified": nil}),
+		"id:stranger":     id(emulatortest.Email("stranger"), profilesURL, "", nil),
+		"id:grouped":      id(emulatortest.Email("grouped"), profilesURL, "", nil),
+		"id:gcloud-user":  id("dev@example.com", "32555940559.apps.googleusercontent.com", "", nil),
+		"access:login":    doorToken(t, e, loginAccount, token.Order{Kind: token.KindAccess}),
+		"access:dev":      doorToken(t, e, "dev@example.com", token.Order{Kind: token.KindAccess}),
+		"access:stranger": doorToken(t, e, emulatortest.Email("stranger"), token.Order{Kind: token.KindAccess}),
+		"iap:no-email":    id(loginAccount, ownClient, "", map[string]any{"email": nil, "email_verified": nil}),
+		"iap:stranger":    id(emulatortest.Email("stranger"), ownClient, "", nil),
+		"iap:jwt-origin":  selfSigned("login", "https://console-123456789012.us-central1.run.app"),
+		"iap:jwt-any":     selfSigned("login", "https://console-123456789012.us-central1.run.app/*"),
+		"iap:jwt-url":     selfSigned("login", "https://console-123456789012.us-central1.run.app/a"),
+		"iap:jwt-office":  selfSigned("grouped", "https://office-123456789012.us-central1.run.app/*"),
+		"iap:jwt-shut":    selfSigned("grouped", "https://shut-123456789012.us-central1.run.app/*"),
+		"jwt:login":       doorToken(t, e, loginAccount, token.Order{Kind: token.KindJWT, Audience: profilesURL}),
 	}
 	for name, audience := range byLogin {
 		values["id:"+name] = id(loginAccount, audience, "", nil)

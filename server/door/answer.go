@@ -1,6 +1,7 @@
 package door
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"strconv"
@@ -18,7 +19,7 @@ const ReasonHeader = "X-Emulator-Reason"
 func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, p *passage, refusal *ingress.Refusal) {
 	reason := refusal.Reason
 	p.Verdict.Refusal, p.Status = refusal, refusal.Status
-	body, contentType := refusal.Body, ingress.ContentType
+	body, contentType := refusal.Body, cmp.Or(refusal.ContentType, ingress.ContentType)
 	if body == "" {
 		page := errorpage.Page(r, refusal.Status, "")
 		body, contentType = page.Body, page.ContentType

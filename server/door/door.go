@@ -1,5 +1,5 @@
-// Package door is the reverse proxy in front of a service: it asks package ingress who may call,
-// answers refusals as Google's front end does, and forwards every other request to the service's
+// Package door is the reverse proxy in front of a service: it asks package ingress or package iap who
+// may call, answers refusals as Google's front end does, and forwards every other request to the service's
 // upstream with the header fields that a container sees in the cloud
 // (https://cloud.google.com/run/docs/container-contract).
 //
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/iap"
 	"gcp-metadata-emulator/server/ingress"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -152,7 +153,7 @@ func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
 		return
 	}
 	p.service = service
-	p.Verdict = ingress.Decide(facts(r, d.config.IsInternal), d.at(r.Context(), current, service, p.Time, at.addresses))
+	p.Verdict = d.decide(r, d.at(r.Context(), current, service, p.Time, at.addresses))
 	if p.Verdict.Refusal != nil {
 		d.refuse(w, r, p, p.Verdict.Refusal)
 		return
@@ -190,7 +191,11 @@ func (d *Doors) Judge(ctx context.Context, service, token string, addresses ...s
 		return ingress.Verdict{Refusal: ingress.Gone(service)}
 	}
 	request := ingress.Request{Path: "/", Authorization: []string{"Bearer " + token}, IsInternal: true}
-	return ingress.Decide(request, d.at(ctx, current, known, d.config.Clock.Now(), addresses))
+	at := d.at(ctx, current, known, d.config.Clock.Now(), addresses)
+	if iap.Guards(at) {
+		return iap.Decide(iap.Request{Request: request}, at).Verdict
+	}
+	return ingress.Decide(request, at)
 }
 
 // facts returns the parts of a request that the decision depends on.

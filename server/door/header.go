@@ -11,7 +11,7 @@ import (
 // rewrite turns the header of a client's request into the header that a container gets.
 func (p *passage) rewrite(header http.Header, in *http.Request) {
 	for name := range header {
-		if isForged(name) {
+		if isForged(name) || name == proxyAuthorization { // the latter never reaches a container
 			delete(header, name)
 		}
 	}

@@ -4,7 +4,8 @@
 // It is pure: [Decide] takes the facts of a request and the world at a moment, and returns a
 // [Verdict]: the caller and what the service gets to see of the credential, or Google's refusal
 // with the [Reason] for it. The package reads tokens by package token, and asks policies by package
-// world. It neither serves nor forwards anything: package door does.
+// world. It neither serves nor forwards anything: package door does. Package iap decides about the
+// services that Identity-Aware Proxy guards.
 package ingress
 
 import (
@@ -55,19 +56,32 @@ const (
 
 // Decide decides whether a request may reach the service.
 func Decide(r Request, at Door) Verdict {
-	if isReserved(r.Path) {
-		return refuse(reserved(r.Path))
-	}
-	if at.Service.Internal && !r.IsInternal {
-		return refuse(external(r.Path, at.Service))
+	if closed := at.Closed(r); closed != nil {
+		return refuse(closed)
 	}
 	if !at.demandsToken() {
-		return Verdict{Header: at.untouched(r)}
-	}
-	if !at.checksInvoker() {
-		return refuse(notPlayed(r.Path, at.Service))
+		return Verdict{Header: at.Untouched(r)}
 	}
 	return at.authenticate(r)
+}
+
+// Closed returns the refusal of a request that does not reach the service with any credential, or nil.
+func (d Door) Closed(r Request) *Refusal {
+	switch {
+	case isReserved(r.Path):
+		return reserved(r.Path)
+	case d.Service.Internal && !r.IsInternal:
+		return external(r.Path, d.Service)
+	}
+	return nil
+}
+
+// CheckInvoker returns the refusal of a principal that may not invoke the service, or nil.
+func (d Door) CheckInvoker(r Request, who iam.Principal) *Refusal {
+	if d.mayInvoke(who) {
+		return nil
+	}
+	return d.lacksRole(r, who)
 }
 
 // authenticate decides about a request that needs an ID token.
@@ -80,8 +94,8 @@ func (d Door) authenticate(r Request) Verdict {
 	if problem := d.check(credential); problem != nil {
 		return refuse(d.refusal(r, *problem))
 	}
-	if !d.mayInvoke(credential.Principal) {
-		return refuse(d.lacksRole(r, credential.Principal))
+	if refusal := d.CheckInvoker(r, credential.Principal); refusal != nil {
+		return refuse(refusal)
 	}
 	return Verdict{Caller: credential.Principal, Header: d.passedOn(presented, credential)}
 }

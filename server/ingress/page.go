@@ -14,10 +14,12 @@ type Refusal struct {
 	Body   string // empty: the page that Google's servers have for the status
 	Reason Reason
 
+	ContentType string // of the body; empty: ContentType
+
 	caller iam.Principal
 }
 
-// ContentType is the content type of every page.
+// ContentType is the content type of every page of Cloud Run.
 const ContentType = "text/html; charset=UTF-8"
 
 // The statuses of refusals.

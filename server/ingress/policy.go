@@ -31,8 +31,5 @@ func (d Door) mayInvoke(who iam.Principal) bool {
 
 // demandsToken reports whether a request needs a token.
 func (d Door) demandsToken() bool {
-	return d.Service.Authentication != fixtures.AuthenticateNone && (!d.checksInvoker() || !d.mayInvoke(iam.Principal{}))
+	return d.Service.Authentication != fixtures.AuthenticateNone && !d.mayInvoke(iam.Principal{})
 }
-
-// checksInvoker reports whether the check is Cloud Run's alone.
-func (d Door) checksInvoker() bool { return d.Service.Authentication == fixtures.AuthenticateInvoker }

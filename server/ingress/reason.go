@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
@@ -28,7 +27,6 @@ const (
 	MissingRole        Code = "missing-role"
 	External           Code = "external-traffic"
 	ReservedPath       Code = "reserved-path"
-	NotPlayed          Code = "not-emulated"
 	NoService          Code = "no-service"
 	NoTunnel           Code = "no-tunnel"
 )
@@ -90,7 +88,7 @@ func (d Door) explain(p problem) (sentence, hint string) {
 		return "the token was signed by real Google, whose keys this emulator does not have", "get the token from the emulator: gcp-metadata-emulator env shows the variables"
 	case WrongAudience:
 		return d.wrongAudience(p.credential.Audiences), d.audienceHint(p.credential.Audiences)
-	case Invalid, MissingRole, External, ReservedPath, NotPlayed, NoService, NoTunnel:
+	case Invalid, MissingRole, External, ReservedPath, NoService, NoTunnel:
 	}
 	return p.credential.Refused, ask
 }
@@ -165,17 +163,6 @@ func external(path string, service *world.Service) *Refusal {
 		Code:     External,
 		Sentence: fmt.Sprintf("service %q takes requests from workloads of the project only, and %q was asked for from elsewhere", service.Name, path),
 		Hint:     "send it from a workload through the emulator's proxy, or write traffic: all in the service's ingress",
-	}
-	return refusal
-}
-
-// notPlayed returns the refusal of every request to a door whose kind of check is not emulated.
-func notPlayed(path string, service *world.Service) *Refusal {
-	refusal := forbiddenPage(path)
-	refusal.Reason = Reason{
-		Code:     NotPlayed,
-		Sentence: fmt.Sprintf("service %q has authentication %q, which this door does not emulate", service.Name, service.Authentication),
-		Hint:     fmt.Sprintf("write authentication: %s in the service's ingress", fixtures.AuthenticateInvoker),
 	}
 	return refusal
 }

@@ -177,23 +177,6 @@ func TestDecideLooksAtTheTime(t *testing.T) {
 	}
 }
 
-// A door of a kind that is not emulated lets nobody in.
-func TestOtherAuthentication(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	for _, authentication := range []fixtures.Authentication{fixtures.AuthenticateIAP, fixtures.AuthenticateIAPAndInvoker, "unknown"} {
-		for _, name := range []string{"user-profiles", "public"} {
-			door := r.door(t, name)
-			service := *door.Service
-			service.Authentication, door.Service = authentication, &service
-			request := ingress.Request{Path: "/", Authorization: []string{"Bearer " + r.id(t, login, profiles, nil)}}
-			if verdict := ingress.Decide(request, door); verdict.Refusal == nil {
-				t.Errorf("%s lets in who may invoke %s", authentication, name)
-			}
-		}
-	}
-}
-
 // Policies hold from the moment at which they are set.
 func TestDecideFollowsPolicies(t *testing.T) {
 	t.Parallel()

@@ -35,13 +35,22 @@ func (d Door) removesSignature(header string, c Credential) bool {
 	return header == Serverless || c.Principal.Kind == iam.KindUser && slices.ContainsFunc(c.Audiences, isGcloud)
 }
 
-// untouched returns the header field that replaces a token which the door did not check: only
+// Untouched returns the header field that replaces a token which the door did not check: only
 // X-Serverless-Authorization loses its signature.
-func (d Door) untouched(r Request) []Field {
+func (d Door) Untouched(r Request) []Field {
 	if d.Service.Signature == fixtures.SignatureNever || len(r.Serverless) != 1 || strings.Count(r.Serverless[0], ".") != 2 {
 		return nil
 	}
 	return []Field{{Serverless, withoutSignature(r.Serverless[0])}}
+}
+
+// SentOn returns the header field with the ID token by which a front end of Google's calls the service.
+func (d Door) SentOn(token string) Field {
+	value := "bearer " + token
+	if d.Service.Signature != fixtures.SignatureNever {
+		value = withoutSignature(value)
+	}
+	return Field{Serverless, value}
 }
 
 // withoutSignature replaces the signature in a header value that ends in a JWT.

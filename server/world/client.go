@@ -2,6 +2,7 @@ package world
 
 import (
 	"crypto/subtle"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,11 +15,24 @@ type OAuthClient struct {
 	ID           string
 	Secret       string   // empty: any secret is accepted
 	RedirectURIs []string // empty: any URI on this machine
+
+	doors *World // of Identity-Aware Proxy's own client: the world whose services it signs in to
+}
+
+// IAPCallback is the path at every service of Identity-Aware Proxy to which a sign-in leads back.
+const IAPCallback = "/_gcp_gatekeeper/authenticate"
+
+// IAPClient returns the ID of the client that Google manages for Identity-Aware Proxy.
+func (w *World) IAPClient() string {
+	return fmt.Sprintf("%d-iap.apps.googleusercontent.com", w.Project.Number)
 }
 
 // OAuthClient finds a client by its ID. If the fixture registers no clients, every ID is
 // accepted, with any secret.
 func (w *World) OAuthClient(id string) (*OAuthClient, bool) {
+	if id == w.IAPClient() {
+		return &OAuthClient{ID: id, doors: w}, true
+	}
 	if len(w.OAuthClients) == 0 {
 		return &OAuthClient{ID: id}, id != ""
 	}
@@ -42,6 +56,17 @@ func (c *OAuthClient) MayRedirectTo(uri string) bool {
 		return slices.Contains(c.RedirectURIs, uri)
 	}
 	parsed, err := url.Parse(uri)
-	return err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") &&
-		parsed.User == nil && !strings.Contains(uri, "#") && hostname.IsLoopback(parsed.Hostname())
+	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.User != nil || strings.Contains(uri, "#") {
+		return false
+	}
+	if c.doors != nil {
+		return parsed.EscapedPath() == IAPCallback && parsed.RawQuery == "" && c.doors.isDoor(parsed.Hostname())
+	}
+	return hostname.IsLoopback(parsed.Hostname())
+}
+
+// isDoor reports whether a host may be a door of a service of the world.
+func (w *World) isDoor(host string) bool {
+	_, isService := w.servicesByHost[strings.ToLower(host)]
+	return isService || hostname.IsLoopback(host)
 }

@@ -2,6 +2,7 @@ package world
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/iam"
 )
 
 // Service is the service that an instance runs, with the settings of the door in front of it. It
@@ -99,6 +101,13 @@ func (w *World) Services() []*Service {
 		}
 	}
 	return list
+}
+
+// IAPAgent returns the service agent as which Identity-Aware Proxy calls services
+// (https://cloud.google.com/iam/docs/service-agents).
+func (w *World) IAPAgent() iam.Principal {
+	email := fmt.Sprintf("service-%d@gcp-sa-iap.iam.gserviceaccount.com", w.Project.Number)
+	return iam.Principal{Kind: iam.KindServiceAccount, Email: email, ID: inventedID(email)}
 }
 
 // HasServices reports whether there is a service.

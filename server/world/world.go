@@ -154,7 +154,7 @@ func build(f *fixtures.Fixture) (*World, error) {
 		w.addUser(user)
 	}
 	for _, client := range f.OAuthClients {
-		w.OAuthClients = append(w.OAuthClients, new(OAuthClient(client)))
+		w.OAuthClients = append(w.OAuthClients, &OAuthClient{ID: client.ID, Secret: client.Secret, RedirectURIs: client.RedirectURIs})
 	}
 	w.addRoles(f)
 	mistake := cmp.Or(w.addPools(f), w.addPolicies(f))

@@ -1,0 +1,83 @@
+package door
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/token"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// The paths that belong to Identity-Aware Proxy at every door that it guards.
+const (
+	proxyPaths = "/_gcp_iap/"
+	signInPath = proxyPaths + "sign_in" // the emulator's own, for browsers that do not reach accounts.google.com
+)
+
+// nonceCookie begins the name of the cookie that binds a sign-in to the browser that has begun it.
+const nonceCookie = "GCP_IAP_XSRF_NONCE_"
+
+// stateForm returns the form of sealed states.
+func stateForm() token.Form { return token.Form{Prefix: "iap-state-"} }
+
+// nothing is the shared part of a sealed text that has none.
+type nothing struct{}
+
+const signInLifetime = 10 * time.Minute
+
+// state is what a door knows of a sign-in when the browser comes back. It is sealed.
+type state struct {
+	Service string `json:"service"`
+	Target  string `json:"target"` // the path and the query that the browser wanted
+	Nonce   string `json:"nonce"`
+	Expires int64  `json:"exp"` // Unix seconds
+}
+
+// beginSignIn completes a refusal that sends the browser to the sign-in page.
+func (d *Doors) beginSignIn(r *http.Request, at ingress.Door, refusal *ingress.Refusal) error {
+	const nonceBytes = 16 // 22 letters, as the real proxy has
+	random := make([]byte, nonceBytes)
+	_, _ = rand.Read(random) // never fails
+	nonce := base64.RawURLEncoding.EncodeToString(random)
+	text, err := d.config.Issuer.Seal(stateForm(), state{at.Service.Name, wire.Target(r), nonce, at.Now.Add(signInLifetime).Unix()}, nothing{})
+	if err != nil {
+		return err
+	}
+	base := baseOf(r, at.Service)
+	query := url.Values{
+		"client_id": {at.World.IAPClient()}, "redirect_uri": {base + world.IAPCallback}, "response_type": {"code"},
+		"scope": {"openid email"}, "state": {text}, "prompt": {"select_account"},
+	}
+	page := base + signInPath
+	if slices.Contains(at.Service.URLs, base) {
+		page = "https://accounts.google.com/o/oauth2/v2/auth"
+	}
+	cookie := cookieAt(base, nonceCookie+nonce, "1", signInLifetime)
+	refusal.Header = append(refusal.Header,
+		ingress.Field{Name: "Location", Value: page + "?" + query.Encode()}, ingress.Field{Name: "Set-Cookie", Value: cookie.String()})
+	return nil
+}
+
+// baseOf returns the base URL at which a browser reaches a door. Callers that use a URL of the service
+// use TLS, which ends before the door.
+func baseOf(r *http.Request, service *world.Service) string {
+	if public := "https://" + strings.ToLower(r.Host); r.TLS != nil || slices.Contains(service.URLs, public) {
+		return public
+	}
+	return "http://" + r.Host
+}
+
+// cookie returns a cookie of the door. A negative lifetime removes it.
+func cookieAt(base, name, value string, lifetime time.Duration) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(lifetime.Seconds()), HttpOnly: true,
+		Secure: strings.HasPrefix(base, "https:"), SameSite: http.SameSiteLaxMode,
+	}
+}

@@ -1,0 +1,133 @@
+package iap
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/ingress"
+)
+
+// The codes of refusals that only Identity-Aware Proxy has. It shares the others with Cloud Run.
+const (
+	Malformed   ingress.Code = "malformed-token"
+	Expired     ingress.Code = "expired-token"
+	NoEmail     ingress.Code = "no-email"
+	WrongTarget ingress.Code = "wrong-target"
+)
+
+// problem describes a missing or invalid credential.
+type problem struct {
+	code   ingress.Code
+	who    iam.Principal
+	detail string
+}
+
+// The statuses of refusals.
+const (
+	found        = 302
+	unauthorized = 401
+	forbidden    = 403
+)
+
+const invalidCredentials = "Invalid IAP credentials: "
+
+// texts returns Google's texts about problems that are not about the signature.
+func texts() map[ingress.Code]string {
+	return map[ingress.Code]string{ //nolint:exhaustive // the others have the text about the signature
+		ingress.NoCredential:  invalidCredentials + "empty token",
+		Malformed:             invalidCredentials + "Unable to parse JWT",
+		Expired:               invalidCredentials + "Expired JWT",
+		ingress.WrongAudience: invalidCredentials + "Invalid bearer token. Invalid JWT audience.",
+		NoEmail:               invalidCredentials + "JWT 'email' claim isn't a string",
+		WrongTarget:           invalidCredentials + "Audience specified does not match requested endpoint",
+		ingress.AccessToken: "There was a problem with your request. " +
+			"Please reference https://cloud.google.com/iap/docs/faq#error_codes. Error code 900",
+	}
+}
+
+// text returns Google's text about a problem.
+func (p problem) text() string {
+	return cmp.Or(texts()[p.code], invalidCredentials+"JWT signature is invalid")
+}
+
+// page returns an answer of the proxy itself. Its texts are not HTML, although their type is.
+func page(status int, text string) *ingress.Refusal {
+	return &ingress.Refusal{
+		Status: status, Header: []ingress.Field{{Name: "X-Goog-Iap-Generated-Response", Value: "true"}},
+		Body: text, ContentType: "text/html",
+	}
+}
+
+// refusal returns the refusal for a problem with a credential. A browser without a credential is sent
+// to the sign-in page.
+func (g gate) refusal(p problem) *ingress.Refusal {
+	status := unauthorized
+	if p.code == ingress.NoCredential && g.request.FollowsRedirects {
+		status = found
+	}
+	refusal := page(status, p.text())
+	sentence, hint := g.explain(p)
+	refusal.Reason = ingress.Reason{Code: p.code, Sentence: sentence, Hint: hint, Caller: p.who.Member()}
+	return refusal
+}
+
+// explain returns a sentence about a problem, and a hint about what to change.
+func (g gate) explain(p problem) (sentence, hint string) {
+	name := g.Service.Name
+	ask := fmt.Sprintf("send a JWT that a service account signs: gcp-metadata-emulator token jwt --account EMAIL --audience '%s/*'", g.base())
+	switch p.code { //nolint:exhaustive // every other problem has a detail
+	case ingress.NoCredential:
+		return fmt.Sprintf("the request to service %q has no credential for Identity-Aware Proxy", name), "sign in with a browser, or " + ask
+	case Malformed:
+		return "the bearer token is not a JSON Web Token", ask
+	case ingress.AccessToken:
+		if p.who.Member() == "" {
+			return p.detail, ask
+		}
+		return fmt.Sprintf("this is an access token of %q, and Identity-Aware Proxy takes access tokens of service accounts only", p.who.Member()), ask
+	case ingress.RealGoogle:
+		return "the token was signed by real Google, whose keys this emulator does not have", "get the token from the emulator: gcp-metadata-emulator env shows the variables"
+	case ingress.WrongAudience:
+		return fmt.Sprintf("the ID token is for %q, and the service's customAudiences do not have this OAuth client", p.detail),
+			ask + ", or add the OAuth client to the service's customAudiences"
+	case NoEmail:
+		return "the ID token has no claim email, which Identity-Aware Proxy needs", "ask for the token with its e-mail address: includeEmail, or format=full on the metadata server"
+	case WrongTarget:
+		return fmt.Sprintf("the JWT is for %q, and the request is for %q", p.detail, g.base()+g.request.Path), fmt.Sprintf("sign the JWT for %q", g.base()+"/*")
+	default:
+		return p.detail, ask
+	}
+}
+
+// base returns the base URL of the service for people to use.
+func (g gate) base() string {
+	if len(g.Addresses) > 0 {
+		return g.Addresses[0]
+	}
+	if len(g.Service.URLs) > 0 {
+		return g.Service.URLs[0]
+	}
+	return "https://HOST"
+}
+
+// lacksRole returns the refusal of a caller that may not access the service.
+func (g gate) lacksRole(who iam.Principal) *ingress.Refusal {
+	const role = "roles/iap.httpsResourceAccessor"
+	refusal := page(forbidden, "Access denied. For user "+who.Email)
+	refusal.Reason = ingress.Reason{
+		Code: ingress.MissingRole, Caller: who.Member(),
+		Missing:  &ingress.Missing{Permission: iam.AccessViaIAP, Resource: strings.TrimPrefix(g.Service.Path(g.World.Project), "/"), Roles: []string{role}},
+		Sentence: fmt.Sprintf("%q may not access service %q: it lacks %s", who.Member(), g.Service.Name, iam.AccessViaIAP),
+		Hint: fmt.Sprintf("gcloud iap web add-iam-policy-binding --resource-type=cloud-run --service=%s --region=%s --member=%s --role=%s",
+			g.Service.Name, g.Service.Region, who.Member(), role),
+	}
+	return refusal
+}
+
+// shutOut completes Cloud Run's refusal of the proxy's own service agent.
+func (g gate) shutOut(refusal *ingress.Refusal) *ingress.Refusal {
+	refusal.Reason.Sentence = "Identity-Aware Proxy let the caller in, but Cloud Run refuses its service agent: " + refusal.Reason.Sentence
+	return refusal
+}
