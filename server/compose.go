@@ -68,9 +68,9 @@ func (s surfaces) googleAPI(handle wire.Handler) wire.Handler {
 	return googleapi.FromOwnPages(s.credentials.API(handle))
 }
 
-// door returns the handler that leads a request to surfaces by its host name.
-func (s surfaces) door(allowed []string, to *doors) *router.Door {
-	return router.NewDoor(router.Config{
+// entrance returns the handler that leads a request to surfaces by its host name.
+func (s surfaces) entrance(allowed []string, to *doors) *router.Entrance {
+	return router.NewEntrance(router.Config{
 		Service:      to.at,
 		Nowhere:      to.nowhere(),
 		Allowed:      allowed,

@@ -13,8 +13,8 @@ import (
 // listeners are the listeners at which the emulator serves Google's APIs at the moment. An
 // instance's listener can come and go when the fixture is read again.
 type listeners struct {
-	door *router.Door // decides which names lead to the listeners
-	open sync.Map     // by net.Listener
+	entrance *router.Entrance // decides which names lead to the listeners
+	open     sync.Map         // by net.Listener
 }
 
 // serveAPIs serves a listener at which Google's APIs answer.
@@ -25,7 +25,7 @@ func (s *Server) serveAPIs(ctx, base context.Context, listener net.Listener) err
 }
 
 // answerAt reports whether a host, in the form of hostname.Of, and a port lead to one of the
-// listeners: by the listener's own address, or by a name for which the door answers there. Names
+// listeners: by the listener's own address, or by a name for which the entrance answers there. Names
 // of Google's APIs and of services do not count, because every port of theirs is the emulator's only
 // by proxy.
 func (l *listeners) answerAt(host, port string) bool {
@@ -33,7 +33,7 @@ func (l *listeners) answerAt(host, port string) bool {
 	l.open.Range(func(listener, _ any) bool {
 		at := listener.(net.Listener).Addr()
 		isAddress := net.JoinHostPort(host, port) == canonical(at)
-		found = isAddress || !hostname.IsGoogle(host) && !hostname.IsService(host) && l.door.Answers(host, port, at)
+		found = isAddress || !hostname.IsGoogle(host) && !hostname.IsService(host) && l.entrance.Answers(host, port, at)
 		return !found
 	})
 	return found

@@ -180,11 +180,11 @@ func New(config Config) *Server {
 		controlApart: config.PublicURL != nil,
 	}
 	all.rpc = all.newRPC()
-	door := all.door(config.AllowedHosts, s.doors)
-	s.Handler, listening.door = door, door
+	entrance := all.entrance(config.AllowedHosts, s.doors)
+	s.Handler, listening.entrance = entrance, entrance
 	s.drives = all.handler(all.table().at(controlName))
 	s.proxy = proxy.New(proxy.Config{
-		Handler: door, Answers: door.Answers, Authority: config.Keys.Authority,
+		Handler: entrance, Answers: entrance.Answers, Authority: config.Keys.Authority,
 		Allowed: config.ProxyAllowed, Logger: config.Logger,
 	})
 	s.Events.Begin()

@@ -1,4 +1,4 @@
-// Package router is the front door of the emulator: it decides by the host name of a request
+// Package router leads requests to the surfaces: it decides by the host name of a request
 // whether the emulator answers, and finds the route for its method and path.
 //
 // It owns the rules that match host names, paths and methods. It does not own the table of routes,

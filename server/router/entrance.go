@@ -13,15 +13,15 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Door decides under which host names the emulator answers. A web page can make its own name
+// Entrance decides under which host names the emulator answers. A web page can make its own name
 // resolve to this machine and then read everything that is served under this name (DNS rebinding).
 // It cannot do so with an address, with a name that it does not own, or without a name.
-type Door struct {
+type Entrance struct {
 	config Config
 	last   atomic.Pointer[answer] // for the previous Host, which is nearly always the next Host as well
 }
 
-// Config holds the handlers behind a Door. Every field is necessary.
+// Config holds the handlers behind an Entrance. Every field is necessary.
 type Config struct {
 	Allowed    []string               // further host names; "*" allows all
 	IsInstance func(name string) bool // reports whether the instance exists now
@@ -45,17 +45,17 @@ type answer struct {
 	handler  http.Handler
 }
 
-// NewDoor returns a Door.
-func NewDoor(config Config) *Door { return &Door{config: config} }
+// NewEntrance returns an Entrance.
+func NewEntrance(config Config) *Entrance { return &Entrance{config: config} }
 
 // ServeHTTP implements http.Handler.
-func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	handler := d.config.Service(r)
+func (e *Entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler := e.config.Service(r)
 	if handler == nil {
-		handler = d.handler(r.Host)
+		handler = e.handler(r.Host)
 	}
 	if handler == nil {
-		handler = d.config.Refused
+		handler = e.config.Refused
 	}
 	handler.ServeHTTP(w, r)
 }
@@ -71,63 +71,63 @@ func Refuse(r *http.Request) (wire.Response, error) {
 }
 
 // handler returns the handler for a Host, or nil if the emulator does not answer for it.
-func (d *Door) handler(hostport string) http.Handler {
-	if last := d.last.Load(); last != nil && last.hostport == hostport {
+func (e *Entrance) handler(hostport string) http.Handler {
+	if last := e.last.Load(); last != nil && last.hostport == hostport {
 		return last.handler
 	}
 	host := hostname.Of(hostport)
 	switch {
 	case hostname.IsGoogle(host), hostname.IsMetadata(host):
-		return d.remember(hostport, d.config.Names.Handler(host))
+		return e.remember(hostport, e.config.Names.Handler(host))
 	case hostname.IsService(host):
-		return d.remember(hostport, d.config.Nowhere)
-	case d.isOurs(host):
-		return d.remember(hostport, d.config.Everything)
-	case d.isInstance(host):
-		return d.instance(host)
+		return e.remember(hostport, e.config.Nowhere)
+	case e.isOurs(host):
+		return e.remember(hostport, e.config.Everything)
+	case e.isInstance(host):
+		return e.instance(host)
 	default:
 		return nil
 	}
 }
 
 // isOurs reports whether the emulator always answers for a host.
-func (d *Door) isOurs(host string) bool {
-	return host == "" || isOurs(host) || hostname.IsListed(host, d.config.Allowed)
+func (e *Entrance) isOurs(host string) bool {
+	return host == "" || isOurs(host) || hostname.IsListed(host, e.config.Allowed)
 }
 
 // Answers reports whether the emulator itself answers for the target of a proxied request that
 // arrived at an address. It answers for Google's names on every port. Another name may belong to
 // another server on this machine, unless the port is the one that the request arrived at.
-func (d *Door) Answers(host, port string, at net.Addr) bool {
+func (e *Entrance) Answers(host, port string, at net.Addr) bool {
 	if hostname.IsOfGoogle(host) {
 		return true
 	}
 	own, isTCP := at.(*net.TCPAddr)
-	return isTCP && port == strconv.Itoa(own.Port) && (d.isOurs(host) || d.isInstance(host))
+	return isTCP && port == strconv.Itoa(own.Port) && (e.isOurs(host) || e.isInstance(host))
 }
 
 // isInstance reports whether a host is a name of an instance that exists now.
-func (d *Door) isInstance(host string) bool {
+func (e *Entrance) isInstance(host string) bool {
 	label, rest, _ := strings.Cut(host, ".")
-	if !d.config.IsInstance(label) {
+	if !e.config.IsInstance(label) {
 		return false
 	}
 	// demo-vm, demo-vm.localhost, and its name in Google's internal DNS, which nobody can own.
-	return rest == "" || isOurs(rest) || hostname.IsMetadata(rest) || hostname.IsListed(rest, d.config.Allowed) || strings.HasSuffix(rest, ".internal")
+	return rest == "" || isOurs(rest) || hostname.IsMetadata(rest) || hostname.IsListed(rest, e.config.Allowed) || strings.HasSuffix(rest, ".internal")
 }
 
 // instance returns a handler for the instance that a host names. It chooses the instance only once,
 // because the instance may be removed before the request is read.
-func (d *Door) instance(host string) http.Handler {
+func (e *Entrance) instance(host string) http.Handler {
 	label, _, _ := strings.Cut(host, ".")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d.config.Everything.ServeHTTP(w, r.WithContext(d.config.WithInstance(r.Context(), label)))
+		e.config.Everything.ServeHTTP(w, r.WithContext(e.config.WithInstance(r.Context(), label)))
 	})
 }
 
 // remember is a separate function, so that its argument is copied to the heap only if it is called.
-func (d *Door) remember(hostport string, handler http.Handler) http.Handler {
-	d.last.Store(&answer{hostport, handler})
+func (e *Entrance) remember(hostport string, handler http.Handler) http.Handler {
+	e.last.Store(&answer{hostport, handler})
 	return handler
 }
 
