@@ -12,6 +12,7 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
+	"gcp-metadata-emulator/server/iampools"
 	"gcp-metadata-emulator/server/iamroles"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauth2"
@@ -38,6 +39,7 @@ type surfaces struct {
 	iamcredentials *iamcredentials.Server
 	iamadmin       *iamadmin.Server
 	iamroles       *iamroles.Server
+	iampools       *iampools.Server
 	projects       *resourcemanager.Server
 	compute        *compute.Server
 	cloudrun       *cloudrun.Server

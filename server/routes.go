@@ -25,7 +25,11 @@ const (
 	projectV1     = "/v1/projects/{project}"
 	projectV3     = "/v3/projects/{project}"
 	instancesPath = "/compute/v1/projects/{project}/zones/{zone}/instances"
-	poolPath      = "/v1/projects/{project}/locations/global/workloadIdentityPools/{pool}"
+	poolsPath     = "/v1/projects/{project}/locations/global/workloadIdentityPools"
+	poolPath      = poolsPath + "/{pool:[^/:]+}"
+	providersPath = poolPath + "/providers"
+	providerPath  = providersPath + "/{provider:[^/:]+}"
+	poolOperation = "/operations/{operation:[^/:]+}"
 	workforcePath = "/v1/locations/global/workforcePools/{pool}"
 	servicesV1    = "/v1/projects/{project}/locations/{location}/services"
 	servicesV2    = "/v2/projects/{project}/locations/{location}/services"
@@ -46,7 +50,7 @@ const (
 func (s surfaces) table() table {
 	return table{
 		s.metadataServer(), s.keys(), s.discovery(), s.authorization(), s.oldUserInfo(), s.tokenExchange(),
-		s.accountCredentials(), s.accounts(), s.roles(), s.resources(), s.machines(), s.runServices(), s.controlPlane(),
+		s.accountCredentials(), s.accounts(), s.roles(), s.pools(), s.resources(), s.machines(), s.runServices(), s.controlPlane(),
 	}
 }
 
@@ -234,6 +238,30 @@ func (s surfaces) roles() surface {
 			{"iam.projects.roles.patch", http.MethodPatch, rolePath, s.iamroles.Patch, aboutNothing(), nothing, anyQuery},
 			{"iam.projects.roles.delete", http.MethodDelete, rolePath, s.iamroles.Delete, aboutNothing(), nothing, anyQuery},
 			{"iam.projects.roles.undelete", http.MethodPost, rolePath + ":undelete", s.iamroles.Undelete, aboutNothing(), nothing, anyQuery},
+		},
+	}
+}
+
+// pools is the IAM API, as far as it manages workload identity pools and their providers.
+func (s surfaces) pools() surface {
+	return surface{
+		Name: "iam workload identity pools", Hosts: []string{"iam.googleapis.com"},
+		Dialect: googleapi.Dialect(), Guard: s.googleAPI, Watch: observed, Unknown: s.noMethod(),
+		Routes: []route{
+			{"iam.workloadIdentityPools.list", http.MethodGet, poolsPath, s.iampools.ListPools, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.create", http.MethodPost, poolsPath, s.iampools.CreatePool, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.get", http.MethodGet, poolPath, s.iampools.GetPool, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.patch", http.MethodPatch, poolPath, s.iampools.PatchPool, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.delete", http.MethodDelete, poolPath, s.iampools.DeletePool, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.undelete", http.MethodPost, poolPath + ":undelete", s.iampools.UndeletePool, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.operations.get", http.MethodGet, poolPath + poolOperation, s.iampools.PoolOperation, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.providers.list", http.MethodGet, providersPath, s.iampools.ListProviders, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.providers.create", http.MethodPost, providersPath, s.iampools.CreateProvider, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.providers.get", http.MethodGet, providerPath, s.iampools.GetProvider, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.providers.patch", http.MethodPatch, providerPath, s.iampools.PatchProvider, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.providers.delete", http.MethodDelete, providerPath, s.iampools.DeleteProvider, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.providers.undelete", http.MethodPost, providerPath + ":undelete", s.iampools.UndeleteProvider, aboutNothing(), nothing, anyQuery},
+			{"iam.workloadIdentityPools.providers.operations.get", http.MethodGet, providerPath + poolOperation, s.iampools.ProviderOperation, aboutNothing(), nothing, anyQuery},
 		},
 	}
 }

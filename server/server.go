@@ -29,6 +29,7 @@ import (
 	"gcp-metadata-emulator/server/iamadmin"
 	"gcp-metadata-emulator/server/iamcredentials"
 	"gcp-metadata-emulator/server/iampolicy"
+	"gcp-metadata-emulator/server/iampools"
 	"gcp-metadata-emulator/server/iamroles"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
@@ -164,6 +165,7 @@ func New(config Config) *Server {
 		iamcredentials: iamcredentials.New(worlds, config.Keys, issuer, callers, now),
 		iamadmin:       iamadmin.New(worlds, config.Keys, callers, policies, now),
 		iamroles:       iamroles.New(worlds, callers, now),
+		iampools:       iampools.New(worlds, callers, now),
 		projects:       resourcemanager.New(worlds, callers, policies),
 		compute:        compute.New(worlds, callers),
 		cloudrun:       cloudrun.New(worlds, callers, policies, now),

@@ -244,6 +244,19 @@ func (m Message) Texts(field string) ([]string, error) {
 	return texts, nil
 }
 
+// TextMap returns the value of a field that maps strings to strings.
+func (m Message) TextMap(field string) (map[string]string, error) {
+	value, ok := m.value(field)
+	if !ok {
+		return nil, nil
+	}
+	var texts map[string]string
+	if json.Unmarshal(value, &texts) != nil {
+		return nil, invalidValue(m.at(field), "Map", value)
+	}
+	return texts, nil
+}
+
 // Bool returns the value of a boolean field. It is false if the field is absent.
 func (m Message) Bool(field string) (bool, error) {
 	value, ok := m.value(field)
@@ -357,6 +370,9 @@ func (f *Fields) Int32(field string) int32 { return read(f, field, f.Message.Int
 
 // Mask is Message.Mask.
 func (f *Fields) Mask(field string) []string { return read(f, field, f.Message.Mask) }
+
+// TextMap is Message.TextMap.
+func (f *Fields) TextMap(field string) map[string]string { return read(f, field, f.Message.TextMap) }
 
 // Bool is Message.Bool.
 func (f *Fields) Bool(field string) bool { return read(f, field, f.Message.Bool) }

@@ -85,15 +85,7 @@ func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
 		} else {
 			response = underFaults(o, op, r, found, &seen)
 		}
-		switch {
-		case response.About != nil:
-			seen.about = *response.About
-		case !seen.known && op.Subject != nil:
-			if seen.body != nil {
-				seen.body.Remembered()
-			}
-			seen.about = subject(op, r, found, &seen)
-		}
+		settle(op, r, found, &seen, &response)
 		o.note(r, &seen, &response)
 		if seen.hungUp {
 			panic(http.ErrAbortHandler) // by which net/http hangs up
@@ -148,6 +140,19 @@ func underFaults[Found any](o *Observer, op Operation[Found], r *http.Request, f
 	o.counts.ObserveFault(seen.route)
 	seen.fault, seen.hungUp = met.ID, outcome.HungUp
 	return outcome.Response
+}
+
+// settle has a sighting say what a request was about, now that it is answered.
+func settle[Found any](op Operation[Found], r *http.Request, found Found, seen *sighting, response *wire.Response) {
+	switch {
+	case response.About != nil:
+		seen.about = *response.About
+	case !seen.known && op.Subject != nil:
+		if seen.body != nil {
+			seen.body.Remembered()
+		}
+		seen.about = subject(op, r, found, seen)
+	}
 }
 
 // subject finds the account and the audience of a request. It copies texts from the body, so that

@@ -63,7 +63,7 @@ func clusterMapping() map[string]string {
 // addClusters adds the pool of the clusters that the pods of a fixture run in, unless the fixture
 // describes the pool. The emulator's own keys sign for these clusters.
 func (w *World) addClusters() {
-	name := w.poolName(w.clusterPoolID())
+	name := w.PoolName(w.clusterPoolID())
 	if _, described := w.Pool(name); described {
 		return
 	}
@@ -114,7 +114,7 @@ func (w *World) identities(who iam.Principal) []string {
 	all := who.Identities()
 	if id, kubernetes, ok := strings.Cut(strings.TrimSuffix(who.Email, "]"), "["); ok && fixtures.IsClusterPool(id) {
 		namespace, name, _ := strings.Cut(kubernetes, "/")
-		who = iam.Principal{Kind: iam.KindFederated, Pool: w.poolName(id), ID: "ns/" + namespace + "/sa/" + name}
+		who = iam.Principal{Kind: iam.KindFederated, Pool: w.PoolName(id), ID: "ns/" + namespace + "/sa/" + name}
 		all = append(all, who.Identities()...)
 	}
 	return w.groups.With(append(all, kubernetesIdentities(who)...))

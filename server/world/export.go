@@ -20,6 +20,7 @@ func (w *World) Fixture() *fixtures.Fixture {
 	f.ServiceAccounts = w.describedAccounts()
 	f.Policies = w.describedPolicies()
 	f.Roles = w.describedRoles()
+	f.WorkloadIdentityPools = w.DescribedPools()
 	f.Instances = slices.Clone(f.Instances)
 	for i, instance := range w.Instances {
 		f.Instances[i].ServiceAccounts = w.describedAttachments(f.Instances[i].ServiceAccounts, instance)

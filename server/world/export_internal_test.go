@@ -18,7 +18,7 @@ import (
 // differences between two worlds, of which one is made of the other's description.
 func differences(a, b *World) string {
 	return cmp.Diff(a, b,
-		cmp.AllowUnexported(World{}, deletedAccount{}, serviceURL{}, iam.Groups{}),
+		cmp.AllowUnexported(World{}, Pool{}, deletedAccount{}, serviceURL{}, iam.Groups{}),
 		cmpopts.IgnoreFields(World{}, "origin"),
 		cmpopts.IgnoreUnexported(Provider{}), // what its expressions compile to
 		cmpopts.EquateEmpty(),
@@ -208,6 +208,16 @@ instances: [{name: vm, serviceAccounts: [{email: SECOND}, {email: FIRST, aliases
 	deleted := *role
 	deleted.DeleteTime = time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("", 3600)).Local()
 	checkRoundTrip(t, w.WithRole(&deleted))
+	w, err = w.WithPool(fixtures.WorkloadIdentityPool{
+		ID: "made", DisplayName: "Made", Description: "d", DeleteTime: deleted.DeleteTime.UTC(), Providers: []fixtures.WorkloadIdentityProvider{{
+			ID: "oidc", DisplayName: "OIDC", Description: "d", Issuer: "https://a.example.com", DeleteTime: deleted.DeleteTime.UTC(),
+			AttributeMapping: map[string]string{"google.subject": "assertion.sub"},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRoundTrip(t, w)
 
 	gone := w.WithoutAccount(&edited, time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("", 3600)).Local())
 	checkRoundTrip(t, gone)

@@ -15,15 +15,17 @@ import (
 // Pool is a workload identity pool: identities that other providers vouch for.
 type Pool struct {
 	Name      string // projects/NUMBER/locations/global/workloadIdentityPools/ID
-	Disabled  bool
+	Disabled  bool   // or deleted
 	Providers []*Provider
+
+	described fixtures.WorkloadIdentityPool
 }
 
 // Provider is an identity provider that a pool trusts: an OpenID Connect issuer, an account of AWS,
 // or a SAML 2.0 identity provider. Of Issuer, AWS and SAML, it has one.
 type Provider struct {
 	Name     string // POOL/providers/ID
-	Disabled bool
+	Disabled bool   // or deleted
 	Issuer   string
 	AWS      *fixtures.AWSProvider
 	SAML     *fixtures.SAMLTrust
@@ -50,28 +52,74 @@ func (u *User) Workforce() iam.Principal {
 func (w *World) addPools(f *fixtures.Fixture) error {
 	var mistake error
 	for i, described := range f.WorkloadIdentityPools {
-		pool := &Pool{
-			Name:     w.poolName(described.ID),
-			Disabled: described.Disabled,
-		}
-		for j, d := range described.Providers {
-			provider := newProvider(pool.Name, d)
-			mistake = cmp.Or(mistake, provider.compile(f, d, fixtures.Path{"workloadIdentityPools", i, "providers", j}))
-			pool.Providers = append(pool.Providers, provider)
-		}
+		pool, err := w.newPool(f, described, fixtures.Path{"workloadIdentityPools", i})
+		mistake = cmp.Or(mistake, err)
 		w.Pools = append(w.Pools, pool)
 	}
 	return mistake
 }
 
-// poolName returns the resource name of a pool of the project.
-func (w *World) poolName(id string) string {
+// newPool makes a pool, whose path in the fixture is at. The error names the first broken expression.
+func (w *World) newPool(f *fixtures.Fixture, described fixtures.WorkloadIdentityPool, at fixtures.Path) (*Pool, error) {
+	pool := &Pool{
+		Name: w.PoolName(described.ID), Disabled: described.Disabled || !described.DeleteTime.IsZero(), described: described,
+	}
+	var mistake error
+	for i, d := range described.Providers {
+		provider := newProvider(pool.Name, d)
+		mistake = cmp.Or(mistake, provider.compile(f, d, at.To("providers", i)))
+		pool.Providers = append(pool.Providers, provider)
+	}
+	return pool, mistake
+}
+
+// DescribedPools returns the pools of the project as a fixture describes them.
+func (w *World) DescribedPools() []fixtures.WorkloadIdentityPool {
+	list := make([]fixtures.WorkloadIdentityPool, len(w.Pools))
+	for i, pool := range w.Pools {
+		list[i] = pool.described
+	}
+	return list
+}
+
+// DescribedPool finds a pool of the project by its ID.
+func (w *World) DescribedPool(id string) (fixtures.WorkloadIdentityPool, bool) {
+	i := w.poolIndex(id)
+	if i < 0 {
+		return fixtures.WorkloadIdentityPool{}, false
+	}
+	return w.Pools[i].described, true
+}
+
+func (w *World) poolIndex(id string) int {
+	return slices.IndexFunc(w.Pools, func(pool *Pool) bool { return pool.described.ID == id })
+}
+
+// WithPool returns a world that has a pool, in the place of the one with the same ID if there is one.
+// The error names a broken expression of the pool's providers.
+func (w *World) WithPool(described fixtures.WorkloadIdentityPool) (*World, error) {
+	pool, err := w.newPool(&fixtures.Fixture{}, described, nil)
+	if err != nil {
+		return nil, err
+	}
+	edited := *w
+	edited.Pools = slices.Clone(w.Pools)
+	if i := w.poolIndex(described.ID); i >= 0 {
+		edited.Pools[i] = pool
+	} else {
+		edited.Pools = append(edited.Pools, pool)
+	}
+	return &edited, nil
+}
+
+// PoolName returns the resource name of a pool of the project.
+func (w *World) PoolName(id string) string {
 	return fmt.Sprintf("projects/%d/locations/global/workloadIdentityPools/%s", w.Project.Number, id)
 }
 
 func newProvider(pool string, f fixtures.WorkloadIdentityProvider) *Provider {
 	provider := &Provider{
-		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled, Issuer: f.Issuer, AWS: f.AWS, OwnKeys: f.Issuer != "" && f.JWKS == nil, Keys: f.JWKS,
+		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled || !f.DeleteTime.IsZero(), Issuer: f.Issuer, AWS: f.AWS, OwnKeys: f.Issuer != "" && f.JWKS == nil, Keys: f.JWKS,
 		AllowedAudiences: f.AllowedAudiences,
 	}
 	if f.SAML != nil {
@@ -107,7 +155,7 @@ func (w *World) Provider(audience string) (*Pool, *Provider, bool) {
 	poolName, _, _ := strings.Cut(strings.TrimPrefix(audience, IAMHost), "/providers/")
 	is := func(provider *Provider) bool { return IAMHost+provider.Name == audience }
 	if id, issuer, ok := ClusterAudience(audience); ok {
-		poolName = w.poolName(id)
+		poolName = w.PoolName(id)
 		is = func(provider *Provider) bool { return provider.Issuer == issuer }
 	}
 	pool, ok := w.Pool(poolName)
