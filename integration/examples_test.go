@@ -87,11 +87,7 @@ func TestPytestExample(t *testing.T) {
 	_, folder := googleAuth(t)
 	// gcloud's directory also contains Python's own modules, which must not take precedence over
 	// those of this Python.
-	site := t.TempDir()
-	appended := fmt.Sprintf("import sys; sys.path.append(%q)\n", folder)
-	if err := os.WriteFile(filepath.Join(site, "sitecustomize.py"), []byte(appended), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	site := appendToPython(t, folder)
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
 		if exec.Command(python, "-m", "pytest", "--version").Run() != nil {
 			continue
@@ -104,6 +100,63 @@ func TestPytestExample(t *testing.T) {
 		return
 	}
 	skip(t, "no Python here has pytest")
+}
+
+// appendToPython returns a directory for PYTHONPATH that adds a folder after Python's own modules.
+func appendToPython(t *testing.T, folder string) (site string) {
+	t.Helper()
+	site = t.TempDir()
+	appended := fmt.Sprintf("import sys; sys.path.append(%q)\n", folder)
+	if err := os.WriteFile(filepath.Join(site, "sitecustomize.py"), []byte(appended), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return site
+}
+
+// Three services call each other through their doors. Each verifies its callers once more: with
+// Google's library, or without it if it is not installed.
+func TestServiceToServiceExample(t *testing.T) {
+	for _, tool := range []string{"curl", "node", "python3", "sh"} {
+		lookPath(t, tool, "the example needs "+tool+":")
+	}
+	search := filepath.Join(t.TempDir(), "search")
+	if out, err := exec.Command("go", "build", "-o", search, "./examples/service-to-service/search").CombinedOutput(); err != nil {
+		t.Fatalf("build the service search: %v\n%s", err, out)
+	}
+	e := example{
+		folder: "examples/service-to-service", command: []string{"./run.sh"}, says: "all is as on Cloud Run",
+		environment: []string{"SEARCH=" + search, "PYTHONDONTWRITEBYTECODE=1"},
+	}
+	check := func(t *testing.T, environment ...string) {
+		t.Helper()
+		with := e
+		with.environment = append(with.environment, environment...)
+		if said, err := with.run(t, theStage().Emulator); err != nil || !strings.Contains(said, with.says) {
+			t.Errorf("%q: %v\n%s", environment, err, said)
+		}
+	}
+	t.Run("without libraries", func(t *testing.T) { check(t, "LOGIN_VERIFIER=tokeninfo", "PROFILES_VERIFIER=tokeninfo") })
+	t.Run("google-auth-library", func(t *testing.T) {
+		needNode(t, theStage())
+		modules, err := filepath.Abs(filepath.Join(nodeFolder, "node_modules"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, "NODE_PATH="+modules, "LOGIN_VERIFIER=google-auth-library")
+	})
+	t.Run("google-auth", func(t *testing.T) {
+		_, folder := googleAuth(t)
+		check(t, "PYTHONPATH="+appendToPython(t, folder), "PROFILES_VERIFIER=google-auth")
+	})
+	t.Run("an emulator that does not start", func(t *testing.T) {
+		command := filepath.Join(t.TempDir(), filepath.Base(theStage().Emulator))
+		if err := os.WriteFile(command, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil { //nolint:gosec // the file must be executable
+			t.Fatal(err)
+		}
+		if said, err := e.run(t, command); err == nil {
+			t.Errorf("the example passes\n%s", said)
+		}
+	})
 }
 
 func TestNodeTestExample(t *testing.T) {
