@@ -56,3 +56,16 @@ func Reply(r *http.Request, value any) wire.Response {
 	}
 	return response
 }
+
+// QueryBool returns the value of a boolean parameter; false if it is missing. Python's clients write
+// booleans with a capital letter.
+func QueryBool(r *http.Request, name string) (bool, error) {
+	switch text := r.URL.Query().Get(name); strings.ToLower(text) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, InvalidArgument(fmt.Sprintf("Invalid value at '%s' (TYPE_BOOL), %q", name, shortened(text)))
+	}
+}

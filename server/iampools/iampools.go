@@ -91,7 +91,10 @@ func selected[T any](s *Server, r *http.Request, largest int, items []T, about f
 	if err != nil {
 		return nil, "", err
 	}
-	withDeleted := r.URL.Query().Get("showDeleted") == "true"
+	withDeleted, err := googleapi.QueryBool(r, "showDeleted")
+	if err != nil {
+		return nil, "", err
+	}
 	var shown []T
 	for _, item := range items {
 		if _, deleted := about(item); deleted.IsZero() || withDeleted && !s.isPurged(deleted) {

@@ -104,7 +104,10 @@ func (s *Server) List(r *http.Request) (wire.Response, error) {
 	if err := s.guard.Project(r, guard.IAM(), "ListRoles", "iam.roles.list"); err != nil {
 		return wire.Response{}, err
 	}
-	withDeleted := r.URL.Query().Get("showDeleted") == "true"
+	withDeleted, err := googleapi.QueryBool(r, "showDeleted")
+	if err != nil {
+		return wire.Response{}, err
+	}
 	var roles []*iam.Role
 	for _, role := range s.worlds.Load().State.CustomRoles {
 		if role.DeleteTime.IsZero() || withDeleted && !role.IsPurged(s.now()) {
