@@ -27,7 +27,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | files FOLDER | downscoped | iam rest|grpc|proxied TARGET AUDIENCE | packages TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER | admin ACCOUNT_ID MEMBER | matrix FILE AUDIENCE TARGET WANTED")
+		return errors.New("usage: gocloud metadata | watch | agent | access | identity AUDIENCE | keyfile FILE AUDIENCE | impersonated FILE TARGET | files FOLDER | downscoped | iam rest|grpc|proxied TARGET AUDIENCE | packages TARGET AUDIENCE | signedurl ACCOUNT | users CLIENT USER | admin ACCOUNT_ID MEMBER | services ID ACCOUNT MEMBER | matrix FILE AUDIENCE TARGET WANTED")
 	}
 	report, err := dispatch(ctx, args)
 	if err != nil {
@@ -64,8 +64,18 @@ func dispatch(ctx context.Context, args []string) (any, error) {
 		return signedURL(ctx, rest[0])
 	case name == "users" && len(rest) == 2:
 		return signIn(ctx, rest[0], rest[1])
+	default:
+		return dispatchManager(ctx, args)
+	}
+}
+
+// dispatchManager is dispatch for subcommands that create something.
+func dispatchManager(ctx context.Context, args []string) (any, error) {
+	switch name, rest := args[0], args[1:]; {
 	case name == "admin" && len(rest) == 2:
 		return administer(ctx, rest[0], rest[1])
+	case name == "services" && len(rest) == 3:
+		return manageService(ctx, rest[0], rest[1], rest[2])
 	default:
 		return dispatchMany(ctx, args)
 	}
