@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,6 +13,8 @@ import (
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/observer"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
@@ -34,13 +37,18 @@ type doors struct {
 	open     sync.Map // the address at which a door is served, by listener
 }
 
-func newDoors(config Config, worlds *store.Store[*world.World], issuer *token.Issuer, watch *observer.Observer, counts *metrics.Requests) *doors {
-	d := &doors{worlds: worlds, observer: watch, counts: counts}
+func newDoors(config Config, worlds *store.Store[*world.World], issuer *token.Issuer, watch *observer.Observer, signsIn door.SignIn) *doors {
+	d := &doors{worlds: worlds, observer: watch}
 	d.Doors = door.New(door.Config{
 		Worlds: worlds, Issuer: issuer, Clock: config.Clock, Logger: config.Logger, Explain: config.Explain,
-		IsInternal: mds.IsOfInstance, Observe: d.note,
+		IsInternal: mds.IsOfInstance, Observe: d.note, SignIn: signsIn,
 	})
 	return d
+}
+
+// signIn returns the page on which people sign in to services, and its codes.
+func signIn(authorization *oauth2.Server, logger *slog.Logger) door.SignIn {
+	return door.SignIn{Page: oauthapi.Dialect().Adapt(logger, authorization.Authorize), Redeem: authorization.Redeem}
 }
 
 // routes returns the names of the routes to the present services.

@@ -39,7 +39,7 @@ func newDoors(t *testing.T, change func(*server.Config)) *emulatortest.Emulator 
 		w.Header()["Content-Type"] = nil
 		fmt.Fprintf(w, "%s %s\nAuthorization: %s\nX-Serverless-Authorization: %s\n",
 			r.Method, r.RequestURI, r.Header.Get("Authorization"), r.Header.Get("X-Serverless-Authorization"))
-		for _, name := range []string{"X-Goog-Authenticated-User-Email", "X-Goog-Authenticated-User-Id"} {
+		for _, name := range []string{"X-Goog-Authenticated-User-Email", "X-Goog-Authenticated-User-Id", "Cookie"} {
 			for _, value := range r.Header[name] {
 				fmt.Fprintf(w, "%s: %s\n", name, value)
 			}

@@ -152,7 +152,8 @@ func New(config Config) *Server {
 	s.loaded.Store(config.World)
 	counts := metrics.NewRequests(routes.names())
 	watch := observer.New(s.Clock, s.Faults, s.Journal, counts)
-	s.doors = newDoors(config, worlds, issuer, watch, counts)
+	s.doors = newDoors(config, worlds, issuer, watch, signIn(authorization, config.Logger))
+	s.doors.counts = counts
 	s.Faults.Also(s.doors.routes)
 	all := surfaces{
 		worlds:         worlds,

@@ -35,6 +35,8 @@ type Config struct {
 	// Observe is called once for each request, when its answer is known and before it is sent. It may
 	// be nil.
 	Observe func(*http.Request, Passage)
+	// SignIn lets people sign in to services behind Identity-Aware Proxy. Without it only programs get in.
+	SignIn SignIn
 	// Patience limits how long a request waits for an upstream that still refuses connections. Zero
 	// means DefaultPatience; a negative value means that requests do not wait.
 	Patience time.Duration
@@ -153,7 +155,12 @@ func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
 		return
 	}
 	p.service = service
-	p.Verdict = d.decide(r, d.at(r.Context(), current, service, p.Time, at.addresses))
+	gate := d.at(r.Context(), current, service, p.Time, at.addresses)
+	if own := d.ownAnswer(r, gate); own != nil {
+		own(&watched{ResponseWriter: w, doors: d, passage: p, request: r})
+		return
+	}
+	p.Verdict = d.decide(r, gate)
 	if p.Verdict.Refusal != nil {
 		d.refuse(w, r, p, p.Verdict.Refusal)
 		return
@@ -192,7 +199,7 @@ func (d *Doors) Judge(ctx context.Context, service, token string, addresses ...s
 	}
 	request := ingress.Request{Path: "/", Authorization: []string{"Bearer " + token}, IsInternal: true}
 	at := d.at(ctx, current, known, d.config.Clock.Now(), addresses)
-	if iap.Guards(at) {
+	if iap.Guards(at.Service) {
 		return iap.Decide(iap.Request{Request: request}, at).Verdict
 	}
 	return ingress.Decide(request, at)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"gcp-metadata-emulator/server/iap"
 	"gcp-metadata-emulator/server/ingress"
 )
 
@@ -19,6 +20,9 @@ func (p *passage) rewrite(header http.Header, in *http.Request) {
 		if values, ok := in.Header[name]; ok {
 			header[name] = values
 		}
+	}
+	if iap.Guards(p.service) {
+		dropSession(header)
 	}
 	for _, field := range p.Verdict.Header {
 		header[field.Name] = []string{field.Value}

@@ -8,18 +8,21 @@ import (
 	"gcp-metadata-emulator/server/ingress"
 )
 
-const proxyAuthorization = "Proxy-Authorization"
+const (
+	proxyAuthorization = "Proxy-Authorization"
+	modeParameter      = "gcp-iap-mode"
+)
 
 // decide decides about a request.
 func (d *Doors) decide(r *http.Request, at ingress.Door) ingress.Verdict {
 	known := facts(r, d.config.IsInternal)
-	if !iap.Guards(at) {
+	if !iap.Guards(at.Service) {
 		return ingress.Decide(known, at)
 	}
-	asked := d.proxied(r, known)
+	asked := d.proxied(r, known, at)
 	verdict := iap.Decide(asked, at)
 	if err := d.complete(r, at, &verdict); err != nil {
-		verdict.Refusal = &ingress.Refusal{Status: http.StatusInternalServerError, Reason: ingress.Reason{Sentence: err.Error()}}
+		verdict.Refusal = broken(err)
 	}
 	return verdict.Verdict
 }
@@ -38,8 +41,10 @@ func (d *Doors) complete(r *http.Request, at ingress.Door, verdict *iap.Verdict)
 }
 
 // proxied returns the parts of a request on which the decision of Identity-Aware Proxy depends.
-func (d *Doors) proxied(r *http.Request, known ingress.Request) iap.Request {
-	asked := iap.Request{Request: known, Proxy: r.Header[proxyAuthorization], FollowsRedirects: followsRedirects(r)}
+func (d *Doors) proxied(r *http.Request, known ingress.Request, at ingress.Door) iap.Request {
+	asked := iap.Request{
+		Request: known, Proxy: r.Header[proxyAuthorization], Session: d.sessionOf(r, at), FollowsRedirects: followsRedirects(r),
+	}
 	if modeOf(r) == "SECURE_TOKEN_TEST" {
 		asked.Test = r.URL.Query().Get("iap-secure-token-test-type")
 	}
@@ -49,11 +54,10 @@ func (d *Doors) proxied(r *http.Request, known ingress.Request) iap.Request {
 // modeOf returns the mode in the query of a request, with which people try the proxy
 // (https://cloud.google.com/iap/docs/query-parameters-and-headers-howto).
 func modeOf(r *http.Request) string {
-	const parameter = "gcp-iap-mode"
-	if !strings.Contains(r.URL.RawQuery, parameter) {
+	if !strings.Contains(r.URL.RawQuery, modeParameter) {
 		return ""
 	}
-	return r.URL.Query().Get(parameter)
+	return r.URL.Query().Get(modeParameter)
 }
 
 // followsRedirects reports whether a client can be sent to a sign-in page

@@ -9,17 +9,18 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/server/iap"
 	"gcp-metadata-emulator/server/ingress"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
 
-// The paths that belong to Identity-Aware Proxy at every door that it guards.
-const (
-	proxyPaths = "/_gcp_iap/"
-	signInPath = proxyPaths + "sign_in" // the emulator's own, for browsers that do not reach accounts.google.com
-)
+// SignIn is the way in for people.
+type SignIn struct {
+	Page   http.Handler // an authorization endpoint
+	Redeem func(code, client, redirectURI string) (*world.User, error)
+}
 
 // nonceCookie begins the name of the cookie that binds a sign-in to the browser that has begun it.
 const nonceCookie = "GCP_IAP_XSRF_NONCE_"
@@ -46,7 +47,7 @@ func (d *Doors) beginSignIn(r *http.Request, at ingress.Door, refusal *ingress.R
 	random := make([]byte, nonceBytes)
 	_, _ = rand.Read(random) // never fails
 	nonce := base64.RawURLEncoding.EncodeToString(random)
-	text, err := d.config.Issuer.Seal(stateForm(), state{at.Service.Name, wire.Target(r), nonce, at.Now.Add(signInLifetime).Unix()}, nothing{})
+	text, err := d.config.Issuer.Seal(stateForm(), state{at.Service.Name, targetOf(r), nonce, at.Now.Add(signInLifetime).Unix()}, nothing{})
 	if err != nil {
 		return err
 	}
@@ -80,4 +81,54 @@ func cookieAt(base, name, value string, lifetime time.Duration) *http.Cookie {
 		Name: name, Value: value, Path: "/", MaxAge: int(lifetime.Seconds()), HttpOnly: true,
 		Secure: strings.HasPrefix(base, "https:"), SameSite: http.SameSiteLaxMode,
 	}
+}
+
+// targetOf returns the path and the query to which a sign-in leads back. A mode that starts a sign-in
+// would start it again.
+func targetOf(r *http.Request) string {
+	if modeOf(r) != forceLogin {
+		return wire.Target(r)
+	}
+	query := r.URL.Query()
+	query.Del(modeParameter)
+	if len(query) == 0 {
+		return pathOf(r)
+	}
+	return pathOf(r) + "?" + query.Encode()
+}
+
+// endSignIn handles a browser that comes back from the sign-in page.
+func (d *Doors) endSignIn(w *watched, at ingress.Door) {
+	r, query := w.request, w.request.URL.Query()
+	var begun state
+	if err := d.config.Issuer.Open(stateForm(), query.Get("state"), &begun, &nothing{}); err != nil || begun.Service != at.Service.Name {
+		w.refuse(iap.Unfinished("the sign-in was not begun at this service"))
+		return
+	}
+	bound, err := r.Cookie(nonceCookie + begun.Nonce)
+	switch {
+	case err != nil || bound.Value != "1":
+		w.refuse(iap.Unfinished("the sign-in was begun in another browser, or the browser has dropped the cookie"))
+		return
+	case at.Now.Unix() >= begun.Expires:
+		w.refuse(iap.Unfinished("the sign-in has taken longer than " + signInLifetime.String()))
+		return
+	case query.Get("code") == "":
+		w.refuse(iap.Unfinished("the sign-in page has answered " + query.Get("error") + ": " + query.Get("error_description")))
+		return
+	}
+	base := baseOf(r, at.Service)
+	user, err := d.config.SignIn.Redeem(query.Get("code"), at.World.IAPClient(), base+world.IAPCallback)
+	if err != nil {
+		w.refuse(iap.Unfinished("the code from the sign-in page cannot be used: " + err.Error()))
+		return
+	}
+	text, err := d.config.Issuer.Seal(sessionForm(), session{at.Service.Name, user.UniqueID, at.Now.Add(sessionLifetime).Unix()}, nothing{})
+	if err != nil {
+		w.refuse(broken(err))
+		return
+	}
+	http.SetCookie(w, cookieAt(base, bound.Name, "", -time.Second))
+	http.SetCookie(w, cookieAt(base, sessionCookie(at.Service.Name), text, sessionLifetime))
+	w.redirect(base + begun.Target)
 }

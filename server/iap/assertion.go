@@ -37,6 +37,12 @@ func defectOf(test string) token.Defect {
 // identity is the prefix of the names in the header fields that are not signed.
 const identity = "accounts.google.com:"
 
+// Identity returns the names of an authenticated caller, who need not have access.
+func (v Verdict) Identity() (email, subject string, ok bool) {
+	isKnown := v.assertion != nil || v.Refusal != nil && v.Refusal.Reason.Code == ingress.MissingRole
+	return identity + v.Caller.Email, identity + v.Caller.ID, isKnown
+}
+
 // Fields returns the header fields that the proxy adds to a request that is let in.
 func (v Verdict) Fields(ctx context.Context, issuer *token.Issuer, at ingress.Door) ([]ingress.Field, error) {
 	var fields []ingress.Field

@@ -14,6 +14,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/world"
 )
 
 // Request holds the parts of a request that the decision depends on.
@@ -46,14 +47,14 @@ type gate struct {
 	request Request
 }
 
-// Guards reports whether Identity-Aware Proxy guards a door.
-func Guards(at ingress.Door) bool {
-	return at.Service.Authentication == fixtures.AuthenticateIAP || isBeforeRun(at)
+// Guards reports whether Identity-Aware Proxy guards a service.
+func Guards(service *world.Service) bool {
+	return service.Authentication == fixtures.AuthenticateIAP || isBeforeRun(service)
 }
 
 // isBeforeRun reports whether Cloud Run checks the proxy's own permission to invoke the service.
-func isBeforeRun(at ingress.Door) bool {
-	return at.Service.Authentication == fixtures.AuthenticateIAPAndInvoker
+func isBeforeRun(service *world.Service) bool {
+	return service.Authentication == fixtures.AuthenticateIAPAndInvoker
 }
 
 // Decide decides whether a request may reach the service.
@@ -71,7 +72,7 @@ func Decide(r Request, at ingress.Door) Verdict {
 	if !g.mayAccess(who) {
 		return refuse(g.lacksRole(who), who)
 	}
-	verdict := Verdict{Verdict: ingress.Verdict{Caller: who}, agent: isBeforeRun(at)}
+	verdict := Verdict{Verdict: ingress.Verdict{Caller: who}, agent: isBeforeRun(at.Service)}
 	if verdict.agent {
 		if refusal := at.CheckInvoker(r.Request, at.World.IAPAgent()); refusal != nil {
 			return refuse(g.shutOut(refusal), who)

@@ -15,6 +15,7 @@ const (
 	Expired     ingress.Code = "expired-token"
 	NoEmail     ingress.Code = "no-email"
 	WrongTarget ingress.Code = "wrong-target"
+	NotSignedIn ingress.Code = "not-signed-in"
 )
 
 // problem describes a missing or invalid credential.
@@ -27,9 +28,38 @@ type problem struct {
 // The statuses of refusals.
 const (
 	found        = 302
+	badRequest   = 400
 	unauthorized = 401
 	forbidden    = 403
+	notFound     = 404
 )
+
+// coded begins the texts of refusals that have a number.
+const coded = "There was a problem with your request. Please reference https://cloud.google.com/iap/docs/faq#error_codes. Error code "
+
+// Unfinished returns the refusal of a browser that comes back without having signed in.
+func Unfinished(why string) *ingress.Refusal {
+	refusal := page(badRequest, coded+"9")
+	refusal.Reason = ingress.Reason{Code: NotSignedIn, Sentence: why, Hint: "go to the service's page again, in the same browser"}
+	return refusal
+}
+
+// NoIdentity returns the refusal to name a caller who is not known.
+func NoIdentity() *ingress.Refusal {
+	refusal := page(unauthorized, "IDENTITY mode is only available to authenticated users.")
+	refusal.Reason = ingress.Reason{Code: NotSignedIn, Sentence: "the request for the caller's identity has no valid credential", Hint: "sign in first"}
+	return refusal
+}
+
+// NoPath returns the refusal of a path that belongs to the proxy and does nothing.
+func NoPath(path string) *ingress.Refusal {
+	refusal := page(notFound, "Not Found")
+	refusal.Reason = ingress.Reason{
+		Code: ingress.ReservedPath, Hint: "choose a path that does not begin with /_gcp_iap/",
+		Sentence: fmt.Sprintf("Identity-Aware Proxy keeps the path %q for itself", path),
+	}
+	return refusal
+}
 
 const invalidCredentials = "Invalid IAP credentials: "
 
@@ -42,8 +72,7 @@ func texts() map[ingress.Code]string {
 		ingress.WrongAudience: invalidCredentials + "Invalid bearer token. Invalid JWT audience.",
 		NoEmail:               invalidCredentials + "JWT 'email' claim isn't a string",
 		WrongTarget:           invalidCredentials + "Audience specified does not match requested endpoint",
-		ingress.AccessToken: "There was a problem with your request. " +
-			"Please reference https://cloud.google.com/iap/docs/faq#error_codes. Error code 900",
+		ingress.AccessToken:   coded + "900",
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
 )
 
 // codeForm returns the form of Google's authorization codes.
@@ -149,26 +150,42 @@ func (s *Server) authorizationCode(r *http.Request, form url.Values) (wire.Respo
 	if err != nil {
 		return wire.Response{}, err
 	}
-	granted, err := s.openCode(form.Get("code"))
+	user, granted, err := s.redeem(current, client.ID, form)
 	if err != nil {
 		return wire.Response{}, err
-	}
-	if err := granted.usable(client.ID, form, s.now()); err != nil {
-		return wire.Response{}, err
-	}
-	if s.spent.again(granted) {
-		s.issuer.RevokeSession(granted.own.Session)
-		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, badRequest)
-	}
-	user, ok := current.User(granted.shared.UserID)
-	if !ok {
-		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, accountDeleted)
 	}
 	grant := token.Grant{
 		Principal: user.Principal(), Scopes: granted.shared.Scopes, Client: client.ID,
 		Offline: granted.shared.Offline, Session: granted.own.Session,
 	}
 	return s.issueFirst(r.Context(), current, grant, token.Claims{Nonce: cmp.Or(granted.own.Nonce, granted.shared.Nonce)})
+}
+
+// Redeem exchanges a code for the user who has signed in. It is for clients inside the emulator, which
+// need no tokens.
+func (s *Server) Redeem(code, client, redirectURI string) (*world.User, error) {
+	user, _, err := s.redeem(s.worlds.Load().State, client, url.Values{"code": {code}, "redirect_uri": {redirectURI}})
+	return user, err
+}
+
+// redeem returns the user who granted a code, and the code. It takes every code once.
+func (s *Server) redeem(w *world.World, client string, form url.Values) (*world.User, code, error) {
+	granted, err := s.openCode(form.Get("code"))
+	if err != nil {
+		return nil, code{}, err
+	}
+	if err := granted.usable(client, form, s.now()); err != nil {
+		return nil, code{}, err
+	}
+	if s.spent.again(granted) {
+		s.issuer.RevokeSession(granted.own.Session)
+		return nil, code{}, oauthapi.NewError(oauthapi.InvalidGrant, badRequest)
+	}
+	user, ok := w.User(granted.shared.UserID)
+	if !ok {
+		return nil, code{}, oauthapi.NewError(oauthapi.InvalidGrant, accountDeleted)
+	}
+	return user, granted, nil
 }
 
 func (s *Server) openCode(text string) (code, error) {
