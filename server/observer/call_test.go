@@ -1,4 +1,4 @@
-package server_test
+package observer_test
 
 import (
 	"net/http"
@@ -43,5 +43,38 @@ func TestCallsAreObserved(t *testing.T) {
 			(seen.Status == http.StatusOK) != (want == codes.OK) || !strings.HasPrefix(seen.UserAgent, "grpc-go/") {
 			t.Errorf("%s: the journal has %+v", rule, seen)
 		}
+	}
+}
+
+// In gRPC, a fault has the effect that a client over HTTP would see.
+func TestFaultsOfCalls(t *testing.T) {
+	t.Parallel()
+	e := emulatortest.New(t)
+	client := credentialspb.NewIAMCredentialsClient(e.DialGRPC(t))
+	for _, test := range []struct {
+		rule    string
+		code    codes.Code
+		message string
+		hits    int
+	}{
+		{`"status": 503`, codes.Unavailable, "The service is currently unavailable.", 1},
+		{`"status": 503, "body": "overloaded"`, codes.Unavailable, "overloaded", 1},
+		{`"status": 429, "body": {"error": {"code": 429, "message": "slow down"}}`, codes.ResourceExhausted, "slow down", 1},
+		{`"malformed": true`, codes.Internal, "grpc: failed to unmarshal the received message: unexpected EOF", 1},
+		{`"body": "text"`, codes.OK, "", 0},
+		{`"withoutHeader": "Server"`, codes.OK, "", 0},
+		{`"defect": "missing-email"`, codes.OK, "", 0},
+		{`"defect": "expired"`, codes.OK, "", 1},
+	} {
+		added := e.Fail(t, `{"route": "iamcredentials.generateIdToken", `+test.rule+"}")
+		_, err := client.GenerateIdToken(emulatortest.CallContext(t), &credentialspb.GenerateIdTokenRequest{Name: "projects/-/serviceAccounts/" + emulatortest.Worker, Audience: "x"})
+		if got := status.Convert(err); got.Code() != test.code || got.Message() != test.message {
+			t.Errorf("%s: %v", test.rule, err)
+		}
+		seen := e.Last(t)
+		if hits := e.Hits(t, added); hits != test.hits || (seen.Fault == added.ID) != (hits == 1) || (seen.Status == http.StatusOK) != (test.code == codes.OK) {
+			t.Errorf("%s: %d hits, want %d; the journal has %+v", test.rule, hits, test.hits, seen)
+		}
+		e.Faults.Clear()
 	}
 }

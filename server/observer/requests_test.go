@@ -1,4 +1,4 @@
-package server_test
+package observer_test
 
 import (
 	"context"
