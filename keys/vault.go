@@ -215,7 +215,7 @@ func (e *FileError) Error() string {
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Hint says what to do about the error.
+// Hint suggests how to correct the error.
 func (e *FileError) Hint() string {
 	if _, isSystem := errors.AsType[syscall.Errno](e.Err); isSystem {
 		return "use a writable directory: name another with --state-dir, or run with --ephemeral"

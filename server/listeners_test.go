@@ -73,7 +73,7 @@ func listening(t *testing.T, serve func(context.Context, net.Listener) error) (p
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- serve(ctx, listener) }()
-	// Any answer shows that the listener is served. One that serves TLS answers with an error.
+	// Any answer shows that the listener is served. A listener for TLS answers with an error.
 	conn := emulatortest.Dial(t, listener.Addr().String())
 	if _, err := fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
 		t.Fatal(err)

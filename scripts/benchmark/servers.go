@@ -16,8 +16,8 @@ import (
 // readiness limits the time in which an emulator makes its keys.
 const readiness = time.Minute
 
-// startEmulator starts an emulator for the load, and waits until it has keys and has answered. The
-// name is that of its folder.
+// startEmulator starts an emulator for the load, and waits until it has keys and has answered. It
+// uses the folder of the given name.
 func (b *bench) startEmulator(ctx context.Context, binary, name string) (*process, error) {
 	ready := filepath.Join(b.dir, name+"-url")
 	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) {

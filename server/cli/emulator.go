@@ -39,7 +39,7 @@ type runFlags struct {
 	Ephemeral  bool              `help:"Keep nothing on disk: every run generates new keys."`
 	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue: the same as --iam enforce."`
 	IAM        guard.Mode        `name:"iam" enum:",off,audit,enforce" default:"" placeholder:"MODE" help:"What to do with requests that IAM policies or their bearer token would refuse: answer them (off), answer them and say so in the journal and the log (audit), or refuse them (enforce). Default: enforce if the fixture has strict: true, else off."`
-	Explain    bool              `help:"Tell clients that the door of a service refuses why, in the header X-Emulator-Reason."`
+	Explain    bool              `help:"When the door of a service refuses a request, give the client the reason in the header X-Emulator-Reason."`
 	AllowHost  []string          `placeholder:"HOST" help:"Also answer requests for this host name; * for any name. Loopback addresses, localhost, and the names of the metadata server and the instances are always allowed."`
 	TLSListen  string            `name:"tls-listen" placeholder:"ADDR" help:"Also serve over TLS at this address, with certificates of the emulator's own authority."`
 	Control    string            `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, only at this address."`

@@ -41,7 +41,7 @@ const stopGrace = 10 * time.Second
 
 // Help returns examples.
 func (*ingressCommand) Help() string {
-	return `The door answers callers as Cloud Run does, and forwards to the service the requests of those that may call it. The world is the default one, with the service as its first instance; serve takes a fixture with more services.
+	return `The door answers callers as Cloud Run does, and forwards a request to the service if its caller may call the service. The world is the default one, with the service as its first instance; serve takes a fixture with more services.
 
 Examples:
 

@@ -76,7 +76,7 @@ func (c *envCommand) service(ctx context.Context) ([]reach.Variable, error) {
 	return reach.ForService(c.Instance, upstream), nil
 }
 
-// with adds variables, which replace those of the same name.
+// with adds variables. They replace variables of the same name.
 func with(variables, others []reach.Variable) []reach.Variable {
 	kept := slices.DeleteFunc(variables, func(v reach.Variable) bool {
 		return slices.ContainsFunc(others, func(other reach.Variable) bool { return other.Name == v.Name })

@@ -152,7 +152,7 @@ func TestBinding(t *testing.T) {
 		`resource.matchTag("123456789012/env", "prod") || resource.hasTagKeyId("tagKeys/1")`:              false,
 		`!resource.matchTagId("tagKeys/1", "tagValues/2") && !resource.hasTagKey("123/env")`:              true,
 		`!compute.isForwardingRuleCreationOperation() || compute.matchLoadBalancingSchemes(["INTERNAL"])`: true,
-		// What the emulator has no value of
+		// Attributes for which the emulator has no value
 		`"accessPolicies/1/accessLevels/corp" in request.auth.access_levels`:                        false,
 		`request.host == "x" || destination.port == 22 || resource.service == "iam.googleapis.com"`: true,
 		`!(destination.ip == "10.0.0.1" || request.path == "/")`:                                    false,

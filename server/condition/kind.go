@@ -79,7 +79,7 @@ func newKinds() (*kinds, error) {
 		},
 		attributes: kind{
 			bare: bare, longest: longestAttributes, variables: []string{assertion, google, attribute},
-			hint:         "the claims of the token are in assertion, and what they are mapped to in google and attribute",
+			hint:         "assertion has the claims of the token, and google and attribute have the mapped attributes",
 			functionHint: federationFunctions,
 		},
 	}

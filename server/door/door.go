@@ -21,7 +21,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config holds what doors need. Worlds, Issuer, Clock and Logger are required.
+// Config holds the parts of the emulator that doors use. Worlds, Issuer, Clock and Logger are required.
 type Config struct {
 	Worlds *store.Store[*world.World]
 	Issuer *token.Issuer
@@ -181,8 +181,7 @@ func (d *Doors) serve(w http.ResponseWriter, r *http.Request, at visit) {
 	at.enter(w, r.WithContext(ctx), p)
 }
 
-// at returns what the decision about a request at the door to a service depends on, besides the
-// request.
+// at returns the state on which decisions at the door to a service depend.
 func (d *Doors) at(ctx context.Context, w *world.World, service *world.Service, now time.Time, addresses []string) ingress.Door {
 	return ingress.Door{
 		World: w, Service: service, Addresses: addresses, Now: now, Read: ingress.Reader(ctx, d.config.Issuer, w),

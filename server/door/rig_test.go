@@ -96,7 +96,7 @@ func (w lockedWriter) Write(data []byte) (int, error) {
 	return w.rig.logs.Write(data)
 }
 
-// keepNothing makes the rig forget what it observes.
+// keepNothing makes the rig forget its observations.
 func (r *rig) keepNothing() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

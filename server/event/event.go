@@ -35,7 +35,7 @@ type Event struct {
 	TargetState   string `json:"targetState,omitempty"`   // after preempt or shutdown: STOPPED, the default, or DELETED
 }
 
-// InvalidError says what is wrong with an event.
+// InvalidError describes a mistake in an event.
 type InvalidError = fixtures.EventError
 
 func (e Event) check() error {

@@ -44,7 +44,7 @@ func request(change func(*fault.Request)) fault.Request {
 	return r
 }
 
-// pattern shows which requests go wrong.
+// pattern returns an x for each request that a fault strikes, and a dot for each other request.
 func pattern(s *fault.Set, requests int) string {
 	var out strings.Builder
 	for range requests {

@@ -85,7 +85,7 @@ const (
 	LiveMigration Outage = "live-migration"
 )
 
-// RuleError says what is wrong with a rule.
+// RuleError describes a mistake in a rule.
 type RuleError struct {
 	Field   string // the name in JSON; empty: the whole rule
 	Problem string

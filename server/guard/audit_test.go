@@ -14,7 +14,7 @@ import (
 	"gcp-metadata-emulator/server/journal"
 )
 
-// why is what the journal says of a refusal.
+// why holds the journal's fields about a refusal.
 type why struct {
 	Caller, Reason string
 	Missing        *journal.Missing

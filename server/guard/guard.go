@@ -50,7 +50,7 @@ const (
 	Enforce Mode = "enforce" // it is refused
 )
 
-// Config is what a guard is made of.
+// Config holds the parts of a guard. Worlds and Issuer are required.
 type Config struct {
 	Worlds *store.Store[*world.World]
 	Issuer *token.Issuer
@@ -129,7 +129,7 @@ func (g *Guard) Authenticate(ctx context.Context, credential string, api API, me
 	return Caller{}, refused
 }
 
-// check refuses a credential that is not valid, or whose scopes are not those of the API.
+// check refuses a credential if it is not valid, or if the API accepts none of its scopes.
 func (a API) check(access token.Access, err error, credential, method string) (journal.Refusal, error) {
 	refusal := journal.Refusal{Caller: access.Principal.Member()}
 	switch {
@@ -217,7 +217,7 @@ func (c Caller) has(who iam.Principal, permission string, on world.Resource) boo
 	return c.guard.mode() == Off || c.guard.Worlds.Load().State.May(who, permission, on, c.guard.Issuer.Now())
 }
 
-// lacks says what a principal lacks, and which roles would give it.
+// lacks explains that a principal lacks a permission, and names the roles that include it.
 func (c Caller) lacks(who iam.Principal, permission string, on world.Resource) journal.Refusal {
 	w := c.guard.Worlds.Load().State
 	refusal := journal.Refusal{Caller: who.Member()}

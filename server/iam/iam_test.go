@@ -237,7 +237,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// What lists roles and permissions relies on the order.
+// The code that lists roles and permissions relies on the order.
 func TestPredefined(t *testing.T) {
 	t.Parallel()
 	var names []string

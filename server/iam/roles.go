@@ -52,8 +52,8 @@ func (r *Role) Grants(permission string) bool {
 	return found
 }
 
-// Etag returns bytes that differ for roles that differ. Predefined roles have that of Google's,
-// which is one zero byte.
+// Etag returns different bytes for different roles. The etag of a predefined role is one zero byte,
+// as Google's is.
 func (r *Role) Etag() []byte {
 	if !strings.HasPrefix(r.Name, "projects/") {
 		return []byte{0}

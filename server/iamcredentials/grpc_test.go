@@ -23,7 +23,7 @@ import (
 // workerName is the name of the account worker in this API.
 const workerName = "projects/-/serviceAccounts/" + emulatortest.Worker
 
-// What gRPC gives out is good for the same as what JSON does.
+// Tokens and signatures from gRPC have the same uses as tokens and signatures from JSON.
 func TestRPCTokens(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

@@ -59,7 +59,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// What a developer is told, word for word.
+// Every reason for a refusal, word for word.
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -1,6 +1,5 @@
-// Package observer stands around the operations of the Google surfaces: it lets faults strike
-// them, writes each exchange down in the journal, counts it, and dates the answer by the
-// emulator's clock.
+// Package observer wraps the operations of Google's APIs: it applies faults to them, records each
+// exchange in the journal, counts it, and sets the date of the answer by the emulator's clock.
 //
 // It owns the order of these steps, over HTTP and in gRPC. It does not own the rules of faults
 // (package fault), their effects (package inject) or the journal, and does not know the operations.
@@ -142,7 +141,7 @@ func underFaults[Found any](o *Observer, op Operation[Found], r *http.Request, f
 	return outcome.Response
 }
 
-// settle has a sighting say what a request was about, now that it is answered.
+// settle finds the subject of a request that has been answered. The handler may have found it.
 func settle[Found any](op Operation[Found], r *http.Request, found Found, seen *sighting, response *wire.Response) {
 	switch {
 	case response.About != nil:

@@ -93,8 +93,8 @@ func TestCredentialFilesAreObstacles(t *testing.T) {
 		"has a source":          {`{"service_account_impersonation_url":"http://127.0.0.1:8254/x","source_credentials":{"token_uri":"https://oauth2.googleapis.com/token"}}`, true},
 		"has our source":        {`{"service_account_impersonation_url":"http://127.0.0.1:8254/x","source_credentials":{"token_uri":"http://127.0.0.1:8254/token"}}`, false},
 		"has a user for source": {`{"service_account_impersonation_url":"http://127.0.0.1:8254/x","source_credentials":{"type":"authorized_user"}}`, true},
-		"is no JSON":            {`hello`, true},
-		"is no URL at all":      {`{"token_uri":"http://[::1"}`, true},
+		"is not JSON":           {`hello`, true},
+		"is not a URL":          {`{"token_uri":"http://[::1"}`, true},
 	} {
 		file := filepath.Join(t.TempDir(), strings.ReplaceAll(name, " ", "-"))
 		if err := os.WriteFile(file, []byte(test.content), 0o600); err != nil {

@@ -1,4 +1,4 @@
-// Package router leads requests to the surfaces: it decides by the host name of a request
+// Package router finds the surface and the route of a request: it decides by the request's host name
 // whether the emulator answers, and finds the route for its method and path.
 //
 // It owns the rules that match host names, paths and methods. It does not own the table of routes,

@@ -11,7 +11,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// Tools find out by reflection what is served, and whether it is well.
+// Tools can list the services by reflection, and ask for their health.
 func TestRPCHealthAndReflection(t *testing.T) {
 	t.Parallel()
 	conn := emulatortest.New(t).DialGRPC(t)
@@ -35,7 +35,7 @@ func TestRPCHealthAndReflection(t *testing.T) {
 	}
 }
 
-// A gRPC call over HTTP/1.1 is no gRPC, and gets an answer all the same.
+// A call over HTTP/1.1 is not gRPC, but gets an answer.
 func TestRPCNeedsHTTP2(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

@@ -45,8 +45,8 @@ func (e *Emulator) Ingress(service string, handler http.Handler) *Door {
 }
 
 // RequireInvoker returns middleware that decides about requests as the door of a service does. The
-// addresses are base URLs at which the handler is served, such as that of an httptest.Server; tokens
-// may name them as their audience, besides the service's own URLs.
+// addresses are base URLs at which the handler is served, such as the URL of an httptest.Server.
+// Tokens may have them as their audience, besides the service's own URLs.
 func (e *Emulator) RequireInvoker(service string, addresses ...string) func(http.Handler) http.Handler {
 	e.t.Helper()
 	e.service(service)

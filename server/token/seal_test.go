@@ -54,7 +54,7 @@ func grants() map[string]token.Grant {
 }
 
 // checkSizes issues an access token and a refresh token for a grant. Neither is longer than Google
-// says that it can be, and a replica reads from both what was granted.
+// documents, and a replica reads the grant from both.
 func checkSizes(t *testing.T, issuer, replica *token.Issuer, name string, grant token.Grant) {
 	t.Helper()
 	access, err := issuer.Access(t.Context(), grant, time.Hour)

@@ -97,8 +97,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// Each version refuses two tokens with its own form of errors: one that the emulator did not
-// issue, and one whose scopes do not cover the unique ID.
+// Each version has its own form of errors. Both refuse a token that the emulator did not issue, and
+// a token whose scopes do not include the unique ID.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)

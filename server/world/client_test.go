@@ -12,7 +12,7 @@ func TestOAuthClients(t *testing.T) {
 	t.Parallel()
 	open := worldtest.Parse(t, "")
 	if client, ok := open.OAuthClient("anyone"); !ok || client.ID != "anyone" || !client.Accepts("") || !client.Accepts("x") {
-		t.Errorf("a client where none is registered: %+v, %v", client, ok)
+		t.Errorf("a client, although none is registered: %+v, %v", client, ok)
 	}
 	if _, ok := open.OAuthClient(""); ok {
 		t.Error("there is a client without an ID")

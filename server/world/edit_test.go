@@ -21,7 +21,7 @@ instances:
   - name: other
 `
 
-// What a scenario sets has to be what the control plane could set, when its time comes.
+// A scenario can set a value only if the control plane could set it at that time.
 func TestScenariosAreChecked(t *testing.T) {
 	t.Parallel()
 	for scenario, want := range map[string]string{
@@ -146,7 +146,7 @@ func TestEditsThatCannotBe(t *testing.T) {
 	}
 }
 
-// An entry that only some instances have is taken from those.
+// A project entry that only some instances have is removed from these instances.
 func TestProjectEntryOfSome(t *testing.T) {
 	t.Parallel()
 	before := worldtest.Parse(t, `
@@ -180,7 +180,7 @@ func TestKeysAreCanonical(t *testing.T) {
 	}
 }
 
-// What is set gets the form of keys that the tree has, wherever it is set.
+// The keys of a value get the form of the tree's keys, wherever the value is set.
 func TestValuesAreCanonical(t *testing.T) {
 	t.Parallel()
 	w := worldtest.Parse(t, edited)
@@ -268,8 +268,7 @@ func TestEntriesOfTwoKinds(t *testing.T) {
 	}
 }
 
-// What was recorded keeps the form of its keys, under an edit and under what a fixture lays
-// over it.
+// Recorded values keep the form of their keys after an edit, and if a fixture adds values to them.
 func TestRecordedForms(t *testing.T) {
 	t.Parallel()
 	w := worldtest.Parse(t, `

@@ -68,7 +68,7 @@ func TestExpressionsOfProgramsAreChecked(t *testing.T) {
 		if _, err := world.Checked(f); fmt.Sprint(err) != want {
 			t.Errorf("%v, want\n%s", err, want)
 		}
-		// What nobody has checked grants nothing.
+		// A condition that was never checked grants nothing.
 		w := world.New(f)
 		for _, pool := range w.Pools {
 			if who, err := pool.Providers[0].Principal(pool, map[string]any{"sub": "s"}); strings.Contains(want, "column") && err == nil {

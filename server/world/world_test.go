@@ -28,7 +28,7 @@ func at(t *testing.T, document any, path ...any) any {
 	return document
 }
 
-// What is left out fits together.
+// Invented values are consistent with each other.
 func TestValuesFitTogether(t *testing.T) {
 	t.Parallel()
 	w := worldtest.Parse(t, `

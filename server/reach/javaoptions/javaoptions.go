@@ -1,8 +1,8 @@
 // Package javaoptions reads and writes the environment variables that give a Java virtual machine
 // its options: Java programs learn of a proxy and of trusted roots from these options alone.
 //
-// It knows the syntax of the variables. Which options lead to an emulator is for package reach, and
-// what options lead a program to is for package doctor.
+// It knows the syntax of the variables. Package reach decides which options lead a program to an
+// emulator, and package doctor finds out where given options lead.
 package javaoptions
 
 import "strings"

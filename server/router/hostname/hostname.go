@@ -1,5 +1,5 @@
-// Package hostname knows which host names are Google's (those of its APIs, of its accounts and of
-// the metadata server) and which are names of this machine.
+// Package hostname tells the host names of Google (its APIs, its accounts and the metadata server)
+// from the names of this machine and from other names.
 //
 // It does not know which of them the emulator answers for.
 package hostname

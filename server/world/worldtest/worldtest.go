@@ -71,8 +71,8 @@ func Testdata(t testing.TB, name string) string {
 	}
 }
 
-// privateKeys are shared by all rings that a test process makes, because a private key takes a tenth
-// of a second to make.
+// privateKeys are shared by all rings of a test process, because generating a private key takes a
+// tenth of a second.
 var privateKeys = sync.OnceValue(keys.NewStock) //nolint:gochecknoglobals // the tests of a process have nothing else in common to keep them in
 
 // Ring makes a ring that shares its private keys with the other rings of the process, but has its
