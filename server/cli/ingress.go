@@ -21,7 +21,7 @@ type ingressCommand struct {
 	Upstream string   `placeholder:"URL" help:"Address of the service, such as http://127.0.0.1:8080 (default, with a command: a free port on 127.0.0.1, which the command gets as PORT)."`
 	Service  string   `default:"service" placeholder:"NAME" help:"Name of the service (default: ${default})."`
 	Audience []string `sep:"none" placeholder:"A" help:"Audience of ID tokens that the service accepts besides its URLs; may be repeated."`
-	Invoker  []string `sep:"none" placeholder:"MEMBER" help:"Member that may call the service, such as serviceAccount:EMAIL, user:EMAIL or allUsers; may be repeated. Accounts of the project demo-project are made (default: ${invoker})."`
+	Invoker  []string `sep:"none" placeholder:"MEMBER" help:"Member that may call the service, such as serviceAccount:EMAIL, user:EMAIL or allUsers; may be repeated. Accounts of the project demo-project are made (default: ${invoker}; with --iap: ${visitor})."`
 	IAP      bool     `name:"iap" help:"Put Identity-Aware Proxy in front of the service, instead of Cloud Run's check of ID tokens."`
 
 	Door   string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Address of the door, which callers call (default: a free port on 127.0.0.1)."`
@@ -32,8 +32,12 @@ type ingressCommand struct {
 	Command []string `arg:"" optional:"" passthrough:"" placeholder:"COMMAND" help:"Command that runs the service, and its arguments, after --."`
 }
 
-// defaultInvoker is the member that may call the service of the command ingress.
-const defaultInvoker = "serviceAccount:worker@demo-project.iam.gserviceaccount.com"
+// The members that may call the service of the command ingress: programs, or people by way of
+// Identity-Aware Proxy.
+const (
+	defaultInvoker = "serviceAccount:worker@demo-project.iam.gserviceaccount.com"
+	defaultVisitor = "user:dev@example.com"
+)
 
 // stopGrace is the time that Cloud Run gives a container to end
 // (https://cloud.google.com/run/docs/container-contract#instance-shutdown).

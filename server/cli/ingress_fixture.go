@@ -10,12 +10,12 @@ import (
 
 // fixture returns the default world with the service as its only instance, in JSON.
 func (c *ingressCommand) fixture() ([]byte, error) {
-	invokers, role, authentication := c.Invoker, "roles/run.invoker", fixtures.AuthenticateInvoker
+	invokers, role, authentication := []string{defaultInvoker}, "roles/run.invoker", fixtures.AuthenticateInvoker
 	if c.IAP {
-		role, authentication = "roles/iap.httpsResourceAccessor", fixtures.AuthenticateIAP
+		invokers, role, authentication = []string{defaultVisitor}, "roles/iap.httpsResourceAccessor", fixtures.AuthenticateIAP
 	}
-	if len(invokers) == 0 {
-		invokers = []string{defaultInvoker}
+	if len(c.Invoker) > 0 {
+		invokers = c.Invoker
 	}
 	world := fixtures.Default()
 	account := c.Service + "@" + world.Project.ID + ".iam.gserviceaccount.com"
