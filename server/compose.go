@@ -83,7 +83,8 @@ func (s surfaces) entrance(allowed []string, to *doors) *router.Entrance {
 			_, exists := s.worlds.Load().State.Instance(name)
 			return exists
 		},
-		Refused: s.unknown(surface{Watch: observed, Unknown: fallback{wire.Dialect{Error: errorpage.Error}, router.Refuse}}),
+		Universe: func() string { return s.worlds.Load().State.UniverseDomain },
+		Refused:  s.unknown(surface{Watch: observed, Unknown: fallback{wire.Dialect{Error: errorpage.Error}, router.Refuse}}),
 	})
 }
 

@@ -107,6 +107,8 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		e.watch.close()
 		return nil, err
 	}
+	// Clients that trust the authority keep its certificate, so a reload does not change the domains.
+	ring.Certify(hostname.DomainsOf(e.world.UniverseDomain))
 	removeURL(f.URLFile) // left over from a run that was killed
 	told := make(chan struct{})
 	defer close(told)
@@ -183,7 +185,6 @@ func (f runFlags) ring(emulated *clock.Clock) (*keys.Ring, error) {
 	}
 	ring := keys.NewRing(dir, emulated.Now)
 	ring.KeepWhile(emulated.FollowsMachine)
-	ring.Certify(hostname.Domains())
 	return ring, nil
 }
 

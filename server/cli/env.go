@@ -62,6 +62,9 @@ func (c *envCommand) target(ctx context.Context) (target reach.Target, err error
 	if target.ProjectID, err = c.get(ctx, "/computeMetadata/v1/project/project-id"); err != nil {
 		return target, err
 	}
+	if target.UniverseDomain, err = c.get(ctx, "/computeMetadata/v1/universe/universe-domain"); err != nil {
+		target.UniverseDomain = "" // profiles other than a VM's do not name it
+	}
 	if target.GcloudConfig, err = c.gcloudConfig(ctx); err == nil && c.Reach != reachEnv {
 		target.Proxy, err = c.proxy(ctx)
 	}
@@ -73,7 +76,7 @@ func (c *envCommand) variables(target reach.Target) (set []reach.Variable, obsta
 	if c.Reach == reachTakeover {
 		return target.Takeover()
 	}
-	return target.Variables(), reach.Obstacles()
+	return target.Variables(), target.Obstacles()
 }
 
 // restoreEnvironment restores this program's environment to its state before an earlier run of

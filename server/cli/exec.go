@@ -98,7 +98,7 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, run chil
 	if err != nil {
 		return err
 	}
-	set, unset := append(target.Variables(), reach.ForCommand(run.command[0])...), reach.Obstacles()
+	set, unset := append(target.Variables(), reach.ForCommand(run.command[0])...), target.Obstacles()
 	if c.Reach == reachTakeover {
 		hosts, err := writeHosts(own.path, e.world)
 		if err != nil {
@@ -122,8 +122,11 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, run chil
 // directory.
 func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error) {
 	target := reach.Target{
-		URL:          e.url,
-		ProjectID:    e.world.Project.ID,
+		URL:       e.url,
+		ProjectID: e.world.Project.ID,
+
+		UniverseDomain: e.world.UniverseDomain,
+
 		GcloudConfig: filepath.Join(temporary, "gcloud"),
 		NoProxy:      noProxy(),
 	}

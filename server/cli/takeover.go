@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/server/loopback"
@@ -72,7 +73,7 @@ func warnOfNames(file string, std streams) {
 
 // printHosts prints the lines of a hosts file that lead programs to the emulator.
 func printHosts(to io.Writer, w *world.World) {
-	for _, line := range reach.HostsLines(serviceHosts(w)...) {
+	for _, line := range reach.HostsLines(slices.Concat(serviceHosts(w), reach.UniverseHosts(w.UniverseDomain))...) {
 		_, _ = fmt.Fprintln(to, line)
 	}
 }

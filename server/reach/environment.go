@@ -13,14 +13,19 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // Target is an emulator that clients must find.
 type Target struct {
-	URL          *url.URL // http, with host and port
-	ControlURL   string   // of the control plane; empty: the same as URL
-	TLSURL       string   // https, for programs that require it; empty: the emulator has none
-	ProjectID    string
+	URL        *url.URL // http, with host and port
+	ControlURL string   // of the control plane; empty: the same as URL
+	TLSURL     string   // https, for programs that require it; empty: the emulator has none
+	ProjectID  string
+
+	UniverseDomain string // of the APIs; empty: Google's own
+
 	GcloudConfig string // a configuration directory for gcloud; empty: leave the caller's
 	NoProxy      string // the caller's value of NO_PROXY
 	Proxy        *Proxy // nil: programs find the emulator without a proxy
@@ -67,7 +72,7 @@ func (t Target) Variables() []Variable {
 		// gcloud and Python programs refuse to sign in at a server without TLS unless told otherwise.
 		{"OAUTHLIB_INSECURE_TRANSPORT", "1"},
 	}
-	variables = append(append(variables, t.gcloud()...), t.own()...)
+	variables = slices.Concat(variables, t.gcloud(), t.universe(), t.own())
 	if t.Proxy != nil {
 		variables = append(variables, t.Proxy.variables(base, t.URL.Hostname(), t.URL.Port(), t.noProxy())...)
 	}
@@ -87,6 +92,18 @@ func (t Target) own() []Variable {
 		variables = append(variables, Variable{TLSVariable, t.TLSURL})
 	}
 	return variables
+}
+
+// universe returns the variables by which clients learn of a universe that is not Google's own. A
+// client refuses credentials of another universe than its own.
+func (t Target) universe() []Variable {
+	if t.UniverseDomain == "" || t.UniverseDomain == hostname.DefaultUniverse {
+		return nil
+	}
+	return []Variable{
+		{"GOOGLE_CLOUD_UNIVERSE_DOMAIN", t.UniverseDomain},
+		{"CLOUDSDK_CORE_UNIVERSE_DOMAIN", t.UniverseDomain},
+	}
 }
 
 // runAPI returns the address of Cloud Run's API for gcloud. To describe a service, gcloud puts the

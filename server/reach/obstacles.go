@@ -55,6 +55,14 @@ func Obstacles() []string {
 	)
 }
 
+// Obstacles returns the obstacles on the way to the target: all but the variables that lead to its
+// universe.
+func (t Target) Obstacles() []string {
+	return slices.DeleteFunc(Obstacles(), func(name string) bool {
+		return slices.ContainsFunc(t.universe(), func(v Variable) bool { return v.Name == name })
+	})
+}
+
 // credentialFiles returns the variables that name a credential file. Only Node reads the second.
 func credentialFiles() []string {
 	return []string{"GOOGLE_APPLICATION_CREDENTIALS", "google_application_credentials"}

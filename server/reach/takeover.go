@@ -3,6 +3,8 @@ package reach
 import (
 	"slices"
 	"strings"
+
+	"gcp-metadata-emulator/server/router/hostname"
 )
 
 // MetadataAddress is the address of Google's metadata server, which some programs have
@@ -21,11 +23,29 @@ type HostsLine struct {
 
 func (l HostsLine) String() string { return l.Address + " " + strings.Join(l.Names, " ") }
 
+// apiNames returns the names of the APIs that an emulator plays, below googleapis.com.
+func apiNames() []string {
+	return []string{"cloudresourcemanager", "compute", "iam", "iamcredentials", "identitytoolkit", "oauth2", "openidconnect", "run", "securetoken", "sts", "www"}
+}
+
+// UniverseHosts returns the host names of the APIs in a universe other than Google's own. Storage is
+// among them, because the name exists nowhere else.
+func UniverseHosts(universe string) []string {
+	if universe == "" || universe == hostname.DefaultUniverse {
+		return nil
+	}
+	var hosts []string
+	for _, api := range append(apiNames(), "storage") {
+		hosts = append(hosts, api+"."+universe)
+	}
+	return hosts
+}
+
 // HostsLines returns lines that map the names of an emulator, and further names, to the two addresses
 // above. They lack regional names (sts.us-east1.rep.googleapis.com), which are too many for a hosts file.
 func HostsLines(further ...string) []HostsLine {
 	apis := []string{"accounts.google.com", "www.gstatic.com"}
-	for _, api := range []string{"cloudresourcemanager", "compute", "iam", "iamcredentials", "identitytoolkit", "oauth2", "openidconnect", "run", "securetoken", "sts", "www"} {
+	for _, api := range apiNames() {
 		apis = append(apis, api+".googleapis.com", api+".mtls.googleapis.com")
 	}
 	apis = append(apis, further...)
@@ -43,9 +63,9 @@ func HostsLines(further ...string) []HostsLine {
 // roots, which the target's Proxy names. Variables with other addresses, and proxies, would lead past
 // the emulator, so Takeover removes them.
 func (t Target) Takeover() (set []Variable, unset []string) {
-	set = append(t.Proxy.trusting(), t.gcloud()...)
+	set = append(append(t.Proxy.trusting(), t.gcloud()...), t.universe()...)
 	set = append(set, t.own()...)
-	unset = Obstacles()
+	unset = t.Obstacles()
 	for _, variable := range t.Variables() {
 		isSame := func(one Variable) bool { return one.Name == variable.Name }
 		if !slices.ContainsFunc(set, isSame) {

@@ -3,6 +3,8 @@ package reach_test
 import (
 	"slices"
 	"testing"
+
+	"gcp-metadata-emulator/server/reach"
 )
 
 // If the emulator takes the place of Google's servers, a program needs only its roots. A variable with
@@ -37,6 +39,22 @@ func TestTakeover(t *testing.T) {
 	for name := range values {
 		if slices.Contains(unset, name) {
 			t.Errorf("%s is set and taken away", name)
+		}
+	}
+}
+
+// In a universe of its own, the APIs have its names besides Google's.
+func TestHostsLinesOfUniverse(t *testing.T) {
+	t.Parallel()
+	names := map[string]string{}
+	for _, line := range reach.HostsLines(reach.UniverseHosts("example.goog")...) {
+		for _, name := range line.Names {
+			names[name] = line.Address
+		}
+	}
+	for _, name := range []string{"sts.example.goog", "iamcredentials.example.goog", "oauth2.example.goog", "iam.example.goog", "storage.example.goog", "sts.googleapis.com"} {
+		if names[name] != reach.TLSAddress {
+			t.Errorf("%s is led to %q", name, names[name])
 		}
 	}
 }

@@ -25,6 +25,7 @@ type Entrance struct {
 type Config struct {
 	Allowed    []string               // further host names; "*" allows all
 	IsInstance func(name string) bool // reports whether the instance exists now
+	Universe   func() string          // returns the domain below which the APIs also have names now
 
 	// Service returns the handler of the service to which the Host and the path of a request lead, or
 	// nil if there is none.
@@ -81,6 +82,8 @@ func (e *Entrance) handler(hostport string) http.Handler {
 		return e.remember(hostport, e.config.Names.Handler(host))
 	case hostname.IsService(host):
 		return e.remember(hostport, e.config.Nowhere)
+	case e.isOfUniverse(host): // not remembered: a reload may change the universe
+		return e.config.Names.Handler(e.canonical(host))
 	case e.isOurs(host):
 		return e.remember(hostport, e.config.Everything)
 	case e.isInstance(host):
@@ -89,6 +92,13 @@ func (e *Entrance) handler(hostport string) http.Handler {
 		return nil
 	}
 }
+
+func (e *Entrance) canonical(host string) string {
+	return hostname.Canonical(host, e.config.Universe())
+}
+
+// isOfUniverse reports whether a host is a name of an API in a universe other than Google's own.
+func (e *Entrance) isOfUniverse(host string) bool { return e.canonical(host) != host }
 
 // isOurs reports whether the emulator always answers for a host.
 func (e *Entrance) isOurs(host string) bool {
@@ -99,7 +109,7 @@ func (e *Entrance) isOurs(host string) bool {
 // arrived at an address. It answers for Google's names on every port. Another name may belong to
 // another server on this machine, unless the port is the one that the request arrived at.
 func (e *Entrance) Answers(host, port string, at net.Addr) bool {
-	if hostname.IsOfGoogle(host) {
+	if hostname.IsOfGoogle(host) || e.isOfUniverse(host) {
 		return true
 	}
 	own, isTCP := at.(*net.TCPAddr)

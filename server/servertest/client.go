@@ -71,7 +71,7 @@ func (e *Emulator) dial(ctx context.Context, network, address string) (net.Conn,
 		if strings.HasSuffix(hostname.Of(host), ".localhost") { // some resolvers do not know these names
 			address = net.JoinHostPort("localhost", port)
 		}
-	case !hostname.IsOfGoogle(host):
+	case !hostname.IsOfGoogle(hostname.Canonical(host, e.server.World().State.UniverseDomain)):
 		return nil, fmt.Errorf("the emulator's client only reaches hosts of Google and this machine, not %q", host)
 	case port == "443":
 		address = e.secure.String()

@@ -40,16 +40,17 @@ func (i *Instance) Setenv(t testing.TB) {
 	if err != nil {
 		t.Fatalf("servertest: %v", err)
 	}
+	world := i.emulator.server.World().State
 	target := reach.Target{
-		URL: at, ProjectID: i.emulator.server.World().State.Project.ID, GcloudConfig: t.TempDir(),
+		URL: at, ProjectID: world.Project.ID, UniverseDomain: world.UniverseDomain, GcloudConfig: t.TempDir(),
 		NoProxy: strings.Trim(os.Getenv("NO_PROXY")+","+os.Getenv("no_proxy"), ","),
 	}
 	for _, variable := range target.Variables() {
 		t.Setenv(variable.Name, variable.Value)
 	}
-	for _, name := range reach.Obstacles() {
+	for _, name := range target.Obstacles() {
 		value, isSet := os.LookupEnv(name)
-		if !isSet || !target.IsObstacle(name, value, reach.Obstacles()) {
+		if !isSet || !target.IsObstacle(name, value, target.Obstacles()) {
 			continue
 		}
 		t.Setenv(name, "") // registers the restoration of the old value

@@ -2,9 +2,11 @@ package token
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
 )
@@ -67,7 +69,7 @@ func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	if !ok || subject != issuer {
 		return Access{}, ErrUnknown
 	}
-	scopes, ok := selfSignedScopes(parsed, host)
+	scopes, ok := selfSignedScopes(parsed, []string{host, inUniverse(host, w.UniverseDomain)})
 	if !ok {
 		return Access{}, ErrUnknown
 	}
@@ -89,11 +91,11 @@ func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 // selfSignedScopes returns the scopes in the scope claim, or cloud-platform if there are none. It
 // reports false if the audience is not the API on host. The audience may be missing if there is a
 // scope, and may have a path.
-func selfSignedScopes(parsed *signer.Parsed, host string) ([]string, bool) {
+func selfSignedScopes(parsed *signer.Parsed, hosts []string) ([]string, bool) {
 	scope, _ := parsed.Claims["scope"].(string)
 	scopes := iam.CanonicalScopes(strings.Fields(scope))
 	named := parsed.Has("aud")
-	if named && !isAPI(parsed.Claims["aud"], host) || !named && len(scopes) == 0 {
+	if named && !isAPI(parsed.Claims["aud"], hosts) || !named && len(scopes) == 0 {
 		return nil, false
 	}
 	if len(scopes) == 0 {
@@ -102,11 +104,22 @@ func selfSignedScopes(parsed *signer.Parsed, host string) ([]string, bool) {
 	return scopes, true
 }
 
-// isAPI reports whether audience is a URL of the API on host.
-func isAPI(audience any, host string) bool {
+// isAPI reports whether audience is a URL of the API on one of its hosts.
+func isAPI(audience any, hosts []string) bool {
 	text, _ := audience.(string)
-	rest, ok := strings.CutPrefix(text, "https://"+host)
-	return ok && host != "" && (rest == "" || strings.HasPrefix(rest, "/"))
+	return slices.ContainsFunc(hosts, func(host string) bool {
+		rest, ok := strings.CutPrefix(text, "https://"+host)
+		return ok && host != "" && (rest == "" || strings.HasPrefix(rest, "/"))
+	})
+}
+
+// inUniverse returns the host of an API in a universe.
+func inUniverse(host, universe string) string {
+	api, ok := strings.CutSuffix(host, "."+hostname.DefaultUniverse)
+	if !ok || universe == "" {
+		return host
+	}
+	return api + "." + universe
 }
 
 func orUnknown(err error) error {

@@ -55,6 +55,29 @@ func IsGoogle(host string) bool {
 	return strings.HasSuffix(host, "."+apis) || host == accounts || host == static
 }
 
+// DefaultUniverse is the domain of Google's own universe. Others have the same APIs below a domain
+// of their own.
+const DefaultUniverse = apis
+
+// Canonical returns the name that a host of a universe has at Google, both in the form of Of:
+// sts.googleapis.com for sts.example.goog in the universe example.goog. Other hosts are returned as
+// they are.
+func Canonical(host, universe string) string {
+	api, ok := strings.CutSuffix(host, "."+universe)
+	if !ok || universe == "" || universe == apis {
+		return host
+	}
+	return api + "." + apis
+}
+
+// DomainsOf returns Domains and the domain of a universe.
+func DomainsOf(universe string) []string {
+	if universe == "" || universe == apis {
+		return Domains()
+	}
+	return append(Domains(), universe)
+}
+
 // IsMetadata reports whether a host, in the form of Of, is a name of the metadata server.
 func IsMetadata(host string) bool {
 	return host == metadataLabel || host == metadataName || host == metadataPublic

@@ -1,6 +1,7 @@
 package hostname_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,5 +155,34 @@ func TestTarget(t *testing.T) {
 	}
 	if (hostname.Target{}).Matches("example.com", "80") {
 		t.Error("no target is every host")
+	}
+}
+
+func TestCanonical(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{
+		"sts.example.goog":              "sts.googleapis.com",
+		"sts.mtls.example.goog":         "sts.mtls.googleapis.com",
+		"sts.us-east1.rep.example.goog": "sts.us-east1.rep.googleapis.com",
+		"example.goog":                  "example.goog",
+		"evil-example.goog":             "evil-example.goog",
+		"sts.example.goog.evil.example": "sts.example.goog.evil.example",
+		"sts.googleapis.com":            "sts.googleapis.com",
+		"metadata.google.internal":      "metadata.google.internal",
+	} {
+		if got := hostname.Canonical(host, "example.goog"); got != want {
+			t.Errorf("Canonical(%q) = %q, want %q", host, got, want)
+		}
+	}
+	for _, universe := range []string{"", hostname.DefaultUniverse} {
+		if got := hostname.Canonical("x.googleapis.com", universe); got != "x.googleapis.com" {
+			t.Errorf("in universe %q, Canonical = %q", universe, got)
+		}
+		if got := hostname.DomainsOf(universe); len(got) != len(hostname.Domains()) {
+			t.Errorf("domains of universe %q: %q", universe, got)
+		}
+	}
+	if got := hostname.DomainsOf("example.goog"); !slices.Contains(got, "example.goog") || !slices.Contains(got, "googleapis.com") {
+		t.Errorf("domains: %q", got)
 	}
 }
