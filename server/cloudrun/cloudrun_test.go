@@ -54,7 +54,7 @@ func TestCreatedServiceIsAWorkload(t *testing.T) {
 		}
 		return got.Body
 	}
-	visit(http.StatusForbidden)
+	visit(http.StatusNotFound)
 	operation := e.Do(t, "POST "+services+"?serviceId=orders", fmt.Sprintf(
 		`{"template":{"serviceAccount":%q,"containers":[{"image":"orders"}]},"annotations":{"gcp-metadata-emulator/upstream":%q}}`, emulatortest.Worker, upstream.URL))
 	if got := e.Do(t, fmt.Sprintf("GET /v2/%s", operation["name"]), ""); got["done"] != true {
@@ -71,7 +71,7 @@ func TestCreatedServiceIsAWorkload(t *testing.T) {
 	e.Do(t, "PATCH "+services+"/orders?updateMask=ingress", `{"ingress":"INGRESS_TRAFFIC_INTERNAL_ONLY"}`)
 	visit(http.StatusNotFound)
 	e.Do(t, "DELETE "+services+"/orders", "")
-	visit(http.StatusForbidden)
+	visit(http.StatusNotFound)
 	if _, exists := e.World().State.Instance("orders"); exists {
 		t.Error("the instance is still there")
 	}
