@@ -38,6 +38,7 @@ func serving(t *testing.T) (base string, stop func() error) {
 	}
 	emulator := server.New(server.Config{
 		World: world.New(fixtures.Default()), Keys: keys.NewRing("", time.Now), Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler),
+		ShutdownTimeout: time.Hour, // a request that delayed the end would do so for longer than a test may take
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -56,12 +57,8 @@ func TestShutdownEndsParkedRequests(t *testing.T) {
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
 	if err := stop(); err != nil {
 		t.Errorf("Serve = %v", err)
-	}
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("stopping took %v", took)
 	}
 	response, err := http.ReadResponse(reader, nil)
 	if err != nil {
@@ -195,12 +192,8 @@ func TestShutdownEndsUnusedConnections(t *testing.T) {
 	if _, err := io.ReadAll(other); err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
 	if err := stop(); err != nil {
 		t.Errorf("Serve = %v", err)
-	}
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("stopping took %v", took)
 	}
 }
 
@@ -215,12 +208,8 @@ func TestShutdownEndsStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	begun := time.Now()
 	if err := stop(); err != nil {
 		t.Errorf("Serve = %v", err)
-	}
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("stopping took %v", took)
 	}
 	if _, err := io.ReadAll(response.Body); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
