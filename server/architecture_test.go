@@ -21,7 +21,7 @@ func layers() [][]string {
 		{"server"},
 		{
 			"server/mds", "server/oauth2", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin", "server/iamroles", "server/iampools",
-			"server/resourcemanager", "server/compute", "server/cloudrun", "server/publishedkeys", "server/control", "server/door", "server/proxy", "server/realcredentials",
+			"server/resourcemanager", "server/compute", "server/cloudrun", "server/publishedkeys", "server/control", "server/door", "server/neighbour", "server/proxy", "server/realcredentials",
 		},
 		{"server/sts/awsrequest", "server/sts/saml"},
 		{"server/observer"},

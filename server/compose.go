@@ -71,9 +71,14 @@ func (s surfaces) googleAPI(handle wire.Handler) wire.Handler {
 }
 
 // entrance returns the handler that leads a request to surfaces by its host name.
-func (s surfaces) entrance(allowed []string, to *doors) *router.Entrance {
+func (s surfaces) entrance(allowed []string, to *doors, beside *neighbours) *router.Entrance {
 	return router.NewEntrance(router.Config{
-		Service:      to.at,
+		Service: func(r *http.Request) http.Handler {
+			if neighbour := beside.at(r); neighbour != nil {
+				return neighbour
+			}
+			return to.at(r)
+		},
 		Nowhere:      to.nowhere(),
 		Allowed:      allowed,
 		Everything:   s.everything(),

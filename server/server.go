@@ -99,11 +99,12 @@ type Server struct {
 
 	shutdownTimeout time.Duration
 
-	listeners *listeners
-	metadata  *mds.Server
-	doors     *doors
-	proxy     *proxy.Proxy // handles CONNECT, other hosts and TLS
-	drives    http.Handler // the control plane alone
+	listeners  *listeners
+	metadata   *mds.Server
+	doors      *doors
+	neighbours *neighbours
+	proxy      *proxy.Proxy // handles CONNECT, other hosts and TLS
+	drives     http.Handler // the control plane alone
 }
 
 // Replace serves another world from the next request on. It answers the requests that wait for a
@@ -154,7 +155,9 @@ func New(config Config) *Server {
 	watch := observer.New(s.Clock, s.Faults, s.Journal, counts)
 	s.doors = newDoors(config, worlds, issuer, watch, signIn(authorization, config.Logger))
 	s.doors.counts = counts
-	s.Faults.Also(s.doors.routes)
+	screen := realcredentials.New(worlds, config.Keys, issuer, config.Logger)
+	s.neighbours = newNeighbours(config, s.doors, callers, screen)
+	s.Faults.Also(s.further)
 	all := surfaces{
 		worlds:         worlds,
 		observer:       watch,
@@ -172,18 +175,18 @@ func New(config Config) *Server {
 		cloudrun:       cloudrun.New(worlds, callers, policies, now),
 		sts:            sts.New(worlds, issuer, now),
 		publishedKeys:  publishedkeys.New(worlds, config.Keys, now),
-		credentials:    realcredentials.New(worlds, config.Keys, issuer, config.Logger),
+		credentials:    screen,
 		control: control.New(control.Config{
 			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
 			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: counts, Reset: s.Reset,
-			Routes:       func() []string { return slices.Concat(routes.names(), s.doors.routes()) },
+			Routes:       func() []string { return slices.Concat(routes.names(), s.further()) },
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, DoorURLs: config.DoorURLs, PublicURL: config.PublicURL,
 			Events: s.Events, Waiters: waiters(metadata), Judge: s.doors.judge,
 		}),
 		controlApart: config.PublicURL != nil,
 	}
 	all.rpc = all.newRPC()
-	entrance := all.entrance(config.AllowedHosts, s.doors)
+	entrance := all.entrance(config.AllowedHosts, s.doors, s.neighbours)
 	s.Handler, listening.entrance = entrance, entrance
 	s.drives = all.handler(all.table().at(controlName))
 	s.proxy = proxy.New(proxy.Config{
@@ -193,6 +196,9 @@ func New(config Config) *Server {
 	s.Events.Begin()
 	return s
 }
+
+// further returns the names of the routes that the present world adds.
+func (s *Server) further() []string { return slices.Concat(s.doors.routes(), s.neighbours.routes()) }
 
 // AwaitWaiter returns as soon as a request that waits for a change of metadata satisfies is, or
 // with the cause of the context's end.
@@ -246,6 +252,12 @@ func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name 
 func (s *Server) ServeDoor(ctx context.Context, listener net.Listener, service string) error {
 	handler, end := s.doors.serveAt(listener, service)
 	defer end()
+	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return handler })
+}
+
+// ServeNeighbour is Serve for an address of the neighbour of one API, by its host name.
+func (s *Server) ServeNeighbour(ctx context.Context, listener net.Listener, host string) error {
+	handler := s.neighbours.to(host)
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return handler })
 }
 

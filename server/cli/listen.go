@@ -70,6 +70,7 @@ type address struct {
 	secure             bool   // with TLS
 	control            bool   // serves only the control plane
 	door               string // serves only the door of this service
+	neighbour          string // serves only the neighbour of this API
 }
 
 // plan returns the addresses of an emulator for a world, the emulator's own first.
@@ -88,12 +89,17 @@ func everywhere(hostport string) plan {
 	}
 }
 
-// doors returns the addresses that the fixture gives to the doors of services.
+// doors returns the addresses that the fixture gives to the doors of services and to neighbours.
 func doors(w *world.World) []address {
 	var wanted []address
 	for _, service := range w.Services() {
 		if service.Listen != "" {
 			wanted = append(wanted, address{hostport: service.Listen, door: service.Name})
+		}
+	}
+	for _, one := range w.Neighbours {
+		if one.Listen != "" {
+			wanted = append(wanted, address{hostport: one.Listen, neighbour: one.Host})
 		}
 	}
 	return wanted
@@ -188,7 +194,7 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	if err != nil {
 		return err
 	}
-	if want.door == "" && !isLoopback(want.hostport) && !isConfined(want.hostport) {
+	if want.door == "" && want.neighbour == "" && !isLoopback(want.hostport) && !isConfined(want.hostport) {
 		e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listener.Addr().String())
 	}
 	switch {
@@ -198,6 +204,8 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 		e.logger.InfoContext(ctx, "serving the control plane", "url", baseURL(listener.Addr()).String())
 	case want.door != "":
 		e.logger.InfoContext(ctx, "serving a service", "url", baseURL(listener.Addr()).String(), "service", want.door)
+	case want.neighbour != "":
+		e.logger.InfoContext(ctx, "serving a neighbour", "url", baseURL(listener.Addr()).String(), "neighbour", want.neighbour)
 	case want.instance == "" && len(e.sites.open) > 0:
 		e.logger.InfoContext(ctx, "serving at the address of Google's metadata server", "listen", listener.Addr().String())
 	case len(e.sites.open) > 0:
@@ -225,9 +233,12 @@ func (e *emulator) move(ctx context.Context, wanted []address) {
 			continue
 		}
 		if err := e.openOne(ctx, want); err != nil {
-			if want.door != "" {
+			switch {
+			case want.door != "":
 				e.logger.ErrorContext(ctx, "cannot open a service's own address", "service", want.door, "error", err)
-			} else {
+			case want.neighbour != "":
+				e.logger.ErrorContext(ctx, "cannot open a neighbour's own address", "neighbour", want.neighbour, "error", err)
+			default:
 				e.logger.ErrorContext(ctx, "cannot open an instance's own address", "instance", want.instance, "error", err)
 			}
 			continue
@@ -267,6 +278,8 @@ func (e *emulator) answer(ctx context.Context, one *site) {
 			one.err = e.server.ServeControl(ctx, listener)
 		case one.door != "":
 			one.err = e.server.ServeDoor(ctx, listener, one.door)
+		case one.neighbour != "":
+			one.err = e.server.ServeNeighbour(ctx, listener, one.neighbour)
 		case one.instance != "":
 			one.err = e.server.ServeInstance(ctx, listener, one.instance)
 		default:

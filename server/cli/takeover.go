@@ -73,14 +73,14 @@ func warnOfNames(file string, std streams) {
 
 // printHosts prints the lines of a hosts file that lead programs to the emulator.
 func printHosts(to io.Writer, w *world.World) {
-	for _, line := range reach.HostsLines(slices.Concat(serviceHosts(w), reach.UniverseHosts(w.UniverseDomain))...) {
+	for _, line := range reach.HostsLines(slices.Concat(furtherHosts(w), reach.UniverseHosts(w.UniverseDomain))...) {
 		_, _ = fmt.Fprintln(to, line)
 	}
 }
 
-// serviceHosts returns the names of the services of a world that only services can have, and the
-// names of Cloud Run's API for their regions.
-func serviceHosts(w *world.World) []string {
+// furtherHosts returns the names of the services of a world that only services can have, the names of
+// Cloud Run's API for their regions, and the names of the APIs that neighbours emulate.
+func furtherHosts(w *world.World) []string {
 	var hosts []string
 	for _, service := range w.Services() {
 		hosts = append(hosts, service.Region+"-run.googleapis.com")
@@ -89,6 +89,10 @@ func serviceHosts(w *world.World) []string {
 				hosts = append(hosts, hostname.Of(parsed.Host))
 			}
 		}
+	}
+	for _, neighbour := range w.Neighbours {
+		label, _, _ := strings.Cut(neighbour.Host, ".")
+		hosts = append(hosts, neighbour.Host, label+".mtls.googleapis.com")
 	}
 	return hosts
 }

@@ -27,7 +27,7 @@ func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, p *passage, refus
 	p.Bytes = int64(len(body))
 	d.config.Logger.InfoContext(r.Context(), "request refused", "service", p.Service, "status", p.Status,
 		"path", r.URL.Path, "reason", reason.Sentence, "hint", reason.Hint, "caller", reason.Caller)
-	d.explain(w, reason)
+	d.Explain(w.Header(), reason.Sentence, reason.Hint)
 	d.observe(r, p)
 	for _, field := range refusal.Header {
 		w.Header()[field.Name] = []string{field.Value}
@@ -35,16 +35,16 @@ func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, p *passage, refus
 	write(w, p.Status, contentType, body)
 }
 
-// explain puts a reason into the header of an answer.
-func (d *Doors) explain(w http.ResponseWriter, reason ingress.Reason) {
+// Explain puts a reason into the header of an answer, if Config.Explain says so.
+func (d *Doors) Explain(header http.Header, sentence, hint string) {
 	if !d.config.Explain {
 		return
 	}
-	text := reason.Sentence
-	if reason.Hint != "" {
-		text += "; hint: " + reason.Hint
+	text := sentence
+	if hint != "" {
+		text += "; hint: " + hint
 	}
-	w.Header()[ReasonHeader] = []string{strings.Map(printable, text)}
+	header[ReasonHeader] = []string{strings.Map(printable, text)}
 }
 
 func printable(character rune) rune {
@@ -142,7 +142,7 @@ func (d *Doors) fail(w http.ResponseWriter, r *http.Request, err error) {
 		body, contentType = text, plainText
 	}
 	p.Bytes = int64(len(body))
-	d.explain(w, ingress.Reason{Sentence: why})
+	d.Explain(w.Header(), why, "")
 	w.Header()["Server"], w.Header()["Alt-Svc"] = []string{frontEnd}, []string{altSvc}
 	if status == http.StatusGatewayTimeout && r.ProtoMajor == 1 && r.Body != http.NoBody { // net/http would wait for the rest of it
 		w.Header()["Connection"] = []string{"close"}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httputil"
 	"time"
 
 	"gcp-metadata-emulator/server/clock"
@@ -68,7 +69,11 @@ func New(config Config) *Doors {
 		config.Patience = DefaultPatience
 	}
 	d := &Doors{config: config}
-	d.upstreams = newUpstreams(config.Logger, config.Patience, d.receive, d.fail)
+	d.upstreams = newUpstreams(config.Logger, config.Patience, hooks{
+		rewrite: func(r *httputil.ProxyRequest) { passageOf(r.In).outgoing(r) },
+		receive: d.receive,
+		fail:    d.fail,
+	})
 	return d
 }
 

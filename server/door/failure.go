@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strconv"
 	"syscall"
 
 	"gcp-metadata-emulator/server/wire"
@@ -29,21 +31,34 @@ func outcome(r *http.Request, service *world.Service, err error) (status int, wh
 	switch {
 	case errors.Is(cause, errTimeout):
 		return http.StatusGatewayTimeout, fmt.Sprintf("service %q has not answered within its request timeout of %s", service.Name, service.Timeout)
-	case errors.Is(cause, wire.ErrStopping):
-		return http.StatusServiceUnavailable, "the emulator is being stopped"
 	case cause != nil:
-		return 0, "the client has gone"
+		return interruption(cause)
 	case errors.Is(err, errRequestTooLarge):
 		return http.StatusRequestEntityTooLarge, errRequestTooLarge.Error() + ", and the upstream speaks HTTP/1; with http2: true there is no limit"
 	case errors.Is(err, errAnswerTooLarge):
 		return http.StatusInternalServerError, errAnswerTooLarge.Error() + "; send it in chunks"
 	case errors.Is(err, errNoUpstream):
 		return http.StatusServiceUnavailable, fmt.Sprintf("service %q has no upstream: write one in its ingress, such as upstream: http://127.0.0.1:8080", service.Name)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return http.StatusServiceUnavailable, fmt.Sprintf("nothing listens at %s, the upstream of service %q", service.Upstream, service.Name)
 	default:
-		return http.StatusServiceUnavailable, fmt.Sprintf("the upstream of service %q broke the connection or sent a malformed answer", service.Name)
+		return http.StatusServiceUnavailable, breakdown(err, "service "+strconv.Quote(service.Name), service.Upstream)
 	}
+}
+
+// interruption returns the status and the sentence for a request whose context has ended. The status
+// is 0 if the client has gone.
+func interruption(cause error) (status int, why string) {
+	if errors.Is(cause, wire.ErrStopping) {
+		return http.StatusServiceUnavailable, "the emulator is being stopped"
+	}
+	return 0, "the client has gone"
+}
+
+// breakdown returns a sentence about an upstream that does not answer.
+func breakdown(err error, of string, upstream *url.URL) string {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Sprintf("nothing listens at %s, the upstream of %s", upstream, of)
+	}
+	return fmt.Sprintf("the upstream of %s broke the connection or sent a malformed answer", of)
 }
 
 // limitedBody is a request body with a maximum size.

@@ -14,7 +14,8 @@ type upstreams struct {
 	one, two *http.Transport // HTTP/1, or HTTP/2 with TLS; HTTP/2 without TLS
 	starting *starting
 
-	http1, http2 *httputil.ReverseProxy
+	http1, http2     *httputil.ReverseProxy // to services
+	onward1, onward2 *httputil.ReverseProxy // of Onward
 }
 
 // Limits of connections to upstreams. Idle connections save the time for dialling.
@@ -25,28 +26,33 @@ const (
 	continueTimeout = time.Second
 )
 
-func newUpstreams(
-	logger *slog.Logger, patience time.Duration,
-	receive func(*http.Response) error, fail func(http.ResponseWriter, *http.Request, error),
-) *upstreams {
+// hooks are the steps of a reverse proxy that differ between its uses.
+type hooks struct {
+	rewrite func(*httputil.ProxyRequest)
+	receive func(*http.Response) error
+	fail    func(http.ResponseWriter, *http.Request, error)
+}
+
+func newUpstreams(logger *slog.Logger, patience time.Duration, service hooks) *upstreams {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	one, two := &http.Protocols{}, &http.Protocols{}
 	one.SetHTTP1(true)
 	one.SetHTTP2(true)
 	two.SetUnencryptedHTTP2(true)
 	u := &upstreams{one: transport(dialer, one), two: transport(dialer, two), starting: newStarting(dialer, patience)}
-	proxy := func(next http.RoundTripper) *httputil.ReverseProxy {
+	proxy := func(next http.RoundTripper, steps hooks) *httputil.ReverseProxy {
 		return &httputil.ReverseProxy{
-			Rewrite:        func(r *httputil.ProxyRequest) { passageOf(r.In).outgoing(r) },
+			Rewrite:        steps.rewrite,
 			Transport:      patient{next: next, starting: u.starting},
 			FlushInterval:  -1, // sends every piece of an answer to the client at once
 			ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 			BufferPool:     &buffers{},
-			ModifyResponse: receive,
-			ErrorHandler:   fail,
+			ModifyResponse: steps.receive,
+			ErrorHandler:   steps.fail,
 		}
 	}
-	u.http1, u.http2 = proxy(u.one), proxy(u.two)
+	u.http1, u.http2 = proxy(u.one, service), proxy(u.two, service)
+	u.onward1, u.onward2 = proxy(u.one, onwardHooks()), proxy(u.two, onwardHooks())
 	return u
 }
 

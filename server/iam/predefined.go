@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// predefined returns Google's roles for the APIs that the emulator implements, sorted by name. They
+// predefined returns Google's roles for the APIs that the emulator implements or guards, sorted by name. They
 // have only the permissions that the emulator checks
 // (https://cloud.google.com/iam/docs/roles-permissions). The basic roles do not contain the
 // permissions to issue credentials: not even an owner may do that.
 func predefined() []*Role {
-	roles := slices.Concat(basicRoles(), accountRoles(), federationRoles(), servingRoles(), otherRoles())
+	roles := slices.Concat(basicRoles(), accountRoles(), federationRoles(), servingRoles(), storageRoles(), pubSubRoles(), otherRoles())
 	for _, role := range roles {
 		role.Stage = GA
 		slices.Sort(role.Permissions)
@@ -45,14 +45,15 @@ const (
 func basicRoles() []*Role {
 	viewer := slices.Concat(
 		of(accounts, "get", "list", "getIamPolicy"), of(keyFiles, "get", "list"), of(customs, "get", "list"), viewFederation(),
-		of(instances, "get", "list"), of(projects, "get", "getIamPolicy"), viewServices(),
+		of(instances, "get", "list"), of(projects, "get", "getIamPolicy"), viewServices(), viewStorage(), viewPubSub(),
 	)
 	editor := slices.Concat(
 		viewer, manageAccounts(), manageKeys(), of(accounts, "actAs"), []string{InvokeRoute, InvokeFunction},
-		of(services, "create", "delete", "update"),
+		of(services, "create", "delete", "update"), editStorage(), editPubSub(),
 	)
 	owner := slices.Concat(
 		editor, of(accounts, "setIamPolicy"), of(projects, "setIamPolicy"), of(services, "setIamPolicy"), manageRoles(), manageFederation(),
+		of(buckets, "setIamPolicy"), setPubSubPolicies(),
 	)
 	return []*Role{
 		{Name: "roles/viewer", Title: "Viewer", Description: "View most Google Cloud resources.", Permissions: viewer},

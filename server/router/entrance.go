@@ -27,8 +27,8 @@ type Config struct {
 	IsInstance func(name string) bool // reports whether the instance exists now
 	Universe   func() string          // returns the domain below which the APIs also have names now
 
-	// Service returns the handler of the service to which the Host and the path of a request lead, or
-	// nil if there is none.
+	// Service returns the handler of the service or the neighbour to which the Host and the path of a
+	// request lead, or nil if there is none.
 	Service func(r *http.Request) http.Handler
 
 	Everything http.Handler // answers by path, whatever the host name

@@ -3,7 +3,6 @@ package router
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 
 	"gcp-metadata-emulator/server/router/hostname"
@@ -30,23 +29,16 @@ func NewNames(known []string, handler func(name string) http.Handler) *Names {
 	return &Names{known: known, make: handler}
 }
 
-// Main returns the known name for a host, or DeadName. The mutual-TLS and regional names of an API
-// stand for its main name.
+// Main returns the known name for a host, or DeadName; see hostname.MainOf.
 func (n *Names) Main(host string) string {
 	if hostname.IsMetadata(host) {
 		return MetadataName
 	}
-	label, rest, _ := strings.Cut(host, ".")
-	if rest == "mtls.googleapis.com" || strings.HasSuffix(rest, ".rep.googleapis.com") {
-		host = label + ".googleapis.com"
-	}
-	if at := strings.LastIndexByte(label, '-'); at >= 0 && rest == "googleapis.com" {
-		host = label[at+1:] + "." + rest // us-central1-run
-	}
-	if !slices.Contains(n.known, host) {
+	name := hostname.MainOf(host)
+	if !slices.Contains(n.known, name) {
 		return DeadName
 	}
-	return host
+	return name
 }
 
 // Handler returns the handler of a host.

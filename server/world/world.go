@@ -29,6 +29,7 @@ type World struct {
 	Pools          []*Pool
 	CustomRoles    []*iam.Role // of the project; deleted ones too
 	Instances      []*Instance // at least one; the first is the default
+	Neighbours     []*Neighbour
 
 	accountsByID    map[string]*ServiceAccount // lower-case e-mail addresses and unique IDs
 	usersByID       map[string]*User           // lower-case e-mail addresses and unique IDs
@@ -163,6 +164,7 @@ func build(f *fixtures.Fixture) (*World, error) {
 		w.Instances = append(w.Instances, instance)
 		w.instancesByName[instance.Name] = instance
 	}
+	w.addNeighbours(f.Neighbours)
 	w.deriveFromInstances()
 	return w, mistake
 }

@@ -78,6 +78,20 @@ func DomainsOf(universe string) []string {
 	return append(Domains(), universe)
 }
 
+// MainOf returns the main name of an API for its mutual-TLS and regional names, and any other host as
+// it is.
+func MainOf(host string) string {
+	label, rest, _ := strings.Cut(host, ".")
+	switch at := strings.LastIndexByte(label, '-'); {
+	case rest == "mtls."+apis || strings.HasSuffix(rest, ".rep."+apis):
+		return label + "." + apis
+	case at >= 0 && rest == apis:
+		return label[at+1:] + "." + apis // us-central1-run
+	default:
+		return host
+	}
+}
+
 // IsMetadata reports whether a host, in the form of Of, is a name of the metadata server.
 func IsMetadata(host string) bool {
 	return host == metadataLabel || host == metadataName || host == metadataPublic

@@ -1,0 +1,79 @@
+package neighbour
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/guard"
+	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Verdict is the decision about a request.
+type Verdict struct {
+	Caller iam.Principal // of kind iam.KindUnknown if the credential proves none
+	// Refusal says why the request was refused or, if policies are only audited, would be refused.
+	Refusal journal.Refusal
+
+	err error // nil if the request may pass
+}
+
+// decide decides about a request to a neighbour.
+func (n *Neighbours) decide(r *http.Request, to *world.Neighbour) Verdict {
+	if r.Method == http.MethodOptions { // browsers ask without a credential whether they may send one
+		return Verdict{}
+	}
+	ctx, refusal := journal.Watched(r.Context())
+	var caller iam.Principal
+	_, err := n.config.Screen(func(r *http.Request) (_ wire.Response, err error) {
+		caller, err = n.authorize(r, to)
+		return wire.Response{}, err
+	})(r.WithContext(ctx))
+	if err != nil && refusal.Reason == "" {
+		refusal.Reason = fmt.Sprintf("neighbour %q: %s", to.Host, messageOf(err))
+	}
+	return Verdict{Caller: caller, Refusal: *refusal, err: err}
+}
+
+// authorize decides by the bearer token of a request.
+func (n *Neighbours) authorize(r *http.Request, to *world.Neighbour) (iam.Principal, error) {
+	permission, scopes := demandOf(to, r.Method, pathAt(to, r))
+	label, _, _ := strings.Cut(to.Host, ".")
+	api, name := guard.API{Host: to.Host, Service: label, Scopes: scopes}, strings.TrimPrefix(permission, label+".")
+	credential, err := guard.Bearer(r, api, name)
+	if err != nil {
+		journal.Refuse(r.Context(), journal.Refusal{
+			Reason: fmt.Sprintf("the request to neighbour %q has no bearer token", to.Host),
+			Hint:   "send an access token in the header Authorization: Bearer TOKEN; gcp-metadata-emulator token access prints one",
+		})
+		return iam.Principal{}, err
+	}
+	caller, err := n.config.Guard.Authenticate(r.Context(), credential, api, name)
+	if err == nil && permission != free {
+		err = caller.Need(permission, nil)
+	}
+	return caller.Principal, err
+}
+
+// pathAt returns the escaped path of a request, with the bucket before it if the host names the
+// bucket, as in BUCKET.storage.googleapis.com.
+func pathAt(to *world.Neighbour, r *http.Request) string {
+	path, _, _ := strings.Cut(wire.Target(r), "?")
+	if bucket, ok := bucketOf(to, r.Host); ok {
+		return "/" + bucket + path
+	}
+	return path
+}
+
+// messageOf returns the message of an error of a Google API, without its status.
+func messageOf(err error) string {
+	if known, ok := errors.AsType[*googleapi.Error](err); ok {
+		return known.Message
+	}
+	return err.Error()
+}
