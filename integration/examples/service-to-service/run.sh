@@ -24,7 +24,10 @@ sed "s/LOGIN_DOOR/$1/; s/PROFILES_DOOR/$2/; s/SEARCH_DOOR/$3/; s/LOGIN_PORT/$4/;
 gcp-metadata-emulator serve --listen 127.0.0.1:0 --ephemeral --explain --fixture "$dir/world.yaml" --url-file "$dir/url" 2>"$dir/log" &
 pids=$!
 until [ -s "$dir/url" ]; do
-	kill -0 $pids 2>/dev/null || { cat "$dir/log" >&2; exit 1; }
+	kill -0 $pids 2>/dev/null || {
+		cat "$dir/log" >&2
+		exit 1
+	}
 	sleep 0.1
 done
 url=$(cat "$dir/url")
