@@ -35,7 +35,7 @@ type neighbours struct {
 func newNeighbours(config Config, doors *doors, callers *guard.Guard, screen *realcredentials.Guard) *neighbours {
 	n := &neighbours{worlds: doors.worlds, observer: doors.observer, counts: doors.counts}
 	n.Neighbours = neighbour.New(neighbour.Config{
-		Worlds: doors.worlds, Guard: callers.Checking(), Clock: config.Clock, Logger: config.Logger, Screen: screen.API, Observe: n.note,
+		Worlds: doors.worlds, Keys: config.Keys, Guard: callers.Checking(), Clock: config.Clock, Logger: config.Logger, Screen: screen.API, Observe: n.note,
 		Explain: doors.Explain,
 		Forward: func(w http.ResponseWriter, r *http.Request, p neighbour.Passing) {
 			doors.Forward(w, r, door.Onward{

@@ -2,6 +2,10 @@ package server_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/guard"
@@ -153,6 +158,45 @@ func TestServeNeighbour(t *testing.T) {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A signed URL is good for the request that was signed, with the key of the account and for its
+// lifetime by the emulator's clock.
+func TestSignedURLs(t *testing.T) {
+	t.Parallel()
+	e := newNeighbours(t, func(config *server.Config) { config.IAM = guard.Enforce })
+	sign := func(who, method, begins string) string {
+		account, _ := e.World().State.Account(emulatortest.Email(who))
+		key := emulatortest.Must[*keys.Key](t)(e.Keys.User(account.Email, account.UniqueID).Active(t.Context()))
+		query := "X-Goog-Algorithm=GOOG4-RSA-SHA256&X-Goog-Credential=" + url.QueryEscape(account.Email+"/20261121/auto/storage/goog4_request") +
+			"&X-Goog-Date=" + begins + "&X-Goog-Expires=600&X-Goog-SignedHeaders=host"
+		content := sha256.Sum256([]byte(method + "\n/photos/a%20b\n" + query + "\nhost:storage.googleapis.com\n\nhost\nUNSIGNED-PAYLOAD"))
+		signed := sha256.Sum256([]byte("GOOG4-RSA-SHA256\n" + begins + "\n20261121/auto/storage/goog4_request\n" + hex.EncodeToString(content[:])))
+		signature := emulatortest.Must[[]byte](t)(rsa.SignPKCS1v15(nil, key.Private(), crypto.SHA256, signed[:]))
+		return "/photos/a%20b?" + query + "&X-Goog-Signature=" + hex.EncodeToString(signature)
+	}
+	const now, earlier, later = "20261121T120000Z", "20261121T115000Z", "20261121T121600Z"
+	good := sign("reader", "GET", now)
+	for name, test := range map[string]struct {
+		method, target string
+		want           int
+	}{
+		"good":             {"GET", good, 200},
+		"last second":      {"GET", sign("reader", "GET", "20261121T115001Z"), 200},
+		"expired":          {"GET", sign("reader", "GET", earlier), 400},
+		"too early":        {"GET", sign("reader", "GET", later), 400},
+		"another object":   {"GET", strings.Replace(good, "a%20b", "b", 1), 403},
+		"another method":   {"DELETE", good, 403},
+		"longer lifetime":  {"GET", strings.Replace(good, "Expires=600", "Expires=700", 1), 403},
+		"another account":  {"GET", strings.Replace(good, "reader%40", "nobody%40", 1), 403},
+		"another query":    {"GET", good + "&generation=1", 403},
+		"role missing":     {"GET", sign("nobody", "GET", now), 403},
+		"disabled account": {"GET", sign("disabled", "GET", now), 403},
+	} {
+		if got := e.Exchange(t, test.method+" "+test.target+"\nHost: storage.googleapis.com\n\n"); got.Status != test.want {
+			t.Errorf("%s: %d %s, want %d", name, got.Status, got.Body, test.want)
 		}
 	}
 }

@@ -31,7 +31,11 @@ func (n *Neighbours) decide(r *http.Request, to *world.Neighbour) Verdict {
 	ctx, refusal := journal.Watched(r.Context())
 	var caller iam.Principal
 	_, err := n.config.Screen(func(r *http.Request) (_ wire.Response, err error) {
-		caller, err = n.authorize(r, to)
+		if isSigned(r, to) {
+			caller, err = n.authorizeSigned(r, to)
+		} else {
+			caller, err = n.authorize(r, to)
+		}
 		return wire.Response{}, err
 	})(r.WithContext(ctx))
 	if err != nil && refusal.Reason == "" {

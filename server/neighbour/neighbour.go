@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/guard"
@@ -27,6 +28,7 @@ import (
 // Config holds what neighbours need. Every field is required.
 type Config struct {
 	Worlds *store.Store[*world.World]
+	Keys   *keys.Ring
 	Guard  *guard.Guard // demands valid credentials with a sufficient scope
 	Clock  *clock.Clock
 	Logger *slog.Logger
