@@ -304,7 +304,11 @@ func (s *Server) exception(r *http.Request, t *tree, found *node, q *query) (*re
 // missing answers a request for an unknown entry. The entries about workload certificates would
 // exist if these were configured.
 func (t *tree) missing(r *http.Request) wire.Response {
-	name, ok := strings.CutPrefix(r.URL.EscapedPath(), "/computeMetadata/v1/instance/")
+	path := r.URL.EscapedPath()
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/") // repeated slashes count as one
+	}
+	name, ok := strings.CutPrefix(path, "/computeMetadata/v1/instance/")
 	configurable := []string{
 		"gce-workload-certificates/config-status", "gce-workload-certificates/trust-anchors", "gce-workload-certificates/workload-identities",
 		"workload-certificates-config-status", "workload-identities", "workload-trusted-root-certs",
