@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,6 +150,9 @@ func (e Expectation) validate(element *etree.Element) (*etree.Element, error) {
 	if !isSigned(element) {
 		return nil, fmt.Errorf("%w: it has no signature", ErrSignature)
 	}
+	if usesSHA1(element) {
+		return nil, fmt.Errorf("%w: it is signed with SHA-1, which is broken", ErrSignature)
+	}
 	namespaces, err := etreeutils.NSBuildParentContext(element)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForm, err)
@@ -167,6 +171,15 @@ func (e Expectation) validate(element *etree.Element) (*etree.Element, error) {
 		return nil, fmt.Errorf("%w: the signature is of something else", ErrSignature)
 	}
 	return signed, nil
+}
+
+// usesSHA1 reports whether a signature within an element uses SHA-1. Two documents can be made that
+// have the same digest of SHA-1, so that the signature of one is good for the other.
+func usesSHA1(element *etree.Element) bool {
+	broken := []string{dsig.RSASHA1SignatureMethod, dsig.ECDSASHA1SignatureMethod, "http://www.w3.org/2000/09/xmldsig#sha1"}
+	return slices.ContainsFunc(element.FindElements(".//*"), func(within *etree.Element) bool {
+		return slices.Contains(broken, within.SelectAttrValue("Algorithm", ""))
+	})
 }
 
 func is(element *etree.Element, namespace, tag string) bool {

@@ -97,6 +97,12 @@ func response(content string) string { return responseBegin + content + response
 // signed returns a document whose root has a signature of the identity provider.
 func (i idp) signed(t testing.TB, text string) string {
 	t.Helper()
+	return i.signedWith(t, text, dsig.RSASHA256SignatureMethod)
+}
+
+// signedWith does the same as signed, with the method of an algorithm.
+func (i idp) signedWith(t testing.TB, text, method string) string {
+	t.Helper()
 	document := etree.NewDocument()
 	if err := document.ReadFromString(text); err != nil {
 		t.Fatal(err)
@@ -106,6 +112,9 @@ func (i idp) signed(t testing.TB, text string) string {
 		t.Fatal(err)
 	}
 	context.Canonicalizer = dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList("")
+	if err := context.SetSignatureMethod(method); err != nil {
+		t.Fatal(err)
+	}
 	root, err := context.SignEnveloped(document.Root())
 	if err != nil {
 		t.Fatal(err)
@@ -277,6 +286,27 @@ func TestKeys(t *testing.T) {
 	want.Trust.Certificates = append([]*x509.Certificate{certify(t, key.Public(), key)}, want.Trust.Certificates...)
 	if _, err := saml.Read(encoded(i.signed(t, assertion)), want); err != nil {
 		t.Errorf("the second of two keys: %v", err)
+	}
+}
+
+// SHA-1 is broken. HMAC would have the public certificate as its key.
+func TestAlgorithms(t *testing.T) {
+	t.Parallel()
+	i := newIDP(t)
+	for method, want := range map[string]error{
+		dsig.RSASHA256SignatureMethod: nil, dsig.RSASHA384SignatureMethod: nil, dsig.RSASHA512SignatureMethod: nil,
+		dsig.RSASHA1SignatureMethod: saml.ErrSignature,
+	} {
+		signed := i.signedWith(t, assertion, method)
+		for _, document := range []string{signed, response(signed), i.signedWith(t, response(assertion), method)} {
+			if _, err := saml.Read(encoded(document), i.expectation()); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", method, err, want)
+			}
+		}
+	}
+	hmac := strings.ReplaceAll(i.signed(t, assertion), dsig.RSASHA256SignatureMethod, "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256")
+	if _, err := saml.Read(encoded(hmac), i.expectation()); !errors.Is(err, saml.ErrSignature) {
+		t.Errorf("HMAC: %v", err)
 	}
 }
 
