@@ -145,14 +145,16 @@ func (s serialized) header() (http.Header, error) {
 // AWS, and nothing else.
 func (r *request) readURL(message serialized) error {
 	target, err := url.Parse(message.URL)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	query, err := url.ParseQuery(target.RawQuery)
+	switch {
 	case message.Method != http.MethodPost || message.Body != "":
 		return fmt.Errorf("%w: it is not a POST without a body", ErrForm)
 	case target.Scheme != "https" || target.User != nil || target.Fragment != "" || strings.Trim(target.Path, "/") != "":
 		return fmt.Errorf("%w: its URL is not https://sts.REGION.amazonaws.com", ErrForm)
-	case target.Query().Encode() != "Action=GetCallerIdentity&Version=2011-06-15":
+	case err != nil || query.Encode() != "Action=GetCallerIdentity&Version=2011-06-15":
 		return fmt.Errorf("%w: the query of its URL is not Action=GetCallerIdentity&Version=2011-06-15", ErrForm)
 	case r.header.Get(hostField) != target.Host:
 		return fmt.Errorf("%w: its host is %q, and that of its URL %q", ErrForm, r.header.Get(hostField), target.Host)
