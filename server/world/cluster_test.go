@@ -8,6 +8,28 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
+// A member of a cluster's pool whose subject only resembles that of a Kubernetes service account has
+// no rights of such an account.
+func TestMembersWithOtherSubjects(t *testing.T) {
+	t.Parallel()
+	w := worldtest.Parse(t, `
+project: {id: my-project, number: 7}
+serviceAccounts: [{email: a@my-project.iam.gserviceaccount.com}]
+policies:
+  - resource: serviceAccounts/a@my-project.iam.gserviceaccount.com
+    bindings: [{role: roles/iam.workloadIdentityUser, members: ["serviceAccount:my-project.svc.id.goog[web/front]"]}]
+`)
+	target, _ := w.Account("a@my-project.iam.gserviceaccount.com")
+	for subject, want := range map[string]bool{
+		"ns/web/sa/front": true, "x/web/y/front": false, "ns/web/y/front": false, "x/web/sa/front": false, "ns/web/sa/front/": false,
+	} {
+		who := iam.Principal{Kind: iam.KindFederated, Pool: w.PoolName("my-project.svc.id.goog"), ID: subject}
+		if got := w.May(who, "iam.serviceAccounts.getAccessToken", target, time.Time{}); got != want {
+			t.Errorf("subject %q may: %v, want %v", subject, got, want)
+		}
+	}
+}
+
 // Policies name a Kubernetes service account in several ways, whether its token comes from the
 // metadata server of its pod or from a token exchange.
 func TestMembersOfClusters(t *testing.T) {
