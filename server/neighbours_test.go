@@ -192,6 +192,7 @@ func TestSignedURLs(t *testing.T) {
 		"longer lifetime":  {"GET", strings.Replace(good, "Expires=600", "Expires=700", 1), 403},
 		"another account":  {"GET", strings.Replace(good, "reader%40", "nobody%40", 1), 403},
 		"another query":    {"GET", good + "&generation=1", 403},
+		"malformed query":  {"GET", good + "&generation=1;", 403},
 		"role missing":     {"GET", sign("nobody", "GET", now), 403},
 		"disabled account": {"GET", sign("disabled", "GET", now), 403},
 	} {

@@ -37,7 +37,10 @@ func isSigned(r *http.Request, to *world.Neighbour) bool {
 // authorizeSigned decides by the signature in the URL of a request. The account that signed it is the
 // caller.
 func (n *Neighbours) authorizeSigned(r *http.Request, to *world.Neighbour) (iam.Principal, error) {
-	query := r.URL.Query()
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // the neighbour may read parameters that the signature would not cover
+		return n.unsigned(r, "the query of the signed URL is malformed: "+err.Error(), "send the query that was signed")
+	}
 	email, scope, _ := strings.Cut(query.Get("X-Goog-Credential"), "/")
 	account, known := n.config.Worlds.Load().State.Account(email)
 	if !known || account.Disabled || query.Get("X-Goog-Algorithm") != algorithm {
