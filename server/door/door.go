@@ -94,6 +94,7 @@ func (d *Doors) Before(service string, next http.Handler, addresses ...string) h
 		inner := p.request(r)
 		inner.Header = r.Header.Clone()
 		p.rewrite(inner.Header, r)
+		dropForgedTrailers(inner)
 		next.ServeHTTP(&watched{ResponseWriter: w, doors: d, passage: p, request: r}, inner)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

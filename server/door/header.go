@@ -1,6 +1,8 @@
 package door
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -59,4 +61,39 @@ func (p *passage) forward(header http.Header, in *http.Request) {
 		client = "[" + client + "]"
 	}
 	header["Forwarded"] = []string{`for="` + client + `";proto=https`}
+}
+
+// dropForgedTrailers removes the trailers of a request that only Google may send. Programs that add
+// trailers to the header would trust them.
+func dropForgedTrailers(out *http.Request) {
+	if len(out.Trailer) == 0 { // net/http drops trailers that the header does not announce
+		return
+	}
+	trailer := trailedBody{out.Body, out.Trailer}
+	trailer.drop()
+	out.Body = trailer
+}
+
+// trailedBody is a request body that is followed by trailers. net/http fills them in at its end.
+type trailedBody struct {
+	io.ReadCloser
+
+	trailer http.Header
+}
+
+// Read implements io.Reader.
+func (b trailedBody) Read(into []byte) (int, error) {
+	n, err := b.ReadCloser.Read(into)
+	if errors.Is(err, io.EOF) {
+		b.drop()
+	}
+	return n, err
+}
+
+func (b trailedBody) drop() {
+	for name := range b.trailer {
+		if isForged(name) {
+			delete(b.trailer, name)
+		}
+	}
 }

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -152,6 +155,27 @@ func TestTrailers(t *testing.T) {
 	request.Trailer = http.Header{"X-Sum": {"123"}}
 	if answer := do(t, r.Client(), request); answer.body != "abc" || answer.Trailer.Get("X-Sum") != "123" {
 		t.Errorf("%q %v", answer.body, answer.Trailer)
+	}
+}
+
+// Trailers that only Google may send do not reach the service, announced or not.
+func TestForgedTrailers(t *testing.T) {
+	t.Parallel()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
+			fmt.Fprintln(w, name, r.Trailer.Get(name))
+		}
+	})
+	forwarding := start(t, "authentication: none", handler)
+	for name, server := range map[string]*httptest.Server{
+		"forwarded": forwarding.Server, "in this process": serve(t, forwarding.doors.Before("orders", handler)),
+	} {
+		_, reader := raw(t, server, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Goog-Iap-Jwt-Assertion\r\n\r\n"+
+			"1\r\na\r\n0\r\nX-Sum: 7\r\nX-Goog-Iap-Jwt-Assertion: a\r\nX_goog_authenticated_user_email: a\r\nX-Serverless-Other: a\r\n\r\n")
+		if got := read(t, reader); got.StatusCode != http.StatusOK || got.body != "X-Sum 7\n" {
+			t.Errorf("%s: %d %q", name, got.StatusCode, got.body)
+		}
 	}
 }
 

@@ -93,6 +93,7 @@ func (p *passage) outgoing(r *httputil.ProxyRequest) {
 	readdress(r.Out, r.In, p.service.Upstream.Scheme, p.service.Upstream.Host)
 	p.rewrite(r.Out.Header, r.In)
 	r.Out.Trailer = r.In.Trailer // net/http fills it in at the end of the body
+	dropForgedTrailers(r.Out)
 	if !p.service.HTTP2 && r.Out.Body != nil && r.Out.ContentLength < 0 {
 		r.Out.Body = &limitedBody{ReadCloser: r.Out.Body, left: maxBytes}
 	}
