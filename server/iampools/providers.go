@@ -1,8 +1,10 @@
 package iampools
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
@@ -140,6 +142,9 @@ func (s *Server) CreateProvider(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	id := r.URL.Query().Get("workloadIdentityPoolProviderId")
+	if strings.HasPrefix(id, "gcp-") {
+		return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf("The workload_identity_pool_provider_id %q begins with \"gcp-\", which is reserved.", id))
+	}
 	var made fixtures.WorkloadIdentityProvider
 	_, err = s.change(r, func(pool *fixtures.WorkloadIdentityPool) error {
 		if !pool.DeleteTime.IsZero() {
