@@ -76,7 +76,7 @@ type emulator struct {
 	plan    plan
 	wanted  []address    // the plan's addresses for the served world
 	served  *world.World // the world that the addresses were planned for
-	sites   sites
+	sites   *sites
 }
 
 // start opens the plan's addresses and serves until ctx ends. It returns when the keys on disk

@@ -29,27 +29,25 @@ type site struct {
 }
 
 // sites holds the emulator's listeners: first its own, then those of instances. Only the serving
-// goroutine may use it, except for urls.
+// goroutine may use it, except for urls and doorURLs.
 type sites struct {
 	open    []*site
 	serving int        // number of serving sites, including abandoned ones
 	over    chan *site // gets each site that stops serving
 
-	published *atomic.Pointer[map[string]string]
-	doors     *atomic.Pointer[map[string]string]
+	published atomic.Pointer[map[string]string]
+	doors     atomic.Pointer[map[string]string]
 }
 
-func newSites() sites {
-	return sites{over: make(chan *site), published: &atomic.Pointer[map[string]string]{}, doors: &atomic.Pointer[map[string]string]{}}
-}
+func newSites() *sites { return &sites{over: make(chan *site)} }
 
 // urls returns the base URLs of the instances that have an address.
-func (s sites) urls() map[string]string { return *s.published.Load() }
+func (s *sites) urls() map[string]string { return *s.published.Load() }
 
 // doorURLs returns the base URLs of the doors that have an address, by service.
-func (s sites) doorURLs() map[string]string { return *s.doors.Load() }
+func (s *sites) doorURLs() map[string]string { return *s.doors.Load() }
 
-func (s sites) publish() {
+func (s *sites) publish() {
 	urls, doors := map[string]string{}, map[string]string{}
 	for _, one := range s.open {
 		if one.door != "" {
@@ -145,7 +143,7 @@ func (p plan) withControl(hostport string) plan {
 }
 
 // find returns the base URL of the last matching address, or nil.
-func (s sites) find(is func(address) bool) *url.URL {
+func (s *sites) find(is func(address) bool) *url.URL {
 	for _, one := range slices.Backward(s.open) {
 		if is(one.address) {
 			return baseURL(one.Addr())
