@@ -37,6 +37,7 @@ func FuzzRequest(f *testing.F) {
 		{"POST", "/v1/projects/-/serviceAccounts/a@b:signBlob", "", "Authorization: Bearer x"},
 		{"PUT", "/emulator/v1/instances/-/metadata/instance/tags", "", "Origin: null"},
 		{"OPTIONS", "*", "", ""},
+		{"PATCH", "/", "", "Origin: http://example.com"},
 		{"GET", "http://metadata.google.internal/", "", "Host: x"},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3], "")

@@ -58,7 +58,7 @@ func (s surfaces) table() table {
 func (s surfaces) metadataServer() surface {
 	return surface{
 		Name: "metadata", Hosts: []string{router.MetadataName},
-		Dialect: s.metadata.Dialect(), Guard: unguarded, Watch: observed, Unknown: fallback{s.metadata.Dialect(), s.googleAPI(s.metadata.Unknown)},
+		Dialect: s.metadata.Dialect(), Guard: unguarded, Watch: observed, Unknown: fallback{s.metadata.Dialect(), s.metadata.Unknown},
 		Routes: []route{
 			{"mds.ping", getOrPost, "/", s.metadata.Ping, about(s.metadata.Subject), nothing, anyQuery},
 		},
