@@ -22,6 +22,7 @@ var (
 	errRequestTooLarge = errors.New("the request body is larger than 32 MiB")
 	errAnswerTooLarge  = errors.New("the answer is larger than 32 MiB and is not streamed")
 	errNoUpstream      = errors.New("no upstream is set")
+	errLoop            = errors.New("the request goes in circles")
 )
 
 // outcome returns the status for an error of an upstream, and a sentence for the log. The status is 0
@@ -39,6 +40,9 @@ func outcome(r *http.Request, service *world.Service, err error) (status int, wh
 		return http.StatusInternalServerError, errAnswerTooLarge.Error() + "; send it in chunks"
 	case errors.Is(err, errNoUpstream):
 		return http.StatusServiceUnavailable, fmt.Sprintf("service %q has no upstream: write one in its ingress, such as upstream: http://127.0.0.1:8080", service.Name)
+	case errors.Is(err, errLoop):
+		return http.StatusServiceUnavailable, fmt.Sprintf(
+			"the request has passed %d proxies: the upstream of service %q, %s, may lead back to this door", hops(r), service.Name, service.Upstream)
 	default:
 		return http.StatusServiceUnavailable, breakdown(err, "service "+strconv.Quote(service.Name), service.Upstream)
 	}

@@ -7,8 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +19,33 @@ import (
 )
 
 const tooLarge = 32<<20 + 1
+
+// An upstream that is the door itself, by a slip in the fixture, ends in a refusal that says so.
+func TestLoop(t *testing.T) {
+	t.Parallel()
+	var back atomic.Pointer[url.URL]
+	r := start(t, "authentication: none", &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+			r.SetURL(back.Load())
+		},
+	})
+	door, err := url.Parse(r.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back.Store(door)
+	answer, err := r.Client().Do(get(t, r.URL+"/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := whole(t, answer); got.StatusCode != http.StatusServiceUnavailable || got.body != "Service Unavailable" {
+		t.Errorf("%d %q", got.StatusCode, got.body)
+	}
+	if log := r.log(); !strings.Contains(log, "the request has passed 32 proxies: the upstream of service") {
+		t.Errorf("the log is %s", log)
+	}
+}
 
 func TestFailures(t *testing.T) {
 	t.Parallel()

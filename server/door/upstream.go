@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync"
 	"time"
 )
@@ -79,6 +80,8 @@ func (d *Doors) forward(w http.ResponseWriter, r *http.Request, p *passage) {
 	switch {
 	case p.service.Upstream == nil:
 		d.fail(w, r, errNoUpstream)
+	case hops(r) >= maxHops:
+		d.fail(w, r, errLoop)
 	case p.service.HTTP2:
 		d.upstreams.http2.ServeHTTP(w, r)
 	case r.ContentLength > maxBytes:
@@ -86,6 +89,19 @@ func (d *Doors) forward(w http.ResponseWriter, r *http.Request, p *passage) {
 	default:
 		d.upstreams.http1.ServeHTTP(w, r)
 	}
+}
+
+// maxHops is the number of proxies after which a request is taken for one that goes in circles. A
+// request through real load balancers passes a few.
+const maxHops = 32
+
+// hops returns the number of proxies that the request says it has passed.
+func hops(r *http.Request) int {
+	passed := 0
+	for _, addresses := range r.Header["X-Forwarded-For"] {
+		passed += strings.Count(addresses, ",") + 1
+	}
+	return passed
 }
 
 // outgoing completes the request to the upstream.
