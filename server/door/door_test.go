@@ -31,7 +31,7 @@ func TestHeader(t *testing.T) {
 		"Authorization: Basic dTpw\r\nX-Serverless-Authorization: Bearer a.b.c\r\n"+
 		"X-Goog-Authenticated-User-Email: accounts.google.com:evil@example.com\r\nX_Goog_Iap_Jwt_Assertion: x\r\nx-google-something: x\r\n"+
 		"X_Serverless_Authorization: Bearer x\r\nX-Serverless-Other: x\r\nX-Goog-Pubsub-Message-Id: 1\r\n"+
-		"X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil\r\nForwarded: for=evil\r\nAccept: */*\r\n"+
+		"X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil\r\nX_Forwarded_For: 7.7.7.7\r\nX_Cloud_Trace-Context: x\r\nForwarded: for=evil\r\nAccept: */*\r\n"+
 		"Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n")
 	answer := read(t, reader)
 	body := answer.body

@@ -34,15 +34,19 @@ func (p *passage) rewrite(header http.Header, in *http.Request) {
 }
 
 // isForged reports whether only Google may send a header field. Underscores count as hyphens, because
-// CGI and WSGI do not distinguish them. X-Serverless-Authorization belongs to the caller, and programs
-// that play Pub/Sub send X-Goog-Pubsub fields.
+// CGI and WSGI do not distinguish them: a field of the front end must not have a double with
+// underscores. X-Serverless-Authorization belongs to the caller, and programs that play Pub/Sub send
+// X-Goog-Pubsub fields.
 func isForged(name string) bool {
 	folded := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	begins := func(prefix string) bool { return strings.HasPrefix(folded, prefix) }
 	switch {
 	case name == ingress.Serverless, strings.HasPrefix(name, "X-Goog-Pubsub-"):
 		return false
+	case begins("x-forwarded-"), folded == "x-cloud-trace-context":
+		return strings.Contains(name, "_")
 	default:
-		return strings.HasPrefix(folded, "x-goog-") || strings.HasPrefix(folded, "x-google-") || strings.HasPrefix(folded, "x-serverless-")
+		return begins("x-goog-") || begins("x-google-") || begins("x-serverless-")
 	}
 }
 
