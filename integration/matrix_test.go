@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// The requests of the matrix, with their names in the client programs and in the README.
+// The requests of the matrix, with their names in the client programs and in the table.
 const (
 	wantMetadata    = "metadata"
 	wantAccess      = "access"
@@ -138,7 +138,7 @@ func (c *trial) check(t *testing.T, name, value string) {
 }
 
 // fail makes a request that should fail, and checks that it fails for the reason given in the
-// README.
+// table.
 func (c *trial) fail(t *testing.T, reach, name string) {
 	t.Helper()
 	asks, says := "", c.client.never[name].says
@@ -182,7 +182,7 @@ func (r *rig) inNamespace(t *testing.T, client []string) (printed, complained []
 	return stdout.Bytes(), stderr.Bytes(), err
 }
 
-// row returns the client's row in the README: the reaches with which each request works, and the
+// row returns the client's row in the table: the reaches with which each request works, and the
 // reasons why others do not.
 func (c *trial) row() string {
 	cells := []string{c.client.name}
@@ -208,7 +208,7 @@ func (c *trial) row() string {
 	return "| " + strings.Join(cells, " | ") + " |"
 }
 
-// TestMatrix runs each client with each reach, and compares the README's table with the results.
+// TestMatrix runs each client with each reach, and compares the table of server/reach/README.md with the results.
 func TestMatrix(t *testing.T) {
 	r := newRig(t)
 	var rows []string
@@ -233,10 +233,10 @@ func TestMatrix(t *testing.T) {
 	compareMatrix(t, rows)
 }
 
-// compareMatrix checks that the README has each row. With -update it writes the rows instead.
+// compareMatrix checks that the table has each row. With -update it writes the rows instead.
 func compareMatrix(t *testing.T, rows []string) {
 	t.Helper()
-	const file, begin, end = "../README.md", "<!-- matrix -->\n", "<!-- end of matrix -->\n"
+	const file, begin, end = "../server/reach/README.md", "<!-- matrix -->\n", "<!-- end of matrix -->\n"
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) (int, error) {
-	flag.Bool("update", false, "write the results of the matrix into the README") // for flag.Lookup
+	flag.Bool("update", false, "write the results of the matrix into server/reach/README.md") // for flag.Lookup
 	if os.Getenv(stageVariable) == "" {
 		return prepareAndRestart()
 	}

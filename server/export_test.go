@@ -41,7 +41,7 @@ func KeyPaths() map[string]string {
 	return paths
 }
 
-// WordsOfRoutes returns the words with which the README must name Google's routes, by the names of
+// WordsOfRoutes returns the words with which server/README.md must name Google's routes, by the names of
 // the routes: the last fixed word of each path, and the services in gRPC.
 func WordsOfRoutes() map[string][]string {
 	words := map[string][]string{}

@@ -2,8 +2,11 @@ package server_test
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,10 +18,32 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Every fixture in the README can be loaded beside the files that it names.
-func TestFixturesOfTheReadme(t *testing.T) {
+// readmes returns the text of each README of the repository, by its path from the repository's root.
+func readmes(t *testing.T) map[string]string {
+	t.Helper()
+	root := emulatortest.Must[*os.Root](t)(os.OpenRoot(".."))
+	t.Cleanup(func() { _ = root.Close() })
+	texts := map[string]string{}
+	err := fs.WalkDir(root.FS(), ".", func(file string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git") {
+			return fs.SkipDir
+		}
+		if err != nil || entry.Name() != "README.md" {
+			return err
+		}
+		text, err := root.ReadFile(file)
+		texts[file] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return texts
+}
+
+// Every fixture in a README can be loaded beside the files that it names.
+func TestReadmesHaveGoodFixtures(t *testing.T) {
 	t.Parallel()
-	readme := string(emulatortest.Must[[]byte](t)(os.ReadFile("../README.md")))
 	key := emulatortest.Must[*keys.Key](t)(keys.NewRing("", time.Now).Google().Active(t.Context()))
 	jwks, err := json.Marshal(struct {
 		Keys []keys.JWK `json:"keys"`
@@ -36,30 +61,61 @@ func TestFixturesOfTheReadme(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, rest, found := strings.Cut(readme, "```yaml\n")
-	for found {
-		var block string
-		block, rest, _ = strings.Cut(rest, "```\n")
-		if fixture, err := fixtures.Parse("README.md", []byte(block), dir); err != nil {
-			t.Errorf("%v\n%s", err, block)
-		} else if w := world.New(fixture); len(w.Instances) == 0 {
-			t.Errorf("the fixture describes no instance:\n%s", block)
+	for file, text := range readmes(t) {
+		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```\n").FindAllStringSubmatch(text, -1) {
+			if fixture, err := fixtures.Parse(file, []byte(block[1]), dir); err != nil {
+				t.Errorf("%s: %v\n%s", file, err, block[1])
+			} else if w := world.New(fixture); len(w.Instances) == 0 {
+				t.Errorf("%s: the fixture describes no instance:\n%s", file, block[1])
+			}
 		}
-		_, rest, found = strings.Cut(rest, "```yaml\n")
 	}
 }
 
-// The README's table of surfaces names every route of Google's, and every gRPC service. It describes
-// the IAM API as a whole.
+// Every link of a README leads to a file or folder of the repository, or to one of its headings.
+func TestReadmesHaveGoodLinks(t *testing.T) {
+	t.Parallel()
+	texts := readmes(t)
+	for file, text := range texts {
+		for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(text, -1) {
+			target, anchor, hasAnchor := strings.Cut(link[1], "#")
+			if strings.HasPrefix(target, "https://") {
+				continue
+			}
+			path := file
+			if target != "" {
+				path = filepath.Join(filepath.Dir(file), target)
+			}
+			if _, err := os.Stat(filepath.Join("..", path)); err != nil {
+				t.Errorf("%s links to %q: %v", file, link[1], err)
+			}
+			if hasAnchor && !slices.Contains(anchors(texts[path]), anchor) {
+				t.Errorf("%s links to %q, but %s has no such heading", file, link[1], path)
+			}
+		}
+	}
+}
+
+// anchors returns the anchors that a forge gives to the headings of a text.
+func anchors(text string) []string {
+	var found []string
+	text = regexp.MustCompile("(?s)```.*?```").ReplaceAllString(text, "")
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
+		word := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		found = append(found, strings.ReplaceAll(word, " ", "-"))
+	}
+	return found
+}
+
+// The table of surfaces names every route of Google's, and every gRPC service. It describes the IAM
+// API as a whole.
 func TestReadmeNamesEveryRoute(t *testing.T) {
 	t.Parallel()
-	readme := string(emulatortest.Must[[]byte](t)(os.ReadFile("../README.md")))
-	_, section, _ := strings.Cut(readme, "\n## What it answers\n")
-	section, _, _ = strings.Cut(section, "\n## ")
+	section, _, _ := strings.Cut(readmes(t)["server/README.md"], "\n## ")
 	for route, words := range server.WordsOfRoutes() {
 		for _, word := range words {
 			if !strings.Contains(section, word) {
-				t.Errorf("README.md, section \"What it answers\", does not name %q of route %s", word, route)
+				t.Errorf("the table of server/README.md does not name %q of route %s", word, route)
 			}
 		}
 	}
