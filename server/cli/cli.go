@@ -97,7 +97,7 @@ func parse(args []string, std streams) (parsed *kong.Context, code int, done boo
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(status int) { code, done = status, true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"state_dir": defaultStateDir(), "defects": defects(), "invoker": defaultInvoker, "visitor": defaultVisitor, "callers": callers()},
+		kong.Vars{"state_dir": defaultStateDir(), "defects": defects(), "invoker": defaultInvoker, "visitor": defaultVisitor, "callers": callers(), "shells": shells()},
 	)
 	if err != nil {
 		return nil, report(std.err, err), true // the grammar above is wrong

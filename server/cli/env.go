@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,6 +17,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/reach"
+	"gcp-metadata-emulator/server/reach/shell"
 	"gcp-metadata-emulator/server/trust"
 )
 
@@ -25,22 +26,35 @@ type envCommand struct {
 
 	Reach    string `enum:"env,proxy,takeover" default:"env" help:"How programs find the emulator: through environment variables (env), also as their proxy for host names that are compiled in (proxy), or at Google's addresses if it was started with --takeover (takeover)."`
 	Instance string `placeholder:"NAME" help:"Instance whose metadata programs get (default: the default instance)."`
-	Shell    string `enum:"posix,fish,powershell,dotenv,json,github" default:"posix" help:"Output format: ${enum}."`
+	Shell    string `enum:"${shells}" default:"posix" help:"Output format: ${enum}. sh, bash and zsh are posix; terraform is a provider block for Terraform and OpenTofu."`
+	Unset    bool   `help:"Print what restores the environment that was there before env, instead. Needs no emulator. Variables that env removed do not come back."`
 }
+
+// terraform is the format of a provider block. It is not a format of variables.
+const terraform = "terraform"
+
+// shells returns the values of --shell.
+func shells() string { return strings.Join(append(shell.Formats(), terraform), ",") }
 
 // Run prints the environment variables that lead programs to a running emulator.
 func (c *envCommand) Run(ctx context.Context, std streams) error {
+	if c.Unset {
+		return c.undo(std)
+	}
 	present := restoreEnvironment()
-	target, err := c.target(ctx)
+	target, err := c.target(ctx, std)
 	if err != nil {
 		return err
+	}
+	if c.Shell == terraform {
+		return c.writeTerraform(ctx, target, std)
 	}
 	variables, obstacles := c.variables(target)
 	obstacles = slices.DeleteFunc(slices.Clone(obstacles), func(name string) bool {
 		return !target.IsObstacle(name, present[name], obstacles)
 	})
 	variables, obstacles = giveBack(present, variables, obstacles)
-	if c.Shell == "dotenv" || c.Shell == "github" { // these formats cannot restore a variable
+	if !shell.Unsets(c.Shell) { // nor can these formats restore a variable
 		variables = slices.DeleteFunc(variables, func(v reach.Variable) bool { return v.Name == reach.BeforeVariable })
 		warnOfObstacles(std, present, c.Shell, obstacles)
 	}
@@ -48,8 +62,32 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 	return write(std.out, c.Shell, variables, obstacles)
 }
 
+// undo prints the statements that restore the environment of before.
+func (c *envCommand) undo(std streams) error {
+	if c.Shell == terraform || !shell.Unsets(c.Shell) {
+		return &usageError{fmt.Errorf("--unset cannot be written as %s: choose another format with --shell", c.Shell)}
+	}
+	set, unset := reach.NewEnvironment(os.Environ()).Undo()
+	if len(unset) == 0 {
+		_, _ = fmt.Fprintf(std.err, "%s: no variable here leads to an emulator, so there is nothing to unset\n", program)
+	}
+	return write(std.out, c.Shell, set, unset)
+}
+
+// writeTerraform prints a provider block for the region of the instance.
+func (c *envCommand) writeTerraform(ctx context.Context, target reach.Target, std streams) error {
+	zone, err := c.get(ctx, "/computeMetadata/v1/instance/zone")
+	if err != nil {
+		return err
+	}
+	zone = zone[strings.LastIndexByte(zone, '/')+1:]
+	region := zone[:max(0, strings.LastIndexByte(zone, '-'))]
+	_, err = io.WriteString(std.out, target.Terraform(region))
+	return err
+}
+
 // target describes the running emulator to programs.
-func (c *envCommand) target(ctx context.Context) (target reach.Target, err error) {
+func (c *envCommand) target(ctx context.Context, std streams) (target reach.Target, err error) {
 	target.ControlURL, target.NoProxy = c.ControlURL, noProxy()
 	if target.URL, err = c.base(); err != nil {
 		return target, err
@@ -65,7 +103,11 @@ func (c *envCommand) target(ctx context.Context) (target reach.Target, err error
 	if target.UniverseDomain, err = c.get(ctx, "/computeMetadata/v1/universe/universe-domain"); err != nil {
 		target.UniverseDomain = "" // profiles other than a VM's do not name it
 	}
-	if target.GcloudConfig, err = c.gcloudConfig(ctx); err == nil && c.Reach != reachEnv {
+	if target.GcloudConfig, err = c.gcloudConfig(ctx); errors.Is(err, errNoCache) {
+		_, _ = fmt.Fprintf(std.err, "%s: gcloud gets no configuration directory of its own, because neither HOME nor XDG_CACHE_HOME is set\n", program)
+		err = nil
+	}
+	if err == nil && c.Reach != reachEnv {
 		target.Proxy, err = c.proxy(ctx)
 	}
 	return target, err
@@ -99,20 +141,14 @@ func restoreEnvironment() (present reach.Environment) {
 // giveBack adds the previous values of variables that an earlier emulator set, unless they are
 // set anew. It returns the variables to set and the names to unset.
 func giveBack(present reach.Environment, variables []reach.Variable, obstacles []string) ([]reach.Variable, []string) {
-	before := present.Before()
-	variables = append(variables, before.Record(variables))
-	for _, name := range slices.Sorted(maps.Keys(present)) {
-		was, wasSet := before[name]
-		isSet := slices.ContainsFunc(variables, func(v reach.Variable) bool { return v.Name == name })
-		switch {
-		case isSet || slices.Contains(obstacles, name) || wasSet && was == present[name]:
-		case wasSet:
-			variables = append(variables, reach.Variable{Name: name, Value: was})
-		default:
-			obstacles = append(obstacles, name)
-		}
+	variables = append(variables, present.Before().Record(variables))
+	isNew := func(name string) bool {
+		return !slices.Contains(obstacles, name) && !slices.ContainsFunc(variables, func(v reach.Variable) bool { return v.Name == name })
 	}
-	return variables, obstacles
+	set, unset := present.Undo()
+	set = slices.DeleteFunc(set, func(v reach.Variable) bool { return !isNew(v.Name) })
+	unset = slices.DeleteFunc(unset, func(name string) bool { return !isNew(name) })
+	return append(variables, set...), append(obstacles, unset...)
 }
 
 // The values of --reach.
@@ -150,11 +186,14 @@ func throughProxy(dir, authority string) (*reach.Proxy, error) {
 	return &reach.Proxy{Trust: files, Preset: os.Getenv}, nil
 }
 
+// errNoCache means that nothing names a directory for files that can be recreated.
+var errNoCache = errors.New("there is no cache directory")
+
 // userCache returns the user's directory for files that can be recreated.
 func userCache(what string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", &hintError{message: "cannot find a cache directory for " + what, hint: "set HOME or XDG_CACHE_HOME", cause: err}
+		return "", &hintError{message: "cannot find a cache directory for " + what, hint: "set HOME or XDG_CACHE_HOME", cause: errors.Join(errNoCache, err)}
 	}
 	return filepath.Join(cache, program), nil
 }
@@ -249,57 +288,11 @@ func (c *envCommand) gcloudConfig(ctx context.Context) (string, error) {
 }
 
 // write prints the variables to set and the names to unset.
-func write(w io.Writer, shell string, variables []reach.Variable, obstacles []string) error {
-	if shell == "json" {
-		return writeJSON(w, variables, obstacles)
-	}
-	var out strings.Builder
-	set, unset := statements(shell)
-	for _, variable := range variables {
-		out.WriteString(set(variable.Name, variable.Value) + "\n")
-	}
-	for _, name := range obstacles {
-		out.WriteString(unset(name))
-	}
-	_, err := io.WriteString(w, out.String())
-	return err
-}
-
-// statements returns the shell's statements that set and unset a variable.
-func statements(shell string) (set func(name, value string) string, unset func(name string) string) {
-	switch shell {
-	case "fish":
-		quote := strings.NewReplacer(`\`, `\\`, "'", `\'`)
-		return func(name, value string) string { return "set -gx " + name + " '" + quote.Replace(value) + "'" },
-			func(name string) string { return "set -e " + name + "\n" }
-	case "powershell":
-		return func(name, value string) string {
-				return "$Env:" + name + " = '" + strings.ReplaceAll(value, "'", "''") + "'"
-			},
-			func(name string) string { return "Remove-Item -ErrorAction SilentlyContinue Env:" + name + "\n" }
-	case "dotenv", "github": // these formats cannot unset a variable
-		return func(name, value string) string { return name + "=" + value },
-			func(string) string { return "" }
-	default:
-		return func(name, value string) string {
-				return "export " + name + "='" + strings.ReplaceAll(value, "'", `'\''`) + "'"
-			},
-			func(name string) string { return "unset " + name + "\n" }
-	}
-}
-
-func writeJSON(w io.Writer, variables []reach.Variable, obstacles []string) error {
-	document := struct {
-		Set   map[string]string `json:"set"`
-		Unset []string          `json:"unset"`
-	}{Set: map[string]string{}, Unset: obstacles}
-	for _, variable := range variables {
-		document.Set[variable.Name] = variable.Value
-	}
-	encoded, err := json.MarshalIndent(document, "", "  ")
+func write(w io.Writer, format string, variables []reach.Variable, obstacles []string) error {
+	text, err := shell.Write(format, variables, obstacles)
 	if err != nil {
-		return fmt.Errorf("encode the environment: %w", err)
+		return err
 	}
-	_, err = fmt.Fprintf(w, "%s\n", encoded)
+	_, err = io.WriteString(w, text)
 	return err
 }

@@ -31,7 +31,7 @@ func (c *execCommand) join(parsed *kong.Context, signals <-chan os.Signal, comma
 	}
 	restoreEnvironment()
 	ctx := context.Background() // signals are for the command
-	target, err := running.target(ctx)
+	target, err := running.target(ctx, std)
 	if err != nil {
 		return err
 	}

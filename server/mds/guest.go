@@ -35,7 +35,7 @@ func (s *Server) guest(r *http.Request, found Found) (wire.Response, error) {
 		response.Status = http.StatusForbidden
 		return response, nil
 	case instance.LimitsGuest && !s.limit(instance.Name).AllowN(s.clock.Now(), 1):
-		return p.refuse(r, http.StatusTooManyRequests, ""), nil
+		return p.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes."), nil
 	case isRead(r):
 		return s.read(r, found)
 	case r.Method != http.MethodPut && r.Method != http.MethodDelete:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +48,21 @@ func (e Environment) Before() Environment {
 		}
 	}
 	return before
+}
+
+// Undo returns the variables to set and the names to unset so that an environment is as it was before,
+// sorted.
+func (e Environment) Undo() (set []Variable, unset []string) {
+	before := e.Before()
+	for _, name := range slices.Sorted(maps.Keys(e)) {
+		switch was, wasSet := before[name]; {
+		case !wasSet:
+			unset = append(unset, name)
+		case was != e[name]:
+			set = append(set, Variable{name, was})
+		}
+	}
+	return set, unset
 }
 
 // Record returns the variable that tells Before which values the variables replace in this
