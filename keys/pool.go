@@ -5,6 +5,8 @@ import (
 	"crypto/rsa"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // pool makes RSA private keys. The time to find two primes varies more than tenfold. Up to two
@@ -12,7 +14,8 @@ import (
 // is found too late, it serves the next request.
 type pool struct {
 	generate func() (*rsa.PrivateKey, error)
-	workers  int // the number of goroutines that search at once
+	waited   atomic.Pointer[func(time.Duration)] // see Ring.ReportWaits; nil: nobody asks
+	workers  int                                 // the number of goroutines that search at once
 
 	mu      sync.Mutex
 	waiting []chan<- made
@@ -59,6 +62,13 @@ func (p *pool) wait() {
 	defer p.mu.Unlock()
 	for p.busy > 0 {
 		p.idle.Wait()
+	}
+}
+
+// reportWait reports the time since a caller began to wait for a key, which is zero if it did not.
+func (p *pool) reportWait(begun time.Time) {
+	if report := p.waited.Load(); report != nil && !begun.IsZero() {
+		(*report)(time.Since(begun))
 	}
 }
 

@@ -55,6 +55,10 @@ func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
 // readers. Call it before the ring is used.
 func (r *Ring) KeepWhile(lasts func() bool) { r.vault.lasts = lasts }
 
+// ReportWaits makes the ring call report with the time for which a caller waited until a key was
+// generated. Callers whose key exists do not wait.
+func (r *Ring) ReportWaits(report func(time.Duration)) { r.pool.waited.Store(&report) }
+
 // Close stops all writing, so that the end of a process leaves no half-written file. The ring's
 // existing keys stay usable.
 func (r *Ring) Close() { r.vault.close() }

@@ -182,14 +182,20 @@ func (s *Set) await(ctx context.Context, count int) ([]numbered, error) {
 	if err := s.refresh(); err != nil {
 		return nil, err
 	}
+	var begun time.Time // of the waiting
 	for {
 		usable := s.usable()
 		if len(usable) >= s.use.wanted() {
+			s.pool.reportWait(begun)
 			return usable, nil
 		}
 		progress, run := s.ensure()
 		if usable := s.usable(); len(usable) >= count {
+			s.pool.reportWait(begun)
 			return usable, nil // the rest is made in the background
+		}
+		if begun.IsZero() {
+			begun = time.Now() //nolint:forbidigo // keys take real time
 		}
 		select {
 		case <-progress:

@@ -40,6 +40,7 @@ import (
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/realcredentials"
 	"gcp-metadata-emulator/server/resourcemanager"
+	"gcp-metadata-emulator/server/router"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/sts"
@@ -152,6 +153,8 @@ func New(config Config) *Server {
 	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
 	counts := metrics.NewRequests(routes.names())
+	issuer.Measure(counts)
+	config.Keys.ReportWaits(counts.KeyWaits())
 	watch := observer.New(s.Clock, s.Faults, s.Journal, counts)
 	s.doors = newDoors(config, worlds, issuer, watch, signIn(authorization, config.Logger))
 	s.doors.counts = counts
@@ -189,12 +192,19 @@ func New(config Config) *Server {
 	entrance := all.entrance(config.AllowedHosts, s.doors, s.neighbours)
 	s.Handler, listening.entrance = entrance, entrance
 	s.drives = all.handler(all.table().at(controlName))
-	s.proxy = proxy.New(proxy.Config{
+	s.proxy = newProxy(config, entrance, counts)
+	s.Events.Begin()
+	return s
+}
+
+// newProxy returns the proxy in front of an entrance.
+func newProxy(config Config, entrance *router.Entrance, counts *metrics.Requests) *proxy.Proxy {
+	p := proxy.New(proxy.Config{
 		Handler: entrance, Answers: entrance.Answers, Authority: config.Keys.Authority,
 		Allowed: config.ProxyAllowed, Logger: config.Logger,
 	})
-	s.Events.Begin()
-	return s
+	counts.Gauge("tunnels", "Open tunnels through the proxy.", func() float64 { return float64(p.Tunnels()) })
+	return p
 }
 
 // further returns the names of the routes that the present world adds.

@@ -11,7 +11,6 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/token"
-	"gcp-metadata-emulator/signer"
 )
 
 // maxJWTLifetime limits the exp claim of a JWT, counted from now.
@@ -26,7 +25,7 @@ func (s *Server) signBlob(ctx context.Context, c call, delegates []string, paylo
 	if err != nil {
 		return "", nil, err
 	}
-	signature, err = signer.Blob(key, payload)
+	signature, err = s.issuer.SignBlob(key, payload)
 	return key.ID(), signature, err
 }
 

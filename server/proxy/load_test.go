@@ -129,8 +129,8 @@ func TestThousandTunnels(t *testing.T) {
 	if err := opening.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if open := proxy.Open(e.proxy); open != count {
-		t.Errorf("%d tunnels are open", open)
+	if open := proxy.Open(e.proxy); open != count || e.proxy.Tunnels() != count {
+		t.Errorf("%d tunnels are open, and %d are counted", open, e.proxy.Tunnels())
 	}
 	var using errgroup.Group
 	for _, conn := range tunnels {

@@ -61,6 +61,7 @@ type Proxy struct {
 
 	dial    func(ctx context.Context, network, address string) (net.Conn, error) // to other hosts
 	forward func() http.Handler                                                  // handles absolute-form requests to other hosts
+	tunnels atomic.Int64                                                         // the open tunnels
 	files   atomic.Int64                                                         // the file descriptors in use by tunnels and forwarded requests
 	most    int64                                                                // the limit of files
 	secure  secure
@@ -129,12 +130,12 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels
 	case target == nowhere:
 		p.refuse(w, r, name)
 	case target == elsewhere:
-		if release := p.take(w, r, 2); release != nil {
+		if release := p.takeTunnel(w, r, 2); release != nil {
 			defer release()
 			p.pass(w, r)
 		}
 	default:
-		if release := p.take(w, r, 1); release != nil {
+		if release := p.takeTunnel(w, r, 1); release != nil {
 			p.open(w, r, name, release, tunnels)
 		}
 	}
@@ -152,6 +153,22 @@ func (p *Proxy) take(w http.ResponseWriter, r *http.Request, count int64) (relea
 	p.say(w, r, http.StatusServiceUnavailable, "The emulator's proxy has too many tunnels open.\n")
 	return nil
 }
+
+// takeTunnel is take for a tunnel, which counts as open until release is called.
+func (p *Proxy) takeTunnel(w http.ResponseWriter, r *http.Request, count int64) (release func()) {
+	give := p.take(w, r, count)
+	if give == nil {
+		return nil
+	}
+	p.tunnels.Add(1)
+	return sync.OnceFunc(func() {
+		p.tunnels.Add(-1)
+		give()
+	})
+}
+
+// Tunnels returns the number of open tunnels.
+func (p *Proxy) Tunnels() int { return int(p.tunnels.Load()) }
 
 // share returns the number of file descriptors for tunnels, of the given total. The rest is for
 // plain requests.

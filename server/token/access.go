@@ -88,6 +88,7 @@ func (i *Issuer) Access(ctx context.Context, grant Grant, lifetime time.Duration
 	if err != nil {
 		return Token{}, err
 	}
+	i.counts.Minted(string(KindAccess))
 	return Token{Text: text, Issued: issued, Expires: expires, Defect: defect}, nil
 }
 
@@ -101,7 +102,7 @@ func (i *Issuer) CachedAccess(ctx context.Context, account *world.ServiceAccount
 		return i.Access(ctx, ForAccount(account, scopes), world.DefaultTokenLifetime)
 	}
 	key := accessKey{account.Email, account.UniqueID, strings.Join(scopes, " ")}
-	if known, ok := i.accesses.fresh(key); ok {
+	if known, ok := i.accesses.lookUp(key); ok {
 		return known, nil
 	}
 	return i.accesses.get(ctx, key, len(key.scopes), func(ctx context.Context) (Token, error) {
@@ -146,6 +147,7 @@ func (i *Issuer) isYetToCome(access Access) bool {
 // tokens are read many times.
 func (i *Issuer) open(text string) (Access, error) {
 	if known, ok := i.opened.Get(text); ok {
+		i.openedCounts.Hit()
 		return known, nil
 	}
 	prefixes := accessPrefixes()
@@ -153,6 +155,7 @@ func (i *Issuer) open(text string) (Access, error) {
 	if kind < 0 {
 		return Access{}, ErrUnknown
 	}
+	i.openedCounts.Miss()
 	var own stamp
 	var grant Grant
 	if err := i.Open(accessForm(prefixes[kind]), text, &own, &grant); err != nil {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"gcp-metadata-emulator/server/lru"
+	"gcp-metadata-emulator/server/metrics"
 )
 
 // cache remembers the tokens that were used most recently. It holds no lock while a token is
@@ -16,6 +17,7 @@ type cache[K comparable] struct {
 	now    func() time.Time
 	tokens *lru.Cache[K, Token]
 	flight singleflight.Group
+	counts metrics.Cache
 }
 
 func newCache[K comparable](now func() time.Time) *cache[K] {
@@ -25,7 +27,7 @@ func newCache[K comparable](now func() time.Time) *cache[K] {
 // get returns the token for key. It calls mint if no cached token stays valid for MinimumLeft. A
 // token is not cached if size, the key's length in bytes, exceeds cachedBytes.
 func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.Context) (Token, error)) (Token, error) {
-	if token, ok := c.fresh(key); ok {
+	if token, ok := c.lookUp(key); ok {
 		return token, nil
 	}
 	// All waiting callers share the work, so the first one may leave without failing the others.
@@ -34,6 +36,7 @@ func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.C
 		if token, ok := c.fresh(key); ok { // another call has cached it since the check above
 			return token, nil
 		}
+		c.counts.Miss()
 		token, err := mint(shared)
 		token.left = token.Expires.Sub(c.now())
 		if err == nil && size <= cachedBytes {
@@ -48,6 +51,15 @@ func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.C
 	case <-ctx.Done():
 		return Token{}, context.Cause(ctx)
 	}
+}
+
+// lookUp is fresh, and counts what it finds.
+func (c *cache[K]) lookUp(key K) (Token, bool) {
+	token, ok := c.fresh(key)
+	if ok {
+		c.counts.Hit()
+	}
+	return token, ok
 }
 
 func (c *cache[K]) fresh(key K) (Token, bool) {

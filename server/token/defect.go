@@ -157,6 +157,33 @@ func (i *Issuer) byStranger(ctx context.Context, kind Kind) (signature, error) {
 // sign signs the claims of a JWT, with ctx's defect if the token can have it. The token that it
 // returns has no times.
 func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any) (Token, error) {
+	signed, err := i.signMaybeSpoilt(ctx, kind, i.measured(sign), claims)
+	if err == nil {
+		i.counts.Minted(string(kind))
+	}
+	return signed, err
+}
+
+// measured returns a signature whose duration is measured.
+func (i *Issuer) measured(sign signature) signature {
+	return func(claims any) (string, error) {
+		begun := time.Now() //nolint:forbidigo // signatures take real time
+		text, err := sign(claims)
+		i.counts.Signed(time.Since(begun))
+		return text, err
+	}
+}
+
+// SignBlob signs any bytes with the key of a service account.
+func (i *Issuer) SignBlob(key *keys.Key, data []byte) ([]byte, error) {
+	begun := time.Now() //nolint:forbidigo // signatures take real time
+	signature, err := signer.Blob(key, data)
+	i.counts.Signed(time.Since(begun))
+	return signature, err
+}
+
+// signMaybeSpoilt signs the claims, with ctx's defect if the token can have it.
+func (i *Issuer) signMaybeSpoilt(ctx context.Context, kind Kind, sign signature, claims any) (Token, error) {
 	defect := defectOf(ctx, kind)
 	if defect == NoDefect {
 		text, err := sign(claims)
@@ -174,6 +201,7 @@ func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any
 		if sign, err = i.byStranger(ctx, kind); err != nil {
 			return Token{}, fmt.Errorf("generate an unpublished key: %w", err)
 		}
+		sign = i.measured(sign)
 	}
 	text, err := i.signSpoilt(sign, changed, defect)
 	return Token{Text: text, Defect: defect}, err

@@ -162,7 +162,7 @@ func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
 		return Token{}, err
 	}
 	key := identityKey{claims, active.ID()}
-	if known, ok := i.identities.fresh(key); ok {
+	if known, ok := i.identities.lookUp(key); ok {
 		return known, nil
 	}
 	return i.identities.get(ctx, key, len(claims.Audience), func(ctx context.Context) (Token, error) {

@@ -28,7 +28,11 @@ type Refresh struct {
 // Refresh issues a refresh token with the grant's canonical scopes. The grant should have a session.
 func (i *Issuer) Refresh(grant Grant) (string, error) {
 	grant.Scopes = iam.CanonicalScopes(grant.Scopes)
-	return i.Seal(refreshForm(), stamp{ID: rand.Text(), Session: grant.Session, IssuedAt: i.now().Unix()}, grant)
+	text, err := i.Seal(refreshForm(), stamp{ID: rand.Text(), Session: grant.Session, IssuedAt: i.now().Unix()}, grant)
+	if err == nil {
+		i.counts.Minted(string(KindRefresh))
+	}
+	return text, err
 }
 
 // RecogniseRefresh reads a refresh token that an emulator with the same keys issued. The error is

@@ -37,8 +37,10 @@ func (i *Issuer) signature(ctx context.Context, w *world.World, text string) (*s
 		return nil, authority{}, err
 	}
 	if ok && known.key == signedBy.key {
+		i.verifiedCounts.Hit()
 		return parsed, signedBy, nil
 	}
+	i.verifiedCounts.Miss()
 	if !parsed.SignedByForeign(signedBy.key) {
 		return nil, authority{}, refused("the signature does not match key %q: the token was changed after it was signed", parsed.KeyID())
 	}

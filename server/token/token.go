@@ -19,6 +19,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/lru"
+	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -77,6 +78,7 @@ type Issuer struct {
 	now     func() time.Time
 	sealers sync.Map // *signer.Sealer by token prefix
 	revoked *revocations
+	counts  metrics.Tokens
 
 	coding   func() (coding, error) // of opaque tokens
 	stranger func() *keys.Ring      // returns a ring of unpublished keys, made on first use
@@ -85,6 +87,8 @@ type Issuer struct {
 	identities *cache[identityKey]
 	verified   *lru.Cache[digest, signed] // JWTs whose signatures matched
 	opened     *lru.Cache[string, Access] // content of the access tokens that were read most recently, valid or not
+
+	verifiedCounts, openedCounts metrics.Cache
 }
 
 // NewIssuer returns an issuer that signs with the ring's keys. now is its clock.
@@ -100,6 +104,26 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 		verified:   lru.New[digest, signed](cachedTokens),
 		opened:     lru.New[string, Access](cachedTokens),
 	}
+}
+
+// The names of the caches in metrics.
+const (
+	cacheAccess    = "access"    // access tokens
+	cacheID        = "id"        // ID tokens
+	cacheSignature = "signature" // verified signatures
+	cacheContent   = "content"   // the content of access tokens
+)
+
+// Measure makes the issuer count tokens, signatures and the use of its caches. Call it before the
+// issuer is used.
+func (i *Issuer) Measure(requests *metrics.Requests) {
+	var kinds []string
+	for _, kind := range Kinds() {
+		kinds = append(kinds, string(kind))
+	}
+	i.counts = requests.Tokens(kinds, []string{cacheAccess, cacheID, cacheSignature, cacheContent})
+	i.accesses.counts, i.identities.counts = i.counts.Cache(cacheAccess), i.counts.Cache(cacheID)
+	i.verifiedCounts, i.openedCounts = i.counts.Cache(cacheSignature), i.counts.Cache(cacheContent)
 }
 
 // Now returns the time by which tokens are issued and expire.

@@ -33,6 +33,11 @@ const (
 	KindFirebaseCustom  Kind = "firebase-custom"  // signed by a service account, to sign in to Firebase
 )
 
+// Kinds returns all kinds of token.
+func Kinds() []Kind {
+	return []Kind{KindAccess, KindRefresh, KindID, KindJWT, KindIAP, KindFirebase, KindFirebaseSession, KindFirebaseCustom}
+}
+
 // Verified holds the content of a valid token.
 type Verified struct {
 	Kind      Kind
