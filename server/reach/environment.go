@@ -29,6 +29,10 @@ type Target struct {
 	GcloudConfig string // a configuration directory for gcloud; empty: leave the caller's
 	NoProxy      string // the caller's value of NO_PROXY
 	Proxy        *Proxy // nil: programs find the emulator without a proxy
+
+	// MetadataTLS says that the files at MetadataRoots and MetadataClient lead to the emulator, so that
+	// clients may ask for metadata over TLS.
+	MetadataTLS bool
 }
 
 // Variable is an environment variable and its value.
@@ -72,7 +76,7 @@ func (t Target) Variables() []Variable {
 		// gcloud and Python programs refuse to sign in at a server without TLS unless told otherwise.
 		{"OAUTHLIB_INSECURE_TRANSPORT", "1"},
 	}
-	variables = slices.Concat(variables, t.gcloud(), t.universe(), t.own())
+	variables = slices.Concat(variables, t.gcloud(), t.withoutCertificates(), t.universe(), t.own())
 	if t.Proxy != nil {
 		variables = append(variables, t.Proxy.variables(base, t.URL.Hostname(), t.URL.Port(), t.noProxy())...)
 	}
@@ -129,6 +133,27 @@ func (t Target) gcloud() []Variable {
 	}
 	if t.GcloudConfig != "" {
 		variables = append(variables, Variable{"CLOUDSDK_CONFIG", t.GcloudConfig})
+	}
+	return variables
+}
+
+// The files by which a client recognises a metadata server that uses TLS, and authenticates itself
+// there. The guest agent of a VM writes them
+// (https://cloud.google.com/compute/docs/metadata/overview#https-mds-certificates).
+const (
+	MetadataFolder = "/run/google-mds-mtls"
+	MetadataRoots  = MetadataFolder + "/root.crt"
+	MetadataClient = MetadataFolder + "/client.key" // the certificate and its key
+)
+
+// withoutCertificates returns the variables that keep clients from using client certificates on this
+// machine. If the variables are not set, files decide: with the files of the guest agent, Python asks
+// for metadata over TLS; with a configuration of client certificates, Go and Python call the mtls hosts
+// of Google's APIs.
+func (t Target) withoutCertificates() []Variable {
+	variables := []Variable{{"GOOGLE_API_USE_CLIENT_CERTIFICATE", "false"}}
+	if !t.MetadataTLS {
+		variables = append(variables, Variable{"GCE_METADATA_MTLS_MODE", "none"})
 	}
 	return variables
 }

@@ -43,6 +43,8 @@ func TestVariables(t *testing.T) {
 		"CLOUDSDK_CONFIG":                                "/tmp/x",
 		"NO_PROXY":                                       "127.0.0.1,corp.example.com,localhost,169.254.169.254,metadata.google.internal",
 		"GCP_METADATA_EMULATOR_URL":                      "http://127.0.0.1:8254",
+		"GCE_METADATA_MTLS_MODE":                         "none", // unset, Python follows the guest agent's files to TLS
+		"GOOGLE_API_USE_CLIENT_CERTIFICATE":              "false",
 	} {
 		if set[name] != want {
 			t.Errorf("%s = %q, want %q", name, set[name], want)

@@ -43,6 +43,26 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
+// If the guest agent's files lead to the emulator, the caller decides whether clients use them.
+func TestTakeoverWithMetadataTLS(t *testing.T) {
+	t.Parallel()
+	const mode = "GCE_METADATA_MTLS_MODE"
+	for laid, want := range map[bool]string{false: "none", true: ""} {
+		target := proxied(nil)
+		target.MetadataTLS = laid
+		set, unset := target.Takeover()
+		got := ""
+		for _, variable := range set {
+			if variable.Name == mode {
+				got = variable.Value
+			}
+		}
+		if got != want || slices.Contains(unset, mode) {
+			t.Errorf("with files of the emulator: %v: %s is %q (taken away: %v), want %q", laid, mode, got, slices.Contains(unset, mode), want)
+		}
+	}
+}
+
 // In a universe of its own, the APIs have its names besides Google's.
 func TestHostsLinesOfUniverse(t *testing.T) {
 	t.Parallel()
