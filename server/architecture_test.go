@@ -42,7 +42,7 @@ func layers() [][]string {
 		{"server/caller", "server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/reach/javaoptions"},
+		{"fixtures/spelling", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/reach/javaoptions", "server/cli/completion", "server/cli/manual"},
 	}
 }
 

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -30,11 +32,7 @@ func (c child) run(signals <-chan os.Signal, std streams) error {
 	defer endWithUs(child)()
 	family, err := startFamily(child)
 	if err != nil {
-		return &hintError{
-			message: fmt.Sprintf("cannot run %q: %v", c.command[0], rootCause(err)),
-			hint:    "check that the command is in PATH; its arguments follow it: exec -- COMMAND ARG...",
-			cause:   err,
-		}
+		return notRun(c.command[0], err)
 	}
 	var late <-chan time.Time
 	for {
@@ -55,6 +53,30 @@ func (c child) run(signals <-chan os.Signal, std streams) error {
 			}
 			return last.status
 		}
+	}
+}
+
+// notRunError says that a command did not start.
+type notRunError struct {
+	hintError
+	status int // the exit status of a shell in the same case
+}
+
+// The exit statuses of a shell whose command it cannot run, or cannot find
+// (POSIX.1-2024, Shell Command Language, 2.8.2).
+const (
+	cannotRun = 126
+	notFound  = 127
+)
+
+func notRun(command string, err error) error {
+	status, hint := cannotRun, "check that the file is a program for this machine, and that you may run it"
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		status, hint = notFound, "check that the command is in PATH; its arguments follow it: exec -- COMMAND ARG..."
+	}
+	return &notRunError{
+		hintError: hintError{message: fmt.Sprintf("cannot run %q: %v", command, rootCause(err)), hint: hint, cause: err},
+		status:    status,
 	}
 }
 

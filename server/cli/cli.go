@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"gcp-metadata-emulator/server/cli/completion"
 )
 
 const (
@@ -39,6 +41,11 @@ type grammar struct {
 	Ready       readyCommand       `cmd:"" help:"Check whether a running emulator is ready, for container health checks."`
 	Doctor      doctorCommand      `cmd:"" help:"Report which server each client library finds, and why."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Help        helpCommand        `cmd:"" name:"help" help:"Print the help of a command, or the manual."`
+	Completion  completionCommand  `cmd:"" help:"Print a script that makes a shell complete commands, flags and their values."`
+	Complete    completeCommand    `cmd:"" hidden:""`
+
+	PrintVersion versionFlag `name:"version" env:"-" help:"Print the version."`
 }
 
 // streams holds the standard streams of a command.
@@ -82,7 +89,7 @@ func run(args []string, std streams) int {
 		err = parsed.Run(std)
 	}
 	if err != nil {
-		return report(std.err, err)
+		return report(std.err, err, pathOf(parsed.Selected()))
 	}
 	return 0
 }
@@ -90,60 +97,35 @@ func run(args []string, std streams) int {
 // parse reads the arguments. done is true if the program must end: the arguments were wrong, or
 // asked for help.
 func parse(args []string, std streams) (parsed *kong.Context, code int, done bool) {
-	parser, err := kong.New(&grammar{},
-		kong.Name(program),
-		kong.Description("Google Cloud's metadata server, OAuth 2.0 token endpoint and IAM Credentials API, offline."),
-		kong.DefaultEnvars(envPrefix),
-		kong.Writers(std.out, std.err),
-		kong.Exit(func(status int) { code, done = status, true }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"state_dir": defaultStateDir(), "defects": defects(), "invoker": defaultInvoker, "visitor": defaultVisitor, "callers": callers(), "shells": shells()},
-	)
+	parser, err := newParser(std, kong.Exit(func(status int) { code, done = status, true }))
 	if err != nil {
-		return nil, report(std.err, err), true // the grammar above is wrong
+		return nil, report(std.err, err, program), true // the grammar above is wrong
 	}
 	parsed, err = parser.Parse(args)
 	switch {
 	case done:
 		return nil, code, true
 	case err != nil:
-		return nil, report(std.err, &usageError{errors.New(usage(err.Error()))}), true
+		command, mistake := misuse(err)
+		return nil, report(std.err, mistake, command), true
 	}
+	warnOfVariables(parser.Model, std)
 	return parsed, 0, false
 }
 
-// usage rewrites the parser's error messages.
-func usage(message string) string {
-	if argument, ok := strings.CutPrefix(message, "unexpected argument "); ok {
-		argument, proposal, proposed := strings.Cut(argument, ", did you mean ")
-		message = fmt.Sprintf("unknown command or argument %q", argument)
-		if proposed {
-			message += "; did you mean " + proposal
-		}
-		return message
-	}
-	if missing, ok := strings.CutPrefix(message, "expected "); ok {
-		return "missing argument: " + missing
-	}
-	if flag, ok := strings.CutSuffix(message, ` value but got "EOL" (<EOL>)`); ok {
-		flag, _, _ = strings.Cut(flag, ": expected ")
-		return fmt.Sprintf("missing value for %q", flag)
-	}
-	return message
-}
-
-// usageError is a mistake in the command line.
-type usageError struct{ error }
-
-func (e *usageError) Unwrap() error { return e.error }
-
-// Hint returns the mistake's own hint, or names the help.
-func (e *usageError) Hint() string {
-	var hinted interface{ Hint() string }
-	if errors.As(e.error, &hinted) && hinted.Hint() != "" {
-		return hinted.Hint()
-	}
-	return "see " + program + " --help"
+func newParser(std streams, more ...kong.Option) (*kong.Kong, error) {
+	return kong.New(&grammar{}, append(more,
+		kong.Name(program),
+		kong.Description("Google Cloud's metadata server, OAuth 2.0 token endpoint and IAM Credentials API, offline."),
+		kong.DefaultEnvars(envPrefix),
+		kong.Writers(std.out, std.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Help(printHelp),
+		kong.Vars{
+			"state_dir": defaultStateDir(), "defects": defects(), "invoker": defaultInvoker, "visitor": defaultVisitor, "callers": callers(),
+			"shells": shells(), "completion_shells": strings.Join(completion.Shells(), ","), "reach": reachHelp, "instance": instanceHelp, "recording": recordingHelp,
+		},
+	)...)
 }
 
 // statusError is the exit status of exec's command. This program ends with the same status.
@@ -151,8 +133,9 @@ type statusError int
 
 func (c statusError) Error() string { return fmt.Sprintf("the command ended with status %d", int(c)) }
 
-// report prints an error with its details and hint, and returns the exit code.
-func report(w io.Writer, err error) int {
+// report prints an error of a command with its details and hint, and returns the exit code. The
+// hint of a wrong usage is the command's help.
+func report(w io.Writer, err error, command string) int {
 	if status, ok := errors.AsType[statusError](err); ok {
 		return int(status)
 	}
@@ -161,11 +144,18 @@ func report(w io.Writer, err error) int {
 	if errors.As(err, &detailed) && detailed.Detail() != "" {
 		_, _ = fmt.Fprintln(w, strings.TrimSuffix(detailed.Detail(), "\n"))
 	}
+	_, misused := errors.AsType[*usageError](err)
 	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
+	switch {
+	case errors.As(err, &hinted) && hinted.Hint() != "":
 		_, _ = fmt.Fprintf(w, "hint: %s\n", hinted.Hint())
+	case misused:
+		_, _ = fmt.Fprintf(w, "hint: see %s --help\n", command)
 	}
-	if _, ok := errors.AsType[*usageError](err); ok {
+	if absent, ok := errors.AsType[*notRunError](err); ok {
+		return absent.status
+	}
+	if misused {
 		return exitUsage
 	}
 	return exitFailed

@@ -29,13 +29,13 @@ type emulatorFlags struct {
 // worldFlags holds the flags that describe the world.
 type worldFlags struct {
 	Fixture  string `type:"path" placeholder:"FILE" help:"Fixture that describes the emulated world, in YAML or JSON (default: a project \"demo-project\" with a VM and three service accounts)."`
-	Metadata string `type:"path" placeholder:"FILE" help:"Recorded ?recursive=true reply, in JSON, to serve unchanged as the metadata of the fixture's first instance. The recording also sets the project, the universe domain, and that instance's name and service accounts; the fixture sets everything else."`
+	Metadata string `type:"path" placeholder:"FILE" help:"${recording}"`
 	Watch    bool   `help:"Reload when one of these files, or a file named in the fixture, changes. serve also reloads on SIGHUP."`
 }
 
 // runFlags holds the flags of all commands that run an emulator.
 type runFlags struct {
-	StateDir   string            `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Directory that keeps signing keys between runs (default: ${default})."`
+	StateDir   string            `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Directory that keeps signing keys between runs (default: gcp-metadata-emulator in $$XDG_STATE_HOME or ~/.local/state)."`
 	Ephemeral  bool              `help:"Keep nothing on disk: every run generates new keys."`
 	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue: the same as --iam enforce."`
 	IAM        guard.Mode        `name:"iam" enum:",off,audit,enforce" default:"" placeholder:"MODE" help:"What to do with requests that IAM policies or their bearer token would refuse: answer them (off), answer them and say so in the journal and the log (audit), or refuse them (enforce). Default: enforce if the fixture has strict: true, else off."`

@@ -24,8 +24,8 @@ import (
 type envCommand struct {
 	clientFlags `embed:""`
 
-	Reach    string `enum:"env,proxy,takeover" default:"env" help:"How programs find the emulator: through environment variables (env), also as their proxy for host names that are compiled in (proxy), or at Google's addresses if it was started with --takeover (takeover)."`
-	Instance string `placeholder:"NAME" help:"Instance whose metadata programs get (default: the default instance)."`
+	Reach    string `enum:"env,proxy,takeover" default:"env" help:"${reach}"`
+	Instance string `placeholder:"NAME" help:"${instance}"`
 	Shell    string `enum:"${shells}" default:"posix" help:"Output format: ${enum}. sh, bash and zsh are posix; terraform is a provider block for Terraform and OpenTofu."`
 	Unset    bool   `help:"Print what restores the environment that was there before env, instead. Needs no emulator. Variables that env removed do not come back."`
 }

@@ -19,16 +19,16 @@ import (
 
 type execCommand struct {
 	Listen string `default:"127.0.0.1:0" env:"GCP_METADATA_EMULATOR_EXEC_LISTEN" placeholder:"ADDR" help:"Address to serve on (default: a free port on 127.0.0.1)."`
-	Reach  string `enum:"env,proxy,takeover" default:"env" help:"How the command finds the emulator: through environment variables (env), also as its proxy for host names that are compiled in (proxy), or at the addresses of Google's servers (takeover, as with serve --takeover; run it through scripts/namespace)."`
+	Reach  string `enum:"env,proxy,takeover" default:"env" help:"${reach}"`
 
-	Instance string `placeholder:"NAME" help:"Instance as which the command runs: it gets the metadata of this instance and, if the instance has an ingress, the variables of Cloud Run (default: the metadata of the fixture's first instance)."`
+	Instance string `placeholder:"NAME" help:"${instance}"`
 
 	URL        string `name:"url" env:"GCP_METADATA_EMULATOR_EXEC_URL" placeholder:"URL" help:"Base URL of a running emulator to use, instead of starting one. Waits for the emulator to start."`
 	ControlURL string `name:"control-url" env:"GCP_METADATA_EMULATOR_EXEC_CONTROL_URL" placeholder:"URL" help:"Base URL of its control plane, if started with --control-listen (default: the same as --url)."`
 
 	emulatorFlags `embed:""`
 
-	Command []string `arg:"" passthrough:"" placeholder:"COMMAND" help:"Command and its arguments, after --."`
+	Command []string `arg:"" passthrough:"partial" placeholder:"COMMAND" help:"Command and its arguments, after --."`
 }
 
 // Help returns examples.
@@ -49,6 +49,7 @@ func (c *execCommand) Run(std streams, parsed *kong.Context) error {
 	if err != nil {
 		return err
 	}
+	warnOfMisplaced(parsed, c.Command, std)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, heard()...)
 	defer signal.Stop(signals)

@@ -41,8 +41,8 @@ func (c *fixtureCheckCommand) Run(std streams) error {
 type fixtureShowCommand struct {
 	fixtureFile `embed:""`
 
-	Metadata string `type:"path" placeholder:"FILE" help:"Recorded ?recursive=true reply, as for serve."`
-	Format   string `enum:"yaml,json" default:"yaml" help:"Output format: ${enum}."`
+	Metadata string `type:"path" placeholder:"FILE" help:"${recording}"`
+	Format   string `enum:"yaml,json" env:"GCP_METADATA_EMULATOR_FIXTURE_FORMAT" default:"yaml" help:"Output format: ${enum}."`
 }
 
 // Run prints a fixture with all defaults.

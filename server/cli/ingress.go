@@ -20,7 +20,7 @@ import (
 type ingressCommand struct {
 	Upstream string   `placeholder:"URL" help:"Address of the service, such as http://127.0.0.1:8080 (default, with a command: a free port on 127.0.0.1, which the command gets as PORT)."`
 	Service  string   `default:"service" placeholder:"NAME" help:"Name of the service (default: ${default})."`
-	Audience []string `sep:"none" placeholder:"A" help:"Audience of ID tokens that the service accepts besides its URLs; may be repeated."`
+	Audience []string `sep:"none" env:"GCP_METADATA_EMULATOR_INGRESS_AUDIENCE" placeholder:"A" help:"Audience of ID tokens that the service accepts besides its URLs; may be repeated."`
 	Invoker  []string `sep:"none" placeholder:"MEMBER" help:"Member that may call the service, such as serviceAccount:EMAIL, user:EMAIL or allUsers; may be repeated. Accounts of the project demo-project are made (default: ${invoker}; with --iap: ${visitor})."`
 	IAP      bool     `name:"iap" help:"Put Identity-Aware Proxy in front of the service, instead of Cloud Run's check of ID tokens."`
 
@@ -29,7 +29,7 @@ type ingressCommand struct {
 
 	runFlags `embed:""`
 
-	Command []string `arg:"" optional:"" passthrough:"" placeholder:"COMMAND" help:"Command that runs the service, and its arguments, after --."`
+	Command []string `arg:"" optional:"" passthrough:"partial" placeholder:"COMMAND" help:"Command that runs the service, and its arguments, after --."`
 }
 
 // The members that may call the service of the command ingress: programs, or people by way of

@@ -25,7 +25,7 @@ type tokenCommand struct {
 	Claims   string        `placeholder:"JSON" help:"Object with claims that override the usual ones; null removes a claim."`
 	Lifetime time.Duration `placeholder:"D" help:"Lifetime, at most 12h, or 336h for a session cookie (default: 1h; iap: 10m)."`
 	Defect   string        `placeholder:"DEFECT" help:"Deliberate error in the token: ${defects}."`
-	Format   string        `enum:"standard,full" default:"standard" help:"Whether an ID token describes the default instance: no (standard) or yes (full)."`
+	Format   string        `enum:"standard,full" env:"GCP_METADATA_EMULATOR_TOKEN_FORMAT" default:"standard" help:"Whether an ID token describes the default instance: no (standard) or yes (full)."`
 }
 
 // Run prints a token.
@@ -93,7 +93,7 @@ type verifyCommand struct {
 	clientFlags `embed:""`
 
 	Token    string `arg:"" help:"Token, or - to read it from standard input."`
-	Audience string `placeholder:"A" help:"Audience that the token must have (default: any)."`
+	Audience string `env:"GCP_METADATA_EMULATOR_VERIFY_AUDIENCE" placeholder:"A" help:"Audience that the token must have (default: any)."`
 	Email    string `placeholder:"EMAIL" help:"E-mail address that the token must have (default: any or none)."`
 	For      string `placeholder:"RECEIVER" help:"Receiver that must take the token, as its door would decide: run=SERVICE."`
 }

@@ -2,15 +2,30 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 )
 
 type versionCommand struct{}
 
 // Run prints the version of the program, of Go, and the platform.
-func (*versionCommand) Run(std streams) error {
-	_, err := fmt.Fprintf(std.out, "%s %s (%s, %s/%s)\n", program, version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+func (*versionCommand) Run(std streams) error { return printVersion(std.out) }
+
+// versionFlag is a flag that prints the version and ends the program.
+type versionFlag bool
+
+// BeforeReset is called by the parser as soon as it finds the flag.
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	err := printVersion(app.Stdout)
+	app.Exit(0)
+	return err
+}
+
+func printVersion(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%s %s (%s, %s/%s)\n", program, version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
 
