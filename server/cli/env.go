@@ -88,7 +88,7 @@ func (c *envCommand) writeTerraform(ctx context.Context, target reach.Target, st
 
 // target describes the running emulator to programs.
 func (c *envCommand) target(ctx context.Context, std streams) (target reach.Target, err error) {
-	target.ControlURL, target.NoProxy = c.ControlURL, noProxy()
+	target.ControlURL, target.NoProxy, target.Preset = c.ControlURL, noProxy(), os.Getenv
 	if target.URL, err = c.base(); err != nil {
 		return target, err
 	}

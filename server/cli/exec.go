@@ -130,6 +130,7 @@ func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error
 
 		GcloudConfig: filepath.Join(temporary, "gcloud"),
 		NoProxy:      noProxy(),
+		Preset:       os.Getenv,
 	}
 	if e.control != nil {
 		target.ControlURL = e.control.String()

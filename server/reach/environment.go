@@ -26,9 +26,10 @@ type Target struct {
 
 	UniverseDomain string // of the APIs; empty: Google's own
 
-	GcloudConfig string // a configuration directory for gcloud; empty: leave the caller's
-	NoProxy      string // the caller's value of NO_PROXY
-	Proxy        *Proxy // nil: programs find the emulator without a proxy
+	Preset       func(name string) string // the caller's environment; nil: empty
+	GcloudConfig string                   // a configuration directory for gcloud; empty: leave the caller's
+	NoProxy      string                   // the caller's value of NO_PROXY
+	Proxy        *Proxy                   // nil: programs find the emulator without a proxy
 
 	// MetadataTLS says that the files at MetadataRoots and MetadataClient lead to the emulator, so that
 	// clients may ask for metadata over TLS.
@@ -56,18 +57,13 @@ func (t Target) Variables() []Variable {
 		{"GOOGLE_CLOUD_PROJECT", t.ProjectID},
 		{"GCLOUD_PROJECT", t.ProjectID}, // older Node libraries
 
-		// gcloud finds its other servers only by these; the final slashes are necessary.
+		// gcloud finds its other servers only by these, and by the addresses of its APIs.
 		{"CLOUDSDK_CORE_PROJECT", t.ProjectID},
 		{"CLOUDSDK_CORE_CHECK_GCE_METADATA", "true"},
 		{"CLOUDSDK_AUTH_AUTH_HOST", base + "/o/oauth2/auth"},
 		{"CLOUDSDK_AUTH_TOKEN_HOST", base + "/token"},
 		{"CLOUDSDK_AUTH_MTLS_TOKEN_HOST", base + "/token"},
 		{"CLOUDSDK_AUTH_TOKEN_INTROSPECTION_ENDPOINT", base + "/v1/introspect"},
-		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", base + "/"},
-		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", base + "/compute/v1/"},
-		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM", base + "/"},
-		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", base + "/"},
-		{"CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN", t.runAPI() + "/"},
 
 		// Node and Python send metadata requests to a proxy unless they are told not to.
 		{"NO_PROXY", t.noProxy()},
@@ -76,7 +72,7 @@ func (t Target) Variables() []Variable {
 		// gcloud and Python programs refuse to sign in at a server without TLS unless told otherwise.
 		{"OAUTHLIB_INSECURE_TRANSPORT", "1"},
 	}
-	variables = slices.Concat(variables, t.gcloud(), t.withoutCertificates(), t.universe(), t.own())
+	variables = slices.Concat(variables, t.played(), t.unplayed(), t.gcloud(), t.withoutCertificates(), t.universe(), t.own())
 	if t.Proxy != nil {
 		variables = append(variables, t.Proxy.variables(base, t.URL.Hostname(), t.URL.Port(), t.noProxy())...)
 	}
@@ -110,32 +106,7 @@ func (t Target) universe() []Variable {
 	}
 }
 
-// runAPI returns the address of Cloud Run's API for gcloud. To describe a service, gcloud puts the
-// name of a region and a hyphen in front of the address's host. Such a name leads here through the
-// proxy alone, and only if the address is Google's.
-func (t Target) runAPI() string {
-	if t.Proxy != nil {
-		return "https://run.googleapis.com"
-	}
-	return t.base()
-}
-
 func (t Target) base() string { return strings.TrimSuffix(t.URL.String(), "/") }
-
-// gcloud returns the variables that keep gcloud from prompting, from contacting other servers, and
-// from using what it has stored about other servers.
-func (t Target) gcloud() []Variable {
-	variables := []Variable{
-		{"CLOUDSDK_CORE_DISABLE_PROMPTS", "1"},
-		{"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true"},
-		{"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true"},
-		{"CLOUDSDK_SURVEY_DISABLE_PROMPTS", "1"},
-	}
-	if t.GcloudConfig != "" {
-		variables = append(variables, Variable{"CLOUDSDK_CONFIG", t.GcloudConfig})
-	}
-	return variables
-}
 
 // The files by which a client recognises a metadata server that uses TLS, and authenticates itself
 // there. The guest agent of a VM writes them

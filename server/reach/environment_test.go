@@ -173,3 +173,37 @@ func TestRecordHasNoPasswords(t *testing.T) {
 		}
 	}
 }
+
+// Every API of gcloud leads to the emulator, unless the caller has another emulator for it.
+func TestAPIsOfGcloud(t *testing.T) {
+	t.Parallel()
+	const storage = "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"
+	target := reach.Target{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:8254"}}
+	set := variables(t, target)
+	for name, want := range map[string]string{
+		storage:                                  "http://127.0.0.1:8254/hosts/storage.googleapis.com/storage/v1/",
+		"CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": "http://127.0.0.1:8254/hosts/pubsub.googleapis.com/",
+		"CLOUDSDK_API_ENDPOINT_OVERRIDES_SQL":    "http://127.0.0.1:8254/hosts/sqladmin.googleapis.com/",
+		"CLOUDSDK_API_ENDPOINT_OVERRIDES_ANTHOSPOLICYCONTROLLERSTATUS_PA": "http://127.0.0.1:8254/hosts/anthospolicycontrollerstatus-pa.googleapis.com/",
+	} {
+		if set[name] != want {
+			t.Errorf("%s = %q, want %q", name, set[name], want)
+		}
+	}
+	if apis := reach.OverriddenAPIs(); len(apis) != 180 || !slices.IsSortedFunc(apis, func(a, b reach.Variable) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Errorf("%d APIs: %v", len(apis), apis)
+	} else {
+		for _, api := range apis {
+			if !strings.HasPrefix(set[api.Value], "http://127.0.0.1:8254/") || !strings.HasSuffix(set[api.Value], "/") {
+				t.Errorf("%s = %q", api.Value, set[api.Value])
+			}
+		}
+	}
+	target.Preset = func(name string) string { return map[string]string{storage: "http://127.0.0.1:9/storage/v1/"}[name] }
+	if value, isSet := variables(t, target)[storage]; isSet {
+		t.Errorf("the caller's own emulator is replaced by %s", value)
+	}
+	if value, isSet := variables(t, proxied(nil))[storage]; isSet {
+		t.Errorf("behind the proxy, %s replaces a name that leads to the emulator", value)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -51,6 +52,9 @@ func NewEntrance(config Config) *Entrance { return &Entrance{config: config} }
 
 // ServeHTTP implements http.Handler.
 func (e *Entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, hostname.Path) {
+		r = e.atHost(r)
+	}
 	handler := e.config.Service(r)
 	if handler == nil {
 		handler = e.handler(r.Host)
@@ -59,6 +63,24 @@ func (e *Entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		handler = e.config.Refused
 	}
 	handler.ServeHTTP(w, r)
+}
+
+// atHost returns the request to the host that a path with hostname.Path names, or the same request if
+// the path names no API host. Only requests to the emulator itself can name a host.
+func (e *Entrance) atHost(r *http.Request) *http.Request {
+	name, path, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), hostname.Path), "/")
+	host := hostname.Of(name)
+	if !e.isOurs(hostname.Of(r.Host)) || !hostname.IsGoogle(host) && !e.isOfUniverse(host) {
+		return r
+	}
+	target, err := url.Parse("/" + path)
+	if err != nil || target.Host != "" {
+		return r
+	}
+	target.RawQuery, target.ForceQuery = r.URL.RawQuery, r.URL.ForceQuery
+	named := r.Clone(r.Context())
+	named.Host, named.URL, named.RequestURI = host, target, target.RequestURI()
+	return named
 }
 
 // Refuse answers a request for a host name for which the emulator does not answer.

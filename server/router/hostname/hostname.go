@@ -92,6 +92,10 @@ func MainOf(host string) string {
 	}
 }
 
+// Path begins the paths that name one of Google's API hosts, for programs that can be given a URL but
+// cannot look up the host: /hosts/pubsub.googleapis.com/v1/topics stands for /v1/topics of that host.
+const Path = "/hosts/"
+
 // IsMetadata reports whether a host, in the form of Of, is a name of the metadata server.
 func IsMetadata(host string) bool {
 	return host == metadataLabel || host == metadataName || host == metadataPublic
