@@ -70,6 +70,37 @@ func TestWire(t *testing.T) {
 	})
 }
 
+// The control plane reads a body as what it must be, whatever its type: curl -d sends the type of a
+// form.
+func TestControlPlaneReadsWhatCurlSends(t *testing.T) {
+	t.Parallel()
+	contentType := regexp.MustCompile(`(?m)^Content-Type: .*\n`)
+	for _, file := range wireFiles(t) {
+		route := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		if !strings.HasPrefix(route, "control.") {
+			continue
+		}
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(route, func(t *testing.T) {
+			t.Parallel()
+			e := emulatortest.New(t)
+			values := wireValues(t, e)
+			for i := 0; i+1 < len(archive.Files); i += 2 {
+				asked := values.Replace(string(archive.Files[i].Data))
+				if head, body, _ := strings.Cut(asked, "\n\n"); strings.Contains(head, " /emulator/") && body != "" {
+					asked = contentType.ReplaceAllString(head+"\n", "") + "Content-Type: application/x-www-form-urlencoded\n\n" + body
+				}
+				t.Run(archive.Files[i].Name, func(t *testing.T) {
+					compare(t, string(archive.Files[i+1].Data), e.Exchange(t, asked))
+				})
+			}
+		})
+	}
+}
+
 // drives reports whether a script changes the emulator for other scripts. Such a script has an
 // emulator of its own, and its requests run one after the other.
 func drives(route string) bool {

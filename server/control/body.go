@@ -17,12 +17,26 @@ import (
 )
 
 // readJSON decodes the body of a request into value, and refuses unknown members. Numbers in an
-// "any" keep their text.
+// "any" keep their text. The header Content-Type does not count, because curl -d sends the type of
+// a form.
 func readJSON(r *http.Request, value any) error {
 	body, err := wire.ReadBody(r)
 	if err != nil {
 		return err
 	}
+	return decode(body, value)
+}
+
+// readOptionalJSON is readJSON, but an empty body leaves value as it is.
+func readOptionalJSON(r *http.Request, value any) error {
+	body, err := wire.ReadBody(r)
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+		return err
+	}
+	return decode(body, value)
+}
+
+func decode(body []byte, value any) error {
 	problem := syntaxProblem(body)
 	if problem == "" {
 		decoder := json.NewDecoder(bytes.NewReader(body))

@@ -50,20 +50,17 @@ func (s *Server) Keys(*http.Request) (wire.Response, error) {
 // RotateKeys retires the active signing keys of Google's own tokens, and answers like Keys. The member
 // "keep" limits how many retired keys remain published.
 func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
-	message, err := googleapi.ReadMessage(r, "keep")
-	if err != nil {
+	var asked struct {
+		Keep *int32 `json:"keep"`
+	}
+	if err := readOptionalJSON(r, &asked); err != nil {
 		return wire.Response{}, err
 	}
 	keep := keys.KeepAll
-	if message.Has("keep") {
-		number, err := message.Int32("keep")
-		if err != nil {
-			return wire.Response{}, err
+	if asked.Keep != nil {
+		if keep = int(*asked.Keep); keep < 0 {
+			return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf(`"keep" is %d; it must be 0 or more`, keep))
 		}
-		if number < 0 {
-			return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf(`"keep" is %d; it must be 0 or more`, number))
-		}
-		keep = int(number)
 	}
 	if err := s.keys.Rotate(r.Context(), keep); err != nil {
 		return wire.Response{}, fmt.Errorf("rotate the signing keys: %w", err)
