@@ -28,6 +28,17 @@ func TestControlPlaneApart(t *testing.T) {
 			t.Errorf("%s at the control plane's address: status %d", path, got)
 		}
 	}
+	for address, want := range map[string]int{e.Address: http.StatusOK, apart: http.StatusSeeOther} {
+		if got := emulatortest.StatusAt(t, address, "GET /", "Accept", "text/html"); got != want {
+			t.Errorf("a browser at %s: status %d, want %d", address, got, want)
+		}
+	}
+	if got := emulatortest.StatusAt(t, apart, "GET /emulator/"); got != http.StatusOK {
+		t.Errorf("the page at the control plane's address: status %d", got)
+	}
+	if got := emulatortest.StatusAt(t, e.Address, "GET /emulator/"); got != http.StatusNotFound {
+		t.Errorf("the page on the main address: status %d", got)
+	}
 }
 
 // The description has every operation of the control plane, and no other operation.

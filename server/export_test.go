@@ -68,3 +68,12 @@ func WordsOfRoutes() map[string][]string {
 }
 
 func variables() *regexp.Regexp { return regexp.MustCompile(`\{[^}]*\}`) }
+
+// PagePaths returns the paths of the web page and of the files that it loads.
+func PagePaths() []string {
+	var paths []string
+	for _, route := range (surfaces{}).webPage().Routes {
+		paths = append(paths, route.Path)
+	}
+	return paths
+}

@@ -9,6 +9,7 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/page"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/router"
 	"gcp-metadata-emulator/server/rpc"
@@ -50,7 +51,7 @@ const (
 func (s surfaces) table() table {
 	return table{
 		s.metadataServer(), s.keys(), s.discovery(), s.authorization(), s.oldUserInfo(), s.tokenExchange(),
-		s.accountCredentials(), s.accounts(), s.roles(), s.pools(), s.resources(), s.machines(), s.runServices(), s.controlPlane(),
+		s.accountCredentials(), s.accounts(), s.roles(), s.pools(), s.resources(), s.machines(), s.runServices(), s.controlPlane(), s.webPage(),
 	}
 }
 
@@ -60,7 +61,7 @@ func (s surfaces) metadataServer() surface {
 		Name: "metadata", Hosts: []string{router.MetadataName},
 		Dialect: s.metadata.Dialect(), Guard: unguarded, Watch: observed, Unknown: fallback{s.metadata.Dialect(), s.metadata.Unknown},
 		Routes: []route{
-			{"mds.ping", getOrPost, "/", s.metadata.Ping, about(s.metadata.Subject), nothing, anyQuery},
+			{"mds.ping", getOrPost, "/", s.home(s.metadata.Ping), about(s.metadata.Subject), nothing, anyQuery},
 		},
 		Entries: []entry{
 			{"mds.metadata", mds.Value, mds.Found.Subject, nothing},
@@ -76,7 +77,7 @@ func (s surfaces) keys() surface {
 	account := about(s.accountInPath)
 	return surface{
 		Name: "keys", Hosts: []string{"www.googleapis.com", "www.gstatic.com", "identitytoolkit.googleapis.com"},
-		Dialect: publishedkeys.Dialect(), Guard: public, Watch: observed, Unknown: s.noMethod(),
+		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", s.publishedKeys.JWKS, aboutNothing(), nothing, anyQuery},
 			{"keys.certs", http.MethodGet, "/oauth2/v1/certs", s.publishedKeys.Certificates, aboutNothing(), nothing, anyQuery},
@@ -98,7 +99,7 @@ func (s surfaces) keys() surface {
 func (s surfaces) discovery() surface {
 	return surface{
 		Name: "discovery", Hosts: []string{"accounts.google.com"},
-		Dialect: publishedkeys.Dialect(), Guard: public, Watch: observed, Unknown: s.noMethod(),
+		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"openid.configuration", http.MethodGet, "/.well-known/openid-configuration", s.publishedKeys.Configuration, aboutNothing(), nothing, anyQuery},
 		},
@@ -116,7 +117,7 @@ func (s surfaces) authorization() surface {
 	tokeninfo, userinfo := about(s.tokeninfo.Subject), about(s.userinfo.Subject)
 	return surface{
 		Name: "oauth2", Hosts: oauthHosts(),
-		Dialect: oauthapi.Dialect(), Guard: s.oauth, Watch: observed, Unknown: s.noMethod(),
+		Dialect: oauthapi.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"oauth2.token", http.MethodPost, "/token", s.oauth2.Token, about(s.oauth2.Subject), token.KindID, anyQuery},
 			{"oauth2.token", http.MethodPost, "/oauth2/{version:v3|v4}/token", s.oauth2.Token, about(s.oauth2.Subject), token.KindID, anyQuery},
@@ -142,7 +143,7 @@ func (s surfaces) oldUserInfo() surface {
 	userinfo := about(s.userinfo.Subject)
 	return surface{
 		Name: "oauth2 v2", Hosts: oauthHosts(),
-		Dialect: googleapi.Dialect(), Guard: s.oldOAuth, Watch: observed, Unknown: s.noMethod(),
+		Dialect: googleapi.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"oauth2.userinfo", getOrPost, "/oauth2/{version:v1|v2}/userinfo", s.userinfo.DescribeOld, userinfo, nothing, anyQuery},
 			{"oauth2.userinfo", getOrPost, "/userinfo/v2/me", s.userinfo.DescribeOld, userinfo, nothing, anyQuery},
@@ -155,7 +156,7 @@ func (s surfaces) oldUserInfo() surface {
 func (s surfaces) tokenExchange() surface {
 	return surface{
 		Name: "sts", Hosts: []string{"sts.googleapis.com", "securetoken.googleapis.com"},
-		Dialect: sts.Dialect(), Guard: s.oauth, Watch: observed, Unknown: s.noMethod(),
+		Dialect: sts.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"sts.token", http.MethodPost, "/v1/token", s.sts.Token, about(s.sts.Subject), token.KindAccess, anyQuery},
 			{"sts.token", http.MethodPost, "/v1beta/token", s.sts.Token, about(s.sts.Subject), token.KindAccess, anyQuery},
@@ -327,7 +328,7 @@ func (s surfaces) runServices() surface {
 func (s surfaces) controlPlane() surface {
 	return surface{
 		Name: "control", Hosts: []string{controlName},
-		Dialect: control.Dialect(), Guard: s.control.Guard, Watch: unobserved, Unknown: fallback{control.Dialect(), s.control.Guard(control.Parameters(nil, s.control.Unknown))},
+		Dialect: control.Dialect(), Guard: s.control.Guard, Watch: unobserved, Unknown: fallback{control.Dialect(), page.Home(s.control.Guard, s.control.Guard(control.Parameters(nil, s.control.Unknown)))},
 		Routes: []route{
 			{"control.openapi", http.MethodGet, emulatorPath + "/openapi.json", s.control.OpenAPI, aboutNothing(), nothing, noQuery},
 			{"control.livez", http.MethodGet, emulatorPath + "/livez", s.control.Live, aboutNothing(), nothing, anyQuery},
@@ -351,8 +352,9 @@ func (s surfaces) controlPlane() surface {
 			{"control.faults.clear", http.MethodDelete, emulatorPath + "/faults", s.control.ClearFaults, aboutNothing(), nothing, noQuery},
 			{"control.faults.get", http.MethodGet, emulatorPath + "/faults/{fault}", s.control.Fault, aboutNothing(), nothing, noQuery},
 			{"control.faults.remove", http.MethodDelete, emulatorPath + "/faults/{fault}", s.control.RemoveFault, aboutNothing(), nothing, noQuery},
-			{"control.requests.list", http.MethodGet, emulatorPath + "/requests", s.control.Requests, aboutNothing(), nothing, exchanges() + " expect limit"},
+			{"control.requests.list", http.MethodGet, emulatorPath + "/requests", s.control.Requests, aboutNothing(), nothing, exchanges() + " before expect limit"},
 			{"control.requests.clear", http.MethodDelete, emulatorPath + "/requests", s.control.ClearRequests, aboutNothing(), nothing, noQuery},
+			{"control.routes", http.MethodGet, emulatorPath + "/routes", s.control.RouteNames, aboutNothing(), nothing, noQuery},
 			{"control.events", http.MethodGet, emulatorPath + "/events", s.control.Events, aboutNothing(), nothing, exchanges()},
 			{"control.metrics", http.MethodGet, "/emulator/metrics", s.control.Metrics, aboutNothing(), nothing, noQuery},
 			{"control.reset", http.MethodPost, emulatorPath + "/reset", s.control.Reset, aboutNothing(), nothing, noQuery},
@@ -363,6 +365,25 @@ func (s surfaces) controlPlane() surface {
 			{"control.tokens.verify", http.MethodPost, emulatorPath + "/tokens:verify", s.control.Verify, aboutNothing(), nothing, noQuery},
 			{"control.tokens.principal", http.MethodPost, emulatorPath + "/tokens:principal", s.control.Principal, aboutNothing(), nothing, noQuery},
 			{"control.credentials", http.MethodGet, emulatorPath + "/credentials/{type}", s.control.Credentials, aboutNothing(), nothing, "account source url"},
+		},
+	}
+}
+
+// webPage is the control plane for people. It has the control plane's guard.
+func (s surfaces) webPage() surface {
+	return surface{
+		Name: "page", Hosts: []string{controlName},
+		Dialect: control.Dialect(), Guard: s.control.Guard, Watch: unobserved, Unknown: fallback{control.Dialect(), s.control.Guard(s.control.Unknown)},
+		Routes: []route{
+			{"page.overview", getOrPost, page.Root, s.page.Show("overview"), aboutNothing(), nothing, anyQuery},
+			{"page.requests", getOrPost, page.Root + "requests", s.page.Show("requests"), aboutNothing(), nothing, anyQuery},
+			{"page.tokens", getOrPost, page.Root + "tokens", s.page.Show("tokens"), aboutNothing(), nothing, anyQuery},
+			{"page.metadata", getOrPost, page.Root + "metadata", s.page.Show("metadata"), aboutNothing(), nothing, anyQuery},
+			{"page.faults", getOrPost, page.Root + "faults", s.page.Show("faults"), aboutNothing(), nothing, anyQuery},
+			{"page.keys", getOrPost, page.Root + "keys", s.page.Show("keys"), aboutNothing(), nothing, anyQuery},
+			{"page.style", http.MethodGet, page.Root + "style.css", page.Asset("style.css"), aboutNothing(), nothing, noQuery},
+			{"page.script", http.MethodGet, page.Root + "live.js", page.Asset("live.js"), aboutNothing(), nothing, noQuery},
+			{"page.icon", http.MethodGet, page.Root + "icon.svg", page.Asset("icon.svg"), aboutNothing(), nothing, noQuery},
 		},
 	}
 }

@@ -36,6 +36,7 @@ import (
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/observer"
+	"gcp-metadata-emulator/server/page"
 	"gcp-metadata-emulator/server/proxy"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/realcredentials"
@@ -188,7 +189,7 @@ func New(config Config) *Server {
 		}),
 		controlApart: config.PublicURL != nil,
 	}
-	all.rpc = all.newRPC()
+	all.rpc, all.page = all.newRPC(), page.New(all.perform)
 	entrance := all.entrance(config.AllowedHosts, s.doors, s.neighbours)
 	s.Handler, listening.entrance = entrance, entrance
 	s.drives = all.handler(all.table().at(controlName))

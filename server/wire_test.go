@@ -105,7 +105,7 @@ func TestControlPlaneReadsWhatCurlSends(t *testing.T) {
 // emulator of its own, and its requests run one after the other.
 func drives(route string) bool {
 	return slices.ContainsFunc([]string{
-		"control.clock", "control.faults", "control.instances.events", "control.metrics", "control.requests", "control.reset", "control.state", "run.",
+		"control.clock", "control.faults", "page.faults", "control.instances.events", "control.metrics", "control.requests", "control.reset", "control.state", "run.",
 	}, func(name string) bool { return strings.HasPrefix(route, name) })
 }
 

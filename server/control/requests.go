@@ -20,6 +20,7 @@ import (
 type lookUp struct {
 	filter journal.Filter
 	since  uint64               // only exchanges after this sequence number; 0: all
+	before uint64               // only exchanges before this sequence number; 0: all
 	limit  int                  // maximum number of exchanges to return, the newest; 0: no limit
 	expect *journal.Expectation // nil: no expectation
 }
@@ -34,7 +35,7 @@ func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 	remembered := s.journal.Since(wanted.since)
 	found := []journal.Exchange{}
 	for _, e := range remembered.Exchanges {
-		if wanted.filter.Matches(e) {
+		if wanted.filter.Matches(e) && (wanted.before == 0 || e.Sequence < wanted.before) {
 			found = append(found, e)
 		}
 	}
@@ -53,6 +54,14 @@ func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 		answer.Requests = found[len(found)-wanted.limit:]
 	}
 	return googleapi.JSON(answer), nil
+}
+
+// RouteNames lists the routes of requests in the journal, which faults can strike too.
+func (s *Server) RouteNames(*http.Request) (wire.Response, error) {
+	names := slices.Compact(slices.Sorted(slices.Values(s.routes())))
+	return googleapi.JSON(struct {
+		Routes []string `json:"routes"`
+	}{names}), nil
 }
 
 // ClearRequests clears the journal.
@@ -119,6 +128,8 @@ func (l *lookUp) set(name, value string) string {
 		return l.setSince(value)
 	case "limit":
 		return l.setLimit(value)
+	case "before":
+		return l.setBefore(value)
 	case "expect":
 		return l.setExpect(value)
 	}
@@ -150,6 +161,15 @@ func (l *lookUp) setLimit(value string) string {
 		return fmt.Sprintf("%q is not a positive number of requests", value)
 	}
 	l.limit = limit
+	return ""
+}
+
+func (l *lookUp) setBefore(value string) string {
+	sequence, err := strconv.ParseUint(value, 10, 64)
+	if err != nil || sequence == 0 {
+		return fmt.Sprintf("%q is not a sequence number", value)
+	}
+	l.before = sequence
 	return ""
 }
 

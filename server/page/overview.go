@@ -1,0 +1,102 @@
+package page
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// world is the part of a fixture that the page shows.
+type world struct {
+	Project struct {
+		ID     string      `json:"id"`
+		Number json.Number `json:"number"`
+	} `json:"project"`
+	UniverseDomain  string     `json:"universeDomain"`
+	ServiceAccounts []account  `json:"serviceAccounts"`
+	Users           []account  `json:"users"`
+	Groups          []group    `json:"groups"`
+	Policies        []policy   `json:"policies"`
+	Instances       []instance `json:"instances"`
+}
+
+type account struct {
+	Email       string `json:"email"`
+	UniqueID    string `json:"uniqueId"`
+	DisplayName string `json:"displayName"`
+	Name        string `json:"name"` // of a user
+	Disabled    bool   `json:"disabled"`
+}
+
+type group struct {
+	Email   string   `json:"email"`
+	Members []string `json:"members"`
+}
+
+type policy struct {
+	Resource string    `json:"resource"`
+	Bindings []binding `json:"bindings"`
+}
+
+type binding struct {
+	Role      string     `json:"role"`
+	Members   []string   `json:"members"`
+	Condition *condition `json:"condition"`
+}
+
+type condition struct {
+	Title      string `json:"title"`
+	Expression string `json:"expression"`
+}
+
+type instance struct {
+	Name            string `json:"name"`
+	Profile         string `json:"profile"`
+	Zone            string `json:"zone"`
+	ServiceAccounts []struct {
+		Email   string   `json:"email"`
+		Aliases []string `json:"aliases"`
+	} `json:"serviceAccounts"`
+
+	URL string `json:"-"` // of its own address
+}
+
+// addresses is the answer of control.instances.
+type addresses struct {
+	Instances []struct {
+		Name string `json:"name"`
+		URL  string `json:"url"`
+	} `json:"instances"`
+}
+
+// readWorld returns the world, with the addresses of its instances.
+func readWorld(v *visit) world {
+	w, urls := get[world](v, "control.state.get"), map[string]string{}
+	for _, one := range get[addresses](v, "control.instances").Instances {
+		urls[one.Name] = one.URL
+	}
+	for i := range w.Instances {
+		w.Instances[i].URL = urls[w.Instances[i].Name]
+	}
+	return w
+}
+
+// overview is what the first page shows.
+type overview struct {
+	World    world
+	Ready    bool
+	Clock    clockState
+	Keys     []key
+	Waiters  int
+	Faults   int
+	Requests journalled
+}
+
+func loadOverview(v *visit) any {
+	ready := v.perform(v.request, Operation{Name: "control.readyz"}) // not being ready is no problem of the page
+	return overview{
+		World: readWorld(v), Ready: ready.Status < http.StatusBadRequest, Clock: get[clockState](v, "control.clock.get"),
+		Keys:    get[keyList](v, "control.keys.list").Keys,
+		Waiters: len(get[waiterList](v, "control.waiters").Waiters), Faults: len(get[faultList](v, "control.faults.list").Faults),
+		Requests: readRequests(v, map[string]string{"limit": "5"}),
+	}
+}

@@ -1,0 +1,135 @@
+package page
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// rows is the number of requests on a page.
+const rows = 50
+
+// exchange is a request with its answer, as the journal has it.
+type exchange struct {
+	Sequence  uint64    `json:"sequence"`
+	Time      time.Time `json:"time"`
+	Duration  string    `json:"duration"`
+	Method    string    `json:"method"`
+	Path      string    `json:"path"`
+	Route     string    `json:"route"`
+	Instance  string    `json:"instance"`
+	Account   string    `json:"account"`
+	Audience  string    `json:"audience"`
+	Status    int       `json:"status"`
+	Bytes     int       `json:"bytes"`
+	UserAgent string    `json:"userAgent"`
+	Fault     string    `json:"fault"`
+	Host      string    `json:"host"`
+	Caller    string    `json:"caller"`
+	Reason    string    `json:"reason"`
+	Hint      string    `json:"hint"`
+	Missing   *missing  `json:"missing"`
+
+	Carried json.RawMessage `json:"carried"` // the claims of the token with which it came
+	Got     json.RawMessage `json:"got"`     // the claims of the token in the answer
+}
+
+// missing is a permission that a caller lacked.
+type missing struct {
+	Permission string   `json:"permission"`
+	Resource   string   `json:"resource"`
+	Roles      []string `json:"roles"`
+}
+
+// Library returns the client library that has sent the request, by its user agent.
+func (e exchange) Library() string { return libraryOf(e.UserAgent) }
+
+// Class returns the class of the status: 2, 4 or 5, or 0 if there was no answer.
+func (e exchange) Class() int { return e.Status / statusClass }
+
+const statusClass = 100
+
+// journalled is the answer of control.requests.list.
+type journalled struct {
+	Requests []exchange `json:"requests"`
+	Count    int        `json:"count"`
+	Dropped  uint64     `json:"dropped"`
+	Last     uint64     `json:"last"`
+}
+
+// readRequests returns requests, the newest first.
+func readRequests(v *visit, query map[string]string) (list journalled) {
+	values := url.Values{}
+	for name, value := range query {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	v.ask(Operation{Name: "control.requests.list", Query: values}, &list)
+	slices.Reverse(list.Requests)
+	return list
+}
+
+// requests is what the page of requests shows.
+type requests struct {
+	journalled
+
+	Routes []string
+	Open   uint64     // the sequence number of the request that is open
+	Kept   url.Values // the filter
+	Older  string     // the query of the next page; empty: there are no older requests
+}
+
+// filters are the parameters that select requests.
+func filters() []string {
+	return []string{"route", "status", "instance", "account", "audience", "since"}
+}
+
+func loadRequests(v *visit) any {
+	page := requests{Kept: url.Values{}}
+	query := map[string]string{"limit": strconv.Itoa(rows), "before": v.Form.Get("before")}
+	for _, name := range filters() {
+		if value := v.Form.Get(name); value != "" {
+			query[name] = value
+			page.Kept.Set(name, value)
+		}
+	}
+	page.journalled = readRequests(v, query)
+	page.Open, _ = strconv.ParseUint(v.Form.Get("open"), 10, 64) // no number opens nothing
+	if shown := len(page.Requests); shown > 0 && page.Count > shown {
+		page.Older = with(page.Kept, "before", strconv.FormatUint(page.Requests[shown-1].Sequence, 10))
+	}
+	page.Routes = get[routeList](v, "control.routes").Routes
+	return page
+}
+
+// Link returns the query that opens a request, or closes it again.
+func (r requests) Link(e exchange, before string) string {
+	kept := r.Kept
+	if before != "" {
+		kept, _ = url.ParseQuery(with(kept, "before", before)) // it is a query already
+	}
+	if e.Sequence == r.Open {
+		return kept.Encode()
+	}
+	return with(kept, "open", strconv.FormatUint(e.Sequence, 10))
+}
+
+// with returns a query with one more parameter.
+func with(query url.Values, name, value string) string {
+	more := url.Values{name: {value}}
+	for known, values := range query {
+		if known != name {
+			more[known] = values
+		}
+	}
+	return more.Encode()
+}
+
+func requestActs() map[string]act {
+	return map[string]act{
+		"clear": {said: "The journal is empty.", op: func(url.Values) (Operation, error) { return Operation{Name: "control.requests.clear"}, nil }},
+	}
+}

@@ -1,0 +1,147 @@
+package page
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"gcp-metadata-emulator/server/wire"
+)
+
+// Operation is a call of an operation of the control plane.
+type Operation struct {
+	Name  string            // of its route
+	Path  map[string]string // the variables of the path
+	Query url.Values
+	Body  any // encoded as JSON; nil: none
+}
+
+// visit is one request for a page, with what the templates need of it.
+type visit struct {
+	request *http.Request
+	perform Perform
+
+	Form    url.Values     // the fields of the form that was sent, or of the query
+	Notice  string         // what has been done
+	Problem string         // why something has not been done, or cannot be shown
+	Result  map[string]any // the answer to the form
+	Data    any            // of the page
+
+	status  int   // of the first operation that failed
+	trouble error // a mistake of the emulator
+}
+
+// Value returns a field of the form.
+func (v *visit) Value(name string) string { return v.Form.Get(name) }
+
+// read reads the form that was posted.
+func (v *visit) read() error {
+	body, err := wire.ReadBody(v.request)
+	if err != nil {
+		return err
+	}
+	if v.Form, err = url.ParseQuery(string(body)); err != nil {
+		v.fail(http.StatusBadRequest, "the form cannot be read")
+	}
+	return nil
+}
+
+// act does what the form says. It reports whether the browser is to be led to the page again.
+func (v *visit) act(of section) (to string, done bool) {
+	if v.Problem != "" {
+		return "", false
+	}
+	wanted, ok := of.acts[v.Form.Get("do")]
+	if !ok {
+		v.fail(http.StatusBadRequest, fmt.Sprintf("the page cannot do %q", v.Form.Get("do")))
+		return "", false
+	}
+	op, err := wanted.op(v.Form)
+	if err != nil {
+		v.fail(http.StatusBadRequest, err.Error())
+		return "", false
+	}
+	var answer map[string]any
+	if !v.ask(op, &answer) {
+		return "", false
+	}
+	if wanted.said == "" {
+		v.Result = answer
+		return "", false
+	}
+	query := url.Values{"done": {v.Form.Get("do")}}
+	if kept := v.Form.Get(wanted.keep); kept != "" {
+		query.Set(wanted.keep, kept)
+	}
+	return of.path + "?" + query.Encode(), true
+}
+
+// ask performs an operation, decodes the answer, and reports whether it succeeded.
+func (v *visit) ask(op Operation, answer any) bool {
+	response := v.perform(v.request, op)
+	if response.Status >= http.StatusBadRequest {
+		var failed struct {
+			Error struct {
+				Message string `json:"message"`
+			} `json:"error"`
+		}
+		if err := json.Unmarshal([]byte(response.Body), &failed); err != nil {
+			v.trouble = errors.Join(v.trouble, fmt.Errorf("read the error of %s: %w", op.Name, err))
+		}
+		v.fail(response.Status, failed.Error.Message)
+		return false
+	}
+	decoder := json.NewDecoder(strings.NewReader(response.Body))
+	decoder.UseNumber() // an instance's ID is too large for a float64
+	if err := decoder.Decode(answer); err != nil {
+		v.trouble = errors.Join(v.trouble, fmt.Errorf("read the answer of %s: %w", op.Name, err))
+		return false
+	}
+	return true
+}
+
+// get returns the answer of an operation that needs nothing but its name. It is the zero value if the
+// operation fails; the page then says why.
+func get[T any](v *visit, name string) (answer T) {
+	v.ask(Operation{Name: name}, &answer)
+	return answer
+}
+
+// fail notes the first problem.
+func (v *visit) fail(status int, problem string) {
+	if v.Problem == "" {
+		v.status, v.Problem = status, problem
+	}
+}
+
+// render returns the page.
+func (v *visit) render(of section) (wire.Response, error) {
+	v.Data = of.load(v)
+	if v.trouble != nil {
+		return wire.Response{}, v.trouble
+	}
+	var body bytes.Buffer
+	if err := parsed().ExecuteTemplate(&body, of.name, shown{visit: v, Title: of.title, Path: of.path, Pages: sections()}); err != nil {
+		return wire.Response{}, fmt.Errorf("write the page %s: %w", of.name, err)
+	}
+	return wire.Response{Status: v.status, ContentType: "text/html; charset=utf-8", Header: pageHeader(), Body: body.String()}, nil
+}
+
+// shown is the data of a template.
+type shown struct {
+	*visit
+
+	Title string
+	Path  string
+	Pages []section
+}
+
+// Title returns the title of the page, for the navigation.
+func (s section) Title() string { return s.title }
+
+// Path returns the path of the page, for the navigation.
+func (s section) Path() string { return s.path }

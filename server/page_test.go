@@ -1,0 +1,207 @@
+package server_test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/emulatortest"
+)
+
+// hostile is a text that would do harm if a page did not show it as text.
+const hostile = `"><script>alert(1)</script><img src=x onerror=alert(1)>`
+
+// pagePaths returns the paths of all pages.
+func pagePaths() []string {
+	var paths []string
+	for _, path := range server.PagePaths() {
+		if !strings.Contains(path, ".") { // not a file that pages load
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// eventful returns an emulator in which there is something to show on every page, with hostile texts
+// wherever a client can put some.
+func eventful(t *testing.T) *emulatortest.Emulator {
+	t.Helper()
+	e := emulatortest.NewStrict(t)
+	escaped := url.QueryEscape(hostile)
+	for _, request := range []string{
+		"GET /nothing/" + escaped + "\nUser-Agent: " + hostile + "\n\n",
+		"GET " + emulatortest.AttachedPath + "default/identity?audience=" + escaped + "\nMetadata-Flavor: Google\nUser-Agent: python-requests/2 " + hostile + "\n\n",
+		"GET " + emulatortest.AttachedPath + "default/token\nMetadata-Flavor: Google\n\n",
+		"POST /v1/projects/-/serviceAccounts/" + emulatortest.Target + ":generateAccessToken\nAuthorization: Bearer " + e.Bearers(t)["last"] + "\n\n{\"scope\": [\"a\"]}",
+		"PUT /emulator/v1/instances/-/metadata/instance/attributes/hostile\n\n{\"value\": \"" + strings.ReplaceAll(hostile, `"`, `\"`) + "\"}",
+		"POST /emulator/v1/faults\n\n{\"route\": \"mds.token\", \"status\": 503, \"match\": {\"account\": \"<b>x</b>\", \"path\": \"/<i>\"}}",
+		"POST /emulator/v1/instances/-/events\n\n{\"type\": \"maintenance\", \"in\": \"1h\"}",
+	} {
+		if got := e.Exchange(t, request); got.Status == http.StatusBadRequest {
+			t.Fatalf("%s: %d %s", request, got.Status, got.Body)
+		}
+	}
+	return e
+}
+
+// pageAt returns a page, parsed.
+func pageAt(t *testing.T, e *emulatortest.Emulator, path string) *html.Node {
+	t.Helper()
+	got := e.Exchange(t, "GET "+path+"\n\n")
+	if got.Status != http.StatusOK {
+		t.Fatalf("%s: status %d: %s", path, got.Status, got.Body)
+	}
+	parsed, err := html.Parse(strings.NewReader(got.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+func attribute(n *html.Node, name string) (string, bool) {
+	at := slices.IndexFunc(n.Attr, func(a html.Attribute) bool { return a.Key == name })
+	if at < 0 {
+		return "", false
+	}
+	return n.Attr[at].Val, true
+}
+
+// Whatever clients send is text on the pages: there are no scripts and no handlers of events but the
+// page's own script, no forms of others, and nothing of another origin.
+func TestPagesAreHarmless(t *testing.T) {
+	t.Parallel()
+	e := eventful(t)
+	paths := append(pagePaths(), "/emulator/requests?open=1", "/emulator/requests?open=2&route="+url.QueryEscape("*"), "/emulator/metadata?instance=demo-vm&path=instance/attributes/hostile")
+	shown := 0
+	for _, path := range paths {
+		for n := range pageAt(t, e, path).Descendants() {
+			if n.Type == html.TextNode && strings.Contains(n.Data, "<script>alert(1)") {
+				shown++
+			}
+			if n.Type != html.ElementNode {
+				continue
+			}
+			if n.Data == "style" || n.Data == "b" && n.FirstChild != nil && n.FirstChild.Data == "x" {
+				t.Errorf("%s: has <%s>", path, n.Data)
+			}
+			for _, a := range n.Attr {
+				if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
+					t.Errorf("%s: <%s> has the attribute %s", path, n.Data, a.Key)
+				}
+				if slices.Contains([]string{"href", "src", "action"}, a.Key) && (strings.Contains(a.Val, "//") || strings.HasPrefix(a.Val, "javascript:")) {
+					t.Errorf("%s: <%s> leads to %q", path, n.Data, a.Val)
+				}
+			}
+			if source, _ := attribute(n, "src"); n.Data == "script" && source != "/emulator/live.js" || n.Data == "img" && source != "/emulator/icon.svg" {
+				t.Errorf("%s: has a <%s> of %q", path, n.Data, source)
+			}
+		}
+	}
+	if shown == 0 {
+		t.Error("no page shows the hostile text, so the test proves nothing")
+	}
+}
+
+// Every field has a label, every ID exists once, every label and every reference leads to an element,
+// and every link to a page.
+func TestPagesAreWhole(t *testing.T) {
+	t.Parallel()
+	e := eventful(t)
+	links := map[string]string{}
+	for _, path := range append(pagePaths(), "/emulator/requests?open=1", "/emulator/metadata?path=instance/attributes/hostile") {
+		ids, headings := map[string]int{}, 0
+		page := pageAt(t, e, path)
+		for n := range page.Descendants() {
+			if id, ok := attribute(n, "id"); ok {
+				ids[id]++
+			}
+		}
+		for id, times := range ids {
+			if times > 1 {
+				t.Errorf("%s: the ID %q exists %d times", path, id, times)
+			}
+		}
+		for n := range page.Descendants() {
+			switch n.Data {
+			case "h1":
+				headings++
+			case "input", "select", "textarea":
+				if kind, _ := attribute(n, "type"); kind != "hidden" && !isLabelled(n) {
+					t.Errorf("%s: the field %v has no label", path, n.Attr)
+				}
+			case "a":
+				to, _ := attribute(n, "href")
+				if fragment, ok := strings.CutPrefix(to, "#"); ok && ids[fragment] == 0 {
+					t.Errorf("%s: the link %q leads nowhere", path, to)
+				}
+				links[to] = path
+			}
+			for _, name := range []string{"aria-labelledby", "list"} {
+				if id, ok := attribute(n, name); ok && ids[id] == 0 {
+					t.Errorf("%s: %s=%q leads nowhere", path, name, id)
+				}
+			}
+			if _, isLive := attribute(n, "data-live"); isLive {
+				if _, ok := attribute(n, "id"); !ok {
+					t.Errorf("%s: a live <%s> has no ID", path, n.Data)
+				}
+			}
+		}
+		if headings != 1 {
+			t.Errorf("%s: has %d headings of the first level", path, headings)
+		}
+	}
+	for to, from := range links {
+		target, _, _ := strings.Cut(to, "#")
+		base, err := url.Parse(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		relative, err := base.Parse(target)
+		if err != nil {
+			t.Errorf("%s: the link %q: %v", from, to, err)
+			continue
+		}
+		if got := e.Exchange(t, "GET "+relative.RequestURI()+"\n\n"); got.Status != http.StatusOK {
+			t.Errorf("%s: the link %q: status %d", from, to, got.Status)
+		}
+	}
+}
+
+func isLabelled(n *html.Node) bool {
+	for above := range n.Ancestors() {
+		if above.Data == "label" {
+			return true
+		}
+	}
+	return false
+}
+
+// Everything that a browser loads for the largest page has at most 80 kB.
+func TestPagesAreSmall(t *testing.T) {
+	t.Parallel()
+	const most = 80_000
+	e := eventful(t)
+	for range 200 {
+		e.Exchange(t, "GET "+emulatortest.AttachedPath+"default/identity?audience=https://a-service-with-a-long-name-1234567890.us-central1.run.app\nMetadata-Flavor: Google\nUser-Agent: python-requests/2.32\n\n")
+	}
+	var assets, largest int
+	for _, path := range server.PagePaths() {
+		size := len(e.Exchange(t, "GET "+path+"\n\n").Body)
+		if strings.Contains(path, ".") {
+			assets += size
+			continue
+		}
+		t.Logf("%s: %d bytes", path, size)
+		largest = max(largest, size)
+	}
+	t.Logf("files: %d bytes", assets)
+	if assets+largest > most {
+		t.Errorf("the files have %d bytes and the largest page %d, in all more than %d", assets, largest, most)
+	}
+}
