@@ -26,7 +26,7 @@ func layers() [][]string {
 		{"server/sts/awsrequest", "server/sts/saml"},
 		{"server/observer"},
 		{"server/fault/inject"},
-		{"server/rpc", "server/iampolicy"},
+		{"server/rpc", "server/iampolicy", "server/purpose"},
 		{"server/guard"},
 		{"server/oauthapi", "server/googleapi"},
 		{"server/errorpage", "server/look", "server/router"},
@@ -142,7 +142,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
-		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru",
+		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

@@ -308,7 +308,7 @@ func TestVerifyForServiceElsewhere(t *testing.T) {
 		}
 	}
 	for receiver, want := range map[string]string{
-		"run=nothing": `there is no service "nothing"`, "login": `there is no kind of receiver "login"; write run=SERVICE`,
+		"run=nothing": `there is no service "nothing"`, "login": `there is no kind of receiver "login"; write run=SERVICE, api=HOST, iap or oidc`,
 	} {
 		got := e.Exchange(t, "POST /emulator/v1/tokens:verify\n\n"+`{"token": "x", "for": "`+receiver+`"}`)
 		if got.Status/100 != 4 || !strings.Contains(strings.ReplaceAll(got.Body, `\"`, `"`), want) {

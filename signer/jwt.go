@@ -6,10 +6,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 	"time"
 
@@ -179,6 +181,18 @@ func (p *Parsed) IsRS256() bool { return p.method == jwt.SigningMethodRS256 }
 // another algorithm, including none.
 func (p *Parsed) SignedBy(key *rsa.PublicKey) bool {
 	return p.IsRS256() && p.method.Verify(p.input, p.signature, key) == nil
+}
+
+// MadeBy reports whether key made the token's RS256 signature, of whatever text. If so, and SignedBy is
+// false, somebody has changed the token afterwards. Otherwise another key has signed it.
+func (p *Parsed) MadeBy(key *rsa.PublicKey) bool {
+	if !p.IsRS256() || len(p.signature) != key.Size() {
+		return false
+	}
+	padded := new(big.Int).Exp(new(big.Int).SetBytes(p.signature), big.NewInt(int64(key.E)), key.N).FillBytes(make([]byte, key.Size()))
+	const before = "\x00\x01" // RFC 8017, section 9.2: 0xff follows, up to the digest
+	filling, _, found := bytes.Cut(padded[:key.Size()-sha256.Size], []byte("\xff\x00"))
+	return found && string(filling[:len(before)]) == before && len(bytes.TrimLeft(filling[len(before):], "\xff")) == 0
 }
 
 // SignedByForeign reports whether another issuer's key made the signature: an RSA key with

@@ -195,6 +195,42 @@ func TestSignedByForeign(t *testing.T) {
 	}
 }
 
+// A signature shows which key made it, also if the token was changed afterwards.
+func TestMadeBy(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	token, err := signer.JWT(key, map[string]any{"sub": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(token, ".")
+	damaged := "A" + parts[2][1:]
+	if damaged == parts[2] {
+		damaged = "B" + parts[2][1:]
+	}
+	for name, test := range map[string]struct {
+		text string
+		key  *keys.Key
+		want bool
+	}{
+		"as signed":         {token, key, true},
+		"other claims":      {parts[0] + ".e30." + parts[2], key, true},
+		"other key":         {token, newKey(t), false},
+		"damaged signature": {parts[0] + "." + parts[1] + "." + damaged, key, false},
+		"no signature":      {parts[0] + "." + parts[1] + ".", key, false},
+		"short signature":   {parts[0] + "." + parts[1] + ".AAAA", key, false},
+		"zeros":             {parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])), key, false},
+	} {
+		parsed, err := signer.Parse(test.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parsed.MadeBy(test.key.Public()); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add("e30.e30.")
 	f.Add("eyJhbGciOiJSUzI1NiJ9.e30=.AA==")

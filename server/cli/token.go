@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,10 +93,10 @@ func (c *tokenCommand) order() (map[string]any, error) {
 type verifyCommand struct {
 	clientFlags `embed:""`
 
-	Token    string `arg:"" help:"Token, or - to read it from standard input."`
+	Token    string `arg:"" help:"Token, or - to read it from standard input. A header, quotes or JSON around it do not matter."`
 	Audience string `env:"GCP_METADATA_EMULATOR_VERIFY_AUDIENCE" placeholder:"A" help:"Audience that the token must have (default: any)."`
 	Email    string `placeholder:"EMAIL" help:"E-mail address that the token must have (default: any or none)."`
-	For      string `placeholder:"RECEIVER" help:"Receiver that must take the token, as its door would decide: run=SERVICE."`
+	For      string `placeholder:"RECEIVER" help:"Receiver that must take the token: run=SERVICE, api=HOST, iap or oidc (default: any; each is listed)."`
 }
 
 // maxToken exceeds the length of all tokens, in bytes.
@@ -112,28 +113,58 @@ func (c *verifyCommand) Run(ctx context.Context, std streams) error {
 		text = string(read)
 	}
 	answer, err := c.post(ctx, "/emulator/v1/tokens:verify", map[string]any{
-		"token": strings.TrimSpace(text), "audience": c.Audience, "email": c.Email, "for": c.For,
+		"token": text, "audience": c.Audience, "email": c.Email, "for": c.For,
 	})
 	if err != nil {
 		return err
 	}
 	var verdict struct {
-		Valid    bool     `json:"valid"`
-		Reason   string   `json:"reason"`
-		Hint     string   `json:"hint"`
-		Warnings []string `json:"warnings"`
+		judgement
+
+		Purposes []judgement `json:"purposes"`
 	}
 	if err := json.Unmarshal([]byte(answer), &verdict); err != nil {
 		return fmt.Errorf("read the emulator's answer: %w", err)
 	}
-	if !verdict.Valid {
-		return &hintError{message: verdict.Reason, hint: verdict.Hint}
-	}
 	for _, warning := range verdict.Warnings {
 		_, _ = fmt.Fprintf(std.err, "%s: %s\n", program, warning)
 	}
+	if !verdict.Valid {
+		return verdict.refusal()
+	}
+	for _, purpose := range verdict.Purposes {
+		_, _ = fmt.Fprintln(std.err, purpose)
+	}
 	_, err = io.WriteString(std.out, answer)
 	return err
+}
+
+// judgement says whether a token is valid, in itself or for a receiver.
+type judgement struct {
+	For      string   `json:"for"`
+	Valid    bool     `json:"valid"`
+	Reason   string   `json:"reason"`
+	Hint     string   `json:"hint"`
+	Cause    string   `json:"cause"`
+	Warnings []string `json:"warnings"`
+}
+
+// String returns a line about a receiver.
+func (j judgement) String() string {
+	switch {
+	case j.Valid:
+		return "for " + j.For + ": valid"
+	case j.Cause != "":
+		return "for " + j.For + ": refused: " + j.Reason + " (" + j.Cause + ")"
+	default:
+		return "for " + j.For + ": refused: " + j.Reason
+	}
+}
+
+// refusal returns the reason why a token is not valid as an error.
+func (j judgement) refusal() error {
+	hints := slices.DeleteFunc([]string{j.Cause, j.Hint}, func(hint string) bool { return hint == "" })
+	return &hintError{message: j.Reason, hint: strings.Join(hints, "\nhint: ")}
 }
 
 // defects lists the defects for the help text.

@@ -50,13 +50,14 @@ func New(worlds *store.Store[*world.World], guard *guard.Guard, policies *iampol
 	}
 }
 
-func api() guard.API {
+// API returns the names and scopes of the Cloud Run API.
+func API() guard.API {
 	return guard.API{Host: Host, Service: "google.cloud.run.v2.Services", Scopes: []string{iam.CloudPlatform}}
 }
 
 // project authorizes a method of the project in the path. The caller needs the given permission.
 func (s *Server) project(r *http.Request, method, permission string) (guard.Caller, error) {
-	caller, err := s.guard.Caller(r, api(), method)
+	caller, err := s.guard.Caller(r, API(), method)
 	if err != nil {
 		return caller, err
 	}
@@ -85,7 +86,7 @@ type target struct {
 // service authorizes a method of a service and finds the service. The caller needs the given
 // permission on it. A caller without the permission does not learn whether the service exists.
 func (s *Server) service(r *http.Request, method, permission string) (target, error) {
-	caller, err := s.guard.Caller(r, api(), method)
+	caller, err := s.guard.Caller(r, API(), method)
 	if err != nil {
 		return target{}, err
 	}
@@ -162,7 +163,7 @@ func (s *Server) SetIAMPolicy(r *http.Request) (wire.Response, error) {
 
 // TestIAMPermissions returns which of the given permissions the caller has on a service.
 func (s *Server) TestIAMPermissions(r *http.Request) (wire.Response, error) {
-	caller, err := s.guard.Caller(r, api(), "TestIamPermissions")
+	caller, err := s.guard.Caller(r, API(), "TestIamPermissions")
 	if err != nil {
 		return wire.Response{}, err
 	}

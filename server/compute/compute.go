@@ -34,7 +34,8 @@ func New(worlds *store.Store[*world.World], guard *guard.Guard) *Server {
 	return &Server{worlds: worlds, guard: guard.Checking()}
 }
 
-func api() guard.API {
+// API returns the names and scopes of the Compute Engine API.
+func API() guard.API {
 	const scope = "https://www.googleapis.com/auth/compute"
 	return guard.API{
 		Host:    "compute.googleapis.com",
@@ -96,7 +97,7 @@ func envelope(known *googleapi.Error) errorEnvelope {
 
 // begin authorizes a caller for the instances of the zone in the path.
 func (s *Server) begin(r *http.Request, method, permission, resource string) error {
-	caller, err := s.guard.Caller(r, api(), method)
+	caller, err := s.guard.Caller(r, API(), method)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/purpose"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -45,7 +46,7 @@ type Config struct {
 	DoorURLs     func() map[string]string // base URLs by name of the services whose door has its own address; nil: none
 	InstanceURLs func() map[string]string // base URLs by name of the instances that have their own address
 	PublicURL    func() string            // returns the base URL of the surfaces; nil: same as the control plane's
-	Judge        Judge                    // decides about a token at the door to a service
+	Purposes     *purpose.Judge           // decides what tokens are good for
 	Waiters      func() []Waiter          // lists the requests that wait for a metadata change
 	Reset        func()                   // restores the state at the start
 }
@@ -67,7 +68,7 @@ type Server struct {
 	instanceURLs func() map[string]string
 	doorURLs     func() map[string]string
 	publicURL    func() string
-	judge        Judge
+	purposes     *purpose.Judge
 	waiters      func() []Waiter
 	reset        func()
 
@@ -81,7 +82,7 @@ func New(config Config) *Server {
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, doorURLs: config.DoorURLs, publicURL: config.PublicURL,
-		judge: config.Judge, waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
+		purposes: config.Purposes, waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
 	}
 	s.registerGauges()
 	return s

@@ -12,7 +12,8 @@ import (
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
-	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/purpose"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -91,13 +92,15 @@ func chosenPrincipal(w *world.World, id string) (iam.Principal, error) {
 
 // verdict holds a valid token's content, or the reason why the token is not valid.
 type verdict struct {
-	Valid    bool             `json:"valid"`
-	Reason   string           `json:"reason,omitempty"`  // set if not valid
-	Hint     string           `json:"hint,omitempty"`    // likewise, from a receiver
-	Missing  *ingress.Missing `json:"missing,omitempty"` // the permission that the principal lacks at a receiver
-	Kind     token.Kind       `json:"kind,omitempty"`
-	Claims   map[string]any   `json:"claims,omitempty"`
-	Warnings []string         `json:"warnings,omitempty"`
+	Valid    bool               `json:"valid"`
+	Reason   string             `json:"reason,omitempty"`   // set if not valid
+	Hint     string             `json:"hint,omitempty"`     // likewise, from a receiver
+	Cause    string             `json:"cause,omitempty"`    // the likely cause, if not valid
+	Missing  *journal.Missing   `json:"missing,omitempty"`  // the permission that the principal lacks at a receiver
+	Purposes []purpose.Decision `json:"purposes,omitempty"` // what the token is good for, unless the request names a purpose
+	Kind     token.Kind         `json:"kind,omitempty"`
+	Claims   map[string]any     `json:"claims,omitempty"`
+	Warnings []string           `json:"warnings,omitempty"`
 
 	bearer
 }
@@ -127,60 +130,74 @@ func newBearer(verified token.Verified) bearer {
 }
 
 // Verify describes a token of any kind, or gives the reason, in one sentence, why it is not
-// valid, or why the receiver that is named does not take it.
+// valid, or why the receiver that is named does not take it. Without a receiver, it says of every
+// receiver whether it takes the token.
 func (s *Server) Verify(r *http.Request) (wire.Response, error) {
 	var asked struct {
-		Token    string `json:"token"`
+		Token    string `json:"token"` // also with other text around it
 		Audience string `json:"audience"`
 		Email    string `json:"email"`
-		For      string `json:"for"` // a receiver: run=SERVICE; empty: none
+		For      string `json:"for"` // a receiver, as purpose.Judge.Decide takes it; empty: none
 	}
 	if err := readJSON(r, &asked); err != nil {
 		return wire.Response{}, err
 	}
+	text := purpose.Clean(asked.Token)
 	if asked.For != "" {
-		refused, err := s.receive(r.Context(), asked.For, asked.Token)
-		if refused != nil || err != nil {
-			return secret(refused), err
-		}
+		return s.verifyFor(r.Context(), asked.For, text, token.Demand{Audience: asked.Audience, Email: asked.Email})
 	}
-	verified, err := s.issuer.Verify(r.Context(), s.worlds.Load().State, asked.Token, token.Demand{Audience: asked.Audience, Email: asked.Email})
-	if refused, ok := errors.AsType[*token.RefusedError](err); ok {
-		return secret(verdict{Reason: refused.Reason}), nil
-	}
+	answer, err := s.describe(r.Context(), text, token.Demand{Audience: asked.Audience, Email: asked.Email})
 	if err != nil {
 		return wire.Response{}, err
+	}
+	answer.Purposes, err = s.purposes.Every(r.Context(), text, asked.Audience)
+	if !answer.Valid && err == nil {
+		answer.Cause, err = s.purposes.Cause(r.Context(), text, asked.Audience)
+	}
+	return secret(answer), err
+}
+
+// describe returns the content of a token, or the reason why the token is not valid.
+func (s *Server) describe(ctx context.Context, text string, demand token.Demand) (verdict, error) {
+	verified, err := s.issuer.Verify(ctx, s.worlds.Load().State, text, demand)
+	if refused, ok := errors.AsType[*token.RefusedError](err); ok {
+		return verdict{Reason: refused.Reason}, nil
+	}
+	if err != nil {
+		return verdict{}, err
 	}
 	answer := verdict{Valid: true, Kind: verified.Kind, Claims: verified.Claims, bearer: newBearer(verified)}
 	if email, _ := verified.Claims["email"].(string); verified.Kind == token.KindID && email == "" {
 		answer.Warnings = []string{"the token has no e-mail address, but some verifiers require one"}
 	}
-	return secret(answer), nil
+	return answer, nil
 }
 
-// Judge decides about a token at the door to a service.
-type Judge func(ctx context.Context, service, token string) ingress.Verdict
-
-// receive returns the verdict of a receiver that does not take a token, or of one that demands no
-// token. It returns nil if the receiver takes the token.
-func (s *Server) receive(ctx context.Context, receiver, text string) (*verdict, error) {
-	name, isRun := strings.CutPrefix(receiver, "run=")
-	if !isRun {
-		return nil, googleapi.InvalidArgument(fmt.Sprintf("there is no kind of receiver %q; write run=SERVICE", receiver))
+// verifyFor describes a token if the named receiver takes it and it meets the demand.
+func (s *Server) verifyFor(ctx context.Context, receiver, text string, demand token.Demand) (wire.Response, error) {
+	decided, err := s.purposes.Decide(ctx, receiver, text, demand.Audience)
+	if unknown, ok := errors.AsType[*purpose.UnknownError](err); ok {
+		if unknown.IsMissing {
+			return wire.Response{}, googleapi.NotFound(unknown.Message)
+		}
+		return wire.Response{}, googleapi.InvalidArgument(unknown.Message)
 	}
-	if _, exists := s.worlds.Load().State.Service(name); !exists {
-		return nil, googleapi.NotFound(fmt.Sprintf("there is no service %q", name))
+	if err != nil {
+		return wire.Response{}, err
 	}
-	decided := s.judge(ctx, name, text)
-	switch {
-	case decided.Refusal != nil:
-		reason := decided.Refusal.Reason
-		return &verdict{Reason: reason.Sentence, Hint: reason.Hint, Missing: reason.Missing}, nil
-	case decided.Caller.Member() == "":
-		return &verdict{Valid: true, Warnings: []string{fmt.Sprintf("service %q takes requests without a token, and with any", name)}}, nil
-	default:
-		return nil, nil
+	answer := verdict{Valid: decided.Valid, Reason: decided.Reason, Hint: decided.Hint, Cause: decided.Cause, Missing: decided.Missing}
+	if decided.Valid && !decided.Anybody {
+		described, err := s.describe(ctx, text, demand)
+		if err != nil {
+			return wire.Response{}, err
+		}
+		// Whoever only has the published keys takes tokens that the emulator itself refuses.
+		if described.Valid || receiver != purpose.OpenID || demand.Email != "" {
+			answer = described
+		}
 	}
+	answer.Warnings = append(decided.Warnings, answer.Warnings...)
+	return secret(answer), nil
 }
 
 // Principal tells another emulator the principal of a bearer token, and whether IAM policies

@@ -134,6 +134,25 @@ func (g *Guard) Authenticate(ctx context.Context, credential string, api API, me
 	return Caller{}, refused
 }
 
+// Judge returns the refusal of a credential by an API in the mode Enforce, or nil if the API accepts
+// the credential. An API without scopes accepts every
+// scope.
+func (g *Guard) Judge(credential string, api API) (*journal.Refusal, error) {
+	access, err := g.Issuer.Bearer(g.Worlds.Load().State, credential, api.Host)
+	if len(api.Scopes) == 0 {
+		api.Scopes = access.Scopes
+	}
+	refusal, err := api.check(access, err, credential, "")
+	switch {
+	case err == nil:
+		return nil, nil //nolint:nilnil // nil means that there is no refusal
+	case refusal.Reason == "":
+		return nil, err
+	default:
+		return &refusal, nil
+	}
+}
+
 // check refuses a credential if it is not valid, or if the API accepts none of its scopes.
 func (a API) check(access token.Access, err error, credential, method string) (journal.Refusal, error) {
 	refusal := journal.Refusal{Caller: access.Principal.Member()}

@@ -46,9 +46,8 @@ func (n *Neighbours) decide(r *http.Request, to *world.Neighbour) Verdict {
 
 // authorize decides by the bearer token of a request.
 func (n *Neighbours) authorize(r *http.Request, to *world.Neighbour) (iam.Principal, error) {
-	permission, scopes := demandOf(to, r.Method, pathAt(to, r))
-	label, _, _ := strings.Cut(to.Host, ".")
-	api, name := guard.API{Host: to.Host, Service: label, Scopes: scopes}, strings.TrimPrefix(permission, label+".")
+	permission, api := apiOf(to, r.Method, pathAt(to, r))
+	name := strings.TrimPrefix(permission, api.Service+".")
 	credential, err := guard.Bearer(r, api, name)
 	if err != nil {
 		journal.Refuse(r.Context(), journal.Refusal{
@@ -62,6 +61,19 @@ func (n *Neighbours) authorize(r *http.Request, to *world.Neighbour) (iam.Princi
 		err = caller.Need(permission, nil)
 	}
 	return caller.Principal, err
+}
+
+// API returns the names of a neighbour's API, and the scopes of which a request to read from it needs one.
+func API(to *world.Neighbour) guard.API {
+	_, api := apiOf(to, http.MethodGet, "/")
+	return api
+}
+
+// apiOf returns the permission that a request needs, and the names and scopes of its API.
+func apiOf(to *world.Neighbour, verb, path string) (permission string, api guard.API) {
+	permission, scopes := demandOf(to, verb, path)
+	label, _, _ := strings.Cut(to.Host, ".")
+	return permission, guard.API{Host: to.Host, Service: label, Scopes: scopes}
 }
 
 // pathAt returns the escaped path of a request, with the bucket before it if the host names the

@@ -28,7 +28,8 @@ func New(worlds *store.Store[*world.World], guard *guard.Guard, policies *iampol
 	return &Server{worlds: worlds, guard: guard, policies: policies}
 }
 
-func api() guard.API {
+// API returns the names and scopes of the Resource Manager API.
+func API() guard.API {
 	return guard.API{
 		Host:    "cloudresourcemanager.googleapis.com",
 		Service: "google.cloud.resourcemanager.v3.Projects",
@@ -39,7 +40,7 @@ func api() guard.API {
 // begin authorizes a caller for the project in the path. It denies permission if there is no
 // such project.
 func (s *Server) begin(r *http.Request, method, permission string) (guard.Caller, world.Project, error) {
-	caller, err := s.guard.Caller(r, api(), method)
+	caller, err := s.guard.Caller(r, API(), method)
 	if err != nil {
 		return caller, world.Project{}, err
 	}

@@ -46,7 +46,7 @@ func counterparts() map[string][]any {
 		"control.keys.list":        {emulator.Keys},
 		"control.keys.rotate":      {emulator.RotateKeys, emulator.RotateKeysKeeping},
 		"control.tokens.mint":      {emulator.Mint},
-		"control.tokens.verify":    {emulator.Verify},
+		"control.tokens.verify":    {emulator.Verify, emulator.VerifyFor, emulator.Purposes},
 		"control.tokens.principal": {emulator.Caller},
 		"control.credentials":      {emulator.CredentialsFile},
 

@@ -121,6 +121,26 @@ func ExampleEmulator_Mint() {
 	// the issuer is "https://wrong-issuer.example.com", not "https://cloud.google.com/iap"
 }
 
+// A token is good for a purpose, or not.
+func ExampleEmulator_VerifyFor() {
+	t := newT()
+	defer t.end()
+
+	emu := servertest.New(t)
+	text := emu.Mint(servertest.Order{Kind: token.KindID, Audience: "https://service.example.com"})
+	decided := emu.VerifyFor("oidc", "Bearer "+text, "http://service.example.com")
+	fmt.Println(decided.Valid, decided.Reason)
+	fmt.Println(decided.Cause)
+	for _, decided := range emu.Purposes(text)[:2] {
+		fmt.Println(decided.For, decided.Valid)
+	}
+	// Output:
+	// false the token is for "https://service.example.com", not for "http://service.example.com"
+	// the audiences "https://service.example.com" and "http://service.example.com" differ only by the scheme
+	// oidc true
+	// iap false
+}
+
 // The next ID token that the program under test gets has a defect.
 func ExampleDefect() {
 	t := newT()

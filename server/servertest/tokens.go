@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"gcp-metadata-emulator/server/purpose"
 	"gcp-metadata-emulator/server/token"
 )
 
@@ -50,6 +51,30 @@ func (e *Emulator) Mint(order Order) string {
 // sentence, why the token is not valid.
 func (e *Emulator) Verify(text string, demand token.Demand) (token.Verified, error) {
 	return e.server.Verify(context.Background(), text, demand)
+}
+
+// VerifyFor returns the decision about a token for a purpose: "run=SERVICE", "api=HOST", "iap" or
+// "oidc". It is the decision about a request with this token. An empty audience allows any audience.
+func (e *Emulator) VerifyFor(receiver, text, audience string) purpose.Decision {
+	e.t.Helper()
+	question := map[string]string{"for": receiver, "token": text, "audience": audience}
+	decided := purpose.Decision{For: receiver}
+	if err := e.ask(http.MethodPost, "tokens:verify", question, &decided); err != nil {
+		e.t.Fatalf("servertest: verify a token for %q: %v", receiver, err)
+	}
+	return decided
+}
+
+// Purposes returns the decision about a token for each purpose that the fixture offers.
+func (e *Emulator) Purposes(text string) []purpose.Decision {
+	e.t.Helper()
+	var answer struct {
+		Purposes []purpose.Decision `json:"purposes"`
+	}
+	if err := e.ask(http.MethodPost, "tokens:verify", map[string]string{"token": text}, &answer); err != nil {
+		e.t.Fatalf("servertest: verify a token: %v", err)
+	}
+	return answer.Purposes
 }
 
 // Call describes a request, with a bearer token, that another emulator in a test has received.

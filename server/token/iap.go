@@ -10,8 +10,8 @@ import (
 // iapLifetime is the lifetime of an assertion of Identity-Aware Proxy.
 const iapLifetime = 10 * time.Minute
 
-// iapIssuer is the issuer of these assertions.
-const iapIssuer = "https://cloud.google.com/iap"
+// IAPIssuer is the issuer of the assertions of Identity-Aware Proxy.
+const IAPIssuer = "https://cloud.google.com/iap"
 
 // iapSubject is the prefix of the subject in these assertions; the unique ID follows.
 const iapSubject = "accounts.google.com:"
@@ -32,7 +32,7 @@ func (i *Issuer) mintIAP(ctx context.Context, order Order) (Token, error) {
 		IssuedAt int64  `json:"iat"`
 		Issuer   string `json:"iss"`
 		Subject  string `json:"sub"`
-	}{order.Audience, order.Principal.Email, expires.Unix(), issued.Unix(), iapIssuer, iapSubject + order.Principal.ID}, order.Claims)
+	}{order.Audience, order.Principal.Email, expires.Unix(), issued.Unix(), IAPIssuer, iapSubject + order.Principal.ID}, order.Claims)
 	if err != nil {
 		return Token{}, err
 	}

@@ -53,11 +53,24 @@ func (i *Issuer) signature(ctx context.Context, w *world.World, text string) (*s
 // parseJWT parses a JWT and checks its algorithm.
 func parseJWT(text string) (*signer.Parsed, error) {
 	parsed, err := signer.Parse(text)
-	if err != nil && strings.Count(text, ".") == 2 {
-		return nil, refused("the JSON Web Token cannot be decoded: it was truncated or changed")
-	}
 	if err != nil {
-		return nil, refused("the text is not an access token, a refresh token or a JSON Web Token")
+		return nil, unreadable(text)
 	}
 	return parsed, checkAlgorithm(parsed)
+}
+
+// unreadable returns the refusal of a text that is not a JWT.
+func unreadable(text string) error {
+	const afterHeader, afterPayload = 1, 2 // dots
+	dots := strings.Count(text, ".")
+	switch isJWT := strings.HasPrefix(text, "eyJ"); { // a JSON object begins so in base64
+	case isJWT && strings.HasSuffix(text, ".SIGNATURE_REMOVED_BY_GOOGLE"):
+		return refused("the signature of the token was removed by Google's front end, so that the service cannot use the token elsewhere")
+	case isJWT && dots == afterHeader:
+		return refused("the JSON Web Token has two parts instead of three: its signature is missing")
+	case dots == afterPayload:
+		return refused("the JSON Web Token cannot be decoded: it was truncated or changed")
+	default:
+		return refused("the text is not an access token, a refresh token or a JSON Web Token")
+	}
 }

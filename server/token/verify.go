@@ -120,6 +120,33 @@ func (i *Issuer) verifyRefresh(text string, demand Demand) (Verified, error) {
 	return Verified{Kind: KindRefresh, Principal: refresh.Principal, Scopes: refresh.Scopes}, opaque(refresh.Principal, "a refresh token", demand)
 }
 
+// VerifyOpenID verifies an ID token as a program does that only has the published keys: its
+// signature, issuer, times and, unless the given audience is empty, its audience. The error is a *RefusedError or a
+// failure to read the keys.
+func (i *Issuer) VerifyOpenID(ctx context.Context, w *world.World, text, audience string) error {
+	if IsAccess(text) || IsRefresh(text) {
+		return refused("an access token or a refresh token is opaque: only Google can read it")
+	}
+	parsed, signedBy, err := i.signature(ctx, w, text)
+	switch {
+	case err != nil:
+		return err
+	case signedBy.kind == KindJWT:
+		return refused("service account %q signed the token, and a verifier of ID tokens only has the keys of Google", signedBy.account.Email)
+	case signedBy.kind != KindID:
+		return refused("the token is of kind %q, and a verifier of ID tokens only has the keys of Google's ID tokens", signedBy.kind)
+	case parsed.Claims["iss"] != IssuerURL:
+		return refused("the issuer is %q, not %q", orNothing(parsed.Claims["iss"]), IssuerURL)
+	}
+	if _, err := i.checkTimes(parsed, KindID); err != nil {
+		return err
+	}
+	if audiences := parsed.Audiences(); audience != "" && !slices.Contains(audiences, audience) {
+		return refused("the token is for %q, not for %q", strings.Join(audiences, ", "), audience)
+	}
+	return nil
+}
+
 // opaque checks the demands on a token that clients cannot decode.
 func opaque(who iam.Principal, what string, demand Demand) error {
 	switch {
@@ -282,7 +309,7 @@ func (a authority) principal(w *world.World, parsed *signer.Parsed) (iam.Princip
 	}
 	want, prefix := IssuerURL, ""
 	if a.kind == KindIAP {
-		want, prefix = iapIssuer, iapSubject
+		want, prefix = IAPIssuer, iapSubject
 	}
 	if issuer != want {
 		return iam.Principal{}, refused("the issuer is %q, not %q", orNothing(issuer), want)

@@ -84,7 +84,7 @@ func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
 
 // Subject returns the account of the request's bearer token, even if the token has expired.
 func (s *Server) Subject(r *http.Request) wire.Subject {
-	bearer, err := guard.Bearer(r, api(), "")
+	bearer, err := guard.Bearer(r, API(), "")
 	if err != nil {
 		return wire.Subject{}
 	}
@@ -94,7 +94,7 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 
 // caller returns the profile of the request's caller, limited to the caller's scopes.
 func (s *Server) caller(r *http.Request) (profile, error) {
-	caller, err := s.guard.Caller(r, api(), "GetUserInfo")
+	caller, err := s.guard.Caller(r, API(), "GetUserInfo")
 	if err != nil {
 		return profile{}, err
 	}
@@ -109,7 +109,8 @@ func (s *Server) caller(r *http.Request) (profile, error) {
 	return known, nil
 }
 
-func api() guard.API {
+// API returns the names and scopes of the userinfo endpoint.
+func API() guard.API {
 	return guard.API{
 		Host:    "www.googleapis.com",
 		Service: "google.identity.oauth2.OAuth2",
