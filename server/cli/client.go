@@ -16,7 +16,7 @@ import (
 
 // clientFlags holds the flags of all commands that talk to a running emulator.
 type clientFlags struct {
-	URL        string `name:"url" default:"http://127.0.0.1:8254" placeholder:"URL" help:"Base URL of the running emulator (default: ${default})."`
+	URL        string `name:"url" default:"http://127.0.0.1:8254" placeholder:"URL" help:"Base URL of the running emulator, or unix:PATH (default: ${default})."`
 	ControlURL string `name:"control-url" placeholder:"URL" help:"Base URL of its control plane, if started with --control-listen (default: the same as --url)."`
 }
 
@@ -25,17 +25,16 @@ const usualURL = "http://127.0.0.1:8254"
 
 const clientTimeout = 30 * time.Second
 
-// base returns the emulator's URL, or a usage error.
+// base returns the emulator's URL, or a usage error. Programs that are led to a URL need a host and
+// a port, so the URL of a socket is a mistake.
 func (f clientFlags) base() (*url.URL, error) {
 	return baseOf(f.URL)
 }
 
-// control returns the control plane's URL, or a usage error.
-func (f clientFlags) control() (*url.URL, error) {
-	return baseOf(cmp.Or(f.ControlURL, f.URL))
-}
-
 func baseOf(text string) (*url.URL, error) {
+	if _, isSocket := socketPath(text); isSocket {
+		return nil, &usageError{fmt.Errorf("%q is a socket, but programs find an emulator by host and port: use one with --listen HOST:PORT", text)}
+	}
 	base, err := url.Parse(strings.TrimSuffix(text, "/"))
 	if err != nil || base.Scheme != "http" || base.Host == "" || base.Path != "" {
 		return nil, &usageError{fmt.Errorf("%q is not the URL of an emulator, such as http://127.0.0.1:8254", text)}
@@ -61,26 +60,26 @@ func (f clientFlags) post(ctx context.Context, resource string, message any) (st
 }
 
 func (f clientFlags) call(ctx context.Context, method, resource string, body io.Reader) (string, error) {
-	find := f.base
+	text := f.URL
 	if strings.HasPrefix(resource, controlPath) {
-		find = f.control
+		text = cmp.Or(f.ControlURL, f.URL)
 	}
-	base, err := find()
+	at, err := endpointOf(text)
 	if err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, base.String()+resource, body)
+	request, err := http.NewRequestWithContext(ctx, method, at.base+resource, body)
 	if err != nil {
 		return "", fmt.Errorf("ask the emulator for %q: %w", resource, err)
 	}
 	request.Header.Set("Metadata-Flavor", "Google")
-	client := &http.Client{Transport: &http.Transport{Proxy: nil}} // the emulator is never behind a proxy
+	client := &http.Client{Transport: &http.Transport{Proxy: nil, DialContext: at.dial}} // the emulator is never behind a proxy
 	response, err := client.Do(request)
 	if err != nil {
 		return "", &hintError{
-			message: fmt.Sprintf("cannot reach an emulator at %q: %v", base, rootCause(err)),
+			message: fmt.Sprintf("cannot reach an emulator at %q: %v", text, rootCause(err)),
 			hint:    "start one with: " + program + " serve; or set its address with --url",
 			cause:   err,
 		}

@@ -50,6 +50,9 @@ func (c *execCommand) Run(std streams, parsed *kong.Context) error {
 		return err
 	}
 	warnOfMisplaced(parsed, c.Command, std)
+	if err := needsPort(c.Listen); err != nil {
+		return err
+	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, heard()...)
 	defer signal.Stop(signals)

@@ -63,6 +63,9 @@ func (c *ingressCommand) Run(std streams) error {
 		}
 		c.Command = command
 	}
+	if err := needsPort(c.Listen); err != nil {
+		return err
+	}
 	if err := c.findUpstream(); err != nil {
 		return err
 	}

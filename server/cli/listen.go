@@ -335,25 +335,38 @@ func (e *emulator) serve(ctx context.Context) error {
 }
 
 func listen(ctx context.Context, address string) (net.Listener, error) {
-	var config net.ListenConfig
-	if isConfined(address) {
-		config.Control = loopback.Confine
-	}
-	listener, err := config.Listen(ctx, "tcp", address)
+	listener, err := listenAt(ctx, address)
 	if err != nil {
 		hint := "another program may be using it; choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
 		if _, malformed := errors.AsType[*net.AddrError](err); malformed {
-			hint = "write an address as HOST:PORT, for example 127.0.0.1:8254"
+			hint = "write an address as HOST:PORT, for example 127.0.0.1:8254, or as unix:PATH"
 		} else if errors.Is(err, fs.ErrPermission) {
 			hint = "use a port of 1024 or more, or run as root or with the capability CAP_NET_BIND_SERVICE"
+		}
+		if _, isSocket := socketPath(address); isSocket {
+			hint = "another program may be using it; otherwise check its directory, and that the path has at most 100 characters"
 		}
 		return nil, &hintError{message: fmt.Sprintf("cannot listen on %q: %v", address, rootCause(err)), hint: hint, cause: err}
 	}
 	return listener, nil
 }
 
+func listenAt(ctx context.Context, address string) (net.Listener, error) {
+	if path, isSocket := socketPath(address); isSocket {
+		return listenOnSocket(ctx, path)
+	}
+	var config net.ListenConfig
+	if isConfined(address) {
+		config.Control = loopback.Confine
+	}
+	return config.Listen(ctx, "tcp", address)
+}
+
 // baseURL returns the URL of a listener for clients on this machine.
 func baseURL(address net.Addr) *url.URL {
+	if socket, ok := address.(*net.UnixAddr); ok {
+		return socketURL(socket)
+	}
 	hostport := address.String()
 	if parsed, err := netip.ParseAddrPort(hostport); err == nil && parsed.Addr().IsUnspecified() {
 		hostport = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), parsed.Port()).String()
@@ -362,7 +375,10 @@ func baseURL(address net.Addr) *url.URL {
 }
 
 // isLoopback reports whether only this machine can reach an address.
-func isLoopback(address string) bool { return hostname.IsLocalhost(hostname.Of(address)) }
+func isLoopback(address string) bool {
+	_, isSocket := socketPath(address)
+	return isSocket || hostname.IsLocalhost(hostname.Of(address))
+}
 
 // isConfined reports whether the loopback interface was given this address. Other machines are
 // kept from reaching it.

@@ -9,7 +9,7 @@ import (
 )
 
 type serveCommand struct {
-	Listen string `default:"127.0.0.1:8254" placeholder:"ADDR" help:"Address to serve on (default: ${default})."`
+	Listen string `default:"127.0.0.1:8254" placeholder:"ADDR" help:"Address to serve on, HOST:PORT or unix:PATH (default: ${default})."`
 
 	Takeover bool `help:"Also serve at the addresses of Google's servers on this machine, 169.254.169.254:80 and, with TLS, 127.0.0.1:443, and print the lines to add to the hosts file. Needs Linux and the right to add the address."`
 
