@@ -26,6 +26,7 @@ type execCommand struct {
 	URL        string `name:"url" env:"GCP_METADATA_EMULATOR_EXEC_URL" placeholder:"URL" help:"Base URL of a running emulator to use, instead of starting one. Waits for the emulator to start."`
 	ControlURL string `name:"control-url" env:"GCP_METADATA_EMULATOR_EXEC_CONTROL_URL" placeholder:"URL" help:"Base URL of its control plane, if started with --control-listen (default: the same as --url)."`
 
+	dnsFlags      `embed:""`
 	emulatorFlags `embed:""`
 
 	Command []string `arg:"" passthrough:"partial" placeholder:"COMMAND" help:"Command and its arguments, after --."`
@@ -59,6 +60,9 @@ func (c *execCommand) Run(std streams, parsed *kong.Context) error {
 	if c.URL != "" {
 		return c.join(parsed, signals, command, std)
 	}
+	if err := c.check(c.Reach == reachTakeover, "--reach takeover"); err != nil {
+		return err
+	}
 	serving, stop := context.WithCancel(context.Background()) // a signal must not stop the emulator: the command handles it
 	defer stop()
 	addresses := oneAddress(c.Listen, c.Instance)
@@ -74,7 +78,9 @@ func (c *execCommand) Run(std streams, parsed *kong.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.runCommand(e, signals, child{command: command}, std)
+	if err = c.serveNames(serving, e); err == nil {
+		err = c.runCommand(e, signals, child{command: command}, std)
+	}
 	stop()
 	return errorsFirst(err, <-e.ended)
 }

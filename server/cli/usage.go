@@ -138,7 +138,7 @@ func proposal(name string, known []string) string {
 // variables returns the variables of a command's flags and of its subcommands' flags, and those
 // that lead programs to an emulator.
 func variables(node *kong.Node) []string {
-	known := []string{reach.BeforeVariable, reach.TLSVariable}
+	known := []string{reach.BeforeVariable, reach.TLSVariable, hostsVariable}
 	_ = kong.Visit(node, func(visited kong.Visitable, next kong.Next) error {
 		if flag, ok := visited.(*kong.Flag); ok {
 			known = append(known, flag.Envs...)

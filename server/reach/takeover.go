@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -72,4 +73,21 @@ func (t Target) Takeover() (set []Variable, unset []string) {
 		}
 	}
 	return set, unset
+}
+
+// Resolve returns the address of a name if the emulator takes the place of Google's servers in a
+// universe; it is invalid for a domain that has no address itself. exists reports whether the name is
+// one of Google's, or of this machine. All names of Google's APIs exist, whether or not the emulator
+// plays the API: their clients get an answer at once that says so.
+func Resolve(name, universe string) (address netip.Addr, exists bool) {
+	host := hostname.Of(name)
+	metadata, apis := netip.MustParseAddr(MetadataAddress), netip.MustParseAddr(TLSAddress)
+	switch {
+	case hostname.IsMetadata(host) || strings.HasSuffix(host, ".google.internal"):
+		return metadata, true
+	case hostname.IsGoogle(hostname.Canonical(host, universe)) || hostname.IsService(host) || hostname.IsLoopback(host):
+		return apis, true
+	default:
+		return netip.Addr{}, slices.Contains(append(hostname.DomainsOf(universe), "google.internal"), host)
+	}
 }

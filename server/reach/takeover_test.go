@@ -78,3 +78,29 @@ func TestHostsLinesOfUniverse(t *testing.T) {
 		}
 	}
 }
+
+// Every name of Google's APIs has an address, and no name of anybody else.
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"metadata.google.internal": reach.MetadataAddress, "metadata": reach.MetadataAddress, "metadata.goog": reach.MetadataAddress, "other.google.internal": reach.MetadataAddress,
+		"sts.googleapis.com": reach.TLSAddress, "PubSub.GoogleAPIs.com": reach.TLSAddress, "sts.mtls.googleapis.com": reach.TLSAddress,
+		"sts.us-east1.rep.googleapis.com": reach.TLSAddress, "us-central1-aiplatform.googleapis.com": reach.TLSAddress,
+		"accounts.google.com": reach.TLSAddress, "www.gstatic.com": reach.TLSAddress, "orders-abc-uc.a.run.app": reach.TLSAddress,
+		"sts.example.goog": reach.TLSAddress, "demo-vm.localhost": reach.TLSAddress, "localhost": reach.TLSAddress,
+		"googleapis.com": "domain", "google.internal": "domain", "run.app": "domain", "example.goog": "domain",
+		"google.com": "", "www.google.com": "", "example.com": "", "googleapis.com.example.com": "", "vm.c.demo-project.internal": "", "internal": "", "": "",
+	} {
+		address, exists := reach.Resolve(name, "example.goog")
+		got := address.String()
+		if !address.IsValid() {
+			got = map[bool]string{true: "domain", false: ""}[exists]
+		}
+		if got != want || address.IsValid() && !exists {
+			t.Errorf("%q: %q, %v; want %q", name, got, exists, want)
+		}
+	}
+	if _, exists := reach.Resolve("sts.example.goog", ""); exists {
+		t.Error("a name of another universe exists")
+	}
+}
