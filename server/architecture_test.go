@@ -37,12 +37,12 @@ func layers() [][]string {
 		{"server/accountkeys"},
 		{"server/world"},
 		{"server/doctor", "server/reach/shell"},
-		{"server/iam", "server/reach", "server/store", "signer"},
+		{"server/iam", "server/reach", "server/store", "server/unplayed", "signer"},
 		{"server/fault", "server/journal", "server/metrics"},
 		{"server/caller", "server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/nameserver", "server/reach/javaoptions", "server/cli/completion", "server/cli/manual"},
+		{"fixtures/spelling", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/reason", "server/cli/completion", "server/cli/manual"},
 	}
 }
 
@@ -142,7 +142,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
-		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver",
+		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reason", "server/unplayed",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

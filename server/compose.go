@@ -95,9 +95,11 @@ func (s surfaces) entrance(allowed []string, to *doors, beside *neighbours) *rou
 	})
 }
 
-// everything returns the handler that leads a request to a surface by its path alone.
+// everything returns the handler that leads a request to a surface by its path alone. Programs that
+// were pointed here in place of a Google API may call methods that the emulator does not play.
 func (s surfaces) everything() http.Handler {
 	all := s.table()
+	all[0].Unknown = fallback{all[0].Dialect, googleapi.Unplayed(all[0].Unknown.Handle)}
 	if s.controlApart {
 		all = all.without(controlName)
 	}
@@ -134,7 +136,7 @@ func (s surfaces) handler(all table) http.Handler {
 	}
 	return router.New(routes, func() http.Handler {
 		if len(all) == 0 {
-			return s.unknown(surface{Watch: observed, Unknown: s.noMethod()})
+			return s.unknown(surface{Watch: observed, Unknown: fallback{googleapi.Dialect(), s.googleAPI(googleapi.NoAPI)}})
 		}
 		return s.unknown(all[0])
 	})

@@ -13,8 +13,8 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// reason returns the reason why a token is refused, or nothing if the token is valid.
-func reason(t *testing.T, e *emulatortest.Emulator, text string) string {
+// refusalOf returns the reason why a token is refused, or nothing if the token is valid.
+func refusalOf(t *testing.T, e *emulatortest.Emulator, text string) string {
 	t.Helper()
 	_, err := e.Verify(t.Context(), text, token.Demand{})
 	if refused, ok := errors.AsType[*token.RefusedError](err); ok {
@@ -50,7 +50,7 @@ func TestFaultsGiveTokensDefects(t *testing.T) {
 		for _, want := range []string{test.reason, ""} {
 			answer := e.Exchange(t, values.Replace(test.request))
 			minted := text.FindString(answer.Body)
-			if got := reason(t, e, minted); answer.Status != 200 || minted == "" || (got == "") != (want == "") || !strings.Contains(got, want) {
+			if got := refusalOf(t, e, minted); answer.Status != 200 || minted == "" || (got == "") != (want == "") || !strings.Contains(got, want) {
 				t.Errorf("%s %s: status %d with a token that is refused with %q, want %q", test.route, test.defect, answer.Status, got, want)
 			}
 			if seen := e.Last(t); (seen.Fault == added.ID) != (want != "") {
@@ -71,7 +71,7 @@ func TestDefectForAnAudience(t *testing.T) {
 		expired  bool
 	}{{"a", false}, {"b", true}, {"a", false}, {"b", false}} {
 		got := e.Get(t, emulatortest.AttachedPath+"default/identity?audience=https://"+test.audience+".example.com")
-		if reason := reason(t, e, got.Body); strings.HasPrefix(reason, "the token expired") != test.expired {
+		if reason := refusalOf(t, e, got.Body); strings.HasPrefix(reason, "the token expired") != test.expired {
 			t.Errorf("audience %s: the token is refused with %q", test.audience, reason)
 		}
 	}
@@ -84,7 +84,7 @@ func TestDefectsInRPC(t *testing.T) {
 	e.Fail(t, `{"route": "iamcredentials.generateIdToken", "defect": "wrong-issuer"}`)
 	id := emulatortest.Must[*credentialspb.GenerateIdTokenResponse](t)(client.GenerateIdToken(emulatortest.CallContext(t),
 		&credentialspb.GenerateIdTokenRequest{Name: "projects/-/serviceAccounts/" + emulatortest.Worker, Audience: "x"}))
-	if reason := reason(t, e, id.GetToken()); !strings.HasPrefix(reason, "the issuer is") {
+	if reason := refusalOf(t, e, id.GetToken()); !strings.HasPrefix(reason, "the issuer is") {
 		t.Errorf("refused with %q", reason)
 	}
 }
@@ -95,7 +95,7 @@ func TestMintAndVerify(t *testing.T) {
 	account, _ := e.World().State.Account(emulatortest.Worker)
 	for _, defect := range []token.Defect{token.NoDefect, token.AlgNone} {
 		minted, err := e.Mint(t.Context(), token.Order{Kind: token.KindID, Principal: account.Principal(), Audience: "x", Defect: defect})
-		if reason := reason(t, e, minted.Text); err != nil || (reason == "") != (defect == token.NoDefect) {
+		if reason := refusalOf(t, e, minted.Text); err != nil || (reason == "") != (defect == token.NoDefect) {
 			t.Errorf("a token with defect %q is refused with %q, %v", defect, reason, err)
 		}
 	}

@@ -143,7 +143,7 @@ func (d *doors) note(r *http.Request, p door.Passage) {
 		Account: p.Verdict.Caller.Email, Caller: p.Verdict.Caller.Member(), Reason: p.Failure,
 	}
 	if refusal := p.Verdict.Refusal; refusal != nil {
-		e.Reason, e.Hint = refusal.Reason.Sentence, refusal.Reason.Hint
+		e.Code, e.Reason, e.Hint = refusal.Reason.Code, refusal.Reason.Sentence, refusal.Reason.Hint
 		if missing := refusal.Reason.Missing; missing != nil {
 			e.Missing = new(journal.Missing(*missing))
 		}

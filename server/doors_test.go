@@ -21,6 +21,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
@@ -173,7 +174,7 @@ func TestDoorsAreObserved(t *testing.T) {
 	want := journal.Exchange{
 		Sequence: seen.Sequence, Time: emulatortest.Noon(), Duration: seen.Duration, Method: "GET", Path: "/a", Route: "ingress.user-profiles",
 		Instance: "user-profiles", Account: emulatortest.Email("stranger"), Status: 403, Bytes: len(refused.Body), UserAgent: "test/1",
-		Host: strings.TrimPrefix(profilesURL, "https://"), Caller: member, Reason: sentence, Hint: hint,
+		Host: strings.TrimPrefix(profilesURL, "https://"), Caller: member, Code: reason.MissingRole, Reason: sentence, Hint: hint,
 		Missing: &journal.Missing{
 			Permission: "run.routes.invoke", Resource: "projects/123456789012/locations/europe-west1/services/user-profiles",
 			Roles: []string{"roles/run.invoker", "roles/run.servicesInvoker", "roles/run.admin", "roles/editor", "roles/owner"},

@@ -24,6 +24,7 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
@@ -107,8 +108,8 @@ func TestNeighboursAreObserved(t *testing.T) {
 	want := journal.Exchange{
 		Sequence: seen.Sequence, Time: emulatortest.Noon(), Duration: seen.Duration, Method: "GET", Path: "/photos/a", Route: "neighbour.storage.googleapis.com",
 		Account: emulatortest.Email("nobody"), Status: 403, Bytes: len(refused.Body), Host: "storage.googleapis.com", Caller: member,
-		Reason: `"` + member + `" lacks storage.objects.get on "projects/demo-project"`,
-		Hint:   `give it a role that has this permission, such as "roles/storage.objectViewer", in a policy of the resource or of the project`,
+		Code: reason.MissingPermission, Reason: `"` + member + `" lacks storage.objects.get on "projects/demo-project"`,
+		Hint: `give it a role that has this permission, such as "roles/storage.objectViewer", in a policy of the resource or of the project`,
 		Missing: &journal.Missing{
 			Permission: "storage.objects.get", Resource: "projects/demo-project", Roles: seen.Missing.Roles,
 		},

@@ -140,7 +140,7 @@ func New(config Config) *Server {
 	worlds := store.New(config.World)
 	now := config.Clock.Now
 	issuer := token.NewIssuer(config.Keys, now)
-	callers := guard.New(guard.Config{Worlds: worlds, Issuer: issuer, Mode: config.IAM, Logger: config.Logger})
+	callers := guard.New(guard.Config{Worlds: worlds, Issuer: issuer, Mode: config.IAM})
 	policies := iampolicy.New(worlds)
 	listening := &listeners{}
 	metadata, authorization := mds.New(worlds, issuer, config.Clock), oauth2.New(worlds, issuer, now, listening.answerAt)
@@ -156,7 +156,7 @@ func New(config Config) *Server {
 	counts := metrics.NewRequests(routes.names())
 	issuer.Measure(counts)
 	config.Keys.ReportWaits(counts.KeyWaits())
-	watch := observer.New(s.Clock, s.Faults, s.Journal, counts)
+	watch := observer.New(observer.Config{Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Counts: counts, Logger: config.Logger})
 	s.doors = newDoors(config, worlds, issuer, watch, signIn(authorization, config.Logger))
 	s.doors.counts = counts
 	screen := realcredentials.New(worlds, config.Keys, issuer, config.Logger)
@@ -193,20 +193,23 @@ func New(config Config) *Server {
 	entrance := all.entrance(config.AllowedHosts, s.doors, s.neighbours)
 	s.Handler, listening.entrance = entrance, entrance
 	s.drives = all.handler(all.table().at(controlName))
-	s.proxy = newProxy(config, entrance, counts)
+	s.proxy = newProxy(config, entrance, counts, watch)
 	s.Events.Begin()
 	return s
 }
 
 // newProxy returns the proxy in front of an entrance.
-func newProxy(config Config, entrance *router.Entrance, counts *metrics.Requests) *proxy.Proxy {
+func newProxy(config Config, entrance *router.Entrance, counts *metrics.Requests, watch *observer.Observer) *proxy.Proxy {
 	p := proxy.New(proxy.Config{
 		Handler: entrance, Answers: entrance.Answers, Authority: config.Keys.Authority,
-		Allowed: config.ProxyAllowed, Logger: config.Logger,
+		Allowed: config.ProxyAllowed, Logger: config.Logger, Refused: watch.Refused(proxyRoute),
 	})
 	counts.Gauge("tunnels", "Open tunnels through the proxy.", func() float64 { return float64(p.Tunnels()) })
 	return p
 }
+
+// proxyRoute is the route name of requests that the forward proxy refuses.
+const proxyRoute = "proxy"
 
 // further returns the names of the routes that the present world adds.
 func (s *Server) further() []string { return slices.Concat(s.doors.routes(), s.neighbours.routes()) }

@@ -27,7 +27,7 @@ func TestWire(t *testing.T) {
 	t.Parallel()
 	logs := &strings.Builder{}
 	e := emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
-		config.Logger = slog.New(slog.NewTextHandler(logs, nil))
+		config.Logger = slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelWarn})) // refusals are logged at info
 	})
 	values, described := wireValues(t, e), emulatortest.Describe(t, e.Server)
 	for _, file := range wireFiles(t) {

@@ -15,7 +15,7 @@ import (
 // ReasonHeader is the header of the reason; see Config.Explain.
 const ReasonHeader = "X-Emulator-Reason"
 
-// refuse answers with a refusal, and logs the reason.
+// refuse answers with a refusal.
 func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, p *passage, refusal *ingress.Refusal) {
 	reason := refusal.Reason
 	p.Verdict.Refusal, p.Status = refusal, refusal.Status
@@ -25,8 +25,6 @@ func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, p *passage, refus
 		body, contentType = page.Body, page.ContentType
 	}
 	p.Bytes = int64(len(body))
-	d.config.Logger.InfoContext(r.Context(), "request refused", "service", p.Service, "status", p.Status,
-		"path", r.URL.Path, "reason", reason.Sentence, "hint", reason.Hint, "caller", reason.Caller)
 	d.Explain(w.Header(), reason.Sentence, reason.Hint)
 	d.observe(r, p)
 	for _, field := range refusal.Header {

@@ -8,8 +8,11 @@ package googleapi
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"gcp-metadata-emulator/server/errorpage"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -24,12 +27,29 @@ type Error struct {
 	Details []any  `json:"details,omitempty"` // ErrorInfo, BadRequest
 
 	Challenge string `json:"-"` // the WWW-Authenticate header; may be empty
+
+	Why journal.Refusal `json:"-"` // for the people who run the emulator
 }
 
 func (e *Error) Error() string { return e.Status + ": " + e.Message }
 
 // KnownToClients marks the error as one that clients may read.
 func (e *Error) KnownToClients() {}
+
+// Because returns the error with a reason that clients do not see.
+func (e *Error) Because(why journal.Refusal) *Error {
+	explained := *e
+	explained.Why = why
+	return &explained
+}
+
+// Refusal returns the reason of the error, or else what clients get to read.
+func (e *Error) Refusal() journal.Refusal {
+	if e.Why.Reason != "" {
+		return e.Why
+	}
+	return journal.Refusal{Code: reason.Code(strings.ToLower(strings.ReplaceAll(e.Status, "_", "-"))), Reason: e.Message}
+}
 
 // ErrorInfo is the cause of an error in a form for programs (google.rpc.ErrorInfo).
 type ErrorInfo struct {
@@ -181,10 +201,4 @@ func writeError(r *http.Request, err error) wire.Response {
 		response.Header = []wire.Field{{Name: "WWW-Authenticate", Value: known.Challenge}}
 	}
 	return response
-}
-
-// NoMethod answers a request for which the API has no method: with a page, and with 404
-// whatever the HTTP method, as Google's front ends do.
-func NoMethod(r *http.Request) (wire.Response, error) {
-	return errorpage.Page(r, http.StatusNotFound, ""), nil
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 
@@ -18,6 +17,7 @@ import (
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
@@ -54,8 +54,7 @@ const (
 type Config struct {
 	Worlds *store.Store[*world.World]
 	Issuer *token.Issuer
-	Mode   Mode         // empty: the world decides
-	Logger *slog.Logger // needed unless Mode is Enforce
+	Mode   Mode // empty: the world decides
 }
 
 // Guard decides who may call a method of an API.
@@ -126,7 +125,7 @@ func (g *Guard) Authenticate(ctx context.Context, credential string, api API, me
 	}
 	isLenient := !caller.checked && (err == nil || !g.Issuer.IsOver(credential))
 	if !isLenient || mode == Audit {
-		g.note(ctx, mode, refusal)
+		journal.Refuse(ctx, refusal)
 	}
 	if isLenient {
 		return caller, nil
@@ -158,26 +157,20 @@ func (a API) check(access token.Access, err error, credential, method string) (j
 	refusal := journal.Refusal{Caller: access.Principal.Member()}
 	switch {
 	case token.IsRefusal(err):
+		refusal.Code = codeOf(err, credential)
 		refusal.Reason = fmt.Sprintf("the credential is not valid for %q: %v", a.Host, err)
 		refusal.Hint = "get a token from the emulator: gcp-metadata-emulator token access"
 		return refusal, a.refuse(err, credential, method)
 	case err != nil:
 		return refusal, err
 	case !slices.ContainsFunc(access.Scopes, func(scope string) bool { return slices.Contains(a.Scopes, scope) }):
+		refusal.Code = reason.InsufficientScope
 		refusal.Reason = fmt.Sprintf("the token of %q has the scopes %q, none of which %q accepts", refusal.Caller, access.Scopes, a.Host)
 		refusal.Hint = fmt.Sprintf("get a token with the scope %q", a.Scopes[0])
 		return refusal, googleapi.ScopesInsufficient(a.Scopes).WithInfo(a.info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", method))
 	default:
 		return refusal, nil
 	}
-}
-
-// note has the exchange of a request say why the request is refused, and in the mode Audit the log.
-func (g *Guard) note(ctx context.Context, mode Mode, refusal journal.Refusal) {
-	if refusal.Reason == "" || !journal.Refuse(ctx, refusal) || mode != Audit {
-		return
-	}
-	g.Logger.InfoContext(ctx, "policies would refuse a request", "reason", refusal.Reason, "hint", refusal.Hint, "caller", refusal.Caller)
 }
 
 // Project authorizes a method of the project in the path of a request. The caller needs the given
@@ -211,7 +204,7 @@ func (c Caller) need(who iam.Principal, permission string, on world.Resource) er
 		return nil
 	}
 	if mode != Off {
-		c.guard.note(c.ctx, mode, c.lacks(who, permission, on))
+		journal.Refuse(c.ctx, c.lacks(who, permission, on))
 	}
 	if mode != Enforce && !c.isBound() {
 		return nil
@@ -247,10 +240,12 @@ func (c Caller) lacks(who iam.Principal, permission string, on world.Resource) j
 	refusal := journal.Refusal{Caller: who.Member()}
 	name := w.ResourceName(on)
 	if c.bounded {
+		refusal.Code = reason.AccessBoundary
 		refusal.Reason = fmt.Sprintf("the token of %q has an access boundary, with which it is good for Cloud Storage only", refusal.Caller)
 		refusal.Hint = "send the token that the bounded one was made of"
 		return refusal
 	}
+	refusal.Code = reason.MissingPermission
 	refusal.Missing = &journal.Missing{Permission: permission, Resource: name, Roles: w.RolesGranting(permission)}
 	refusal.Reason = fmt.Sprintf("%q lacks %s on %q", refusal.Caller, permission, name)
 	if len(refusal.Missing.Roles) > 0 {
@@ -275,9 +270,25 @@ func (a API) refuse(err error, credential, method string) error {
 	}
 }
 
-func (a API) info(reason, method string) googleapi.ErrorInfo {
+// codeOf returns the code of a refusal of package token.
+func codeOf(err error, credential string) reason.Code {
+	switch {
+	case errors.Is(err, token.ErrExpired):
+		return reason.ExpiredToken
+	case errors.Is(err, token.ErrRevoked):
+		return reason.RevokedToken
+	case errors.Is(err, token.ErrInactive):
+		return reason.InactivePrincipal
+	case !token.IsAccess(credential):
+		return reason.NotAccessToken
+	default:
+		return reason.InvalidToken
+	}
+}
+
+func (a API) info(name, method string) googleapi.ErrorInfo {
 	return googleapi.ErrorInfo{
-		Reason:   reason,
+		Reason:   name,
 		Domain:   "googleapis.com",
 		Metadata: map[string]string{"method": a.Service + "." + method, "service": a.Host},
 	}
@@ -296,14 +307,23 @@ func Bearer(r *http.Request, api API, method string) (string, error) {
 	return BearerOf(authorization, api, method)
 }
 
+// inHeader ends a hint about a credential that is missing.
+const inHeader = " in the header Authorization: Bearer TOKEN; gcp-metadata-emulator token access prints one"
+
 // BearerOf returns the bearer token of an Authorization header.
 func BearerOf(authorization string, api API, method string) (string, error) {
 	if authorization == "" {
-		return "", googleapi.CredentialsMissing().WithInfo(api.info("CREDENTIALS_MISSING", method))
+		return "", googleapi.CredentialsMissing().WithInfo(api.info("CREDENTIALS_MISSING", method)).Because(journal.Refusal{
+			Code: reason.NoCredential, Reason: fmt.Sprintf("the request to %q has no credential", api.Host), Hint: "send an access token" + inHeader,
+		})
 	}
 	token, ok := oauthapi.BearerOf(authorization)
 	if !ok {
-		return "", googleapi.CredentialsInvalid()
+		return "", googleapi.CredentialsInvalid().Because(journal.Refusal{
+			Code:   reason.NotBearer,
+			Reason: fmt.Sprintf("the Authorization header of the request to %q does not have the form Bearer TOKEN", api.Host),
+			Hint:   "send an access token" + inHeader,
+		})
 	}
 	return token, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 )
 
@@ -39,7 +40,7 @@ const identity = "accounts.google.com:"
 
 // Identity returns the names of an authenticated caller, who need not have access.
 func (v Verdict) Identity() (email, subject string, ok bool) {
-	isKnown := v.assertion != nil || v.Refusal != nil && v.Refusal.Reason.Code == ingress.MissingRole
+	isKnown := v.assertion != nil || v.Refusal != nil && v.Refusal.Reason.Code == reason.MissingRole
 	return identity + v.Caller.Email, identity + v.Caller.ID, isKnown
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/signer"
 )
@@ -31,7 +32,7 @@ func (g gate) caller() (iam.Principal, *problem) {
 	if refused != nil {
 		return refused.who, refused
 	}
-	return iam.Principal{}, &problem{code: ingress.NoCredential}
+	return iam.Principal{}, &problem{code: reason.NoCredential}
 }
 
 // bearer returns the token in the values of a header. Several tokens make a text that is not a token.
@@ -49,12 +50,12 @@ func (g gate) authenticate(text string) (iam.Principal, *problem) {
 		if credential.Refused == "" && who.Kind == iam.KindServiceAccount {
 			return who, nil
 		}
-		return who, &problem{code: ingress.AccessToken, who: who, detail: credential.Refused}
+		return who, &problem{code: reason.AccessToken, who: who, detail: credential.Refused}
 	}
 	parsed, err := signer.Parse(text)
 	switch {
 	case err != nil:
-		return who, &problem{code: Malformed}
+		return who, &problem{code: reason.MalformedToken}
 	case credential.Refused != "":
 		return who, &problem{code: g.invalid(parsed, credential), detail: credential.Refused}
 	case credential.Kind == token.KindID:
@@ -62,19 +63,19 @@ func (g gate) authenticate(text string) (iam.Principal, *problem) {
 	case credential.Kind == token.KindJWT:
 		return who, g.checkSelfSigned(parsed, who)
 	}
-	return who, &problem{code: ingress.NotIDToken, who: who, detail: fmt.Sprintf("this is a token of kind %q", credential.Kind)}
+	return who, &problem{code: reason.NotIDToken, who: who, detail: fmt.Sprintf("this is a token of kind %q", credential.Kind)}
 }
 
 // invalid returns the code for an invalid JWT.
-func (g gate) invalid(parsed *signer.Parsed, credential ingress.Credential) ingress.Code {
+func (g gate) invalid(parsed *signer.Parsed, credential ingress.Credential) reason.Code {
 	expires, ends := parsed.Time("exp")
 	switch {
 	case credential.UnknownKey && strings.TrimPrefix(credential.Issuer, "https://") == "accounts.google.com":
-		return ingress.RealGoogle
+		return reason.RealGoogle
 	case ends && !credential.UnknownKey && !g.Now.Before(expires):
-		return Expired
+		return reason.ExpiredToken
 	default:
-		return ingress.Invalid
+		return reason.InvalidToken
 	}
 }
 
@@ -82,10 +83,10 @@ func (g gate) invalid(parsed *signer.Parsed, credential ingress.Credential) ingr
 func (g gate) checkID(parsed *signer.Parsed, who iam.Principal) *problem {
 	audiences := parsed.Audiences()
 	if !slices.ContainsFunc(audiences, g.isClient) {
-		return &problem{code: ingress.WrongAudience, who: who, detail: strings.Join(audiences, ", ")}
+		return &problem{code: reason.WrongAudience, who: who, detail: strings.Join(audiences, ", ")}
 	}
 	if email, _ := parsed.Claims["email"].(string); email == "" {
-		return &problem{code: NoEmail, who: who}
+		return &problem{code: reason.NoEmail, who: who}
 	}
 	return nil
 }
@@ -103,11 +104,11 @@ func (g gate) checkSelfSigned(parsed *signer.Parsed, who iam.Principal) *problem
 	expires, ends := parsed.Time("exp")
 	switch audience, _ := parsed.Claims["aud"].(string); {
 	case parsed.Claims["iss"] != who.Email || parsed.Claims["sub"] != who.Email:
-		return &problem{code: ingress.Invalid, who: who, detail: fmt.Sprintf("the issuer and the subject of the JWT are not both %q", who.Email)}
+		return &problem{code: reason.InvalidToken, who: who, detail: fmt.Sprintf("the issuer and the subject of the JWT are not both %q", who.Email)}
 	case !begins || !ends || !token.IsShortLived(issued, expires, g.Now):
-		return &problem{code: ingress.Invalid, who: who, detail: "the JWT is valid for more than an hour, or does not say how long"}
+		return &problem{code: reason.InvalidToken, who: who, detail: "the JWT is valid for more than an hour, or does not say how long"}
 	case !g.isTarget(audience):
-		return &problem{code: WrongTarget, who: who, detail: audience}
+		return &problem{code: reason.WrongTarget, who: who, detail: audience}
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -64,9 +65,9 @@ func Decide(r Request, at ingress.Door) Verdict {
 	}
 	g := gate{at, r}
 	who, problem := g.caller()
-	if problem != nil && (problem.code != ingress.NoCredential || !g.mayAccess(iam.Principal{})) {
+	if problem != nil && (problem.code != reason.NoCredential || !g.mayAccess(iam.Principal{})) {
 		verdict := refuse(g.refusal(*problem), who)
-		verdict.SignsIn = problem.code == ingress.NoCredential && r.FollowsRedirects
+		verdict.SignsIn = problem.code == reason.NoCredential && r.FollowsRedirects
 		return verdict
 	}
 	if !g.mayAccess(who) {

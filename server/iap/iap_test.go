@@ -11,6 +11,7 @@ import (
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/iap"
 	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/server/world/worldtest"
@@ -93,7 +94,7 @@ type row struct {
 	browser       bool
 
 	status int // 0: let in
-	code   ingress.Code
+	code   reason.Code
 	caller string
 	open   bool // it is let in without an assertion
 }
@@ -105,45 +106,45 @@ func (r *rig) rows(t *testing.T) map[string]row {
 	account, mail := "serviceAccount:"+login, "user:"+dev
 	foreign := &rig{Issuer: token.NewIssuer(worldtest.Ring(time.Now), r.Now), world: r.world, now: r.now}
 	return map[string]row{
-		"nothing":                     {status: 401, code: ingress.NoCredential},
-		"nothing, browser":            {browser: true, status: 302, code: ingress.NoCredential},
-		"another scheme":              {authorization: []string{"Basic dTpw"}, status: 401, code: ingress.NoCredential},
-		"garbage":                     {authorization: []string{"Bearer x"}, browser: true, status: 401, code: iap.Malformed},
-		"two":                         {authorization: append(r.id(t, login, nil), r.id(t, login, nil)...), status: 401, code: iap.Malformed},
-		"bad signature":               {authorization: r.mint(t, login, token.Order{Kind: token.KindID, Audience: client, Defect: token.Tampered}), status: 401, code: ingress.Invalid},
-		"expired":                     {authorization: r.mint(t, login, token.Order{Kind: token.KindID, Audience: client, Defect: token.Expired}), status: 401, code: iap.Expired},
-		"signed by Google":            {authorization: foreign.id(t, login, nil), status: 401, code: ingress.RealGoogle},
-		"an assertion":                {authorization: r.mint(t, dev, token.Order{Kind: token.KindIAP, Audience: backend}), status: 401, code: ingress.NotIDToken, caller: mail},
-		"wrong audience":              {authorization: r.id(t, login, map[string]any{"aud": console}), status: 401, code: ingress.WrongAudience, caller: account},
-		"audience of the assertion":   {authorization: r.id(t, login, map[string]any{"aud": backend}), status: 401, code: ingress.WrongAudience, caller: account},
-		"without e-mail":              {authorization: r.id(t, login, map[string]any{"email": nil, "email_verified": nil}), status: 401, code: iap.NoEmail, caller: account},
-		"without the role":            {authorization: r.id(t, stranger, nil), status: 403, code: ingress.MissingRole, caller: "serviceAccount:" + stranger},
+		"nothing":                     {status: 401, code: reason.NoCredential},
+		"nothing, browser":            {browser: true, status: 302, code: reason.NoCredential},
+		"another scheme":              {authorization: []string{"Basic dTpw"}, status: 401, code: reason.NoCredential},
+		"garbage":                     {authorization: []string{"Bearer x"}, browser: true, status: 401, code: reason.MalformedToken},
+		"two":                         {authorization: append(r.id(t, login, nil), r.id(t, login, nil)...), status: 401, code: reason.MalformedToken},
+		"bad signature":               {authorization: r.mint(t, login, token.Order{Kind: token.KindID, Audience: client, Defect: token.Tampered}), status: 401, code: reason.InvalidToken},
+		"expired":                     {authorization: r.mint(t, login, token.Order{Kind: token.KindID, Audience: client, Defect: token.Expired}), status: 401, code: reason.ExpiredToken},
+		"signed by Google":            {authorization: foreign.id(t, login, nil), status: 401, code: reason.RealGoogle},
+		"an assertion":                {authorization: r.mint(t, dev, token.Order{Kind: token.KindIAP, Audience: backend}), status: 401, code: reason.NotIDToken, caller: mail},
+		"wrong audience":              {authorization: r.id(t, login, map[string]any{"aud": console}), status: 401, code: reason.WrongAudience, caller: account},
+		"audience of the assertion":   {authorization: r.id(t, login, map[string]any{"aud": backend}), status: 401, code: reason.WrongAudience, caller: account},
+		"without e-mail":              {authorization: r.id(t, login, map[string]any{"email": nil, "email_verified": nil}), status: 401, code: reason.NoEmail, caller: account},
+		"without the role":            {authorization: r.id(t, stranger, nil), status: 403, code: reason.MissingRole, caller: "serviceAccount:" + stranger},
 		"good":                        {authorization: r.id(t, login, nil), caller: account},
 		"scheme in any case":          {authorization: []string{"b" + r.id(t, login, nil)[0][1:]}, caller: account},
-		"user's access token":         {authorization: r.mint(t, dev, token.Order{Kind: token.KindAccess}), status: 401, code: ingress.AccessToken, caller: mail},
-		"unknown access token":        {authorization: []string{"Bearer ya29.c.unknown"}, status: 401, code: ingress.AccessToken},
+		"user's access token":         {authorization: r.mint(t, dev, token.Order{Kind: token.KindAccess}), status: 401, code: reason.AccessToken, caller: mail},
+		"unknown access token":        {authorization: []string{"Bearer ya29.c.unknown"}, status: 401, code: reason.AccessToken},
 		"account's access token":      {authorization: r.mint(t, login, token.Order{Kind: token.KindAccess}), caller: account},
 		"self-signed":                 {authorization: r.jwt(t, login, console+"/*", nil), caller: account},
 		"self-signed for the URL":     {authorization: r.jwt(t, login, console+"/a", nil), caller: account},
 		"self-signed for the address": {authorization: r.jwt(t, login, "http://127.0.0.1:8081/*", nil), caller: account},
-		"self-signed for the origin":  {authorization: r.jwt(t, login, console, nil), status: 401, code: iap.WrongTarget, caller: account},
-		"self-signed for another URL": {authorization: r.jwt(t, login, console+"/b", nil), status: 401, code: iap.WrongTarget, caller: account},
-		"self-signed for another":     {authorization: r.jwt(t, login, office+"/*", nil), status: 401, code: iap.WrongTarget, caller: account},
-		"self-signed for too long":    {authorization: r.jwt(t, login, console+"/*", map[string]any{"exp": r.now.Add(2 * time.Hour).Unix()}), status: 401, code: ingress.Invalid, caller: account},
-		"self-signed without an end":  {authorization: r.jwt(t, login, console+"/*", map[string]any{"exp": nil}), status: 401, code: ingress.Invalid, caller: account},
-		"self-signed for a subject":   {authorization: r.jwt(t, login, console+"/*", map[string]any{"sub": dev}), status: 401, code: ingress.Invalid, caller: account},
+		"self-signed for the origin":  {authorization: r.jwt(t, login, console, nil), status: 401, code: reason.WrongTarget, caller: account},
+		"self-signed for another URL": {authorization: r.jwt(t, login, console+"/b", nil), status: 401, code: reason.WrongTarget, caller: account},
+		"self-signed for another":     {authorization: r.jwt(t, login, office+"/*", nil), status: 401, code: reason.WrongTarget, caller: account},
+		"self-signed for too long":    {authorization: r.jwt(t, login, console+"/*", map[string]any{"exp": r.now.Add(2 * time.Hour).Unix()}), status: 401, code: reason.InvalidToken, caller: account},
+		"self-signed without an end":  {authorization: r.jwt(t, login, console+"/*", map[string]any{"exp": nil}), status: 401, code: reason.InvalidToken, caller: account},
+		"self-signed for a subject":   {authorization: r.jwt(t, login, console+"/*", map[string]any{"sub": dev}), status: 401, code: reason.InvalidToken, caller: account},
 		"proxy wins":                  {proxy: r.id(t, login, nil), authorization: r.id(t, stranger, nil), caller: account},
 		"proxy is bad":                {proxy: r.id(t, login, map[string]any{"aud": "x"}), authorization: r.id(t, login, nil), caller: account},
-		"proxy is bad, alone":         {proxy: []string{"Bearer x"}, status: 401, code: iap.Malformed},
+		"proxy is bad, alone":         {proxy: []string{"Bearer x"}, status: 401, code: reason.MalformedToken},
 		"session":                     {session: user.UniqueID, caller: mail},
-		"session and bearer":          {session: user.UniqueID, authorization: []string{"Bearer x"}, status: 401, code: iap.Malformed},
-		"session without the role":    {session: eve.UniqueID, status: 403, code: ingress.MissingRole, caller: "user:eve@example.com"},
-		"session of nobody":           {session: "1", status: 401, code: ingress.NoCredential},
+		"session and bearer":          {session: user.UniqueID, authorization: []string{"Bearer x"}, status: 401, code: reason.MalformedToken},
+		"session without the role":    {session: eve.UniqueID, status: 403, code: reason.MissingRole, caller: "user:eve@example.com"},
+		"session of nobody":           {session: "1", status: 401, code: reason.NoCredential},
 		"before Cloud Run":            {service: "office", authorization: r.jwt(t, grouped, office+"/*", nil), caller: "serviceAccount:" + grouped},
-		"agent without the role":      {service: "shut", authorization: r.jwt(t, grouped, "http://127.0.0.1:8081/*", nil), status: 403, code: ingress.MissingRole, caller: "serviceAccount:" + grouped},
+		"agent without the role":      {service: "shut", authorization: r.jwt(t, grouped, "http://127.0.0.1:8081/*", nil), status: 403, code: reason.MissingRole, caller: "serviceAccount:" + grouped},
 		"everybody may":               {service: "lobby", open: true},
 		"everybody may, signed in":    {service: "lobby", session: user.UniqueID, caller: mail},
-		"everybody may, garbage":      {service: "lobby", authorization: []string{"Bearer x"}, status: 401, code: iap.Malformed},
+		"everybody may, garbage":      {service: "lobby", authorization: []string{"Bearer x"}, status: 401, code: reason.MalformedToken},
 	}
 }
 

@@ -7,20 +7,12 @@ import (
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/ingress"
-)
-
-// The codes of refusals that only Identity-Aware Proxy has. It shares the others with Cloud Run.
-const (
-	Malformed   ingress.Code = "malformed-token"
-	Expired     ingress.Code = "expired-token"
-	NoEmail     ingress.Code = "no-email"
-	WrongTarget ingress.Code = "wrong-target"
-	NotSignedIn ingress.Code = "not-signed-in"
+	"gcp-metadata-emulator/server/reason"
 )
 
 // problem describes a missing or invalid credential.
 type problem struct {
-	code   ingress.Code
+	code   reason.Code
 	who    iam.Principal
 	detail string
 }
@@ -40,14 +32,14 @@ const coded = "There was a problem with your request. Please reference https://c
 // Unfinished returns the refusal of a browser that comes back without having signed in.
 func Unfinished(why string) *ingress.Refusal {
 	refusal := page(badRequest, coded+"9")
-	refusal.Reason = ingress.Reason{Code: NotSignedIn, Sentence: why, Hint: "go to the service's page again, in the same browser"}
+	refusal.Reason = ingress.Reason{Code: reason.NotSignedIn, Sentence: why, Hint: "go to the service's page again, in the same browser"}
 	return refusal
 }
 
 // NoIdentity returns the refusal to name a caller who is not known.
 func NoIdentity() *ingress.Refusal {
 	refusal := page(unauthorized, "IDENTITY mode is only available to authenticated users.")
-	refusal.Reason = ingress.Reason{Code: NotSignedIn, Sentence: "the request for the caller's identity has no valid credential", Hint: "sign in first"}
+	refusal.Reason = ingress.Reason{Code: reason.NotSignedIn, Sentence: "the request for the caller's identity has no valid credential", Hint: "sign in first"}
 	return refusal
 }
 
@@ -55,7 +47,7 @@ func NoIdentity() *ingress.Refusal {
 func NoPath(path string) *ingress.Refusal {
 	refusal := page(notFound, "Not Found")
 	refusal.Reason = ingress.Reason{
-		Code: ingress.ReservedPath, Hint: "choose a path that does not begin with /_gcp_iap/",
+		Code: reason.ReservedPath, Hint: "choose a path that does not begin with /_gcp_iap/",
 		Sentence: fmt.Sprintf("Identity-Aware Proxy keeps the path %q for itself", path),
 	}
 	return refusal
@@ -64,15 +56,15 @@ func NoPath(path string) *ingress.Refusal {
 const invalidCredentials = "Invalid IAP credentials: "
 
 // texts returns Google's texts about problems that are not about the signature.
-func texts() map[ingress.Code]string {
-	return map[ingress.Code]string{ //nolint:exhaustive // the others have the text about the signature
-		ingress.NoCredential:  invalidCredentials + "empty token",
-		Malformed:             invalidCredentials + "Unable to parse JWT",
-		Expired:               invalidCredentials + "Expired JWT",
-		ingress.WrongAudience: invalidCredentials + "Invalid bearer token. Invalid JWT audience.",
-		NoEmail:               invalidCredentials + "JWT 'email' claim isn't a string",
-		WrongTarget:           invalidCredentials + "Audience specified does not match requested endpoint",
-		ingress.AccessToken:   coded + "900",
+func texts() map[reason.Code]string {
+	return map[reason.Code]string{ //nolint:exhaustive // the others have the text about the signature
+		reason.NoCredential:   invalidCredentials + "empty token",
+		reason.MalformedToken: invalidCredentials + "Unable to parse JWT",
+		reason.ExpiredToken:   invalidCredentials + "Expired JWT",
+		reason.WrongAudience:  invalidCredentials + "Invalid bearer token. Invalid JWT audience.",
+		reason.NoEmail:        invalidCredentials + "JWT 'email' claim isn't a string",
+		reason.WrongTarget:    invalidCredentials + "Audience specified does not match requested endpoint",
+		reason.AccessToken:    coded + "900",
 	}
 }
 
@@ -93,7 +85,7 @@ func page(status int, text string) *ingress.Refusal {
 // to the sign-in page.
 func (g gate) refusal(p problem) *ingress.Refusal {
 	status := unauthorized
-	if p.code == ingress.NoCredential && g.request.FollowsRedirects {
+	if p.code == reason.NoCredential && g.request.FollowsRedirects {
 		status = found
 	}
 	refusal := page(status, p.text())
@@ -107,23 +99,23 @@ func (g gate) explain(p problem) (sentence, hint string) {
 	name := g.Service.Name
 	ask := fmt.Sprintf("send a JWT that a service account signs: gcp-metadata-emulator token jwt --account EMAIL --audience '%s/*'", g.base())
 	switch p.code { //nolint:exhaustive // every other problem has a detail
-	case ingress.NoCredential:
+	case reason.NoCredential:
 		return fmt.Sprintf("the request to service %q has no credential for Identity-Aware Proxy", name), "sign in with a browser, or " + ask
-	case Malformed:
+	case reason.MalformedToken:
 		return "the bearer token is not a JSON Web Token", ask
-	case ingress.AccessToken:
+	case reason.AccessToken:
 		if p.who.Member() == "" {
 			return p.detail, ask
 		}
 		return fmt.Sprintf("this is an access token of %q, and Identity-Aware Proxy takes access tokens of service accounts only", p.who.Member()), ask
-	case ingress.RealGoogle:
+	case reason.RealGoogle:
 		return "the token was signed by real Google, whose keys this emulator does not have", "get the token from the emulator: gcp-metadata-emulator env shows the variables"
-	case ingress.WrongAudience:
+	case reason.WrongAudience:
 		return fmt.Sprintf("the ID token is for %q, and the service's customAudiences do not have this OAuth client", p.detail),
 			ask + ", or add the OAuth client to the service's customAudiences"
-	case NoEmail:
+	case reason.NoEmail:
 		return "the ID token has no claim email, which Identity-Aware Proxy needs", "ask for the token with its e-mail address: includeEmail, or format=full on the metadata server"
-	case WrongTarget:
+	case reason.WrongTarget:
 		return fmt.Sprintf("the JWT is for %q, and the request is for %q", p.detail, g.base()+g.request.Path), fmt.Sprintf("sign the JWT for %q", g.base()+"/*")
 	default:
 		return p.detail, ask
@@ -146,7 +138,7 @@ func (g gate) lacksRole(who iam.Principal) *ingress.Refusal {
 	const role = "roles/iap.httpsResourceAccessor"
 	refusal := page(forbidden, "Access denied. For user "+who.Email)
 	refusal.Reason = ingress.Reason{
-		Code: ingress.MissingRole, Caller: who.Member(),
+		Code: reason.MissingRole, Caller: who.Member(),
 		Missing:  &ingress.Missing{Permission: iam.AccessViaIAP, Resource: strings.TrimPrefix(g.Service.Path(g.World.Project), "/"), Roles: []string{role}},
 		Sentence: fmt.Sprintf("%q may not access service %q: it lacks %s", who.Member(), g.Service.Name, iam.AccessViaIAP),
 		Hint: fmt.Sprintf("gcloud iap web add-iam-policy-binding --resource-type=cloud-run --service=%s --region=%s --member=%s --role=%s",

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
@@ -77,19 +78,19 @@ func present(r Request) (presented, *problem) {
 	}
 	switch {
 	case len(values) == 0 || len(values) == 1 && strings.TrimSpace(values[0]) == "":
-		return presented{}, &problem{code: NoCredential}
+		return presented{}, &problem{code: reason.NoCredential}
 	case len(values) > 1:
-		return presented{}, &problem{code: SeveralCredentials, detail: header}
+		return presented{}, &problem{code: reason.SeveralCredentials, detail: header}
 	}
 	scheme, text, _ := strings.Cut(strings.TrimSpace(values[0]), " ")
 	text = strings.TrimSpace(text)
 	switch {
 	case !strings.EqualFold(scheme, "Bearer"):
-		return presented{}, &problem{code: NotBearer, detail: header}
+		return presented{}, &problem{code: reason.NotBearer, detail: header}
 	case strings.ContainsAny(text, ", "):
-		return presented{}, &problem{code: SeveralCredentials, detail: header}
+		return presented{}, &problem{code: reason.SeveralCredentials, detail: header}
 	case text == "":
-		return presented{}, &problem{code: NotBearer, detail: header}
+		return presented{}, &problem{code: reason.NotBearer, detail: header}
 	}
 	return presented{header: header, token: text, value: values[0]}, nil
 }
@@ -98,30 +99,30 @@ func present(r Request) (presented, *problem) {
 func (d Door) check(c Credential) *problem {
 	switch {
 	case c.Kind == token.KindAccess:
-		return &problem{code: AccessToken, credential: c}
+		return &problem{code: reason.AccessToken, credential: c}
 	case c.Refused != "":
 		return &problem{code: origin(c), credential: c}
 	case c.Kind.IsFirebase():
-		return &problem{code: Firebase, credential: c}
+		return &problem{code: reason.Firebase, credential: c}
 	case c.Kind != token.KindID:
-		return &problem{code: NotIDToken, credential: c}
+		return &problem{code: reason.NotIDToken, credential: c}
 	case !d.Now.Before(c.Expires):
-		return &problem{code: Invalid, credential: Credential{Refused: "the token has expired"}}
+		return &problem{code: reason.InvalidToken, credential: Credential{Refused: "the token has expired"}}
 	case !d.isFor(c.Audiences):
-		return &problem{code: WrongAudience, credential: c}
+		return &problem{code: reason.WrongAudience, credential: c}
 	}
 	return nil
 }
 
 // origin returns the code for an invalid token, which depends on the issuer that it names.
-func origin(c Credential) Code {
+func origin(c Credential) reason.Code {
 	const firebase = "https://securetoken.google.com/"
 	switch {
 	case strings.HasPrefix(c.Issuer, firebase):
-		return Firebase
+		return reason.Firebase
 	case c.UnknownKey && strings.TrimPrefix(c.Issuer, "https://") == "accounts.google.com":
-		return RealGoogle
+		return reason.RealGoogle
 	default:
-		return Invalid
+		return reason.InvalidToken
 	}
 }

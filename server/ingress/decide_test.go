@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/server/world/worldtest"
@@ -89,7 +90,7 @@ type row struct {
 	internal   bool
 
 	status int // 0: let in
-	code   ingress.Code
+	code   reason.Code
 	caller string
 	passed []ingress.Field
 }
@@ -111,30 +112,30 @@ func (r *rig) rows(t *testing.T) map[string]row {
 	}
 	return map[string]row{
 		// 1.1
-		"no credential":            {status: 403, code: ingress.NoCredential},
-		"empty header":             {header: []string{""}, status: 403, code: ingress.NoCredential},
-		"garbage":                  {header: bearer("garbage"), status: 401, code: ingress.Invalid},
-		"access token":             {header: bearer(r.mint(t, login, token.Order{Kind: token.KindAccess})), status: 401, code: ingress.AccessToken, caller: account},
-		"unknown access token":     {header: bearer("ya29.c.unknown"), status: 401, code: ingress.AccessToken},
-		"wrong audience":           {header: bearer(r.id(t, login, "https://other.example.com", nil)), status: 401, code: ingress.WrongAudience, caller: account},
-		"nobody's audience":        {header: bearer(r.id(t, login, token.WrongAudienceURL, nil)), status: 401, code: ingress.WrongAudience, caller: account},
-		"audience with a query":    {header: bearer(r.id(t, login, profiles+"/?a=b", nil)), status: 401, code: ingress.WrongAudience, caller: account},
-		"audience with a fragment": {header: bearer(r.id(t, login, profiles+"#f", nil)), status: 401, code: ingress.WrongAudience, caller: account},
-		"expired":                  {header: bearer(r.mint(t, login, token.Order{Kind: token.KindID, Audience: profiles, Defect: token.Expired})), status: 401, code: ingress.Invalid},
-		"bad signature":            {header: bearer(r.mint(t, login, token.Order{Kind: token.KindID, Audience: profiles, Defect: token.Tampered})), status: 401, code: ingress.Invalid},
-		"signed by Google":         {header: bearer(stolen.Text), status: 401, code: ingress.RealGoogle},
-		"unsigned":                 {header: bearer(r.mint(t, login, token.Order{Kind: token.KindID, Audience: profiles, Defect: token.AlgNone})), status: 401, code: ingress.Invalid},
-		"of Firebase":              {header: bearer(unsignedBy(t, "https://securetoken.google.com/demo-project", profiles)), status: 401, code: ingress.Firebase},
-		"verified by Firebase":     {header: bearer(ofFirebase.Text), status: 401, code: ingress.Firebase},
-		"self-signed":              {header: bearer(r.mint(t, login, token.Order{Kind: token.KindJWT, Audience: profiles})), status: 401, code: ingress.NotIDToken, caller: account},
-		"assertion of IAP":         {header: bearer(r.mint(t, dev, token.Order{Kind: token.KindIAP, Audience: profiles})), status: 401, code: ingress.NotIDToken, caller: "user:" + dev},
-		"two tokens in a header":   {header: []string{"Bearer " + good + ", Bearer " + good}, status: 401, code: ingress.SeveralCredentials},
-		"two headers":              {header: []string{"Bearer " + good, "Bearer " + good}, status: 401, code: ingress.SeveralCredentials},
-		"without the role":         {header: bearer(r.id(t, stranger, profiles, nil)), status: 403, code: ingress.MissingRole, caller: "serviceAccount:" + stranger},
+		"no credential":            {status: 403, code: reason.NoCredential},
+		"empty header":             {header: []string{""}, status: 403, code: reason.NoCredential},
+		"garbage":                  {header: bearer("garbage"), status: 401, code: reason.InvalidToken},
+		"access token":             {header: bearer(r.mint(t, login, token.Order{Kind: token.KindAccess})), status: 401, code: reason.AccessToken, caller: account},
+		"unknown access token":     {header: bearer("ya29.c.unknown"), status: 401, code: reason.AccessToken},
+		"wrong audience":           {header: bearer(r.id(t, login, "https://other.example.com", nil)), status: 401, code: reason.WrongAudience, caller: account},
+		"nobody's audience":        {header: bearer(r.id(t, login, token.WrongAudienceURL, nil)), status: 401, code: reason.WrongAudience, caller: account},
+		"audience with a query":    {header: bearer(r.id(t, login, profiles+"/?a=b", nil)), status: 401, code: reason.WrongAudience, caller: account},
+		"audience with a fragment": {header: bearer(r.id(t, login, profiles+"#f", nil)), status: 401, code: reason.WrongAudience, caller: account},
+		"expired":                  {header: bearer(r.mint(t, login, token.Order{Kind: token.KindID, Audience: profiles, Defect: token.Expired})), status: 401, code: reason.InvalidToken},
+		"bad signature":            {header: bearer(r.mint(t, login, token.Order{Kind: token.KindID, Audience: profiles, Defect: token.Tampered})), status: 401, code: reason.InvalidToken},
+		"signed by Google":         {header: bearer(stolen.Text), status: 401, code: reason.RealGoogle},
+		"unsigned":                 {header: bearer(r.mint(t, login, token.Order{Kind: token.KindID, Audience: profiles, Defect: token.AlgNone})), status: 401, code: reason.InvalidToken},
+		"of Firebase":              {header: bearer(unsignedBy(t, "https://securetoken.google.com/demo-project", profiles)), status: 401, code: reason.Firebase},
+		"verified by Firebase":     {header: bearer(ofFirebase.Text), status: 401, code: reason.Firebase},
+		"self-signed":              {header: bearer(r.mint(t, login, token.Order{Kind: token.KindJWT, Audience: profiles})), status: 401, code: reason.NotIDToken, caller: account},
+		"assertion of IAP":         {header: bearer(r.mint(t, dev, token.Order{Kind: token.KindIAP, Audience: profiles})), status: 401, code: reason.NotIDToken, caller: "user:" + dev},
+		"two tokens in a header":   {header: []string{"Bearer " + good + ", Bearer " + good}, status: 401, code: reason.SeveralCredentials},
+		"two headers":              {header: []string{"Bearer " + good, "Bearer " + good}, status: 401, code: reason.SeveralCredentials},
+		"without the role":         {header: bearer(r.id(t, stranger, profiles, nil)), status: 403, code: reason.MissingRole, caller: "serviceAccount:" + stranger},
 		"with the role":            {header: bearer(good), caller: account},
 		"through a group":          {header: bearer(r.id(t, grouped, profiles, nil)), caller: "serviceAccount:" + grouped},
-		"another scheme":           {header: []string{"Basic dTpw"}, status: 401, code: ingress.NotBearer},
-		"scheme without a token":   {header: []string{"Bearer "}, status: 401, code: ingress.NotBearer},
+		"another scheme":           {header: []string{"Basic dTpw"}, status: 401, code: reason.NotBearer},
+		"scheme without a token":   {header: []string{"Bearer "}, status: 401, code: reason.NotBearer},
 		"everybody may":            {service: "public"},
 		"everybody may, garbage":   {service: "public", header: bearer("garbage")},
 		"everybody may, serverless": {
@@ -142,12 +143,12 @@ func (r *rig) rows(t *testing.T) map[string]row {
 			passed: []ingress.Field{{Name: "X-Serverless-Authorization", Value: "Bearer a.b.SIGNATURE_REMOVED_BY_GOOGLE"}},
 		},
 		"the authenticated may":         {service: "anybody", header: bearer(r.id(t, stranger, anybody, nil)), caller: "serviceAccount:" + stranger},
-		"the authenticated may, nobody": {service: "anybody", status: 403, code: ingress.NoCredential},
+		"the authenticated may, nobody": {service: "anybody", status: 403, code: reason.NoCredential},
 		"no check":                      {service: "open"},
-		"from outside":                  {service: "inside", status: 404, code: ingress.External},
+		"from outside":                  {service: "inside", status: 404, code: reason.External},
 		"from inside":                   {service: "inside", internal: true},
-		"reserved path":                 {service: "open", path: "/healthz", status: 404, code: ingress.ReservedPath},
-		"reserved directory":            {service: "open", path: "/_ah/start", status: 404, code: ingress.ReservedPath},
+		"reserved path":                 {service: "open", path: "/healthz", status: 404, code: reason.ReservedPath},
+		"reserved directory":            {service: "open", path: "/_ah/start", status: 404, code: reason.ReservedPath},
 		"nearly reserved":               {service: "open", path: "/healthz/"},
 		"nearly reserved, in capitals":  {service: "open", path: "/HEALTHZ"},
 
@@ -161,7 +162,7 @@ func (r *rig) rows(t *testing.T) map[string]row {
 			serverless: bearer(good), header: bearer("for the service"), caller: account,
 			passed: []ingress.Field{{Name: "X-Serverless-Authorization", Value: "Bearer " + unsigned(good)}},
 		},
-		"serverless wins though it is bad": {serverless: bearer("garbage"), header: bearer(good), status: 401, code: ingress.Invalid},
+		"serverless wins though it is bad": {serverless: bearer("garbage"), header: bearer(good), status: 401, code: reason.InvalidToken},
 		"user's token from gcloud": {
 			header: bearer(byGcloud), caller: "user:" + dev,
 			passed: []ingress.Field{{Name: "Authorization", Value: "Bearer " + unsigned(byGcloud)}},
@@ -172,27 +173,27 @@ func (r *rig) rows(t *testing.T) map[string]row {
 		// 1.4
 		"with a slash":          {header: bearer(r.id(t, login, profiles+"/", nil)), caller: account},
 		"with a path":           {header: bearer(r.id(t, login, profiles+"/push/handler", nil)), caller: account},
-		"host that begins so":   {header: bearer(r.id(t, login, profiles+".evil.example", nil)), status: 401, code: ingress.WrongAudience, caller: account},
-		"without TLS":           {header: bearer(r.id(t, login, "http"+strings.TrimPrefix(profiles, "https"), nil)), status: 401, code: ingress.WrongAudience, caller: account},
+		"host that begins so":   {header: bearer(r.id(t, login, profiles+".evil.example", nil)), status: 401, code: reason.WrongAudience, caller: account},
+		"without TLS":           {header: bearer(r.id(t, login, "http"+strings.TrimPrefix(profiles, "https"), nil)), status: 401, code: reason.WrongAudience, caller: account},
 		"older URL":             {header: bearer(r.id(t, login, r.urlOf(t, "user-profiles", 1), nil)), caller: account},
-		"URL of a tag":          {header: bearer(r.id(t, login, strings.Replace(profiles, "https://", "https://green---", 1), nil)), status: 401, code: ingress.WrongAudience, caller: account},
+		"URL of a tag":          {header: bearer(r.id(t, login, strings.Replace(profiles, "https://", "https://green---", 1), nil)), status: 401, code: reason.WrongAudience, caller: account},
 		"custom audience":       {header: bearer(r.id(t, login, "profiles", nil)), caller: account},
-		"beginning of a custom": {header: bearer(r.id(t, login, "profile", nil)), status: 401, code: ingress.WrongAudience, caller: account},
+		"beginning of a custom": {header: bearer(r.id(t, login, "profile", nil)), status: 401, code: reason.WrongAudience, caller: account},
 		"resource":              {header: bearer(r.id(t, login, "/projects/123456789012/locations/europe-west1/services/user-profiles", nil)), caller: account},
-		"resource of instances": {header: bearer(r.id(t, login, "/projects/123456789012/locations/europe-west1/instances/user-profiles", nil)), status: 401, code: ingress.WrongAudience, caller: account},
+		"resource of instances": {header: bearer(r.id(t, login, "/projects/123456789012/locations/europe-west1/instances/user-profiles", nil)), status: 401, code: reason.WrongAudience, caller: account},
 		"ADC client":            {header: bearer(r.id(t, login, "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com", nil)), caller: account},
-		"the user's own client": {header: bearer(r.id(t, dev, "123-mine.apps.googleusercontent.com", nil)), status: 401, code: ingress.WrongAudience, caller: "user:" + dev},
+		"the user's own client": {header: bearer(r.id(t, dev, "123-mine.apps.googleusercontent.com", nil)), status: 401, code: reason.WrongAudience, caller: "user:" + dev},
 		"the door's address":    {header: bearer(r.id(t, login, "http://127.0.0.1:8081/x", nil)), caller: account},
 		"one of several":        {header: bearer(r.id(t, login, profiles, map[string]any{"aud": []any{"x", profiles}})), caller: account},
 		"function":              {service: "resize", header: bearer(r.id(t, login, resize, nil)), caller: account},
 		"function's other URL":  {service: "resize", header: bearer(r.id(t, login, "https://resize-123456789012.us-central1.run.app", nil)), caller: account},
-		"function without name": {service: "resize", header: bearer(r.id(t, login, strings.TrimSuffix(resize, "/resize"), nil)), status: 401, code: ingress.WrongAudience, caller: account},
+		"function without name": {service: "resize", header: bearer(r.id(t, login, strings.TrimSuffix(resize, "/resize"), nil)), status: 401, code: reason.WrongAudience, caller: account},
 
 		// 1.5
 		"without e-mail":          {header: bearer(r.id(t, login, profiles, map[string]any{"email": nil, "email_verified": nil})), caller: account},
-		"e-mail not verified":     {header: bearer(r.id(t, login, profiles, map[string]any{"email_verified": false})), status: 401, code: ingress.Invalid},
-		"issuer without a scheme": {header: bearer(r.id(t, login, profiles, map[string]any{"iss": "accounts.google.com"})), status: 401, code: ingress.Invalid},
-		"signature removed":       {header: bearer(unsigned(good)), status: 401, code: ingress.Invalid},
+		"e-mail not verified":     {header: bearer(r.id(t, login, profiles, map[string]any{"email_verified": false})), status: 401, code: reason.InvalidToken},
+		"issuer without a scheme": {header: bearer(r.id(t, login, profiles, map[string]any{"iss": "accounts.google.com"})), status: 401, code: reason.InvalidToken},
+		"signature removed":       {header: bearer(unsigned(good)), status: 401, code: reason.InvalidToken},
 	}
 }
 
@@ -266,7 +267,7 @@ func checkRefusal(t *testing.T, refusal *ingress.Refusal) {
 	if reason := refusal.Reason; reason.Sentence == "" || reason.Hint == "" || reason.Code == "" || strings.Contains(reason.Sentence, "\n") {
 		t.Errorf("the reason is %+v", reason)
 	}
-	if (refusal.Reason.Missing != nil) != (refusal.Reason.Code == ingress.MissingRole) {
+	if (refusal.Reason.Missing != nil) != (refusal.Reason.Code == reason.MissingRole) {
 		t.Errorf("%q comes with what is missing: %+v", refusal.Reason.Code, refusal.Reason.Missing)
 	}
 }

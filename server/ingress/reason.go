@@ -6,39 +6,19 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
-)
-
-// Code names the rule by which a request was refused.
-type Code string
-
-// The codes.
-const (
-	NoCredential       Code = "no-credential"
-	SeveralCredentials Code = "several-credentials"
-	NotBearer          Code = "not-bearer"
-	AccessToken        Code = "access-token"
-	NotIDToken         Code = "not-an-id-token"
-	Firebase           Code = "firebase-token"
-	RealGoogle         Code = "real-google-token"
-	Invalid            Code = "invalid-token"
-	WrongAudience      Code = "wrong-audience"
-	MissingRole        Code = "missing-role"
-	External           Code = "external-traffic"
-	ReservedPath       Code = "reserved-path"
-	NoService          Code = "no-service"
-	NoTunnel           Code = "no-tunnel"
 )
 
 // Reason says why a request was refused. It is for the people who run the emulator: clients get
 // Google's page.
 type Reason struct {
-	Code     Code     `json:"code"`
-	Sentence string   `json:"sentence"`
-	Hint     string   `json:"hint,omitempty"`
-	Caller   string   `json:"caller,omitempty"` // as policies name it; empty if the principal is not known
-	Missing  *Missing `json:"missing,omitempty"`
+	Code     reason.Code `json:"code"`
+	Sentence string      `json:"sentence"`
+	Hint     string      `json:"hint,omitempty"`
+	Caller   string      `json:"caller,omitempty"` // as policies name it; empty if the principal is not known
+	Missing  *Missing    `json:"missing,omitempty"`
 }
 
 // Missing is the permission that a caller lacks.
@@ -50,7 +30,7 @@ type Missing struct {
 
 // problem describes a missing or invalid credential.
 type problem struct {
-	code       Code
+	code       reason.Code
 	detail     string
 	credential Credential
 }
@@ -59,7 +39,7 @@ type problem struct {
 // credential, and 401 otherwise.
 func (d Door) refusal(r Request, p problem) *Refusal {
 	refusal := unauthorizedPage(r.Path)
-	if p.code == NoCredential {
+	if p.code == reason.NoCredential {
 		refusal = forbiddenPage(r.Path)
 	}
 	sentence, hint := d.explain(p)
@@ -71,26 +51,26 @@ func (d Door) refusal(r Request, p problem) *Refusal {
 // explain returns a sentence about a problem, and a hint about what to change.
 func (d Door) explain(p problem) (sentence, hint string) {
 	name, ask := d.Service.Name, "send an ID token: gcp-metadata-emulator token id --audience "+d.expected()
-	switch p.code {
-	case NoCredential:
+	switch p.code { //nolint:exhaustive // every other problem has a sentence
+	case reason.NoCredential:
 		return fmt.Sprintf("the request to service %q has no credential", name), ask + ", in the header Authorization: Bearer TOKEN"
-	case SeveralCredentials:
+	case reason.SeveralCredentials:
 		return fmt.Sprintf("the request to service %q has several credentials in %s", name, p.detail), "send one token in one header field"
-	case NotBearer:
+	case reason.NotBearer:
 		return fmt.Sprintf("the header %s of the request to service %q is not of the form Bearer TOKEN", p.detail, name), ask
-	case AccessToken:
+	case reason.AccessToken:
 		return fmt.Sprintf("this is an access token, and service %q takes ID tokens only", name), ask
-	case NotIDToken:
+	case reason.NotIDToken:
 		return fmt.Sprintf("this is %s of %q, and service %q takes ID tokens only", kindInWords(p.credential.Kind), p.credential.Principal.Member(), name), ask
-	case Firebase:
+	case reason.Firebase:
 		return "this is an ID token of Firebase or Identity Platform, which Cloud Run does not know", "let the service verify it by itself, and let allUsers invoke the service; or " + ask
-	case RealGoogle:
+	case reason.RealGoogle:
 		return "the token was signed by real Google, whose keys this emulator does not have", "get the token from the emulator: gcp-metadata-emulator env shows the variables"
-	case WrongAudience:
+	case reason.WrongAudience:
 		return d.wrongAudience(p.credential.Audiences), d.audienceHint(p.credential.Audiences)
-	case Invalid, MissingRole, External, ReservedPath, NoService, NoTunnel:
+	default:
+		return p.credential.Refused, ask
 	}
-	return p.credential.Refused, ask
 }
 
 func kindInWords(kind token.Kind) string {
@@ -126,7 +106,7 @@ func (d Door) lacksRole(r Request, who iam.Principal) *Refusal {
 	refusal := forbiddenPage(r.Path)
 	refusal.caller = who
 	refusal.Reason = Reason{
-		Code: MissingRole, Caller: member, Missing: missing,
+		Code: reason.MissingRole, Caller: member, Missing: missing,
 		Sentence: fmt.Sprintf("%q may not invoke service %q: it lacks %s", member, d.Service.Name, missing.Permission),
 		Hint: fmt.Sprintf("gcloud run services add-iam-policy-binding %s --region=%s --member=%s --role=%s",
 			d.Service.Name, d.Service.Region, member, missing.Roles[0]),
@@ -149,7 +129,7 @@ func invokers(permissions []string) []string {
 func reserved(path string) *Refusal {
 	refusal := &Refusal{Status: notFound}
 	refusal.Reason = Reason{
-		Code:     ReservedPath,
+		Code:     reason.ReservedPath,
 		Sentence: fmt.Sprintf("Cloud Run keeps the path %q for itself, so that no request for it reaches a service", path),
 		Hint:     "choose another path, such as /healthz/ or /readyz",
 	}
@@ -160,7 +140,7 @@ func reserved(path string) *Refusal {
 func external(path string, service *world.Service) *Refusal {
 	refusal := notFoundPage()
 	refusal.Reason = Reason{
-		Code:     External,
+		Code:     reason.External,
 		Sentence: fmt.Sprintf("service %q takes requests from workloads of the project only, and %q was asked for from elsewhere", service.Name, path),
 		Hint:     "send it from a workload through the emulator's proxy, or write traffic: all in the service's ingress",
 	}
@@ -171,7 +151,7 @@ func external(path string, service *world.Service) *Refusal {
 func Gone(service string) *Refusal {
 	refusal := notFoundPage()
 	refusal.Reason = Reason{
-		Code:     NoService,
+		Code:     reason.NoService,
 		Sentence: fmt.Sprintf("there is no service %q", service),
 		Hint:     "give the instance of that name an ingress",
 	}
@@ -182,7 +162,7 @@ func Gone(service string) *Refusal {
 func Nowhere(host, path string) *Refusal {
 	refusal := notFoundPage()
 	refusal.Reason = Reason{
-		Code:     NoService,
+		Code:     reason.NoService,
 		Sentence: fmt.Sprintf("no service has the URL %q", "https://"+host+path),
 		Hint:     "GET /emulator/v1/instances lists the URLs of all services",
 	}
@@ -192,7 +172,7 @@ func Nowhere(host, path string) *Refusal {
 // Tunnel returns the refusal of a request for a tunnel.
 func Tunnel(service string) *Refusal {
 	return &Refusal{Status: methodNotAllowed, Reason: Reason{
-		Code:     NoTunnel,
+		Code:     reason.NoTunnel,
 		Sentence: fmt.Sprintf("service %q was asked for a tunnel, with the method CONNECT", service),
 		Hint:     "use the emulator's main address as the proxy",
 	}}

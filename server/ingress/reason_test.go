@@ -10,6 +10,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 )
 
@@ -67,23 +68,23 @@ func TestReasons(t *testing.T) {
 	const want = `ask for an ID token with the audience "` + profiles + `"`
 	for name, test := range map[string]explained{
 		"no credential": {"", ingress.Reason{
-			Code: ingress.NoCredential, Sentence: `the request to service "user-profiles" has no credential`,
+			Code: reason.NoCredential, Sentence: `the request to service "user-profiles" has no credential`,
 			Hint: "send an ID token: " + ask + ", in the header Authorization: Bearer TOKEN",
 		}},
 		"access token": {r.mint(t, login, token.Order{Kind: token.KindAccess}), ingress.Reason{
-			Code: ingress.AccessToken, Sentence: `this is an access token, and service "user-profiles" takes ID tokens only`,
+			Code: reason.AccessToken, Sentence: `this is an access token, and service "user-profiles" takes ID tokens only`,
 			Hint: "send an ID token: " + ask, Caller: "serviceAccount:" + login,
 		}},
 		"self-signed": {r.mint(t, login, token.Order{Kind: token.KindJWT, Audience: profiles}), ingress.Reason{
-			Code:     ingress.NotIDToken,
+			Code:     reason.NotIDToken,
 			Sentence: `this is a self-signed JWT of "serviceAccount:` + login + `", and service "user-profiles" takes ID tokens only`,
 			Hint:     "send an ID token: " + ask, Caller: "serviceAccount:" + login,
 		}},
 		"expired": {r.mint(t, login, token.Order{Kind: token.KindID, Audience: profiles, Defect: token.Expired}), ingress.Reason{
-			Code: ingress.Invalid, Sentence: "the token expired at 2026-11-21T11:00:00Z, 1h0m0s ago", Hint: "send an ID token: " + ask,
+			Code: reason.InvalidToken, Sentence: "the token expired at 2026-11-21T11:00:00Z, 1h0m0s ago", Hint: "send an ID token: " + ask,
 		}},
 		"missing role": {r.id(t, stranger, profiles, nil), ingress.Reason{
-			Code: ingress.MissingRole, Caller: "serviceAccount:" + stranger,
+			Code: reason.MissingRole, Caller: "serviceAccount:" + stranger,
 			Sentence: `"serviceAccount:` + stranger + `" may not invoke service "user-profiles": it lacks run.routes.invoke`,
 			Hint:     "gcloud run services add-iam-policy-binding user-profiles --region=europe-west1 --member=serviceAccount:" + stranger + " --role=roles/run.invoker",
 			Missing: &ingress.Missing{
@@ -126,7 +127,7 @@ type explained struct {
 
 func audienceRow(text, audience, hint string) explained {
 	return explained{text, ingress.Reason{
-		Code: ingress.WrongAudience, Hint: hint, Caller: "serviceAccount:" + login,
+		Code: reason.WrongAudience, Hint: hint, Caller: "serviceAccount:" + login,
 		Sentence: `the token is for "` + audience + `", and service "user-profiles" expects "` + profiles + `"`,
 	}}
 }
@@ -204,7 +205,7 @@ func TestDecideLooksAtConditions(t *testing.T) {
 		t.Errorf("while the condition holds: %+v", refusal.Reason)
 	}
 	door.Now = r.now.Add(30 * time.Minute)
-	if refusal := ingress.Decide(request, door).Refusal; refusal == nil || refusal.Reason.Code != ingress.MissingRole {
+	if refusal := ingress.Decide(request, door).Refusal; refusal == nil || refusal.Reason.Code != reason.MissingRole {
 		t.Error("the role outlives its condition")
 	}
 }

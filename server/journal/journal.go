@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/reason"
 )
 
 // Exchange is a request and its answer.
@@ -31,11 +32,12 @@ type Exchange struct {
 	Fault     string            `json:"fault,omitempty"` // the ID of the fault that applied
 
 	// Of a request that a door has let in or refused, and of other refusals that have a reason.
-	Host    string   `json:"host,omitempty"`
-	Caller  string   `json:"caller,omitempty"` // the principal, as policies name it
-	Reason  string   `json:"reason,omitempty"` // why the request was refused, in one sentence
-	Hint    string   `json:"hint,omitempty"`   // what to change
-	Missing *Missing `json:"missing,omitempty"`
+	Host    string      `json:"host,omitempty"`
+	Caller  string      `json:"caller,omitempty"` // the principal, as policies name it
+	Code    reason.Code `json:"code,omitempty"`   // of the reason
+	Reason  string      `json:"reason,omitempty"` // why the request was refused, in one sentence
+	Hint    string      `json:"hint,omitempty"`   // what to change
+	Missing *Missing    `json:"missing,omitempty"`
 }
 
 // Missing is the permission that a caller lacks, and the roles that would grant it.
@@ -75,6 +77,13 @@ func (e *Exchange) redact() {
 	for _, text := range e.texts() {
 		*text = strings.Clone(*text)
 	}
+}
+
+// Redacted returns a copy of the exchange without the secrets of the client.
+func (e *Exchange) Redacted() *Exchange {
+	shown := *e
+	shown.redact()
+	return &shown
 }
 
 // Limits of the journal, in exchanges and in bytes.

@@ -1,10 +1,15 @@
 package journal
 
-import "context"
+import (
+	"context"
+
+	"gcp-metadata-emulator/server/reason"
+)
 
 // Refusal says why a request was refused by a rule, or would have been refused if the rule were
 // enforced.
 type Refusal struct {
+	Code    reason.Code
 	Caller  string // the principal, as policies name it
 	Reason  string // one sentence
 	Hint    string // what to change
@@ -34,6 +39,6 @@ func Refuse(ctx context.Context, refusal Refusal) bool {
 // Explain adds to an exchange why its request was refused.
 func (e *Exchange) Explain(refusal *Refusal) {
 	if refusal != nil {
-		e.Caller, e.Reason, e.Hint, e.Missing = refusal.Caller, refusal.Reason, refusal.Hint, refusal.Missing
+		e.Code, e.Caller, e.Reason, e.Hint, e.Missing = refusal.Code, refusal.Caller, refusal.Reason, refusal.Hint, refusal.Missing
 	}
 }

@@ -2,11 +2,9 @@ package neighbour
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
-	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/journal"
@@ -38,8 +36,8 @@ func (n *Neighbours) decide(r *http.Request, to *world.Neighbour) Verdict {
 		}
 		return wire.Response{}, err
 	})(r.WithContext(ctx))
-	if err != nil && refusal.Reason == "" {
-		refusal.Reason = fmt.Sprintf("neighbour %q: %s", to.Host, messageOf(err))
+	if explained, ok := errors.AsType[wire.Explained](err); ok && refusal.Reason == "" {
+		*refusal = explained.Refusal()
 	}
 	return Verdict{Caller: caller, Refusal: *refusal, err: err}
 }
@@ -50,10 +48,6 @@ func (n *Neighbours) authorize(r *http.Request, to *world.Neighbour) (iam.Princi
 	name := strings.TrimPrefix(permission, api.Service+".")
 	credential, err := guard.Bearer(r, api, name)
 	if err != nil {
-		journal.Refuse(r.Context(), journal.Refusal{
-			Reason: fmt.Sprintf("the request to neighbour %q has no bearer token", to.Host),
-			Hint:   "send an access token in the header Authorization: Bearer TOKEN; gcp-metadata-emulator token access prints one",
-		})
 		return iam.Principal{}, err
 	}
 	caller, err := n.config.Guard.Authenticate(r.Context(), credential, api, name)
@@ -84,12 +78,4 @@ func pathAt(to *world.Neighbour, r *http.Request) string {
 		return "/" + bucket + path
 	}
 	return path
-}
-
-// messageOf returns the message of an error of a Google API, without its status.
-func messageOf(err error) string {
-	if known, ok := errors.AsType[*googleapi.Error](err); ok {
-		return known.Message
-	}
-	return err.Error()
 }

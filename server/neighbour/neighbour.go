@@ -7,6 +7,7 @@
 package neighbour
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
@@ -114,7 +116,7 @@ func (n *Neighbours) serve(w http.ResponseWriter, r *http.Request, host string) 
 	if !exists {
 		p.Verdict = Verdict{
 			err:     googleapi.NotFound("Requested entity was not found."),
-			Refusal: journal.Refusal{Reason: "there is no neighbour " + strconv.Quote(host), Hint: "add it to the fixture's neighbours"},
+			Refusal: journal.Refusal{Code: reason.NoService, Reason: "there is no neighbour " + strconv.Quote(host), Hint: "add it to the fixture's neighbours"},
 		}
 		n.refuse(w, r, p)
 		return
@@ -142,11 +144,9 @@ func (n *Neighbours) serve(w http.ResponseWriter, r *http.Request, host string) 
 	})
 }
 
-// refuse answers with a refusal, and logs the reason.
+// refuse answers with a refusal.
 func (n *Neighbours) refuse(w http.ResponseWriter, r *http.Request, p Passage) {
 	refusal := p.Verdict.Refusal
-	n.config.Logger.InfoContext(r.Context(), "request refused", "neighbour", p.Host, "path", r.URL.Path,
-		"reason", refusal.Reason, "hint", refusal.Hint, "caller", refusal.Caller)
 	n.config.Explain(w.Header(), refusal.Reason, refusal.Hint)
 	n.answer(w, r, p, p.Verdict.err)
 }
@@ -185,4 +185,12 @@ func refuseCall(w http.ResponseWriter, status int, err error) {
 	w.Header().Set("Grpc-Status", code)
 	w.Header().Set("Grpc-Message", url.PathEscape(messageOf(err)))
 	w.WriteHeader(http.StatusOK)
+}
+
+// messageOf returns the message of an error of a Google API, without its status.
+func messageOf(err error) string {
+	if known, ok := errors.AsType[*googleapi.Error](err); ok {
+		return known.Message
+	}
+	return err.Error()
 }

@@ -16,6 +16,7 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -47,8 +48,8 @@ func (n *Neighbours) authorizeSigned(r *http.Request, to *world.Neighbour) (iam.
 		return n.unsigned(r, fmt.Sprintf("the signed URL names account %q and algorithm %q", email, query.Get("X-Goog-Algorithm")),
 			"sign with "+algorithm+" as a service account of the fixture that is not disabled")
 	}
-	if reason := expiry(query, n.config.Clock.Now()); reason != "" {
-		journal.Refuse(r.Context(), journal.Refusal{Caller: account.Principal().Member(), Reason: reason, Hint: "sign the URL again; it is good for at most seven days"})
+	if why := expiry(query, n.config.Clock.Now()); why != "" {
+		journal.Refuse(r.Context(), journal.Refusal{Code: reason.ExpiredToken, Caller: account.Principal().Member(), Reason: why, Hint: "sign the URL again; it is good for at most seven days"})
 		return account.Principal(), googleapi.InvalidArgument("The provided token has expired.")
 	}
 	usable, err := accountkeys.Usable(n.config.Keys, account)
@@ -74,8 +75,8 @@ func (n *Neighbours) authorizeSigned(r *http.Request, to *world.Neighbour) (iam.
 }
 
 // unsigned refuses a request whose signature is not good.
-func (*Neighbours) unsigned(r *http.Request, reason, hint string) (iam.Principal, error) {
-	journal.Refuse(r.Context(), journal.Refusal{Reason: reason, Hint: hint})
+func (*Neighbours) unsigned(r *http.Request, why, hint string) (iam.Principal, error) {
+	journal.Refuse(r.Context(), journal.Refusal{Code: reason.BadSignature, Reason: why, Hint: hint})
 	return iam.Principal{}, googleapi.PermissionDenied("The request signature we calculated does not match the signature you provided. Check your Google secret key and signing method.")
 }
 

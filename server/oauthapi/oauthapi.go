@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/errorpage"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -79,12 +81,13 @@ func (e *Error) Because(cause error) *Error {
 	return &explained
 }
 
-// Reason returns the cause in words, or nothing.
-func (e *Error) Reason() string {
-	if e.cause == nil {
-		return ""
+// Refusal returns the reason of the error: its cause, or else what clients get to read.
+func (e *Error) Refusal() journal.Refusal {
+	why := journal.Refusal{Code: reason.Code(strings.ReplaceAll(e.Code, "_", "-")), Reason: e.Error()}
+	if e.cause != nil {
+		why.Reason = e.cause.Error()
 	}
-	return e.cause.Error()
+	return why
 }
 
 // NewError returns an error with status 400.

@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/grpc/metadata"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/fault/inject"
 	"gcp-metadata-emulator/server/googleapi"
@@ -47,14 +46,13 @@ func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
 		} else {
 			response, err = answer(ctx)
 		}
-		took := time.Since(begun)
-		e.Duration = fixtures.Duration(took)
 		if !wire.IsGone(ctx) {
 			e.Status = callStatus(err)
 		}
-		e.Explain(refusal)
-		o.journal.Append(e)
-		o.counts.Observe(e.Route, e.Status, took)
+		if e.Explain(refusal); e.Reason == "" {
+			e.Explain(refusalOf(err))
+		}
+		o.record(ctx, e, time.Since(begun))
 		return response, err
 	})
 }
@@ -81,6 +79,14 @@ func callStatus(err error) int {
 		return known.Code
 	}
 	return http.StatusInternalServerError
+}
+
+// refusalOf returns the reason of an error that clients may read, or nil.
+func refusalOf(err error) *journal.Refusal {
+	if known, ok := errors.AsType[wire.Explained](err); ok {
+		return new(known.Refusal())
+	}
+	return nil
 }
 
 func callerOf(ctx context.Context) string {

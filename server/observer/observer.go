@@ -7,11 +7,11 @@ package observer
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/fault/inject"
@@ -26,12 +26,20 @@ type Observer struct {
 	faults  *fault.Set
 	journal *journal.Journal
 	counts  *metrics.Requests
+	logger  *slog.Logger
 }
 
-// New returns an Observer that lets some faults strike, and writes to a journal and to counts.
-func New(emulator *clock.Clock, faults *fault.Set, exchanges *journal.Journal, counts *metrics.Requests) *Observer {
-	return &Observer{emulator, faults, exchanges, counts}
+// Config holds the parts of an Observer, all of which are necessary.
+type Config struct {
+	Clock   *clock.Clock
+	Faults  *fault.Set
+	Journal *journal.Journal
+	Counts  *metrics.Requests
+	Logger  *slog.Logger
 }
+
+// New returns an Observer that lets some faults strike, and writes to a journal, to counts and to a log.
+func New(c Config) *Observer { return &Observer{c.Clock, c.Faults, c.Journal, c.Counts, c.Logger} }
 
 // Operation describes an operation to an Observer.
 //
@@ -169,7 +177,6 @@ func subject[Found any](op Operation[Found], r *http.Request, found Found, seen 
 func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response) {
 	e := journal.Exchange{
 		Time:      seen.at,
-		Duration:  fixtures.Duration(time.Since(seen.begun)),
 		Method:    r.Method,
 		Path:      wire.Target(r),
 		Route:     seen.route,
@@ -179,15 +186,19 @@ func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response
 		UserAgent: userAgent(r),
 		Fault:     seen.fault,
 	}
-	e.Explain(seen.refusal)
+	if e.Explain(seen.refusal); e.Reason == "" {
+		e.Explain(response.Refusal)
+	}
+	if e.Reason != "" {
+		e.Host = r.Host
+	}
 	if !seen.hungUp && !response.Abandoned {
 		e.Status = statusOf(response)
 		if r.Method != http.MethodHead {
 			e.Bytes = len(response.Body)
 		}
 	}
-	o.journal.Append(e)
-	o.counts.Observe(e.Route, e.Status, time.Duration(e.Duration))
+	o.record(r.Context(), e, time.Since(seen.begun))
 }
 
 func statusOf(response *wire.Response) int {

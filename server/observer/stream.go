@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/fault/inject"
 	"gcp-metadata-emulator/server/journal"
@@ -69,10 +68,7 @@ type faultKey struct{}
 // Note records an exchange of a handler of Stream. begun is the time of the request by the machine's
 // clock.
 func (o *Observer) Note(r *http.Request, e journal.Exchange, begun time.Time) {
-	took := time.Since(begun)
-	e.Duration = fixtures.Duration(took)
 	e.Method, e.Path, e.Host, e.UserAgent = r.Method, wire.Target(r), r.Host, userAgent(r)
 	e.Fault, _ = r.Context().Value(faultKey{}).(string)
-	o.journal.Append(e)
-	o.counts.Observe(e.Route, e.Status, took)
+	o.record(r.Context(), e, time.Since(begun))
 }

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
@@ -27,7 +29,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
 	defer func() { _ = there.Close() }() // both sides have finished
 	here, err := hijack(w, hostname.Of(r.URL.Host), func() {})
 	if err != nil {
-		p.say(w, r, http.StatusNotImplemented, "CONNECT needs HTTP/1.1.\n")
+		p.say(w, r, needsHTTP1())
 		return
 	}
 	defer here.abandon()
@@ -113,21 +115,24 @@ func (p *Proxy) newForwarder() http.Handler {
 // unreachable answers with the reason why another host did not answer.
 func (p *Proxy) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	p.Logger.DebugContext(r.Context(), "cannot reach another host", "host", r.URL.Host, "error", err)
-	status, reason := http.StatusBadGateway, "the connection failed"
+	status, why := http.StatusBadGateway, "the connection failed"
 	var timeout net.Error
 	var name *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &name) && name.IsNotFound:
-		reason = "there is no such host"
+		why = "there is no such host"
 	case errors.As(err, &timeout) && timeout.Timeout():
-		status, reason = http.StatusGatewayTimeout, "it does not answer"
+		status, why = http.StatusGatewayTimeout, "it does not answer"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		reason = "it refuses the connection"
+		why = "it refuses the connection"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
-		reason = "this machine has no route to it"
+		why = "this machine has no route to it"
 	case errors.As(err, &certificate):
-		reason = "this machine does not trust its certificate"
+		why = "this machine does not trust its certificate"
 	}
-	p.say(w, r, status, fmt.Sprintf("The emulator cannot reach %q: %s.\n", r.URL.Host, reason))
+	p.say(w, r, refusal(status, fmt.Sprintf("The emulator cannot reach %q: %s.\n", r.URL.Host, why), journal.Refusal{
+		Code: reason.Unreachable, Reason: fmt.Sprintf("the emulator cannot reach %q: %s", r.URL.Host, why),
+		Hint: "try to reach this host from this machine without the proxy",
+	}))
 }

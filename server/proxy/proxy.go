@@ -19,7 +19,8 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/keys"
-	"gcp-metadata-emulator/server/errorpage"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/wire"
 )
@@ -38,6 +39,8 @@ type Config struct {
 	// host.
 	Allowed []hostname.Target
 	Logger  *slog.Logger
+	// Refused is told of every request that the proxy answers with an error by itself.
+	Refused func(*http.Request, wire.Response)
 }
 
 // Limits of tunnels.
@@ -122,11 +125,11 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, tunnels *Tunnels
 	target := p.destination(r, name, port)
 	switch {
 	case err != nil || host == "" || port == "":
-		p.say(w, r, http.StatusBadRequest, "CONNECT needs a host and a port.\n")
+		p.say(w, r, badConnect(http.StatusBadRequest, "CONNECT needs a host and a port", "write CONNECT HOST:PORT"))
 	case r.ContentLength != 0: // the body would become part of the tunnel
-		p.say(w, r, http.StatusBadRequest, "CONNECT has no body.\n")
+		p.say(w, r, badConnect(http.StatusBadRequest, "CONNECT has no body", "send the body in the tunnel"))
 	case wire.IsProxied(r.Context()):
-		p.say(w, r, http.StatusForbidden, "A tunnel cannot lead to another tunnel.\n")
+		p.say(w, r, badConnect(http.StatusForbidden, "A tunnel cannot lead to another tunnel", "configure the emulator as a proxy once"))
 	case target == nowhere:
 		p.refuse(w, r, name)
 	case target == elsewhere:
@@ -150,7 +153,11 @@ func (p *Proxy) take(w http.ResponseWriter, r *http.Request, count int64) (relea
 	p.files.Add(-count)
 	p.Logger.WarnContext(r.Context(), "too many tunnels are open", "limit", p.most, "program", r.UserAgent())
 	w.Header().Set("Connection", "close") // the connection itself uses a descriptor
-	p.say(w, r, http.StatusServiceUnavailable, "The emulator's proxy has too many tunnels open.\n")
+	p.say(w, r, refusal(http.StatusServiceUnavailable, "The emulator's proxy has too many tunnels open.\n", journal.Refusal{
+		Code:   reason.TooManyTunnels,
+		Reason: fmt.Sprintf("the proxy has %d files open for tunnels, and no more are allowed", p.most),
+		Hint:   "close idle connections, or raise the limit of open files: ulimit -n",
+	}))
 	return nil
 }
 
@@ -186,7 +193,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, name string, releas
 	conn, err := hijack(w, name, release)
 	if err != nil {
 		release()
-		p.say(w, r, http.StatusNotImplemented, "CONNECT needs HTTP/1.1.\n")
+		p.say(w, r, needsHTTP1())
 		return
 	}
 	p.receive(r.Context(), conn, tunnels)
@@ -230,18 +237,4 @@ func (p *Proxy) destination(r *http.Request, host, port string) destination {
 	default:
 		return nowhere
 	}
-}
-
-// refuse answers a request for a refused host.
-func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, host string) {
-	p.Logger.InfoContext(r.Context(), "refused to proxy", "host", host, "program", r.UserAgent())
-	p.say(w, r, http.StatusForbidden, fmt.Sprintf(
-		"The emulator does not proxy to host %q.\nhint: start it with --proxy-allow %s\n", host, host))
-}
-
-// say sends an answer of the proxy itself.
-func (p *Proxy) say(w http.ResponseWriter, r *http.Request, status int, text string) {
-	wire.Dialect{Error: errorpage.Error}.Adapt(p.Logger, func(*http.Request) (wire.Response, error) {
-		return wire.Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: text}, nil
-	}).ServeHTTP(w, r)
 }

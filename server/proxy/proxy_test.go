@@ -63,6 +63,7 @@ func newProxy(t *testing.T, ring *keys.Ring, allowed ...string) *proxy.Proxy {
 		Authority: ring.Authority,
 		Allowed:   targets,
 		Logger:    slog.New(slog.DiscardHandler),
+		Refused:   func(*http.Request, wire.Response) {},
 	})
 }
 

@@ -8,8 +8,8 @@ import (
 
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iap"
-	"gcp-metadata-emulator/server/ingress"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 )
 
@@ -18,10 +18,10 @@ func (j *Judge) atDoor(ctx context.Context, service, text string) Decision {
 	decided := j.AtDoor(ctx, service, text)
 	switch {
 	case decided.Refusal != nil:
-		reason := decided.Refusal.Reason
-		refused := Decision{Reason: reason.Sentence, Hint: reason.Hint}
-		if reason.Missing != nil {
-			refused.Missing = new(journal.Missing(*reason.Missing))
+		why := decided.Refusal.Reason
+		refused := Decision{Reason: why.Sentence, Hint: why.Hint}
+		if why.Missing != nil {
+			refused.Missing = new(journal.Missing(*why.Missing))
 		}
 		return refused
 	case decided.Caller.Member() == "":
@@ -94,8 +94,8 @@ func (j *Judge) atProxy(ctx context.Context, q question) (Decision, error) {
 	return decided, nil
 }
 
-func isAboutAudience(code ingress.Code) bool {
-	return code == ingress.WrongAudience || code == iap.WrongTarget
+func isAboutAudience(code reason.Code) bool {
+	return code == reason.WrongAudience || code == reason.WrongTarget
 }
 
 // refused returns the decision for an error of package token.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/wire"
 )
@@ -90,6 +92,11 @@ func Refuse(r *http.Request) (wire.Response, error) {
 		Status:      http.StatusForbidden,
 		ContentType: "text/plain; charset=utf-8",
 		Body:        fmt.Sprintf("The emulator does not answer for host %q.\nhint: start it with --allow-host %s\n", host, host),
+		Refusal: &journal.Refusal{
+			Code:   reason.ForeignHost,
+			Reason: fmt.Sprintf("the emulator does not answer for host %q", host),
+			Hint:   "start it with --allow-host " + host,
+		},
 	}, nil
 }
 

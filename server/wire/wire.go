@@ -20,6 +20,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"gcp-metadata-emulator/server/journal"
 )
 
 // Response is an answer. The zero value is an empty answer with status 200.
@@ -47,6 +49,10 @@ type Response struct {
 
 	// About is the subject of the request if the handler knows it, or else nil.
 	About *Subject
+
+	// Refusal says why the request is refused, for the people who run the emulator; nil if nobody
+	// knows. Clients do not see it.
+	Refusal *journal.Refusal
 }
 
 // Field is one header field. Its name is sent in this spelling. An empty value removes the
@@ -94,11 +100,11 @@ type Known interface {
 	KnownToClients()
 }
 
-// Explained is a Known error that has a reason for people. Package wire logs the reason; clients do
-// not see it.
+// Explained is a Known error that has a reason for the people who run the emulator. Clients do not
+// see it.
 type Explained interface {
 	Known
-	Reason() string
+	Refusal() journal.Refusal
 }
 
 // Adapt turns a handler into an HTTP handler in the dialect.
@@ -111,7 +117,7 @@ func (d Dialect) Answer(logger *slog.Logger, handle Handler) Answer {
 	return func(r *http.Request) Response {
 		var response Response
 		if err := safely(&response, r, handle); err != nil {
-			return d.Error(r, disclose(r, logger, err))
+			return d.explained(r, disclose(r, logger, err))
 		}
 		return response
 	}
@@ -125,10 +131,19 @@ func AnswerFound[Found any](
 	return func(r *http.Request, found Found) Response {
 		var response Response
 		if err := safelyFound(&response, r, found, handle); err != nil {
-			return d.Error(r, disclose(r, logger, err))
+			return d.explained(r, disclose(r, logger, err))
 		}
 		return response
 	}
+}
+
+// explained writes an error, and gives the answer the reason of the error.
+func (d Dialect) explained(r *http.Request, err error) Response {
+	response := d.Error(r, err)
+	if explained, ok := err.(Explained); ok && response.Refusal == nil { //nolint:errorlint // disclose has unwrapped it
+		response.Refusal = new(explained.Refusal())
+	}
+	return response
 }
 
 // Serve turns an Answer into an HTTP handler, with the dialect's header.
@@ -263,9 +278,6 @@ func IsGone(ctx context.Context) bool {
 // disclose returns the error for the dialect, and logs an error if the client must not see it.
 func disclose(r *http.Request, logger *slog.Logger, err error) error {
 	if known, ok := errors.AsType[Known](err); ok {
-		if explained, ok := known.(Explained); ok && explained.Reason() != "" {
-			logger.InfoContext(r.Context(), "request refused", "method", r.Method, "path", r.URL.Path, "reason", explained.Reason())
-		}
 		return known
 	}
 	for _, sentinel := range []error{ErrTooLarge, ErrUnread, ErrStopping} {
