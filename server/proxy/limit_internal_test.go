@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gcp-metadata-emulator/server/wire"
 )
 
 func TestTunnelsAreBounded(t *testing.T) {
@@ -21,6 +23,7 @@ func TestTunnelsAreBounded(t *testing.T) {
 	p := New(Config{
 		Answers: func(string, string, net.Addr) bool { return true },
 		Logger:  slog.New(slog.NewTextHandler(&logged, nil)),
+		Refused: func(*http.Request, wire.Response) {},
 	})
 	handler := p.Handler(NewTunnels(nil))
 	for open, want := range map[int64]int{

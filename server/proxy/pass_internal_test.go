@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/wire"
 )
 
 // passing returns a proxy that forwards everything through dial.
@@ -29,6 +30,7 @@ func passing(t *testing.T, dial func(context.Context, string, string) (net.Conn,
 		Answers: func(string, string, net.Addr) bool { return false },
 		Allowed: []hostname.Target{all},
 		Logger:  slog.New(slog.DiscardHandler),
+		Refused: func(*http.Request, wire.Response) {},
 	})
 	p.dial = dial
 	return p

@@ -16,6 +16,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/proxy"
+	"gcp-metadata-emulator/server/wire"
 )
 
 // lines is a log; tests can wait for its lines.
@@ -35,6 +36,7 @@ func TestNoAuthority(t *testing.T) {
 		Answers:   func(string, string, net.Addr) bool { return true },
 		Authority: func() (*keys.Authority, error) { return nil, errors.New("the file is damaged") },
 		Logger:    slog.New(slog.NewTextHandler(logged, nil)),
+		Refused:   func(*http.Request, wire.Response) {},
 	})
 	listener := listen(t)
 	t.Cleanup(serve(p, listener))
