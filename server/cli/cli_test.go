@@ -1,7 +1,9 @@
 package cli_test
 
 import (
+	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.yaml.in/yaml/v4"
 
+	"gcp-metadata-emulator/server/background"
 	"gcp-metadata-emulator/server/cli"
 	"gcp-metadata-emulator/server/reach"
 )
@@ -49,6 +52,8 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("SCRIPTS", scripts)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise every process takes a second to end
+			env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, "runtime"))
+			env.Defer(func() { stopAll(t, env) })
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -62,6 +67,27 @@ func TestScripts(t *testing.T) {
 			}
 		},
 	})
+}
+
+// stopAll ends the emulators that a script has left in the background, and no others: it looks only
+// at records in the script's own directory.
+func stopAll(t *testing.T, env *testscript.Env) {
+	t.Helper()
+	var dirs []string
+	_ = filepath.WalkDir(env.WorkDir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && entry.Name() == "background" {
+			dirs = append(dirs, path)
+		}
+		return nil
+	})
+	for _, run := range background.All(dirs...) {
+		if run.IsRunning() {
+			t.Errorf("a script has left process %d running", run.Process)
+			if err := run.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // The sidecar for Docker Compose has the same names as the hosts file, and the application next

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // clientFlags holds the flags of all commands that talk to a running emulator.
@@ -60,39 +62,57 @@ func (f clientFlags) post(ctx context.Context, resource string, message any) (st
 }
 
 func (f clientFlags) call(ctx context.Context, method, resource string, body io.Reader) (string, error) {
-	text := f.URL
-	if strings.HasPrefix(resource, controlPath) {
-		text = cmp.Or(f.ControlURL, f.URL)
-	}
-	at, err := endpointOf(text)
-	if err != nil {
-		return "", err
-	}
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, at.base+resource, body)
+	response, err := f.send(ctx, method, resource, body, nil)
 	if err != nil {
-		return "", fmt.Errorf("ask the emulator for %q: %w", resource, err)
-	}
-	request.Header.Set("Metadata-Flavor", "Google")
-	client := &http.Client{Transport: &http.Transport{Proxy: nil, DialContext: at.dial}} // the emulator is never behind a proxy
-	response, err := client.Do(request)
-	if err != nil {
-		return "", &hintError{
-			message: fmt.Sprintf("cannot reach an emulator at %q: %v", text, rootCause(err)),
-			hint:    "start one with: " + program + " serve; or set its address with --url",
-			cause:   err,
-		}
+		return "", err
 	}
 	defer func() { _ = response.Body.Close() }() // nothing was written
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		return "", fmt.Errorf("read the emulator's answer: %w", err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return "", refusal(response.StatusCode, answer)
-	}
 	return string(answer), nil
+}
+
+// send sends a request with some header fields to a resource of the emulator, and returns the answer.
+// The error is an *url.Error if the emulator cannot be reached.
+func (f clientFlags) send(ctx context.Context, method, resource string, body io.Reader, header map[string]string) (*http.Response, error) {
+	text := f.URL
+	if strings.HasPrefix(resource, controlPath) {
+		text = cmp.Or(f.ControlURL, f.URL)
+	}
+	at, err := endpointOf(text)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, at.base+resource, body)
+	if err != nil {
+		return nil, fmt.Errorf("ask the emulator for %q: %w", resource, err)
+	}
+	request.Header.Set("Metadata-Flavor", "Google")
+	for name, value := range header {
+		request.Header.Set(name, value)
+	}
+	client := &http.Client{Transport: &http.Transport{Proxy: nil, DialContext: at.dial}} // the emulator is never behind a proxy
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, &hintError{
+			message: fmt.Sprintf("cannot reach an emulator at %q: %v", text, rootCause(err)),
+			hint:    "start one with: " + program + " serve; or set its address with --url",
+			cause:   err,
+		}
+	}
+	if response.StatusCode == http.StatusOK {
+		return response, nil
+	}
+	defer func() { _ = response.Body.Close() }() // nothing was written
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the emulator's answer: %w", err)
+	}
+	return nil, refusal(response.StatusCode, answer)
 }
 
 // refusal returns the error in the emulator's answer.
@@ -109,4 +129,22 @@ func refusal(status int, body []byte) error {
 		message: fmt.Sprintf("the server answered with status %d", status),
 		hint:    "check that --url is the address of an emulator; if it was started with --control-listen, also set --control-url",
 	}
+}
+
+// run returns the ID of the emulator's run, which each start changes.
+func (f clientFlags) run(ctx context.Context) (uuid.UUID, error) {
+	answer, err := f.get(ctx, "/emulator/v1/livez")
+	if err != nil {
+		return uuid.Nil, err
+	}
+	var status struct {
+		Run uuid.UUID `json:"run"`
+	}
+	if err := json.Unmarshal([]byte(answer), &status); err != nil || status.Run == uuid.Nil {
+		return uuid.Nil, &hintError{
+			message: fmt.Sprintf("the server at %q did not send an emulator's run ID", cmp.Or(f.ControlURL, f.URL)),
+			hint:    "check that it is an emulator of this version, or set another address with --url", cause: err,
+		}
+	}
+	return status.Run, nil
 }

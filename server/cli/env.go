@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/reach"
@@ -267,24 +264,15 @@ func warnOfObstacles(std streams, present reach.Environment, format string, obst
 // gcloudConfig returns a configuration directory for gcloud that no other server shares, because
 // gcloud caches tokens and discoveries there. Each run of an emulator has its own.
 func (c *envCommand) gcloudConfig(ctx context.Context) (string, error) {
-	answer, err := c.get(ctx, "/emulator/v1/livez")
+	run, err := c.run(ctx)
 	if err != nil {
 		return "", err
-	}
-	var status struct {
-		Run uuid.UUID `json:"run"`
-	}
-	if err := json.Unmarshal([]byte(answer), &status); err != nil || status.Run == uuid.Nil {
-		return "", &hintError{
-			message: fmt.Sprintf("the server at %q did not send an emulator's run ID", cmp.Or(c.ControlURL, c.URL)),
-			hint:    "check that it is an emulator of this version, or set another address with --url", cause: err,
-		}
 	}
 	cache, err := userCache("gcloud's configuration")
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(cache, "gcloud", status.Run.String(), c.Instance), nil
+	return filepath.Join(cache, "gcloud", run.String(), c.Instance), nil
 }
 
 // write prints the variables to set and the names to unset.

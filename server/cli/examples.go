@@ -16,7 +16,32 @@ func (*serveCommand) Help() string {
 	return `Examples:
   gcp-metadata-emulator serve
   gcp-metadata-emulator serve --fixture world.yaml --watch
-  gcp-metadata-emulator serve --listen 127.0.0.1:0 --url-file url.txt`
+  gcp-metadata-emulator serve --listen 127.0.0.1:0 --url-file url.txt
+  gcp-metadata-emulator serve --detach`
+}
+
+func (*stopCommand) Help() string {
+	return `Ends an emulator that serve --detach has started, and no other process.
+
+Examples:
+  gcp-metadata-emulator stop
+  gcp-metadata-emulator stop --url http://127.0.0.1:41234`
+}
+
+func (*logsCommand) Help() string {
+	return `Prints the log of an emulator that serve --detach has started, also if it has ended.
+
+Examples:
+  gcp-metadata-emulator logs
+  gcp-metadata-emulator logs -f --url http://127.0.0.1:41234`
+}
+
+func (*requestsCommand) Help() string {
+	return `Each line is a request; the reason and the hint of a refusal follow it. Times are by the emulator's clock.
+
+Examples:
+  gcp-metadata-emulator requests --status 4xx
+  gcp-metadata-emulator requests --follow --route 'mds.*'`
 }
 
 func (*envCommand) Help() string {
@@ -64,7 +89,8 @@ func (*fixtureSchemaCommand) Help() string {
 
 func (*readyCommand) Help() string {
 	return `Examples:
-  gcp-metadata-emulator ready --url http://127.0.0.1:8254`
+  gcp-metadata-emulator ready --url http://127.0.0.1:8254
+  gcp-metadata-emulator ready --wait 30s`
 }
 
 func (*doctorCommand) Help() string {

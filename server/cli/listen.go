@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"gcp-metadata-emulator/server/loopback"
 	"gcp-metadata-emulator/server/reach"
@@ -337,16 +338,7 @@ func (e *emulator) serve(ctx context.Context) error {
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	listener, err := listenAt(ctx, address)
 	if err != nil {
-		hint := "another program may be using it; choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
-		if _, malformed := errors.AsType[*net.AddrError](err); malformed {
-			hint = "write an address as HOST:PORT, for example 127.0.0.1:8254, or as unix:PATH"
-		} else if errors.Is(err, fs.ErrPermission) {
-			hint = "use a port of 1024 or more, or run as root or with the capability CAP_NET_BIND_SERVICE"
-		}
-		if _, isSocket := socketPath(address); isSocket {
-			hint = "another program may be using it; otherwise check its directory, and that the path has at most 100 characters"
-		}
-		return nil, &hintError{message: fmt.Sprintf("cannot listen on %q: %v", address, rootCause(err)), hint: hint, cause: err}
+		return nil, &hintError{message: fmt.Sprintf("cannot listen on %q: %v", address, rootCause(err)), hint: listenHint(ctx, address, err), cause: err}
 	}
 	return listener, nil
 }
@@ -360,6 +352,27 @@ func listenAt(ctx context.Context, address string) (net.Listener, error) {
 		config.Control = loopback.Confine
 	}
 	return config.Listen(ctx, "tcp", address)
+}
+
+// listenHint says what to do if an address cannot be listened on.
+func listenHint(ctx context.Context, address string, err error) string {
+	const choose = "choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
+	_, malformed := errors.AsType[*net.AddrError](err)
+	_, isSocket := socketPath(address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if other, ok := emulatorAt(ctx, address); ok {
+			return other + ", or " + choose
+		}
+	}
+	switch {
+	case isSocket:
+		return "another program may be using it; otherwise check its directory, and that the path has at most 100 characters"
+	case malformed:
+		return "write an address as HOST:PORT, for example 127.0.0.1:8254, or as unix:PATH"
+	case errors.Is(err, fs.ErrPermission):
+		return "use a port of 1024 or more, or run as root or with the capability CAP_NET_BIND_SERVICE"
+	}
+	return "another program may be using it; " + choose
 }
 
 // baseURL returns the URL of a listener for clients on this machine.
