@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,8 +13,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -46,27 +50,84 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 			return certificate
 		}),
 	}
-	home, _ := os.UserHomeDir() // without HOME, there are no files in it
-	surroundings := doctor.Surroundings{
-		Variable: os.Getenv, Home: home, Read: os.ReadFile, Age: age, Hosts: hostsFile(),
-		Emulator: base.Host, IsEmulator: probe.isEmulator,
-		Trusts: func(file string) bool { return trust.Holds(file, probe.authority()) },
-	}
-	findings := slices.DeleteFunc(surroundings.Diagnose(), func(f doctor.Finding) bool {
-		return len(c.Clients) > 0 && !slices.ContainsFunc(c.Clients, func(beginning string) bool {
-			return strings.HasPrefix(strings.ToLower(f.Client), strings.ToLower(beginning))
-		})
-	})
-	if len(findings) == 0 {
-		return &usageError{fmt.Errorf("no client's name starts with %q", c.Clients)}
+	findings, err := c.chosen(c.surroundings(ctx, base.Host, probe).Diagnose())
+	if err != nil {
+		return err
 	}
 	if err := writeFindings(std.out, c.Format, findings); err != nil || missing != nil {
 		return errorsFirst(missing, err)
 	}
-	if len(c.Clients) == 0 {
-		findings = slices.DeleteFunc(findings, func(f doctor.Finding) bool { return !f.ByVariables })
+	return judge(findings, len(c.Clients) > 0)
+}
+
+// surroundings describes this machine to the doctor.
+func (c *doctorCommand) surroundings(ctx context.Context, emulator string, p *probe) doctor.Surroundings {
+	home, _ := os.UserHomeDir()                                               // without HOME, there are no files in it
+	universe, _ := c.get(ctx, "/computeMetadata/v1/universe/universe-domain") // profiles other than a VM's do not name it
+	s := doctor.Surroundings{
+		Variable: os.Getenv, Home: home, Read: os.ReadFile, Age: age, Hosts: hostsFile(), Resolve: resolver(ctx), Universe: universe,
+		Emulator: emulator, IsEmulator: p.isEmulator,
+		Trusts:  func(file string) bool { return trust.Holds(file, p.authority()) },
+		Accepts: func(secret doctor.Credential) bool { return p.published == "" || c.accepts(ctx, secret) },
+		Version: func(program string) string { return versionOf(ctx, program) },
 	}
-	return judge(findings)
+	if c.URL != cmp.Or(os.Getenv(envPrefix+"_URL"), usualURL) {
+		s.Arguments = strings.TrimSpace(s.Arguments + " --url " + c.URL)
+	}
+	if c.ControlURL != os.Getenv(envPrefix+"_CONTROL_URL") {
+		s.Arguments = strings.TrimSpace(s.Arguments + " --control-url " + c.ControlURL)
+	}
+	return s
+}
+
+// chosen returns the findings of the clients that the user named, or all findings.
+func (c *doctorCommand) chosen(findings []doctor.Finding) ([]doctor.Finding, error) {
+	var names []string
+	for _, f := range findings {
+		names = append(names, f.Client)
+	}
+	begins := func(name, beginning string) bool {
+		return strings.HasPrefix(strings.ToLower(name), strings.ToLower(beginning))
+	}
+	for _, beginning := range c.Clients {
+		if !slices.ContainsFunc(names, func(name string) bool { return begins(name, beginning) }) {
+			return nil, &usageError{&hintError{
+				message: fmt.Sprintf("no client's name starts with %q", beginning),
+				hint:    "the clients are: " + strings.Join(slices.Compact(names), ", "),
+			}}
+		}
+	}
+	return slices.DeleteFunc(findings, func(f doctor.Finding) bool {
+		return len(c.Clients) > 0 && !slices.ContainsFunc(c.Clients, func(beginning string) bool { return begins(f.Client, beginning) })
+	}), nil
+}
+
+// accepts reports whether the emulator knows the secret of a credential file.
+func (c *doctorCommand) accepts(ctx context.Context, secret doctor.Credential) bool {
+	if secret.KeyID != "" {
+		published, err := c.get(ctx, "/service_accounts/v1/metadata/x509/"+url.PathEscape(secret.Email))
+		return err == nil && strings.Contains(published, strconv.Quote(secret.KeyID))
+	}
+	answer, err := c.post(ctx, "/emulator/v1/tokens:verify", map[string]string{"token": secret.RefreshToken})
+	var verdict struct {
+		Valid bool `json:"valid"`
+	}
+	return err == nil && json.Unmarshal([]byte(answer), &verdict) == nil && verdict.Valid
+}
+
+// versionOf returns what a program prints as its version, or "" if it is not installed, or takes longer
+// than a version should.
+func versionOf(ctx context.Context, program string) string {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, program, "--version") //nolint:gosec // the doctor's own table names the program
+	command.WaitDelay = patience
+	out, err := command.Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // errorsFirst returns the first error that is not nil.
@@ -79,23 +140,31 @@ func errorsFirst(list ...error) error {
 	return nil
 }
 
-// judge returns an error if a client does not find its default credentials at the emulator.
-func judge(findings []doctor.Finding) error {
-	var all, lost int
+// judge returns an error if a client does not find its default credentials at the emulator. All clients
+// count that the user named; otherwise those count that variables can lead there.
+func judge(findings []doctor.Finding, named bool) error {
+	var all, lost, others int
 	for _, finding := range findings {
-		if finding.For != doctor.ForCredentials {
-			continue
-		}
-		all++
-		if finding.Finds != doctor.FindsEmulator {
-			lost++
+		switch {
+		case finding.For != doctor.ForCredentials:
+		case !named && !finding.ByVariables:
+			others++
+		default:
+			all++
+			if finding.Finds != doctor.FindsEmulator {
+				lost++
+			}
 		}
 	}
 	if lost == 0 {
 		return nil
 	}
+	message := fmt.Sprintf("%d of %d clients do not get their credentials from the emulator", lost, all)
+	if others > 0 {
+		message += fmt.Sprintf("; %d further clients, which variables alone cannot lead there, do not count", others)
+	}
 	return &hintError{
-		message: fmt.Sprintf("%d of %d clients do not get their credentials from the emulator", lost, all),
+		message: message,
 		hint:    "the column CHANGE says what to do; to check only some clients, name them: doctor go python",
 	}
 }
@@ -111,7 +180,7 @@ func writeFindings(w io.Writer, format string, findings []doctor.Finding) error 
 	table := tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)
 	_, _ = fmt.Fprintln(table, "CLIENT\tLOOKS FOR\tFINDS\tAT\tBECAUSE\tCHANGE") // the writer reports the error in Flush
 	for _, f := range findings {
-		row := []string{f.Client, f.For, string(f.Finds), f.At, f.Because, f.Change}
+		row := []string{f.Client, f.For + briefly(f.APIs), string(f.Finds), f.At, f.Because, f.Change}
 		for i, cell := range row {
 			if cell == "" {
 				row[i] = "-"
@@ -120,6 +189,19 @@ func writeFindings(w io.Writer, format string, findings []doctor.Finding) error 
 		_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
 	}
 	return table.Flush()
+}
+
+// briefly returns the names of APIs for a cell of a table.
+func briefly(apis []string) string {
+	const most = 3
+	switch rest := len(apis) - most; {
+	case len(apis) == 0:
+		return ""
+	case rest > 1:
+		return fmt.Sprintf(": %s and %d more", strings.Join(apis[:most], ", "), rest)
+	default:
+		return ": " + strings.Join(apis, ", ")
+	}
 }
 
 // certificatesPath is the path of the emulator's public keys. They distinguish it from other
@@ -195,6 +277,36 @@ func age(file string) (time.Duration, error) {
 	}
 	return time.Since(info.ModTime()), nil
 }
+
+// resolver returns a function that asks the nameserver of this machine for an address, or nil if the
+// system's only nameserver is elsewhere.
+func resolver(ctx context.Context) func(name string) string {
+	const patience = time.Second
+	configuration, _ := os.ReadFile("/etc/resolv.conf") // without the file, there is no nameserver
+	own := false
+	for line := range strings.Lines(string(configuration)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "nameserver" {
+			if own = fields[1] == ownNameserver; !own {
+				return nil
+			}
+		}
+	}
+	if !own {
+		return nil
+	}
+	return func(name string) string {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		addresses, err := (&net.Resolver{PreferGo: true}).LookupNetIP(ctx, "ip4", name+".")
+		if err != nil || len(addresses) == 0 {
+			return ""
+		}
+		return addresses[0].Unmap().String()
+	}
+}
+
+// ownNameserver is the nameserver's address in scripts/namespace.
+const ownNameserver = "127.0.0.1"
 
 // hostsFile returns the names in this machine's hosts file, with the first address of each.
 func hostsFile() map[string]string {

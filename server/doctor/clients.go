@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
 	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/reach/javaoptions"
@@ -19,7 +21,7 @@ type client struct {
 
 	hosts    string // variables that name the metadata server
 	urls     bool   // they may hold a URL
-	metadata string // the metadata server if no variable names one
+	metadata string // the metadata server if no variable names one; empty: it looks for no credentials
 	alone    bool   // it does not use a proxy for the metadata server
 
 	// pings lists the variables that name the metadata server in the client's check whether there
@@ -31,6 +33,8 @@ type client struct {
 	apis    []endpoint // hosts of Google that it calls for other purposes
 	roots   string     // variables and Java properties that name a file of trusted roots
 	system  bool       // it trusts the roots of the system if none of them is set
+	because string     // what all its requests have in common
+	remedy  string     // leads its requests to the emulator; empty: a reach
 }
 
 // step is a place where a client looks for credentials. The first step that applies decides.
@@ -60,6 +64,7 @@ type condition []string
 // endpoint is the destination of a request: a URL in a variable or a credential file, or otherwise a
 // host of Google that is compiled in.
 type endpoint struct {
+	name     string // of the API, if the client has several
 	variable string
 	field    string // of a credential file; a.b is b in a. An object there is a credential file itself
 	host     string
@@ -71,6 +76,7 @@ type endpoint struct {
 
 // proxies holds the rules by which a client finds its proxy.
 type proxies struct {
+	only   string // the variable without which it uses no proxy; empty: it needs none
 	plain  string // variables and Java properties that name the proxy for http
 	secure string // the same for https
 	except string // the same for hosts that need no proxy
@@ -120,8 +126,9 @@ const (
 
 // clients returns Google's libraries and tools, and other common clients
 // (https://cloud.google.com/docs/authentication/client-libraries).
-func clients() []client {
-	return slices.Concat(goClients(), pythonClients(), nodeClients(), javaClients(), rubyClients(), otherClients())
+// Some rules depend on the version of Node.
+func clients(node string) []client {
+	return slices.Concat(goClients(), pythonClients(), nodeClients(), nodeFetch(node), javaClients(), rubyClients(), otherClients(), rustClients())
 }
 
 // defaults returns the first steps of application default credentials, followed by further steps.
@@ -240,13 +247,19 @@ func gcloud(types map[string][]endpoint, sources string, library proxies) client
 		sources: sources,
 		hosts:   metadataRoot, metadata: metadataName, alone: true,
 		proxies: library,
-		apis: []endpoint{
-			token, iam,
-			{variable: "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM", host: "iam.googleapis.com"},
-			{variable: "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", host: "cloudresourcemanager.googleapis.com"},
-		},
-		roots: requests + " CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+		apis:    gcloudAPIs(token),
+		roots:   requests + " CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
 	}
+}
+
+// gcloudAPIs returns the endpoints of the token server, of revocations, and of every API.
+func gcloudAPIs(token endpoint) []endpoint {
+	token.name = "oauth2 token"
+	apis := []endpoint{token}
+	for _, api := range reach.OverriddenAPIs() {
+		apis = append(apis, endpoint{name: api.Name, variable: api.Value, host: api.Name + ".googleapis.com"})
+	}
+	return append(apis, endpoint{name: "oauth2 revoke", host: tokenHost})
 }
 
 func nodeClients() []client {
@@ -275,6 +288,38 @@ func nodeClients() []client {
 	before := current
 	before.name, before.steps = "Node google-auth-library 9", steps(homeADC)
 	return []client{current, before}
+}
+
+// nodeFetch returns the rules of fetch, which is built into Node. It uses a proxy only if a variable says
+// so, and only since version 22.21 and since version 24
+// (https://nodejs.org/api/cli.html#node_use_env_proxy1). version is empty if Node is not installed.
+func nodeFetch(version string) []client {
+	major, minor, isKnown := versionOf(version)
+	if !isKnown {
+		return nil
+	}
+	fetch := client{name: "Node fetch", apis: compiledIn(tokenHost), roots: nodeRoots}
+	if major >= 24 || major == 22 && minor >= 21 {
+		fetch.proxies = proxies{
+			only:  "NODE_USE_ENV_PROXY",
+			plain: "http_proxy HTTP_PROXY", secure: "https_proxy HTTPS_PROXY", except: "no_proxy NO_PROXY", ways: all | asterisks,
+		}
+	} else {
+		fetch.name += " (" + version + ")"
+		fetch.because, fetch.remedy = "this version uses no proxy", "use Node 24, or "+byTakeover
+	}
+	return []client{fetch}
+}
+
+// versionOf reads a version such as v22.21.1.
+func versionOf(text string) (major, minor int, isVersion bool) {
+	parts := strings.SplitN(strings.TrimPrefix(text, "v"), ".", 3)
+	if len(parts) < 2 {
+		return 0, 0, false
+	}
+	major, majorErr := strconv.Atoi(parts[0])
+	minor, minorErr := strconv.Atoi(parts[1])
+	return major, minor, majorErr == nil && minorErr == nil
 }
 
 func javaClients() []client {
@@ -369,17 +414,25 @@ func otherClients() []client {
 			hosts: metadataRoot, metadata: metadataName,
 			proxies: curl, apis: compiledIn(tokenHost), roots: curlRoots, system: true,
 		},
+		{name: "guest agent", metadata: reach.MetadataAddress, proxies: goProxies()},
+		{name: "curl", metadata: metadataName, proxies: curl, apis: compiledIn(tokenHost), roots: curlRoots, system: true},
+	}
+}
+
+func rustClients() []client {
+	reqwest := proxies{
+		plain: "HTTP_PROXY http_proxy ALL_PROXY all_proxy", secure: "HTTPS_PROXY https_proxy ALL_PROXY all_proxy",
+		except: "NO_PROXY no_proxy", ways: all | below | networks,
+	}
+	return []client{
 		{
 			name: "Rust google-cloud-auth", steps: defaults(homeADC),
 			types: map[string][]endpoint{
 				serviceAccount: tokenURI(), userAccount: tokenURI(), external: federation(), impersonated: impersonation(),
 			},
 			hosts: metadataHost, metadata: metadataName,
-			proxies: proxies{
-				plain: "HTTP_PROXY http_proxy ALL_PROXY all_proxy", secure: "HTTPS_PROXY https_proxy ALL_PROXY all_proxy",
-				except: "NO_PROXY no_proxy", ways: all | below | networks,
-			},
-			apis: compiledIn(tokenHost), roots: openSSL, system: true,
+			proxies: reqwest,
+			apis:    compiledIn(tokenHost), roots: openSSL, system: true,
 		},
 		{
 			name: "Rust gcp_auth", steps: defaults(homeADC),
@@ -387,7 +440,10 @@ func otherClients() []client {
 			metadata: metadataName,
 			apis:     compiledIn(tokenHost), roots: openSSL, system: true,
 		},
-		{name: "guest agent", metadata: reach.MetadataAddress, proxies: goProxies()},
-		{name: "curl", metadata: metadataName, proxies: curl, apis: compiledIn(tokenHost), roots: curlRoots, system: true},
+		{
+			name:    "Rust with webpki-roots", // the roots are compiled in, as in programs that pin a certificate
+			proxies: reqwest,
+			apis:    compiledIn(tokenHost), because: "it trusts only roots that are compiled in", remedy: "build it with the roots of the system (rustls-native-certs)",
+		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,10 +24,23 @@ type Surroundings struct {
 	Read     func(file string) ([]byte, error)        // reads a file
 	Age      func(file string) (time.Duration, error) // time since a file was written
 	Hosts    map[string]string                        // the address of each name in the hosts file
+	Resolve  func(name string) string                 // returns the address that a nameserver on this machine has for a name, or ""; nil: there is none
 
 	Emulator   string                             // host and port of the emulator
 	IsEmulator func(scheme, hostport string) bool // reports whether the emulator answers there, given "http" or "https"
 	Trusts     func(file string) bool             // reports whether a file of roots has the emulator's authority, or needs none; "" names the roots of the system
+	Universe   string                             // the domain of the APIs; empty: Google's own
+	Arguments  string                             // what the emulator's commands need to find it, if anything: --url URL
+
+	Accepts func(Credential) bool       // reports whether the emulator accepts the secret of a credential file; nil: it accepts all
+	Version func(program string) string // returns the version of an installed program, such as v24.1.0, or ""; nil: none is installed
+}
+
+// Credential is the part of a credential file by which the emulator recognises its own: a key of an
+// account, or a refresh token.
+type Credential struct {
+	Email, KeyID string
+	RefreshToken string
 }
 
 // Verdict is the kind of server that a program finds.
@@ -36,6 +50,7 @@ type Verdict string
 const (
 	FindsEmulator  Verdict = "emulator"
 	FindsUntrusted Verdict = "untrusted" // the emulator, whose certificate it refuses
+	FindsRefusal   Verdict = "refused"   // the emulator, which refuses its credential
 	FindsGoogle    Verdict = "google"
 	FindsOther     Verdict = "other"   // another server
 	FindsNothing   Verdict = "nothing" // it does not look for a server, or refuses its settings
@@ -51,19 +66,21 @@ const (
 // Finding is the result for a client: the server, the rule that leads to it, and the change that would
 // lead to the emulator.
 type Finding struct {
-	Client      string  `json:"client"`
-	For         string  `json:"for"`         // ForCredentials or ForAPIs
-	ByVariables bool    `json:"byVariables"` // the variables that exec and env set by default lead it to the emulator
-	Finds       Verdict `json:"finds"`
-	At          string  `json:"at"` // host and port, or a file
-	Because     string  `json:"because"`
-	Change      string  `json:"change,omitempty"` // empty if it finds the emulator
+	Client      string   `json:"client"`
+	For         string   `json:"for"`            // ForCredentials or ForAPIs
+	APIs        []string `json:"apis,omitempty"` // the APIs that the finding is about; empty: all
+	ByVariables bool     `json:"byVariables"`    // the variables that exec and env set by default lead it to the emulator
+	Finds       Verdict  `json:"finds"`
+	At          string   `json:"at"` // host and port, or a file
+	Because     string   `json:"because"`
+	Change      string   `json:"change,omitempty"` // empty if it finds the emulator
 }
 
 // Commands that lead programs to the emulator.
 const (
-	byEnv      = `eval "$(gcp-metadata-emulator env)"`
-	byProxy    = `eval "$(gcp-metadata-emulator env --reach proxy)"`
+	envCommand = "gcp-metadata-emulator env"
+	byEnv      = `eval "$(` + envCommand + `)"`
+	byProxy    = `eval "$(` + envCommand + ` --reach proxy)"`
 	byTakeover = "scripts/namespace -- COMMAND"
 )
 
@@ -76,20 +93,58 @@ const (
 func (s Surroundings) Diagnose() []Finding {
 	usual := s.usual()
 	var findings []Finding
-	for _, c := range clients() {
-		one := s.credentials(c)
-		one.Client, one.For = c.name, ForCredentials
-		one.ByVariables = usual.credentials(c).Finds == FindsEmulator
-		findings = append(findings, one)
-		if len(c.apis) == 0 {
-			continue
+	for _, c := range clients(s.version("node")) {
+		if c.metadata != "" {
+			one := s.credentials(c)
+			one.Client, one.For = c.name, ForCredentials
+			one.ByVariables = usual.credentials(c).Finds == FindsEmulator
+			findings = append(findings, one)
 		}
-		one = s.follow(c, request{}, c.apis, nil)
-		one.Client, one.For = c.name, ForAPIs
-		one.ByVariables = usual.follow(c, request{}, c.apis, nil).Finds == FindsEmulator
-		findings = append(findings, one)
+		findings = append(findings, s.apis(c, usual)...)
+	}
+	for i := range findings {
+		findings[i].Change = strings.ReplaceAll(findings[i].Change, envCommand, envCommand+s.arguments())
 	}
 	return findings
+}
+
+// apis returns the findings for the hosts of Google that a client calls: one for each verdict and
+// remedy, those without a remedy last.
+func (s Surroundings) apis(c client, usual Surroundings) []Finding {
+	var findings []Finding
+	for _, one := range c.apis {
+		found := s.follow(c, request{c.because, c.remedy}, []endpoint{one}, nil)
+		byVariables := usual.follow(c, request{}, []endpoint{one}, nil).Finds == FindsEmulator
+		at := slices.IndexFunc(findings, func(f Finding) bool { return f.Finds == found.Finds && f.Change == found.Change })
+		if at < 0 {
+			found.Client, found.For, found.ByVariables = c.name, ForAPIs, true
+			at, findings = len(findings), append(findings, found)
+		}
+		findings[at].APIs = append(findings[at].APIs, one.name)
+		findings[at].ByVariables = findings[at].ByVariables && byVariables
+	}
+	if len(findings) == 1 {
+		findings[0].APIs = nil
+	}
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return -cmp.Compare(min(len(a.Change), 1), min(len(b.Change), 1))
+	})
+	return findings
+}
+
+func (s Surroundings) version(program string) string {
+	if s.Version == nil {
+		return ""
+	}
+	return s.Version(program)
+}
+
+// arguments returns the arguments of the emulator's commands, after a space, or "".
+func (s Surroundings) arguments() string {
+	if s.Arguments == "" {
+		return ""
+	}
+	return " " + s.Arguments
 }
 
 // usual returns surroundings that have only the variables that exec and env set by default.

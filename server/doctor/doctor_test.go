@@ -231,7 +231,7 @@ func TestDiagnoseAPIs(t *testing.T) {
 			java,
 			doctor.FindsEmulator, "JAVA_TOOL_OPTIONS has -Dhttps.proxyHost=127.0.0.1, JAVA_TOOL_OPTIONS has -Djavax.net.ssl.trustStore=/a b/ours.pem", "",
 		},
-		{"gcloud, half", map[string]string{"CLOUDSDK_AUTH_TOKEN_HOST": proxy + "/token"}, "gcloud", doctor.FindsGoogle, "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS is not set", byProxy},
+		{"gcloud, half", map[string]string{"CLOUDSDK_AUTH_TOKEN_HOST": proxy + "/token"}, "gcloud", doctor.FindsGoogle, "CLOUDSDK_API_ENDPOINT_OVERRIDES_ACCESSAPPROVAL is not set", byEnv},
 	} {
 		got := machine{variables: test.variables}.diagnose(test.client, doctor.ForAPIs)
 		if got.Finds != test.finds || got.Because != test.because || got.Change != test.change {
@@ -256,7 +256,7 @@ func TestByVariables(t *testing.T) {
 			not = append(not, finding.Client)
 		}
 	}
-	want := []string{ruby, ruby0, php, "Rust gcp_auth", "guest agent", "curl"}
+	want := []string{ruby, ruby0, php, "guest agent", "curl", "Rust gcp_auth"}
 	if diff := cmp.Diff(want, not); diff != "" {
 		t.Errorf("not by variables (-want +got):\n%s", diff)
 	}
@@ -293,7 +293,7 @@ func TestVariablesLeadHere(t *testing.T) {
 			found[finding.Client] = true
 		}
 	}
-	if lost := slices.Sorted(maps.Keys(found)); !slices.Equal(lost, []string{"Ruby googleauth 1", "Rust gcp_auth"}) {
+	if lost := slices.Sorted(maps.Keys(found)); !slices.Equal(lost, []string{"Ruby googleauth 1", "Rust gcp_auth", "Rust with webpki-roots"}) {
 		t.Errorf("not led here: %q", lost)
 	}
 }

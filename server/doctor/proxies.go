@@ -21,6 +21,9 @@ func (s Surroundings) byProxy(c client, scheme, hostport string) Finding {
 	if scheme == "https" {
 		names = c.proxies.secure
 	}
+	if c.proxies.only != "" && s.Variable(c.proxies.only) == "" {
+		return Finding{}
+	}
 	name, proxy, rule := s.firstProxy(names)
 	if proxy == nil || name != gcloudProxy && (c.proxies.direct && hostname.IsLocalhost(host) || s.isExcepted(c.proxies, host)) {
 		return Finding{}

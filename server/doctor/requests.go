@@ -51,8 +51,26 @@ func (s Surroundings) byCredential(c client, credential map[string]any, by reque
 	case len(endpoints) == 0:
 		return Finding{Finds: FindsUnknown, Because: by.and("which the doctor has no rules for").rule, Change: by.remedy}
 	default:
-		return s.follow(c, by, endpoints, credential)
+		return s.judge(s.follow(c, by, endpoints, credential), credential, by)
 	}
+}
+
+// judge changes the finding for a credential file if the file is somebody else's. The emulator refuses its
+// secret, and a reach that leads the client to the emulator would only bring the secret there.
+func (s Surroundings) judge(found Finding, credential map[string]any, by request) Finding {
+	text := func(field string) string {
+		value, _ := credential[field].(string) // any file may lack it
+		return value
+	}
+	secret := Credential{Email: text("client_email"), KeyID: text("private_key_id"), RefreshToken: text("refresh_token")}
+	if (secret.KeyID == "" && secret.RefreshToken == "") || s.Accepts == nil || s.Accepts(secret) {
+		return found
+	}
+	if found.Finds == FindsEmulator {
+		found.Finds, found.Because = FindsRefusal, found.Because+", and the emulator refuses its secret, which is somebody else's"
+	}
+	found.Change = by.remedy
+	return found
 }
 
 func typeOf(credential map[string]any) string {
@@ -133,6 +151,7 @@ func (s Surroundings) atGoogle(c client, by request, one endpoint) Finding {
 	switch {
 	case one.variable != "":
 		by = by.and(one.variable + " is not set")
+		by.remedy = cmp.Or(by.remedy, byEnv)
 	case by.rule != "":
 		by = by.and(one.host + " is compiled in")
 	default:
@@ -184,9 +203,12 @@ func (s Surroundings) directly(scheme, hostport string, by request) Finding {
 	if mapped, ok := s.Hosts[strings.ToLower(host)]; ok {
 		address = mapped
 		by = by.and("and the hosts file has " + mapped)
+	} else if resolved := s.resolve(host); resolved != "" {
+		address = resolved
+		by = by.and("and the nameserver has " + resolved)
 	}
 	found := Finding{At: hostport, Because: by.rule, Finds: FindsOther}
-	isGoogle := hostname.IsGoogle(hostname.Of(host)) || hostname.IsMetadata(hostname.Of(host)) || host == reach.MetadataAddress
+	isGoogle := hostname.IsGoogle(hostname.Canonical(hostname.Of(host), s.Universe)) || hostname.IsMetadata(hostname.Of(host)) || host == reach.MetadataAddress
 	switch at := net.JoinHostPort(address, port); {
 	case s.IsEmulator(scheme, at):
 		found.Finds, found.At = FindsEmulator, at
@@ -194,6 +216,13 @@ func (s Surroundings) directly(scheme, hostport string, by request) Finding {
 		found.Finds = FindsGoogle
 	}
 	return found
+}
+
+func (s Surroundings) resolve(host string) string {
+	if s.Resolve == nil {
+		return ""
+	}
+	return s.Resolve(host)
 }
 
 // trusting changes a finding of the emulator over TLS if the client does not trust its certificate.
@@ -208,7 +237,7 @@ func (s Surroundings) trusting(c client, found Finding) Finding {
 	if (file != "" || c.system) && s.Trusts(file) {
 		return found
 	}
-	found.Finds, found.Change = FindsUntrusted, byProxy
+	found.Finds, found.Change = FindsUntrusted, cmp.Or(c.remedy, byProxy)
 	return found
 }
 

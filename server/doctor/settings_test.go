@@ -32,7 +32,7 @@ func TestDiagnoseGcloud(t *testing.T) {
 			map[string]string{"CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": "/key.json"},
 			map[string]string{"/key.json": `{"type":"service_account","token_uri":"http://127.0.0.1:8254/token"}`},
 			0,
-			doctor.FindsGoogle, `CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE=/key.json, of type "service_account", CLOUDSDK_AUTH_TOKEN_HOST is not set`, byProxy,
+			doctor.FindsGoogle, `CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE=/key.json, of type "service_account", CLOUDSDK_AUTH_TOKEN_HOST is not set`, byEnv,
 		},
 		{
 			"a credential file, and where to take it",
