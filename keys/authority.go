@@ -44,7 +44,7 @@ const (
 var ErrNotOurs = errors.New("the certificate authority certifies only Google's host names and this machine")
 
 // Authority is a certificate authority for an emulator's host names. Its certificate is
-// constrained to the domains of [Ring.Certify], localhost and loopback addresses, and permits
+// constrained to the domains and addresses of [Ring.Certify], localhost and loopback addresses, and permits
 // no URI or e-mail address. Nobody can therefore use a trusted Authority to impersonate another
 // server (RFC 5280, section 4.2.1.10).
 //
@@ -63,7 +63,7 @@ type Authority struct {
 func (r *Ring) Authority() (*Authority, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.authority != nil && r.authority.isUsable(r.permittedDomains()) {
+	if r.authority != nil && r.authority.isUsable(r.permitted()) {
 		return r.authority, nil
 	}
 	authority, err := r.loadAuthority()
@@ -78,7 +78,7 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 	if known != nil || err != nil {
 		return known, err
 	}
-	fresh, err := newAuthority(r.permittedDomains())
+	fresh, err := newAuthority(r.permitted())
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (r *Ring) knownAuthority() (known *Authority, last int, err error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if known.isUsable(r.permittedDomains()) {
+		if known.isUsable(r.permitted()) {
 			return known, 0, nil
 		}
 	}
@@ -125,9 +125,9 @@ func (r *Ring) knownAuthority() (known *Authority, last int, err error) {
 	return nil, last, nil
 }
 
-// newAuthority creates an authority for the given domains and returns its PEM file: the
+// newAuthority creates an authority for the given names and returns its PEM file: the
 // certificate, then the private key.
-func newAuthority(domains []string) ([]byte, error) {
+func newAuthority(names permitted) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make the key of the certificate authority: %w", err)
@@ -145,17 +145,12 @@ func newAuthority(domains []string) ([]byte, error) {
 		IsCA:                  true,
 		MaxPathLenZero:        true,
 	}
-	constrain(template, domains)
+	constrain(template, names)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, fmt.Errorf("certify the certificate authority: %w", err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("encode the key of the certificate authority: %w", err)
-	}
-	return append(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: private})...), nil
+	return encodePair(der, key)
 }
 
 func (r *Ring) decodeAuthority(name string, data []byte) (*Authority, error) {
@@ -193,9 +188,9 @@ func IsAuthority(cert *x509.Certificate) bool {
 }
 
 // isUsable reports whether the authority is valid for long enough, and has exactly the name
-// constraints that this version sets for the given domains.
-func (a *Authority) isUsable(domains []string) bool {
-	return isValid(a.cert) && isConstrained(a.cert, domains)
+// constraints that this version sets for the given names.
+func (a *Authority) isUsable(names permitted) bool {
+	return isValid(a.cert) && isConstrained(a.cert, names)
 }
 
 // isValid reports whether cert is valid now and for one more day, for clients whose clock is

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -43,6 +44,39 @@ func TestAuthorityOfNoDomains(t *testing.T) {
 	_ = leaf(t, narrow, "localhost")
 	if _, err := narrow.Leaf("sts.googleapis.com"); !errors.Is(err, keys.ErrNotOurs) {
 		t.Errorf("a name of no domain: %v", err)
+	}
+}
+
+// The authority certifies the addresses that it is told, and no neighbours of theirs. A ring does not use
+// a kept authority of other addresses.
+func TestAuthorityOfAddresses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	own := []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd20:ce::254")}
+	certifying := func(addresses ...netip.Addr) *keys.Authority {
+		ring := keys.NewRing(dir, time.Now)
+		ring.Certify([]string{"googleapis.com"}, addresses...)
+		return authority(t, ring)
+	}
+	without := certifying()
+	with := certifying(own...)
+	if with.Certificate() == without.Certificate() {
+		t.Error("an authority without the addresses is used")
+	}
+	if again := certifying(own...); again.Certificate() != with.Certificate() {
+		t.Error("the kept authority is not used")
+	}
+	for _, address := range own {
+		leaf := leaf(t, with, address.String())
+		if _, err := leaf.Leaf.Verify(x509.VerifyOptions{DNSName: bracketed(address.String()), Roots: roots(t, with.Certificate())}); err != nil {
+			t.Error(err)
+		}
+		if _, err := without.Leaf(address.String()); !errors.Is(err, keys.ErrNotOurs) {
+			t.Errorf("a certificate for %s: %v", address, err)
+		}
+		if _, err := with.Leaf(address.Next().String()); !errors.Is(err, keys.ErrNotOurs) {
+			t.Errorf("a certificate for %s: %v", address.Next(), err)
+		}
 	}
 }
 

@@ -108,6 +108,16 @@ func decode(data []byte) (*Key, error) {
 	return assemble(key, der)
 }
 
+// encodePair returns a certificate and its private key in PEM, as decodePair reads them.
+func encodePair(der []byte, key any) ([]byte, error) {
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode a private key: %w", err)
+	}
+	return append(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: private})...), nil
+}
+
 // decodePair reads a certificate and its private key from PEM data.
 func decodePair(data []byte) (der []byte, private any, err error) {
 	blocks := map[string][]byte{}

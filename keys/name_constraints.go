@@ -9,30 +9,54 @@ import (
 	"strings"
 )
 
-// Certify sets the domains whose names the ring's authority certifies. Without a call of
-// Certify, the authority certifies only this machine. Callers call it before they use the ring.
-func (r *Ring) Certify(domains []string) { r.domains = slices.Clone(domains) }
+// Certify sets the domains whose names the ring's authority certifies, and further addresses. Without a
+// call of Certify, the authority certifies only this machine. Callers call it before they use the ring.
+func (r *Ring) Certify(domains []string, addresses ...netip.Addr) {
+	r.domains, r.addresses = slices.Clone(domains), slices.Clone(addresses)
+}
 
-// permittedDomains returns the permitted domains of the authority's certificate.
-func (r *Ring) permittedDomains() []string { return append(slices.Clone(r.domains), "localhost") }
+// permitted holds everything that an authority certifies.
+type permitted struct {
+	domains   []string
+	addresses []netip.Prefix
+}
+
+// permitted returns everything that the ring's authority certifies.
+func (r *Ring) permitted() permitted {
+	p := permitted{
+		domains:   append(slices.Clone(r.domains), "localhost"),
+		addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+	}
+	for _, address := range r.addresses {
+		p.addresses = append(p.addresses, netip.PrefixFrom(address, address.BitLen()))
+	}
+	return p
+}
+
+// networks returns the addresses in the form of package x509.
+func (p permitted) networks() []*net.IPNet {
+	networks := make([]*net.IPNet, len(p.addresses))
+	for i, prefix := range p.addresses {
+		networks[i] = &net.IPNet{IP: prefix.Addr().AsSlice(), Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen())}
+	}
+	return networks
+}
 
 // constrain sets the name constraints of an authority's certificate (RFC 5280, section 4.2.1.10).
 // Without a constraint for a kind of name, every name of that kind would be permitted.
-func constrain(authority *x509.Certificate, domains []string) {
+func constrain(authority *x509.Certificate, to permitted) {
 	authority.PermittedDNSDomainsCritical = true
-	authority.PermittedDNSDomains = domains
-	authority.PermittedIPRanges = []*net.IPNet{
-		{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
-		{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
-	}
+	authority.PermittedDNSDomains = to.domains
+	authority.PermittedIPRanges = to.networks()
 	authority.PermittedURIDomains = []string{nobody}
 	authority.PermittedEmailAddresses = []string{nobody}
 }
 
 // isConstrained reports whether an authority's certificate has the name constraints set by
 // constrain.
-func isConstrained(authority *x509.Certificate, domains []string) bool {
-	return slices.Equal(authority.PermittedDNSDomains, domains) &&
+func isConstrained(authority *x509.Certificate, to permitted) bool {
+	isSame := func(a, b *net.IPNet) bool { return a.String() == b.String() }
+	return slices.Equal(authority.PermittedDNSDomains, to.domains) && slices.EqualFunc(authority.PermittedIPRanges, to.networks(), isSame) &&
 		slices.Equal(authority.PermittedURIDomains, []string{nobody}) && slices.Equal(authority.PermittedEmailAddresses, []string{nobody})
 }
 
@@ -41,6 +65,11 @@ func permits(authority *x509.Certificate, host string) bool {
 	return slices.ContainsFunc(authority.PermittedDNSDomains, func(domain string) bool {
 		return host == domain || strings.HasSuffix(host, "."+domain)
 	})
+}
+
+// permitsAddress reports whether the name constraints of an authority's certificate permit an address.
+func permitsAddress(authority *x509.Certificate, address netip.Addr) bool {
+	return slices.ContainsFunc(authority.PermittedIPRanges, func(n *net.IPNet) bool { return n.Contains(address.AsSlice()) })
 }
 
 // nobody is a host name that can never exist (RFC 6761, section 6.4).
@@ -57,6 +86,8 @@ func (a *Authority) subjects(host string) (names []string, addresses []net.IP, e
 			addresses = append(addresses, own)
 		}
 		return []string{"localhost"}, addresses, nil
+	case notAddress == nil && permitsAddress(a.cert, address):
+		return nil, []net.IP{address.AsSlice()}, nil
 	case !permits(a.cert, host):
 		return nil, nil, fmt.Errorf("%w, not %q", ErrNotOurs, host)
 	default:

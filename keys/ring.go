@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -26,10 +27,11 @@ type Ring struct {
 	mu       sync.Mutex
 	accounts map[string]*Set
 
-	secret    []byte     // nil until it is loaded
-	domains   []string   // see Certify
-	authority *Authority // nil until it is loaded
-	iap       *ECKey     // likewise
+	secret    []byte       // nil until it is loaded
+	domains   []string     // see Certify
+	addresses []netip.Addr // see Certify
+	authority *Authority   // nil until it is loaded
+	iap       *ECKey       // likewise
 }
 
 // NewRing returns a ring that keeps its keys below dir/keys, or only in memory if dir is empty.

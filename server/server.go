@@ -8,6 +8,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -255,6 +256,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // TLS returns a listener whose connections use TLS, with certificates of the emulator's authority.
 func (s *Server) TLS(listener net.Listener) net.Listener { return s.proxy.TLS(listener) }
+
+// MutualTLS is TLS for clients that authenticate themselves with a certificate of a pool.
+func (s *Server) MutualTLS(listener net.Listener, clients *x509.CertPool) net.Listener {
+	return s.proxy.MutualTLS(listener, clients)
+}
 
 // ServeInstance is Serve for the address of one instance: the instance's metadata server answers
 // there, beside every other surface.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -21,6 +22,7 @@ const recordTypeHandshake = 0x16
 type secure struct {
 	authority func() (*keys.Authority, error)
 	logger    *slog.Logger
+	clients   *x509.CertPool // for the certificates of clients, which need one; nil: they need none
 	once      sync.Once
 	config    *tls.Config // for clients that speak one of our protocols, or name none
 	silent    *tls.Config // for clients that name other protocols only
@@ -37,6 +39,9 @@ func (s *secure) tls() *tls.Config {
 			GetCertificate: s.certificate,
 
 			GetConfigForClient: s.forClient,
+		}
+		if s.clients != nil {
+			s.config.ClientAuth, s.config.ClientCAs = tls.RequireAndVerifyClientCert, s.clients
 		}
 		s.silent = s.config.Clone()
 		s.silent.NextProtos = nil
@@ -83,4 +88,10 @@ func (s *secure) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 // HTTP/2 and HTTP/1.
 func (p *Proxy) TLS(listener net.Listener) net.Listener {
 	return tls.NewListener(listener, p.secure.tls())
+}
+
+// MutualTLS is TLS for clients that authenticate themselves with a certificate of a pool.
+func (p *Proxy) MutualTLS(listener net.Listener, clients *x509.CertPool) net.Listener {
+	own := &secure{authority: p.secure.authority, logger: p.secure.logger, clients: clients}
+	return tls.NewListener(listener, own.tls())
 }

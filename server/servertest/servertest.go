@@ -118,7 +118,7 @@ func New(t testing.TB, options ...Option) *Emulator {
 	}
 	emulated := clock.New(time.Now)
 	e := &Emulator{keys: c.ring(emulated.Now), instances: map[string]*Instance{}, doors: map[string]*Door{}}
-	e.keys.Certify(hostname.DomainsOf(w.UniverseDomain))
+	e.keys.Certify(hostname.DomainsOf(w.UniverseDomain), hostname.MetadataAddresses()...)
 	e.server = server.New(server.Config{
 		World: w, Keys: e.keys, Clock: emulated, IAM: c.mode, InstanceURLs: e.instanceURLs, DoorURLs: e.doorURLs,
 		ShutdownTimeout: shutdownTimeout,

@@ -7,6 +7,7 @@ package hostname
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -104,7 +105,12 @@ func IsMetadata(host string) bool {
 // IsMetadataAddress reports whether a host, in the form of Of, is an address of the metadata server.
 func IsMetadataAddress(host string) bool {
 	address, err := netip.ParseAddr(host)
-	return err == nil && (address.String() == "169.254.169.254" || address.String() == "fd20:ce::254")
+	return err == nil && slices.Contains(MetadataAddresses(), address)
+}
+
+// MetadataAddresses returns the addresses of the metadata server.
+func MetadataAddresses() []netip.Addr {
+	return []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd20:ce::254")}
 }
 
 // IsService reports whether a host, in the form of Of, can only be a service on Cloud Run or a
