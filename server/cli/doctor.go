@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/doctor"
+	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/trust"
 )
 
@@ -254,6 +255,9 @@ func (p *probe) publishes(base string) bool {
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM([]byte(p.authority()))
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: "www.googleapis.com", MinVersion: tls.VersionTLS12}
+		if own, err := tls.LoadX509KeyPair(reach.MetadataClient, reach.MetadataClient); err == nil { // the metadata server asks for it
+			transport.TLSClientConfig.Certificates = []tls.Certificate{own}
+		}
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+certificatesPath, http.NoBody)
 	if err != nil {

@@ -35,6 +35,7 @@ type client struct {
 	system  bool       // it trusts the roots of the system if none of them is set
 	because string     // what all its requests have in common
 	remedy  string     // leads its requests to the emulator; empty: a reach
+	trusted string     // the file of trusted roots if none of them is set
 }
 
 // step is a place where a client looks for credentials. The first step that applies decides.
@@ -57,6 +58,7 @@ type step struct {
 //	NAME=VALUE      the variable has this value
 //	NAME~VALUE|...  the variable has one of these values; case does not matter
 //	NAME!VALUE|...  the variable is set to another value
+//	PATH^           the file exists
 //	PATH^TEXT       the file begins with the text
 //	PATH^TEXT<AGE   the same, and the file is younger than this
 type condition []string
@@ -72,6 +74,7 @@ type endpoint struct {
 	secure   bool   // it refuses a URL without TLS
 	newer    bool   // only newer versions look at the field
 	unless   string // variables: if one of them is set, there is no request
+	roots    string // a file of trusted roots, in place of the client's own
 }
 
 // proxies holds the rules by which a client finds its proxy.
@@ -208,16 +211,33 @@ func pythonClients() []client {
 	}
 	return []client{
 		{
-			name: "Python google-auth",
-			steps: defaults(ownADC,
-				step{when: condition{"NO_GCE_CHECK=true"}, finds: FindsNothing},
-				step{when: condition{"GCE_METADATA_MTLS_MODE~strict"}, finds: FindsNothing},
-			),
+			name:  "Python google-auth",
+			steps: defaults(ownADC, append([]step{{when: condition{"NO_GCE_CHECK=true"}, finds: FindsNothing}}, metadataTLS()...)...),
 			types: types, sources: sources,
 			hosts: metadataHost + " " + metadataRoot, pings: "GCE_METADATA_IP", metadata: metadataName,
 			proxies: library, apis: compiledIn(tokenHost), roots: requests,
 		},
 		gcloud(types, sources, library),
+	}
+}
+
+// metadataTLS returns the steps of google-auth 2.42 or newer that concern the metadata server with TLS. With
+// the guest agent's files, it uses TLS; only at the server's own name and address does it fall back to http.
+func metadataTLS() []step {
+	const (
+		mode   = "GCE_METADATA_MTLS_MODE"
+		files  = " " + reach.MetadataRoots + "^ " + reach.MetadataClient + "^"
+		others = "!" + metadataName + "|" + reach.MetadataAddress
+		off    = "export " + mode + "=none"
+	)
+	return []step{
+		{when: condition{mode + "~strict " + metadataHost + others, mode + "~strict " + metadataRoot + others}, finds: FindsNothing, change: off},
+		{when: condition{mode + "~strict" + files}, asks: []endpoint{{host: metadataName, roots: reach.MetadataRoots}}, change: off},
+		{when: condition{mode + "~strict"}, finds: FindsNothing, change: off},
+		{
+			when: condition{metadataHost + others + files, metadataRoot + others + files}, unless: condition{mode + "~none"},
+			finds: FindsNothing, change: off,
+		},
 	}
 }
 

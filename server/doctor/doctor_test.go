@@ -42,20 +42,27 @@ func (m machine) surroundings() doctor.Surroundings {
 			}
 			return []byte(content), nil
 		},
-		Age:      func(string) (time.Duration, error) { return m.age, nil },
+		Age: func(file string) (time.Duration, error) {
+			if _, ok := m.files[file]; !ok {
+				return 0, os.ErrNotExist
+			}
+			return m.age, nil
+		},
 		Hosts:    m.hosts,
 		Emulator: emulator,
 		IsEmulator: func(scheme, hostport string) bool {
 			switch scheme {
 			case "https":
-				return hostport == listener || m.taken && hostport == "127.0.0.1:443"
+				return hostport == listener || m.taken && (hostport == "127.0.0.1:443" || hostport == "169.254.169.254:443")
 			case "http":
 				return hostport == emulator || m.taken && hostport == "169.254.169.254:80"
 			default:
 				return false
 			}
 		},
-		Trusts: func(file string) bool { return strings.HasSuffix(file, "ours.pem") || file == "" && m.taken },
+		Trusts: func(file string) bool {
+			return strings.HasSuffix(file, "ours.pem") || file == "" && m.taken || m.files[file] == "ours"
+		},
 	}
 }
 

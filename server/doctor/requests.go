@@ -164,6 +164,9 @@ func (s Surroundings) atGoogle(c client, by request, one endpoint) Finding {
 	default:
 		by.remedy = byProxy
 	}
+	if one.roots != "" {
+		c.roots, c.trusted = "", one.roots
+	}
 	return s.connect(c, "https", net.JoinHostPort(one.host, httpsPort), by)
 }
 
@@ -227,7 +230,7 @@ func (s Surroundings) resolve(host string) string {
 
 // trusting changes a finding of the emulator over TLS if the client does not trust its certificate.
 func (s Surroundings) trusting(c client, found Finding) Finding {
-	file := ""
+	file := c.trusted
 	for name := range strings.FieldsSeq(c.roots) {
 		if value, by := s.setting(name); value != "" {
 			file, found.Because = value, found.Because+", "+by
@@ -238,6 +241,9 @@ func (s Surroundings) trusting(c client, found Finding) Finding {
 		return found
 	}
 	found.Finds, found.Change = FindsUntrusted, cmp.Or(c.remedy, byProxy)
+	if c.trusted != "" {
+		found.Change = "" // no variable names this file
+	}
 	return found
 }
 

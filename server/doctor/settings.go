@@ -171,9 +171,15 @@ func (s Surroundings) term(term string) (rule, name string) {
 	}
 }
 
-// beginning returns the rule that a file begins with a text, or "" if it does not. The text may end
-// with "<" and the age that the file must not have reached.
+// beginning returns the rule that a file exists and begins with a text, or "" if it does not. The text may
+// end with "<" and the age that the file must not have reached.
 func (s Surroundings) beginning(file, text string) string {
+	if text == "" {
+		if _, err := s.Age(file); err != nil { // clients look for a file that they cannot read, too
+			return ""
+		}
+		return file + " exists"
+	}
 	text, limit, isLimited := strings.Cut(text, "<")
 	if isLimited {
 		longest, _ := time.ParseDuration(limit) // the table has valid durations only
