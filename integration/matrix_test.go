@@ -174,7 +174,13 @@ func (c matrixClient) whyNot(name, reach string) string {
 // inNamespace runs a client in its own network.
 func (r *rig) inNamespace(t *testing.T, client []string) (printed, complained []byte, err error) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "../scripts/namespace", append([]string{"--state-dir", r.state, "--"}, client...)...)
+	return r.inNamespaceWith(t, nil, client...)
+}
+
+// inNamespaceWith is inNamespace with additional flags for the emulator.
+func (r *rig) inNamespaceWith(t *testing.T, flags []string, client ...string) (printed, complained []byte, err error) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "../scripts/namespace", slices.Concat([]string{"--state-dir", r.state}, flags, []string{"--"}, client)...)
 	var stdout, stderr bytes.Buffer
 	command.Env, command.Stdout, command.Stderr = append(r.environment(), "GCP_METADATA_EMULATOR="+r.stage.Emulator), &stdout, &stderr
 	endWithParent(command)

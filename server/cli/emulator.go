@@ -108,7 +108,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		return nil, err
 	}
 	// Clients that trust the authority keep its certificate, so a reload does not change the domains.
-	ring.Certify(hostname.DomainsOf(e.world.UniverseDomain))
+	ring.Certify(hostname.DomainsOf(e.world.UniverseDomain), hostname.MetadataAddresses()...)
 	removeURL(f.URLFile) // left over from a run that was killed
 	told := make(chan struct{})
 	defer close(told)

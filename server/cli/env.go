@@ -105,7 +105,7 @@ func (c *envCommand) target(ctx context.Context, std streams) (target reach.Targ
 		err = nil
 	}
 	if err == nil && c.Reach != reachEnv {
-		target.Proxy, err = c.proxy(ctx)
+		err = c.trusting(ctx, &target)
 	}
 	return target, err
 }
@@ -155,18 +155,20 @@ const (
 	reachTakeover = "takeover"
 )
 
-// proxy returns the running emulator as a proxy. It stores the emulator's certificate in the
-// user's cache directory.
-func (c *envCommand) proxy(ctx context.Context) (*reach.Proxy, error) {
+// trusting makes programs trust the running emulator's authority. It stores the authority's
+// certificate in the user's cache directory.
+func (c *envCommand) trusting(ctx context.Context, target *reach.Target) error {
 	certificate, err := c.get(ctx, "/emulator/v1/ca.pem")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cache, err := userCache("certificates")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return throughProxy(filepath.Join(cache, keys.AuthorityFolder), certificate)
+	target.MetadataTLS = c.Reach == reachTakeover && hasMetadataTLS(certificate)
+	target.Proxy, err = throughProxy(filepath.Join(cache, keys.AuthorityFolder), certificate)
+	return err
 }
 
 // throughProxy returns a proxy whose authority programs trust through files in dir. The files

@@ -26,8 +26,9 @@ type execCommand struct {
 	URL        string `name:"url" env:"GCP_METADATA_EMULATOR_EXEC_URL" placeholder:"URL" help:"Base URL of a running emulator to use, instead of starting one. Waits for the emulator to start."`
 	ControlURL string `name:"control-url" env:"GCP_METADATA_EMULATOR_EXEC_CONTROL_URL" placeholder:"URL" help:"Base URL of its control plane, if started with --control-listen (default: the same as --url)."`
 
-	dnsFlags      `embed:""`
-	emulatorFlags `embed:""`
+	metadataTLSFlags `embed:""`
+	dnsFlags         `embed:""`
+	emulatorFlags    `embed:""`
 
 	Command []string `arg:"" passthrough:"partial" placeholder:"COMMAND" help:"Command and its arguments, after --."`
 }
@@ -65,16 +66,21 @@ func (c *execCommand) Run(std streams, parsed *kong.Context) error {
 	}
 	serving, stop := context.WithCancel(context.Background()) // a signal must not stop the emulator: the command handles it
 	defer stop()
-	addresses := oneAddress(c.Listen, c.Instance)
+	over := takeover{dir: c.MetadataTLSDir}
+	defer over.end()
 	if c.Reach == reachTakeover {
-		giveBack, err := takeOver(std)
-		if err != nil {
-			return err
-		}
-		defer giveBack()
-		addresses = addresses.withTakeover()
+		err = over.begin(std)
+	} else {
+		err = c.without("--reach takeover")
 	}
-	e, err := c.start(serving, addresses, nil, c.logger(slog.LevelWarn, std)) // at warn, because the terminal belongs to the command
+	if err != nil {
+		return err
+	}
+	// The log is at warn, because the terminal belongs to the command.
+	e, err := c.start(serving, over.plan(oneAddress(c.Listen, c.Instance)), nil, c.logger(slog.LevelWarn, std))
+	if err == nil {
+		err = over.lay(e)
+	}
 	if err != nil {
 		return err
 	}
@@ -149,23 +155,25 @@ func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error
 	}
 	err := os.Mkdir(target.GcloudConfig, 0o700)
 	if err == nil && c.Reach != reachEnv {
-		target.Proxy, err = c.throughProxy(e, temporary)
+		err = c.trusting(&target, e, temporary)
 	}
 	return target, err
 }
 
-// throughProxy returns the emulator as a proxy. Everybody can read the files with the trusted
+// trusting makes programs trust the emulator's authority. Everybody can read the files with the trusted
 // roots, because the command may run programs as other users.
-func (c *execCommand) throughProxy(e *emulator, temporary string) (*reach.Proxy, error) {
+func (c *execCommand) trusting(target *reach.Target, e *emulator, temporary string) error {
 	authority, err := e.keys.Authority()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	const passable = 0o711
 	if err := os.Chmod(temporary, passable); err != nil {
-		return nil, err
+		return err
 	}
-	return throughProxy(temporary, authority.Certificate())
+	target.MetadataTLS = c.Reach == reachTakeover && hasMetadataTLS(authority.Certificate())
+	target.Proxy, err = throughProxy(temporary, authority.Certificate())
+	return err
 }
 
 // childEnvironment returns the caller's environment with the variables set and the obstacles

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/loopback"
 	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/router/hostname"
@@ -66,10 +67,11 @@ func (s *sites) publish() {
 // default instance, or the one named by the Host header.
 type address struct {
 	hostport, instance string
-	secure             bool   // with TLS
-	control            bool   // serves only the control plane
-	door               string // serves only the door of this service
-	neighbour          string // serves only the neighbour of this API
+	secure             bool         // with TLS
+	client             *keys.Client // with TLS, and only for clients with this certificate; nil: for all clients
+	control            bool         // serves only the control plane
+	door               string       // serves only the door of this service
+	neighbour          string       // serves only the neighbour of this API
 }
 
 // plan returns the addresses of an emulator for a world, the emulator's own first.
@@ -154,8 +156,8 @@ func (s *sites) find(is func(address) bool) *url.URL {
 }
 
 // withTakeover adds the addresses of Google's servers. They serve the same instance as the
-// emulator's own address.
-func (p plan) withTakeover() plan {
+// emulator's own address. With TLS, the metadata server accepts only the client's certificate.
+func (p plan) withTakeover(client *keys.Client) plan {
 	return func(w *world.World) ([]address, error) {
 		wanted, err := p(w)
 		if err != nil {
@@ -164,6 +166,7 @@ func (p plan) withTakeover() plan {
 		instance := wanted[0].instance
 		return append(wanted,
 			address{hostport: net.JoinHostPort(reach.MetadataAddress, "80"), instance: instance},
+			address{hostport: net.JoinHostPort(reach.MetadataAddress, "443"), instance: instance, client: client},
 			address{hostport: net.JoinHostPort(reach.TLSAddress, "443"), instance: instance, secure: true},
 		), nil
 	}
@@ -197,7 +200,7 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 		e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listener.Addr().String())
 	}
 	switch {
-	case want.secure:
+	case want.secure, want.client != nil:
 		e.logger.InfoContext(ctx, "serving with TLS", "listen", listener.Addr().String())
 	case want.control:
 		e.logger.InfoContext(ctx, "serving the control plane", "url", baseURL(listener.Addr()).String())
@@ -268,8 +271,11 @@ func (e *emulator) answer(ctx context.Context, one *site) {
 	ctx, one.stop = context.WithCancel(ctx)
 	e.sites.serving++
 	var listener net.Listener = one
-	if one.secure {
+	switch {
+	case one.secure:
 		listener = e.server.TLS(one)
+	case one.client != nil:
+		listener = e.server.MutualTLS(one, one.client.Pool())
 	}
 	go func() {
 		switch {

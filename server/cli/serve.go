@@ -15,13 +15,14 @@ import (
 type serveCommand struct {
 	Listen string `default:"127.0.0.1:8254" placeholder:"ADDR" help:"Address to serve on, HOST:PORT or unix:PATH (default: ${default})."`
 
-	Takeover bool `help:"Also serve at the addresses of Google's servers on this machine, 169.254.169.254:80 and, with TLS, 127.0.0.1:443, and print the lines to add to the hosts file. Needs Linux and the right to add the address."`
+	Takeover bool `help:"Also serve at the addresses of Google's servers on this machine, 169.254.169.254:80 and, with TLS, 169.254.169.254:443 and 127.0.0.1:443, and print the lines to add to the hosts file. Needs Linux and the right to add the address."`
 	Detach   bool `help:"Serve in the background: return once the emulator is ready, and print its URL. See also stop and logs."`
 
 	Background string `hidden:"" env:"-" help:"Path of the files of this run in the background, which --detach has made."`
 
-	dnsFlags      `embed:""`
-	emulatorFlags `embed:""`
+	metadataTLSFlags `embed:""`
+	dnsFlags         `embed:""`
+	emulatorFlags    `embed:""`
 }
 
 // Run serves until the context ends.
@@ -45,23 +46,27 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 }
 
 // serve serves until the context ends. It calls begun when the emulator serves.
-func (c *serveCommand) serve(ctx context.Context, std streams, begun func(*emulator) error) error {
+func (c *serveCommand) serve(ctx context.Context, std streams, begun func(*emulator) error) (err error) {
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP) // before anybody can learn the process's ID from the log
 	defer signal.Stop(hangUps)
 	if err := c.check(c.Takeover, "--takeover"); err != nil {
 		return err
 	}
-	addresses := everywhere(c.Listen)
+	over := takeover{dir: c.MetadataTLSDir}
+	defer over.end()
 	if c.Takeover {
-		giveBack, err := takeOver(std)
-		if err != nil {
-			return err
-		}
-		defer giveBack()
-		addresses = addresses.withTakeover()
+		err = over.begin(std)
+	} else {
+		err = c.without("--takeover")
 	}
-	e, err := c.start(ctx, addresses, hangUps, c.logger(slog.LevelInfo, std))
+	if err != nil {
+		return err
+	}
+	e, err := c.start(ctx, over.plan(everywhere(c.Listen)), hangUps, c.logger(slog.LevelInfo, std))
+	if err == nil {
+		err = over.lay(e)
+	}
 	if err != nil {
 		return err
 	}

@@ -13,28 +13,54 @@ import (
 	"slices"
 	"strings"
 
+	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/loopback"
 	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
 
-// takeOver adds the address of Google's metadata server to this machine. giveBack removes it
-// again.
-func takeOver(std streams) (giveBack func(), err error) {
+// takeover is this machine's part in a takeover. The zero value takes nothing over.
+type takeover struct {
+	dir    string       // for the files of the metadata server with TLS; empty: none
+	client *keys.Client // the only client that the metadata server with TLS accepts
+	undo   []func()
+}
+
+// end gives back everything that was taken over.
+func (t *takeover) end() {
+	for _, undo := range slices.Backward(t.undo) {
+		undo()
+	}
+}
+
+// plan adds the addresses of Google's servers to a plan, if they are taken over.
+func (t *takeover) plan(p plan) plan {
+	if t.client == nil {
+		return p
+	}
+	return p.withTakeover(t.client)
+}
+
+// begin adds the address of Google's metadata server to this machine.
+func (t *takeover) begin(std streams) (err error) {
+	if t.client, err = keys.NewClient(); err != nil {
+		return err
+	}
 	remove, err := loopback.Add(netip.MustParseAddr(reach.MetadataAddress))
 	if err != nil {
-		return nil, &hintError{
+		return &hintError{
 			message: fmt.Sprintf("cannot add the address %s: %v", reach.MetadataAddress, rootCause(err)),
 			hint:    takeoverHint(err),
 			cause:   err,
 		}
 	}
-	return func() {
+	t.undo = append(t.undo, func() {
 		if err := remove(); err != nil {
 			_, _ = fmt.Fprintf(std.err, "%s: %v\nhint: ip address del %s/32 dev lo\n", program, err, reach.MetadataAddress)
 		}
-	}, nil
+	})
+	return nil
 }
 
 // hostsVariable names a hosts file for exec's command. No variable makes the system read another
