@@ -18,6 +18,49 @@ func RouteNames() []string {
 	return names
 }
 
+// DescribedRoutes returns the name of each route, followed by the requests that it answers.
+func DescribedRoutes() [][]string {
+	var described [][]string
+	add := func(name, request string) {
+		for i, known := range described {
+			if known[0] == name {
+				described[i] = append(known, request)
+				return
+			}
+		}
+		described = append(described, []string{name, request})
+	}
+	for _, surface := range (surfaces{}).table() {
+		if surface.Watch == unobserved {
+			continue
+		}
+		for _, route := range surface.Routes {
+			add(route.Name, route.Method+" "+regexp.MustCompile(`:[^{}]*\}`).ReplaceAllString(route.Path, "}"))
+		}
+		for _, entry := range surface.Entries {
+			add(entry.Name, "GET "+treePath+"/v1/"+pathOf(entry.Asks))
+		}
+		for _, call := range surface.Calls {
+			add(call.Name, call.Method)
+		}
+	}
+	return described
+}
+
+// pathOf returns the path of an entry of the metadata tree, below its root.
+func pathOf(asks mds.Operation) string {
+	switch asks {
+	case mds.Token:
+		return "instance/service-accounts/{account}/token"
+	case mds.Identity:
+		return "instance/service-accounts/{account}/identity"
+	case mds.GuestAttributes:
+		return "instance/guest-attributes/…"
+	case mds.Value, mds.Operations:
+	}
+	return "…"
+}
+
 // ControlRoutes returns the names of the control plane's routes by their methods and paths, with
 // variables in braces: "GET /emulator/v1/faults/{fault}".
 func ControlRoutes() map[string]string {

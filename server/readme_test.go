@@ -41,6 +41,15 @@ func readmes(t *testing.T) map[string]string {
 	return texts
 }
 
+// README.md is short enough to be read. Everything else stands beside its code.
+func TestReadmeIsShort(t *testing.T) {
+	t.Parallel()
+	const limit = 16 << 10
+	if size := len(readmes(t)["README.md"]); size > limit {
+		t.Errorf("README.md has %d bytes, want at most %d: move details beside their code", size, limit)
+	}
+}
+
 // Every fixture in a README can be loaded beside the files that it names.
 func TestReadmesHaveGoodFixtures(t *testing.T) {
 	t.Parallel()
@@ -62,7 +71,7 @@ func TestReadmesHaveGoodFixtures(t *testing.T) {
 		}
 	}
 	for file, text := range readmes(t) {
-		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```\n").FindAllStringSubmatch(text, -1) {
+		for _, block := range regexp.MustCompile("(?s)```yaml(?: [^\n]*)?\n(.*?)```\n").FindAllStringSubmatch(text, -1) {
 			if fixture, err := fixtures.Parse(file, []byte(block[1]), dir); err != nil {
 				t.Errorf("%s: %v\n%s", file, err, block[1])
 			} else if w := world.New(fixture); len(w.Instances) == 0 {
@@ -111,7 +120,8 @@ func anchors(text string) []string {
 // API as a whole.
 func TestReadmeNamesEveryRoute(t *testing.T) {
 	t.Parallel()
-	section, _, _ := strings.Cut(readmes(t)["server/README.md"], "\n## ")
+	_, section, _ := strings.Cut(readmes(t)["server/README.md"], "\n## Surfaces\n")
+	section, _, _ = strings.Cut(section, "\n## ")
 	for route, words := range server.WordsOfRoutes() {
 		for _, word := range words {
 			if !strings.Contains(section, word) {
