@@ -150,9 +150,10 @@ func (s surfaces) serve(surface surface, route route) http.Handler {
 	}
 	answer := surface.Dialect.Answer(s.logger, surface.Guard(handle))
 	if surface.Watch == unobserved {
-		return surface.Dialect.Serve(s.observer.Unobserved(answer))
+		return surface.Dialect.Serve(s.observer.Unobserved(route.Name, answer))
 	}
 	op := observer.Named(route.Name, route.Subject.of, surface.Dialect, answer)
+	op.Guarded = surface.Watch == observed
 	return surface.Dialect.Serve(observer.Observe(s.observer, op))
 }
 
@@ -174,6 +175,9 @@ func (s surfaces) tree(surface surface) http.Handler {
 // unknown returns the HTTP handler of the paths that a surface does not have.
 func (s surfaces) unknown(of surface) http.Handler {
 	of.Dialect, of.Guard = of.Unknown.Dialect, unguarded // the fallback has a guard of its own
+	if of.Watch == public {
+		of.Watch = observed
+	}
 	return s.serve(of, route{Name: unknownRoute, Handle: of.Unknown.Handle, Query: anyQuery})
 }
 

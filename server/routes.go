@@ -59,7 +59,7 @@ func (s surfaces) table() table {
 func (s surfaces) metadataServer() surface {
 	return surface{
 		Name: "metadata", Hosts: []string{router.MetadataName},
-		Dialect: s.metadata.Dialect(), Guard: unguarded, Watch: observed, Unknown: fallback{s.metadata.Dialect(), s.metadata.Unknown},
+		Dialect: s.metadata.Dialect(), Guard: unguarded, Watch: public, Unknown: fallback{s.metadata.Dialect(), s.metadata.Unknown},
 		Routes: []route{
 			{"mds.ping", getOrPost, "/", s.home(s.metadata.Ping), about(s.metadata.Subject), nothing, anyQuery},
 		},
@@ -77,7 +77,7 @@ func (s surfaces) keys() surface {
 	account := about(s.accountInPath)
 	return surface{
 		Name: "keys", Hosts: []string{"www.googleapis.com", "www.gstatic.com", "identitytoolkit.googleapis.com"},
-		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: observed, Unknown: s.noMethod(),
+		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: public, Unknown: s.noMethod(),
 		Routes: []route{
 			{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", s.publishedKeys.JWKS, aboutNothing(), nothing, anyQuery},
 			{"keys.certs", http.MethodGet, "/oauth2/v1/certs", s.publishedKeys.Certificates, aboutNothing(), nothing, anyQuery},
@@ -99,7 +99,7 @@ func (s surfaces) keys() surface {
 func (s surfaces) discovery() surface {
 	return surface{
 		Name: "discovery", Hosts: []string{"accounts.google.com"},
-		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: observed, Unknown: s.noMethod(),
+		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: public, Unknown: s.noMethod(),
 		Routes: []route{
 			{"openid.configuration", http.MethodGet, "/.well-known/openid-configuration", s.publishedKeys.Configuration, aboutNothing(), nothing, anyQuery},
 		},

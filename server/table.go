@@ -68,7 +68,8 @@ type watch string
 
 const (
 	observed   watch = "observed"
-	unobserved watch = "unobserved" // for the control plane, which must be able to remove every fault
+	public     watch = "observed, and open to everybody" // no rule refuses a request, so none needs a place for its reason
+	unobserved watch = "unobserved"                      // for the control plane, which must be able to remove every fault
 )
 
 // shield guards a handler of a surface.
@@ -134,7 +135,7 @@ const unknownRoute = "unknown"
 func (t table) names() []string {
 	names := []string{unknownRoute}
 	for _, s := range t {
-		if s.Watch == observed {
+		if s.Watch != unobserved {
 			names = append(names, s.names()...)
 		}
 	}

@@ -31,6 +31,8 @@ type Requests struct {
 	total    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	faults   *prometheus.CounterVec
+	refusals *prometheus.CounterVec
+	reasons  reasons
 	routes   map[string]*route
 	further  further
 
@@ -68,12 +70,15 @@ func NewRequests(routes []string) *Requests {
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "faults_total", Help: "Requests that met a fault.",
 		}, labels[:1]),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "refusals_total", Help: "Requests that were refused, or would have been if policies were enforced, by reason and outcome.",
+		}, []string{"reason", "outcome"}),
 		routes: make(map[string]*route, len(routes)),
 	}
 	for _, name := range routes {
 		r.routes[name] = &route{}
 	}
-	r.registry.MustRegister(r.total, r.duration, r.faults)
+	r.registry.MustRegister(r.total, r.duration, r.faults, r.refusals)
 	return r
 }
 

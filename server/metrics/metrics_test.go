@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -132,5 +133,28 @@ func TestConcurrentUse(t *testing.T) {
 		if !strings.Contains(got, line+"\n") {
 			t.Errorf("%s is missing in:\n%s", line, got)
 		}
+	}
+}
+
+// The number of reasons is bounded, even if requests could choose them.
+func TestReasonsAreBounded(t *testing.T) {
+	t.Parallel()
+	requests := metrics.NewRequests(nil)
+	for i := range 1000 {
+		requests.ObserveRefusal("reason-"+strconv.Itoa(i), "refused")
+		requests.ObserveRefusal("reason-0", "audited")
+	}
+	text := own(t, requests)
+	for _, line := range []string{
+		`gcp_metadata_emulator_refusals_total{outcome="audited",reason="reason-0"} 1000`,
+		`gcp_metadata_emulator_refusals_total{outcome="refused",reason="reason-99"} 1`,
+		`gcp_metadata_emulator_refusals_total{outcome="refused",reason="other"} 900`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("%s is missing in:\n%s", line, text)
+		}
+	}
+	if series := strings.Count(text, "refusals_total{"); series != 102 {
+		t.Errorf("%d time series", series)
 	}
 }

@@ -52,7 +52,7 @@ func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
 		if e.Explain(refusal); e.Reason == "" {
 			e.Explain(refusalOf(err))
 		}
-		o.record(ctx, e, time.Since(begun))
+		o.record(ctx, hostOf(ctx), e, time.Since(begun))
 		return response, err
 	})
 }
@@ -89,7 +89,12 @@ func refusalOf(err error) *journal.Refusal {
 	return nil
 }
 
-func callerOf(ctx context.Context) string {
-	incoming, _ := metadata.FromIncomingContext(ctx)
-	return strings.Join(incoming.Get("user-agent"), " ")
+func callerOf(ctx context.Context) string { return incoming(ctx, "user-agent") }
+
+func hostOf(ctx context.Context) string { return incoming(ctx, ":authority") }
+
+// incoming returns the values of a header field of a call.
+func incoming(ctx context.Context, name string) string {
+	fields, _ := metadata.FromIncomingContext(ctx)
+	return strings.Join(fields.Get(name), " ")
 }

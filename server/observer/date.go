@@ -2,16 +2,24 @@ package observer
 
 import (
 	"net/http"
+	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Unobserved returns an answer that is dated by the emulator's clock, and not observed.
-func (o *Observer) Unobserved(answer wire.Answer) wire.Answer {
+// Unobserved returns the answer of a route that is dated by the emulator's clock, and not observed.
+func (o *Observer) Unobserved(route string, answer wire.Answer) wire.Answer {
 	return func(r *http.Request) wire.Response {
+		_, begun := o.clock.Both()
 		response := answer(r)
 		o.date(&response)
+		o.trace(r.Context(), r.Host, &journal.Exchange{
+			Method: r.Method, Path: wire.Target(r), Route: route, Status: statusOf(&response), UserAgent: userAgent(r),
+			Duration: fixtures.Duration(time.Since(begun)),
+		})
 		return response
 	}
 }

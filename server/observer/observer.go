@@ -52,7 +52,7 @@ type Operation[Found any] struct {
 	Subject func(*http.Request, Found) wire.Subject // nil: requests name no account and no audience
 	Dialect wire.Dialect
 	Answer  func(*http.Request, Found) wire.Response
-	Guarded bool // rules may refuse requests, and say why
+	Guarded bool // rules may refuse requests, and say why in the place that journal.Watched gives them
 }
 
 // Named returns the operation of a route: its name needs no look-up.
@@ -62,7 +62,6 @@ func Named(name string, subject func(*http.Request) wire.Subject, dialect wire.D
 		Name:    func(struct{}) string { return name },
 		Dialect: dialect,
 		Answer:  func(r *http.Request, _ struct{}) wire.Response { return answer(r) },
-		Guarded: true,
 	}
 	if subject != nil {
 		op.Subject = func(r *http.Request, _ struct{}) wire.Subject { return subject(r) }
@@ -189,16 +188,13 @@ func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response
 	if e.Explain(seen.refusal); e.Reason == "" {
 		e.Explain(response.Refusal)
 	}
-	if e.Reason != "" {
-		e.Host = r.Host
-	}
 	if !seen.hungUp && !response.Abandoned {
 		e.Status = statusOf(response)
 		if r.Method != http.MethodHead {
 			e.Bytes = len(response.Body)
 		}
 	}
-	o.record(r.Context(), e, time.Since(seen.begun))
+	o.record(r.Context(), r.Host, e, time.Since(seen.begun))
 }
 
 func statusOf(response *wire.Response) int {

@@ -2,6 +2,7 @@ package observer
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -10,20 +11,38 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// record numbers an exchange in the journal, counts it, and logs why its request was refused.
-func (o *Observer) record(ctx context.Context, e journal.Exchange, took time.Duration) {
+// record numbers an exchange in the journal, counts it, and logs it: at level info why its request was
+// refused, and at level debug every other one. The journal has the host of refused requests.
+func (o *Observer) record(ctx context.Context, host string, e journal.Exchange, took time.Duration) {
 	e.Duration = fixtures.Duration(took)
+	if e.Reason != "" {
+		e.Host = host
+	}
 	o.journal.Append(e)
 	o.counts.Observe(e.Route, e.Status, took)
 	if e.Code == "" {
+		o.trace(ctx, host, &e)
 		return
 	}
 	logger := o.logger.With(attributes(e.Redacted())...)
 	if 0 < e.Status && e.Status < http.StatusBadRequest { // policies are audited only
+		o.counts.ObserveRefusal(string(e.Code), "audited")
 		logger.InfoContext(ctx, "request would be refused")
 		return
 	}
+	o.counts.ObserveRefusal(string(e.Code), "refused")
 	logger.InfoContext(ctx, "request refused")
+}
+
+// trace logs an exchange at level debug.
+func (o *Observer) trace(ctx context.Context, host string, e *journal.Exchange) {
+	if !o.logger.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	e = e.Redacted()
+	o.logger.DebugContext(ctx, "request",
+		"method", e.Method, "path", e.Path, "host", journal.Redacted(host), "route", e.Route, "status", e.Status, "duration", time.Duration(e.Duration),
+		"caller", e.Caller, "account", e.Account, "fault", e.Fault, "program", e.UserAgent)
 }
 
 // attributes describes a refused request in the log.

@@ -70,5 +70,5 @@ type faultKey struct{}
 func (o *Observer) Note(r *http.Request, e journal.Exchange, begun time.Time) {
 	e.Method, e.Path, e.Host, e.UserAgent = r.Method, wire.Target(r), r.Host, userAgent(r)
 	e.Fault, _ = r.Context().Value(faultKey{}).(string)
-	o.record(r.Context(), e, time.Since(begun))
+	o.record(r.Context(), r.Host, e, time.Since(begun))
 }
