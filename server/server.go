@@ -359,7 +359,7 @@ func (s *Server) httpServer(requests context.Context, handler http.Handler) *htt
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		ErrorLog:          s.proxy.ErrorLog(),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ConnContext:       proxy.ConnContext,
 

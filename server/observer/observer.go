@@ -16,6 +16,7 @@ import (
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/fault/inject"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/wire"
 )
@@ -27,6 +28,7 @@ type Observer struct {
 	journal *journal.Journal
 	counts  *metrics.Requests
 	logger  *slog.Logger
+	warned  *lru.Cache[string, struct{}]
 }
 
 // Config holds the parts of an Observer, all of which are necessary.
@@ -39,7 +41,9 @@ type Config struct {
 }
 
 // New returns an Observer that lets some faults strike, and writes to a journal, to counts and to a log.
-func New(c Config) *Observer { return &Observer{c.Clock, c.Faults, c.Journal, c.Counts, c.Logger} }
+func New(c Config) *Observer {
+	return &Observer{c.Clock, c.Faults, c.Journal, c.Counts, c.Logger, lru.New[string, struct{}](crowd)}
+}
 
 // Operation describes an operation to an Observer.
 //

@@ -31,7 +31,7 @@ func (o *Observer) record(ctx context.Context, host string, e journal.Exchange, 
 		return
 	}
 	o.counts.ObserveRefusal(string(e.Code), "refused")
-	logger.InfoContext(ctx, "request refused")
+	logger.Log(ctx, o.level(&e), "request refused")
 }
 
 // trace logs an exchange at level debug.

@@ -74,7 +74,7 @@ type Proxy struct {
 func New(config Config) *Proxy {
 	p := &Proxy{Config: config, dial: (&net.Dialer{}).DialContext, most: share(fileLimit())}
 	p.forward = sync.OnceValue(p.newForwarder)
-	p.secure.authority, p.secure.logger = config.Authority, config.Logger
+	p.secure.authority, p.secure.logger, p.secure.distrust = config.Authority, config.Logger, newDistrust(config.Logger)
 	return p
 }
 
@@ -196,6 +196,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, name string, releas
 		p.say(w, r, needsHTTP1())
 		return
 	}
+	conn.program = r.UserAgent()
 	p.receive(r.Context(), conn, tunnels)
 }
 

@@ -78,7 +78,7 @@ func serve(p *proxy.Proxy, listener net.Listener) (stop func()) {
 	server := &http.Server{
 		Handler: p.Handler(tunnels), ConnContext: proxy.ConnContext, Protocols: &protocols,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-		ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		ErrorLog:    p.ErrorLog(),
 		BaseContext: func(net.Listener) context.Context { return requests },
 	}
 	var served sync.WaitGroup

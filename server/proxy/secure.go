@@ -23,6 +23,7 @@ type secure struct {
 	authority func() (*keys.Authority, error)
 	logger    *slog.Logger
 	clients   *x509.CertPool // for the certificates of clients, which need one; nil: they need none
+	distrust  *distrust
 	once      sync.Once
 	config    *tls.Config // for clients that speak one of our protocols, or name none
 	silent    *tls.Config // for clients that name other protocols only
@@ -70,6 +71,7 @@ func (s *secure) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 		s.logger.ErrorContext(hello.Context(), "TLS fails: there is no certificate authority", "error", err)
 		return nil, err
 	}
+	s.distrust.greet(hello)
 	hosts := []string{hostname.Of(hello.ServerName)}
 	if through, ok := hello.Conn.(*tunnel); ok {
 		hosts = append(hosts, through.host)
@@ -92,6 +94,6 @@ func (p *Proxy) TLS(listener net.Listener) net.Listener {
 
 // MutualTLS is TLS for clients that authenticate themselves with a certificate of a pool.
 func (p *Proxy) MutualTLS(listener net.Listener, clients *x509.CertPool) net.Listener {
-	own := &secure{authority: p.secure.authority, logger: p.secure.logger, clients: clients}
+	own := &secure{authority: p.secure.authority, logger: p.secure.logger, distrust: p.secure.distrust, clients: clients}
 	return tls.NewListener(listener, own.tls())
 }

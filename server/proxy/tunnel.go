@@ -20,6 +20,7 @@ type tunnel struct {
 	net.Conn
 
 	host    string // the host in the client's CONNECT
+	program string // the client, as it calls itself there
 	release func()
 
 	buffered *bufio.Reader // bytes that the HTTP server had read already; nil after they are consumed
