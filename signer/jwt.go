@@ -14,7 +14,9 @@ import (
 	"math/big"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	distinct "github.com/go-jose/go-jose/v4/json" // refuses duplicate members
 	"github.com/golang-jwt/jwt/v5"
 
 	"gcp-metadata-emulator/keys"
@@ -95,28 +97,50 @@ type Parsed struct {
 // ErrMalformed reports a text that is not a JWT in compact form.
 var ErrMalformed = errors.New("not a JSON Web Token")
 
-// Parse decodes a JWT without verifying it. Segments may have base64 padding: some clients send
-// it, and Google accepts it. The error is always ErrMalformed.
-func Parse(text string) (*Parsed, error) { return parse(text, text) }
+func malformed(why string) error { return fmt.Errorf("%w: %s", ErrMalformed, why) }
 
-// ParseAssertion decodes a JWT like Parse, but its segments may also be in the standard alphabet
-// of base64, which Google's token endpoint accepts in assertions. The signature is over the text
-// as it was sent, whichever alphabet it uses.
+// Parse decodes a JWT without verifying it. It takes only the one form that RFC 7515 and RFC 7519
+// allow, so that no two texts are the same token, and no two programs read one text differently:
+// unpadded base64url, and JSON objects without duplicate members and without anything after them. It
+// refuses the header crit, because the emulator knows no extensions. The error wraps ErrMalformed and
+// says what is wrong.
+func Parse(text string) (*Parsed, error) {
+	return parse(jwt.NewParser(jwt.WithJSONNumber(), jwt.WithStrictDecoding()), text, text)
+}
+
+// ParseAssertion decodes a JWT like Parse, but its segments may also have padding, or be in the
+// standard alphabet of base64, which Google's token endpoint accepts in assertions. The signature is
+// over the text as it was sent, whichever alphabet it uses.
 func ParseAssertion(text string) (*Parsed, error) {
-	return parse(strings.ReplaceAll(strings.ReplaceAll(text, "+", "-"), "/", "_"), text)
+	parser := jwt.NewParser(jwt.WithJSONNumber(), jwt.WithStrictDecoding(), jwt.WithPaddingAllowed())
+	return parse(parser, strings.ReplaceAll(strings.ReplaceAll(text, "+", "-"), "/", "_"), text)
 }
 
 // parse decodes text, whose signature is over the first two segments of sent.
-func parse(text, sent string) (*Parsed, error) {
-	parser := jwt.NewParser(jwt.WithJSONNumber(), jwt.WithPaddingAllowed())
+func parse(parser *jwt.Parser, text, sent string) (*Parsed, error) {
+	if strings.ContainsAny(text, "\r\n") { // package base64 would skip them
+		return nil, malformed("it has a line break")
+	}
 	claims := jwt.MapClaims{}
 	token, parts, err := parser.ParseUnverified(text, claims)
 	if err != nil && !errors.Is(err, jwt.ErrTokenUnverifiable) { // a signing method that the library lacks
-		return nil, ErrMalformed
+		return nil, malformed("it cannot be decoded, because it was truncated or changed")
 	}
 	signature, err := parser.DecodeSegment(parts[2])
 	if err != nil {
-		return nil, ErrMalformed
+		return nil, malformed("its signature cannot be decoded, because it was truncated or changed")
+	}
+	for i, name := range []string{"header", "payload"} {
+		content, err := parser.DecodeSegment(parts[i])
+		if err != nil {
+			return nil, malformed("its " + name + " cannot be decoded, because it was truncated or changed")
+		}
+		if problem := objectProblem(content); problem != "" {
+			return nil, malformed("its " + name + " " + problem)
+		}
+	}
+	if _, extended := token.Header["crit"]; extended {
+		return nil, malformed("its header demands extensions in crit, and none is known")
 	}
 	return &Parsed{
 		Header:    token.Header,
@@ -125,6 +149,32 @@ func parse(text, sent string) (*Parsed, error) {
 		input:     sent[:strings.LastIndexByte(sent, '.')],
 		signature: signature,
 	}, nil
+}
+
+// objectProblem says what is wrong with a text that has to be one JSON object with distinct members
+// (RFC 7515, section 4, and RFC 7519, section 4), or returns "".
+func objectProblem(text []byte) string {
+	object := map[string]any{}
+	switch {
+	case !utf8.Valid(text):
+		return "is not in UTF-8"
+	case !bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")):
+		return "is not a JSON object"
+	}
+	if err := distinct.Unmarshal(text, &object); err != nil { // it is JSON, or it begins with JSON
+		return "has duplicate members, or something after its JSON object"
+	}
+	return ""
+}
+
+// BeginsBy reports whether the token may be used from now on: the claim nbf is missing, or a time that
+// has come.
+func (p *Parsed) BeginsBy(now time.Time) bool {
+	if p.Claims["nbf"] == nil {
+		return true
+	}
+	from, ok := p.Time("nbf")
+	return ok && !from.After(now)
 }
 
 // KeyID returns the key ID in the header, or "" if the header has none.

@@ -73,7 +73,7 @@ func TestEveryByteCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range len(token) - 1 { // the last character holds unused bits
+	for i := range len(token) {
 		changed := []byte(token)
 		if changed[i]++; changed[i] == token[i] {
 			continue
@@ -93,7 +93,7 @@ func TestParse(t *testing.T) {
 		ok          bool
 	}{
 		{"plain", header + "." + claims + ".", true},
-		{"padded", base64.URLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + claims + ".", true},
+		{"padded", base64.URLEncoding.EncodeToString([]byte(`{"alg":"RS256"} `)) + "." + claims + ".", false},
 		{"alg none", encode([]byte(`{"alg":"none"}`)) + "." + claims + ".", true},
 		{"alg unknown", encode([]byte(`{"alg":"XX9"}`)) + "." + claims + ".", true},
 		{"no alg", encode([]byte(`{}`)) + "." + claims + ".", true},
@@ -103,7 +103,7 @@ func TestParse(t *testing.T) {
 		{"bad base64", header + ".!." + "x", false},
 		{"signature of bad base64", header + "." + claims + ".!", false},
 		{"header is no object", encode([]byte(`[]`)) + "." + claims + ".", false},
-		{"claims are null", header + "." + encode([]byte(`null`)) + ".", true}, // none at all
+		{"claims are null", header + "." + encode([]byte(`null`)) + ".", false},
 		{"claims are no object", header + "." + encode([]byte(`"x"`)) + ".", false},
 	}
 	for _, test := range tests {
@@ -142,7 +142,7 @@ func TestParseAssertion(t *testing.T) {
 		if err != nil || parsed.Claims["iss"] != ">>>???" || !parsed.SignedBy(key.Public()) {
 			t.Errorf("%s: the assertion is read as %+v, %v", name, parsed, err)
 		}
-		if _, err := signer.Parse(text); (err == nil) != strings.HasSuffix(name, "URL") {
+		if _, err := signer.Parse(text); (err == nil) != (name == "URL") {
 			t.Errorf("%s: as another JWT: %v", name, err)
 		}
 	}

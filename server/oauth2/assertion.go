@@ -157,7 +157,11 @@ func (v verifier) checkTimes(claims map[string]any) error {
 	if !ok {
 		return oauthapi.NewError(oauthapi.InvalidGrant, noExpiry)
 	}
-	if !token.IsShortLived(issuedAt, expires, v.now) {
+	begins := issuedAt
+	if claims["nbf"] != nil {
+		begins, ok = seconds(claims["nbf"])
+	}
+	if !ok || begins.After(v.now.Add(token.AllowedSkew)) || !token.IsShortLived(issuedAt, expires, v.now) {
 		return oauthapi.NewError(oauthapi.InvalidGrant, badTimeframe)
 	}
 	return nil

@@ -96,7 +96,7 @@ func (s *Server) prove(ctx context.Context, provider *world.Provider, kind, subj
 }
 
 func (s *Server) proveJWT(ctx context.Context, provider *world.Provider, subject string) (proof, error) {
-	parsed, err := signer.Parse(subject)
+	parsed, err := signer.Parse(strings.TrimRight(subject, "\r\n")) // a file written by echo ends so
 	if err != nil {
 		return proof{}, oauthapi.NewError(oauthapi.InvalidGrant, "Unable to parse the ID Token.")
 	}
@@ -174,7 +174,7 @@ func (s *Server) checkTimes(parsed *signer.Parsed) (expires time.Time, err error
 	issuedAt, issued := parsed.Time("iat")
 	expires, ends := parsed.Time("exp")
 	now := s.now()
-	if !issued || !ends || issuedAt.After(now.Add(allowedSkew)) || now.After(expires.Add(allowedSkew)) {
+	if !issued || !ends || issuedAt.After(now.Add(allowedSkew)) || now.After(expires.Add(allowedSkew)) || !parsed.BeginsBy(now.Add(allowedSkew)) {
 		return time.Time{}, refuse(stale, orNull(parsed.Claims["iat"]))
 	}
 	return expires, nil

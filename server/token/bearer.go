@@ -82,7 +82,7 @@ func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	if begins && ends && !expires.After(now) {
 		return Access{}, ErrExpired
 	}
-	if !begins || !ends || !IsShortLived(issuedAt, expires, now) {
+	if !begins || !ends || !IsShortLived(issuedAt, expires, now) || !parsed.BeginsBy(now.Add(AllowedSkew)) {
 		return Access{}, ErrUnknown
 	}
 	return Access{Grant: ForAccount(account, scopes), IssuedAt: issuedAt.Unix(), Expires: expires.Unix()}, nil

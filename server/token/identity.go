@@ -202,10 +202,8 @@ func (i *Issuer) GoogleKey(ctx context.Context, id string) (key *rsa.PublicKey, 
 
 func (i *Issuer) inTime(parsed *signer.Parsed) error {
 	now := i.now()
-	for _, name := range []string{"nbf", "iat"} {
-		if from, ok := parsed.Time(name); ok && now.Before(from) {
-			return ErrUnknown
-		}
+	if issued, ok := parsed.Time("iat"); ok && now.Before(issued) || !parsed.BeginsBy(now) {
+		return ErrUnknown
 	}
 	if expires, ok := parsed.Time("exp"); !ok || !now.Before(expires) {
 		return ErrExpired

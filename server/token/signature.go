@@ -54,13 +54,13 @@ func (i *Issuer) signature(ctx context.Context, w *world.World, text string) (*s
 func parseJWT(text string) (*signer.Parsed, error) {
 	parsed, err := signer.Parse(text)
 	if err != nil {
-		return nil, unreadable(text)
+		return nil, unreadable(text, err)
 	}
 	return parsed, checkAlgorithm(parsed)
 }
 
 // unreadable returns the refusal of a text that is not a JWT.
-func unreadable(text string) error {
+func unreadable(text string, problem error) error {
 	const afterHeader, afterPayload = 1, 2 // dots
 	dots := strings.Count(text, ".")
 	switch isJWT := strings.HasPrefix(text, "eyJ"); { // a JSON object begins so in base64
@@ -69,7 +69,8 @@ func unreadable(text string) error {
 	case isJWT && dots == afterHeader:
 		return refused("the JSON Web Token has two parts instead of three: its signature is missing")
 	case dots == afterPayload:
-		return refused("the JSON Web Token cannot be decoded: it was truncated or changed")
+		_, what, _ := strings.Cut(problem.Error(), ": ")
+		return refused("the JSON Web Token is malformed: %s", what)
 	default:
 		return refused("the text is not an access token, a refresh token or a JSON Web Token")
 	}

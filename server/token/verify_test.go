@@ -155,7 +155,7 @@ func TestVerifyRefuses(t *testing.T) {
 		want   string
 	}{
 		"nothing":               {"", token.Demand{}, "the text is not an access token, a refresh token or a JSON Web Token"},
-		"cut off":               {good[:strings.LastIndex(good, ".")-1] + ".x", token.Demand{}, "the JSON Web Token cannot be decoded: it was truncated or changed"},
+		"cut off":               {good[:strings.LastIndex(good, ".")-1] + ".x", token.Demand{}, "the JSON Web Token is malformed: it cannot be decoded, because it was truncated or changed"},
 		"no access token":       {"ya29.c.x", token.Demand{}, "the access token was not issued by this emulator, or was changed afterwards"},
 		"changed access token":  {access[:len(access)-3] + "AAA", token.Demand{}, "the access token was not issued by this emulator, or was changed afterwards"},
 		"revoked":               {revoked, token.Demand{}, "the access token was revoked"},
