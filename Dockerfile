@@ -1,5 +1,12 @@
 # The image holds one static binary. It runs as an unprivileged user and needs no writable files.
-FROM docker.io/library/golang:1.26 AS build
+#
+#   docker build -t gcp-metadata-emulator --build-arg VERSION=$(git describe --always --dirty) .
+#   docker buildx build --platform linux/amd64,linux/arm64 -t gcp-metadata-emulator .
+#
+# The compiler runs on the machine that builds, and cross-compiles for the platform of the image.
+FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26 AS build
+ARG TARGETOS TARGETARCH
+ARG VERSION
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
@@ -8,17 +15,30 @@ COPY fixtures ./fixtures
 COPY keys ./keys
 COPY server ./server
 COPY signer ./signer
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /gcp-metadata-emulator .
+# The folders are for programs that users copy into the image: a scratch image has none.
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
+        -ldflags="-s -w -X gcp-metadata-emulator/server/cli.stamp=$VERSION" -o /root/image/gcp-metadata-emulator . && \
+    mkdir -p -m 1777 /root/image/tmp && mkdir -p -m 0777 /root/image/home
 
 FROM scratch
-COPY --from=build /gcp-metadata-emulator /gcp-metadata-emulator
+ARG VERSION REVISION CREATED
+LABEL org.opencontainers.image.title="gcp-metadata-emulator" \
+      org.opencontainers.image.description="Google Cloud's metadata server, OAuth 2.0 token endpoint and IAM Credentials API, offline. For tests only." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED"
+COPY --from=build /root/image /
 USER 65534:65534
 # Keys last as long as the container. To keep them, mount a directory that user 65534 can write
 # to, set GCP_METADATA_EMULATOR_STATE_DIR to it, and GCP_METADATA_EMULATOR_EPHEMERAL=false.
-ENV GCP_METADATA_EMULATOR_LISTEN=0.0.0.0:8254 \
+ENV HOME=/home \
+    GCP_METADATA_EMULATOR_LISTEN=0.0.0.0:8254 \
     GCP_METADATA_EMULATOR_EPHEMERAL=true
 EXPOSE 8254
 # "ready" asks 127.0.0.1:8254; for another address set GCP_METADATA_EMULATOR_URL or
-# GCP_METADATA_EMULATOR_CONTROL_URL.
+# GCP_METADATA_EMULATOR_CONTROL_URL. Images in the OCI format have no health check: buildah and
+# podman drop this one unless they build with --format docker. Kubernetes ignores it: use the same
+# command in a readinessProbe.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/gcp-metadata-emulator", "ready"]
 ENTRYPOINT ["/gcp-metadata-emulator"]

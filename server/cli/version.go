@@ -29,8 +29,16 @@ func printVersion(w io.Writer) error {
 	return err
 }
 
-// version returns the module's version or, if that is unknown, the commit that was built.
+// stamp is the version that a build was given: -ldflags "-X gcp-metadata-emulator/server/cli.stamp=v1.2.3".
+// A build in an image or from an archive does not know its commit.
+var stamp string //nolint:gochecknoglobals // the linker can set only variables
+
+// version returns the version that the build was given, the module's version or, if both are
+// unknown, the commit that was built.
 func version() string {
+	if stamp != "" {
+		return stamp
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
