@@ -47,6 +47,7 @@ type Config struct {
 	InstanceURLs func() map[string]string // base URLs by name of the instances that have their own address
 	PublicURL    func() string            // returns the base URL of the surfaces; nil: same as the control plane's
 	Purposes     *purpose.Judge           // decides what tokens are good for
+	IAMMode      func() string            // says what becomes of requests that policies would refuse
 	Waiters      func() []Waiter          // lists the requests that wait for a metadata change
 	Reset        func()                   // restores the state at the start
 }
@@ -69,6 +70,7 @@ type Server struct {
 	doorURLs     func() map[string]string
 	publicURL    func() string
 	purposes     *purpose.Judge
+	iamMode      func() string
 	waiters      func() []Waiter
 	reset        func()
 
@@ -82,7 +84,7 @@ func New(config Config) *Server {
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, doorURLs: config.DoorURLs, publicURL: config.PublicURL,
-		purposes: config.Purposes, waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
+		purposes: config.Purposes, iamMode: config.IAMMode, waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
 	}
 	s.registerGauges()
 	return s
@@ -119,11 +121,14 @@ func (s *Server) surfacesURL(r *http.Request) string {
 type status struct {
 	Status string `json:"status"`
 	Run    string `json:"run"` // lets clients detect that the emulator was restarted
+	IAM    string `json:"iam"` // off, audit or enforce
 }
+
+func (s *Server) status() status { return status{"ok", s.run, s.iamMode()} }
 
 // Live reports that the process is running.
 func (s *Server) Live(*http.Request) (wire.Response, error) {
-	return googleapi.JSON(status{"ok", s.run}), nil
+	return googleapi.JSON(s.status()), nil
 }
 
 // Ready reports that a signing key exists. If it does not, Ready starts its generation and
@@ -136,7 +141,7 @@ func (s *Server) Ready(*http.Request) (wire.Response, error) {
 	if !ready {
 		return wire.Response{}, googleapi.Unavailable("the signing keys are still being generated")
 	}
-	return googleapi.JSON(status{"ok", s.run}), nil
+	return googleapi.JSON(s.status()), nil
 }
 
 // Unknown answers requests for paths that the control plane does not have.

@@ -28,17 +28,11 @@ func (s *Server) Instances(*http.Request) (wire.Response, error) {
 	var list struct {
 		Instances []instance `json:"instances"`
 	}
-	urls, doors := s.instanceURLs(), map[string]string{}
-	if s.doorURLs != nil {
-		doors = s.doorURLs()
-	}
+	urls, doors := s.instanceURLs(), s.doors()
 	for _, known := range s.worlds.Load().State.Instances {
 		one := instance{Name: known.Name, URL: urls[known.Name]}
 		if known.Service != nil {
-			one.Ingress = &serviceDoor{URL: doors[known.Name], URLs: known.Service.URLs}
-			if upstream := known.Service.Upstream; upstream != nil {
-				one.Ingress.Upstream = upstream.String()
-			}
+			one.Ingress = new(newServiceDoor(known.Service, doors[known.Name]))
 		}
 		list.Instances = append(list.Instances, one)
 	}

@@ -91,7 +91,7 @@ const (
 
 // Diagnose returns the findings of all known clients.
 func (s Surroundings) Diagnose() []Finding {
-	usual := s.usual()
+	usual := s.Usual()
 	var findings []Finding
 	for _, c := range clients(s.version("node")) {
 		if c.metadata != "" {
@@ -147,8 +147,9 @@ func (s Surroundings) arguments() string {
 	return " " + s.Arguments
 }
 
-// usual returns surroundings that have only the variables that exec and env set by default.
-func (s Surroundings) usual() Surroundings {
+// Usual returns surroundings of the same emulator that have only the variables that exec and env set by
+// default.
+func (s Surroundings) Usual() Surroundings {
 	set := map[string]string{}
 	for _, variable := range (reach.Target{URL: &url.URL{Scheme: "http", Host: s.Emulator}, GcloudConfig: "/"}).Variables() {
 		set[variable.Name] = variable.Value

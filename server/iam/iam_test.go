@@ -159,8 +159,12 @@ func TestPolicyGrants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			policy := iam.NewPolicy([]iam.Binding{test.binding})
-			if got := policy.Grants(question(iam.GetAccessToken, groups.With(test.principal.Identities())...)); got != test.want {
+			asked := question(iam.GetAccessToken, groups.With(test.principal.Identities())...)
+			if got := policy.Grants(asked); got != test.want {
 				t.Errorf("granted: %t, want %t", got, test.want)
+			}
+			if explained := policy.Explain(asked); slices.ContainsFunc(explained, iam.Explanation.Grants) != test.want {
+				t.Errorf("the explanation contradicts it: %+v", explained)
 			}
 		})
 	}

@@ -38,7 +38,14 @@ type Policy struct {
 type grant struct {
 	role      string
 	condition *condition.Binding // nil: always
+	binding   int                // its index in the policy
 }
+
+// gives reports whether the role includes the permission that a question asks for.
+func (g grant) gives(q Question) bool { return q.Roles.Include(g.role, q.Permission) }
+
+// holds reports whether the role is given at present.
+func (g grant) holds(q Question) bool { return g.condition == nil || g.condition.Holds(q.Request()) }
 
 var (
 	// ErrBasicRole means that a binding of a basic role has a condition
@@ -96,7 +103,7 @@ func (p *Policy) index() {
 		}
 		for _, member := range binding.Members {
 			member = canonical(member)
-			p.grants[member] = append(p.grants[member], grant{binding.Role, p.conditions[i]})
+			p.grants[member] = append(p.grants[member], grant{binding.Role, p.conditions[i], i})
 		}
 	}
 }
@@ -124,9 +131,7 @@ func (p *Policy) Grants(q Question) bool {
 	if p == nil {
 		return false
 	}
-	holds := func(g grant) bool {
-		return q.Roles.Include(g.role, q.Permission) && (g.condition == nil || g.condition.Holds(q.Request()))
-	}
+	holds := func(g grant) bool { return g.gives(q) && g.holds(q) }
 	return slices.ContainsFunc(q.Identities, func(identity string) bool {
 		return slices.ContainsFunc(p.grants[identity], holds)
 	})

@@ -92,8 +92,23 @@ func refuse(refusal *ingress.Refusal, who iam.Principal) Verdict {
 }
 
 // mayAccess reports whether a principal may call the service. The zero value stands for everybody.
-func (g gate) mayAccess(who iam.Principal) bool {
-	return g.World.May(who, iam.AccessViaIAP, g.Service, g.Now)
+func (g gate) mayAccess(who iam.Principal) bool { return mayAccess(g.Door, who) }
+
+func mayAccess(at ingress.Door, who iam.Principal) bool {
+	return at.World.May(who, iam.AccessViaIAP, at.Service, at.Now)
+}
+
+// Admits reports whether the door lets a principal in, whatever guards the service. The zero value stands
+// for everybody.
+func Admits(at ingress.Door, who iam.Principal) bool {
+	switch {
+	case !Guards(at.Service):
+		return at.Admits(who)
+	case isBeforeRun(at.Service) && !at.Admits(at.World.IAPAgent()):
+		return false
+	default:
+		return mayAccess(at, who)
+	}
 }
 
 // audience returns the audience of the service's assertions: the service, or the backend service of a

@@ -29,6 +29,9 @@ func (d Door) mayInvoke(who iam.Principal) bool {
 	})
 }
 
+// Admits reports whether the service lets a principal in. The zero value stands for everybody.
+func (d Door) Admits(who iam.Principal) bool { return !d.demandsToken() || d.mayInvoke(who) }
+
 // demandsToken reports whether a request needs a token.
 func (d Door) demandsToken() bool {
 	return d.Service.Authentication != fixtures.AuthenticateNone && !d.mayInvoke(iam.Principal{})

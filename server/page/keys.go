@@ -22,7 +22,16 @@ type keyList struct {
 	Keys []key `json:"keys"`
 }
 
-func loadKeys(v *visit) any { return get[keyList](v, "control.keys.list") }
+// signing is what the page of keys shows.
+type signing struct {
+	keyList
+
+	Base string // where the keys are published
+}
+
+func loadKeys(v *visit) any {
+	return signing{get[keyList](v, "control.keys.list"), readEnvironment(v).Base()}
+}
 
 func keyActs() map[string]act {
 	return map[string]act{"rotate": {said: "Other keys sign from now on.", op: rotate}}

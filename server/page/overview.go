@@ -80,9 +80,16 @@ func readWorld(v *visit) world {
 	return w
 }
 
+// status is the answer of control.livez.
+type status struct {
+	IAM string `json:"iam"`
+}
+
 // overview is what the first page shows.
 type overview struct {
 	World    world
+	Base     environment
+	IAM      string
 	Ready    bool
 	Clock    clockState
 	Keys     []key
@@ -94,7 +101,7 @@ type overview struct {
 func loadOverview(v *visit) any {
 	ready := v.perform(v.request, Operation{Name: "control.readyz"}) // not being ready is no problem of the page
 	return overview{
-		World: readWorld(v), Ready: ready.Status < http.StatusBadRequest, Clock: get[clockState](v, "control.clock.get"),
+		World: readWorld(v), Base: readEnvironment(v), IAM: get[status](v, "control.livez").IAM, Ready: ready.Status < http.StatusBadRequest, Clock: get[clockState](v, "control.clock.get"),
 		Keys:    get[keyList](v, "control.keys.list").Keys,
 		Waiters: len(get[waiterList](v, "control.waiters").Waiters), Faults: len(get[faultList](v, "control.faults.list").Faults),
 		Requests: readRequests(v, map[string]string{"limit": "5"}),

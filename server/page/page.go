@@ -51,6 +51,9 @@ func sections() []section {
 		{"metadata", "Metadata", Root + "metadata", loadMetadata, metadataActs()},
 		{"faults", "Faults and clock", Root + "faults", loadFaults, faultActs()},
 		{"keys", "Keys", Root + "keys", loadKeys, keyActs()},
+		{"iam", "IAM", Root + "iam", loadIAM, nil},
+		{"services", "Services", Root + "services", loadServices, nil},
+		{"clients", "Clients", Root + "clients", loadClients, nil},
 	}
 }
 

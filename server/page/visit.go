@@ -104,6 +104,16 @@ func (v *visit) ask(op Operation, answer any) bool {
 	return true
 }
 
+// text returns the answer of an operation that answers with a text. It is empty if the operation fails.
+func (v *visit) text(op Operation) string {
+	response := v.perform(v.request, op)
+	if response.Status >= http.StatusBadRequest {
+		v.fail(response.Status, fmt.Sprintf("the operation %s failed", op.Name))
+		return ""
+	}
+	return response.Body
+}
+
 // get returns the answer of an operation that needs nothing but its name. It is the zero value if the
 // operation fails; the page then says why.
 func get[T any](v *visit, name string) (answer T) {

@@ -49,6 +49,11 @@ func counterparts() map[string][]any {
 		"control.tokens.verify":    {emulator.Verify, emulator.VerifyFor, emulator.Purposes},
 		"control.tokens.principal": {emulator.Caller},
 		"control.credentials":      {emulator.CredentialsFile},
+		"control.environment":      {emulator.Setenv},
+		"control.routes":           {"a test knows the routes that it names"},
+		"control.clients":          {"a test runs the client itself"},
+		"control.services":         {"a test calls the service itself"},
+		"control.iam.troubleshoot": {"a test calls the method itself, and reads the reason in the journal"},
 
 		"control.instances.events.list":   {instance.Events},
 		"control.instances.events.play":   {instance.Event},

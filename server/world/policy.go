@@ -139,6 +139,22 @@ func (w *World) ResourceName(on Resource) string {
 // May reports whether a principal has a permission at a moment on a resource, by the resource's own
 // policy or by the project's.
 func (w *World) May(who iam.Principal, permission string, on Resource, at time.Time) bool {
+	q := w.question(who, permission, on, at)
+	return w.Policy(nil).Grants(q) || policyKey(on) != projectPolicy && w.Policy(on).Grants(q)
+}
+
+// Explain returns why May is true or false: what each binding means that is about the principal. The
+// keys are the names of the resources whose policies have the bindings.
+func (w *World) Explain(who iam.Principal, permission string, on Resource, at time.Time) map[string][]iam.Explanation {
+	q := w.question(who, permission, on, at)
+	explained := map[string][]iam.Explanation{w.ResourceName(nil): w.Policy(nil).Explain(q)}
+	if policyKey(on) != projectPolicy {
+		explained[w.ResourceName(on)] = w.Policy(on).Explain(q)
+	}
+	return explained
+}
+
+func (w *World) question(who iam.Principal, permission string, on Resource, at time.Time) iam.Question {
 	q := iam.Question{Permission: permission, Identities: w.identities(who), Roles: w.roles}
 	q.Request = func() condition.Request {
 		if on == nil {
@@ -146,5 +162,5 @@ func (w *World) May(who iam.Principal, permission string, on Resource, at time.T
 		}
 		return condition.Request{Time: at, Resource: on.asResource(w.Project)}
 	}
-	return w.Policy(nil).Grants(q) || policyKey(on) != projectPolicy && w.Policy(on).Grants(q)
+	return q
 }
