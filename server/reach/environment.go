@@ -74,7 +74,7 @@ func (t Target) Variables() []Variable {
 	}
 	variables = slices.Concat(variables, t.played(), t.unplayed(), t.gcloud(), t.withoutCertificates(), t.universe(), t.own())
 	if t.Proxy != nil {
-		variables = append(variables, t.Proxy.variables(base, t.URL.Hostname(), t.URL.Port(), t.noProxy())...)
+		variables = append(variables, t.proxy().variables(base, t.URL.Hostname(), t.URL.Port(), t.noProxy())...)
 	}
 	return variables
 }
@@ -129,6 +129,13 @@ func (t Target) withoutCertificates() []Variable {
 	return variables
 }
 
+// proxy returns the proxy for the target's universe.
+func (t Target) proxy() *Proxy {
+	own := *t.Proxy
+	own.universe = t.UniverseDomain
+	return &own
+}
+
 // noProxy returns the hosts that clients must contact without a proxy: the hosts of the caller's
 // NO_PROXY, and the emulator, which answers faster that way. Google's names are among them unless
 // the emulator is the proxy.
@@ -136,7 +143,7 @@ func (t Target) noProxy() string {
 	hosts := strings.FieldsFunc(t.NoProxy, func(r rune) bool { return r == ',' || r == ' ' })
 	direct := []string{t.URL.Hostname(), "127.0.0.1", "localhost"}
 	if t.Proxy != nil {
-		hosts = slices.DeleteFunc(hosts, leadsPast)
+		hosts = slices.DeleteFunc(hosts, t.leadsPast)
 	} else {
 		direct = append(direct, MetadataAddress, "metadata.google.internal")
 	}

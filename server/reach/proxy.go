@@ -16,6 +16,8 @@ import (
 type Proxy struct {
 	Trust  trust.Files
 	Preset func(name string) string // the caller's environment
+
+	universe string // the domain of the APIs; empty: Google's own
 }
 
 // CertificateFiles returns the variables that name a file of roots in PEM. Each takes precedence in
@@ -93,7 +95,7 @@ func (p *Proxy) java(properties []string) []Variable {
 			})
 		})
 		options = append(options, properties...)
-		if hosts := keptFromJavasProxy(preset); hosts != "" {
+		if hosts := p.keptFromJavasProxy(preset); hosts != "" {
 			options = append(options, javaoptions.NonProxyHosts+"="+hosts)
 		}
 		for i, option := range options {
@@ -105,9 +107,9 @@ func (p *Proxy) java(properties []string) []Variable {
 }
 
 // keptFromJavasProxy returns the preset hosts without a proxy, except Google's hosts.
-func keptFromJavasProxy(options []string) string {
-	googles := append(hostname.Domains(), MetadataAddress)
-	for _, line := range HostsLines() {
+func (p *Proxy) keptFromJavasProxy(options []string) string {
+	googles := append(hostname.DomainsOf(p.universe), MetadataAddress)
+	for _, line := range HostsLines(UniverseHosts(p.universe)...) {
 		googles = append(googles, line.Names...)
 	}
 	preset, _ := javaoptions.Property(options, javaoptions.NonProxyHosts)
@@ -116,15 +118,15 @@ func keptFromJavasProxy(options []string) string {
 	}), "|")
 }
 
-// leadsPast reports whether an entry of NO_PROXY matches a name of Google, so that clients would not use
-// the proxy for it.
-func leadsPast(entry string) bool {
+// leadsPast reports whether an entry of NO_PROXY matches a name of Google or of the target's universe, so
+// that clients would not use the proxy for it.
+func (t Target) leadsPast(entry string) bool {
 	if network, err := netip.ParsePrefix(entry); err == nil {
 		return network.Contains(netip.MustParseAddr(MetadataAddress))
 	}
 	host := hostname.Of(strings.TrimLeft(entry, "*."))
 	return host == "" || host == MetadataAddress || hostname.IsMetadata(host) ||
-		slices.ContainsFunc(hostname.Domains(), func(domain string) bool {
+		slices.ContainsFunc(hostname.DomainsOf(t.UniverseDomain), func(domain string) bool {
 			return host == domain || strings.HasSuffix(domain, "."+host) || strings.HasSuffix(host, "."+domain)
 		})
 }

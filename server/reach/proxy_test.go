@@ -2,6 +2,7 @@ package reach_test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"gcp-metadata-emulator/server/reach"
@@ -96,6 +97,23 @@ func TestJavaOptionsOfCaller(t *testing.T) {
 	} {
 		if got := variables(t, proxied(map[string]string{"JAVA_TOOL_OPTIONS": preset}))["JAVA_TOOL_OPTIONS"]; got != want {
 			t.Errorf("%s\nbecomes %s\nwant %s", preset, got, want)
+		}
+	}
+}
+
+// The names of another universe lead to the proxy, too.
+func TestNoProxyInUniverse(t *testing.T) {
+	t.Parallel()
+	const preset = ".example.goog,sts.example.goog,corp.example.com"
+	for universe, want := range map[string]string{"example.goog": "corp.example.com,", "": ".example.goog,corp.example.com,sts.example.goog,"} {
+		target := proxied(map[string]string{"NO_PROXY": preset, "JAVA_TOOL_OPTIONS": "-Dhttp.nonProxyHosts=*.example.goog|corp.example.com"})
+		target.UniverseDomain = universe
+		set := variables(t, target)
+		if got := set["NO_PROXY"]; got != want+"127.0.0.1,localhost" {
+			t.Errorf("in universe %q, NO_PROXY is %q", universe, got)
+		}
+		if strings.Contains(set["JAVA_TOOL_OPTIONS"], "example.goog") != (universe == "") {
+			t.Errorf("in universe %q, Java has %s", universe, set["JAVA_TOOL_OPTIONS"])
 		}
 	}
 }

@@ -64,7 +64,7 @@ func HostsLines(further ...string) []HostsLine {
 // roots, which the target's Proxy names. Variables with other addresses, and proxies, would lead past
 // the emulator, so Takeover removes them.
 func (t Target) Takeover() (set []Variable, unset []string) {
-	set = slices.Concat(t.Proxy.trusting(), t.gcloud(), t.withoutCertificates(), t.universe(), t.own())
+	set = slices.Concat(t.proxy().trusting(), t.gcloud(), t.withoutCertificates(), t.universe(), t.own())
 	unset = t.Obstacles()
 	for _, variable := range t.Variables() {
 		isSame := func(one Variable) bool { return one.Name == variable.Name }
