@@ -22,7 +22,7 @@ func TestReadmesRun(t *testing.T) {
 	}
 	files := filesOf(t)
 	for _, file := range files {
-		if file != "README.md" {
+		if filepath.Base(file) != "README.md" {
 			continue
 		}
 		t.Run(file, func(t *testing.T) {
@@ -55,7 +55,10 @@ func TestReadmesSayWhatCannotRun(t *testing.T) {
 
 // blocksThatCannotRun returns the number of the blocks that no test runs, by the reason in the block.
 func blocksThatCannotRun() map[string]int {
-	return map[string]int{"needs a container engine": 1}
+	return map[string]int{
+		"needs a container engine": 2, "is for one of Google's VMs": 1, "is the run of all tests": 2, "is a test of the integration tests": 1,
+		"is the run of tests that write tables": 1,
+	}
 }
 
 // filesOf returns the names of the repository's files.
