@@ -194,6 +194,6 @@ func (s surfaces) newRPC() func() http.Handler {
 		for name, call := range s.table().calls() {
 			methods[name] = s.observer.Call(observer.Call{Name: call.Name, Method: name, Subject: call.Subject}, call.Handle)
 		}
-		return s.observer.Dated(s.credentials.RPC(rpc.NewServer(s.logger, methods)))
+		return s.observer.Dated(s.credentials.RPC(rpc.NewServer(s.logger, methods, s.observer.UnknownCall(unknownRoute)), s.observer.Refused(unknownRoute)))
 	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/emulatortest"
+	"gcp-metadata-emulator/server/reason"
 )
 
 // The scripts in testdata/wire, one file for each route, show the bytes on the wire in pairs of
@@ -56,6 +57,9 @@ func TestWire(t *testing.T) {
 					got := e.Exchange(t, asked)
 					compare(t, string(response.Data), got)
 					described.CheckExchange(t, asked, got)
+					if isObserved(asked) {
+						checkExplained(t, e, got)
+					}
 				})
 			}
 			if len(archive.Files)%2 != 0 {
@@ -99,6 +103,31 @@ func TestControlPlaneReadsWhatCurlSends(t *testing.T) {
 			}
 		})
 	}
+}
+
+// isObserved reports whether the request of a script is recorded in the journal.
+func isObserved(asked string) bool {
+	line, _, _ := strings.Cut(asked, "\n")
+	return !strings.Contains(line, "/emulator/")
+}
+
+// checkExplained checks that the journal says why a request was refused. Scripts share an emulator, so
+// that the exchange is only known by its answer.
+func checkExplained(t *testing.T, e *emulatortest.Emulator, got emulatortest.Answer) {
+	t.Helper()
+	if got.Status < http.StatusBadRequest {
+		return
+	}
+	for _, seen := range slices.Backward(e.Journal.Since(0).Exchanges) {
+		if seen.Status != got.Status || seen.Bytes != len(got.Body) && seen.Method != http.MethodHead {
+			continue
+		}
+		if !reason.IsKnown(seen.Code) || seen.Reason == "" {
+			t.Errorf("%s %s of %s is refused with %d, reason %q and code %q", seen.Method, seen.Path, seen.Route, seen.Status, seen.Reason, seen.Code)
+		}
+		return
+	}
+	t.Errorf("the journal has no exchange with status %d and %d bytes", got.Status, len(got.Body))
 }
 
 // drives reports whether a script changes the emulator for other scripts. Such a script has an

@@ -1,10 +1,11 @@
 package googleapi
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/wire"
 )
@@ -19,12 +20,16 @@ func FromOwnPages(handle wire.Handler) wire.Handler {
 		switch {
 		case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		case origin != "" && origin != wire.BaseURL(r) && !isLocal(origin):
-			return wire.Response{}, PermissionDenied(fmt.Sprintf("The emulator lets no web page of %s change anything.", origin))
+			return wire.Response{}, foreign("The emulator lets no web page of " + origin + " change anything.")
 		case origin == "" && (site == "cross-site" || site == "same-site"):
-			return wire.Response{}, PermissionDenied("The emulator lets no web page of another site change anything.")
+			return wire.Response{}, foreign("The emulator lets no web page of another site change anything.")
 		}
 		return handle(r)
 	}
+}
+
+func foreign(message string) error {
+	return PermissionDenied(message).Because(journal.Refusal{Code: reason.ForeignOrigin, Reason: message})
 }
 
 func isLocal(origin string) bool {

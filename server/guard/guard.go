@@ -157,7 +157,9 @@ func (a API) check(access token.Access, err error, credential, method string) (j
 	refusal := journal.Refusal{Caller: access.Principal.Member()}
 	switch {
 	case token.IsRefusal(err):
-		refusal.Code = codeOf(err, credential)
+		if refusal.Code = CodeOf(err); refusal.Code == reason.InvalidToken && !token.IsAccess(credential) {
+			refusal.Code = reason.NotAccessToken
+		}
 		refusal.Reason = fmt.Sprintf("the credential is not valid for %q: %v", a.Host, err)
 		refusal.Hint = "get a token from the emulator: gcp-metadata-emulator token access"
 		return refusal, a.refuse(err, credential, method)
@@ -270,8 +272,8 @@ func (a API) refuse(err error, credential, method string) error {
 	}
 }
 
-// codeOf returns the code of a refusal of package token.
-func codeOf(err error, credential string) reason.Code {
+// CodeOf returns the code of a refusal of a token.
+func CodeOf(err error) reason.Code {
 	switch {
 	case errors.Is(err, token.ErrExpired):
 		return reason.ExpiredToken
@@ -279,8 +281,6 @@ func codeOf(err error, credential string) reason.Code {
 		return reason.RevokedToken
 	case errors.Is(err, token.ErrInactive):
 		return reason.InactivePrincipal
-	case !token.IsAccess(credential):
-		return reason.NotAccessToken
 	default:
 		return reason.InvalidToken
 	}

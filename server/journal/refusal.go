@@ -38,7 +38,10 @@ func Refuse(ctx context.Context, refusal Refusal) bool {
 
 // Explain adds to an exchange why its request was refused.
 func (e *Exchange) Explain(refusal *Refusal) {
-	if refusal != nil {
-		e.Code, e.Caller, e.Reason, e.Hint, e.Missing = refusal.Code, refusal.Caller, refusal.Reason, refusal.Hint, refusal.Missing
+	if refusal != nil && refusal.Reason != "" {
+		e.Code, e.Caller, e.Reason, e.Missing = refusal.Code, refusal.Caller, refusal.Reason, refusal.Missing
+		if e.Hint = refusal.Hint; e.Hint == "" {
+			e.Hint = refusal.Code.Hint()
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -26,15 +27,16 @@ func (s *Server) endpoint(r *http.Request, n *node, t *tree, q *query) (wire.Res
 func (s *Server) issue(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
 	switch {
 	case q.wait: // tokens have no changes to wait for
-		return t.profile.refuse(r, http.StatusBadRequest, ""), nil
+		return t.profile.badQuery(r, "waits for a change, and a token has none"), nil
 	case n.account.Account.Disabled:
-		return t.profile.refuse(r, http.StatusNotFound, ""), nil
+		return because(t.profile.refuse(r, http.StatusNotFound, ""), reason.InactivePrincipal, "service account %q is disabled", n.account.Account.Email), nil
 	case n.kind == identityEndpoint:
 		return s.identity(r, n.account, t, q)
 	}
 	scopes, ok := t.scopes(n.account, q)
 	if !ok {
-		return t.profile.refuse(r, http.StatusBadRequest, ""), nil
+		return because(t.profile.refuse(r, http.StatusBadRequest, ""), reason.InsufficientScope,
+			"the request enforces the scopes %q, and the instance %q has %q", q.scopes, t.instance.Name, n.account.Scopes), nil
 	}
 	return s.accessToken(r.Context(), n.account.Account, scopes, t, q)
 }
@@ -84,10 +86,12 @@ func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount,
 // (https://cloud.google.com/compute/docs/instances/verifying-instance-identity).
 func (s *Server) identity(r *http.Request, attached *world.AttachedAccount, t *tree, q *query) (wire.Response, error) {
 	if attached.Kubernetes != "" {
-		return t.profile.say(r, http.StatusNotFound, notAnnotated(attached.Kubernetes)), nil
+		return because(t.profile.say(r, http.StatusNotFound, notAnnotated(attached.Kubernetes)), reason.NoAccount,
+			"the Kubernetes service account %q has no Google service account, so that it gets no ID tokens", attached.Kubernetes), nil
 	}
 	if q.audience == "" {
-		return t.profile.say(r, http.StatusBadRequest, "non-empty audience parameter required\n"), nil
+		return because(t.profile.say(r, http.StatusBadRequest, "non-empty audience parameter required\n"), reason.BadQuery,
+			"the request for an ID token names no audience"), nil
 	}
 	claims := token.Claims{
 		Audience:        q.audience,
@@ -96,7 +100,7 @@ func (s *Server) identity(r *http.Request, attached *world.AttachedAccount, t *t
 	}
 	format := strings.ToLower(q.format)
 	if format != "" && format != "standard" && format != "full" {
-		return t.profile.refuse(r, http.StatusBadRequest, ""), nil
+		return t.profile.badQuery(r, "asks for an ID token in a format that is neither standard nor full"), nil
 	}
 	if format == "full" || t.profile.alwaysEmail {
 		claims.Email = attached.Account.Email

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
@@ -33,18 +34,19 @@ func (s *Server) guest(r *http.Request, found Found) (wire.Response, error) {
 	case !found.tree.guestEnabled:
 		response := p.answer("text/html", "Guest attributes endpoint access is disabled.\n")
 		response.Status = http.StatusForbidden
-		return response, nil
+		return because(response, reason.Disabled, "the instance %q has no guest attributes, because the metadata enable-guest-attributes is not TRUE", instance.Name), nil
 	case instance.LimitsGuest && !s.limit(instance.Name).AllowN(s.clock.Now(), 1):
-		return p.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes."), nil
+		return because(p.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes."), reason.RateLimited,
+			"instance %q has asked for guest attributes more than %d times a minute", instance.Name, guestQueriesPerMinute), nil
 	case isRead(r):
 		return s.read(r, found)
 	case r.Method != http.MethodPut && r.Method != http.MethodDelete:
-		return p.refuse(r, http.StatusMethodNotAllowed, ""), nil
+		return p.wrongMethod(r), nil
 	}
 	const above, depth = 4, 6 // computeMetadata, v1, instance, guest-attributes; namespace and key
 	names := strings.FieldsFunc(r.URL.EscapedPath(), func(r rune) bool { return r == '/' })
 	if len(names) != depth || !isGuestName(names[above]) || !isGuestName(names[above+1]) {
-		return p.refuse(r, http.StatusBadRequest, ""), nil
+		return because(p.refuse(r, http.StatusBadRequest, ""), reason.InvalidArgument, "%q is not the path of a guest attribute: a namespace and a key", r.URL.Path), nil
 	}
 	return s.writeGuest(r, found.tree, names[above], names[above+1])
 }
@@ -68,7 +70,7 @@ func (s *Server) writeGuest(r *http.Request, t *tree, namespace, key string) (wi
 		return wire.Response{}, err
 	}
 	if !utf8.Valid(value) {
-		return p.refuse(r, http.StatusBadRequest, ""), nil
+		return because(p.refuse(r, http.StatusBadRequest, ""), reason.InvalidArgument, "the value of the guest attribute %q is not UTF-8", path), nil
 	}
 	err = s.worlds.Update(func(w *world.World) (*world.World, error) {
 		instance, exists := w.Instance(t.instance.Name)
@@ -83,13 +85,13 @@ func (s *Server) writeGuest(r *http.Request, t *tree, namespace, key string) (wi
 	})
 	switch {
 	case errors.Is(err, errGone):
-		return p.refuse(r, http.StatusServiceUnavailable, ""), nil
+		return p.removed(r), nil
 	case errors.Is(err, world.ErrNoEntry):
-		return p.refuse(r, http.StatusNotFound, ""), nil
+		return t.unknownEntry(r), nil
 	case errors.Is(err, world.ErrFixedEntry): // a namespace instead of a key, or the reverse
-		return p.refuse(r, http.StatusBadRequest, ""), nil
+		return because(p.refuse(r, http.StatusBadRequest, ""), reason.InvalidArgument, "a namespace stands in place of a key in %q, or a key in place of a namespace", path), nil
 	case errors.Is(err, world.ErrTooLarge):
-		return p.refuse(r, http.StatusRequestEntityTooLarge, ""), nil
+		return because(p.refuse(r, http.StatusRequestEntityTooLarge, ""), reason.TooLarge, "the guest attribute %q is too large, or the instance has too many", path), nil
 	default:
 		return p.answer(textType, ""), err
 	}

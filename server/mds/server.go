@@ -12,7 +12,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
-	"gcp-metadata-emulator/server/errorpage"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -99,15 +99,6 @@ func New(worlds *store.Store[*world.World], issuer *token.Issuer, emulator *cloc
 	return &Server{worlds: worlds, issuer: issuer, clock: emulator, profiles: profiles()}
 }
 
-// Dialect returns the format of the metadata server's errors. Its answers are complete, because
-// their header depends on the instance.
-func (s *Server) Dialect() wire.Dialect {
-	return wire.Dialect{Error: func(r *http.Request, err error) wire.Response {
-		v, _ := s.look(r)
-		return v.profile.refuse(r, errorpage.StatusOf(err), "")
-	}}
-}
-
 // view is the world at the moment of a request, with the target instance.
 type view struct {
 	store.Snapshot[*world.World]
@@ -133,16 +124,16 @@ func (s *Server) look(r *http.Request) (v view, ok bool) {
 func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 	v, ok := s.look(r)
 	if !ok {
-		return v.profile.refuse(r, http.StatusServiceUnavailable, ""), nil
+		return v.profile.removed(r), nil
 	}
 	if refusal, refused := v.profile.refuseForwarded(r); refused {
 		return refusal, nil
 	}
 	if v.profile.pingNeedsFlavor && !v.profile.hasFlavor(r) {
-		return v.profile.missingFlavor(r), nil
+		return v.profile.noFlavor(r), nil
 	}
 	if !isRead(r) {
-		return v.profile.refuse(r, http.StatusMethodNotAllowed, ""), nil
+		return v.profile.wrongMethod(r), nil
 	}
 	listing := s.tree(v.State, v.instance).root.listing()
 	return v.profile.answer(listing.ContentType, listing.Body), nil
@@ -152,9 +143,9 @@ func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
 	v, _ := s.look(r)
 	if !isRead(r) {
-		return v.profile.refuse(r, http.StatusMethodNotAllowed, ""), nil
+		return v.profile.wrongMethod(r), nil
 	}
-	return v.profile.refuse(r, http.StatusNotFound, ""), nil
+	return v.profile.unknownPath(r), nil
 }
 
 // Answer handles a request below /computeMetadata, as it was found. It looks again only if the
@@ -171,20 +162,20 @@ func (s *Server) Answer(r *http.Request, found Found) (wire.Response, error) {
 		return refusal, nil
 	}
 	if !p.hasFlavor(r) {
-		return p.missingFlavor(r), nil
+		return p.noFlavor(r), nil
 	}
 	if found.guest {
 		return s.guest(r, found)
 	}
 	if !isRead(r) {
-		return p.refuse(r, http.StatusMethodNotAllowed, ""), nil
+		return p.wrongMethod(r), nil
 	}
 	return s.read(r, found)
 }
 
 // gone answers a request to an instance that has been removed.
 func (s *Server) gone(r *http.Request) wire.Response {
-	return s.profiles[fixtures.GCE].refuse(r, http.StatusServiceUnavailable, "")
+	return s.profiles[fixtures.GCE].removed(r)
 }
 
 // read answers with the entry at the request's path. If the client waits for a change, it
@@ -294,7 +285,7 @@ func (s *Server) exception(r *http.Request, t *tree, found *node, q *query) (*re
 	case found.isEndpoint():
 		answer.Response, err = s.endpoint(r, found, t, q)
 	case q.wait || q.form != defaultForm:
-		answer.Response = t.profile.refuse(r, http.StatusBadRequest, "")
+		answer.Response = t.profile.badQuery(r, "does not fit the name of a directory without its slash")
 	default:
 		answer.Response = t.profile.redirect(r)
 	}
@@ -314,9 +305,10 @@ func (t *tree) missing(r *http.Request) wire.Response {
 		"workload-certificates-config-status", "workload-identities", "workload-trusted-root-certs",
 	}
 	if ok && t.instance.Profile == fixtures.GCE && slices.Contains(configurable, name) {
-		return t.profile.refuse(r, http.StatusPreconditionFailed, "Workload certificates are not configured.")
+		return because(t.profile.refuse(r, http.StatusPreconditionFailed, "Workload certificates are not configured."),
+			reason.Disabled, "the instance %q has no workload certificates", t.instance.Name)
 	}
-	return t.profile.refuse(r, http.StatusNotFound, "")
+	return t.unknownEntry(r)
 }
 
 // hasFlavor reports whether a request has the flavor header, which no browser or proxy sends by
@@ -331,7 +323,7 @@ func (p *profile) refuseForwarded(r *http.Request) (wire.Response, bool) {
 	if _, forwarded := r.Header["X-Forwarded-For"]; !forwarded {
 		return wire.Response{}, false
 	}
-	return p.refuse(r, http.StatusForbidden, ""), true
+	return because(p.refuse(r, http.StatusForbidden, ""), reason.Forwarded, "the request for %q has the header X-Forwarded-For, so that a proxy has sent it", r.URL.Path), true
 }
 
 func isRead(r *http.Request) bool {

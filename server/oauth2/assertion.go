@@ -38,7 +38,8 @@ const (
 // sign through the IAM API still use it to get a token for a user.
 func (s *Server) assertion(r *http.Request, form url.Values) (wire.Response, error) {
 	if form.Get("assertion_type") != oauthapi.AssertionTypeJWT {
-		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidRequest, badRequest)
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidRequest, badRequest).
+			Because("assertion_type is %q, and not %q", form.Get("assertion_type"), oauthapi.AssertionTypeJWT)
 	}
 	return s.jwtBearer(r, form)
 }
@@ -107,7 +108,7 @@ type verifier struct {
 func (v verifier) verify(form url.Values) (grant, error) {
 	parsed, err := signer.ParseAssertion(form.Get("assertion"))
 	if err != nil {
-		return grant{}, oauthapi.NewError(oauthapi.InvalidRequest, badRequest)
+		return grant{}, oauthapi.NewError(oauthapi.InvalidRequest, badRequest).Because("the assertion is not a JWT: %v", err)
 	}
 	account, err := v.signer(parsed)
 	if err != nil {
@@ -130,19 +131,24 @@ func (v verifier) verify(form url.Values) (grant, error) {
 // signer returns the account that issued and signed the assertion.
 func (v verifier) signer(parsed *signer.Parsed) (*world.ServiceAccount, error) {
 	if !parsed.IsRS256() {
-		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badSignature)
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badSignature).
+			Because("the assertion is signed with %q, and not with RS256", fmt.Sprint(parsed.Header["alg"]))
 	}
 	issuer, _ := parsed.Claims["iss"].(string)
 	account, ok := v.world.Account(issuer)
-	if !ok || account.Disabled {
-		return nil, oauthapi.NewError(oauthapi.InvalidGrant, accountNotFound)
+	switch {
+	case !ok:
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, accountNotFound).Because("the fixture has no account %q, which the assertion names as its issuer", issuer)
+	case account.Disabled:
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, accountNotFound).Because("service account %q is disabled", account.Email)
 	}
 	signed, err := v.issuer.SignedBy(parsed, account)
 	switch {
 	case err != nil:
 		return nil, err
 	case !signed:
-		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badSignature)
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badSignature).
+			Because("no key of %q that is valid now has signed the assertion, which names key ID %q", account.Email, parsed.KeyID())
 	default:
 		return account, nil
 	}
@@ -213,7 +219,7 @@ func (v verifier) checkAudience(claim any) error {
 	if audience, ok := claim.(string); ok && v.isOurs(audience) {
 		return nil
 	}
-	return oauthapi.NewError(oauthapi.InvalidGrant, badAudience)
+	return oauthapi.NewError(oauthapi.InvalidGrant, badAudience).Because("the assertion is for %q, and not for this token endpoint", fmt.Sprint(claim))
 }
 
 // subject returns the user whom the account wants to act for, or nil if the account acts for

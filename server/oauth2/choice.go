@@ -1,10 +1,13 @@
 package oauth2
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -29,7 +32,9 @@ func readChoice(form url.Values) choice {
 // checkOrigin refuses a form that a page of another origin submitted (CSRF).
 func checkOrigin(r *http.Request) error {
 	if http.NewCrossOriginProtection().Check(r) != nil {
-		return oauthapi.Forbidden(oauthapi.AccessDenied)
+		return oauthapi.Forbidden(oauthapi.AccessDenied).BecauseOf(journal.Refusal{
+			Code: reason.ForeignOrigin, Reason: fmt.Sprintf("the form was sent by a web page of another origin, %q", r.Header.Get("Origin")),
+		})
 	}
 	return nil
 }

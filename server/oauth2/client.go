@@ -30,7 +30,7 @@ func authenticate(w *world.World, r *http.Request, form url.Values) (*world.OAut
 	case secret == "" && client.Secret != "":
 		return nil, oauthapi.NewError(oauthapi.InvalidRequest, noSecret)
 	case !client.Accepts(secret):
-		return nil, oauthapi.Unauthorized(oauthapi.InvalidClient, unauthorized)
+		return nil, oauthapi.Unauthorized(oauthapi.InvalidClient, unauthorized).Because("client %q has another secret than the request", client.ID)
 	default:
 		return client, nil
 	}
@@ -42,7 +42,7 @@ func findClient(w *world.World, id string) (*world.OAuthClient, error) {
 	}
 	client, ok := w.OAuthClient(id)
 	if !ok {
-		return nil, oauthapi.Unauthorized(oauthapi.InvalidClient, unknownClient)
+		return nil, oauthapi.Unauthorized(oauthapi.InvalidClient, unknownClient).Because("the fixture has no OAuth client %q", id)
 	}
 	return client, nil
 }

@@ -179,7 +179,8 @@ func (s *Server) redeem(w *world.World, client string, form url.Values) (*world.
 	}
 	if s.spent.again(granted) {
 		s.issuer.RevokeSession(granted.own.Session)
-		return nil, code{}, oauthapi.NewError(oauthapi.InvalidGrant, badRequest)
+		return nil, code{}, oauthapi.NewError(oauthapi.InvalidGrant, badRequest).
+			Because("the code was exchanged before, so that its tokens are revoked now")
 	}
 	user, ok := w.User(granted.shared.UserID)
 	if !ok {
@@ -203,10 +204,13 @@ func (s *Server) openCode(text string) (code, error) {
 // usable checks that the request may exchange the code.
 func (c code) usable(client string, form url.Values, now time.Time) error {
 	switch {
-	case now.Unix() >= c.own.Expires, !c.own.Client.isOf(client):
-		return oauthapi.NewError(oauthapi.InvalidGrant, badRequest)
+	case now.Unix() >= c.own.Expires:
+		return oauthapi.NewError(oauthapi.InvalidGrant, badRequest).Because("the code expired at %s", time.Unix(c.own.Expires, 0).UTC().Format(time.RFC3339))
+	case !c.own.Client.isOf(client):
+		return oauthapi.NewError(oauthapi.InvalidGrant, badRequest).Because("the code was issued to another client than %q", client)
 	case !c.own.RedirectURI.isOf(form.Get("redirect_uri")):
-		return oauthapi.NewError(oauthapi.RedirectURIMismatch, badRequest)
+		return oauthapi.NewError(oauthapi.RedirectURIMismatch, badRequest).
+			Because("the code was issued for another redirect URI than %q", form.Get("redirect_uri"))
 	default:
 		return c.own.Challenge.prove(form.Get("code_verifier"))
 	}

@@ -11,8 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -102,18 +104,18 @@ func (d *devices) poll(userCode, client string, now time.Time) (*device, error) 
 	waiting, ok := d.byUserCode.Get(userCode)
 	switch {
 	case !ok, waiting.client != client:
-		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badRequest)
+		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badRequest).Because("no device of client %q is waiting for this code", client)
 	case waiting.decided:
 		d.byUserCode.Remove(userCode)
 		if waiting.userID == "" {
-			return nil, oauthapi.Forbidden(oauthapi.AccessDenied)
+			return nil, oauthapi.Forbidden(oauthapi.AccessDenied).Because("the user has denied the device access")
 		}
 		return waiting, nil
 	}
 	last := waiting.polled
 	waiting.polled = now
 	if now.Sub(last) < pollInterval-pollTolerance {
-		return nil, oauthapi.Forbidden(oauthapi.SlowDown)
+		return nil, oauthapi.Forbidden(oauthapi.SlowDown).Because("the device asks more often than every %s", pollInterval)
 	}
 	return nil, &oauthapi.Error{
 		Status: http.StatusPreconditionRequired, Code: oauthapi.AuthorizationPending, Description: "Precondition Required",
@@ -219,7 +221,9 @@ func (s *Server) Device(r *http.Request) (wire.Response, error) {
 }
 
 func noDevice(userCode string) wire.Response {
-	return userCodePage(http.StatusBadRequest, "No device is waiting for the code "+strconv.Quote(userCode)+".")
+	refused := userCodePage(http.StatusBadRequest, "No device is waiting for the code "+strconv.Quote(userCode)+".")
+	refused.Refusal = &journal.Refusal{Code: reason.InvalidGrant, Reason: "no device is waiting for the code that somebody typed", Hint: "type the code that the device shows"}
+	return refused
 }
 
 func (s *Server) decideDevice(r *http.Request) (wire.Response, error) {
@@ -282,7 +286,7 @@ func (s *Server) openDeviceCode(text string) (deviceCode, error) {
 	case err != nil:
 		return deviceCode{}, err
 	case s.now().Unix() >= granted.Expires:
-		return deviceCode{}, oauthapi.NewError(oauthapi.ExpiredToken, badRequest)
+		return deviceCode{}, oauthapi.NewError(oauthapi.ExpiredToken, badRequest).Because("the device code has expired")
 	default:
 		return granted, nil
 	}

@@ -48,7 +48,9 @@ func messagePage(status int, title, message string) wire.Response {
 
 // refusalPage shows an error that must not be sent to the redirect URI of the request.
 func refusalPage(refusal *oauthapi.Error) wire.Response {
-	return messagePage(refusal.Status, fmt.Sprintf("Error %d: %s", refusal.Status, refusal.Code), refusal.Description)
+	page := messagePage(refusal.Status, fmt.Sprintf("Error %d: %s", refusal.Status, refusal.Code), refusal.Description)
+	page.Refusal = new(refusal.Refusal())
+	return page
 }
 
 // answerPage shows an answer for the user to copy. Some programs read it from the title of the

@@ -35,7 +35,8 @@ func (s *Server) refreshToken(r *http.Request, form url.Values) (wire.Response, 
 		return wire.Response{}, err
 	}
 	if refresh.Client != "" && refresh.Client != client.ID {
-		return wire.Response{}, oauthapi.Unauthorized(oauthapi.UnauthorizedClient, unauthorized)
+		return wire.Response{}, oauthapi.Unauthorized(oauthapi.UnauthorizedClient, unauthorized).
+			Because("the refresh token was issued to client %q, and client %q uses it", refresh.Client, client.ID)
 	}
 	granted := refresh.Grant
 	granted.Client, granted.Offline = client.ID, true
@@ -58,7 +59,8 @@ func (s *Server) recogniseRefresh(text string) (token.Refresh, error) {
 	case errors.Is(err, token.ErrRevoked):
 		return token.Refresh{}, oauthapi.NewError(oauthapi.InvalidGrant, tokenRevoked)
 	case errors.Is(err, token.ErrUnknown), err == nil && refresh.Principal.Kind != iam.KindUser:
-		return token.Refresh{}, oauthapi.NewError(oauthapi.InvalidGrant, badRequest)
+		return token.Refresh{}, oauthapi.NewError(oauthapi.InvalidGrant, badRequest).
+			Because("the refresh token was not issued by this emulator, or was changed afterwards")
 	default:
 		return refresh, err
 	}
@@ -72,7 +74,8 @@ func narrowed(granted []string, scope string) ([]string, error) {
 	}
 	wanted := iam.CanonicalScopes(strings.Fields(scope))
 	if !iam.CoverScopes(granted, wanted) {
-		return nil, oauthapi.NewError(oauthapi.InvalidScope, badRequest)
+		return nil, oauthapi.NewError(oauthapi.InvalidScope, badRequest).
+			Because("the scopes %q are asked for, and the user has granted %q", wanted, granted)
 	}
 	return wanted, nil
 }
@@ -97,7 +100,8 @@ func (s *Server) issueFirst(ctx context.Context, w *world.World, granted token.G
 func (s *Server) issue(ctx context.Context, w *world.World, granted token.Grant, claims token.Claims) (tokens, error) {
 	user, ok := w.User(granted.Principal.ID)
 	if !ok {
-		return tokens{}, oauthapi.NewError(oauthapi.InvalidGrant, accountDeleted)
+		return tokens{}, oauthapi.NewError(oauthapi.InvalidGrant, accountDeleted).
+			Because("user %q does not exist in the fixture", granted.Principal.Email)
 	}
 	access, err := s.issuer.Access(ctx, granted, world.DefaultTokenLifetime)
 	if err != nil {

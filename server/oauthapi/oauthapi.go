@@ -5,7 +5,9 @@
 package oauthapi
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -66,7 +68,7 @@ type Error struct {
 	Description string
 	Challenge   string // value of the WWW-Authenticate header; empty: no header
 
-	cause error // for people; clients do not see it
+	why journal.Refusal // for the people who run the emulator
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Description }
@@ -74,19 +76,24 @@ func (e *Error) Error() string { return e.Code + ": " + e.Description }
 // KnownToClients marks the error as safe to send to clients.
 func (e *Error) KnownToClients() {}
 
-// Because returns the error with a cause that clients do not see.
-func (e *Error) Because(cause error) *Error {
+// Because returns the error with a reason that clients do not see.
+func (e *Error) Because(format string, arguments ...any) *Error {
+	return e.BecauseOf(journal.Refusal{Reason: fmt.Sprintf(format, arguments...)})
+}
+
+// BecauseOf returns the error with a reason that clients do not see, and that may have a code of its
+// own.
+func (e *Error) BecauseOf(why journal.Refusal) *Error {
 	explained := *e
-	explained.cause = cause
+	explained.why = why
 	return &explained
 }
 
-// Refusal returns the reason of the error: its cause, or else what clients get to read.
+// Refusal returns the reason of the error, or else what clients get to read.
 func (e *Error) Refusal() journal.Refusal {
-	why := journal.Refusal{Code: reason.Code(strings.ReplaceAll(e.Code, "_", "-")), Reason: e.Error()}
-	if e.cause != nil {
-		why.Reason = e.cause.Error()
-	}
+	why := e.why
+	why.Code = cmp.Or(why.Code, reason.Code(strings.ReplaceAll(e.Code, "_", "-")))
+	why.Reason = cmp.Or(why.Reason, e.Error())
 	return why
 }
 

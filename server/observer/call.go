@@ -57,6 +57,19 @@ func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
 	})
 }
 
+// UnknownCall returns a function that records a call of a method that the emulator does not play, under
+// the name of a route.
+func (o *Observer) UnknownCall(route string) func(context.Context, *googleapi.Error, string) {
+	return func(ctx context.Context, refused *googleapi.Error, method string) {
+		now, begun := o.clock.Both()
+		e := journal.Exchange{
+			Time: now, Method: http.MethodPost, Path: method, Route: route, UserAgent: callerOf(ctx), Status: refused.Code,
+		}
+		e.Explain(new(refused.Refusal()))
+		o.record(ctx, hostOf(ctx), e, time.Since(begun))
+	}
+}
+
 // struck answers a call that meets a fault.
 func (o *Observer) struck(
 	ctx context.Context, met fault.Fault, answer func(context.Context) (rpc.Answer, error), e *journal.Exchange,

@@ -6,20 +6,19 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
-	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Unobserved returns the answer of a route that is dated by the emulator's clock, and not observed.
+// Unobserved returns the answer of a route that is dated by the emulator's clock, and not observed: it
+// is logged, but not recorded in the journal.
 func (o *Observer) Unobserved(route string, answer wire.Answer) wire.Answer {
 	return func(r *http.Request) wire.Response {
 		_, begun := o.clock.Both()
 		response := answer(r)
 		o.date(&response)
-		o.trace(r.Context(), r.Host, &journal.Exchange{
-			Method: r.Method, Path: wire.Target(r), Route: route, Status: statusOf(&response), UserAgent: userAgent(r),
-			Duration: fixtures.Duration(time.Since(begun)),
-		})
+		e := exchangeOf(r, &sighting{route: route}, &response)
+		e.Duration = fixtures.Duration(time.Since(begun))
+		o.log(r.Context(), r.Host, &e)
 		return response
 	}
 }

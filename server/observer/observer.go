@@ -178,6 +178,11 @@ func subject[Found any](op Operation[Found], r *http.Request, found Found, seen 
 
 // note records an exchange.
 func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response) {
+	o.record(r.Context(), r.Host, exchangeOf(r, seen, response), time.Since(seen.begun))
+}
+
+// exchangeOf describes a request and its answer.
+func exchangeOf(r *http.Request, seen *sighting, response *wire.Response) journal.Exchange {
 	e := journal.Exchange{
 		Time:      seen.at,
 		Method:    r.Method,
@@ -198,7 +203,7 @@ func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response
 			e.Bytes = len(response.Body)
 		}
 	}
-	o.record(r.Context(), r.Host, e, time.Since(seen.begun))
+	return e
 }
 
 func statusOf(response *wire.Response) int {

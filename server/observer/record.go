@@ -2,28 +2,44 @@ package observer
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/wire"
 )
 
-// record numbers an exchange in the journal, counts it, and logs it: at level info why its request was
-// refused, and at level debug every other one. The journal has the host of refused requests.
+// record numbers an exchange in the journal, counts it, and logs it. The journal has the host of refused
+// requests.
 func (o *Observer) record(ctx context.Context, host string, e journal.Exchange, took time.Duration) {
 	e.Duration = fixtures.Duration(took)
+	if e.Fault != "" && e.Reason == "" && (e.Status == 0 || e.Status >= http.StatusBadRequest) {
+		e.Explain(&journal.Refusal{Code: reason.Fault, Reason: fmt.Sprintf("the fault %q struck", e.Fault)})
+	}
 	if e.Reason != "" {
 		e.Host = host
 	}
 	o.journal.Append(e)
 	o.counts.Observe(e.Route, e.Status, took)
+	o.log(ctx, host, &e)
+}
+
+// log logs an exchange: at level info why its request was refused, and at level debug every other one.
+func (o *Observer) log(ctx context.Context, host string, e *journal.Exchange) {
 	if e.Code == "" {
-		o.trace(ctx, host, &e)
+		o.trace(ctx, host, e)
 		return
 	}
+	e.Host = host
+	o.logRefusal(ctx, e)
+}
+
+// logRefusal logs why a request was refused.
+func (o *Observer) logRefusal(ctx context.Context, e *journal.Exchange) {
 	logger := o.logger.With(attributes(e.Redacted())...)
 	if 0 < e.Status && e.Status < http.StatusBadRequest { // policies are audited only
 		o.counts.ObserveRefusal(string(e.Code), "audited")
@@ -31,7 +47,7 @@ func (o *Observer) record(ctx context.Context, host string, e journal.Exchange, 
 		return
 	}
 	o.counts.ObserveRefusal(string(e.Code), "refused")
-	logger.Log(ctx, o.level(&e), "request refused")
+	logger.Log(ctx, o.level(e), "request refused")
 }
 
 // trace logs an exchange at level debug.

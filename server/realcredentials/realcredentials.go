@@ -18,7 +18,9 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -44,7 +46,7 @@ func (g *Guard) API(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		if wire.IsProxied(r.Context()) {
 			if problem, err := g.find(r, bearer(r)); problem != "" || err != nil {
-				return wire.Response{}, errors.Join(err, refusal(problem, googleapi.PermissionDenied))
+				return wire.Response{}, errors.Join(err, refusal(problem, denied))
 			}
 		}
 		return handle(r)
@@ -68,8 +70,8 @@ func (g *Guard) OAuth(handle wire.Handler) wire.Handler {
 }
 
 // RPC guards an API in gRPC. A refusal has only a status
-// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
-func (g *Guard) RPC(next http.Handler) http.Handler {
+// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). The function refused is told of it.
+func (g *Guard) RPC(next http.Handler, refused func(*http.Request, wire.Response)) http.Handler {
 	const permissionDenied, internal = "7", "13" // of google.rpc.Code
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var problem string
@@ -85,6 +87,8 @@ func (g *Guard) RPC(next http.Handler) http.Handler {
 		case problem == "":
 			next.ServeHTTP(w, r)
 			return
+		default:
+			refused(r, wire.Response{Status: http.StatusForbidden, Refusal: new(why(problem))})
 		}
 		w.Header().Set("Content-Type", "application/grpc")
 		w.Header().Set("Grpc-Status", code)
@@ -93,9 +97,22 @@ func (g *Guard) RPC(next http.Handler) http.Handler {
 	})
 }
 
+// denied returns a Google API's error for a refused client.
+func denied(message string) *googleapi.Error {
+	return googleapi.PermissionDenied(message).Because(why(message))
+}
+
+func why(message string) journal.Refusal {
+	return journal.Refusal{
+		Code: reason.RealGoogle, Reason: message,
+		Hint: "remove the credential from the program, or use a credential of the emulator",
+	}
+}
+
 // forbidden returns an OAuth 2.0 endpoint's error for a refused client.
 func forbidden(message string) *oauthapi.Error {
-	return &oauthapi.Error{Status: http.StatusForbidden, Code: oauthapi.AccessDenied, Description: message}
+	refused := &oauthapi.Error{Status: http.StatusForbidden, Code: oauthapi.AccessDenied, Description: message}
+	return refused.BecauseOf(why(message))
 }
 
 // refusal returns an error for a problem, or nil if the problem is empty.

@@ -56,7 +56,7 @@ func newRig(t *testing.T) *rig {
 		return wire.Response{Body: "read " + string(body)}, err
 	}
 	r.api = googleapi.Dialect().Adapt(logger, guard.API(handle))
-	r.rpc = guard.RPC(googleapi.Dialect().Adapt(logger, handle))
+	r.rpc = guard.RPC(googleapi.Dialect().Adapt(logger, handle), func(*http.Request, wire.Response) {})
 	r.oauth = oauthapi.Dialect().Adapt(logger, guard.OAuth(handle))
 	return r
 }

@@ -56,52 +56,70 @@ const (
 	Unreachable    Code = "unreachable"
 )
 
-// Entry is a code with its meaning.
-type Entry struct {
-	Code    Code
-	Meaning string // completes "a request is refused because …"
-}
+// The codes of requests to a metadata server.
+const (
+	FlavorMissing Code = "flavor-missing"
+	Forwarded     Code = "forwarded"
+	UnknownEntry  Code = "unknown-entry"
+	NoAccount     Code = "no-account"
+	NoInstance    Code = "no-instance"
+	BadQuery      Code = "bad-query"
+	WrongMethod   Code = "wrong-method"
+	RateLimited   Code = "rate-limited"
+	Disabled      Code = "disabled"
+)
 
-// Vocabulary returns every code, in order.
-func Vocabulary() []Entry {
-	return []Entry{
-		{NoCredential, "it has no credential"},
-		{SeveralCredentials, "it has more than one credential"},
-		{NotBearer, "its credential is not a bearer token"},
-		{InvalidToken, "its token is not valid"},
-		{MalformedToken, "its token cannot be read"},
-		{ExpiredToken, "its token has expired"},
-		{RevokedToken, "its token was revoked"},
-		{InactivePrincipal, "the account of its token does not exist or is disabled"},
-		{RealGoogle, "Google has issued its token"},
-		{AccessToken, "its token is an access token, and an ID token is needed"},
-		{NotIDToken, "its token is not an ID token"},
-		{NotAccessToken, "its token is not an access token"},
-		{Firebase, "its token is a token of Firebase"},
-		{NoEmail, "its token has no e-mail address"},
-		{NotSignedIn, "nobody has signed in"},
-		{BadSignature, "its URL or message is not signed by the account that it names"},
-		{WrongAudience, "its token is for another audience"},
-		{WrongTarget, "its token is for another URL"},
-		{InsufficientScope, "its token has none of the scopes that the method accepts"},
-		{AccessBoundary, "its token is bounded to Cloud Storage"},
-		{MissingRole, "its caller may not invoke the service"},
-		{MissingPermission, "its caller lacks a permission"},
-		{External, "the service takes no requests from outside its project"},
-		{ReservedPath, "Google keeps its path for itself"},
-		{NoService, "no service has its URL"},
-		{NoTunnel, "it asks for a tunnel where there is none"},
-		{NotPlayed, "the emulator does not play the method or the host of Google that it addresses"},
-		{UnknownMethod, "no method of Google that the emulator knows has its path"},
-		{ForeignHost, "it addresses a host name that is not the emulator's"},
-		{NotProxied, "the emulator's proxy does not let it through"},
-		{BadConnect, "it asks for a tunnel in a way that the proxy does not allow"},
-		{TooManyTunnels, "the proxy has too many tunnels open"},
-		{Unreachable, "the proxy cannot reach the host that it addresses"},
-	}
-}
+// The codes of requests that cannot be served as they are.
+const (
+	TooLarge      Code = "too-large"
+	Unreadable    Code = "unreadable-body"
+	ForeignOrigin Code = "foreign-origin"
+	Stopping      Code = "stopping"
+	Fault         Code = "fault"
+	Upstream      Code = "upstream-failed"
+)
+
+// The codes of Google's APIs (google.rpc.Code), for refusals that no other code describes better.
+const (
+	InvalidArgument    Code = "invalid-argument"
+	FailedPrecondition Code = "failed-precondition"
+	NotFound           Code = "not-found"
+	AlreadyExists      Code = "already-exists"
+	Aborted            Code = "aborted"
+	PermissionDenied   Code = "permission-denied"
+	Unauthenticated    Code = "unauthenticated"
+	ResourceExhausted  Code = "resource-exhausted"
+)
+
+// The codes of OAuth 2.0 (RFC 6749 and its extensions), for refusals that no other code describes
+// better.
+const (
+	InvalidRequest          Code = "invalid-request"
+	InvalidClient           Code = "invalid-client"
+	InvalidGrant            Code = "invalid-grant"
+	InvalidScope            Code = "invalid-scope"
+	InvalidTarget           Code = "invalid-target"
+	UnauthorizedClient      Code = "unauthorized-client"
+	UnsupportedGrantType    Code = "unsupported-grant-type"
+	UnsupportedResponseType Code = "unsupported-response-type"
+	RedirectURIMismatch     Code = "redirect-uri-mismatch"
+	AccessDenied            Code = "access-denied"
+	InteractionRequired     Code = "interaction-required"
+	AuthorizationPending    Code = "authorization-pending"
+	SlowDown                Code = "slow-down"
+)
 
 // IsKnown reports whether the vocabulary has a code.
 func IsKnown(code Code) bool {
 	return slices.ContainsFunc(Vocabulary(), func(entry Entry) bool { return entry.Code == code })
+}
+
+// Hint returns what to change after a refusal with a code, for sentences without a hint of their own.
+func (c Code) Hint() string {
+	for _, entry := range Vocabulary() {
+		if entry.Code == c {
+			return entry.Hint
+		}
+	}
+	return ""
 }

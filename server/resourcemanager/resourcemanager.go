@@ -4,6 +4,7 @@
 package resourcemanager
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -11,6 +12,8 @@ import (
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/iampolicy"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -46,7 +49,9 @@ func (s *Server) begin(r *http.Request, method, permission string) (guard.Caller
 	}
 	project := s.worlds.Load().State.Project
 	if !project.Is(r.PathValue("project")) {
-		return caller, world.Project{}, googleapi.PermissionDenied("The caller does not have permission")
+		return caller, world.Project{}, googleapi.PermissionDenied("The caller does not have permission").Because(journal.Refusal{
+			Code: reason.PermissionDenied, Reason: fmt.Sprintf("%q is not the project of the fixture, which is %q", r.PathValue("project"), project.ID),
+		})
 	}
 	if permission == "" {
 		return caller, project, nil

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"strings"
 
@@ -26,19 +27,36 @@ import (
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/guard"
+	"gcp-metadata-emulator/server/unplayed"
 	"gcp-metadata-emulator/server/wire"
 )
 
 // NewServer is a server, an http.Handler for HTTP/2, of methods by their full names. Errors that
-// clients must not read are logged.
-func NewServer(logger *slog.Logger, methods map[string]Method) *grpc.Server {
-	server := grpc.NewServer(grpc.UnaryInterceptor(answer(logger)), grpc.MaxRecvMsgSize(wire.MaxBody))
+// clients must not read are logged. The function unknown is told of every call of another method, with
+// the error that its client gets.
+func NewServer(logger *slog.Logger, methods map[string]Method, unknown func(context.Context, *googleapi.Error, string)) *grpc.Server {
+	server := grpc.NewServer(
+		grpc.UnaryInterceptor(answer(logger)), grpc.MaxRecvMsgSize(wire.MaxBody),
+		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+			method, _ := grpc.MethodFromServerStream(stream)
+			refused := notPlayed(method)
+			unknown(stream.Context(), refused, method)
+			return asStatus(refused).Err()
+		}),
+	)
 	for _, service := range services(methods) {
 		server.RegisterService(service, nil)
 	}
 	healthpb.RegisterHealthServer(server, health.NewServer())
 	reflection.Register(server)
 	return server
+}
+
+// notPlayed returns the error for a method that the server does not have.
+func notPlayed(method string) *googleapi.Error {
+	refused := googleapi.NotPlayed(unplayed.Call(method))
+	refused.Code, refused.Status = http.StatusNotImplemented, "UNIMPLEMENTED" // clients of gRPC do not try again after it
+	return refused
 }
 
 // answer turns the result of a method, or its panic, into a status.

@@ -26,7 +26,7 @@ func (s *Server) proveAWS(ctx context.Context, provider *world.Provider, subject
 	if errors.Is(err, awsrequest.ErrForm) {
 		return proof{}, oauthapi.NewError(oauthapi.InvalidGrant, malformedAWS+err.Error()+".")
 	}
-	return proof{}, oauthapi.NewError(oauthapi.InvalidGrant, refusedAWS(err)).Because(err)
+	return proof{}, oauthapi.NewError(oauthapi.InvalidGrant, refusedAWS(err)).Because("%v", err)
 }
 
 // refusedAWS returns the description of a refusal. Google's server tells as little of what AWS

@@ -91,16 +91,16 @@ func (s *Server) OAuthToken(r *http.Request) (wire.Response, error) {
 	refresh, err := s.issuer.RecogniseRefresh(text)
 	switch {
 	case errors.Is(err, token.ErrUnknown):
-		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Bad Request")
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Bad Request").Because("the refresh token was not issued by this emulator, or was changed afterwards")
 	case errors.Is(err, token.ErrRevoked):
 		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Token has been expired or revoked.")
 	case err != nil:
 		return wire.Response{}, err
 	case refresh.Client != client || refresh.Principal.Pool != world.WorkforcePool:
-		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Bad Request")
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Bad Request").Because("the refresh token was not issued to client %q for a workforce pool", client)
 	}
 	if _, ok := s.worlds.Load().State.User(refresh.Principal.ID); !ok {
-		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Bad Request")
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, "Bad Request").Because("user %q does not exist in the fixture", refresh.Principal.Email)
 	}
 	issued, err := s.issuer.Access(r.Context(), refresh.Grant, maxLifetime)
 	if err != nil {

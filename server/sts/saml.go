@@ -16,7 +16,7 @@ func (s *Server) proveSAML(provider *world.Provider, subject string) (proof, err
 		IsAudience: func(audience string) bool { return isFor(provider, audience) },
 	})
 	if err != nil {
-		return proof{}, oauthapi.NewError(oauthapi.InvalidGrant, refusedSAML(err)).Because(err)
+		return proof{}, oauthapi.NewError(oauthapi.InvalidGrant, refusedSAML(err)).Because("%v", err)
 	}
 	attributes := make(map[string]any, len(assertion.Attributes))
 	for name, values := range assertion.Attributes {

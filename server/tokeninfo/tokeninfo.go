@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -64,7 +66,7 @@ func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Re
 		return wire.Response{}, refuse(err)
 	}
 	if known.Principal.Kind == iam.KindFederated { // Google's endpoint does not know federated tokens
-		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidToken, invalidValue)
+		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidToken, invalidValue).Because("the token speaks for %q, and tokeninfo does not know federated tokens", known.Principal.Member())
 	}
 	response := oauthapi.JSON(form(known))
 	response.About = &wire.Subject{Account: known.Principal.Email}
@@ -169,7 +171,7 @@ func (s *Server) left(access token.Access) int64 { return access.Expires - s.now
 // they are.
 func refuse(err error) error {
 	if token.IsRefusal(err) {
-		return oauthapi.NewError(oauthapi.InvalidToken, invalidValue)
+		return oauthapi.NewError(oauthapi.InvalidToken, invalidValue).BecauseOf(journal.Refusal{Code: guard.CodeOf(err), Reason: err.Error()})
 	}
 	return err
 }

@@ -44,6 +44,12 @@ func Host(host string) journal.Refusal {
 	return journal.Refusal{Code: reason.NotPlayed, Reason: prefix + host, Hint: hint(host)}
 }
 
+// Call returns the reason for a call in gRPC to a method, by its full name.
+func Call(method string) journal.Refusal {
+	name := strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", ".")
+	return journal.Refusal{Code: reason.NotPlayed, Reason: prefix + name, Hint: hint("")}
+}
+
 // hint says how to get an answer.
 func hint(host string) string {
 	if host == "" {

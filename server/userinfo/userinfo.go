@@ -44,12 +44,13 @@ type profile struct {
 func (s *Server) Describe(r *http.Request) (wire.Response, error) {
 	known, err := s.caller(r)
 	if refusal, ok := errors.AsType[*googleapi.Error](err); ok {
-		return wire.Response{}, &oauthapi.Error{
+		invalid := &oauthapi.Error{
 			Status:      http.StatusUnauthorized,
 			Code:        oauthapi.InvalidRequest,
 			Description: "Invalid Credentials",
 			Challenge:   refusal.Challenge,
 		}
+		return wire.Response{}, invalid.BecauseOf(refusal.Refusal())
 	}
 	if err != nil {
 		return wire.Response{}, err

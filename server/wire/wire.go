@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 )
 
 // Response is an answer. The zero value is an empty answer with status 200.
@@ -89,7 +90,7 @@ var (
 	ErrInternal = errors.New("internal error")
 	// ErrStopping is the cause with which a stopping server cancels the contexts of waiting
 	// requests.
-	ErrStopping = errors.New("the emulator is being stopped")
+	ErrStopping = errors.New("emulator is being stopped")
 )
 
 // Known is an error for the dialect to write. Package wire logs every other error and replaces
@@ -143,7 +144,15 @@ func (d Dialect) explained(r *http.Request, err error) Response {
 	if explained, ok := err.(Explained); ok && response.Refusal == nil { //nolint:errorlint // disclose has unwrapped it
 		response.Refusal = new(explained.Refusal())
 	}
+	if code, ok := codes()[err]; ok {
+		response.Refusal = &journal.Refusal{Code: code, Reason: "the " + err.Error()}
+	}
 	return response
+}
+
+// codes returns the codes of this package's errors.
+func codes() map[error]reason.Code {
+	return map[error]reason.Code{ErrTooLarge: reason.TooLarge, ErrUnread: reason.Unreadable, ErrStopping: reason.Stopping}
 }
 
 // Serve turns an Answer into an HTTP handler, with the dialect's header.
