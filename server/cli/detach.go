@@ -63,18 +63,18 @@ func notStarted(err error, files background.Files, std streams) error {
 // tellDetached says how to use the emulator, and how to end it.
 func tellDetached(run background.Run, std streams) {
 	_, _ = fmt.Fprintf(std.err, "%s: serving in the background as process %d\n", program, run.Process)
-	_, _ = fmt.Fprintf(std.err, "hint: use it with: eval \"$(%s env%s)\"; end it with: %s stop%[2]s; its log: %[3]s logs%[2]s\n",
-		program, urlFlags(run), program)
+	_, _ = fmt.Fprintf(std.err, "hint: use it with: %s; end it with: %s stop%s; its log: %[2]s logs%[3]s\n",
+		howToUse(run.URL, run.Control), program, urlFlags(run.URL, ""))
 }
 
 // urlFlags returns the flags that lead commands to an emulator, with a space before each.
-func urlFlags(run background.Run) string {
+func urlFlags(base, control string) string {
 	flags := ""
-	if run.URL != usualURL {
-		flags += " --url " + run.URL
+	if base != usualURL {
+		flags += " --url " + base
 	}
-	if run.Control != "" {
-		flags += " --control-url " + run.Control
+	if control != "" {
+		flags += " --control-url " + control
 	}
 	return flags
 }
@@ -178,7 +178,7 @@ func emulatorAt(ctx context.Context, hostport string) (description string, ok bo
 		return "", false
 	}
 	if run, ok := inBackground(at); ok && run.IsRunning() {
-		return fmt.Sprintf("an emulator already serves there in the background, as process %d: use it, end it with: %s stop%s", run.Process, program, urlFlags(run)), true
+		return fmt.Sprintf("an emulator already serves there in the background, as process %d: use it, end it with: %s stop%s", run.Process, program, urlFlags(run.URL, "")), true
 	}
 	return "an emulator already serves there: use it", true
 }

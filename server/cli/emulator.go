@@ -124,6 +124,11 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		return nil, err
 	}
 	go func() {
+		made := func() []any {
+			known, _ := ring.Google().Known() // Warm returns the error
+			return []any{"made", len(known)}
+		}
+		defer tellProgress(ctx, logger, "making signing keys", made)()
 		if err := ring.Warm(ctx); err != nil && ctx.Err() == nil {
 			logger.ErrorContext(ctx, "cannot make signing keys", "error", err)
 		}
@@ -156,7 +161,7 @@ func (f emulatorFlags) mode() guard.Mode {
 
 // prepare loads the world and opens the addresses.
 func (e *emulator) prepare(ctx context.Context) error {
-	w, wanted, err := e.load()
+	w, wanted, err := e.load(ctx)
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,7 @@ func (c *execCommand) Run(std streams, parsed *kong.Context) error {
 		return err
 	}
 	if err = c.serveNames(serving, e); err == nil {
+		e.announce(serving)
 		err = c.runCommand(e, signals, child{command: command}, std)
 	}
 	stop()
@@ -110,6 +111,7 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, run chil
 	}
 	defer own.remove() // it contains copies of the emulator's tokens
 	restoreEnvironment()
+	tellGcloud(context.Background(), e.logger)
 	target, err := c.target(e, own.path)
 	if err != nil {
 		return err
@@ -163,6 +165,7 @@ func (c *execCommand) target(e *emulator, temporary string) (reach.Target, error
 // trusting makes programs trust the emulator's authority. Everybody can read the files with the trusted
 // roots, because the command may run programs as other users.
 func (c *execCommand) trusting(target *reach.Target, e *emulator, temporary string) error {
+	defer tellProgress(context.Background(), e.logger, "collecting the trusted roots", nothingKnown)()
 	authority, err := e.keys.Authority()
 	if err != nil {
 		return err
@@ -179,7 +182,6 @@ func (c *execCommand) trusting(target *reach.Target, e *emulator, temporary stri
 // childEnvironment returns the caller's environment with the variables set and the obstacles
 // removed.
 func childEnvironment(target reach.Target, variables []reach.Variable, obstacles []string, std streams) []string {
-	tellGcloud(std)
 	caller := reach.NewEnvironment(os.Environ())
 	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, value, _ := strings.Cut(entry, "=")
@@ -196,13 +198,13 @@ func childEnvironment(target reach.Target, variables []reach.Variable, obstacles
 	return environment
 }
 
-// tellGcloud tells the user that the command does not use the caller's configuration of gcloud,
-// if there is one.
-func tellGcloud(std streams) {
+// tellGcloud says in the log that the command does not use the caller's configuration of gcloud, if
+// there is one.
+func tellGcloud(ctx context.Context, logger *slog.Logger) {
 	home, _ := os.UserHomeDir() // without HOME, the directory does not exist
 	folder := cmp.Or(os.Getenv("CLOUDSDK_CONFIG"), filepath.Join(home, ".config", "gcloud"))
 	if _, err := os.Stat(folder); err == nil {
-		_, _ = fmt.Fprintf(std.err, "%s: ignoring gcloud's configuration in %q: the command gets its own\n", program, folder)
+		logger.InfoContext(ctx, "the command gets a configuration of gcloud of its own", "ignored", folder)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -29,8 +30,9 @@ func (c *execCommand) join(parsed *kong.Context, signals <-chan os.Signal, comma
 	if err := awaitEmulator(base, signals, std); err != nil {
 		return err
 	}
-	restoreEnvironment()
 	ctx := context.Background() // signals are for the command
+	restoreEnvironment()
+	tellGcloud(ctx, c.logger(slog.LevelWarn, std))
 	target, err := running.target(ctx, std)
 	if err != nil {
 		return err
@@ -48,7 +50,7 @@ func (c *execCommand) join(parsed *kong.Context, signals <-chan os.Signal, comma
 // flagForStart returns the name of a flag on the command line that matters only to an emulator that
 // exec starts, or an empty text.
 func flagForStart(parsed *kong.Context) string {
-	forBoth := []string{"url", "control-url", "reach", "instance"}
+	forBoth := []string{"url", "control-url", "reach", "instance", "log-level", "log-format"}
 	for _, step := range parsed.Path {
 		if step.Flag != nil && !slices.Contains(forBoth, step.Flag.Name) {
 			return step.Flag.Name

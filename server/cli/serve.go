@@ -76,8 +76,10 @@ func (c *serveCommand) serve(ctx context.Context, std streams, begun func(*emula
 	if c.Takeover {
 		printHosts(std.out, e.world)
 	}
-	e.logger.InfoContext(ctx, "serving", "url", e.url.String(), "project", e.world.Project.ID,
-		"instance", e.world.DefaultInstance().Name)
+	e.announce(ctx)
+	if c.hasBanner(e.logger) {
+		e.printBanner(std.err)
+	}
 	if err := begun(e); err != nil {
 		return err
 	}
