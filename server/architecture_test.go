@@ -33,7 +33,7 @@ func layers() [][]string {
 		{"server/wire"},
 		{"server/iap"},
 		{"server/credentials", "server/ingress"},
-		{"server/token", "server/event", "server/world/worldtest"},
+		{"server/oslogin", "server/token", "server/event", "server/world/worldtest"},
 		{"server/accountkeys"},
 		{"server/world"},
 		{"server/doctor", "server/reach/shell"},

@@ -58,6 +58,12 @@ func TestOperationIsThatOfTheEntry(t *testing.T) {
 		"/computeMetadata/v1/instance//guest-attributes/ns/none": {"mds.guest-attributes", "demo-vm", "", "", 403},
 		"/computeMetadata/v1/instance/guest%2dattributes/":       value("", 404),
 		"/computeMetadata/v1/guest-attributes/":                  value("", 404),
+
+		"/computeMetadata/v1/oslogin/users?username=dev":     {"mds.oslogin", "demo-vm", "", "", 200},
+		"/computeMetadata/v1//oslogin//authorize":            {"mds.oslogin", "demo-vm", "", "", 400},
+		"/computeMetadata/v1/oslogin/users/":                 value("", 404),
+		"/computeMetadata/v1/oslogin/%75sers?username=dev":   value("", 404),
+		"/computeMetadata/v1/oslogin/authenticate/sessions/": value("", 200),
 	} {
 		e.Faults.Clear()
 		e.Get(t, path)
@@ -66,7 +72,7 @@ func TestOperationIsThatOfTheEntry(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: the journal has %+v, want %+v", path, got, want)
 		}
-		for _, route := range []string{"mds.token", "mds.identity", "mds.guest-attributes", "mds.metadata"} {
+		for _, route := range []string{"mds.token", "mds.identity", "mds.guest-attributes", "mds.oslogin", "mds.metadata"} {
 			added := e.Fail(t, `{"route": "`+route+`", "status": 503}`)
 			struck := e.Get(t, path).Status == http.StatusServiceUnavailable
 			if struck != (route == want.route) || e.Last(t).Route != want.route {

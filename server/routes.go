@@ -68,6 +68,7 @@ func (s surfaces) metadataServer() surface {
 			{"mds.token", mds.Token, mds.Found.Subject, token.KindAccess},
 			{"mds.identity", mds.Identity, mds.Found.Subject, token.KindID},
 			{"mds.guest-attributes", mds.GuestAttributes, mds.Found.Subject, nothing},
+			{"mds.oslogin", mds.OSLogin, mds.Found.Subject, nothing},
 		},
 	}
 }

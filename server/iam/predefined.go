@@ -48,7 +48,7 @@ func basicRoles() []*Role {
 		of(instances, "get", "list"), of(projects, "get", "getIamPolicy"), viewServices(), viewStorage(), viewPubSub(),
 	)
 	editor := slices.Concat(
-		viewer, manageAccounts(), manageKeys(), of(accounts, "actAs"), []string{InvokeRoute, InvokeFunction},
+		viewer, manageAccounts(), manageKeys(), of(accounts, "actAs"), []string{InvokeRoute, InvokeFunction, LogIn, LogInAsAdmin},
 		of(services, "create", "delete", "update"), editStorage(), editPubSub(),
 	)
 	owner := slices.Concat(
@@ -159,10 +159,17 @@ func servingRoles() []*Role {
 // otherRoles are the roles for virtual machines and for the project itself.
 func otherRoles() []*Role {
 	machines := func() []string { return append(of(instances, "get", "list"), of(projects, "get")...) }
+	manage := func() []string { return append(machines(), LogIn, LogInAsAdmin) }
+	login := func(permissions ...string) []string { return append(of(instances, "get", "list"), permissions...) }
 	return []*Role{
 		{Name: "roles/compute.viewer", Title: "Compute Viewer", Description: "Read-only access to get and list Compute Engine resources.", Permissions: machines()},
-		{Name: "roles/compute.instanceAdmin.v1", Title: "Compute Instance Admin (v1)", Description: "Full control of Compute Engine instances, instance groups, disks, snapshots, and images.", Permissions: machines()},
-		{Name: "roles/compute.admin", Title: "Compute Admin", Description: "Full control of all Compute Engine resources.", Permissions: machines()},
+		{Name: "roles/compute.instanceAdmin.v1", Title: "Compute Instance Admin (v1)", Description: "Full control of Compute Engine instances, instance groups, disks, snapshots, and images.", Permissions: manage()},
+		{Name: "roles/compute.admin", Title: "Compute Admin", Description: "Full control of all Compute Engine resources.", Permissions: manage()},
+		{Name: "roles/compute.osLogin", Title: "Compute OS Login", Description: "Access to log in to a Compute Engine instance as a standard user.", Permissions: login(LogIn)},
+		{
+			Name: "roles/compute.osAdminLogin", Title: "Compute OS Admin Login", Description: "Access to log in to a Compute Engine instance as an administrator user.",
+			Permissions: login(LogIn, LogInAsAdmin),
+		},
 		{Name: "roles/browser", Title: "Browser", Description: "Access to browse Google Cloud resources.", Permissions: of(projects, "get", "getIamPolicy")},
 		{
 			Name: "roles/resourcemanager.projectIamAdmin", Title: "Project IAM Admin", Description: "Access and administer a project's IAM policies.",

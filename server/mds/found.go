@@ -20,6 +20,7 @@ const (
 	Token                            // an access token of a service account
 	Identity                         // an ID token of a service account
 	GuestAttributes                  // a guest attribute of a VM, which need not exist yet
+	OSLogin                          // a query of OS Login
 
 	Operations // the number of operations
 )
@@ -39,6 +40,7 @@ type place struct {
 	account string // the e-mail address of the account in the path, or the unknown name in its place
 	slash   bool   // the path ends with a slash
 	guest   bool   // the path leads to the guest attributes of a VM, or below them
+	login   login  // the query of OS Login that the path leads to
 }
 
 // Find looks up a request below /computeMetadata.
@@ -70,6 +72,8 @@ func (f Found) Operation() Operation {
 	switch {
 	case f.guest:
 		return GuestAttributes
+	case f.login != noLogin:
+		return OSLogin
 	case f.node == nil:
 		return Value
 	case f.node.kind == tokenEndpoint:
@@ -117,14 +121,11 @@ func (t *tree) lookUp(path string) place {
 		}
 		above := found.node
 		found.node, _ = above.child(name)
-		switch above {
-		case t.accounts:
-			found.account = name
-			if found.node != nil && found.node.account != nil {
-				found.account = found.node.account.Account.Email
+		if above == t.accounts || above == t.top || above == t.osLogin {
+			t.recognise(&found, above, name)
+			if rest != "" || strings.HasSuffix(path, "/") { // nothing is below a query of OS Login
+				found.login = noLogin
 			}
-		case t.top:
-			found.guest = name == "guest-attributes" && t.instance.Profile == fixtures.GCE
 		}
 		if found.node == nil {
 			return found
@@ -135,4 +136,19 @@ func (t *tree) lookUp(path string) place {
 		found.node = nil
 	}
 	return found
+}
+
+// recognise notes the meaning of a name below one of the tree's special directories.
+func (t *tree) recognise(found *place, above *node, name string) {
+	switch above {
+	case t.accounts:
+		found.account = name
+		if found.node != nil && found.node.account != nil {
+			found.account = found.node.account.Account.Email
+		}
+	case t.top:
+		found.guest = name == "guest-attributes" && t.instance.Profile == fixtures.GCE
+	case t.osLogin:
+		found.login = loginOf(name)
+	}
 }

@@ -170,6 +170,9 @@ func (s *Server) Answer(r *http.Request, found Found) (wire.Response, error) {
 	if !isRead(r) {
 		return p.wrongMethod(r), nil
 	}
+	if found.login != noLogin {
+		return s.osLogin(r, found)
+	}
 	return s.read(r, found)
 }
 

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
@@ -15,8 +16,10 @@ type tree struct {
 	root          *node
 	computeEngine token.ComputeEngine // the description of the instance in ID tokens
 	top, accounts *node               // the directories instance and instance/service-accounts, or nil
+	osLogin       *node               // the directory oslogin of a VM, or nil
 	enforceScopes bool                // tokens get only the requested scopes
 	guestEnabled  bool                // guest attributes are enabled
+	loginEnabled  bool                // OS Login is enabled
 }
 
 // trees holds the trees of one version of the world. They are built on demand.
@@ -110,6 +113,10 @@ func (s *Server) newTree(w *world.World, instance *world.Instance, earlier *tree
 	t.top, _ = t.root.find("computeMetadata", "v1", "instance")
 	t.accounts, _ = t.root.find("computeMetadata", "v1", "instance", "service-accounts")
 	t.enforceScopes = isTrue(attribute(t.root, "enable-access-token-enforce-scopes"))
+	if instance.Profile == fixtures.GCE {
+		t.osLogin, _ = t.root.find("computeMetadata", "v1", "oslogin")
+	}
+	t.loginEnabled = isTrue(attribute(t.root, "enable-oslogin"))
 	t.guestEnabled = isTrue(attribute(t.root, "enable-guest-attributes"))
 	return t
 }

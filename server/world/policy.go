@@ -18,6 +18,9 @@ func (w *World) addPolicies(f *fixtures.Fixture) error {
 	members := make(map[string][]string, len(f.Groups))
 	for _, group := range f.Groups {
 		members[group.Email] = group.Members
+		if group.PosixGroup != nil {
+			w.PosixGroups = append(w.PosixGroups, PosixGroup{*group.PosixGroup, group.Email})
+		}
 	}
 	w.groups = iam.NewGroups(members)
 

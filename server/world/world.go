@@ -25,6 +25,7 @@ type World struct {
 	Strict         bool              // policies are enforced unless the emulator was told otherwise
 	Accounts       []*ServiceAccount // in the fixture's order
 	Users          []*User
+	PosixGroups    []PosixGroup   // the Google groups that virtual machines know
 	OAuthClients   []*OAuthClient // the registered clients; see OAuthClient
 	Pools          []*Pool
 	CustomRoles    []*iam.Role // of the project; deleted ones too
@@ -98,6 +99,9 @@ type User struct {
 	Email    string
 	UniqueID string // 21 digits
 	Name     string // the full name; may be empty
+
+	Posix   fixtures.PosixAccount // complete
+	SSHKeys []string
 }
 
 // Principal returns the user as a principal.
@@ -220,7 +224,7 @@ func (w *World) addAccount(f fixtures.ServiceAccount) {
 }
 
 func (w *World) addUser(f fixtures.User) {
-	user := &User{Email: f.Email, UniqueID: f.UniqueID, Name: f.Name}
+	user := &User{Email: f.Email, UniqueID: f.UniqueID, Name: f.Name, Posix: posixAccount(f), SSHKeys: f.SSHKeys}
 	if user.UniqueID == "" {
 		user.UniqueID = inventedID(f.Email)
 	}
