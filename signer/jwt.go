@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,59 +20,6 @@ import (
 
 	"gcp-metadata-emulator/keys"
 )
-
-// JWT signs claims, which encoding/json must be able to encode, and returns the token in
-// compact form (RFC 7519). The header has Google's fields: alg, kid, typ.
-func JWT(key *keys.Key, claims any) (string, error) {
-	payload, err := encode(claims)
-	if err != nil {
-		return "", err
-	}
-	return RawJWT(key, payload)
-}
-
-func encode(claims any) ([]byte, error) {
-	var payload bytes.Buffer
-	encoder := json.NewEncoder(&payload)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(claims); err != nil {
-		return nil, fmt.Errorf("encode the claims: %w", err)
-	}
-	return bytes.TrimSuffix(payload.Bytes(), []byte("\n")), nil
-}
-
-// ES256 signs claims with a P-256 key. It is otherwise like JWT.
-func ES256(key *keys.ECKey, claims any) (string, error) {
-	payload, err := encode(claims)
-	if err != nil {
-		return "", err
-	}
-	input := signingInput("ES256", key.ID(), payload)
-	signature, err := jwt.SigningMethodES256.Sign(string(input), key.Private())
-	if err != nil {
-		return "", fmt.Errorf("sign a token: %w", err)
-	}
-	return string(base64.RawURLEncoding.AppendEncode(append(input, '.'), signature)), nil
-}
-
-// signingInput returns the signed part of a JWT: its header and payload.
-func signingInput(algorithm, keyID string, payload []byte) []byte {
-	header := `{"alg":"` + algorithm + `","kid":"` + keyID + `","typ":"JWT"}`
-	input := make([]byte, 0, len(header)*4/3+len(payload)*4/3+8)
-	input = base64.RawURLEncoding.AppendEncode(input, []byte(header))
-	input = append(input, '.')
-	return base64.RawURLEncoding.AppendEncode(input, payload)
-}
-
-// RawJWT signs the exact bytes of payload, as the signJwt method does.
-func RawJWT(key *keys.Key, payload []byte) (string, error) {
-	input := signingInput("RS256", key.ID(), payload)
-	signature, err := jwt.SigningMethodRS256.Sign(string(input), key.Private())
-	if err != nil {
-		return "", fmt.Errorf("sign a token: %w", err)
-	}
-	return string(base64.RawURLEncoding.AppendEncode(append(input, '.'), signature)), nil
-}
 
 // Blob signs any bytes with RSASSA-PKCS1-v1_5 and SHA-256, as the signBlob method does.
 func Blob(key *keys.Key, data []byte) ([]byte, error) {

@@ -29,6 +29,18 @@ import (
 //	unverified-email          x         x                email_verified is false, as it may be in a Firebase token
 //	alg-none                  x         x     x          the header says alg none, and there is no signature
 //	revoked          x        x         x     x          revoked at once; a JWT gets the claim jti, by which it is recognised
+//	just-expired     x        x         x     x          exp was a second ago
+//	copied-key-id             x         x     x          signed with an unpublished key, under the ID of the published key
+//	hmac-public-key           x         x     x          HS256, with the published key in PEM as the secret
+//	no-key-id                 x               x          the header has no kid; service accounts need not name their key
+//	no-signature              x         x     x          the header is a good token's, and the signature is empty
+//	embedded-key              x         x     x          signed with an unpublished key, which the header has in jwk
+//	key-url                   x         x     x          the same, but jku is a URL of WrongIssuerURL
+//	certificate-url           x         x     x          the same, but x5u is a URL of WrongIssuerURL
+//	critical-header           x         x     x          crit demands an extension that nobody knows
+//	duplicate-claims          x         x     x          every claim is there twice, first with another value
+//	trailing-bytes            x         x     x          something follows the JSON object of the claims
+//	last-letter               x         x     x          the last letter differs in bits that base64 does not use
 //
 // A verifier that only checks a JWT's signature cannot detect that it was revoked. An access
 // token is opaque, so defects of claims do not apply to it.
@@ -47,6 +59,19 @@ const (
 	UnverifiedEmail Defect = "unverified-email"
 	AlgNone         Defect = "alg-none"
 	Revoked         Defect = "revoked"
+
+	JustExpired     Defect = "just-expired"
+	CopiedKeyID     Defect = "copied-key-id"
+	HMACPublicKey   Defect = "hmac-public-key"
+	NoKeyID         Defect = "no-key-id"
+	NoSignature     Defect = "no-signature"
+	EmbeddedKey     Defect = "embedded-key"
+	KeyURL          Defect = "key-url"
+	CertificateURL  Defect = "certificate-url"
+	CriticalHeader  Defect = "critical-header"
+	DuplicateClaims Defect = "duplicate-claims"
+	TrailingBytes   Defect = "trailing-bytes"
+	LastLetter      Defect = "last-letter"
 )
 
 // The claims of tokens with a wrong issuer or audience.
@@ -59,15 +84,20 @@ const (
 func (k Kind) Defects() []Defect {
 	switch k {
 	case KindAccess:
-		return []Defect{Expired, NotYetValid, UnknownKey, Tampered, Revoked}
+		return []Defect{Expired, NotYetValid, UnknownKey, Tampered, Revoked, JustExpired}
 	case KindID, KindIAP:
-		return []Defect{
-			Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, MissingEmail, UnverifiedEmail, AlgNone, Revoked,
-		}
+		return append([]Defect{
+			Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, MissingEmail, UnverifiedEmail, AlgNone, Revoked, JustExpired,
+		}, forgeries()...)
 	case KindJWT:
-		return []Defect{Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, UnverifiedEmail, AlgNone, Revoked}
+		others := slices.DeleteFunc(forgeries(), func(defect Defect) bool { return defect == NoKeyID }) // accounts need not name their key
+		return append([]Defect{
+			Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, UnverifiedEmail, AlgNone, Revoked, JustExpired,
+		}, others...)
 	case KindFirebase, KindFirebaseSession:
-		return []Defect{Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, AlgNone, Revoked}
+		return append([]Defect{
+			Expired, NotYetValid, WrongIssuer, WrongAudience, UnknownKey, Tampered, AlgNone, Revoked, JustExpired,
+		}, forgeries()...)
 	case KindRefresh, KindFirebaseCustom:
 	}
 	return nil
@@ -96,17 +126,21 @@ func defectOf(ctx context.Context, kind Kind) Defect {
 func (d Defect) period(now time.Time) (issued, expires time.Time, shifted bool) {
 	const away = time.Hour // more than any verifier forgives
 	now = now.Truncate(time.Second)
-	if d == Expired {
+	switch d { //nolint:exhaustive // the other defects are not in the times
+	case Expired:
 		return now.Add(-2 * away), now.Add(-away), true
+	case JustExpired:
+		return now.Add(-time.Second - away), now.Add(-time.Second), true
+	default:
+		return now.Add(away), now.Add(2 * away), d == NotYetValid
 	}
-	return now.Add(away), now.Add(2 * away), d == NotYetValid
 }
 
 // changes returns the claims that the defect changes in a JWT. A nil value removes a claim.
 func (d Defect) changes(now time.Time) map[string]any {
 	issued, expires, _ := d.period(now)
-	switch d {
-	case Expired:
+	switch d { //nolint:exhaustive // the other defects are not in the claims
+	case Expired, JustExpired:
 		return map[string]any{"iat": issued.Unix(), "exp": expires.Unix(), "nbf": nil}
 	case NotYetValid:
 		return map[string]any{"iat": issued.Unix(), "exp": expires.Unix(), "nbf": issued.Unix()}
@@ -120,7 +154,6 @@ func (d Defect) changes(now time.Time) map[string]any {
 		return map[string]any{"email_verified": false}
 	case Revoked:
 		return map[string]any{"jti": uuid.NewString()}
-	case NoDefect, UnknownKey, Tampered, AlgNone:
 	}
 	return nil
 }
@@ -128,50 +161,41 @@ func (d Defect) changes(now time.Time) map[string]any {
 // Sign signs the payload of a service account's JWT, a JSON object. It keeps the payload byte for
 // byte unless ctx asks for a defect. The token that it returns has no times.
 func (i *Issuer) Sign(ctx context.Context, key *keys.Key, payload []byte) (Token, error) {
-	return i.sign(ctx, KindJWT, func(claims any) (string, error) {
-		if unchanged, ok := claims.(json.RawMessage); ok {
-			return signer.RawJWT(key, unchanged)
-		}
-		return signer.JWT(key, claims)
-	}, json.RawMessage(payload))
+	return i.sign(ctx, KindJWT, signer.RSA(key), json.RawMessage(payload))
 }
 
-// signature signs claims and returns the JWT.
-type signature func(claims any) (string, error)
-
-func byKey(key *keys.Key) signature {
-	return func(claims any) (string, error) { return signer.JWT(key, claims) }
-}
-
-// byStranger returns a signature with an unpublished key, in the algorithm of tokens of this
-// kind.
-func (i *Issuer) byStranger(ctx context.Context, kind Kind) (signature, error) {
+// byStranger returns an unpublished key for tokens of this kind.
+func (i *Issuer) byStranger(ctx context.Context, kind Kind) (signer.Key, error) {
 	if kind == KindIAP {
 		key, err := i.stranger().IAP()
-		return func(claims any) (string, error) { return signer.ES256(key, claims) }, err
+		if err != nil {
+			return signer.Key{}, fmt.Errorf("generate an unpublished key: %w", err)
+		}
+		return signer.EC(key), nil
 	}
 	key, err := i.stranger().System(IssuerURL).Active(ctx) // this set makes a single key and no successor
-	return byKey(key), err
+	if err != nil {
+		return signer.Key{}, fmt.Errorf("generate an unpublished key: %w", err)
+	}
+	return signer.RSA(key), nil
 }
 
 // sign signs the claims of a JWT, with ctx's defect if the token can have it. The token that it
 // returns has no times.
-func (i *Issuer) sign(ctx context.Context, kind Kind, sign signature, claims any) (Token, error) {
-	signed, err := i.signMaybeSpoilt(ctx, kind, i.measured(sign), claims)
+func (i *Issuer) sign(ctx context.Context, kind Kind, key signer.Key, claims any) (Token, error) {
+	signed, err := i.signMaybeSpoilt(ctx, kind, key, claims)
 	if err == nil {
 		i.counts.Minted(string(kind))
 	}
 	return signed, err
 }
 
-// measured returns a signature whose duration is measured.
-func (i *Issuer) measured(sign signature) signature {
-	return func(claims any) (string, error) {
-		begun := time.Now() //nolint:forbidigo // signatures take real time
-		text, err := sign(claims)
-		i.counts.Signed(time.Since(begun))
-		return text, err
-	}
+// measured signs claims, and measures how long that takes.
+func (i *Issuer) measured(key signer.Key, claims any) (string, error) {
+	begun := time.Now() //nolint:forbidigo // signatures take real time
+	text, err := key.JWT(claims)
+	i.counts.Signed(time.Since(begun))
+	return text, err
 }
 
 // SignBlob signs any bytes with the key of a service account.
@@ -183,10 +207,10 @@ func (i *Issuer) SignBlob(key *keys.Key, data []byte) ([]byte, error) {
 }
 
 // signMaybeSpoilt signs the claims, with ctx's defect if the token can have it.
-func (i *Issuer) signMaybeSpoilt(ctx context.Context, kind Kind, sign signature, claims any) (Token, error) {
+func (i *Issuer) signMaybeSpoilt(ctx context.Context, kind Kind, key signer.Key, claims any) (Token, error) {
 	defect := defectOf(ctx, kind)
 	if defect == NoDefect {
-		text, err := sign(claims)
+		text, err := i.measured(key, claims)
 		return Token{Text: text}, err
 	}
 	changed, err := merged(claims, nil)
@@ -194,38 +218,41 @@ func (i *Issuer) signMaybeSpoilt(ctx context.Context, kind Kind, sign signature,
 		return Token{}, err
 	}
 	if defect == MissingEmail && changed["email"] == nil && changed["email_verified"] == nil {
-		text, err := sign(claims) // the token has no e-mail claims to remove
+		text, err := i.measured(key, claims) // the token has no e-mail claims to remove
 		return Token{Text: text}, err
 	}
-	if defect == UnknownKey {
-		if sign, err = i.byStranger(ctx, kind); err != nil {
-			return Token{}, fmt.Errorf("generate an unpublished key: %w", err)
-		}
-		sign = i.measured(sign)
+	if changed, err = merged(changed, defect.changes(i.now())); err != nil {
+		return Token{}, err
 	}
-	text, err := i.signSpoilt(sign, changed, defect)
+	text, err := i.signSpoilt(ctx, kind, key, draft{changed, defect})
 	return Token{Text: text, Defect: defect}, err
 }
 
+// draft is the content of a JWT with a defect.
+type draft struct {
+	claims map[string]any
+	defect Defect
+}
+
 // signSpoilt signs claims so that the JWT has the defect.
-func (i *Issuer) signSpoilt(sign signature, claims map[string]any, defect Defect) (string, error) {
-	changed, err := merged(claims, defect.changes(i.now()))
+func (i *Issuer) signSpoilt(ctx context.Context, kind Kind, key signer.Key, d draft) (string, error) {
+	if d.defect.isForgery() {
+		stranger, err := i.byStranger(ctx, kind)
+		if err != nil {
+			return "", err
+		}
+		return forgery{good: key, stranger: stranger, claims: d.claims}.sign(d.defect)
+	}
+	text, err := i.measured(key, d.claims)
 	if err != nil {
 		return "", err
 	}
-	text, err := sign(changed)
-	if err != nil {
-		return "", err
-	}
-	if id, ok := changed["jti"].(string); ok && defect == Revoked {
+	if id, ok := d.claims["jti"].(string); ok && d.defect == Revoked {
 		i.revoked.add(id)
 	}
-	if defect == Tampered {
-		changed["tampered"] = true
-		return withClaims(text, changed)
-	}
-	if defect == AlgNone {
-		return unsigned(text), nil
+	if d.defect == Tampered {
+		d.claims["tampered"] = true
+		return withClaims(text, d.claims)
 	}
 	return text, nil
 }
@@ -237,11 +264,6 @@ func withClaims(text string, claims any) (string, error) {
 		return "", fmt.Errorf("encode the claims: %w", err)
 	}
 	return text[:strings.Index(text, ".")+1] + base64.RawURLEncoding.EncodeToString(payload) + text[strings.LastIndex(text, "."):], nil
-}
-
-// unsigned returns the JWT without its signature (RFC 7519, section 6.1).
-func unsigned(text string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + text[strings.Index(text, "."):strings.LastIndex(text, ".")+1]
 }
 
 // IsRevoked reports whether a JWT was revoked. Only a JWT with defect revoked can be.

@@ -43,6 +43,18 @@ func TestVerifyNamesDefects(t *testing.T) {
 				token.UnverifiedEmail: `the token does not say that the e-mail address "` + owner + `" is verified`,
 				token.AlgNone:         `the token is not signed: its header says alg "none"`,
 				token.Revoked:         `the (access )?token was revoked`,
+				token.JustExpired:     `the token expired at 2026-11-21T11:59:59Z, 1s ago`,
+				token.CopiedKeyID:     `the signature does not match key "[\w-]+": the token was changed after it was signed`,
+				token.HMACPublicKey:   `the token is signed with "HS256", but only RS256 and ES256 are accepted`,
+				token.NoKeyID:         `the token names key ID "", but this emulator has not published a key with that ID`,
+				token.NoSignature:     `the signature does not match key "[\w-]+": the token was changed after it was signed`,
+				token.EmbeddedKey:     `the token names key ID "[\w-]+", but this emulator has not published a key with that ID`,
+				token.KeyURL:          `the token names key ID "[\w-]+", but this emulator has not published a key with that ID`,
+				token.CertificateURL:  `the token names key ID "[\w-]+", but this emulator has not published a key with that ID`,
+				token.CriticalHeader:  `the JSON Web Token is malformed: its header demands extensions in crit, and none is known`,
+				token.DuplicateClaims: `the JSON Web Token is malformed: its payload has duplicate members, or something after its JSON object`,
+				token.TrailingBytes:   `the JSON Web Token is malformed: its payload has duplicate members, or something after its JSON object`,
+				token.LastLetter:      `the JSON Web Token is malformed: it cannot be decoded, because it was truncated or changed`,
 			}[defect]
 			if kind == token.KindAccess && (defect == token.UnknownKey || defect == token.Tampered) {
 				want = `the access token was not issued by this emulator, or was changed afterwards`

@@ -118,7 +118,7 @@ func (i *Issuer) mintFirebase(ctx context.Context, w *world.World, order Order) 
 	if err != nil {
 		return Token{}, err
 	}
-	return i.signed(ctx, order.Kind, byKey(key), claims, Token{Issued: issued, Expires: expires})
+	return i.signed(ctx, order.Kind, signer.RSA(key), claims, Token{Issued: issued, Expires: expires})
 }
 
 // firebaseAuthority returns the authority for Firebase tokens whose published key the token

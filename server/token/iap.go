@@ -36,6 +36,5 @@ func (i *Issuer) mintIAP(ctx context.Context, order Order) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	sign := func(claims any) (string, error) { return signer.ES256(key, claims) }
-	return i.signed(ctx, KindIAP, sign, claims, Token{Issued: issued, Expires: expires})
+	return i.signed(ctx, KindIAP, signer.EC(key), claims, Token{Issued: issued, Expires: expires})
 }

@@ -115,7 +115,7 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 		return Token{}, err
 	}
 	issued, expires := i.period(IDTokenLifetime)
-	return i.signed(ctx, KindID, byKey(key), signedClaims{
+	return i.signed(ctx, KindID, signer.RSA(key), signedClaims{
 		AccessTokenHash: claims.AccessTokenHash,
 		Audience:        claims.Audience,
 		AuthorizedParty: claims.AuthorizedParty,
@@ -134,8 +134,8 @@ func (i *Issuer) ID(ctx context.Context, claims Claims) (Token, error) {
 }
 
 // signed signs the claims, and returns the JWT with the given times.
-func (i *Issuer) signed(ctx context.Context, kind Kind, sign signature, claims any, times Token) (Token, error) {
-	signed, err := i.sign(ctx, kind, sign, claims)
+func (i *Issuer) signed(ctx context.Context, kind Kind, key signer.Key, claims any, times Token) (Token, error) {
+	signed, err := i.sign(ctx, kind, key, claims)
 	if err != nil {
 		return Token{}, err
 	}

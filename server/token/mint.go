@@ -12,6 +12,7 @@ import (
 
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/signer"
 )
 
 // Order describes a token to issue without checking who is entitled to it.
@@ -157,7 +158,7 @@ func (i *Issuer) mintID(ctx context.Context, order Order) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	return i.signed(ctx, KindID, byKey(key), claims, Token{Issued: issued, Expires: expires})
+	return i.signed(ctx, KindID, signer.RSA(key), claims, Token{Issued: issued, Expires: expires})
 }
 
 // mintJWT issues a JWT that a service account signs with the key of its key file. With it a
@@ -183,7 +184,7 @@ func (i *Issuer) mintJWT(ctx context.Context, w *world.World, order Order) (Toke
 	if err != nil {
 		return Token{}, err
 	}
-	return i.signed(ctx, KindJWT, byKey(key), claims, Token{Issued: issued, Expires: expires})
+	return i.signed(ctx, KindJWT, signer.RSA(key), claims, Token{Issued: issued, Expires: expires})
 }
 
 // period returns the validity of a token that is issued now.

@@ -297,9 +297,9 @@ func TestMintRefuses(t *testing.T) {
 		{token.Order{Kind: token.KindID, Audience: service, Scopes: []string{"email"}}, "an ID token has no scopes"},
 		{token.Order{Kind: token.KindIAP}, "an assertion of Identity-Aware Proxy needs an audience, such as /projects/NUMBER/apps/PROJECT"},
 		{token.Order{Kind: token.KindIAP, Audience: service, Scopes: []string{"email"}}, "an assertion of Identity-Aware Proxy has no scopes"},
-		{token.Order{Kind: token.KindAccess, Defect: "rotten"}, `unknown defect "rotten"; use one of: expired, not-yet-valid, unknown-key, tampered, revoked`},
-		{token.Order{Kind: token.KindAccess, Defect: token.WrongAudience}, `a token of kind "access" cannot have defect "wrong-audience"; use one of: expired, not-yet-valid, unknown-key, tampered, revoked`},
-		{token.Order{Kind: token.KindJWT, Defect: token.MissingEmail}, `a token of kind "jwt" cannot have defect "missing-email"; use one of: expired, not-yet-valid, wrong-issuer, wrong-audience, unknown-key, tampered, unverified-email, alg-none, revoked`},
+		{token.Order{Kind: token.KindAccess, Defect: "rotten"}, `unknown defect "rotten"; use one of: expired, not-yet-valid, unknown-key, tampered, revoked, just-expired`},
+		{token.Order{Kind: token.KindAccess, Defect: token.WrongAudience}, `a token of kind "access" cannot have defect "wrong-audience"; use one of: expired, not-yet-valid, unknown-key, tampered, revoked, just-expired`},
+		{token.Order{Kind: token.KindJWT, Defect: token.MissingEmail}, `a token of kind "jwt" cannot have defect "missing-email"; use one of: expired, not-yet-valid, wrong-issuer, wrong-audience, unknown-key, tampered, unverified-email, alg-none, revoked, just-expired, copied-key-id, hmac-public-key, no-signature, embedded-key, key-url, certificate-url, critical-header, duplicate-claims, trailing-bytes, last-letter`},
 		{token.Order{Kind: token.KindID, Audience: service, Principal: worker, Claims: map[string]any{"email": nil, "email_verified": nil}, Defect: token.MissingEmail}, `defect "missing-email" changes nothing, because the token has no e-mail address`},
 		{token.Order{Kind: token.KindJWT, Principal: user}, `only a service account can sign a JWT, and "user:dev@example.com" is not a service account`},
 	} {
