@@ -79,12 +79,14 @@ func TestImage(t *testing.T) {
 	var image struct {
 		Docker struct {
 			Config struct {
-				User        string
-				Entrypoint  []string
-				Labels      map[string]string
-				Healthcheck struct{ Test []string }
+				User        string            `json:"User"`
+				Entrypoint  []string          `json:"Entrypoint"`
+				Labels      map[string]string `json:"Labels"`
+				Healthcheck struct {
+					Test []string `json:"Test"`
+				} `json:"Healthcheck"`
 			} `json:"config"`
-		}
+		} `json:"Docker"`
 	}
 	if err := json.Unmarshal([]byte(b.run(t, "inspect", "--type", "image", "localhost/emulator")), &image); err != nil {
 		t.Fatal(err)

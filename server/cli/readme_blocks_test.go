@@ -86,7 +86,7 @@ func described(fence string) *block {
 // counted.
 func (b block) check() error {
 	if !b.isCommands() {
-		if !slices.Contains([]string{"yaml", "json", "go", "js", "python", "text", "mermaid"}, b.language) || len(b.words) > 1 {
+		if !slices.Contains([]string{"yaml", "yml", "json", "go", "js", "python", "text", "mermaid"}, b.language) || len(b.words) > 1 {
 			return fmt.Errorf("line %d: %q %q is not the language of a block and the name of its file", b.line, b.language, b.words)
 		}
 		return nil
