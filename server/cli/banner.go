@@ -24,8 +24,8 @@ func (e *emulator) page() string {
 }
 
 // hasBanner reports whether people read the log. Programs that read it as JSON must find nothing else.
-func (f runFlags) hasBanner(logger *slog.Logger) bool {
-	return f.LogFormat == "text" && logger.Enabled(context.Background(), slog.LevelInfo)
+func (f runFlags) hasBanner(ctx context.Context, logger *slog.Logger) bool {
+	return f.LogFormat == "text" && logger.Enabled(ctx, slog.LevelInfo)
 }
 
 // printBanner says what runs, where, and how to use it.

@@ -24,11 +24,11 @@ func tellProgress(ctx context.Context, logger *slog.Logger, work string, far fun
 			select {
 			case <-over:
 				if lines > 0 {
-					logger.InfoContext(ctx, "done", append([]any{"work", work, "took", time.Since(begun)}, far()...)...)
+					logger.InfoContext(ctx, "done", append([]any{"work", work, "took", time.Since(begun).Round(time.Millisecond)}, far()...)...)
 				}
 				return
 			case <-late.C:
-				logger.InfoContext(ctx, "still working", append([]any{"work", work, "since", time.Since(begun)}, far()...)...)
+				logger.InfoContext(ctx, "still working", append([]any{"work", work, "since", time.Since(begun).Round(time.Millisecond)}, far()...)...)
 				late.Reset(reminder)
 			}
 		}

@@ -135,6 +135,7 @@ func (b block) steps() []step {
 // lines, "…" in a line for any text, and the number of spaces does not count.
 func matches(want, got string) bool {
 	pattern := regexp.QuoteMeta(condensed(want))
+	pattern = regexp.MustCompile(`\n…\z`).ReplaceAllString(pattern, `(?s:\n.*)?`)
 	pattern = regexp.MustCompile(`(?m)^…$\n?`).ReplaceAllString(pattern, `(?s:.*)`)
 	pattern = strings.ReplaceAll(pattern, "…", ".*")
 	return regexp.MustCompile("^" + pattern + "$").MatchString(condensed(got))

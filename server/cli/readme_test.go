@@ -209,6 +209,8 @@ func TestReadmesAreRead(t *testing.T) {
 		"any lines":           {"a\n…\nd", "a\nb\nc\nd", true},
 		"no line":             {"a\n…\nd", "a\nd", true},
 		"any lines at an end": {"a\n…", "a\nb\nc", true},
+		"no line at an end":   {"a\n…", "a", true},
+		"more in the line":    {"a\n…", "ab", false},
 		"another line":        {"a\n", "b\n", false},
 		"a line more":         {"a\n", "a\nb\n", false},
 		"a line less":         {"a\nb\n", "a\n", false},

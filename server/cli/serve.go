@@ -77,7 +77,7 @@ func (c *serveCommand) serve(ctx context.Context, std streams, begun func(*emula
 		printHosts(std.out, e.world)
 	}
 	e.announce(ctx)
-	if c.hasBanner(e.logger) {
+	if c.hasBanner(ctx, e.logger) {
 		e.printBanner(std.err)
 	}
 	if err := begun(e); err != nil {
