@@ -38,6 +38,7 @@ func layers() [][]string {
 		{"server/world"},
 		{"server/doctor", "server/reach/shell"},
 		{"server/iam", "server/reach", "server/store", "server/unplayed", "signer"},
+		{"server/explain"},
 		{"server/fault", "server/journal", "server/metrics"},
 		{"server/caller", "server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
@@ -142,7 +143,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
-		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reason", "server/unplayed",
+		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reason", "server/unplayed", "server/explain",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

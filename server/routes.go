@@ -344,6 +344,7 @@ func (s surfaces) controlPlane() surface {
 			{"control.instances.events.play", http.MethodPost, eventsPath, s.control.PlayEvent, aboutNothing(), nothing, noQuery},
 			{"control.instances.events.clear", http.MethodDelete, eventsPath, s.control.ClearEvents, aboutNothing(), nothing, noQuery},
 			{"control.instances.events.cancel", http.MethodDelete, eventsPath + "/{event}", s.control.CancelEvent, aboutNothing(), nothing, noQuery},
+			{"control.explain", http.MethodGet, emulatorPath + "/explain", s.control.ExplainLately, aboutNothing(), nothing, noQuery},
 			{"control.waiters", http.MethodGet, emulatorPath + "/waiters", s.control.Waiters, aboutNothing(), nothing, noQuery},
 			{"control.clock.get", http.MethodGet, emulatorPath + "/clock", s.control.Clock, aboutNothing(), nothing, noQuery},
 			{"control.clock.set", http.MethodPut, emulatorPath + "/clock", s.control.SetClock, aboutNothing(), nothing, noQuery},

@@ -28,7 +28,7 @@ func TestWire(t *testing.T) {
 	t.Parallel()
 	logs := &strings.Builder{}
 	e := emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
-		config.Logger = slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelWarn})) // refusals are logged at info
+		config.Logger = slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelError})) // refusals are logged at info or warn
 	})
 	values, described := wireValues(t, e), emulatortest.Describe(t, e.Server)
 	for _, file := range wireFiles(t) {
@@ -134,7 +134,7 @@ func checkExplained(t *testing.T, e *emulatortest.Emulator, got emulatortest.Ans
 // emulator of its own, and its requests run one after the other.
 func drives(route string) bool {
 	return slices.ContainsFunc([]string{
-		"control.clock", "control.faults", "page.faults", "control.instances.events", "control.metrics", "control.requests", "control.reset", "control.state", "run.",
+		"control.clock", "control.explain", "control.faults", "page.faults", "control.instances.events", "control.metrics", "control.requests", "control.reset", "control.state", "run.",
 	}, func(name string) bool { return strings.HasPrefix(route, name) })
 }
 

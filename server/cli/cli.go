@@ -36,6 +36,7 @@ type grammar struct {
 	Stop        stopCommand        `cmd:"" help:"End an emulator that serve --detach has started."`
 	Logs        logsCommand        `cmd:"" help:"Print the log of an emulator that serve --detach has started."`
 	Requests    requestsCommand    `cmd:"" help:"Print the requests that a running emulator has answered, and why it refused some."`
+	Explain     explainCommand     `cmd:"" help:"Say in sentences what happened in a running emulator lately."`
 	Env         envCommand         `cmd:"" help:"Print the environment variables that lead programs to a running emulator."`
 	Credentials credentialsCommand `cmd:"" help:"Write a credential file for a running emulator."`
 	Token       tokenCommand       `cmd:"" help:"Print a token from a running emulator."`

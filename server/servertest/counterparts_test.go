@@ -30,6 +30,7 @@ func counterparts() map[string][]any {
 		"control.metadata.get":     {instance.Metadata},
 		"control.metadata.set":     {instance.SetMetadata},
 		"control.metadata.delete":  {instance.DeleteMetadata},
+		"control.explain":          {emulator.Explain},
 		"control.waiters":          {instance.Waiters, instance.AwaitWaiter},
 		"control.clock.get":        {emulator.Now},
 		"control.clock.set":        {emulator.SetTime, emulator.Freeze, emulator.Unfreeze},

@@ -329,3 +329,15 @@ func ExampleEmulator_CA() {
 	// true
 	// 200
 }
+
+// Explain says why a program does not get what it wants.
+func ExampleEmulator_Explain() {
+	t := newT()
+	defer t.end()
+
+	emu := servertest.New(t)
+	get(t, emu.Client(), "http://metadata.google.internal/computeMetadata/v1/instance/nothing")
+	found := emu.Explain()[0]
+	fmt.Println(found.Sentence[strings.Index(found.Sentence, "the instance"):])
+	// Output: the instance "demo-vm" has no metadata at "/computeMetadata/v1/instance/nothing"
+}

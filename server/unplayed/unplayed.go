@@ -53,7 +53,7 @@ func Call(method string) journal.Refusal {
 // hint says how to get an answer.
 func hint(host string) string {
 	if host == "" {
-		host = "its host"
+		return "start another emulator of this API, and lead the program there"
 	}
 	return fmt.Sprintf("start another emulator of this API, and name it in the fixture: neighbours: [{host: %s, upstream: \"http://127.0.0.1:PORT\"}]", hostname.MainOf(host))
 }

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"gcp-metadata-emulator/server/explain"
+)
+
+type explainCommand struct {
+	clientFlags `embed:""`
+}
+
+// Run prints what happened lately: a sentence for each finding, and its hint.
+func (c *explainCommand) Run(ctx context.Context, std streams) error {
+	answer, err := c.get(ctx, "/emulator/v1/explain")
+	if err != nil {
+		return err
+	}
+	var explained struct {
+		Findings []explain.Finding `json:"findings"`
+	}
+	if err := json.Unmarshal([]byte(answer), &explained); err != nil {
+		return fmt.Errorf("read the emulator's answer: %w", err)
+	}
+	for _, finding := range explained.Findings {
+		_, _ = fmt.Fprintln(std.out, finding.Sentence)
+		if finding.Hint != "" {
+			_, _ = fmt.Fprintln(std.out, "hint: "+finding.Hint)
+		}
+	}
+	return nil
+}

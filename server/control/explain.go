@@ -1,0 +1,25 @@
+package control
+
+import (
+	"net/http"
+	"time"
+
+	"gcp-metadata-emulator/server/explain"
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
+)
+
+// ExplainLately says in sentences what happened lately.
+func (s *Server) ExplainLately(*http.Request) (wire.Response, error) {
+	remembered := s.journal.Since(0)
+	window := explain.Window{
+		Exchanges: remembered.Exchanges, Dropped: remembered.Dropped,
+		Now: s.clock.Now(), Machine: time.Now(), Frozen: s.clock.Frozen(),
+	}
+	for _, waiter := range s.waiters() {
+		window.Waiters = append(window.Waiters, explain.Waiter{Instance: waiter.Instance, Since: waiter.Since})
+	}
+	return googleapi.JSON(struct {
+		Findings []explain.Finding `json:"findings"`
+	}{explain.Explain(window)}), nil
+}
