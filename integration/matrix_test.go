@@ -236,13 +236,15 @@ func TestMatrix(t *testing.T) {
 			}
 		})
 	}
-	compareMatrix(t, rows)
+	compareRows(t, "matrix", rows, table)
 }
 
-// compareMatrix checks that the table has each row. With -update it writes the rows instead.
-func compareMatrix(t *testing.T, rows []string) {
+// compareRows checks that a table of server/reach/README.md has each row. With -update it writes the new
+// table instead.
+func compareRows(t *testing.T, name string, rows []string, table func(rows []string, old string) string) {
 	t.Helper()
-	const file, begin, end = "../server/reach/README.md", "<!-- matrix -->\n", "<!-- end of matrix -->\n"
+	const file = "../server/reach/README.md"
+	begin, end := "<!-- "+name+" -->\n", "<!-- end of "+name+" -->\n"
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -250,7 +252,7 @@ func compareMatrix(t *testing.T, rows []string) {
 	before, rest, found := strings.Cut(string(content), begin)
 	old, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		t.Fatalf("%s has no place for the matrix", file)
+		t.Fatalf("%s has no place for %q", file, name)
 	}
 	if flag.Lookup("update").Value.String() == "true" {
 		if err := os.WriteFile(file, []byte(before+begin+table(rows, old)+end+after), 0o644); err != nil {
@@ -260,7 +262,7 @@ func compareMatrix(t *testing.T, rows []string) {
 	}
 	for _, row := range rows {
 		if !slices.Contains(strings.Split(old, "\n"), row) {
-			t.Errorf("%s does not have this row (go test -run TestMatrix -update writes it):\n%s", file, row)
+			t.Errorf("%s does not have this row (go test -run '^%s$' -update writes it):\n%s", file, t.Name(), row)
 		}
 	}
 }
