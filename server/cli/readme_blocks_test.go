@@ -144,5 +144,5 @@ func matches(want, got string) bool {
 func condensed(text string) string {
 	text = regexp.MustCompile(`[ \t\r]+`).ReplaceAllString(text, " ")
 	text = strings.ReplaceAll(text, " \n", "\n")
-	return strings.TrimRight(text, " \n")
+	return strings.TrimRight(text, " \n") + "\n"
 }

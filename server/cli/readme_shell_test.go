@@ -56,7 +56,7 @@ func startShell(ctx context.Context, dir, folder string, environment []string) (
 	}
 	_ = writer.Close()
 	s := &shell{folder: folder, in: in, out: bufio.NewReader(reader), process: process}
-	_, err = s.succeed("pids=; close() { for pid in $pids; do kill -- -$pid || true; wait $pid || true; done 2>/dev/null; pids=; }")
+	_, err = s.succeed("pids=; close() { for pid in $pids; do kill -- -$pid || true; while kill -0 -- -$pid; do sleep 0.02; done; done 2>/dev/null; pids=; }")
 	return s, err
 }
 
