@@ -16,8 +16,10 @@ import (
 	"gcp-metadata-emulator/server/iamroles"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/observer"
 	"gcp-metadata-emulator/server/page"
+	"gcp-metadata-emulator/server/partial"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/realcredentials"
 	"gcp-metadata-emulator/server/resourcemanager"
@@ -69,7 +71,22 @@ func (s surfaces) accountInPath(r *http.Request) wire.Subject {
 
 // googleAPI guards a method of a Google API.
 func (s surfaces) googleAPI(handle wire.Handler) wire.Handler {
-	return googleapi.FromOwnPages(s.credentials.API(handle))
+	return googleapi.FromOwnPages(s.credentials.API(selecting(handle)))
+}
+
+// oauth guards an OAuth 2.0 endpoint.
+func (s surfaces) oauth(handle wire.Handler) wire.Handler {
+	return s.credentials.OAuth(partial.Answers(oauthapi.InvalidSelection, handle))
+}
+
+// oldOAuth guards an OAuth 2.0 endpoint with the errors of a Google API.
+func (s surfaces) oldOAuth(handle wire.Handler) wire.Handler {
+	return s.credentials.OAuth(selecting(handle))
+}
+
+// selecting lets requests for a method of a Google API select fields of the answers.
+func selecting(handle wire.Handler) wire.Handler {
+	return partial.Answers(googleapi.InvalidSelection, handle)
 }
 
 // entrance returns the handler that leads a request to surfaces by its host name.

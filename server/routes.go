@@ -78,7 +78,7 @@ func (s surfaces) keys() surface {
 	account := about(s.accountInPath)
 	return surface{
 		Name: "keys", Hosts: []string{"www.googleapis.com", "www.gstatic.com", "identitytoolkit.googleapis.com"},
-		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: public, Unknown: s.noMethod(),
+		Dialect: publishedkeys.Dialect(), Guard: selecting, Watch: public, Unknown: s.noMethod(),
 		Routes: []route{
 			{"keys.jwks", http.MethodGet, "/oauth2/v3/certs", s.publishedKeys.JWKS, aboutNothing(), nothing, anyQuery},
 			{"keys.certs", http.MethodGet, "/oauth2/v1/certs", s.publishedKeys.Certificates, aboutNothing(), nothing, anyQuery},
@@ -100,7 +100,7 @@ func (s surfaces) keys() surface {
 func (s surfaces) discovery() surface {
 	return surface{
 		Name: "discovery", Hosts: []string{"accounts.google.com"},
-		Dialect: publishedkeys.Dialect(), Guard: unguarded, Watch: public, Unknown: s.noMethod(),
+		Dialect: publishedkeys.Dialect(), Guard: selecting, Watch: public, Unknown: s.noMethod(),
 		Routes: []route{
 			{"openid.configuration", http.MethodGet, "/.well-known/openid-configuration", s.publishedKeys.Configuration, aboutNothing(), nothing, anyQuery},
 		},
@@ -118,7 +118,7 @@ func (s surfaces) authorization() surface {
 	tokeninfo, userinfo := about(s.tokeninfo.Subject), about(s.userinfo.Subject)
 	return surface{
 		Name: "oauth2", Hosts: oauthHosts(),
-		Dialect: oauthapi.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
+		Dialect: oauthapi.Dialect(), Guard: s.oauth, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"oauth2.token", http.MethodPost, "/token", s.oauth2.Token, about(s.oauth2.Subject), token.KindID, anyQuery},
 			{"oauth2.token", http.MethodPost, "/oauth2/{version:v3|v4}/token", s.oauth2.Token, about(s.oauth2.Subject), token.KindID, anyQuery},
@@ -144,7 +144,7 @@ func (s surfaces) oldUserInfo() surface {
 	userinfo := about(s.userinfo.Subject)
 	return surface{
 		Name: "oauth2 v2", Hosts: oauthHosts(),
-		Dialect: googleapi.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
+		Dialect: googleapi.Dialect(), Guard: s.oldOAuth, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"oauth2.userinfo", getOrPost, "/oauth2/{version:v1|v2}/userinfo", s.userinfo.DescribeOld, userinfo, nothing, anyQuery},
 			{"oauth2.userinfo", getOrPost, "/userinfo/v2/me", s.userinfo.DescribeOld, userinfo, nothing, anyQuery},
@@ -157,7 +157,7 @@ func (s surfaces) oldUserInfo() surface {
 func (s surfaces) tokenExchange() surface {
 	return surface{
 		Name: "sts", Hosts: []string{"sts.googleapis.com", "securetoken.googleapis.com"},
-		Dialect: sts.Dialect(), Guard: s.credentials.OAuth, Watch: observed, Unknown: s.noMethod(),
+		Dialect: sts.Dialect(), Guard: s.oauth, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
 			{"sts.token", http.MethodPost, "/v1/token", s.sts.Token, about(s.sts.Subject), token.KindAccess, anyQuery},
 			{"sts.token", http.MethodPost, "/v1beta/token", s.sts.Token, about(s.sts.Subject), token.KindAccess, anyQuery},

@@ -32,6 +32,11 @@ func CheckQuery(r *http.Request, own ...string) error {
 	return nil
 }
 
+// InvalidSelection returns the error for an excerpt of a selection of fields that cannot be read.
+func InvalidSelection(selection string) error {
+	return InvalidArgument("Invalid field selection " + selection)
+}
+
 func standardParameters() []string {
 	return []string{
 		"access_token", "alt", "apiVersion", "bearer_token", "callback", "ct", "fields", "httpHeaders", "key", "oauth_token",

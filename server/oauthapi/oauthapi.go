@@ -117,6 +117,11 @@ func Missing(parameter string) *Error {
 	return NewError(InvalidRequest, "Missing required parameter: "+parameter)
 }
 
+// InvalidSelection returns the error for an excerpt of a selection of fields that cannot be read.
+func InvalidSelection(selection string) error {
+	return NewError(InvalidRequest, "Invalid field selection "+selection)
+}
+
 // JSON returns a successful answer.
 func JSON(value any) wire.Response {
 	return jsonResponse(http.StatusOK, value)
