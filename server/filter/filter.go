@@ -21,6 +21,9 @@ const (
 // Filter decides which items of a list an answer has. The zero value accepts every item.
 type Filter struct{ accepts func(item any) bool }
 
+// AcceptsAll reports whether the filter accepts every item.
+func (f Filter) AcceptsAll() bool { return f.accepts == nil }
+
 // Matches reports whether an answer has an item, which encoding/json has decoded.
 func (f Filter) Matches(item any) bool { return f.accepts == nil || f.accepts(item) }
 
