@@ -87,7 +87,7 @@ func newSegment(routes []Route) http.Handler {
 			handler.ServeHTTP(w, r)
 			return
 		}
-		patterns.ServeHTTP(w, r)
+		patterns.ServeHTTP(w, withoutTrailingSlashes(r))
 	})
 }
 
@@ -156,15 +156,29 @@ func withoutLeadingSlashes(r *http.Request) *http.Request {
 	if !strings.HasPrefix(r.URL.Path, "//") {
 		return r
 	}
-	trimmed := *r
-	trimmed.URL = &url.URL{}
-	*trimmed.URL = *r.URL
-	trimmed.URL.Path = "/" + strings.TrimLeft(r.URL.Path, "/")
-	trimmed.URL.RawPath = ""
-	if r.URL.RawPath != "" {
-		trimmed.URL.RawPath = "/" + strings.TrimLeft(r.URL.RawPath, "/")
+	return withPath(r, func(path string) string { return "/" + strings.TrimLeft(path, "/") })
+}
+
+// withoutTrailingSlashes removes slashes from the end of a path, as Google's proxy of its APIs does
+// (https://github.com/cloudendpoints/esp/blob/master/src/api_manager/path_matcher.cc).
+func withoutTrailingSlashes(r *http.Request) *http.Request {
+	if !strings.HasSuffix(r.URL.EscapedPath(), "/") {
+		return r
 	}
-	return &trimmed
+	return withPath(r, func(path string) string { return strings.TrimRight(path, "/") })
+}
+
+// withPath returns a request with another path.
+func withPath(r *http.Request, change func(path string) string) *http.Request {
+	changed := *r
+	changed.URL = &url.URL{}
+	*changed.URL = *r.URL
+	changed.URL.Path = change(r.URL.Path)
+	changed.URL.RawPath = ""
+	if r.URL.RawPath != "" {
+		changed.URL.RawPath = change(r.URL.RawPath)
+	}
+	return &changed
 }
 
 // withVariables sets the unescaped variables of the path as path values of the request, so that
