@@ -16,11 +16,12 @@ import (
 func (w *World) Fixture() *fixtures.Fixture {
 	f := *w.origin
 	f.Source = fixtures.Source{} // positions in the file do not fit edited parts
-	f.Project.Attributes = w.projectAttributes()
+	f.Project.Attributes = w.ProjectAttributes()
 	f.ServiceAccounts = w.describedAccounts()
 	f.Policies = w.describedPolicies()
 	f.Roles = w.describedRoles()
 	f.WorkloadIdentityPools = w.DescribedPools()
+	f.InstanceGroups = w.InstanceGroups
 	f.Instances = slices.Clone(f.Instances)
 	for i, instance := range w.Instances {
 		f.Instances[i].ServiceAccounts = w.describedAttachments(f.Instances[i].ServiceAccounts, instance)
@@ -116,8 +117,8 @@ func without(document any, pointer string) any {
 	}
 }
 
-// projectAttributes returns the attributes of the project. The metadata of every VM has a copy.
-func (w *World) projectAttributes() map[string]string {
+// ProjectAttributes returns the attributes of the project. The metadata of every VM has a copy.
+func (w *World) ProjectAttributes() map[string]string {
 	for i, instance := range w.Instances {
 		if instance.Profile != fixtures.GCE || w.origin.Instances[i].Recording.Exists() {
 			continue

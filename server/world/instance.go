@@ -18,7 +18,9 @@ type Instance struct {
 	CreationTimestamp time.Time
 	Listen            string // an address of its own, HOST:PORT; may be empty
 	ServiceAccounts   []AttachedAccount
-	LimitsGuest       bool // queries of guest attributes beyond Google's limit are refused
+	Labels            map[string]string
+	Subnetworks       []string // in the order of the network interfaces; may be shorter
+	LimitsGuest       bool     // queries of guest attributes beyond Google's limit are refused
 
 	// Metadata is the content of its metadata server, without tokens, as a JSON document in the
 	// shape of a ?recursive=true answer: maps, slices, strings, booleans, and json.Number
@@ -63,7 +65,7 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 	f.Profile = cmp.Or(f.Profile, fixtures.GCE) // a fixture that was not read from a file may leave it out
 	instance := &Instance{
 		Name: f.Name, Profile: f.Profile, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen,
-		LimitsGuest: f.GuestAttributes.RateLimit, Scenario: f.Scenario,
+		Labels: f.Labels, Subnetworks: f.Subnetworks, LimitsGuest: f.GuestAttributes.RateLimit, Scenario: f.Scenario,
 	}
 	attachments := f.ServiceAccounts
 	if f.Recording.Exists() {

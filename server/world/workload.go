@@ -53,8 +53,18 @@ func (w *World) WithoutInstance(name string) (*World, error) {
 	delete(edited.instancesByName, name)
 	edited.policies = maps.Clone(w.policies)
 	delete(edited.policies, fixtures.ServiceResource(name))
+	edited.removeFromGroups(name)
 	edited.deriveFromInstances()
 	return &edited, nil
+}
+
+// removeFromGroups removes an instance from the instance groups of a world under construction.
+func (w *World) removeFromGroups(name string) {
+	w.InstanceGroups = slices.Clone(w.InstanceGroups)
+	for i, group := range w.InstanceGroups {
+		isRemoved := func(member string) bool { return member == name }
+		w.InstanceGroups[i].Instances = slices.DeleteFunc(slices.Clone(group.Instances), isRemoved)
+	}
 }
 
 func (w *World) indexOfInstance(name string) int {

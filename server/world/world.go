@@ -30,6 +30,7 @@ type World struct {
 	Pools          []*Pool
 	CustomRoles    []*iam.Role // of the project; deleted ones too
 	Instances      []*Instance // at least one; the first is the default
+	InstanceGroups []fixtures.InstanceGroup
 	Neighbours     []*Neighbour
 
 	accountsByID    map[string]*ServiceAccount // lower-case e-mail addresses and unique IDs
@@ -141,6 +142,7 @@ func build(f *fixtures.Fixture) (*World, error) {
 		accountsByID:   make(map[string]*ServiceAccount, 2*len(f.ServiceAccounts)),
 		usersByID:      make(map[string]*User, 2*len(f.Users)),
 
+		InstanceGroups:  f.InstanceGroups,
 		instancesByName: make(map[string]*Instance, len(f.Instances)),
 
 		origin: f,
