@@ -136,6 +136,9 @@ func (s *Server) ListV1(r *http.Request) (wire.Response, error) {
 	if err := googleapi.CheckQuery(r, "continue", "fieldSelector", "includeUninitialized", "labelSelector", "limit", "resourceVersion", "watch"); err != nil {
 		return wire.Response{}, err
 	}
+	if err := googleapi.CheckPlayed(r, "labelSelector"); err != nil {
+		return wire.Response{}, err
+	}
 	w := s.worlds.Load().State
 	var list struct {
 		APIVersion string           `json:"apiVersion"`

@@ -12,6 +12,13 @@ const challenge = `Bearer realm="https://accounts.google.com/"`
 const expectedCredential = "Expected OAuth 2 access token, login cookie or other valid authentication credential. " +
 	"See https://developers.google.com/identity/sign-in/web/devconsole-project."
 
+// Reasons of errors about the credential of a request
+// (https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto).
+const (
+	ReasonMissing = "CREDENTIALS_MISSING"
+	ReasonScopes  = "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
+)
+
 // CredentialsMissing returns the error for a request without a credential, of status 401.
 func CredentialsMissing() *Error {
 	return &Error{

@@ -72,6 +72,16 @@ func (e *Error) WithInfo(cause ErrorInfo) *Error {
 	return e
 }
 
+// Cause returns the cause that the error has got, or none.
+func (e *Error) Cause() ErrorInfo {
+	for _, detail := range e.Details {
+		if cause, ok := detail.(ErrorInfo); ok {
+			return cause
+		}
+	}
+	return ErrorInfo{}
+}
+
 // WithResource adds the name of the resource that the error is about, and returns the error.
 func (e *Error) WithResource(name string) *Error {
 	e.Details = append(e.Details, ResourceInfo{Type: "type.googleapis.com/google.rpc.ResourceInfo", ResourceName: name})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"gcp-metadata-emulator/server/unplayed"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -35,6 +36,18 @@ func CheckQuery(r *http.Request, own ...string) error {
 // InvalidSelection returns the error for an excerpt of a selection of fields that cannot be read.
 func InvalidSelection(selection string) error {
 	return InvalidArgument("Invalid field selection " + selection)
+}
+
+// CheckPlayed refuses query parameters that a method has at Google and that the emulator would ignore.
+func CheckPlayed(r *http.Request, names ...string) error {
+	query := r.URL.Query()
+	for _, name := range names {
+		if query.Get(name) != "" {
+			why := unplayed.Parameter(name)
+			return InvalidArgument(unplayed.Body(why)).Because(why)
+		}
+	}
+	return nil
 }
 
 func standardParameters() []string {

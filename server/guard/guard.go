@@ -169,7 +169,7 @@ func (a API) check(access token.Access, err error, credential, method string) (j
 		refusal.Code = reason.InsufficientScope
 		refusal.Reason = fmt.Sprintf("the token of %q has the scopes %q, none of which %q accepts", refusal.Caller, access.Scopes, a.Host)
 		refusal.Hint = fmt.Sprintf("get a token with the scope %q", a.Scopes[0])
-		return refusal, googleapi.ScopesInsufficient(a.Scopes).WithInfo(a.info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", method))
+		return refusal, googleapi.ScopesInsufficient(a.Scopes).WithInfo(a.info(googleapi.ReasonScopes, method))
 	default:
 		return refusal, nil
 	}
@@ -313,7 +313,7 @@ const inHeader = " in the header Authorization: Bearer TOKEN; gcp-metadata-emula
 // BearerOf returns the bearer token of an Authorization header.
 func BearerOf(authorization string, api API, method string) (string, error) {
 	if authorization == "" {
-		return "", googleapi.CredentialsMissing().WithInfo(api.info("CREDENTIALS_MISSING", method)).Because(journal.Refusal{
+		return "", googleapi.CredentialsMissing().WithInfo(api.info(googleapi.ReasonMissing, method)).Because(journal.Refusal{
 			Code: reason.NoCredential, Reason: fmt.Sprintf("the request to %q has no credential", api.Host), Hint: "send an access token" + inHeader,
 		})
 	}

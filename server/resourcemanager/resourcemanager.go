@@ -1,12 +1,11 @@
 // Package resourcemanager is the part of the Cloud Resource Manager API that clients of other
-// APIs need: the project, by ID or number, and its policy
+// APIs need: the project, in lists or alone, and its policy
 // (https://cloud.google.com/resource-manager/reference/rest).
 package resourcemanager
 
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/guard"
@@ -57,41 +56,6 @@ func (s *Server) begin(r *http.Request, method, permission string) (guard.Caller
 		return caller, project, nil
 	}
 	return caller, project, caller.Need(permission, nil)
-}
-
-// Get handles projects.get of version 1 of the API.
-func (s *Server) Get(r *http.Request) (wire.Response, error) {
-	return s.get(r, func(p world.Project) any {
-		return struct {
-			Number    string `json:"projectNumber"`
-			ID        string `json:"projectId"`
-			Lifecycle string `json:"lifecycleState"`
-			Name      string `json:"name"`
-		}{strconv.FormatUint(p.Number, 10), p.ID, "ACTIVE", p.ID}
-	})
-}
-
-// GetV3 handles projects.get of version 3.
-func (s *Server) GetV3(r *http.Request) (wire.Response, error) {
-	return s.get(r, func(p world.Project) any {
-		return struct {
-			Name        string `json:"name"`
-			ID          string `json:"projectId"`
-			State       string `json:"state"`
-			DisplayName string `json:"displayName"`
-		}{"projects/" + strconv.FormatUint(p.Number, 10), p.ID, "ACTIVE", p.ID}
-	})
-}
-
-func (s *Server) get(r *http.Request, describe func(world.Project) any) (wire.Response, error) {
-	_, project, err := s.begin(r, "GetProject", "resourcemanager.projects.get")
-	if err != nil {
-		return wire.Response{}, err
-	}
-	if err := googleapi.CheckQuery(r); err != nil {
-		return wire.Response{}, err
-	}
-	return googleapi.Reply(r, describe(project)), nil
 }
 
 // GetIAMPolicy returns the project's policy.

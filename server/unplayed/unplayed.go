@@ -50,6 +50,13 @@ func Call(method string) journal.Refusal {
 	return journal.Refusal{Code: reason.NotPlayed, Reason: prefix + name, Hint: hint("")}
 }
 
+// Parameter returns the reason for a request with a query parameter that the method has at Google.
+func Parameter(name string) journal.Refusal {
+	return journal.Refusal{
+		Code: reason.NotPlayed, Reason: fmt.Sprintf("%sthe query parameter %q of this method", prefix, name), Hint: "leave the parameter out",
+	}
+}
+
 // hint says how to get an answer.
 func hint(host string) string {
 	if host == "" {
