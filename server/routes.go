@@ -25,7 +25,9 @@ const (
 	rolePath      = rolesPath + "/{role:[^/:]+}"
 	projectV1     = "/v1/projects/{project}"
 	projectV3     = "/v3/projects/{project}"
-	instancesPath = "/compute/v1/projects/{project}/zones/{zone}/instances"
+	computePath   = "/compute/v1/projects/{project}"
+	zonePath      = computePath + "/zones/{zone}"
+	groupsPath    = zonePath + "/instanceGroups"
 	poolsPath     = "/v1/projects/{project}/locations/global/workloadIdentityPools"
 	poolPath      = poolsPath + "/{pool:[^/:]+}"
 	providersPath = poolPath + "/providers"
@@ -280,20 +282,34 @@ func (s surfaces) resources() surface {
 			{"resourcemanager.projects.setIamPolicy", http.MethodPost, projectV3 + ":setIamPolicy", s.projects.SetIAMPolicy, aboutNothing(), nothing, anyQuery},
 			{"resourcemanager.projects.testIamPermissions", http.MethodPost, projectV1 + ":testIamPermissions", s.projects.TestIAMPermissions, aboutNothing(), nothing, anyQuery},
 			{"resourcemanager.projects.testIamPermissions", http.MethodPost, projectV3 + ":testIamPermissions", s.projects.TestIAMPermissions, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.getAncestry", http.MethodPost, projectV1 + ":getAncestry", s.projects.Ancestry, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.list", http.MethodGet, "/v1/projects", s.projects.List, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.list", http.MethodGet, "/v3/projects", s.projects.ListV3, aboutNothing(), nothing, anyQuery},
+			{"resourcemanager.projects.search", http.MethodGet, "/v3/projects:search", s.projects.Search, aboutNothing(), nothing, anyQuery},
 			{"resourcemanager.projects.get", http.MethodGet, projectV1, s.projects.Get, aboutNothing(), nothing, anyQuery},
 			{"resourcemanager.projects.get", http.MethodGet, projectV3, s.projects.GetV3, aboutNothing(), nothing, anyQuery},
 		},
 	}
 }
 
-// machines is the part of the Compute Engine API that is useful to try a token.
+// machines is the part of the Compute Engine API that finds instances.
 func (s surfaces) machines() surface {
 	return surface{
 		Name: "compute", Hosts: []string{"compute.googleapis.com", "www.googleapis.com"},
 		Dialect: compute.Dialect(), Guard: s.googleAPI, Watch: observed, Unknown: s.noMethod(),
 		Routes: []route{
-			{"compute.instances.list", http.MethodGet, instancesPath, s.compute.List, aboutNothing(), nothing, anyQuery},
-			{"compute.instances.get", http.MethodGet, instancesPath + "/{instance}", s.compute.Get, aboutNothing(), nothing, anyQuery},
+			{"compute.instances.list", http.MethodGet, zonePath + "/instances", s.compute.List, aboutNothing(), nothing, anyQuery},
+			{"compute.instances.aggregatedList", http.MethodGet, computePath + "/aggregated/instances", s.compute.AggregatedList, aboutNothing(), nothing, anyQuery},
+			{"compute.instances.get", http.MethodGet, zonePath + "/instances/{instance}", s.compute.Get, aboutNothing(), nothing, anyQuery},
+			{"compute.instanceGroups.list", http.MethodGet, groupsPath, s.compute.Groups, aboutNothing(), nothing, anyQuery},
+			{"compute.instanceGroups.aggregatedList", http.MethodGet, computePath + "/aggregated/instanceGroups", s.compute.AggregatedGroups, aboutNothing(), nothing, anyQuery},
+			{"compute.instanceGroups.get", http.MethodGet, groupsPath + "/{group}", s.compute.Group, aboutNothing(), nothing, anyQuery},
+			{"compute.instanceGroups.listInstances", http.MethodPost, groupsPath + "/{group}/listInstances", s.compute.GroupInstances, aboutNothing(), nothing, anyQuery},
+			{"compute.zones.list", http.MethodGet, computePath + "/zones", s.compute.Zones, aboutNothing(), nothing, anyQuery},
+			{"compute.zones.get", http.MethodGet, zonePath, s.compute.Zone, aboutNothing(), nothing, anyQuery},
+			{"compute.regions.list", http.MethodGet, computePath + "/regions", s.compute.Regions, aboutNothing(), nothing, anyQuery},
+			{"compute.regions.get", http.MethodGet, computePath + "/regions/{region}", s.compute.Region, aboutNothing(), nothing, anyQuery},
+			{"compute.projects.get", http.MethodGet, computePath, s.compute.Project, aboutNothing(), nothing, anyQuery},
 		},
 	}
 }

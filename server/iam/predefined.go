@@ -45,7 +45,7 @@ const (
 func basicRoles() []*Role {
 	viewer := slices.Concat(
 		of(accounts, "get", "list", "getIamPolicy"), of(keyFiles, "get", "list"), of(customs, "get", "list"), viewFederation(),
-		of(instances, "get", "list"), of(projects, "get", "getIamPolicy"), viewServices(), viewStorage(), viewPubSub(),
+		viewMachines(), of(projects, "get", "getIamPolicy"), viewServices(), viewStorage(), viewPubSub(),
 	)
 	editor := slices.Concat(
 		viewer, manageAccounts(), manageKeys(), of(accounts, "actAs"), []string{InvokeRoute, InvokeFunction, LogIn, LogInAsAdmin},
@@ -156,9 +156,17 @@ func servingRoles() []*Role {
 	}
 }
 
+// viewMachines returns the permissions to see virtual machines, and where they are.
+func viewMachines() []string {
+	return slices.Concat(
+		of(instances, "get", "list"), of("compute.instanceGroups", "get", "list"), of("compute.zones", "get", "list"),
+		of("compute.regions", "get", "list"), of("compute.projects", "get"),
+	)
+}
+
 // otherRoles are the roles for virtual machines and for the project itself.
 func otherRoles() []*Role {
-	machines := func() []string { return append(of(instances, "get", "list"), of(projects, "get")...) }
+	machines := func() []string { return append(viewMachines(), of(projects, "get")...) }
 	manage := func() []string { return append(machines(), LogIn, LogInAsAdmin) }
 	login := func(permissions ...string) []string { return append(of(instances, "get", "list"), permissions...) }
 	return []*Role{

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -30,6 +31,7 @@ func Answers(refuse func(selection string) error, handle wire.Handler) wire.Hand
 		selection, err := Parse(text)
 		if err != nil {
 			journal.Refuse(r.Context(), journal.Refusal{
+				Code:   reason.InvalidArgument,
 				Reason: `the parameter "fields" cannot be read: ` + err.Error(),
 				Hint:   `write names with commas between them, as in "kind,items(name,networkInterfaces/networkIP)"`,
 			})
