@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // Generated checks that a document has a text between the comments <!-- name --> and
@@ -25,7 +27,7 @@ func Generated(t *testing.T, file, name, want string) {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("%s, %s: go test -run %s -update writes\n%s", file, name, t.Name(), want)
+		t.Errorf("%s, %s (-is +should be; go test -run %s -update writes it):\n%s", file, name, t.Name(), cmp.Diff(got, want))
 	}
 }
 
