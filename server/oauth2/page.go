@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"gcp-metadata-emulator/server/look"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -20,7 +21,9 @@ var pages string
 
 // parsedPages returns the templates of the pages. Most runs of the emulator never send a page.
 var parsedPages = sync.OnceValue(func() *template.Template { //nolint:gochecknoglobals // one copy serves every server
-	return template.Must(template.New("").Parse(pages))
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"style": func() template.CSS { return template.CSS(look.Style()) }, //nolint:gosec // it is the emulator's own
+	}).Parse(pages))
 })
 
 // page returns the page that a template makes of data.
@@ -32,12 +35,8 @@ func page(status int, name string, data any) wire.Response {
 	return wire.Response{
 		Status:      status,
 		ContentType: "text/html; charset=utf-8",
-		Header: []wire.Field{
-			{Name: "Content-Security-Policy", Value: "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"},
-			{Name: "Referrer-Policy", Value: "same-origin"},
-			{Name: "X-Frame-Options", Value: "DENY"},
-		},
-		Body: body.String(),
+		Header:      look.Header("default-src 'none'; style-src " + look.StyleSource()),
+		Body:        body.String(),
 	}
 }
 
