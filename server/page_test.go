@@ -173,6 +173,40 @@ func TestPagesAreWhole(t *testing.T) {
 	}
 }
 
+// A link of a request opens it, keeps the filter, and closes it again. There are links to older requests.
+func TestRequestsOpen(t *testing.T) {
+	t.Parallel()
+	e := emulatortest.New(t)
+	for range 120 {
+		e.Get(t, "/computeMetadata/v1/instance/id")
+	}
+	link := func(path, id string) string {
+		target, _, _ := strings.Cut(path, "#")
+		for n := range pageAt(t, e, target).Descendants() {
+			if known, _ := attribute(n, "id"); known == id {
+				to, _ := attribute(n, "href")
+				return "/emulator/requests" + to
+			}
+		}
+		t.Fatalf("%s has no link %q", path, id)
+		return ""
+	}
+	opened := link("/emulator/requests?route=mds.*", "a100")
+	if opened != "/emulator/requests?open=100&route=mds.%2A#r100" {
+		t.Errorf("the link that opens a request is %q", opened)
+	}
+	if closed := link(opened, "a100"); closed != "/emulator/requests?route=mds.%2A#r100" {
+		t.Errorf("the link that closes it is %q", closed)
+	}
+	older := link("/emulator/requests?route=mds.*", "older")
+	if older != "/emulator/requests?before=71&route=mds.%2A" {
+		t.Errorf("the link to older requests is %q", older)
+	}
+	if opened := link(older, "a70"); opened != "/emulator/requests?before=71&open=70&route=mds.%2A#r70" {
+		t.Errorf("the link that opens an older request is %q", opened)
+	}
+}
+
 func isLabelled(n *html.Node) bool {
 	for above := range n.Ancestors() {
 		if above.Data == "label" {

@@ -2,6 +2,8 @@ package page
 
 import (
 	"encoding/json"
+	"html/template"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -77,9 +79,9 @@ type requests struct {
 	journalled
 
 	Routes []string
-	Open   uint64     // the sequence number of the request that is open
-	Kept   url.Values // the filter
-	Older  string     // the query of the next page; empty: there are no older requests
+	Open   uint64       // the sequence number of the request that is open
+	Kept   url.Values   // the filter
+	Older  template.URL // the query of the next page; empty: there are no older requests
 }
 
 // filters are the parameters that select requests.
@@ -106,26 +108,28 @@ func loadRequests(v *visit) any {
 }
 
 // Link returns the query that opens a request, or closes it again.
-func (r requests) Link(e exchange, before string) string {
+func (r requests) Link(e exchange, before string) template.URL {
 	kept := r.Kept
 	if before != "" {
-		kept, _ = url.ParseQuery(with(kept, "before", before)) // it is a query already
+		kept = maps.Clone(kept)
+		kept.Set("before", before)
 	}
 	if e.Sequence == r.Open {
-		return kept.Encode()
+		return encodedQuery(kept)
 	}
 	return with(kept, "open", strconv.FormatUint(e.Sequence, 10))
 }
 
 // with returns a query with one more parameter.
-func with(query url.Values, name, value string) string {
-	more := url.Values{name: {value}}
-	for known, values := range query {
-		if known != name {
-			more[known] = values
-		}
-	}
-	return more.Encode()
+func with(query url.Values, name, value string) template.URL {
+	more := maps.Clone(query)
+	more.Set(name, value)
+	return encodedQuery(more)
+}
+
+// encodedQuery returns a query for a link. Package html/template would encode a text once more.
+func encodedQuery(query url.Values) template.URL {
+	return template.URL(query.Encode()) //nolint:gosec // it is encoded
 }
 
 func requestActs() map[string]act {
