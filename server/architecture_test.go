@@ -32,7 +32,7 @@ func layers() [][]string {
 		{"server/errorpage", "server/look", "server/router", "server/partial"},
 		{"server/wire"},
 		{"server/iap"},
-		{"server/credentials", "server/ingress"},
+		{"server/credentials", "server/attack", "server/ingress"},
 		{"server/oslogin", "server/token", "server/event", "server/world/worldtest"},
 		{"server/accountkeys"},
 		{"server/world"},

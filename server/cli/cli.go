@@ -33,6 +33,7 @@ type grammar struct {
 	Exec        execCommand        `cmd:"" help:"Run a command against a temporary emulator on a free port."`
 	Ingress     ingressCommand     `cmd:"" help:"Put a door in front of a service, which checks callers as Cloud Run does."`
 	Call        callCommand        `cmd:"" help:"Call a service with an ID token, as a program or as Cloud Tasks, Scheduler, Pub/Sub, Eventarc or Workflows does."`
+	Attack      attackCommand      `cmd:"" help:"Try out which bad tokens a service lets in."`
 	Stop        stopCommand        `cmd:"" help:"End an emulator that serve --detach has started."`
 	Logs        logsCommand        `cmd:"" help:"Print the log of an emulator that serve --detach has started."`
 	Requests    requestsCommand    `cmd:"" help:"Print the requests that a running emulator has answered, and why it refused some."`

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 		"send":                  send,
 		"visit":                 visit,
 		"echo-requests":         echoRequests,
+		"receive-tokens":        receiveTokens,
 		"await-waiter":          awaitWaiter,
 		"await-line":            awaitLine,
 		"end-by-signal":         endBySignal,
