@@ -36,7 +36,7 @@ func (s *Server) guest(r *http.Request, found Found) (wire.Response, error) {
 		response.Status = http.StatusForbidden
 		return because(response, reason.Disabled, "the instance %q has no guest attributes, because the metadata enable-guest-attributes is not TRUE", instance.Name), nil
 	case instance.LimitsGuest && !s.limit(instance.Name).AllowN(s.clock.Now(), 1):
-		return because(p.refuse(r, http.StatusTooManyRequests, "Too many queries of guest attributes."), reason.RateLimited,
+		return because(p.refuse(r, http.StatusTooManyRequests, ""), reason.RateLimited,
 			"instance %q has asked for guest attributes more than %d times a minute", instance.Name, guestQueriesPerMinute), nil
 	case isRead(r):
 		return s.read(r, found)

@@ -42,25 +42,25 @@ func loginOf(name string) login {
 // users in a document, a query gets its own. Without OS Login and without a document, there is no entry.
 func (s *Server) osLogin(r *http.Request, found Found) (wire.Response, error) {
 	query := r.URL.Query()
-	document := found.node
+	document, p, name := found.node, found.tree.profile, found.tree.instance.Name
 	switch {
 	case document != nil && (found.login != loginUsers || !selectsUsers(query)):
 		return s.read(r, found)
 	case document == nil && !found.tree.loginEnabled:
-		return found.tree.missing(r), nil
+		return because(p.refuse(r, http.StatusNotFound, ""), reason.Disabled, "the instance %q has no OS Login, because the metadata enable-oslogin is not TRUE", name), nil
 	case isAsked(query.Get("wait_for_change")):
-		return found.tree.profile.refuse(r, http.StatusBadRequest, ""), nil
+		return p.badQuery(r, "waits for a change, but a query of OS Login has none"), nil
 	}
 	answer, err := s.loginAnswer(r, found, query)
 	switch {
 	case errors.Is(err, oslogin.ErrStranger):
-		return found.tree.missing(r), nil
+		return because(p.refuse(r, http.StatusNotFound, ""), reason.NotFound, "no user of the instance %q fits the query", name), nil
 	case errors.Is(err, oslogin.ErrQuery):
-		return found.tree.profile.refuse(r, http.StatusBadRequest, ""), nil
+		return p.badQuery(r, "has an "+err.Error()), nil
 	case err != nil:
 		return wire.Response{}, err
 	}
-	return found.tree.profile.answer(jsonType, wire.Compact(answer)), nil
+	return p.answer(jsonType, wire.Compact(answer)), nil
 }
 
 // selectsUsers reports whether a query asks for some of the users.

@@ -2,10 +2,13 @@ package mds
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/errorpage"
+	"gcp-metadata-emulator/server/reason"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -17,6 +20,7 @@ type profile struct {
 	missingFlavor func(r *http.Request) wire.Response                            // the answer to a request without the flavor header
 
 	pingNeedsFlavor bool // "/" needs the flavor header too
+	bareHost        bool // the server's own names and addresses are refused if a port follows them
 	oldFlavor       bool // X-Google-Metadata-Request counts as the flavor header
 	etags           bool
 	anyScopes       bool // tokens get the requested scopes, whatever the instance has
@@ -41,11 +45,21 @@ func gce() *profile {
 	return p
 }
 
-// serverless returns the profile of Cloud Run and similar services.
+// serverless returns the profile of Cloud Run and similar services. Requests that their server refuses
+// before it looks at the path get no flavor header.
 func serverless() *profile {
-	p := &profile{header: header("Metadata Server for Serverless"), page: errorpage.Page, oldFlavor: true, etags: true, anyScopes: true}
-	p.missingFlavor = p.refuseAndClose
+	p := &profile{
+		header: header("Metadata Server for Serverless"), page: errorpage.Page, oldFlavor: true, etags: true, anyScopes: true, bareHost: true,
+	}
+	p.missingFlavor = func(r *http.Request) wire.Response { return withoutFlavor(p.refuseAndClose(r)) }
 	return p
+}
+
+// withoutFlavor returns an answer without the header that clients recognise Google Cloud by.
+func withoutFlavor(response wire.Response) wire.Response {
+	response.Shared = response.Shared.Clone()
+	delete(response.Shared, "Metadata-Flavor")
+	return response
 }
 
 // gke returns the profile of the metadata server on each node of a GKE cluster, a Go program.
@@ -83,6 +97,24 @@ func (p *profile) complete(found *rendering) wire.Response {
 		response.Header = nil
 	}
 	return response
+}
+
+// refuseUnseen refuses requests that the server refuses whatever their path: requests from proxies, and
+// requests with a Host that the server does not accept.
+func (p *profile) refuseUnseen(r *http.Request) (wire.Response, bool) {
+	if _, forwarded := r.Header["X-Forwarded-For"]; forwarded {
+		return because(p.refuse(r, http.StatusForbidden, ""), reason.Forwarded, "the request for %q has the header X-Forwarded-For, so that a proxy has sent it", r.URL.Path), true
+	}
+	if !p.bareHost {
+		return wire.Response{}, false
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if host = hostname.Of(host); err != nil || !hostname.IsMetadata(host) && !hostname.IsMetadataAddress(host) {
+		return wire.Response{}, false // the emulator's own address always has a port
+	}
+	response := plainText(r, http.StatusForbidden, "Unable to validate host: "+r.Host)
+	response.Shared = p.header
+	return because(withoutFlavor(response), reason.ForeignHost, "a serverless metadata server refuses a Host with a port, such as %q", r.Host), true
 }
 
 // refuse returns an error answer. The reason is used for statuses without standard text.

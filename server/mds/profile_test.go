@@ -40,6 +40,37 @@ func TestErrorsSpeakTheDialectOfTheInstance(t *testing.T) {
 	}
 }
 
+// Serverless workloads' server refuses its own names if a port follows them; a VM's does not. Every
+// server answers at the emulator's own address, which has a port.
+func TestHostWithPort(t *testing.T) {
+	t.Parallel()
+	for profile, bare := range map[string]bool{"gce": false, "gke": false, "cloud-run": true, "cloud-functions": true, "app-engine": true} {
+		rig := newRig(t)
+		rig.replace(t, "instances: [{name: only, profile: "+profile+"}]")
+		for host, own := range map[string]bool{
+			"169.254.169.254": false, "metadata.google.internal": false, "127.0.0.1:8254": false, "[::1]:8254": false, "only.localhost:8254": false, "emulator:8254": false,
+			"169.254.169.254:80": true, "metadata.google.internal:80": true, "metadata.google.internal.:80": true, "[fd20:ce::254]:80": true,
+		} {
+			path := "/computeMetadata/v1/instance/id"
+			r := request("only", path)
+			r.Host = host
+			value := ask(t, rig, r)
+			r.URL.Path = "/"
+			ping, err := rig.Ping(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, got := range []wire.Response{value, ping} {
+				_, flavor := got.Shared["Metadata-Flavor"]
+				refused := got.Status == http.StatusForbidden && got.Body == "Unable to validate host: "+host+"\n" && !flavor
+				if refused != (bare && own) || !refused && got.Status != 0 {
+					t.Errorf("%s at %q: %d %q", profile, host, got.Status, got.Body)
+				}
+			}
+		}
+	}
+}
+
 // A reload may change an instance's kind of workload, or remove the instance.
 func TestProfileChanges(t *testing.T) {
 	t.Parallel()

@@ -126,7 +126,7 @@ func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 	if !ok {
 		return v.profile.removed(r), nil
 	}
-	if refusal, refused := v.profile.refuseForwarded(r); refused {
+	if refusal, refused := v.profile.refuseUnseen(r); refused {
 		return refusal, nil
 	}
 	if v.profile.pingNeedsFlavor && !v.profile.hasFlavor(r) {
@@ -158,7 +158,7 @@ func (s *Server) Answer(r *http.Request, found Found) (wire.Response, error) {
 		return s.gone(r), nil
 	}
 	p := found.tree.profile
-	if refusal, refused := p.refuseForwarded(r); refused {
+	if refusal, refused := p.refuseUnseen(r); refused {
 		return refusal, nil
 	}
 	if !p.hasFlavor(r) {
@@ -319,14 +319,6 @@ func (t *tree) missing(r *http.Request) wire.Response {
 func (p *profile) hasFlavor(r *http.Request) bool {
 	return r.Header.Get("Metadata-Flavor") == "Google" ||
 		p.oldFlavor && strings.EqualFold(r.Header.Get("X-Google-Metadata-Request"), "true")
-}
-
-// refuseForwarded refuses requests from proxies.
-func (p *profile) refuseForwarded(r *http.Request) (wire.Response, bool) {
-	if _, forwarded := r.Header["X-Forwarded-For"]; !forwarded {
-		return wire.Response{}, false
-	}
-	return because(p.refuse(r, http.StatusForbidden, ""), reason.Forwarded, "the request for %q has the header X-Forwarded-For, so that a proxy has sent it", r.URL.Path), true
 }
 
 func isRead(r *http.Request) bool {

@@ -390,12 +390,13 @@ func TestGuestRateLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		rig := newRig(t)
-		ask := func(instance string) int {
+		send := func(instance string) wire.Response {
 			request := httptest.NewRequest(http.MethodGet, "/computeMetadata/v1/instance/guest-attributes/", http.NoBody)
 			request.Header.Set("Metadata-Flavor", "Google")
 			request.Host = instance + ".localhost"
-			return answer(t, rig.send(t, request)).Status
+			return answer(t, rig.send(t, request))
 		}
+		ask := func(instance string) int { return send(instance).Status }
 		rig.set(t, "demo-vm", "instance/attributes/enable-guest-attributes", "TRUE")
 		for i := range 20 {
 			if got := ask("demo-vm"); got != 0 {
@@ -411,8 +412,9 @@ func TestGuestRateLimit(t *testing.T) {
 		if got := allowed(); got != 3 {
 			t.Errorf("%d queries at once, want 3", got)
 		}
-		if got := ask("limited-vm"); got != http.StatusTooManyRequests {
-			t.Errorf("status %d, want 429", got)
+		const words = "We're sorry, but you have sent too many requests to us recently. Please try again later."
+		if got := send("limited-vm"); got.Status != http.StatusTooManyRequests || !strings.Contains(got.Body, words) {
+			t.Errorf("status %d, want 429 with the words of Google's page: %s", got.Status, got.Body)
 		}
 		rig.set(t, "limited-vm", "instance/attributes/a", "b") // an edit gives nothing back
 		inAMinute := 0

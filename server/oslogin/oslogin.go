@@ -26,7 +26,7 @@ var (
 	// ErrStranger says that there is no such user.
 	ErrStranger = errors.New("there is no such user")
 	// ErrQuery says that a parameter of a query has an impossible value.
-	ErrQuery = errors.New("a parameter has an impossible value")
+	ErrQuery = errors.New("impossible value of a parameter")
 )
 
 // lastPage is the token of the last page of a list.
