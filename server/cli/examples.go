@@ -20,6 +20,11 @@ func (*serveCommand) Help() string {
   gcp-metadata-emulator serve --detach`
 }
 
+func (*explainCommand) Help() string {
+	return `Examples:
+  gcp-metadata-emulator explain`
+}
+
 func (*stopCommand) Help() string {
 	return `Ends an emulator that serve --detach has started, and no other process.
 
