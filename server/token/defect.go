@@ -115,7 +115,7 @@ func WithDefect(ctx context.Context, defect Defect) context.Context {
 // defectOf returns ctx's defect if tokens of this kind can have it, and otherwise NoDefect.
 func defectOf(ctx context.Context, kind Kind) Defect {
 	defect, _ := ctx.Value(defectKey{}).(Defect)
-	if !slices.Contains(kind.Defects(), defect) {
+	if defect == NoDefect || !slices.Contains(kind.Defects(), defect) { // the list of defects takes an allocation
 		return NoDefect
 	}
 	return defect
