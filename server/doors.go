@@ -16,6 +16,7 @@ import (
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/observer"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -140,8 +141,10 @@ func (d *doors) note(r *http.Request, p door.Passage) {
 	}
 	e := journal.Exchange{
 		Time: p.Time, Route: route, Instance: p.Service, Status: p.Status, Bytes: max(int(p.Bytes), 0),
-		Account: p.Verdict.Caller.Email, Caller: p.Verdict.Caller.Member(), Reason: p.Failure,
+		Account: p.Verdict.Caller.Email,
 	}
+	e.Explain(failure(p.Status, p.Failure))
+	e.Caller = p.Verdict.Caller.Member()
 	if refusal := p.Verdict.Refusal; refusal != nil {
 		e.Code, e.Reason, e.Hint = refusal.Reason.Code, refusal.Reason.Sentence, refusal.Reason.Hint
 		if missing := refusal.Reason.Missing; missing != nil {
@@ -149,6 +152,15 @@ func (d *doors) note(r *http.Request, p door.Passage) {
 		}
 	}
 	d.observer.Note(r, e, p.Begun)
+}
+
+// failure returns the reason for an answer in place of an upstream that failed, or nil. A status of 0 means
+// that the client has gone.
+func failure(status int, why string) *journal.Refusal {
+	if status == 0 || why == "" {
+		return &journal.Refusal{Reason: why}
+	}
+	return &journal.Refusal{Code: reason.Upstream, Reason: why}
 }
 
 // addresses returns the base URLs by which callers on this machine reach a listener.

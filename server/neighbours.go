@@ -82,6 +82,9 @@ func (n *neighbours) note(r *http.Request, p neighbour.Passage) {
 		Account: p.Verdict.Caller.Email,
 	}
 	e.Explain(&p.Verdict.Refusal)
-	e.Caller, e.Reason = cmp.Or(e.Caller, p.Verdict.Caller.Member()), cmp.Or(p.Failure, e.Reason)
+	if p.Failure != "" {
+		e.Explain(failure(p.Status, p.Failure))
+	}
+	e.Caller = cmp.Or(e.Caller, p.Verdict.Caller.Member())
 	n.observer.Note(r, e, p.Begun)
 }

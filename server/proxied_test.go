@@ -21,12 +21,20 @@ import (
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/emulatortest"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world"
 )
 
 // proxyClient returns a client that uses an emulator as its proxy, at the address of an instance.
 func proxyClient(t *testing.T, instance string) *http.Client {
+	t.Helper()
+	client, _ := proxied(t, instance)
+	return client
+}
+
+// proxied is proxyClient that returns the emulator too. The emulator forwards requests to the allowed hosts.
+func proxied(t *testing.T, instance string, allowed ...hostname.Target) (*http.Client, *server.Server) {
 	t.Helper()
 	fixture, err := fixtures.Load(filepath.Join("testdata", "fixture.yaml"))
 	if err != nil {
@@ -35,7 +43,7 @@ func proxyClient(t *testing.T, instance string) *http.Client {
 	ring := keys.NewRing("", time.Now)
 	ring.Certify(hostname.Domains())
 	authority := emulatortest.Must[*keys.Authority](t)(ring.Authority())
-	emulator := server.New(server.Config{World: world.New(fixture), Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler)})
+	emulator := server.New(server.Config{World: world.New(fixture), Keys: ring, Clock: clock.New(time.Now), Logger: slog.New(slog.DiscardHandler), ProxyAllowed: allowed})
 	listener := emulatortest.Must[net.Listener](t)((&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0"))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -54,7 +62,36 @@ func proxyClient(t *testing.T, instance string) *http.Client {
 			t.Errorf("serving ended with %v", err)
 		}
 	})
-	return &http.Client{Transport: transport}
+	return &http.Client{Transport: transport}, emulator
+}
+
+// The journal says which requests the proxy has refused or could not forward.
+func TestProxyRefusalsAreObserved(t *testing.T) {
+	t.Parallel()
+	var dead hostname.Target
+	if err := dead.UnmarshalText([]byte("127.0.0.1:1")); err != nil {
+		t.Fatal(err)
+	}
+	client, emulator := proxied(t, "demo-vm", dead)
+	for _, test := range []struct {
+		url, reason string
+		status      int
+		code        reason.Code
+	}{
+		{"http://127.0.0.2:1/a?access_token=hush", `the emulator does not proxy to host "127.0.0.2"`, http.StatusForbidden, reason.NotProxied},
+		{"https://example.com/", `the emulator does not proxy to host "example.com"`, http.StatusForbidden, reason.NotProxied},
+		{"http://127.0.0.1:1/", `the emulator cannot reach "127.0.0.1:1": it refuses the connection`, http.StatusBadGateway, reason.Unreachable},
+	} {
+		request := emulatortest.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, test.url, http.NoBody))
+		if response, err := client.Do(request); err == nil { // a refused tunnel is an error
+			response.Body.Close()
+		}
+		seen := emulator.Journal.Since(0).Exchanges
+		last := seen[len(seen)-1]
+		if last.Route != "proxy" || last.Code != test.code || last.Reason != test.reason || last.Status != test.status || last.Hint == "" || strings.Contains(last.Path, "hush") {
+			t.Errorf("%s: the journal has %+v", test.url, last)
+		}
+	}
 }
 
 // Programs reach every surface by its compiled-in name, and the address of an instance is a proxy too.

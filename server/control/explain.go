@@ -2,7 +2,6 @@ package control
 
 import (
 	"net/http"
-	"time"
 
 	"gcp-metadata-emulator/server/explain"
 	"gcp-metadata-emulator/server/googleapi"
@@ -12,9 +11,10 @@ import (
 // ExplainLately says in sentences what happened lately.
 func (s *Server) ExplainLately(*http.Request) (wire.Response, error) {
 	remembered := s.journal.Since(0)
+	now, machine := s.clock.Both()
 	window := explain.Window{
 		Exchanges: remembered.Exchanges, Dropped: remembered.Dropped,
-		Now: s.clock.Now(), Machine: time.Now(), Frozen: s.clock.Frozen(),
+		Now: now, Machine: machine, Frozen: s.clock.Frozen(),
 	}
 	for _, waiter := range s.waiters() {
 		window.Waiters = append(window.Waiters, explain.Waiter{Instance: waiter.Instance, Since: waiter.Since})

@@ -134,7 +134,7 @@ func (d *Doors) fail(w http.ResponseWriter, r *http.Request, err error) {
 		d.observe(r, p)
 		return
 	}
-	d.config.Logger.InfoContext(r.Context(), "upstream failed", "service", p.Service, "status", status, "path", r.URL.Path, "reason", why, "error", err)
+	d.config.Logger.DebugContext(r.Context(), "upstream failed", "service", p.Service, "error", err) // the observer logs the rest
 	body, contentType := errorpage.Page(r, status, "").Body, errorpage.ContentType
 	if text, known := failures(status); known {
 		body, contentType = text, plainText

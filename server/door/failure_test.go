@@ -42,8 +42,10 @@ func TestLoop(t *testing.T) {
 	if got := whole(t, answer); got.StatusCode != http.StatusServiceUnavailable || got.body != "Service Unavailable" {
 		t.Errorf("%d %q", got.StatusCode, got.body)
 	}
-	if log := r.log(); !strings.Contains(log, "the request has passed 32 proxies: the upstream of service") {
-		t.Errorf("the log is %s", log)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if why := r.passages[0].Failure; !strings.HasPrefix(why, "the request has passed 32 proxies: the upstream of service") {
+		t.Errorf("the innermost passage failed because %q", why)
 	}
 }
 

@@ -2,8 +2,12 @@ package journal
 
 import "strings"
 
-// redacted replaces a secret.
-const redacted = "REDACTED"
+const (
+	// redacted replaces a secret.
+	redacted = "REDACTED"
+	// placeholder stands for a token in the hints of the emulator: Authorization: Bearer TOKEN.
+	placeholder = "TOKEN"
+)
 
 // Redacted returns a text of a request, such as its path and query, without possible secrets.
 // It removes anything like a Google credential, a JWT or a bearer token, and the values of
@@ -129,7 +133,11 @@ func bearer(text string, at int) (from, to int) {
 	if from >= len(text) || !strings.EqualFold(text[at:from-1], "bearer") || text[from-1] != ' ' && text[from-1] != '+' {
 		return 0, 0
 	}
-	return from, from + run(text[from:], func(c byte) bool { return c > ' ' && c != '&' && c != ';' })
+	to = from + run(text[from:], func(c byte) bool { return c > ' ' && c != '&' && c != ';' })
+	if strings.TrimRight(text[from:to], ",.") == placeholder {
+		return 0, 0
+	}
+	return from, to
 }
 
 // value returns the range of a secret parameter's value, given the index of its equals sign.

@@ -137,7 +137,6 @@ func (n *Neighbours) serve(w http.ResponseWriter, r *http.Request, host string) 
 				n.config.Observe(r, p)
 				return
 			}
-			n.config.Logger.InfoContext(r.Context(), "neighbour failed", "neighbour", host, "path", r.URL.Path, "reason", why)
 			n.config.Explain(w.Header(), why, "")
 			n.answer(w, r, p, &wire.StatusError{Status: status})
 		},

@@ -47,6 +47,10 @@ func (o *Observer) logRefusal(ctx context.Context, e *journal.Exchange) {
 		return
 	}
 	o.counts.ObserveRefusal(string(e.Code), "refused")
+	if e.Code == reason.Upstream {
+		logger.InfoContext(ctx, "upstream failed")
+		return
+	}
 	logger.Log(ctx, o.level(e), "request refused")
 }
 

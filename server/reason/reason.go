@@ -94,19 +94,17 @@ const (
 // The codes of OAuth 2.0 (RFC 6749 and its extensions), for refusals that no other code describes
 // better.
 const (
-	InvalidRequest          Code = "invalid-request"
-	InvalidClient           Code = "invalid-client"
-	InvalidGrant            Code = "invalid-grant"
-	InvalidScope            Code = "invalid-scope"
-	InvalidTarget           Code = "invalid-target"
-	UnauthorizedClient      Code = "unauthorized-client"
-	UnsupportedGrantType    Code = "unsupported-grant-type"
-	UnsupportedResponseType Code = "unsupported-response-type"
-	RedirectURIMismatch     Code = "redirect-uri-mismatch"
-	AccessDenied            Code = "access-denied"
-	InteractionRequired     Code = "interaction-required"
-	AuthorizationPending    Code = "authorization-pending"
-	SlowDown                Code = "slow-down"
+	InvalidRequest       Code = "invalid-request"
+	InvalidClient        Code = "invalid-client"
+	InvalidGrant         Code = "invalid-grant"
+	InvalidScope         Code = "invalid-scope"
+	InvalidTarget        Code = "invalid-target"
+	UnauthorizedClient   Code = "unauthorized-client"
+	UnsupportedGrantType Code = "unsupported-grant-type"
+	RedirectURIMismatch  Code = "redirect-uri-mismatch"
+	AccessDenied         Code = "access-denied"
+	AuthorizationPending Code = "authorization-pending"
+	SlowDown             Code = "slow-down"
 )
 
 // IsKnown reports whether the vocabulary has a code.

@@ -73,10 +73,8 @@ func Vocabulary() []Entry { //nolint:funlen // it is a table
 		{InvalidTarget, "its audience is not a known identity provider", "compare the audience with the workload identity pools in the fixture"},
 		{UnauthorizedClient, "its client may not use this grant", "allow the client in the fixture"},
 		{UnsupportedGrantType, "its grant type is not known", "correct grant_type"},
-		{UnsupportedResponseType, "its response type is not known", "correct response_type"},
 		{RedirectURIMismatch, "its redirect URI is not the client's", "add the redirect URI to the client in the fixture"},
 		{AccessDenied, "the user has denied access", "sign in again, and consent"},
-		{InteractionRequired, "a person has to choose", "name a user with login_hint"},
 		{AuthorizationPending, "the person has not decided yet", "wait, and ask again"},
 		{SlowDown, "the client asks too often", "wait longer between two requests"},
 	}
