@@ -171,6 +171,7 @@ func (s surfaces) serve(surface surface, route route) http.Handler {
 	}
 	op := observer.Named(route.Name, route.Subject.of, surface.Dialect, answer)
 	op.Guarded = surface.Watch == observed
+	op.Issues = func(struct{}) bool { return isJWT(route.Mints) }
 	return surface.Dialect.Serve(observer.Observe(s.observer, op))
 }
 
@@ -185,6 +186,7 @@ func (s surfaces) tree(surface surface) http.Handler {
 		Name:    func(found mds.Found) string { return rows[found.Operation()].Name },
 		Subject: func(r *http.Request, found mds.Found) wire.Subject { return rows[found.Operation()].Subject(found, r) },
 		Dialect: surface.Dialect,
+		Issues:  func(found mds.Found) bool { return isJWT(rows[found.Operation()].Mints) },
 		Answer:  wire.AnswerFound(surface.Dialect, s.logger, s.metadata.Answer),
 	}))
 }

@@ -179,6 +179,7 @@ func TestDoorsAreObserved(t *testing.T) {
 			Permission: "run.routes.invoke", Resource: "projects/123456789012/locations/europe-west1/services/user-profiles",
 			Roles: []string{"roles/run.invoker", "roles/run.servicesInvoker", "roles/run.admin", "roles/editor", "roles/owner"},
 		},
+		Carried: journal.ClaimsIn(stranger),
 	}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Errorf("journal (-want +got):\n%s", diff)

@@ -239,3 +239,43 @@ func TestPagesAreSmall(t *testing.T) {
 		t.Errorf("the files have %d bytes and the largest page %d, in all more than %d", assets, largest, most)
 	}
 }
+
+// The journal and the page show the claims of tokens that requests carried or got, and never a token.
+func TestTokensOfRequests(t *testing.T) {
+	t.Parallel()
+	e := emulatortest.NewStrict(t)
+	bearers := e.Bearers(t)
+	got := e.Get(t, emulatortest.AttachedPath+"default/identity?audience=https://service.example.com").Body
+	carried := bearers["self-signed-elsewhere"]
+	e.Exchange(t, "GET "+emulatortest.AccountsPath+"\nAuthorization: Bearer "+carried+"\n\n")
+	e.Exchange(t, "GET "+emulatortest.AccountsPath+"\nAuthorization: Bearer "+bearers["middle"]+"\n\n")
+	for path, want := range map[string]string{
+		"/emulator/requests?open=1": "&#34;aud&#34;: &#34;https://service.example.com&#34;",
+		"/emulator/requests?open=2": "&#34;aud&#34;: &#34;https://storage.googleapis.com/&#34;",
+		"/emulator/v1/requests":     `"aud": "https://service.example.com"`,
+	} {
+		if body := e.Exchange(t, "GET "+path+"\n\n").Body; !strings.Contains(body, want) {
+			t.Errorf("%s does not show %s", path, want)
+		}
+	}
+	signature := func(token string) string { return token[strings.LastIndex(token, ".")+1:] }
+	for _, path := range append(pagePaths(), "/emulator/v1/requests", "/emulator/requests?open=1", "/emulator/requests?open=2", "/emulator/requests?open=3") {
+		body := e.Exchange(t, "GET "+path+"\n\n").Body
+		for _, secret := range []string{signature(got), signature(carried), signature(bearers["middle"]), "eyJ", "ya29.", "PRIVATE KEY"} {
+			if strings.Contains(body, secret) && (secret != "eyJ" && secret != "ya29." || path != "/emulator/tokens") { // where a hint has these
+				t.Errorf("%s shows the secret %q", path, secret)
+			}
+		}
+	}
+}
+
+// A token that somebody has pasted is not on the page that verifies it.
+func TestPastedTokensAreNotShown(t *testing.T) {
+	t.Parallel()
+	e := emulatortest.New(t)
+	pasted := e.Get(t, emulatortest.AttachedPath+"default/identity?audience=a").Body
+	body := e.Exchange(t, "POST /emulator/tokens\nContent-Type: application/x-www-form-urlencoded\n\ndo=verify&token="+pasted).Body
+	if !strings.Contains(body, "The token is valid") || strings.Contains(body, pasted[strings.LastIndex(pasted, ".")+1:]) {
+		t.Errorf("the page is\n%s", body)
+	}
+}

@@ -83,6 +83,9 @@ const (
 	toOrder token.Kind = "to order" // the request names the kind of the token, and its defect
 )
 
+// isJWT reports whether tokens of a kind are, or may be, JSON Web Tokens.
+func isJWT(kind token.Kind) bool { return kind != nothing && kind != token.KindAccess }
+
 // fallback is a handler with a guard and a dialect of its own.
 type fallback struct {
 	Dialect wire.Dialect

@@ -52,7 +52,7 @@ func (s *Server) target(r *http.Request) (reach.Target, error) {
 		if _, exists := current.Instance(name); !exists {
 			return reach.Target{}, googleapi.NotFound(fmt.Sprintf("there is no instance %q", name))
 		}
-		if base = s.instanceURLs()[name]; base == "" {
+		if base = s.addresses()[name]; base == "" {
 			return reach.Target{}, googleapi.InvalidArgument(fmt.Sprintf(
 				"instance %q has no address of its own; set one in the fixture: listen: 127.0.0.1:0", name))
 		}

@@ -44,7 +44,7 @@ type Config struct {
 
 	AllowedHosts []string                 // host names, without a port, to answer for besides loopback names
 	DoorURLs     func() map[string]string // base URLs by name of the services whose door has its own address; nil: none
-	InstanceURLs func() map[string]string // base URLs by name of the instances that have their own address
+	InstanceURLs func() map[string]string // base URLs by name of the instances that have their own address; nil: none
 	PublicURL    func() string            // returns the base URL of the surfaces; nil: same as the control plane's
 	Purposes     *purpose.Judge           // decides what tokens are good for
 	IAMMode      func() string            // says what becomes of requests that policies would refuse

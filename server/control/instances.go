@@ -28,7 +28,7 @@ func (s *Server) Instances(*http.Request) (wire.Response, error) {
 	var list struct {
 		Instances []instance `json:"instances"`
 	}
-	urls, doors := s.instanceURLs(), s.doors()
+	urls, doors := s.addresses(), s.doors()
 	for _, known := range s.worlds.Load().State.Instances {
 		one := instance{Name: known.Name, URL: urls[known.Name]}
 		if known.Service != nil {

@@ -40,6 +40,14 @@ func (s *Server) Services(*http.Request) (wire.Response, error) {
 	}{list}), nil
 }
 
+// addresses returns the base URLs of the instances with an address of their own.
+func (s *Server) addresses() map[string]string {
+	if s.instanceURLs == nil {
+		return nil
+	}
+	return s.instanceURLs()
+}
+
 // doors returns the base URLs of the doors with an address of their own.
 func (s *Server) doors() map[string]string {
 	if s.doorURLs == nil {

@@ -118,7 +118,7 @@ func NewOf(t *testing.T, files fixtures.Files, change func(*server.Config)) *Emu
 
 // Unserved makes an emulator without a listener. Its clock follows the machine's clock, or the clock of
 // a test's bubble. Its world is the world of the fixture, or the default world if the text is empty.
-func Unserved(t *testing.T, yaml string) *server.Server {
+func Unserved(t testing.TB, yaml string) *server.Server {
 	t.Helper()
 	emulated := clock.New(time.Now)
 	s := server.New(server.Config{

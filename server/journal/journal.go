@@ -2,7 +2,8 @@
 // for developers to watch.
 //
 // It keeps the latest exchanges, limited in number and in bytes. It records no secrets: neither
-// bodies nor headers except User-Agent, and client texts only as Redacted returns them. It
+// bodies nor headers except User-Agent and the claims of tokens, without their signatures, and client
+// texts only as Redacted returns them. It
 // knows the terms of HTTP but handles no HTTP.
 package journal
 
@@ -38,6 +39,9 @@ type Exchange struct {
 	Reason  string      `json:"reason,omitempty"` // why the request was refused, in one sentence
 	Hint    string      `json:"hint,omitempty"`   // what to change
 	Missing *Missing    `json:"missing,omitempty"`
+
+	Carried Claims `json:"carried,omitzero"` // of the token with which the request came
+	Got     Claims `json:"got,omitzero"`     // of the token in the answer
 }
 
 // Missing is the permission that a caller lacks, and the roles that would grant it.
@@ -50,7 +54,8 @@ type Missing struct {
 // size returns roughly how many bytes of memory an exchange keeps in use.
 func (e *Exchange) size() int {
 	const fixed = 256
-	size := fixed
+	const whole = 2 // claims may be a part of a token, about half of it
+	size := fixed + whole*(len(e.Carried)+len(e.Got))
 	for _, text := range e.texts() {
 		size += len(*text)
 	}

@@ -56,7 +56,8 @@ type Operation[Found any] struct {
 	Subject func(*http.Request, Found) wire.Subject // nil: requests name no account and no audience
 	Dialect wire.Dialect
 	Answer  func(*http.Request, Found) wire.Response
-	Guarded bool // rules may refuse requests, and say why in the place that journal.Watched gives them
+	Issues  func(Found) bool // reports whether the answer has a JSON Web Token; nil: it never has
+	Guarded bool             // rules may refuse requests, and say why in the place that journal.Watched gives them
 }
 
 // Named returns the operation of a route: its name needs no look-up.
@@ -83,6 +84,7 @@ func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
 		seen.at, seen.begun = o.clock.Both()
 		found := op.Find(r)
 		seen.route = op.Name(found)
+		seen.issues = op.Issues != nil && op.Issues(found)
 		if op.Subject != nil && r.Body != nil && r.Body != http.NoBody {
 			seen.body = wire.Rereadable(r)
 		}
@@ -110,6 +112,7 @@ type sighting struct {
 	at, begun time.Time // by the emulator's clock and by the machine's
 	route     string
 	fault     string // the ID of the fault that the request met
+	issues    bool   // the answer has a JSON Web Token
 	hungUp    bool   // the connection ends without an answer
 	refusal   *journal.Refusal
 
@@ -197,6 +200,12 @@ func exchangeOf(r *http.Request, seen *sighting, response *wire.Response) journa
 	if e.Explain(seen.refusal); e.Reason == "" {
 		e.Explain(response.Refusal)
 	}
+	if seen.refusal != nil {
+		e.Carried = carried(r.Header)
+	}
+	if seen.issues {
+		e.Got = journal.ClaimsIn(response.Body)
+	}
 	if !seen.hungUp && !response.Abandoned {
 		e.Status = statusOf(response)
 		if r.Method != http.MethodHead {
@@ -216,6 +225,18 @@ func statusOf(response *wire.Response) int {
 func userAgent(r *http.Request) string {
 	if values := r.Header["User-Agent"]; len(values) > 0 {
 		return values[0]
+	}
+	return ""
+}
+
+// carried returns the claims of the token with which a request comes.
+func carried(header http.Header) journal.Claims {
+	for _, name := range []string{"X-Serverless-Authorization", "Proxy-Authorization", "Authorization"} {
+		for _, value := range header[name] {
+			if claims := journal.ClaimsIn(value); claims != "" {
+				return claims
+			}
+		}
 	}
 	return ""
 }

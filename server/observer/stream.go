@@ -69,6 +69,7 @@ type faultKey struct{}
 // clock.
 func (o *Observer) Note(r *http.Request, e journal.Exchange, begun time.Time) {
 	e.Method, e.Path, e.Host, e.UserAgent = r.Method, wire.Target(r), r.Host, userAgent(r)
+	e.Carried = carried(r.Header)
 	e.Fault, _ = r.Context().Value(faultKey{}).(string)
 	o.record(r.Context(), r.Host, e, time.Since(begun))
 }

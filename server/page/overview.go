@@ -95,7 +95,15 @@ type overview struct {
 	Keys     []key
 	Waiters  int
 	Faults   int
+	Lately   []explanation
 	Requests journalled
+}
+
+// explanation is a sentence about what happened lately.
+type explanation struct {
+	Sentence string   `json:"sentence"`
+	Hint     string   `json:"hint"`
+	Requests []uint64 `json:"requests"`
 }
 
 func loadOverview(v *visit) any {
@@ -104,6 +112,9 @@ func loadOverview(v *visit) any {
 		World: readWorld(v), Base: readEnvironment(v), IAM: get[status](v, "control.livez").IAM, Ready: ready.Status < http.StatusBadRequest, Clock: get[clockState](v, "control.clock.get"),
 		Keys:    get[keyList](v, "control.keys.list").Keys,
 		Waiters: len(get[waiterList](v, "control.waiters").Waiters), Faults: len(get[faultList](v, "control.faults.list").Faults),
+		Lately: get[struct {
+			Findings []explanation `json:"findings"`
+		}](v, "control.explain").Findings,
 		Requests: readRequests(v, map[string]string{"limit": "5"}),
 	}
 }
