@@ -44,11 +44,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	ended := ctx.Err() != nil
 	cancel()
 	s.close()
-	_ = <-failures // the socket was closed here
-	if ended {
-		return nil
+	if second := <-failures; !ended {
+		return errors.Join(first, second)
 	}
-	return first
+	return nil
 }
 
 func (s *Server) close() { _, _ = s.Packets.Close(), s.Listener.Close() } // may be closed already
