@@ -386,6 +386,7 @@ func (s surfaces) controlPlane() surface {
 			{"control.services", http.MethodGet, emulatorPath + "/services", s.control.Services, aboutNothing(), nothing, noQuery},
 			{"control.environment", http.MethodGet, emulatorPath + "/environment", s.control.Environment, aboutNothing(), nothing, "instance shell"},
 			{"control.clients", http.MethodGet, emulatorPath + "/clients", s.control.Clients, aboutNothing(), nothing, noQuery},
+			{"control.githubActions.token", http.MethodGet, emulatorPath + "/github-actions/token", s.control.GitHubToken, aboutNothing(), nothing, "api-version audience environment ref repository"},
 			{"control.credentials", http.MethodGet, emulatorPath + "/credentials/{type}", s.control.Credentials, aboutNothing(), nothing, "account source url"},
 		},
 	}

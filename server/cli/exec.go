@@ -30,6 +30,8 @@ type execCommand struct {
 	dnsFlags         `embed:""`
 	emulatorFlags    `embed:""`
 
+	GitHubActions string `name:"github-actions" placeholder:"OWNER/NAME[@REF]" help:"Let the command ask for ID tokens as a job of this repository on GitHub Actions does. A pool's provider whose issuer is github-actions accepts them (default of REF: refs/heads/main)."`
+
 	Command []string `arg:"" passthrough:"partial" placeholder:"COMMAND" help:"Command and its arguments, after --."`
 }
 
@@ -129,11 +131,20 @@ func (c *execCommand) runCommand(e *emulator, signals <-chan os.Signal, run chil
 	if e.secure == nil {
 		unset = append(unset, reach.TLSVariable) // set by an emulator around this one
 	}
+	set = append(set, c.forGitHub(target)...)
 	if service, ok := e.world.Service(c.Instance); ok {
 		set = with(set, reach.ForService(service.Name, service.Upstream))
 	}
 	run.environment = childEnvironment(target, set, unset, std)
 	return run.run(signals, std)
+}
+
+// forGitHub returns the variables for a job of GitHub Actions, if the command is one.
+func (c *execCommand) forGitHub(target reach.Target) []reach.Variable {
+	if c.GitHubActions == "" {
+		return nil
+	}
+	return reach.ForGitHub(cmp.Or(target.ControlURL, target.URL.String()), c.GitHubActions)
 }
 
 // target describes the emulator to the command. Files for the command go into the temporary

@@ -39,6 +39,7 @@ func (c *execCommand) join(parsed *kong.Context, signals <-chan os.Signal, comma
 	}
 	set, unset := running.variables(target)
 	set = append(set, reach.ForCommand(command[0])...)
+	set = append(set, c.forGitHub(target)...)
 	service, err := running.service(ctx)
 	if err != nil {
 		return err
@@ -50,7 +51,7 @@ func (c *execCommand) join(parsed *kong.Context, signals <-chan os.Signal, comma
 // flagForStart returns the name of a flag on the command line that matters only to an emulator that
 // exec starts, or an empty text.
 func flagForStart(parsed *kong.Context) string {
-	forBoth := []string{"url", "control-url", "reach", "instance", "log-level", "log-format"}
+	forBoth := []string{"url", "control-url", "reach", "instance", "github-actions", "log-level", "log-format"}
 	for _, step := range parsed.Path {
 		if step.Flag != nil && !slices.Contains(forBoth, step.Flag.Name) {
 			return step.Flag.Name

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -340,4 +342,62 @@ func ExampleEmulator_Explain() {
 	found := emu.Explain()[0]
 	fmt.Println(found.Sentence[strings.Index(found.Sentence, "the instance"):])
 	// Output: the instance "demo-vm" has no metadata at "/computeMetadata/v1/instance/nothing"
+}
+
+// A job of GitHub Actions exchanges its ID token for an access token.
+func ExampleEmulator_SetenvGitHubActions() {
+	t := newT()
+	defer t.end()
+
+	emu := servertest.New(t, servertest.YAML(`
+workloadIdentityPools:
+  - id: pool
+    providers:
+      - id: github
+        issuer: github-actions
+        attributeMapping: {google.subject: assertion.sub, attribute.repository: assertion.repository}
+        attributeCondition: assertion.repository_owner == "octo-org"
+`))
+	emu.SetenvGitHubActions(t, "octo-org/octo-repo@refs/tags/v1")
+
+	const provider = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/pool/providers/github"
+	request, err := http.NewRequest(http.MethodGet, os.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL")+"&audience="+url.QueryEscape("https:"+provider), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "bearer "+os.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
+	job := answerOf(t, emu.Client(), request)
+
+	form := url.Values{
+		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "audience": {provider},
+		"scope":                {"https://www.googleapis.com/auth/cloud-platform"},
+		"requested_token_type": {"urn:ietf:params:oauth:token-type:access_token"},
+		"subject_token":        {job["value"].(string)}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
+	}
+	request, err = http.NewRequest(http.MethodPost, "https://sts.googleapis.com/v1/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	access := answerOf(t, emu.Client(), request)
+	caller, err := emu.Caller(servertest.Call{Bearer: access["access_token"].(string)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(caller.Principal)
+	// Output: principal://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/pool/subject/repo:octo-org/octo-repo:ref:refs/tags/v1
+}
+
+// answerOf sends a request and returns the JSON object in the answer.
+func answerOf(t *exampleT, client *http.Client, request *http.Request) map[string]any {
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var object map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&object); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatal(response.Status, object, err)
+	}
+	return object
 }

@@ -117,9 +117,20 @@ func (w *World) PoolName(id string) string {
 	return fmt.Sprintf("projects/%d/locations/global/workloadIdentityPools/%s", w.Project.Number, id)
 }
 
+// GitHubIssuer is the issuer of the ID tokens of GitHub Actions
+// (https://docs.github.com/en/actions/reference/security/oidc).
+const GitHubIssuer = "https://token.actions.githubusercontent.com"
+
+func issuerOf(f fixtures.WorkloadIdentityProvider) string {
+	if f.Issuer == fixtures.GitHubActions {
+		return GitHubIssuer
+	}
+	return f.Issuer
+}
+
 func newProvider(pool string, f fixtures.WorkloadIdentityProvider) *Provider {
 	provider := &Provider{
-		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled || !f.DeleteTime.IsZero(), Issuer: f.Issuer, AWS: f.AWS, OwnKeys: f.Issuer != "" && f.JWKS == nil, Keys: f.JWKS,
+		Name: pool + "/providers/" + f.ID, Disabled: f.Disabled || !f.DeleteTime.IsZero(), Issuer: issuerOf(f), AWS: f.AWS, OwnKeys: f.Issuer != "" && f.JWKS == nil, Keys: f.JWKS,
 		AllowedAudiences: f.AllowedAudiences,
 	}
 	if f.SAML != nil {
