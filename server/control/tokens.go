@@ -221,7 +221,7 @@ func (s *Server) Principal(r *http.Request) (wire.Response, error) {
 	host := strings.TrimSuffix(strings.TrimPrefix(asked.Audience, "https://"), "/")
 	access, err := s.issuer.Bearer(current, asked.Token, host)
 	if token.IsRefusal(err) {
-		return wire.Response{}, s.explain(r, current, asked.Token, host)
+		return wire.Response{}, googleapi.Unauthenticated(s.issuer.NotBearer(r.Context(), current, asked.Token, host))
 	}
 	if err != nil {
 		return wire.Response{}, err
@@ -241,22 +241,6 @@ func (s *Server) Principal(r *http.Request) (wire.Response, error) {
 		answer.Allowed = new(access.Boundary == nil && current.May(access.Principal, asked.Permission, on, s.clock.Now()))
 	}
 	return secret(answer), nil
-}
-
-// explain returns the reason why a token is not accepted as a bearer token.
-func (s *Server) explain(r *http.Request, w *world.World, text, host string) error {
-	verified, err := s.issuer.Verify(r.Context(), w, text, token.Demand{})
-	refused, ok := errors.AsType[*token.RefusedError](err)
-	switch {
-	case ok:
-		return googleapi.Unauthenticated(refused.Reason)
-	case err != nil:
-		return err
-	case verified.Kind != token.KindJWT:
-		return googleapi.Unauthenticated(fmt.Sprintf("a token of kind %q is not a bearer token", verified.Kind))
-	default:
-		return googleapi.Unauthenticated(fmt.Sprintf("the JSON Web Token is not self-signed by a service account for %q to expire within an hour", host))
-	}
 }
 
 // chosenResource returns the service account that a resource names, or nil for the project.

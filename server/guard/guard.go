@@ -125,7 +125,7 @@ func (g *Guard) Authenticate(ctx context.Context, credential string, api API, me
 	}
 	isLenient := !caller.checked && (err == nil || !g.Issuer.IsOver(credential))
 	if !isLenient || mode == Audit {
-		journal.Refuse(ctx, refusal)
+		journal.Refuse(ctx, g.explained(ctx, refusal, credential, api.Host))
 	}
 	if isLenient {
 		return caller, nil
@@ -133,10 +133,18 @@ func (g *Guard) Authenticate(ctx context.Context, credential string, api API, me
 	return Caller{}, refused
 }
 
+// explained returns the refusal of an invalid credential with a more exact reason.
+func (g *Guard) explained(ctx context.Context, refusal journal.Refusal, credential, host string) journal.Refusal {
+	if refusal.Code != reason.InsufficientScope && !token.IsAccess(credential) {
+		why := g.Issuer.NotBearer(ctx, g.Worlds.Load().State, credential, host)
+		refusal.Reason = fmt.Sprintf("the credential is not valid for %q: %s", host, why)
+	}
+	return refusal
+}
+
 // Judge returns the refusal of a credential by an API in the mode Enforce, or nil if the API accepts
-// the credential. An API without scopes accepts every
-// scope.
-func (g *Guard) Judge(credential string, api API) (*journal.Refusal, error) {
+// the credential. An API without scopes accepts every scope.
+func (g *Guard) Judge(ctx context.Context, credential string, api API) (*journal.Refusal, error) {
 	access, err := g.Issuer.Bearer(g.Worlds.Load().State, credential, api.Host)
 	if len(api.Scopes) == 0 {
 		api.Scopes = access.Scopes
@@ -148,6 +156,7 @@ func (g *Guard) Judge(credential string, api API) (*journal.Refusal, error) {
 	case refusal.Reason == "":
 		return nil, err
 	default:
+		refusal = g.explained(ctx, refusal, credential, api.Host)
 		return &refusal, nil
 	}
 }

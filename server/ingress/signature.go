@@ -6,10 +6,8 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/token"
 )
-
-// removed replaces the signature of a token.
-const removed = "SIGNATURE_REMOVED_BY_GOOGLE"
 
 // passedOn returns the header field that replaces a verified token, if the service must not see the
 // signature.
@@ -45,8 +43,8 @@ func (d Door) Untouched(r Request) []Field {
 }
 
 // SentOn returns the header field with the ID token by which a front end of Google's calls the service.
-func (d Door) SentOn(token string) Field {
-	value := "bearer " + token
+func (d Door) SentOn(text string) Field {
+	value := "bearer " + text
 	if d.Service.Signature != fixtures.SignatureNever {
 		value = withoutSignature(value)
 	}
@@ -56,5 +54,5 @@ func (d Door) SentOn(token string) Field {
 // withoutSignature replaces the signature in a header value that ends in a JWT.
 func withoutSignature(value string) string {
 	value = strings.TrimSpace(value)
-	return value[:strings.LastIndexByte(value, '.')+1] + removed
+	return value[:strings.LastIndexByte(value, '.')+1] + token.RemovedSignature
 }

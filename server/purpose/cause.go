@@ -23,8 +23,8 @@ func isAssertion(text string) bool {
 // cause returns the likely cause of a refusal in one sentence, or "" if the reason says enough.
 func (j *Judge) cause(ctx context.Context, q question, purpose string) (string, error) {
 	parsed, err := signer.Parse(q.text)
-	if err != nil {
-		return "", nil //nolint:nilerr // the reason says that the text is not a JWT
+	if err != nil || strings.HasSuffix(q.text, "."+token.RemovedSignature) {
+		return "", nil //nolint:nilerr // the reason says that the text is not a JWT, or has no signature
 	}
 	found, err := j.ofSignature(ctx, q.world, parsed)
 	if found != "" || err != nil {

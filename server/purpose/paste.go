@@ -84,10 +84,10 @@ func first(values []any) (found string, ok bool) {
 // bare removes from a line whatever stands around a token: quotes, the name of a header or of a
 // variable, and the scheme Bearer.
 func bare(line string) string {
-	around := regexp.MustCompile(`(?i)^(?:[\s"'` + "`" + `]+|b["']|[a-z][\w-]*:\s*|(?:export\s+)?[a-z_]\w*=|bearer\s+)`)
+	around := regexp.MustCompile(`(?i)^(?:[\s"'` + "`" + `]+|b["']|-h\s+|[a-z][\w-]*:\s*|(?:export\s+)?[a-z_]\w*=|bearer\s+)`)
 	for {
 		rest := line[len(around.FindString(line)):]
-		if rest == line || rest == "" {
+		if rest == line || rest == "" || rest[0] == '.' || rest[0] == '=' { // = was padding
 			break
 		}
 		line = rest

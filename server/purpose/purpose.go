@@ -110,7 +110,7 @@ func (j *Judge) ask(ctx context.Context, purpose string, q question) (Decision, 
 		}
 		return j.atDoor(ctx, service, q.text), nil
 	case isAPI && host != "":
-		return j.atAPI(host, q)
+		return j.atAPI(ctx, host, q)
 	case purpose == Proxy:
 		return j.atProxy(ctx, q)
 	case purpose == OpenID:

@@ -33,7 +33,7 @@ func (j *Judge) atDoor(ctx context.Context, service, text string) Decision {
 
 // atAPI returns the decision of an API. It does not ask for a permission, because each method needs
 // another one.
-func (j *Judge) atAPI(host string, q question) (Decision, error) {
+func (j *Judge) atAPI(ctx context.Context, host string, q question) (Decision, error) {
 	known := guard.API{Host: host}
 	var warnings []string
 	if at := slices.IndexFunc(j.APIs(q.world), func(one guard.API) bool { return one.Host == host }); at >= 0 {
@@ -41,7 +41,7 @@ func (j *Judge) atAPI(host string, q question) (Decision, error) {
 	} else {
 		warnings = append(warnings, fmt.Sprintf("the emulator does not know the API %q, and so not its scopes", host))
 	}
-	refusal, err := j.Guard.Judge(q.text, known)
+	refusal, err := j.Guard.Judge(ctx, q.text, known)
 	if refusal == nil || err != nil {
 		return Decision{Warnings: warnings}, err
 	}

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +25,27 @@ func (i *Issuer) Bearer(w *world.World, text, host string) (Access, error) {
 		return Access{}, ErrInactive
 	}
 	return access, nil
+}
+
+// NotBearer says in one sentence why Bearer refuses a text for the API on host.
+func (i *Issuer) NotBearer(ctx context.Context, w *world.World, text, host string) string {
+	verified, err := i.Verify(ctx, w, text, Demand{AnyAudience: true})
+	claims := &signer.Parsed{Claims: verified.Claims}
+	_, isForAPI := selfSignedScopes(claims, []string{host, inUniverse(host, w.UniverseDomain)})
+	switch {
+	case err != nil:
+		return err.Error()
+	case verified.Kind != KindJWT && verified.Kind != KindAccess:
+		return fmt.Sprintf("a token of kind %q is not a bearer token", verified.Kind)
+	case claims.Claims["iss"] != claims.Claims["sub"]:
+		return fmt.Sprintf("the issuer of the JSON Web Token is %q, and its subject is %q", orNothing(claims.Claims["iss"]), orNothing(claims.Claims["sub"]))
+	case !isForAPI && host == "":
+		return fmt.Sprintf("the JSON Web Token is for %q, and not for an API that the request names", strings.Join(claims.Audiences(), ", "))
+	case !isForAPI:
+		return fmt.Sprintf("the JSON Web Token is for %q, not for %q", strings.Join(claims.Audiences(), ", "), "https://"+host+"/")
+	default:
+		return "the JSON Web Token is valid for more than an hour, or does not say when it was issued and expires"
+	}
 }
 
 // credential reads a text as the one kind of credential that it looks like.

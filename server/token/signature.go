@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -53,18 +54,22 @@ func (i *Issuer) signature(ctx context.Context, w *world.World, text string) (*s
 // parseJWT parses a JWT and checks its algorithm.
 func parseJWT(text string) (*signer.Parsed, error) {
 	parsed, err := signer.Parse(text)
-	if err != nil {
-		return nil, unreadable(text, err)
+	if err != nil || strings.HasSuffix(text, "."+RemovedSignature) {
+		return nil, unreadable(text, cmp.Or(err, signer.ErrMalformed))
 	}
 	return parsed, checkAlgorithm(parsed)
 }
+
+// RemovedSignature stands in place of the signature in tokens that Google's front end passes on. It is
+// also base64.
+const RemovedSignature = "SIGNATURE_REMOVED_BY_GOOGLE"
 
 // unreadable returns the refusal of a text that is not a JWT.
 func unreadable(text string, problem error) error {
 	const afterHeader, afterPayload = 1, 2 // dots
 	dots := strings.Count(text, ".")
 	switch isJWT := strings.HasPrefix(text, "eyJ"); { // a JSON object begins so in base64
-	case isJWT && strings.HasSuffix(text, ".SIGNATURE_REMOVED_BY_GOOGLE"):
+	case isJWT && strings.HasSuffix(text, "."+RemovedSignature):
 		return refused("the signature of the token was removed by Google's front end, so that the service cannot use the token elsewhere")
 	case isJWT && dots == afterHeader:
 		return refused("the JSON Web Token has two parts instead of three: its signature is missing")
