@@ -38,6 +38,9 @@ func (s *Server) issue(r *http.Request, n *node, t *tree, q *query) (wire.Respon
 		return because(t.profile.refuse(r, http.StatusBadRequest, ""), reason.InsufficientScope,
 			"the request enforces the scopes %q, and the instance %q has %q", q.scopes, t.instance.Name, n.account.Scopes), nil
 	}
+	if r.Method == http.MethodPost {
+		return s.boundToken(r, n.account.Account, scopes, t)
+	}
 	return s.accessToken(r.Context(), n.account.Account, scopes, t, q)
 }
 
@@ -78,8 +81,12 @@ func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount,
 	if q.form == textForm {
 		return t.profile.tell(issued, textType, fmt.Sprintf("access_token %s\nexpires_in %d\ntoken_type Bearer\n", issued.Text, left)), nil
 	}
-	return t.profile.tell(issued, jsonType,
-		`{"access_token":"`+issued.Text+`","expires_in":`+strconv.FormatInt(left, 10)+`,"token_type":"Bearer"}`), nil
+	return t.profile.tellAccess(issued, left), nil
+}
+
+// tellAccess answers with an access token in the usual form, which is good for so many seconds.
+func (p *profile) tellAccess(issued token.Token, left int64) wire.Response {
+	return p.tell(issued, jsonType, `{"access_token":"`+issued.Text+`","expires_in":`+strconv.FormatInt(left, 10)+`,"token_type":"Bearer"}`)
 }
 
 // identity answers with an ID token of the account for an audience

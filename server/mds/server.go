@@ -167,7 +167,7 @@ func (s *Server) Answer(r *http.Request, found Found) (wire.Response, error) {
 	if found.guest {
 		return s.guest(r, found)
 	}
-	if !isRead(r) {
+	if !isRead(r) && !found.binds(r) {
 		return p.wrongMethod(r), nil
 	}
 	if found.login != noLogin {

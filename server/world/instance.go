@@ -20,6 +20,7 @@ type Instance struct {
 	ServiceAccounts   []AttachedAccount
 	Labels            map[string]string
 	Subnetworks       []string // in the order of the network interfaces; may be shorter
+	BindsTokens       bool     // the metadata server issues access tokens for a certificate chain
 	LimitsGuest       bool     // queries of guest attributes beyond Google's limit are refused
 
 	// Metadata is the content of its metadata server, without tokens, as a JSON document in the
@@ -65,7 +66,7 @@ func newInstance(w *World, f fixtures.Instance) *Instance {
 	f.Profile = cmp.Or(f.Profile, fixtures.GCE) // a fixture that was not read from a file may leave it out
 	instance := &Instance{
 		Name: f.Name, Profile: f.Profile, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen,
-		Labels: f.Labels, Subnetworks: f.Subnetworks, LimitsGuest: f.GuestAttributes.RateLimit, Scenario: f.Scenario,
+		Labels: f.Labels, Subnetworks: f.Subnetworks, BindsTokens: f.BoundTokens, LimitsGuest: f.GuestAttributes.RateLimit, Scenario: f.Scenario,
 	}
 	attachments := f.ServiceAccounts
 	if f.Recording.Exists() {
