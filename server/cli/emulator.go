@@ -112,7 +112,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	removeURL(f.URLFile) // left over from a run that was killed
 	told := make(chan struct{})
 	defer close(told)
-	e.server = server.New(e.config(f, emulated))
+	e.server = server.New(e.config(f, emulated)) //nolint:contextcheck // a handler in it has the context of its call
 	go func() {
 		err := e.serve(ctx)
 		ring.Close() // keys that are still being generated are not needed
