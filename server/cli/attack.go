@@ -21,7 +21,7 @@ type attackCommand struct {
 	Account  string `env:"GCP_METADATA_EMULATOR_ATTACK_ACCOUNT" placeholder:"EMAIL" help:"Service account or user of the good token (default: the default instance's service account)."`
 	Audience string `env:"GCP_METADATA_EMULATOR_ATTACK_AUDIENCE" placeholder:"A" help:"Audience of the good token (default: the URL of the service)."`
 	Header   string `env:"GCP_METADATA_EMULATOR_ATTACK_HEADER" default:"Authorization" placeholder:"NAME" help:"Header field that carries the token, such as X-Goog-Iap-Jwt-Assertion, which gets assertions of Identity-Aware Proxy."`
-	Method   string `env:"GCP_METADATA_EMULATOR_ATTACK_REQUEST" short:"X" name:"request" env:"-" default:"GET" placeholder:"METHOD" help:"Method of the requests."`
+	Method   string `short:"X" name:"request" env:"-" default:"GET" placeholder:"METHOD" help:"Method of the requests."`
 	Remote   bool   `help:"Allow a service that is not on this machine."`
 	Format   string `enum:"table,json" env:"GCP_METADATA_EMULATOR_ATTACK_FORMAT" default:"table" help:"Output format: ${enum}."`
 	Target   string `arg:"" name:"target" help:"URL of the service."`
