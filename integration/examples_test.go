@@ -162,21 +162,5 @@ func TestServiceToServiceExample(t *testing.T) {
 func TestNodeTestExample(t *testing.T) {
 	needNode(t, theStage())
 	const file = "examples/node-test/worker.test.mjs"
-	// Node looks for packages next to the importing file.
-	folder := t.TempDir()
-	modules, err := filepath.Abs(filepath.Join(nodeFolder, "node_modules"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(modules, filepath.Join(folder, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, filepath.Base(file)), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	example{file: file, folder: folder, command: []string{theStage().Node, "--test"}, says: "pass 1"}.check(t)
+	example{file: file, folder: besideModules(t, file), command: []string{theStage().Node, "--test"}, says: "pass 1"}.check(t)
 }
