@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"gcp-metadata-emulator/fixtures/spelling"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/wire"
 )
@@ -42,7 +43,7 @@ func decode(body []byte, value any) error {
 		decoder := json.NewDecoder(bytes.NewReader(body))
 		decoder.DisallowUnknownFields()
 		decoder.UseNumber()
-		problem = valueProblem(decoder.Decode(value))
+		problem = valueProblem(decoder.Decode(value), reflect.TypeOf(value))
 	}
 	if problem != "" {
 		return googleapi.InvalidArgument("cannot read the body: " + problem)
@@ -69,7 +70,7 @@ func syntaxProblem(body []byte) string {
 }
 
 // valueProblem rewrites an error of encoding/json for people.
-func valueProblem(err error) string {
+func valueProblem(err error, into reflect.Type) string {
 	if err == nil {
 		return ""
 	}
@@ -87,7 +88,37 @@ func valueProblem(err error) string {
 	if strings.HasPrefix(problem, "Time.UnmarshalJSON") {
 		return "a time must be a string, " + sample
 	}
-	return problem // an unknown member, or an error of our own types
+	if name, unknown := strings.CutPrefix(problem, "unknown field "); unknown {
+		return "unknown field " + name + nearestMember(strings.Trim(name, `"`), into)
+	}
+	return problem // an error of our own types
+}
+
+// nearestMember suggests the name of a member of a type, or of a type of its members.
+func nearestMember(written string, of reflect.Type) string {
+	if near, ok := spelling.Nearest(written, members(of)); ok {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return "; use one of: " + strings.Join(members(of), ", ")
+}
+
+// members returns the names of the members of a type in JSON, and of the objects in it.
+func members(of reflect.Type) []string {
+	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+		of = of.Elem()
+	}
+	if of.Kind() != reflect.Struct {
+		return nil
+	}
+	var names []string
+	for field := range of.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name != "" && name != "-" {
+			names = append(names, name)
+			names = append(names, members(field.Type)...)
+		}
+	}
+	return names
 }
 
 // kindOf names the JSON type that a Go type is decoded from.
