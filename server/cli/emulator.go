@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -28,7 +29,8 @@ type emulatorFlags struct {
 
 // worldFlags holds the flags that describe the world.
 type worldFlags struct {
-	Fixture  string `type:"path" placeholder:"FILE" help:"Fixture that describes the emulated world, in YAML or JSON (default: a project \"demo-project\" with a VM and three service accounts)."`
+	Fixture  string `type:"path" placeholder:"FILE" help:"Fixture that describes the emulated world, in YAML or JSON; - reads it from stdin (default: a project \"demo-project\" with a VM and three service accounts)."`
+	Inline   string `name:"fixture-inline" env:"GCP_METADATA_EMULATOR_FIXTURE_YAML" placeholder:"YAML" help:"The fixture itself, in YAML or JSON, in place of a file."`
 	Metadata string `type:"path" placeholder:"FILE" help:"${recording}"`
 	Watch    bool   `help:"Reload when one of these files, or a file named in the fixture, changes. serve also reloads on SIGHUP."`
 }
@@ -74,6 +76,7 @@ type emulator struct {
 	watch   *watch           // of the files; nil: not watched
 	hangUps <-chan os.Signal // each one causes a reload; nil: no reloads
 	plan    plan
+	decided bool         // flags decide whether policies are enforced
 	wanted  []address    // the plan's addresses for the served world
 	served  *world.World // the world that the addresses were planned for
 	sites   *sites
@@ -90,18 +93,10 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	}
 	e := &emulator{
 		keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).withControl(f.Control),
-		files: fixtures.Files{Fixture: f.Fixture, Recording: f.Metadata}, sites: newSites(),
+		sites: newSites(), decided: f.mode() != "",
 	}
-	if f.Strict && f.IAM != "" && f.IAM != guard.Enforce {
-		return nil, &usageError{fmt.Errorf("--strict is the same as --iam enforce, and contradicts --iam %s: leave one out", f.IAM)}
-	}
-	if f.Watch && f.Fixture == "" && f.Metadata == "" {
-		return nil, &usageError{errors.New("--watch has nothing to watch: name a file with --fixture or --metadata")}
-	}
-	if f.Watch {
-		if e.watch, err = newWatch(logger); err != nil {
-			return nil, err
-		}
+	if err := e.takeFlags(f); err != nil {
+		return nil, err
 	}
 	if err := e.prepare(ctx); err != nil {
 		e.watch.close()
@@ -138,6 +133,53 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		return nil, err
 	}
 	return e, nil
+}
+
+// takeFlags finds the files of the world, and refuses flags that contradict each other.
+func (e *emulator) takeFlags(f emulatorFlags) (err error) {
+	if e.files, err = f.files(os.Stdin); err != nil {
+		return err
+	}
+	if f.Strict && f.IAM != "" && f.IAM != guard.Enforce {
+		return &usageError{fmt.Errorf("--strict is the same as --iam enforce, and contradicts --iam %s: leave one out", f.IAM)}
+	}
+	if f.Watch && (f.Fixture == "" || e.files.Text != nil) && f.Metadata == "" {
+		return &usageError{errors.New("--watch has nothing to watch: name a file with --fixture or --metadata")}
+	}
+	if f.Watch {
+		if e.watch, err = newWatch(e.logger); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files returns the files of the world. It reads a fixture from stdin now, because it can be read only
+// once.
+func (f worldFlags) files(stdin io.Reader) (fixtures.Files, error) {
+	files := fixtures.Files{Fixture: f.Fixture, Recording: f.Metadata}
+	switch {
+	case f.Inline != "" && f.Fixture != "":
+		return files, &usageError{errors.New("--fixture and --fixture-inline (GCP_METADATA_EMULATOR_FIXTURE_YAML) both describe the world: leave one out")}
+	case f.Inline != "":
+		files.Fixture, files.Text = "inline fixture", []byte(f.Inline)
+	case f.Fixture == stdinName:
+		return files, readFixture(&files, stdin)
+	}
+	return files, nil
+}
+
+// stdinName stands for stdin in place of the name of a file.
+const stdinName = "-"
+
+// readFixture reads the text of a fixture.
+func readFixture(files *fixtures.Files, from io.Reader) error {
+	text, err := io.ReadAll(io.LimitReader(from, fixtures.MaxBytes+1))
+	if err != nil {
+		return fmt.Errorf("cannot read the fixture from stdin: %w", rootCause(err))
+	}
+	files.Fixture, files.Text = "stdin", append([]byte{}, text...)
+	return nil
 }
 
 func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config {

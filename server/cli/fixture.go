@@ -17,7 +17,7 @@ type fixtureCommand struct {
 
 // fixtureFile names a fixture.
 type fixtureFile struct {
-	File string `arg:"" optional:"" type:"path" placeholder:"FILE" help:"Fixture (default: the built-in one)."`
+	File string `arg:"" optional:"" type:"path" placeholder:"FILE" help:"Fixture; - for stdin (default: the built-in one)."`
 }
 
 type fixtureCheckCommand struct {
@@ -26,12 +26,21 @@ type fixtureCheckCommand struct {
 
 // Run loads a fixture and prints a summary.
 func (c *fixtureCheckCommand) Run(std streams) error {
-	f, _, err := fixtures.Files{Fixture: c.File}.Load()
+	files, err := worldFlags{Fixture: c.File}.files(std.in)
+	if err != nil {
+		return err
+	}
+	f, _, err := files.Load()
 	if err != nil {
 		return err
 	}
 	if _, err := world.Checked(f); err != nil {
 		return err
+	}
+	for _, note := range f.Notes() {
+		if _, err := fmt.Fprintf(std.err, "%s\nhint: %s\n", note.Message, note.Hint); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintf(std.err, "project %q, instances: %d, service accounts: %d, users: %d\n",
 		f.Project.ID, len(f.Instances), len(f.ServiceAccounts), len(f.Users))
@@ -47,7 +56,11 @@ type fixtureShowCommand struct {
 
 // Run prints a fixture with all defaults.
 func (c *fixtureShowCommand) Run(std streams) error {
-	f, _, err := fixtures.Files{Fixture: c.File, Recording: c.Metadata}.Load()
+	files, err := worldFlags{Fixture: c.File, Metadata: c.Metadata}.files(std.in)
+	if err != nil {
+		return err
+	}
+	f, _, err := files.Load()
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -21,6 +23,7 @@ func (e *emulator) load(ctx context.Context) (*world.World, []address, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	e.tell(ctx, fixture)
 	wanted, err := e.plan(w)
 	return w, wanted, err
 }
@@ -33,12 +36,35 @@ func (e *emulator) reload(ctx context.Context) {
 	}
 	w, _, err := e.load(ctx)
 	if err != nil {
-		e.logger.ErrorContext(ctx, "cannot reload; still serving the previous fixture", "error", err)
+		e.logger.ErrorContext(ctx, "cannot reload; still serving the previous fixture", append([]any{"error", err}, hintOf(err)...)...)
 		return
 	}
 	e.server.Replace(w)
 	e.follow(ctx, w)
 	e.logger.InfoContext(ctx, "reloaded", "project", w.Project.ID, "instances", len(w.Instances))
+}
+
+// hintOf returns the hint of an error for the log.
+func hintOf(err error) []any {
+	hinted, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err)
+	if !ok || hinted.Hint() == "" {
+		return nil
+	}
+	return []any{"hint", hinted.Hint()}
+}
+
+// tell logs what the author of a fixture may not expect. With a mode of the flags, it is known whether
+// policies are enforced.
+func (e *emulator) tell(ctx context.Context, fixture *fixtures.Fixture) {
+	for _, note := range fixture.Notes() {
+		if note.IsAboutPolicies && e.decided {
+			continue
+		}
+		e.logger.WarnContext(ctx, "the fixture may not do what its author expects", "note", note.Message, "hint", note.Hint)
+	}
 }
 
 // sizes returns the sizes of the world's files, in bytes.
