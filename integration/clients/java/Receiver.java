@@ -17,7 +17,7 @@ public class Receiver {
       String answer;
       try {
         String authorization = exchange.getRequestHeaders().getFirst("Authorization");
-        answer = (String) verifier.verify(authorization.replaceFirst("(?i)^bearer ", "")).getPayload().get("email");
+        answer = String.valueOf(verifier.verify(authorization.replaceFirst("(?i)^bearer ", "")).getPayload().get("email"));
       } catch (Exception e) {
         status = 401;
         answer = "not verified: " + e.getMessage();
