@@ -24,7 +24,7 @@ type callCommand struct {
 
 	As       string   `name:"as" placeholder:"ACCOUNT" help:"Service account or user that calls (default: the default instance's service account)."`
 	Audience string   `env:"GCP_METADATA_EMULATOR_CALL_AUDIENCE" placeholder:"A" help:"Audience of the ID token (default: the scheme and host of the URL or, with --from, what that service of Google's takes)."`
-	From     string   `placeholder:"SERVICE" help:"Call as a service of Google's does: ${callers}."`
+	From     string   `placeholder:"SERVICE" values:"callers" help:"Call as a service of Google's does: ${callers}."`
 	Method   string   `short:"X" name:"request" placeholder:"METHOD" help:"Method of the request (default: GET, or POST with data)."`
 	Header   []string `short:"H" sep:"none" placeholder:"HEADER" help:"Header field, such as \"Accept: text/plain\"; may be repeated."`
 	Data     *string  `short:"d" placeholder:"DATA" help:"Body of the request, or @FILE to read it from a file."`

@@ -25,7 +25,7 @@ type tokenCommand struct {
 	Scope    []string      `placeholder:"S" help:"Scope; may be repeated (default: cloud-platform, for an access token)."`
 	Claims   string        `placeholder:"JSON" help:"Object with claims that override the usual ones; null removes a claim."`
 	Lifetime time.Duration `placeholder:"D" help:"Lifetime, at most 12h, or 336h for a session cookie (default: 1h; iap: 10m)."`
-	Defect   string        `placeholder:"DEFECT" help:"Deliberate error in the token: ${defects}."`
+	Defect   string        `placeholder:"DEFECT" values:"defects" help:"Deliberate error in the token: ${defects}."`
 	Format   string        `enum:"standard,full" env:"GCP_METADATA_EMULATOR_TOKEN_FORMAT" default:"standard" help:"Whether an ID token describes the default instance: no (standard) or yes (full)."`
 }
 

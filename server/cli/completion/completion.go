@@ -30,8 +30,9 @@ func Script(shell string) (string, error) {
 type Candidate struct{ Word, Help string }
 
 // Candidates returns what may replace the last of the words that follow the program's name. The
-// last word may be empty. No candidates means that the shell completes the names of files.
-func Candidates(model *kong.Application, words []string) []Candidate {
+// last word may be empty. No candidates means that the shell completes the names of files. The tag
+// "values" of a flag names the variable of vars that lists values of the flag, if it has no enum.
+func Candidates(model *kong.Application, vars kong.Vars, words []string) []Candidate {
 	if len(words) == 0 {
 		return nil
 	}
@@ -44,15 +45,15 @@ func Candidates(model *kong.Application, words []string) []Candidate {
 	name, value, hasValue := strings.Cut(last, "=")
 	switch {
 	case at.flag != nil:
-		all = values(at.flag.Value, "")
+		all = values(at.flag.Value, vars, "")
 	case hasValue && strings.HasPrefix(name, "--"):
 		if flag := find(at.node, name); flag != nil {
-			return starting(values(flag.Value, ""), value) // shells take "=" for the end of a word
+			return starting(values(flag.Value, vars, ""), value) // shells take "=" for the end of a word
 		}
 	case strings.HasPrefix(last, "-"):
 		all = flags(at.node)
 	default:
-		all = append(commands(at), arguments(at)...)
+		all = append(commands(at), arguments(at, vars)...)
 	}
 	return starting(all, last)
 }
@@ -142,21 +143,22 @@ func commands(at place) []Candidate {
 	return all
 }
 
-func arguments(at place) []Candidate {
+func arguments(at place, vars kong.Vars) []Candidate {
 	if at.arguments >= len(at.node.Positional) {
 		return nil
 	}
 	argument := at.node.Positional[at.arguments]
-	return values(argument, argument.Help)
+	return values(argument, vars, argument.Help)
 }
 
 // values returns the values of a flag or an argument that has few.
-func values(value *kong.Value, help string) []Candidate {
+func values(value *kong.Value, vars kong.Vars, help string) []Candidate {
+	words := value.EnumSlice()
 	if value.Enum == "" {
-		return nil
+		words = strings.Split(vars[value.Tag.Get("values")], ", ")
 	}
 	var all []Candidate
-	for _, word := range value.EnumSlice() {
+	for _, word := range words {
 		if word != "" {
 			all = append(all, Candidate{Word: word, Help: help})
 		}

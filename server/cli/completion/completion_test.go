@@ -13,6 +13,7 @@ import (
 type grammar struct {
 	Start struct {
 		Listen string
+		Color  string `values:"colors"`
 		Format string `enum:"text,json" default:"text"`
 		Quiet  bool
 		Secret bool `hidden:""`
@@ -35,6 +36,7 @@ type grammar struct {
 func TestCandidates(t *testing.T) {
 	t.Parallel()
 	parser, err := kong.New(&grammar{}, kong.Name("x"))
+	vars := kong.Vars{"colors": "cyan, magenta"}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +51,9 @@ func TestCandidates(t *testing.T) {
 		{"--listen ", ""},
 		{"--quiet st", "start"},
 		{"--format json st", "start"},
-		{"start --", "--help --listen --format --quiet"},
+		{"start --", "--help --listen --color --format --quiet"},
+		{"start --color ", "cyan magenta"},
+		{"start --color=m", "magenta"},
 		{"start x", ""},
 		{"print ", "long short"},
 		{"print s", "short"},
@@ -64,14 +68,14 @@ func TestCandidates(t *testing.T) {
 		{"--nonsense ", "start print check run"},
 	} {
 		var words []string
-		for _, one := range completion.Candidates(parser.Model, strings.Split(test.line, " ")) {
+		for _, one := range completion.Candidates(parser.Model, vars, strings.Split(test.line, " ")) {
 			words = append(words, one.Word)
 		}
 		if got := strings.Join(words, " "); got != test.want {
 			t.Errorf("Candidates(%q) = %q, want %q", test.line, got, test.want)
 		}
 	}
-	if got := completion.Candidates(parser.Model, nil); got != nil {
+	if got := completion.Candidates(parser.Model, vars, nil); got != nil {
 		t.Errorf("Candidates without a word to complete = %v", got)
 	}
 }
