@@ -45,7 +45,7 @@ func (e *emulator) printBanner(w io.Writer) {
 // howToUse returns a command that uses an emulator.
 func howToUse(at, control string) string {
 	if path, isSocket := socketPath(at); isSocket {
-		return fmt.Sprintf("curl --unix-socket %s http://localhost/", path)
+		return fmt.Sprintf("curl --unix-socket %q http://localhost/", path)
 	}
 	return fmt.Sprintf(`eval "$(%s env%s)"`, program, urlFlags(at, control))
 }

@@ -371,8 +371,10 @@ func listenHint(ctx context.Context, address string, err error) string {
 		}
 	}
 	switch {
+	case isSocket && errors.Is(err, syscall.EADDRINUSE):
+		return "another program uses this socket, or the path is of another file: choose another path"
 	case isSocket:
-		return "another program may be using it; otherwise check its directory, and that the path has at most 100 characters"
+		return "write unix:PATH; check that the directory exists, and that the path has at most 100 characters"
 	case malformed:
 		return "write an address as HOST:PORT, for example 127.0.0.1:8254, or as unix:PATH"
 	case errors.Is(err, fs.ErrPermission):

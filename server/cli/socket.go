@@ -13,13 +13,20 @@ import (
 	"time"
 )
 
-// An emulator can listen on a Unix domain socket, written unix:PATH or unix:///PATH. Its clients
-// name any host, such as localhost.
+// An emulator can listen on a Unix domain socket, written unix:PATH, or as the URL unix:///PATH with
+// escapes. Its clients name any host, such as localhost.
 
 // socketPath returns the path in the address of a socket. ok is false for other addresses.
 func socketPath(address string) (path string, ok bool) {
 	path, ok = strings.CutPrefix(address, "unix:")
-	return strings.TrimPrefix(path, "//"), ok
+	escaped, isURL := strings.CutPrefix(path, "//")
+	if !isURL {
+		return path, ok
+	}
+	if unescaped, err := url.PathUnescape(escaped); err == nil {
+		return unescaped, ok
+	}
+	return escaped, ok
 }
 
 // needsPort returns a usage error if an address is a socket. Commands that this program runs find the
@@ -34,6 +41,9 @@ func needsPort(address string) error {
 // listenOnSocket listens on a socket. It replaces one that a killed process left behind, but no
 // other file and no socket that somebody serves. The socket's mode follows umask.
 func listenOnSocket(ctx context.Context, path string) (net.Listener, error) {
+	if path == "" {
+		return nil, errors.New("the path of the socket is missing")
+	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
