@@ -31,6 +31,7 @@ func elsewhere() map[reason.Code]string {
 		reason.NoInstance:           "mds.TestProfileChanges",
 		reason.Stopping:             "mds.TestErrorsSpeakTheDialectOfTheInstance",
 		reason.NoTunnel:             "door.TestOddRequests",
+		reason.UnknownRole:          "iamroles.TestUnknownRole",
 		reason.Upstream:             "door.TestFailures",
 		reason.Unreadable:           "wire.TestReadBody",
 		reason.RateLimited:          "mds.TestGuestRateLimit",

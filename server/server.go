@@ -114,6 +114,7 @@ type Server struct {
 // change if their part of the metadata has changed. It ends events, and starts the scenarios of the
 // new world.
 func (s *Server) Replace(w *world.World) {
+	warnOfRoles(s.logger, w)
 	s.Events.Replace(func() *world.World {
 		s.loaded.Store(w)
 		return w
@@ -154,6 +155,7 @@ func New(config Config) *Server {
 	}
 	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
 	s.loaded.Store(config.World)
+	warnOfRoles(config.Logger, config.World)
 	counts := metrics.NewRequests(routes.names())
 	issuer.Measure(counts)
 	config.Keys.ReportWaits(counts.KeyWaits())
@@ -207,6 +209,13 @@ func newProxy(config Config, entrance *router.Entrance, counts *metrics.Requests
 	})
 	counts.Gauge("tunnels", "Open tunnels through the proxy.", func() float64 { return float64(p.Tunnels()) })
 	return p
+}
+
+// warnOfRoles logs the roles in the policies of a world that the emulator does not know.
+func warnOfRoles(logger *slog.Logger, w *world.World) {
+	for _, unknown := range w.UnknownRoles() {
+		logger.Warn("unknown role in a policy", "reason", unknown.String(), "hint", unknown.Hint())
+	}
 }
 
 // proxyRoute is the route name of requests that the forward proxy refuses.

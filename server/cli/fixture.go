@@ -34,11 +34,17 @@ func (c *fixtureCheckCommand) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	if _, err := world.Checked(f); err != nil {
+	w, err := world.Checked(f)
+	if err != nil {
 		return err
 	}
 	for _, note := range f.Notes() {
 		if _, err := fmt.Fprintf(std.err, "%s\nhint: %s\n", note.Message, note.Hint); err != nil {
+			return err
+		}
+	}
+	for _, unknown := range w.UnknownRoles() {
+		if _, err := fmt.Fprintf(std.err, "%s\nhint: %s\n", unknown, unknown.Hint()); err != nil {
 			return err
 		}
 	}

@@ -230,7 +230,8 @@ func (s *Server) Principal(r *http.Request) (wire.Response, error) {
 		Kind token.Kind `json:"kind"`
 		bearer
 
-		Allowed *bool `json:"allowed,omitempty"`
+		Allowed  *bool    `json:"allowed,omitempty"`
+		Warnings []string `json:"warnings,omitempty"` // about roles of the principal that the emulator does not know
 	}{Kind: token.KindJWT, bearer: newBearer(token.Verified{
 		Principal: access.Principal, Scopes: access.Scopes, Boundary: access.Boundary, Expires: time.Unix(access.Expires, 0),
 	})}
@@ -239,19 +240,27 @@ func (s *Server) Principal(r *http.Request) (wire.Response, error) {
 	}
 	if asked.Permission != "" { // access boundaries only allow Cloud Storage, which is not emulated
 		answer.Allowed = new(access.Boundary == nil && current.May(access.Principal, asked.Permission, on, s.clock.Now()))
+		for _, unknown := range current.UnknownRolesOf(access.Principal, on, s.clock.Now()) {
+			answer.Warnings = append(answer.Warnings, unknown.String()+"; "+unknown.Hint())
+		}
 	}
 	return secret(answer), nil
 }
 
-// chosenResource returns the service account that a resource names, or nil for the project.
-func chosenResource(w *world.World, resource string) (*world.ServiceAccount, error) {
+// chosenResource returns the service account or the service that a resource names, or nil for the project.
+func chosenResource(w *world.World, resource string) (world.Resource, error) {
 	if resource == "" || resource == "project" {
 		return nil, nil //nolint:nilnil // nil means the project
 	}
-	email, ok := strings.CutPrefix(resource, "serviceAccounts/")
-	account, known := w.Account(email)
-	if !ok || !known {
-		return nil, googleapi.NotFound(fmt.Sprintf(`there is no resource %q; write "project" or "serviceAccounts/EMAIL"`, resource))
+	if email, ok := strings.CutPrefix(resource, "serviceAccounts/"); ok {
+		if account, known := w.Account(email); known {
+			return account, nil
+		}
 	}
-	return account, nil
+	if name, ok := strings.CutPrefix(resource, "services/"); ok {
+		if service, known := w.Service(name); known {
+			return service, nil
+		}
+	}
+	return nil, googleapi.NotFound(fmt.Sprintf(`there is no resource %q; write "project", "serviceAccounts/EMAIL" or "services/NAME"`, resource))
 }

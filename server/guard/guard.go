@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/iam"
@@ -258,11 +259,30 @@ func (c Caller) lacks(who iam.Principal, permission string, on world.Resource) j
 	}
 	refusal.Code = reason.MissingPermission
 	refusal.Missing = &journal.Missing{Permission: permission, Resource: name, Roles: w.RolesGranting(permission)}
-	refusal.Reason = fmt.Sprintf("%q lacks %s on %q", refusal.Caller, permission, name)
+	refusal.Reason = fmt.Sprintf("%q lacks %s on %q", refusal.Caller, permission, name) + unknownRoles(w.UnknownRolesOf(who, on, c.guard.Issuer.Now()))
 	if len(refusal.Missing.Roles) > 0 {
 		refusal.Hint = fmt.Sprintf("give it a role that has this permission, such as %q, in a policy of the resource or of the project", refusal.Missing.Roles[0])
 	}
 	return refusal
+}
+
+// unknownRoles ends a sentence about a principal that may have a permission by roles that the emulator
+// does not know.
+func unknownRoles(roles []world.UnknownRole) string {
+	if len(roles) == 0 {
+		return ""
+	}
+	return "; the emulator does not know its role " + strconv.Quote(roles[0].Role)
+}
+
+// NoteUnknownRoles has the journal say which roles of the caller are not known, so that a permission which
+// the caller seems to lack may come from them.
+func (c Caller) NoteUnknownRoles(on world.Resource) {
+	if unknown := c.guard.Worlds.Load().State.UnknownRolesOf(c.Principal, on, c.guard.Issuer.Now()); len(unknown) > 0 {
+		journal.Refuse(c.ctx, journal.Refusal{
+			Code: reason.UnknownRole, Caller: c.Principal.Member(), Reason: unknown[0].String(), Hint: unknown[0].Hint(),
+		})
+	}
 }
 
 // refuse returns the error for a credential that is not valid. It gives the reason if Google has a

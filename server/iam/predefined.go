@@ -148,7 +148,22 @@ func servingRoles() []*Role {
 		},
 		{Name: "roles/run.viewer", Title: "Cloud Run Viewer", Description: "Can view the state of all Cloud Run resources, including IAM policies.", Permissions: viewServices()},
 		{Name: "roles/cloudfunctions.invoker", Title: "Cloud Functions Invoker", Description: "Ability to invoke 1st gen HTTP functions with restricted access.", Permissions: []string{InvokeFunction}},
-		{Name: "roles/cloudfunctions.admin", Title: "Cloud Functions Admin", Description: "Full access to functions, operations and locations.", Permissions: []string{InvokeFunction}},
+		{
+			Name: "roles/cloudfunctions.admin", Title: "Cloud Functions Admin", Description: "Full access to functions, operations and locations.",
+			Permissions: slices.Concat(manage, of(services, "setIamPolicy"), []string{InvokeFunction, InvokeRoute}, of(projects, "get")),
+		},
+		{
+			Name: "roles/cloudfunctions.developer", Title: "Cloud Functions Developer", Description: "Read and write access to all functions-related resources.",
+			Permissions: slices.Concat(manage, []string{InvokeFunction, InvokeRoute}, of(projects, "get")),
+		},
+		{
+			Name: "roles/cloudfunctions.viewer", Title: "Cloud Functions Viewer", Description: "Read-only access to functions and locations.",
+			Permissions: append(viewServices(), of(projects, "get")...),
+		},
+		{
+			Name: "roles/run.sourceDeveloper", Title: "Cloud Run Source Developer", Description: "Deploy and manage Cloud Run source deployed resources.",
+			Permissions: slices.Concat(manage, []string{InvokeRoute}, of(projects, "get"), of(buckets, "create", "get", "list"), of(objects, "create", "get", "list"), editPubSub()),
+		},
 		{
 			Name: "roles/iap.httpsResourceAccessor", Title: "IAP-secured Web App User", Description: "Provides permission to access HTTPS resources which use Identity-Aware Proxy.",
 			Permissions: []string{AccessViaIAP},

@@ -308,5 +308,8 @@ func (p *Policies) Test(r *http.Request, caller guard.Caller, on world.Resource)
 			granted.Permissions = append(granted.Permissions, permission)
 		}
 	}
+	if len(granted.Permissions) < len(permissions) {
+		caller.NoteUnknownRoles(on)
+	}
 	return googleapi.Reply(r, granted), nil
 }

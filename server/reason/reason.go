@@ -38,6 +38,7 @@ const (
 const (
 	MissingRole       Code = "missing-role" // to call a service
 	MissingPermission Code = "missing-permission"
+	UnknownRole       Code = "unknown-role"
 	External          Code = "external-traffic"
 	ReservedPath      Code = "reserved-path"
 	NoService         Code = "no-service"

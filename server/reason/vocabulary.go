@@ -32,6 +32,7 @@ func Vocabulary() []Entry { //nolint:funlen // it is a table
 		{AccessBoundary, "the access boundary of its token excludes it", "send the token that the bounded one was made of"},
 		{MissingRole, "its caller may not invoke the service", "give the caller a role that lets it invoke the service"},
 		{MissingPermission, "its caller lacks a permission", "give the caller a role with this permission"},
+		{UnknownRole, "its caller has a role whose permissions the emulator does not know", "give the caller a role that the emulator knows"},
 		{External, "the service takes no requests from outside its project", "send it from a workload of the project"},
 		{ReservedPath, "Google keeps its path for itself", "choose another path"},
 		{NoService, "no service or neighbour has its URL", "add it to the fixture"},
