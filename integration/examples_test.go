@@ -2,11 +2,13 @@ package integration_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ type example struct {
 	environment []string
 	command     []string
 	says        string // its output if it passes
+	lines       int    // the length that the README promises
 }
 
 // run runs an example with the given program as the command "gcp-metadata-emulator", and returns
@@ -56,8 +59,8 @@ func (e example) check(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lines := bytes.Count(text, []byte("\n")); lines >= 40 {
-		t.Errorf("%s has %d lines, want less than 40", e.file, lines)
+	if lines, limit := bytes.Count(text, []byte("\n")), cmp.Or(e.lines, 40); lines >= limit {
+		t.Errorf("%s has %d lines, want less than %d", e.file, lines, limit)
 	}
 	if said, err := e.run(t, theStage().Emulator); err != nil || !strings.Contains(said, e.says) {
 		t.Errorf("%q: %v\n%s", e.command, err, said)
@@ -84,6 +87,21 @@ func TestShellExample(t *testing.T) {
 }
 
 func TestPytestExample(t *testing.T) {
+	pytest(t, example{file: "examples/pytest/test_worker.py", folder: "examples/pytest", says: "1 passed"}).check(t)
+}
+
+// The plugin for pytest starts an emulator, and also joins one that is running.
+func TestPytestPlugin(t *testing.T) {
+	e := pytest(t, example{
+		file: "examples/pytest-plugin/gcp_metadata_emulator.py", folder: "examples/pytest-plugin", says: "3 passed", lines: 80,
+	})
+	e.check(t)
+	e.checkJoins(t)
+}
+
+// pytest completes an example that pytest runs.
+func pytest(t *testing.T, e example) example {
+	t.Helper()
 	_, folder := googleAuth(t)
 	// gcloud's directory also contains Python's own modules, which must not take precedence over
 	// those of this Python.
@@ -92,14 +110,29 @@ func TestPytestExample(t *testing.T) {
 		if exec.Command(python, "-m", "pytest", "--version").Run() != nil {
 			continue
 		}
-		example{
-			file: "examples/pytest/test_worker.py", folder: "examples/pytest", says: "1 passed",
-			environment: []string{"PYTHONPATH=" + site, "PYTHONDONTWRITEBYTECODE=1"},
-			command:     []string{python, "-m", "pytest", "-p", "no:cacheprovider"},
-		}.check(t)
-		return
+		e.environment = []string{"PYTHONPATH=" + site, "PYTHONDONTWRITEBYTECODE=1"}
+		e.command = []string{python, "-m", "pytest", "-p", "no:cacheprovider"}
+		return e
 	}
 	skip(t, "no Python here has pytest")
+	return example{}
+}
+
+// checkJoins checks that the example passes with an emulator that is running, and leaves it
+// running. The example's command "gcp-metadata-emulator" cannot serve.
+func (e example) checkJoins(t *testing.T) {
+	t.Helper()
+	r := newRig(t)
+	command := filepath.Join(t.TempDir(), filepath.Base(theStage().Emulator))
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = serve ] && exit 1\nexec %q \"$@\"\n", theStage().Emulator)
+	if err := os.WriteFile(command, []byte(script), 0o700); err != nil { //nolint:gosec // the file must be executable
+		t.Fatal(err)
+	}
+	e.environment = append(slices.Clone(e.environment), "GCP_METADATA_EMULATOR_URL="+r.service)
+	if said, err := e.run(t, command); err != nil || !strings.Contains(said, e.says) {
+		t.Errorf("%q with a running emulator: %v\n%s", e.command, err, said)
+	}
+	r.fetch(t, "/emulator/v1/readyz", new(map[string]any))
 }
 
 // appendToPython returns a directory for PYTHONPATH that adds a folder after Python's own modules.
@@ -163,4 +196,16 @@ func TestNodeTestExample(t *testing.T) {
 	needNode(t, theStage())
 	const file = "examples/node-test/worker.test.mjs"
 	example{file: file, folder: besideModules(t, file), command: []string{theStage().Node, "--test"}, says: "pass 1"}.check(t)
+}
+
+// The helper for Node starts an emulator, and also joins one that is running.
+func TestNodeHelper(t *testing.T) {
+	needNode(t, theStage())
+	const folder = "examples/node-helper/"
+	e := example{
+		file: folder + "index.mjs", folder: besideModules(t, folder+"index.mjs", folder+"index.test.mjs", folder+"package.json"),
+		command: []string{theStage().Node, "--test"}, says: "pass 2", lines: 80,
+	}
+	e.check(t)
+	e.checkJoins(t)
 }

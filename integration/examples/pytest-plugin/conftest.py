@@ -1,0 +1,1 @@
+pytest_plugins = ["gcp_metadata_emulator"]
