@@ -106,6 +106,16 @@ type explanation struct {
 	Requests []uint64 `json:"requests"`
 }
 
+// Signing returns the ID of the key that signs ID tokens, or "" while there is none.
+func (o overview) Signing() string {
+	for _, key := range o.Keys {
+		if key.Use == "id-token" && key.State == "active" {
+			return key.ID
+		}
+	}
+	return ""
+}
+
 func loadOverview(v *visit) any {
 	ready := v.perform(v.request, Operation{Name: "control.readyz"}) // not being ready is no problem of the page
 	return overview{
