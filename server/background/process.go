@@ -12,7 +12,8 @@ import (
 var ErrNotReady = errors.New("the emulator has ended before it was ready")
 
 // Start starts a command without a terminal, and waits until its emulator is ready. The command has
-// to hold the lock of files, and to publish its run. If ctx ends first, Start ends the command.
+// to hold the lock of files, and to publish its run. If ctx ends first, Start ends the command. The
+// caller chooses the command's standard input.
 func Start(ctx context.Context, command *exec.Cmd, files Files) (Run, error) {
 	const private = 0o600
 	log, err := os.OpenFile(files.Log(), os.O_APPEND|os.O_WRONLY, private)
@@ -20,7 +21,7 @@ func Start(ctx context.Context, command *exec.Cmd, files Files) (Run, error) {
 		return Run{}, err
 	}
 	defer func() { _ = log.Close() }() // nothing was written
-	command.Stdin, command.Stdout, command.Stderr, command.SysProcAttr = nil, log, log, apart()
+	command.Stdout, command.Stderr, command.SysProcAttr = log, log, apart()
 	if err := command.Start(); err != nil {
 		return Run{}, err
 	}

@@ -35,6 +35,9 @@ func (c *serveCommand) detach(ctx context.Context, std streams) error {
 	arguments := append(os.Args[1:], "--detach=false", "--background="+string(files))
 	command := exec.Command(program, arguments...) //nolint:gosec,noctx // this program, which outlives this process
 	command.Args[0] = os.Args[0]
+	if c.Fixture == stdinName {
+		command.Stdin = std.in
+	}
 	run, err := background.Start(ctx, command, files)
 	if err != nil {
 		return notStarted(err, files, std)
