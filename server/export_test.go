@@ -56,6 +56,8 @@ func pathOf(asks mds.Operation) string {
 		return "instance/service-accounts/{account}/identity"
 	case mds.GuestAttributes:
 		return "instance/guest-attributes/…"
+	case mds.OSLogin:
+		return "oslogin/…"
 	case mds.Value, mds.Operations:
 	}
 	return "…"

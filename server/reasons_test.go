@@ -23,7 +23,7 @@ import (
 
 // elsewhere names the tests of refusals that no script can ask for.
 func elsewhere() map[reason.Code]string {
-	return map[reason.Code]string{
+	return map[reason.Code]string{ //exhaustive:ignore // the others have a script
 		reason.TooManyTunnels:       "proxy.TestTunnelsAreBounded",
 		reason.BadConnect:           "proxy.TestConnectWithBody",
 		reason.NotProxied:           "server.TestProxyRefusalsAreObserved",
@@ -52,7 +52,7 @@ func TestEveryReason(t *testing.T) {
 		logged(config)
 		config.IAM = guard.Enforce
 	}
-	found := map[reason.Code]bool{}
+	found := make(map[reason.Code]bool)
 	for _, source := range []struct {
 		scripts string
 		start   func() (*emulatortest.Emulator, *strings.Replacer)

@@ -10,7 +10,7 @@ import (
 // Codes are unique and short, and every code has a meaning and a hint.
 func TestVocabulary(t *testing.T) {
 	t.Parallel()
-	seen := map[reason.Code]bool{}
+	seen := make(map[reason.Code]bool)
 	for _, entry := range reason.Vocabulary() {
 		if seen[entry.Code] || entry.Meaning == "" || entry.Hint == "" || !reason.IsKnown(entry.Code) || entry.Code.Hint() != entry.Hint {
 			t.Errorf("%+v", entry)
