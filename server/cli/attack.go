@@ -23,7 +23,7 @@ type attackCommand struct {
 	Header   string `env:"GCP_METADATA_EMULATOR_ATTACK_HEADER" default:"Authorization" placeholder:"NAME" help:"Header field that carries the token, such as X-Goog-Iap-Jwt-Assertion, which gets assertions of Identity-Aware Proxy."`
 	Method   string `short:"X" name:"request" env:"-" default:"GET" placeholder:"METHOD" help:"Method of the requests."`
 	Remote   bool   `help:"Allow a service that is not on this machine."`
-	Format   string `enum:"table,json" env:"GCP_METADATA_EMULATOR_ATTACK_FORMAT" default:"table" help:"Output format: ${enum}."`
+	Format   string `enum:"table, json" env:"GCP_METADATA_EMULATOR_ATTACK_FORMAT" default:"table" help:"Output format: ${enum}."`
 	Target   string `arg:"" name:"target" help:"URL of the service."`
 }
 

@@ -128,7 +128,7 @@ func newParser(std streams, more ...kong.Option) (*kong.Kong, error) {
 		kong.Help(printHelp),
 		kong.Vars{
 			"state_dir": defaultStateDir(), "defects": defects(), "invoker": defaultInvoker, "visitor": defaultVisitor, "callers": callers(),
-			"shells": shells(), "completion_shells": strings.Join(completion.Shells(), ","), "reach": reachHelp, "instance": instanceHelp, "recording": recordingHelp,
+			"shells": shells(), "completion_shells": strings.Join(completion.Shells(), ", "), "reach": reachHelp, "instance": instanceHelp, "recording": recordingHelp,
 		},
 	)...)
 }

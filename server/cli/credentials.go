@@ -11,9 +11,9 @@ import (
 type credentialsCommand struct {
 	clientFlags `embed:""`
 
-	Type    string `arg:"" enum:"service-account,authorized-user,external-account,external-account-authorized-user,impersonated-service-account" help:"Type of credentials: ${enum}."`
+	Type    string `arg:"" enum:"service-account, authorized-user, external-account, external-account-authorized-user, impersonated-service-account" help:"Type of credentials: ${enum}."`
 	Account string `env:"GCP_METADATA_EMULATOR_CREDENTIALS_ACCOUNT" placeholder:"EMAIL" help:"Service account or, for the types authorized-user and external-account-authorized-user, user. External and impersonated accounts impersonate this service account (default: the default instance's service account, or the first user)."`
-	Source  string `enum:"external-account,service-account" default:"external-account" help:"Source credentials of an impersonated service account: ${enum}."`
+	Source  string `enum:"external-account, service-account" default:"external-account" help:"Source credentials of an impersonated service account: ${enum}."`
 	Output  string `type:"path" placeholder:"FILE" help:"File to write (default: standard output)."`
 }
 

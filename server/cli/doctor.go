@@ -31,7 +31,7 @@ import (
 type doctorCommand struct {
 	clientFlags `embed:""`
 
-	Format  string   `enum:"table,json" env:"GCP_METADATA_EMULATOR_DOCTOR_FORMAT" default:"table" help:"Output format: ${enum}."`
+	Format  string   `enum:"table, json" env:"GCP_METADATA_EMULATOR_DOCTOR_FORMAT" default:"table" help:"Output format: ${enum}."`
 	Clients []string `arg:"" optional:"" name:"client" help:"Limit the report to clients whose names start with this, such as python (default: all)."`
 }
 

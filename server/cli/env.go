@@ -21,7 +21,7 @@ import (
 type envCommand struct {
 	clientFlags `embed:""`
 
-	Reach    string `enum:"env,proxy,takeover" default:"env" help:"${reach}"`
+	Reach    string `enum:"env, proxy, takeover" default:"env" help:"${reach}"`
 	Instance string `placeholder:"NAME" help:"${instance}"`
 	Shell    string `enum:"${shells}" default:"posix" help:"Output format: ${enum}. sh, bash and zsh are posix; terraform is a provider block for Terraform and OpenTofu."`
 	Unset    bool   `help:"Print what restores the environment that was there before env, instead. Needs no emulator. Variables that env removed do not come back."`
@@ -31,7 +31,7 @@ type envCommand struct {
 const terraform = "terraform"
 
 // shells returns the values of --shell.
-func shells() string { return strings.Join(append(shell.Formats(), terraform), ",") }
+func shells() string { return strings.Join(append(shell.Formats(), terraform), ", ") }
 
 // Run prints the environment variables that lead programs to a running emulator.
 func (c *envCommand) Run(ctx context.Context, std streams) error {

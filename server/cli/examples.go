@@ -26,7 +26,7 @@ func (*explainCommand) Help() string {
 }
 
 func (*stopCommand) Help() string {
-	return `Ends an emulator that serve --detach has started, and no other process.
+	return `No other process is ended.
 
 Examples:
   gcp-metadata-emulator stop
@@ -34,7 +34,7 @@ Examples:
 }
 
 func (*logsCommand) Help() string {
-	return `Prints the log of an emulator that serve --detach has started, also if it has ended.
+	return `The log stays for a while after the emulator has ended.
 
 Examples:
   gcp-metadata-emulator logs

@@ -19,7 +19,7 @@ import (
 
 type execCommand struct {
 	Listen string `default:"127.0.0.1:0" env:"GCP_METADATA_EMULATOR_EXEC_LISTEN" placeholder:"ADDR" help:"Address to serve on (default: a free port on 127.0.0.1)."`
-	Reach  string `enum:"env,proxy,takeover" default:"env" help:"${reach}"`
+	Reach  string `enum:"env, proxy, takeover" default:"env" help:"${reach}"`
 
 	Instance string `placeholder:"NAME" help:"${instance}"`
 

@@ -57,7 +57,7 @@ type fixtureShowCommand struct {
 	fixtureFile `embed:""`
 
 	Metadata string `type:"path" placeholder:"FILE" help:"${recording}"`
-	Format   string `enum:"yaml,json" env:"GCP_METADATA_EMULATOR_FIXTURE_FORMAT" default:"yaml" help:"Output format: ${enum}."`
+	Format   string `enum:"yaml, json" env:"GCP_METADATA_EMULATOR_FIXTURE_FORMAT" default:"yaml" help:"Output format: ${enum}."`
 }
 
 // Run prints a fixture with all defaults.

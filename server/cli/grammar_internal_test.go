@@ -46,3 +46,22 @@ func TestCommandsHaveExamples(t *testing.T) {
 		}
 	}
 }
+
+// In a terminal of 80 columns, the help of a flag has about 50. A word that is longer sticks out.
+func TestHelpHasNoLongWords(t *testing.T) {
+	t.Parallel()
+	const longest = 60
+	for _, command := range model(t).Leaves(true) {
+		values := append([]*kong.Value{}, command.Positional...)
+		for _, flag := range command.Flags {
+			values = append(values, flag.Value)
+		}
+		for _, value := range values {
+			for word := range strings.FieldsSeq(value.Help) {
+				if len(word) > longest {
+					t.Errorf("the help of %q in %q has the long word %q", value.Name, command.Path(), word)
+				}
+			}
+		}
+	}
+}

@@ -16,7 +16,7 @@ import (
 type tokenCommand struct {
 	clientFlags `embed:""`
 
-	Kind     string        `arg:"" enum:"access,id,jwt,iap,firebase" help:"Kind of token: ${enum}. A jwt is self-signed by a service account; iap is an assertion of Identity-Aware Proxy; firebase is an ID token of Firebase."`
+	Kind     string        `arg:"" enum:"access, id, jwt, iap, firebase" help:"Kind of token: ${enum}. A jwt is self-signed by a service account; iap is an assertion of Identity-Aware Proxy; firebase is an ID token of Firebase."`
 	Account  string        `placeholder:"EMAIL" help:"Service account or user that the token is for (default: the default instance's service account)."`
 	User     string        `placeholder:"U" help:"User that a firebase token is for: any user ID, or the e-mail address of a user of the fixture."`
 	Project  string        `placeholder:"P" help:"Project of a firebase token (default: the fixture's project)."`
@@ -26,7 +26,7 @@ type tokenCommand struct {
 	Claims   string        `placeholder:"JSON" help:"Object with claims that override the usual ones; null removes a claim."`
 	Lifetime time.Duration `placeholder:"D" help:"Lifetime, at most 12h, or 336h for a session cookie (default: 1h; iap: 10m)."`
 	Defect   string        `placeholder:"DEFECT" values:"defects" help:"Deliberate error in the token: ${defects}."`
-	Format   string        `enum:"standard,full" env:"GCP_METADATA_EMULATOR_TOKEN_FORMAT" default:"standard" help:"Whether an ID token describes the default instance: no (standard) or yes (full)."`
+	Format   string        `enum:"standard, full" env:"GCP_METADATA_EMULATOR_TOKEN_FORMAT" default:"standard" help:"Whether an ID token describes the default instance: no (standard) or yes (full)."`
 }
 
 // Run prints a token.
