@@ -202,3 +202,15 @@ func TestSignedURLs(t *testing.T) {
 		}
 	}
 }
+
+// A neighbour is not a proxy.
+func TestNeighbourIsNoTunnel(t *testing.T) {
+	t.Parallel()
+	e := newNeighbours(t, func(*server.Config) {})
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodConnect, "http://storage.googleapis.com:443", http.NoBody)
+	recorder := httptest.NewRecorder()
+	e.ServeHTTP(recorder, request)
+	if seen := e.Last(t); recorder.Code != http.StatusMethodNotAllowed || seen.Code != reason.NoTunnel || seen.Hint == "" {
+		t.Errorf("%d, and the journal has %+v", recorder.Code, seen)
+	}
+}

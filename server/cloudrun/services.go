@@ -172,7 +172,7 @@ func flag(r *http.Request, names ...string) bool {
 // patched is a service with the fields of another one that a mask names.
 func patched(current, asked *runpb.Service, mask string) (*runpb.Service, error) {
 	if asked.GetEtag() != "" && asked.GetEtag() != current.GetEtag() {
-		return nil, googleapi.Aborted(fmt.Sprintf("The etag %s is not that of the service, which has changed.", asked.GetEtag()))
+		return nil, googleapi.Aborted(fmt.Sprintf("The etag %s belongs to an earlier version of the service.", asked.GetEtag()))
 	}
 	next := proto.CloneOf(asked)
 	if mask != "" && mask != "*" {
@@ -230,7 +230,7 @@ func (s *Server) Delete(r *http.Request) (wire.Response, error) {
 		}
 		last = current.message(w.Project)
 		if tag := r.URL.Query().Get("etag"); tag != "" && tag != last.GetEtag() {
-			return nil, googleapi.Aborted(fmt.Sprintf("The etag %s is not that of the service, which has changed.", tag))
+			return nil, googleapi.Aborted(fmt.Sprintf("The etag %s belongs to an earlier version of the service.", tag))
 		}
 		after, err := w.WithoutInstance(current.instance.Name)
 		if errors.Is(err, world.ErrLastInstance) {

@@ -38,7 +38,7 @@ func kindOf(project world.Project, resource string) (kind, error) {
 			return k, nil
 		}
 	}
-	return kind{}, googleapi.InvalidArgument(fmt.Sprintf("The full resource name %q is not that of a project, a service account or a service of project %q.", resource, project.ID))
+	return kind{}, googleapi.InvalidArgument(fmt.Sprintf("The full resource name %q does not name a project, a service account or a service of project %q.", resource, project.ID))
 }
 
 // fits reports whether a permission can be granted on a resource of the kind.

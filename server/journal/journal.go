@@ -70,6 +70,7 @@ func (e *Exchange) texts() [10]*string {
 // redact removes the secrets from the texts of the client. If it finds any, it copies all
 // texts: each may be part of a longer string with the secret in it.
 func (e *Exchange) redact() {
+	e.redactMissing()
 	hidden := false
 	for _, text := range e.texts() {
 		shown := Redacted(*text)
@@ -81,6 +82,18 @@ func (e *Exchange) redact() {
 	}
 	for _, text := range e.texts() {
 		*text = strings.Clone(*text)
+	}
+}
+
+// redactMissing removes secrets from the name of the resource, which a client may have written.
+func (e *Exchange) redactMissing() {
+	if e.Missing == nil {
+		return
+	}
+	if shown := Redacted(e.Missing.Resource); shown != e.Missing.Resource {
+		missing := *e.Missing // others may share it
+		missing.Resource = shown
+		e.Missing = &missing
 	}
 }
 

@@ -76,7 +76,7 @@ func withoutHiddenSecret(part string) string {
 func secret(text string) (from, to int) {
 	for i := range len(text) {
 		switch text[i] {
-		case 'y', 'e', '1', 'G':
+		case 'y', 'e', '1', 'G', 'A':
 			if isWithinWord(text, i) {
 				continue
 			}
@@ -103,10 +103,11 @@ func isWithinWord(text string, at int) bool {
 }
 
 // credential returns the length of the credential at the start of text, or 0. It knows Google's
-// access tokens, refresh tokens and client secrets by their prefixes. It also finds JWTs, which
+// access tokens, refresh tokens, API keys and client secrets by their prefixes. It also finds JWTs, which
 // start with a JSON object and have at least two parts.
 func credential(text string) int {
 	const (
+		apiKey   = 35 // Google's API keys have 39 letters
 		refresh  = "1//0"
 		shortest = len(refresh) + 8 // the bare prefix may occur in a path
 	)
@@ -114,6 +115,10 @@ func credential(text string) int {
 	case strings.HasPrefix(text, "eyJ"):
 		n := run(text, isLetterOfToken)
 		if _, second, _ := strings.Cut(text[:n], "."); second != "" {
+			return n
+		}
+	case strings.HasPrefix(text, "AIza"):
+		if n := run(text, isLetterOfToken); n >= apiKey {
 			return n
 		}
 	case strings.HasPrefix(text, "ya29."), strings.HasPrefix(text, "GOCSPX-"):

@@ -8,6 +8,7 @@ package neighbour
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -118,6 +119,13 @@ func (n *Neighbours) serve(w http.ResponseWriter, r *http.Request, host string) 
 			err:     googleapi.NotFound("Requested entity was not found."),
 			Refusal: journal.Refusal{Code: reason.NoService, Reason: "there is no neighbour " + strconv.Quote(host), Hint: "add it to the fixture's neighbours"},
 		}
+		n.refuse(w, r, p)
+		return
+	}
+	if r.Method == http.MethodConnect {
+		p.Verdict = Verdict{err: &wire.StatusError{Status: http.StatusMethodNotAllowed}, Refusal: journal.Refusal{
+			Code: reason.NoTunnel, Reason: fmt.Sprintf("neighbour %q was asked for a tunnel, with the method CONNECT", host),
+		}}
 		n.refuse(w, r, p)
 		return
 	}

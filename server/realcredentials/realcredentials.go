@@ -137,8 +137,9 @@ func (g *Guard) find(r *http.Request, credentials []string) (string, error) {
 		if library := r.Header.Get("X-Goog-Api-Client"); library != "" {
 			program += " (" + library + ")"
 		}
+		program = journal.Redacted(program)
 		g.logger.WarnContext(r.Context(), "a program sent a credential that looks real, and was refused",
-			"program", program, "credential", what, "host", r.Host, "path", r.URL.Path, "client", r.RemoteAddr)
+			"program", program, "credential", what, "host", r.Host, "path", journal.Redacted(r.URL.Path), "client", r.RemoteAddr)
 		return fmt.Sprintf("The emulator, which is your proxy, refuses a credential that looks real: %s, sent by %q. "+
 			"Remove it from the program, or use a credential of the emulator.", what, program), nil
 	}
