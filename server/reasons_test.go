@@ -23,7 +23,7 @@ import (
 
 // elsewhere names the tests of refusals that no script can ask for.
 func elsewhere() map[reason.Code]string {
-	return map[reason.Code]string{ //exhaustive:ignore // the others have a script
+	return map[reason.Code]string{ //nolint:exhaustive // the others have a script
 		reason.TooManyTunnels:       "proxy.TestTunnelsAreBounded",
 		reason.BadConnect:           "proxy.TestConnectWithBody",
 		reason.NotProxied:           "server.TestProxyRefusalsAreObserved",
