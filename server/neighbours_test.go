@@ -207,7 +207,8 @@ func TestSignedURLs(t *testing.T) {
 func TestNeighbourIsNoTunnel(t *testing.T) {
 	t.Parallel()
 	e := newNeighbours(t, func(*server.Config) {})
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodConnect, "http://storage.googleapis.com:443", http.NoBody)
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodConnect, "/", http.NoBody)
+	request.Host = "storage.googleapis.com:443"
 	recorder := httptest.NewRecorder()
 	e.ServeHTTP(recorder, request)
 	if seen := e.Last(t); recorder.Code != http.StatusMethodNotAllowed || seen.Code != reason.NoTunnel || seen.Hint == "" {
