@@ -150,7 +150,7 @@ func canonicalURL(text string) string {
 }
 
 // noneInBackground is the error for a URL at which no emulator was started in the background.
-func noneInBackground(at string) error {
+func noneInBackground(ctx context.Context, at string) error {
 	var urls []string
 	for _, run := range background.All(backgroundDirs()...) {
 		if run.IsRunning() {
@@ -160,6 +160,9 @@ func noneInBackground(at string) error {
 	hint := "start one with: " + program + " serve --detach"
 	if len(urls) > 0 {
 		hint = "name another with --url: " + strings.Join(urls, ", ")
+	}
+	if _, err := (clientFlags{URL: at}).run(ctx); err == nil {
+		hint = "the emulator that answers there was started without --detach: end it, and read its log, where it was started"
 	}
 	return &hintError{message: fmt.Sprintf("no emulator was started in the background at %q", at), hint: hint}
 }

@@ -19,7 +19,7 @@ func (c *logsCommand) Run(ctx context.Context, std streams) error {
 	}
 	run, ok := inBackground(c.URL)
 	if !ok {
-		return noneInBackground(c.URL)
+		return noneInBackground(ctx, c.URL)
 	}
 	var err error
 	if c.Follow {

@@ -23,13 +23,13 @@ func (c *stopCommand) Run(ctx context.Context, std streams) error {
 	}
 	run, ok := inBackground(c.URL)
 	if !ok || !run.IsRunning() {
-		return noneInBackground(c.URL)
+		return noneInBackground(ctx, c.URL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
 	switch err := run.Stop(ctx); {
 	case errors.Is(err, background.ErrEnded):
-		return noneInBackground(c.URL)
+		return noneInBackground(ctx, c.URL)
 	case err != nil:
 		return &hintError{
 			message: fmt.Sprintf("the emulator at %q, process %d, has not ended: %v", c.URL, run.Process, err),
