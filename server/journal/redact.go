@@ -5,7 +5,8 @@ import "strings"
 const (
 	// redacted replaces a secret.
 	redacted = "REDACTED"
-	// placeholder stands for a token in the hints of the emulator: Authorization: Bearer TOKEN.
+	// placeholder stands for a token in the sentences of the emulator, such as Authorization: Bearer TOKEN, or
+	// "is not a bearer token".
 	placeholder = "TOKEN"
 )
 
@@ -139,7 +140,7 @@ func bearer(text string, at int) (from, to int) {
 		return 0, 0
 	}
 	to = from + run(text[from:], func(c byte) bool { return c > ' ' && c != '&' && c != ';' })
-	if strings.TrimRight(text[from:to], ",.") == placeholder {
+	if strings.EqualFold(strings.TrimRight(text[from:to], ",.:"), placeholder) {
 		return 0, 0
 	}
 	return from, to

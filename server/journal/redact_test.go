@@ -48,6 +48,11 @@ func TestRedacted(t *testing.T) {
 		"/a?%63ode=abc&b=c":                                       "/a?%63ode=REDACTED&b=c",
 		"/a?redirect_uri=http%3A%2F%2Fb%3Fcode%3D4%2F0abc&d=e#f=": "/a?redirect_uri=REDACTED&d=e#f=",
 
+		// The sentences of the emulator.
+		`a token of kind "id" is not a bearer token`:                 `a token of kind "id" is not a bearer token`,
+		"the bearer token is not a JSON Web Token":                   "the bearer token is not a JSON Web Token",
+		"the header Authorization: Bearer TOKEN; it is not Bearer x": "the header Authorization: Bearer TOKEN; it is not Bearer REDACTED",
+
 		// The forms of credentials.
 		"/a?anything=ya29.c.abc":                  "/a?anything=REDACTED",
 		"/a?anything=eyJhbGciOi.eyJpc3.c2ln":      "/a?anything=REDACTED",
