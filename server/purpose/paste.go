@@ -1,6 +1,7 @@
 package purpose
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"regexp"
@@ -35,7 +36,11 @@ func Clean(text string) string {
 	if len(lines) > 1 { // sentences stand around the token in the output of programs
 		lines = slices.DeleteFunc(lines, func(line string) bool { return strings.ContainsAny(line, " \t") })
 	}
-	return strings.Join(lines, "")
+	joined := strings.Join(lines, "")
+	if strings.ContainsAny(joined, " \t\"'{}") { // a command, or a literal in a programming language
+		return cmp.Or(regexp.MustCompile(`\b(?:eyJ[\w-]*\.[\w-]*\.[\w-]*|ya29\.[\w.-]+|1//0[\w-]+)`).FindString(text), joined)
+	}
+	return joined
 }
 
 // inJSON returns the token in a JSON document. ok is false if the text is not a document with a token.
