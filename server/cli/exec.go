@@ -47,6 +47,16 @@ Several programs in one world, each in its terminal:
   gcp-metadata-emulator exec --url http://127.0.0.1:8254 --instance search -- ./search`
 }
 
+// Validate reports a mistake in the values of flags.
+func (c *execCommand) Validate() error {
+	repository, _, _ := strings.Cut(c.GitHubActions, "@")
+	owner, name, _ := strings.Cut(repository, "/")
+	if c.GitHubActions != "" && (owner == "" || name == "" || strings.Contains(name, "/")) {
+		return fmt.Errorf("--github-actions: %q is not OWNER/NAME or OWNER/NAME@REF", c.GitHubActions)
+	}
+	return nil
+}
+
 // Run serves while the command runs, and returns the command's status.
 func (c *execCommand) Run(std streams, parsed *kong.Context) error {
 	command, err := commandOf(c.Command)
