@@ -74,9 +74,11 @@ func TestDevcontainerFeature(t *testing.T) {
 func TestDevcontainerFeatureDescription(t *testing.T) {
 	t.Parallel()
 	var description struct {
-		ID           string
-		Options      map[string]struct{ Type string }
-		ContainerEnv map[string]string
+		ID      string `json:"id"`
+		Options map[string]struct {
+			Type string `json:"type"`
+		} `json:"options"`
+		ContainerEnv map[string]string `json:"containerEnv"`
 	}
 	content, err := os.ReadFile(feature + "devcontainer-feature.json")
 	if err == nil {
