@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -100,11 +101,22 @@ func accessToken(target Target) attempt {
 	return one
 }
 
+// longer returns another audience that begins like an audience. The host name of a URL is longer, because
+// Cloud Run accepts its own URLs with every path.
+func longer(audience string) string {
+	const more = ".attacker.example"
+	at, err := url.Parse(audience)
+	if err != nil || at.Host == "" {
+		return audience + more
+	}
+	return at.Scheme + "://" + at.Host + more + at.EscapedPath()
+}
+
 // others are the tokens that no defect makes.
 func others(target Target) []attempt {
 	list := []attempt{
 		{name: "without expiry", rule: mayEnter, order: Order{Claims: map[string]any{"exp": nil}}, why: "a token without exp works for ever; Google issues none, and Google's library for Java takes them"},
-		{name: "audience with more after it", rule: mustNotEnter, order: Order{Audience: target.Audience + ".attacker.example"}, why: "the service compares only the beginning of the audience"},
+		{name: "audience with more after it", rule: mustNotEnter, order: Order{Audience: longer(target.Audience)}, why: "the service compares only the beginning of the audience"},
 		{name: "audience in a list", rule: mayEnter, order: Order{Claims: map[string]any{"aud": []string{target.Audience}}}, why: "RFC 7519 allows a list"},
 		{
 			name: "audience among others", rule: mayEnter, why: "RFC 7519 allows a list; Google issues tokens with one audience",
