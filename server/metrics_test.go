@@ -51,7 +51,7 @@ func TestMetricsFollowTokens(t *testing.T) {
 		{sign("signJwt", `{"payload": "{}"}`), []string{minted("jwt"), signed}},
 		{mint(`{"kind": "iap", "account": "dev@example.com", "audience": "x"}`), []string{minted("iap"), signed}},
 		{mint(`{"kind": "firebase", "user": "dev@example.com"}`), []string{minted("firebase"), signed}},
-		{mint(`{"kind": "id", "audience": "x", "defect": "unknown-key"}`), []string{minted("id"), signed}},
+		{mint(`{"kind": "id", "audience": "x", "defect": "unknown-key"}`), []string{minted("id")}}, // signed with nobody's key
 		{metadata("nobody/token"), nil},
 	} {
 		before := series(t, e)

@@ -102,7 +102,7 @@ func TestRecordingInTheFormatOfAnEmulator(t *testing.T) {
 	for path, want := range map[string]string{
 		"instance/id":                             "5775171277418378000",
 		"instance/remaining-cpu-time":             "-1",
-		"project/project-id":                      "$PROJECT",
+		"project/project-id":                      "demo-project", // the recording has a placeholder
 		"instance/service-accounts/default/email": "metadata-sa@$PROJECT.iam.gserviceaccount.com",
 		"instance/tags":                           `["tag1","tag2"]`,
 		"instance/attributes/startup-script":      "#!/bin/sh\necho hi",
