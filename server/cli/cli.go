@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/cli/completion"
 )
 
@@ -144,6 +145,20 @@ func report(w io.Writer, err error, command string) int {
 	if status, ok := errors.AsType[statusError](err); ok {
 		return int(status)
 	}
+	for _, part := range mistakes(err) {
+		printError(w, part, command)
+	}
+	if absent, ok := errors.AsType[*notRunError](err); ok {
+		return absent.status
+	}
+	if _, misused := errors.AsType[*usageError](err); misused {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// printError prints one error with its details and hint.
+func printError(w io.Writer, err error, command string) {
 	_, _ = fmt.Fprintf(w, "%s: %v\n", program, err)
 	var detailed interface{ Detail() string }
 	if errors.As(err, &detailed) && detailed.Detail() != "" {
@@ -157,13 +172,14 @@ func report(w io.Writer, err error, command string) int {
 	case misused:
 		_, _ = fmt.Fprintf(w, "hint: see %s --help\n", command)
 	}
-	if absent, ok := errors.AsType[*notRunError](err); ok {
-		return absent.status
+}
+
+// mistakes returns the mistakes in a fixture that an error holds, or the error itself.
+func mistakes(err error) []error {
+	if several, ok := errors.AsType[*fixtures.SeveralError](err); ok {
+		return several.Unwrap()
 	}
-	if misused {
-		return exitUsage
-	}
-	return exitFailed
+	return []error{err}
 }
 
 // hintError is an error with a hint.

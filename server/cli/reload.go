@@ -36,7 +36,9 @@ func (e *emulator) reload(ctx context.Context) {
 	}
 	w, _, err := e.load(ctx)
 	if err != nil {
-		e.logger.ErrorContext(ctx, "cannot reload; still serving the previous fixture", append([]any{"error", err}, hintOf(err)...)...)
+		for _, mistake := range mistakes(err) {
+			e.logger.ErrorContext(ctx, "cannot reload; still serving the previous fixture", append([]any{"error", mistake}, hintOf(mistake)...)...)
+		}
 		return
 	}
 	e.server.Replace(w)

@@ -63,17 +63,21 @@ func describe(r *http.Request, w *world.World) (wire.Response, error) {
 // unreadable turns a mistake in a fixture into an API error with its position and hint, both in
 // the message and in details for programs.
 func unreadable(err error) error {
-	answer := googleapi.InvalidArgument(err.Error())
 	mistake, ok := errors.AsType[*fixtures.Error](err)
 	if !ok {
-		return answer
+		return googleapi.InvalidArgument(err.Error())
 	}
+	answer := googleapi.InvalidArgument(mistake.Error())
 	details := map[string]string{
 		"line": strconv.Itoa(mistake.Line), "column": strconv.Itoa(mistake.Column), "problem": mistake.Message, "excerpt": mistake.Excerpt,
 	}
 	if mistake.Suggestion != "" {
 		answer.Message += "; hint: " + mistake.Suggestion
 		details["hint"] = mistake.Suggestion
+	}
+	if several, ok := errors.AsType[*fixtures.SeveralError](err); ok {
+		answer.Message += "; " + several.Others()
+		details["others"] = several.Others()
 	}
 	return answer.WithInfo(googleapi.ErrorInfo{Reason: "FIXTURE_INVALID", Domain: "gcp-metadata-emulator", Metadata: details})
 }
