@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/wire"
@@ -103,7 +104,10 @@ func readValue(r *http.Request) (any, error) {
 // editError turns an error of an edit into an API error.
 func editError(err error) error {
 	_, isValue := errors.AsType[*world.ValueError](err)
+	misfit, isMisfit := errors.AsType[*fixtures.TreeError](err)
 	switch {
+	case isMisfit && misfit.Hint != "":
+		return googleapi.InvalidArgument(err.Error() + "; hint: " + misfit.Hint)
 	case errors.Is(err, world.ErrNoEntry):
 		return googleapi.NotFound(err.Error())
 	case isValue, errors.Is(err, world.ErrFixedEntry), errors.Is(err, world.ErrTooLarge):

@@ -114,3 +114,11 @@ func TestComplete(t *testing.T) {
 		}
 	}
 }
+
+// A fixture can set everything that the tree of a VM has.
+func TestTreeIsKnown(t *testing.T) {
+	t.Parallel()
+	if misfit := fixtures.CheckTree(workload(fixtures.GCE).Tree(), nil); misfit != nil {
+		t.Error(misfit)
+	}
+}

@@ -120,8 +120,38 @@ func (w *World) Metadata(instance *Instance, path string) (any, error) {
 // WithMetadata returns a world in which an entry of an instance's metadata has another value. The
 // value is a JSON value as in Instance.Metadata, with keys in either form, and of the same kind as
 // the present value unless the entry can have two kinds. WithMetadata makes missing directories.
-// An entry below project/ changes for every instance. The error may be a ValueError.
+// An entry below project/ changes for every instance. The error may be a ValueError, and may wrap a
+// fixtures.TreeError.
 func (w *World) WithMetadata(instance *Instance, path string, value any) (*World, error) {
+	edited, err := w.set(instance, path, value)
+	if err != nil {
+		return nil, err
+	}
+	for i, before := range w.Instances {
+		if edited.Instances[i] == before {
+			continue
+		}
+		if err := before.fitsTree(path, value); err != nil {
+			return nil, err
+		}
+	}
+	return edited, nil
+}
+
+// fitsTree refuses a value at a path where a fixture could not have it.
+func (i *Instance) fitsTree(path string, value any) error {
+	if _, limited := i.Profile.Metadata("instance"); limited {
+		return nil
+	}
+	steps := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+	if misfit := fixtures.CheckSetting(steps, value, i.Metadata); misfit != nil {
+		return fmt.Errorf("%w: %w", ErrFixedEntry, misfit)
+	}
+	return nil
+}
+
+// set is WithMetadata without the check whether a VM has such an entry.
+func (w *World) set(instance *Instance, path string, value any) (*World, error) {
 	return w.edit(instance, path, func(container any, to place) (any, error) {
 		at := to.last()
 		if old, exists := child(container, at); exists && kindOf(old) != kindOf(value) && !to.twoKinds {

@@ -25,11 +25,12 @@ instances:
 func TestScenariosAreChecked(t *testing.T) {
 	t.Parallel()
 	for scenario, want := range map[string]string{
-		"[{at: 1s, set: {instance/attributes/k: v, instance/nonsense/deep: 1}}]": "<nil>",
-		"[{at: 1s, set: {instance/name: x}}]":                                    `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: "instance/name" is set by the fixture`,
-		"[{at: 1s, set: {instance/attributes/k: v, instance/tags: text}}]":       `f.yaml:3:57: instances[0].scenario[0].set: the entry cannot be edited: "instance/tags" is a list`,
-		"[{at: 2s, set: {instance/new: a}}, {at: 1s, set: {instance/new: [a]}}]": `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: "instance/new" is a list`,
-		"[{at: 1s, set: {instance/tags: [a]}}]\n    profile: gke":                `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: the metadata of profile "gke" cannot have "instance/tags"`,
+		"[{at: 1s, set: {instance/attributes/k: v, instance/x-nonsense/deep: 1}}]":   "<nil>",
+		"[{at: 1s, set: {instance/attribute/k: v}}]":                                 `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: the metadata of a VM has no "instance/attribute"`,
+		"[{at: 1s, set: {instance/name: x}}]":                                        `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: "instance/name" is set by the fixture`,
+		"[{at: 1s, set: {instance/attributes/k: v, instance/tags: text}}]":           `f.yaml:3:57: instances[0].scenario[0].set: the entry cannot be edited: "instance/tags" is a list`,
+		"[{at: 2s, set: {instance/x-new: a}}, {at: 1s, set: {instance/x-new: [a]}}]": `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: "instance/x-new" is a list`,
+		"[{at: 1s, set: {instance/tags: [a]}}]\n    profile: gke":                    `f.yaml:3:31: instances[0].scenario[0].set: the entry cannot be edited: the metadata of profile "gke" cannot have "instance/tags"`,
 	} {
 		f, err := fixtures.Parse("f.yaml", []byte("instances:\n  - name: vm\n    scenario: "+scenario+"\n"), "")
 		if err != nil {
@@ -146,22 +147,58 @@ func TestEditsThatCannotBe(t *testing.T) {
 	}
 }
 
+// An entry that only a recording has can be edited, and the state after the edit can be read back.
+func TestEditsOfUnknownEntries(t *testing.T) {
+	t.Parallel()
+	const recording = `recording: {instance: {name: a, new-one: {b: c}, disks: [{odd: 1}, {}], tags: text}, project: {}}`
+	for _, test := range []struct {
+		path  string
+		value any
+		want  error
+	}{
+		{"instance/new-one/b", "d", nil},
+		{"instance/newOne/e/f", "d", nil},
+		{"instance/disks/1/odd", json.Number("2"), nil}, // as in another item
+		{"instance/disks/1/even", json.Number("2"), world.ErrFixedEntry},
+		{"instance/tags", "other", nil},
+		{"instance/newer", "d", world.ErrFixedEntry},
+		{"project/attribute/k", "d", world.ErrFixedEntry},
+		{"instance/x-own/a", true, nil},
+	} {
+		w := worldtest.Parse(t, "instances: [{"+recording+"}]")
+		edited, err := w.WithMetadata(w.DefaultInstance(), test.path, test.value)
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", test.path, err, test.want)
+		}
+		if err != nil {
+			continue
+		}
+		text, err := json.Marshal(edited.Fixture())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fixtures.Parse("state.json", text, ""); err != nil {
+			t.Errorf("the state after an edit of %s: %v", test.path, err)
+		}
+	}
+}
+
 // A project entry that only some instances have is removed from these instances.
 func TestProjectEntryOfSome(t *testing.T) {
 	t.Parallel()
 	before := worldtest.Parse(t, `
 instances:
-  - {name: a, metadata: {project: {list: ["1", "2", "3"], one: {x: "1"}}}}
-  - {name: b, metadata: {project: {list: ["1"], one: "7"}}}
+  - {name: a, metadata: {project: {x-list: ["1", "2", "3"], x-one: {x: "1"}}}}
+  - {name: b, metadata: {project: {x-list: ["1"], x-one: "7"}}}
 `)
-	after, err := before.WithoutMetadata(before.DefaultInstance(), "project/list/2")
+	after, err := before.WithoutMetadata(before.DefaultInstance(), "project/x-list/2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after, err = after.WithoutMetadata(after.DefaultInstance(), "project/one/x"); err != nil {
+	if after, err = after.WithoutMetadata(after.DefaultInstance(), "project/x-one/x"); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]any{"project/list": []any{"1"}, "project/one": "7"} {
+	for path, want := range map[string]any{"project/x-list": []any{"1"}, "project/x-one": "7"} {
 		if got, err := after.Metadata(after.Instances[1], path); err != nil || !cmp.Equal(want, got) {
 			t.Errorf("%s of the other instance is %v, %v; want %v", path, got, err, want)
 		}
@@ -222,7 +259,7 @@ func TestValuesThatCannotBe(t *testing.T) {
 		{"project/attributes/a:b", "x"},
 		{"instance/attributes/" + strings.Repeat("k", 128), "x"},
 		{"instance/attributes", map[string]any{"a": "x", "a.b": "x"}},
-		{"instance/x", map[string]any{"users": nil}},
+		{"instance/x-own", map[string]any{"users": nil}},
 		{"instance/attributes", map[string]any{"a": json.Number("1")}},
 		{"instance/disks/0", map[string]any{"mode": nil}},
 		{"oslogin/users", nil},

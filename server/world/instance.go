@@ -42,7 +42,7 @@ func (w *World) checkScenario(name string, scenario []fixtures.Happening) error 
 			instance, _ := w.Instance(name)
 			next, err := w.WithMetadata(instance, path, happening.Set[path])
 			if err != nil {
-				return happening.Origin.Refuse(path, err.Error())
+				return happening.Origin.Refuse(path, err)
 			}
 			w = next
 		}
