@@ -274,8 +274,8 @@ func TestPastedTokensAreNotShown(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
 	pasted := e.Get(t, emulatortest.AttachedPath+"default/identity?audience=a").Body
-	body := e.Exchange(t, "POST /emulator/tokens\nContent-Type: application/x-www-form-urlencoded\n\ndo=verify&token="+pasted).Body
-	if !strings.Contains(body, "The token is valid") || strings.Contains(body, pasted[strings.LastIndex(pasted, ".")+1:]) {
+	body := e.Exchange(t, "POST /emulator/tokens\nContent-Type: application/x-www-form-urlencoded\n\ndo=verify&token=Bearer+"+pasted).Body
+	if !strings.Contains(body, "The token is valid") || !strings.Contains(body, "https://accounts.google.com") || strings.Contains(body, pasted[strings.LastIndex(pasted, ".")+1:]) {
 		t.Errorf("the page is\n%s", body)
 	}
 }

@@ -49,12 +49,21 @@ func refusals(w Window) []Finding {
 			verb = "would be refused if policies were enforced"
 		}
 		found = append(found, Finding{
-			Sentence: fmt.Sprintf("%s of %s to %s %s: %s", count(len(g.exchanges), "request"), g.programs(), last.Route, verb, last.Reason),
+			Sentence: fmt.Sprintf("%s of %s to %s %s: %s", count(len(g.exchanges), "request"), g.programs(), place(last), verb, last.Reason),
 			Hint:     last.Hint,
 			Requests: g.sequences(),
 		})
 	}
 	return found
+}
+
+// place names what a request was for: its route or, if the emulator plays none, its host.
+func place(e journal.Exchange) string {
+	unrouted := e.Code == reason.NotPlayed || e.Code == reason.ForeignHost || e.Code == reason.NotProxied
+	if unrouted && e.Host != "" {
+		return fmt.Sprintf("%q", e.Host)
+	}
+	return e.Route
 }
 
 // repetitions finds programs that send a refused request again and again.

@@ -114,3 +114,17 @@ func TestAuditOfAQuestion(t *testing.T) {
 		t.Errorf("permissions %q, and the journal says %q", answer.Permissions, e.Last(t).Reason)
 	}
 }
+
+// A token of the emulator's own that is over says whose it was, whatever the mode.
+func TestHolderOfAnExpiredToken(t *testing.T) {
+	t.Parallel()
+	e := emulatortest.NewOf(t, emulatortest.StrictFixture(t), func(*server.Config) {})
+	bearers := e.Bearers(t)
+	for transport, generate := range e.Transports() {
+		generate(t, bearers["expired"], emulatortest.Email("far"))
+		last := e.Last(t)
+		if got, want := last.Caller, "serviceAccount:"+emulatortest.Email("caller"); got != want || !strings.HasSuffix(last.Reason, "the token has expired") {
+			t.Errorf("%s: the caller is %q, refused because %q; want %q", transport, got, last.Reason, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"gcp-metadata-emulator/server/purpose"
 	"gcp-metadata-emulator/server/token"
 )
 
@@ -40,7 +41,7 @@ func loadTokens(v *visit) any {
 		page.Answers.Verified = v.Result
 	}
 	if v.Result != nil {
-		page.Claims = decode(cmp.Or(page.Answers.Minted, v.Form.Get("token")))
+		page.Claims = decode(cmp.Or(page.Answers.Minted, purpose.Clean(v.Form.Get("token"))))
 	}
 	return page
 }

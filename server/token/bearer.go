@@ -15,16 +15,14 @@ import (
 // Bearer reads the credential of a call to the Google API on host: an access token, or a JWT that
 // a service account signed for this API (https://google.aip.dev/auth/4111). The token's principal
 // must exist and be enabled. The error is ErrUnknown, ErrExpired, ErrRevoked, ErrInactive, or a
-// failure to read the keys.
+// failure to read the keys. With ErrExpired, ErrRevoked and ErrInactive it also returns what the
+// credential says, for a message about its holder.
 func (i *Issuer) Bearer(w *world.World, text, host string) (Access, error) {
 	access, err := i.credential(w, text, host)
-	if err != nil {
-		return Access{}, err
+	if err == nil && !isActive(w, access.Principal) {
+		err = ErrInactive
 	}
-	if !isActive(w, access.Principal) {
-		return Access{}, ErrInactive
-	}
-	return access, nil
+	return access, err
 }
 
 // NotBearer says in one sentence why Bearer refuses a text for the API on host.
