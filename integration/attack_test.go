@@ -7,12 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"gcp-metadata-emulator/server/attack"
+	"gcp-metadata-emulator/server/servertest"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/api/idtoken"
 	"google.golang.org/api/option"
-
-	"gcp-metadata-emulator/server/attack"
-	"gcp-metadata-emulator/server/servertest"
 )
 
 // Google's library for Go lets in no token that the attack counts as a hole, and exactly those tokens
@@ -63,7 +62,7 @@ func lenient(t *testing.T, emu *servertest.Emulator, service, audience string) [
 	results, err := attack.Run(t.Context(), attack.Target{
 		URL: service, Method: http.MethodGet, Header: "Authorization", Audience: audience,
 		Mint: func(_ context.Context, order attack.Order) (string, error) {
-			return emu.Mint(servertest.Order{Kind: order.Kind, Audience: order.Audience, Claims: order.Claims, Defect: order.Defect}), nil
+			return emu.Mint(servertest.Order{Kind: order.Kind, Audience: order.Audience, Claims: order.Claims, Defect: order.Defect}), nil //nolint:contextcheck // the emulator is in this process
 		},
 	})
 	if err != nil {
