@@ -1,0 +1,28 @@
+// Starts the emulator's image for a test, and leads Google's library to it.
+//
+//   docker build -t gcp-metadata-emulator ../../../..
+//   npm ci && npm test
+import assert from "node:assert/strict";
+import {after, before, test} from "node:test";
+
+import metadata from "gcp-metadata";
+import {GenericContainer, Wait} from "testcontainers";
+
+const world = "project: {id: from-a-container}";
+let container;
+
+before(async () => {
+  container = await new GenericContainer("gcp-metadata-emulator")
+    .withExposedPorts(8254)
+    .withCopyContentToContainer([{content: world, target: "/world.yaml", mode: 0o444}])
+    .withEnvironment({GCP_METADATA_EMULATOR_FIXTURE: "/world.yaml"})
+    .withWaitStrategy(Wait.forHttp("/emulator/v1/readyz", 8254))
+    .start();
+  process.env.GCE_METADATA_HOST = `${container.getHost()}:${container.getMappedPort(8254)}`;
+});
+
+after(() => container?.stop());
+
+test("the project is the fixture's", async () => {
+  assert.equal(await metadata.project("project-id"), "from-a-container");
+});
