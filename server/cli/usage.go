@@ -49,6 +49,7 @@ func usage(message string, node *kong.Node) string {
 		}
 		return message + nearestCommand(argument, node)
 	}
+	message = strings.Replace(message, `must be one of "",`, "must be one of ", 1) // users do not write the default's empty value
 	if missing, ok := strings.CutPrefix(message, "expected "); ok {
 		return "missing argument: " + missing
 	}
