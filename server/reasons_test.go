@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"bytes"
+	"fmt"
+	"html"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -43,7 +45,7 @@ func elsewhere() map[reason.Code]string {
 }
 
 // Every code of the vocabulary has a script with a request that is refused with it, and the journal and
-// the log say why in the same words. The scripts compare the bytes of the answers.
+// the log and the page say why in the same words. The scripts compare the bytes of the answers.
 func TestEveryReason(t *testing.T) {
 	t.Parallel()
 	var logs bytes.Buffer
@@ -84,7 +86,11 @@ func TestEveryReason(t *testing.T) {
 			asked := values.Replace(request)
 			got := e.Exchange(t, asked)
 			if got.Status >= http.StatusBadRequest && isObserved(asked) {
-				found[checkReason(t, e, got, logs.String())] = true
+				code := checkReason(t, e, got, logs.String())
+				if !found[code] {
+					checkPage(t, e)
+				}
+				found[code] = true
 			}
 		}
 	}
@@ -128,6 +134,18 @@ func checkReason(t *testing.T, e *emulatortest.Emulator, got emulatortest.Answer
 		t.Errorf("a client reads the hint %q", seen.Hint)
 	}
 	return seen.Code
+}
+
+// checkPage checks that the page, which answers loopback addresses and which no fault reaches, says of
+// the last request what the journal says.
+func checkPage(t *testing.T, e *emulatortest.Emulator) {
+	t.Helper()
+	seen := e.Last(t)
+	page := e.Exchange(t, fmt.Sprintf("GET /emulator/requests?open=%d\n\n", seen.Sequence))
+	text := html.UnescapeString(page.Body)
+	if page.Status != http.StatusOK || !strings.Contains(text, seen.Reason) || !strings.Contains(text, seen.Hint) {
+		t.Errorf("the page answers %d, and lacks the reason %q or the hint %q", page.Status, seen.Reason, seen.Hint)
+	}
 }
 
 // requestsIn returns the requests of scripts, except those that drive the emulator.
