@@ -24,7 +24,7 @@ def login(*arguments):
             address = re.search(r"https?://\S+", line)
             if address and "client_id=" in line:
                 with urllib.request.urlopen(address.group()) as page:
-                    code = re.search("<code id=code>(.*)</code>", page.read().decode()).group(1)
+                    code = re.search(r"id=code>([^<]*)<", page.read().decode()).group(1)
                 process.stdin.write(code + "\n")
                 process.stdin.close()
                 break

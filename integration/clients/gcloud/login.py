@@ -24,7 +24,7 @@ def login():
             address = re.search(r"http://\S+", line)
             if address:
                 with urllib.request.urlopen(address.group()) as page:
-                    code = re.search("<code id=code>(.*)</code>", page.read().decode()).group(1)
+                    code = re.search(r"id=code>([^<]*)<", page.read().decode()).group(1)
                 process.stdin.write(code + "\n")
                 process.stdin.close()
                 break
