@@ -44,7 +44,7 @@ func layers() [][]string {
 		{"server/caller", "server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/reason", "server/cli/completion", "server/cli/manual"},
+		{"fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/reason", "server/script", "server/cli/completion", "server/cli/manual"},
 	}
 }
 

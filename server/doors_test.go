@@ -9,12 +9,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server"
@@ -22,6 +20,7 @@ import (
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/reason"
+	"gcp-metadata-emulator/server/script"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
@@ -132,23 +131,13 @@ func doorToken(t *testing.T, e *emulatortest.Emulator, who string, order token.O
 // whether or not the emulator is strict.
 func TestDoors(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob(filepath.Join("testdata", "doors", "*.txtar"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
 	for _, mode := range []guard.Mode{guard.Off, guard.Enforce} {
 		e := newDoors(t, func(config *server.Config) { config.IAM = mode })
 		values := doorTokens(t, e)
-		for _, file := range files {
-			archive := emulatortest.Must[*txtar.Archive](t)(txtar.ParseFile(file))
-			for i := 0; i+1 < len(archive.Files); i += 2 {
-				name := strings.TrimSuffix(archive.Files[i].Name, ".request")
-				t.Run(fmt.Sprintf("%s/%s/%s", mode, filepath.Base(file), name), func(t *testing.T) {
-					if archive.Files[i+1].Name != name+".response" {
-						t.Fatalf("%s is followed by %s", name, archive.Files[i+1].Name)
-					}
-					got := e.Exchange(t, values.Replace(string(archive.Files[i].Data)))
-					compare(t, values.Replace(string(archive.Files[i+1].Data)), got)
+		for _, rows := range scriptsIn(t, "doors") {
+			for _, exchange := range rows.Exchanges {
+				t.Run(fmt.Sprintf("%s/%s/%s", mode, rows.Route, exchange.Name), func(t *testing.T) {
+					compare(t, values.Replace(exchange.Response), e.Exchange(t, values.Replace(exchange.Request)))
 				})
 			}
 		}
@@ -162,7 +151,7 @@ func TestDoorsAreObserved(t *testing.T) {
 		config.Explain = true
 		config.DoorURLs = func() map[string]string { return map[string]string{"search": "http://127.0.0.1:18081"} }
 	})
-	ask := func(header string) emulatortest.Answer {
+	ask := func(header string) script.Answer {
 		return e.Exchange(t, "GET /a\nHost: "+strings.TrimPrefix(profilesURL, "https://")+"\n"+header+"\n")
 	}
 	stranger := doorToken(t, e, emulatortest.Email("stranger"), token.Order{Kind: token.KindID, Audience: profilesURL})

@@ -11,12 +11,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
@@ -25,6 +23,7 @@ import (
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/reason"
+	"gcp-metadata-emulator/server/script"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
@@ -81,15 +80,15 @@ func TestNeighbours(t *testing.T) {
 	}{{"credentials", guard.Off}, {"credentials", guard.Audit}, {"credentials", guard.Enforce}, {"strict", guard.Enforce}} {
 		e := newNeighbours(t, func(config *server.Config) { config.IAM = test.mode })
 		values := neighbourTokens(t, e)
-		archive := emulatortest.Must[*txtar.Archive](t)(txtar.ParseFile(filepath.Join("testdata", "neighbours", test.script+".txtar")))
-		for i := 0; i+1 < len(archive.Files); i += 2 {
-			name := strings.TrimSuffix(archive.Files[i].Name, ".request")
-			t.Run(fmt.Sprintf("%s/%s/%s", test.mode, test.script, name), func(t *testing.T) {
-				if archive.Files[i+1].Name != name+".response" {
-					t.Fatalf("%s is followed by %s", name, archive.Files[i+1].Name)
-				}
-				compare(t, string(archive.Files[i+1].Data), e.Exchange(t, values.Replace(string(archive.Files[i].Data))))
-			})
+		for _, rows := range scriptsIn(t, "neighbours") {
+			if rows.Route != test.script {
+				continue
+			}
+			for _, exchange := range rows.Exchanges {
+				t.Run(fmt.Sprintf("%s/%s/%s", test.mode, rows.Route, exchange.Name), func(t *testing.T) {
+					compare(t, exchange.Response, e.Exchange(t, values.Replace(exchange.Request)))
+				})
+			}
 		}
 	}
 }
@@ -99,7 +98,7 @@ func TestNeighboursAreObserved(t *testing.T) {
 	t.Parallel()
 	e := newNeighbours(t, func(config *server.Config) { config.IAM = guard.Enforce })
 	values := neighbourTokens(t, e)
-	ask := func(who string) emulatortest.Answer {
+	ask := func(who string) script.Answer {
 		return e.Exchange(t, values.Replace("GET /photos/a\nHost: storage.googleapis.com\nAuthorization: Bearer ${"+who+"}\n\n"))
 	}
 	refused := ask("nobody")

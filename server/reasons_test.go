@@ -15,12 +15,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/reason"
+	"gcp-metadata-emulator/server/script"
 )
 
 // elsewhere names the tests of refusals that no script can ask for.
@@ -121,7 +121,7 @@ func checkTestExists(t *testing.T, test string) {
 }
 
 // checkReason checks what the journal and the log say of an answer, and returns its code.
-func checkReason(t *testing.T, e *emulatortest.Emulator, got emulatortest.Answer, logged string) reason.Code {
+func checkReason(t *testing.T, e *emulatortest.Emulator, got script.Answer, logged string) reason.Code {
 	t.Helper()
 	seen := e.Last(t)
 	if seen.Status != got.Status || seen.Code == "" || seen.Reason == "" || seen.Hint == "" || seen.Host == "" {
@@ -151,19 +151,13 @@ func checkPage(t *testing.T, e *emulatortest.Emulator) {
 // requestsIn returns the requests of scripts, except those that drive the emulator.
 func requestsIn(t *testing.T, dir string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("testdata", dir, "*.txtar"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts in %s: %v", dir, err)
-	}
 	var requests []string
-	for _, file := range files {
-		if strings.HasPrefix(filepath.Base(file), "control.") {
+	for _, rows := range scriptsIn(t, dir) {
+		if strings.HasPrefix(rows.Route, "control.") {
 			continue
 		}
-		for _, part := range emulatortest.Must[*txtar.Archive](t)(txtar.ParseFile(file)).Files {
-			if strings.HasSuffix(part.Name, ".request") {
-				requests = append(requests, string(part.Data))
-			}
+		for _, exchange := range rows.Exchanges {
+			requests = append(requests, exchange.Request)
 		}
 	}
 	return requests

@@ -3,26 +3,22 @@ package server_test
 import (
 	"log/slog"
 	"net/http"
-	"path/filepath"
+	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/reason"
+	"gcp-metadata-emulator/server/script"
 )
 
-// The scripts in testdata/wire, one file for each route, show the bytes on the wire in pairs of
-// NAME.request and NAME.response. A request is a request line, headers and a body. A response is a
-// status, some of the headers, with the case of their names, and the whole body. In a request, ${NAME}
-// stands for a value that wireValues makes. In a response, <<REGEXP>> stands for variable text, and a
-// header "-NAME" must be absent.
+// The scripts in testdata/wire, one for each route, show the bytes on the wire and the rules behind them:
+// package script owns their form. In a request, ${NAME} stands for a value that wireValues makes.
 
 func TestWire(t *testing.T) {
 	t.Parallel()
@@ -31,39 +27,26 @@ func TestWire(t *testing.T) {
 		config.Logger = slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelError})) // refusals are logged at info or warn
 	})
 	values, described := wireValues(t, e), emulatortest.Describe(t, e.Server)
-	for _, file := range wireFiles(t) {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		route := strings.TrimSuffix(filepath.Base(file), ".txtar")
-		t.Run(route, func(t *testing.T) {
+	for _, wire := range scriptsIn(t, "wire") {
+		t.Run(wire.Route, func(t *testing.T) {
 			t.Parallel()
-			e, inTurn := e, drives(route)
+			e, inTurn := e, drives(wire.Route)
 			if inTurn {
 				e = emulatortest.New(t)
 			}
-			for i := 0; i+1 < len(archive.Files); i += 2 {
-				request, response := archive.Files[i], archive.Files[i+1]
-				name := strings.TrimSuffix(request.Name, ".request")
-				if response.Name != name+".response" || name == request.Name {
-					t.Fatalf("%s: %s is followed by %s", file, request.Name, response.Name)
-				}
-				t.Run(name, func(t *testing.T) {
+			for _, exchange := range wire.Exchanges {
+				t.Run(exchange.Name, func(t *testing.T) {
 					if !inTurn {
 						t.Parallel()
 					}
-					asked := values.Replace(string(request.Data))
+					asked := values.Replace(exchange.Request)
 					got := e.Exchange(t, asked)
-					compare(t, string(response.Data), got)
+					compare(t, exchange.Response, got)
 					described.CheckExchange(t, asked, got)
 					if isObserved(asked) {
 						checkExplained(t, e, got)
 					}
 				})
-			}
-			if len(archive.Files)%2 != 0 {
-				t.Errorf("%s has a request without a response", file)
 			}
 		})
 	}
@@ -79,26 +62,21 @@ func TestWire(t *testing.T) {
 func TestControlPlaneReadsWhatCurlSends(t *testing.T) {
 	t.Parallel()
 	contentType := regexp.MustCompile(`(?m)^Content-Type: .*\n`)
-	for _, file := range wireFiles(t) {
-		route := strings.TrimSuffix(filepath.Base(file), ".txtar")
-		if !strings.HasPrefix(route, "control.") || route == "control.metrics" { // which counts the tokens of wireValues
+	for _, wire := range scriptsIn(t, "wire") {
+		if !strings.HasPrefix(wire.Route, "control.") || wire.Route == "control.metrics" { // which counts the tokens of wireValues
 			continue
 		}
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(route, func(t *testing.T) {
+		t.Run(wire.Route, func(t *testing.T) {
 			t.Parallel()
 			e := emulatortest.New(t)
 			values := wireValues(t, e)
-			for i := 0; i+1 < len(archive.Files); i += 2 {
-				asked := values.Replace(string(archive.Files[i].Data))
+			for _, exchange := range wire.Exchanges {
+				asked := values.Replace(exchange.Request)
 				if head, body, _ := strings.Cut(asked, "\n\n"); strings.Contains(head, " /emulator/") && body != "" {
 					asked = contentType.ReplaceAllString(head+"\n", "") + "Content-Type: application/x-www-form-urlencoded\n\n" + body
 				}
-				t.Run(archive.Files[i].Name, func(t *testing.T) {
-					compare(t, string(archive.Files[i+1].Data), e.Exchange(t, asked))
+				t.Run(exchange.Name, func(t *testing.T) {
+					compare(t, exchange.Response, e.Exchange(t, asked))
 				})
 			}
 		})
@@ -113,7 +91,7 @@ func isObserved(asked string) bool {
 
 // checkExplained checks that the journal says why a request was refused. Scripts share an emulator, so
 // that the exchange is only known by its answer.
-func checkExplained(t *testing.T, e *emulatortest.Emulator, got emulatortest.Answer) {
+func checkExplained(t *testing.T, e *emulatortest.Emulator, got script.Answer) {
 	t.Helper()
 	if got.Status < http.StatusBadRequest {
 		return
@@ -141,8 +119,8 @@ func drives(route string) bool {
 func TestEveryRouteHasAScript(t *testing.T) {
 	t.Parallel()
 	var scripts []string
-	for _, file := range wireFiles(t) {
-		scripts = append(scripts, strings.TrimSuffix(filepath.Base(file), ".txtar"))
+	for _, wire := range scriptsIn(t, "wire") {
+		scripts = append(scripts, wire.Route)
 	}
 	slices.Sort(scripts)
 	names := slices.Compact(slices.Sorted(slices.Values(server.RouteNames())))
@@ -151,67 +129,30 @@ func TestEveryRouteHasAScript(t *testing.T) {
 	}
 }
 
-func wireFiles(t *testing.T) []string {
+// scriptsIn returns the scripts of a folder below testdata.
+func scriptsIn(t *testing.T, dir string) []script.Script {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("testdata", "wire", "*.txtar"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	return files
+	return emulatortest.Must[[]script.Script](t)(script.Read(os.DirFS("testdata"), dir+"/*.txtar"))
 }
 
-func compare(t testing.TB, script string, got emulatortest.Answer) {
+func compare(t testing.TB, response string, got script.Answer) {
 	t.Helper()
-	head, body, hasBody := strings.Cut(script, "\n\n")
-	lines := strings.Split(strings.TrimSuffix(head, "\n"), "\n")
-	if want := lines[0]; !pattern(want).MatchString(strconv.Itoa(got.Status)) {
-		t.Errorf("status is %d, want %s", got.Status, want)
+	for _, mismatch := range script.Mismatches(response, got) {
+		t.Error(mismatch)
 	}
-	for _, line := range lines[1:] {
-		if absent, ok := strings.CutPrefix(line, "-"); ok {
-			if value, present := got.Header(absent); present {
-				t.Errorf("header %s is %q, want none", absent, value)
-			}
-			continue
-		}
-		if !slices.ContainsFunc(got.Headers, pattern(line).MatchString) {
-			t.Errorf("no header %q in:\n%s", line, strings.Join(got.Headers, "\n"))
-		}
-	}
-	// A script's file ends in a newline. If the body does not, the last line of the script is "<<>>".
-	body = strings.ReplaceAll(body, "<<>>\n", "")
-	if hasBody && !pattern(body).MatchString(got.Body) {
-		t.Errorf("body differs (-want +got):\n%s", cmp.Diff(body, got.Body))
-	}
-}
-
-// pattern makes a regular expression of a text with <<REGEXP>> in it.
-func pattern(text string) *regexp.Regexp {
-	var out strings.Builder
-	for rest := text; ; {
-		literal, after, more := strings.Cut(rest, "<<")
-		out.WriteString(regexp.QuoteMeta(literal))
-		if !more {
-			break
-		}
-		expression, remaining, _ := strings.Cut(after, ">>")
-		out.WriteString("(?:" + expression + ")")
-		rest = remaining
-	}
-	return regexp.MustCompile(`\A` + out.String() + `\z`)
 }
 
 // The scripts prove something only if the comparison can fail.
 func TestCompareFails(t *testing.T) {
 	t.Parallel()
-	got := emulatortest.Answer{Status: http.StatusOK, Headers: []string{"ETag: ab"}, Body: "hello"}
-	for _, script := range []string{
+	got := script.Answer{Status: http.StatusOK, Headers: []string{"ETag: ab"}, Body: "hello"}
+	for _, response := range []string{
 		"404\n\nhello<<>>\n", "200\nEtag: ab\n", "200\nETag: abc\n", "200\n-ETag\n", "200\n\nhello\n", "200\n\nhell<<[0-9]>><<>>\n",
 	} {
 		inner := &recorder{TB: t}
-		compare(inner, script, got)
+		compare(inner, response, got)
 		if !inner.failed {
-			t.Errorf("script %q accepts %+v", script, got)
+			t.Errorf("response %q accepts %+v", response, got)
 		}
 	}
 	compare(t, "200\nETag: a<<.>>\n-Server\n\nhel<<l+>>o<<>>\n", got)
@@ -223,4 +164,4 @@ type recorder struct {
 	failed bool
 }
 
-func (r *recorder) Errorf(string, ...any) { r.failed = true }
+func (r *recorder) Error(...any) { r.failed = true }

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"gcp-metadata-emulator/server/script"
 )
 
 // Description is the OpenAPI document of the control plane, with a validator of its schemas.
@@ -132,9 +134,9 @@ func (d *Description) check(t *testing.T, place, text string) {
 }
 
 // CheckExchange checks a request and the answer to it, if they are the control plane's.
-func (d *Description) CheckExchange(t *testing.T, script string, got Answer) {
+func (d *Description) CheckExchange(t *testing.T, asked string, got script.Answer) {
 	t.Helper()
-	head, body, _ := strings.Cut(script, "\n\n")
+	head, body, _ := strings.Cut(asked, "\n\n")
 	method, target, _ := strings.Cut(strings.SplitN(head, "\n", 2)[0], " ")
 	bare, _, _ := strings.Cut(target, "?")
 	path := d.path(method, bare)
