@@ -2,9 +2,10 @@
 #
 #   docker build -t gcp-metadata-emulator --build-arg VERSION=$(git describe --always --dirty) .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t gcp-metadata-emulator .
+#   docker build --target cluster -t gcp-metadata-emulator:cluster .   (with --kubernetes and --store)
 #
 # The compiler runs on the machine that builds, and cross-compiles for the platform of the image.
-FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26 AS build
+FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26 AS source
 ARG TARGETOS TARGETARCH
 ARG VERSION
 WORKDIR /src
@@ -16,11 +17,16 @@ COPY keys ./keys
 COPY server ./server
 COPY signer ./signer
 # The folders are for programs that users copy into the image: a scratch image has none.
-RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
-        -ldflags="-s -w -X gcp-metadata-emulator/server/cli.stamp=$VERSION" -o /root/image/gcp-metadata-emulator . && \
-    mkdir -p -m 1777 /root/image/tmp && mkdir -p -m 0777 /root/image/home
+RUN mkdir -p -m 1777 /root/image/tmp && mkdir -p -m 0777 /root/image/home
+ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH LDFLAGS="-s -w -X gcp-metadata-emulator/server/cli.stamp=$VERSION"
 
-FROM scratch
+FROM source AS build
+RUN go build -trimpath -ldflags="$LDFLAGS" -o /root/image/gcp-metadata-emulator .
+
+FROM source AS build-cluster
+RUN go build -trimpath -ldflags="$LDFLAGS" -tags cluster -o /root/image/gcp-metadata-emulator .
+
+FROM scratch AS base
 ARG VERSION REVISION CREATED
 LABEL org.opencontainers.image.title="gcp-metadata-emulator" \
       org.opencontainers.image.description="Google Cloud's metadata server, OAuth 2.0 token endpoint and IAM Credentials API, offline. For tests only." \
@@ -28,7 +34,6 @@ LABEL org.opencontainers.image.title="gcp-metadata-emulator" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.created="$CREATED"
-COPY --from=build /root/image /
 USER 65534:65534
 # Keys last as long as the container. To keep them, mount a directory that user 65534 can write
 # to, set GCP_METADATA_EMULATOR_STATE_DIR to it, and GCP_METADATA_EMULATOR_EPHEMERAL=false.
@@ -42,3 +47,9 @@ EXPOSE 8254
 # command in a readinessProbe.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/gcp-metadata-emulator", "ready"]
 ENTRYPOINT ["/gcp-metadata-emulator"]
+
+FROM base AS cluster
+COPY --from=build-cluster /root/image /
+
+FROM base
+COPY --from=build /root/image /

@@ -18,7 +18,7 @@ func layers() [][]string {
 	return [][]string{
 		{""},
 		{"server/cli", "server/servertest", "server/emulatortest"},
-		{"server"},
+		{"server", "server/kubernetes"},
 		{
 			"server/mds", "server/oauth2", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin", "server/iamroles", "server/iampools",
 			"server/resourcemanager", "server/compute", "server/cloudrun", "server/publishedkeys", "server/control", "server/page", "server/door", "server/neighbour", "server/proxy", "server/realcredentials",
@@ -58,9 +58,10 @@ type goPackage struct {
 	Deps       []string `json:"Deps"`
 }
 
-func packages(t *testing.T) map[string]goPackage {
+// packages returns the packages of the build with the given tags, by their names.
+func packages(t *testing.T, tags ...string) map[string]goPackage {
 	t.Helper()
-	command := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,Deps", "./...")
+	command := exec.Command("go", "list", "-tags", strings.Join(tags, ","), "-json=ImportPath,Doc,Imports,Deps", "./...")
 	command.Dir = ".."
 	out, err := command.Output()
 	if err != nil {
@@ -86,7 +87,14 @@ func layerOf(name string) int {
 
 func TestArrowsGoDown(t *testing.T) {
 	t.Parallel()
-	for own, p := range packages(t) {
+	for _, tags := range [][]string{nil, {"cluster"}} {
+		checkArrows(t, packages(t, tags...))
+	}
+}
+
+func checkArrows(t *testing.T, all map[string]goPackage) {
+	t.Helper()
+	for own, p := range all {
 		if isOutside(own) {
 			continue
 		}

@@ -61,6 +61,8 @@ func TestScripts(t *testing.T) {
 			switch name {
 			case "root":
 				return os.Geteuid() == 0, nil
+			case "cluster":
+				return isForClusters, nil
 			case "namespace":
 				return exec.Command("unshare", "--map-root-user", "--net", "--mount", "true").Run() == nil, nil
 			default:

@@ -23,8 +23,9 @@ import (
 
 // emulatorFlags holds the flags of commands that run an emulator of any world.
 type emulatorFlags struct {
-	worldFlags `embed:""`
-	runFlags   `embed:""`
+	worldFlags      `embed:""`
+	kubernetesFlags `embed:""`
+	runFlags        `embed:""`
 }
 
 // worldFlags holds the flags that describe the world.
@@ -142,6 +143,9 @@ func (e *emulator) takeFlags(f emulatorFlags) (err error) {
 	}
 	if f.Strict && f.IAM != "" && f.IAM != guard.Enforce {
 		return &usageError{fmt.Errorf("--strict is the same as --iam enforce, and contradicts --iam %s: leave one out", f.IAM)}
+	}
+	if err := f.connect(); err != nil {
+		return err
 	}
 	if f.Watch && (f.Fixture == "" || e.files.Text != nil) && f.Metadata == "" {
 		return &usageError{errors.New("--watch has nothing to watch: name a file with --fixture or --metadata")}

@@ -1,0 +1,11 @@
+//go:build !cluster
+
+package cli
+
+// connect refuses to watch a cluster.
+func (f kubernetesFlags) connect() error {
+	if err := f.misused(); err != nil || !f.Kubernetes {
+		return err
+	}
+	return needsCluster("--kubernetes")
+}

@@ -1,0 +1,61 @@
+//go:build cluster
+
+package kubernetes
+
+import (
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// ErrNoCluster says that the program does not run in a pod with access to the API server.
+var ErrNoCluster = errors.New("this program does not run in a pod that has the token of a service account")
+
+// userAgent is how the API server's logs name this program.
+const userAgent = "gcp-metadata-emulator"
+
+// Client asks an API server.
+type Client struct{ rest *rest.RESTClient }
+
+// Connect returns a client for the API server that a kubeconfig file names, or, if the path is
+// empty, for the API server of the pod that this program runs in. It asks nothing yet.
+func Connect(kubeconfig string) (*Client, error) {
+	config, err := configOf(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	// Client-go's own client of core/v1 links the types of all APIs, which is 13 MB.
+	config.APIPath, config.GroupVersion, config.UserAgent = "/api", &corev1.SchemeGroupVersion, userAgent
+	config.NegotiatedSerializer = serializer.NewCodecFactory(newScheme()).WithoutConversion()
+	config.AcceptContentTypes, config.ContentType = runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON, runtime.ContentTypeProtobuf
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("use the configuration of the cluster: %w", err)
+	}
+	return &Client{client}, nil
+}
+
+func configOf(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig != "" {
+		return clientcmd.BuildConfigFromFlags("", kubeconfig)
+	}
+	config, err := rest.InClusterConfig()
+	if errors.Is(err, rest.ErrNotInCluster) {
+		return nil, ErrNoCluster
+	}
+	return config, err
+}
+
+// newScheme returns the types that the watches decode.
+func newScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Pod{}, &corev1.PodList{}, &corev1.ServiceAccount{}, &corev1.ServiceAccountList{})
+	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
+	return scheme
+}
