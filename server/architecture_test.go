@@ -44,7 +44,7 @@ func layers() [][]string {
 		{"server/caller", "server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/reason", "server/script", "server/cli/completion", "server/cli/manual"},
+		{"fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/reason", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
 	}
 }
 
@@ -152,7 +152,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
-		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reason", "server/unplayed", "server/explain",
+		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reason", "server/retired", "server/unplayed", "server/explain",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

@@ -13,11 +13,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/accountkeys"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/retired"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
@@ -190,7 +189,7 @@ func (m *Maker) externalAccountAuthorizedUser(w *world.World, asked Request) (an
 // refresh issues a refresh token with the scopes that gcloud requests from a user.
 func (m *Maker) refresh(grant token.Grant) (string, error) {
 	grant.Scopes = []string{"openid", "https://www.googleapis.com/auth/userinfo.email", iam.CloudPlatform}
-	grant.Session = uuid.NewString()
+	grant.Session = retired.NewID()
 	refresh, err := m.issuer.Refresh(grant)
 	if err != nil {
 		return "", fmt.Errorf("issue a refresh token: %w", err)

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"net/http"
@@ -19,7 +20,7 @@ import (
 // SignIn is the way in for people.
 type SignIn struct {
 	Page   http.Handler // an authorization endpoint
-	Redeem func(code, client, redirectURI string) (*world.User, error)
+	Redeem func(ctx context.Context, code, client, redirectURI string) (*world.User, error)
 }
 
 // nonceCookie begins the name of the cookie that binds a sign-in to the browser that has begun it.
@@ -118,7 +119,7 @@ func (d *Doors) endSignIn(w *watched, at ingress.Door) {
 		return
 	}
 	base := baseOf(r, at.Service)
-	user, err := d.config.SignIn.Redeem(query.Get("code"), at.World.IAPClient(), base+world.IAPCallback)
+	user, err := d.config.SignIn.Redeem(r.Context(), query.Get("code"), at.World.IAPClient(), base+world.IAPCallback)
 	if err != nil {
 		w.refuse(iap.Unfinished("the code from the sign-in page cannot be used: " + err.Error()))
 		return

@@ -2,6 +2,7 @@ package oauth2
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -10,7 +11,6 @@ import (
 	"net/url"
 	"time"
 
-	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -126,21 +126,9 @@ func (s *Server) seal(granted token.Grant, redirectURI string, wanted authorizat
 	return s.issuer.Seal(codeForm(), own, shared)
 }
 
-// spent holds the codes that were exchanged most recently. maxSpent is more than the number of
-// codes normally issued within codeLifetime.
-type spent struct{ ids *lru.Cache[string, struct{}] }
-
-const maxSpent = 1 << 12
-
-func newSpent() spent {
-	return spent{ids: lru.New[string, struct{}](maxSpent)}
-}
-
-// again reports whether the code was exchanged before, and records it as exchanged.
-func (s spent) again(granted code) bool {
-	known, _ := s.ids.ContainsOrAdd(granted.own.Session, struct{}{})
-	return known
-}
+// rememberedCodes is the number of exchanged codes after which the emulator forgets the oldest. Codes
+// that are as old as the forgotten ones then count as exchanged.
+const rememberedCodes = 1 << 12
 
 // authorizationCode exchanges a code (RFC 6749, section 4.1.3). A second use may be a theft, so
 // it revokes the tokens that the first use got.
@@ -150,7 +138,7 @@ func (s *Server) authorizationCode(r *http.Request, form url.Values) (wire.Respo
 	if err != nil {
 		return wire.Response{}, err
 	}
-	user, granted, err := s.redeem(current, client.ID, form)
+	user, granted, err := s.redeem(r.Context(), current, client.ID, form)
 	if err != nil {
 		return wire.Response{}, err
 	}
@@ -163,13 +151,13 @@ func (s *Server) authorizationCode(r *http.Request, form url.Values) (wire.Respo
 
 // Redeem exchanges a code for the user who has signed in. It is for clients inside the emulator, which
 // need no tokens.
-func (s *Server) Redeem(code, client, redirectURI string) (*world.User, error) {
-	user, _, err := s.redeem(s.worlds.Load().State, client, url.Values{"code": {code}, "redirect_uri": {redirectURI}})
+func (s *Server) Redeem(ctx context.Context, code, client, redirectURI string) (*world.User, error) {
+	user, _, err := s.redeem(ctx, s.worlds.Load().State, client, url.Values{"code": {code}, "redirect_uri": {redirectURI}})
 	return user, err
 }
 
 // redeem returns the user who granted a code, and the code. It takes every code once.
-func (s *Server) redeem(w *world.World, client string, form url.Values) (*world.User, code, error) {
+func (s *Server) redeem(ctx context.Context, w *world.World, client string, form url.Values) (*world.User, code, error) {
 	granted, err := s.openCode(form.Get("code"))
 	if err != nil {
 		return nil, code{}, err
@@ -177,16 +165,28 @@ func (s *Server) redeem(w *world.World, client string, form url.Values) (*world.
 	if err := granted.usable(client, form, s.now()); err != nil {
 		return nil, code{}, err
 	}
-	if s.spent.again(granted) {
-		s.issuer.RevokeSession(granted.own.Session)
-		return nil, code{}, oauthapi.NewError(oauthapi.InvalidGrant, badRequest).
-			Because("the code was exchanged before, so that its tokens are revoked now")
+	if err := s.spend(ctx, granted); err != nil {
+		return nil, code{}, err
 	}
 	user, ok := w.User(granted.shared.UserID)
 	if !ok {
 		return nil, code{}, oauthapi.NewError(oauthapi.InvalidGrant, accountDeleted)
 	}
 	return user, granted, nil
+}
+
+// spend records that a code is exchanged. If the code was exchanged before, it revokes the tokens of
+// that exchange, and the error is an *oauthapi.Error.
+func (s *Server) spend(ctx context.Context, granted code) error {
+	again, err := s.spent.Retire(ctx, granted.own.Session)
+	if err != nil || !again {
+		return err
+	}
+	if err := s.issuer.RevokeSession(ctx, granted.own.Session); err != nil {
+		return err
+	}
+	return oauthapi.NewError(oauthapi.InvalidGrant, badRequest).
+		Because("the code was exchanged before, or is older than the latest %d codes that were exchanged; its tokens are revoked now", rememberedCodes)
 }
 
 func (s *Server) openCode(text string) (code, error) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/oauthapi"
+	"gcp-metadata-emulator/server/retired"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
@@ -32,19 +33,19 @@ type Server struct {
 	issuer  *token.Issuer
 	now     func() time.Time
 	answers func(host, port string) bool
-	spent   spent
+	spent   retired.Set // the sessions of the codes that were exchanged: each session has one code
 	devices *devices
 }
 
 // New returns an authorization server. now is its clock. answers reports whether a host, in the
 // form of hostname.Of, and a port are an address of the emulator.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time, answers func(host, port string) bool) *Server {
-	return &Server{worlds: worlds, issuer: issuer, now: now, answers: answers, spent: newSpent(), devices: newDevices()}
+	return &Server{worlds: worlds, issuer: issuer, now: now, answers: answers, spent: retired.NewSet(rememberedCodes), devices: newDevices()}
 }
 
 // Reset forgets the exchanged codes and the waiting devices.
 func (s *Server) Reset() {
-	s.spent.ids.Purge()
+	s.spent.Reset()
 	s.devices.forget()
 }
 

@@ -25,7 +25,7 @@ func (s *Server) Revoke(r *http.Request) (wire.Response, error) {
 	if text == "" {
 		return wire.Response{}, oauthapi.Missing("token")
 	}
-	err = s.issuer.Revoke(text)
+	err = s.issuer.Revoke(r.Context(), text)
 	switch {
 	case errors.Is(err, token.ErrUnknown), errors.Is(err, token.ErrExpired), errors.Is(err, token.ErrRevoked):
 		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidToken, nothingToRevoke)

@@ -39,7 +39,7 @@ func TestRefusedRefreshes(t *testing.T) {
 	dev := r.dev(t)
 	good := r.refresh(t, token.ForUser(dev, "app", []string{platform, "openid"}))
 	revoked := r.refresh(t, token.ForUser(dev, "app", []string{platform}))
-	if err := r.issuer.Revoke(revoked); err != nil {
+	if err := r.issuer.Revoke(t.Context(), revoked); err != nil {
 		t.Fatal(err)
 	}
 	deleted := r.refresh(t, token.ForUser(&world.User{Email: "x@example.com", UniqueID: "7"}, "app", []string{platform}))
@@ -202,6 +202,30 @@ func TestAuthorizationCode(t *testing.T) {
 	}
 	if again := r.token(t, form); again.text("error_description") != "Token has been expired or revoked." {
 		t.Errorf("the refresh token is good after the code was used again: %d %s", again.status, again.body)
+	}
+}
+
+// However many codes are exchanged after it, a code stays spent.
+func TestCodeOutlivesTheMemoryForIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, registered)
+	code := func() string { return r.authorize(t, "scope", drive, "access_type", "online").Get("code") }
+	first := code()
+	tokens := r.token(t, exchange(first))
+	if tokens.status != http.StatusOK {
+		t.Fatalf("%d %s", tokens.status, tokens.body)
+	}
+	const more = 1<<12 + 100
+	for range more {
+		if got := r.token(t, exchange(code())); got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	if again := r.token(t, exchange(first)); again.text("error") != "invalid_grant" {
+		t.Errorf("used again: %d %s", again.status, again.body)
+	}
+	if _, err := r.issuer.Recognise(tokens.text("access_token")); !errors.Is(err, token.ErrRevoked) {
+		t.Errorf("the access token is good after the code was used again: %v", err)
 	}
 }
 

@@ -54,7 +54,7 @@ func TestDownscope(t *testing.T) {
 	if again := r.downscope(answered.AccessToken, goodBoundary); again.status != http.StatusBadRequest {
 		t.Errorf("a second boundary is answered with %d %s", again.status, again.body)
 	}
-	if err := r.issuer.Revoke(source.Text); err != nil {
+	if err := r.issuer.Revoke(t.Context(), source.Text); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.issuer.Recognise(answered.AccessToken); err == nil {

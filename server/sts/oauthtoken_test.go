@@ -54,7 +54,7 @@ func TestOAuthToken(t *testing.T) {
 	}
 	good := refresh(token.Grant{Principal: user.Workforce(), Scopes: []string{scope}, Client: "client", Session: "s"})
 	revoked := refresh(token.Grant{Principal: user.Workforce(), Client: "client", Session: "gone"})
-	if err := r.issuer.Revoke(revoked); err != nil {
+	if err := r.issuer.Revoke(t.Context(), revoked); err != nil {
 		t.Fatal(err)
 	}
 	basic := func(id, secret string) func(*http.Request) {

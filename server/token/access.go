@@ -2,13 +2,13 @@ package token
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/retired"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -46,7 +46,7 @@ func ForAccount(account *world.ServiceAccount, scopes []string) Grant {
 // ForUser returns the grant of scopes from a user to an OAuth client. The grant is for offline
 // access, and starts a session.
 func ForUser(user *world.User, client string, scopes []string) Grant {
-	return Grant{Principal: user.Principal(), Scopes: scopes, Client: client, Session: rand.Text(), Offline: true}
+	return Grant{Principal: user.Principal(), Scopes: scopes, Client: client, Session: retired.NewID(), Offline: true}
 }
 
 // Access is the content of an access token. Times are in Unix seconds.
@@ -84,7 +84,7 @@ func (i *Issuer) Access(ctx context.Context, grant Grant, lifetime time.Duration
 	grant.Scopes = iam.CanonicalScopes(grant.Scopes)
 	issued, expires := i.period(lifetime.Truncate(time.Second))
 	defect := defectOf(ctx, KindAccess)
-	text, err := i.sealed(Access{Grant: grant, ID: rand.Text(), IssuedAt: issued.Unix(), Expires: expires.Unix()}, defect)
+	text, err := i.sealed(ctx, Access{Grant: grant, ID: retired.NewID(), IssuedAt: issued.Unix(), Expires: expires.Unix()}, defect)
 	if err != nil {
 		return Token{}, err
 	}
@@ -123,7 +123,7 @@ func (i *Issuer) Recognise(text string) (Access, error) {
 		return Access{}, err
 	case !i.now().Before(time.Unix(access.Expires, 0)), i.isYetToCome(access):
 		return access, ErrExpired
-	case i.revoked.has(access.ID, access.Session):
+	case i.isRetired(access.ID, access.Session):
 		return access, ErrRevoked
 	default:
 		return access, nil
@@ -134,7 +134,7 @@ func (i *Issuer) Recognise(text string) (Access, error) {
 // that has since expired or been revoked.
 func (i *Issuer) IsOver(text string) bool {
 	access, err := i.open(text)
-	return err == nil && (!i.now().Before(time.Unix(access.Expires, 0)) || i.revoked.has(access.ID, access.Session))
+	return err == nil && (!i.now().Before(time.Unix(access.Expires, 0)) || i.isRetired(access.ID, access.Session))
 }
 
 // isYetToCome reports whether the token was issued before the clock was set back. It allows for

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/signer"
 )
@@ -28,7 +26,7 @@ import (
 //	missing-email             x                          no email and no email_verified; not for a JWT, whose issuer is an e-mail address
 //	unverified-email          x         x                email_verified is false, as it may be in a Firebase token
 //	alg-none                  x         x     x          the header says alg none, and there is no signature
-//	revoked          x        x         x     x          revoked at once; a JWT gets the claim jti, by which it is recognised
+//	revoked          x        x         x     x          revoked at once; a JWT gets a claim jti that says so
 //	just-expired     x        x         x     x          exp was a second ago
 //	copied-key-id             x         x     x          signed with an unpublished key, under the ID of the published key
 //	hmac-public-key           x         x     x          HS256, with the published key in PEM as the secret
@@ -152,8 +150,6 @@ func (d Defect) changes(now time.Time) map[string]any {
 		return map[string]any{"email": nil, "email_verified": nil}
 	case UnverifiedEmail:
 		return map[string]any{"email_verified": false}
-	case Revoked:
-		return map[string]any{"jti": uuid.NewString()}
 	}
 	return nil
 }
@@ -224,6 +220,11 @@ func (i *Issuer) signMaybeSpoilt(ctx context.Context, kind Kind, key signer.Key,
 	if changed, err = merged(changed, defect.changes(i.now())); err != nil {
 		return Token{}, err
 	}
+	if defect == Revoked {
+		if changed["jti"], err = i.revokedID(); err != nil {
+			return Token{}, err
+		}
+	}
 	text, err := i.signSpoilt(ctx, kind, key, draft{changed, defect})
 	return Token{Text: text, Defect: defect}, err
 }
@@ -247,9 +248,6 @@ func (i *Issuer) signSpoilt(ctx context.Context, kind Kind, key signer.Key, d dr
 	if err != nil {
 		return "", err
 	}
-	if id, ok := d.claims["jti"].(string); ok && d.defect == Revoked {
-		i.revoked.add(id)
-	}
 	if d.defect == Tampered {
 		d.claims["tampered"] = true
 		return withClaims(text, d.claims)
@@ -266,14 +264,8 @@ func withClaims(text string, claims any) (string, error) {
 	return text[:strings.Index(text, ".")+1] + base64.RawURLEncoding.EncodeToString(payload) + text[strings.LastIndex(text, "."):], nil
 }
 
-// IsRevoked reports whether a JWT was revoked. Only a JWT with defect revoked can be.
-func (i *Issuer) IsRevoked(parsed *signer.Parsed) bool {
-	id, _ := parsed.Claims["jti"].(string)
-	return id != "" && i.revoked.has(id, "")
-}
-
 // sealed returns the text of an access token with a defect, or with NoDefect.
-func (i *Issuer) sealed(access Access, defect Defect) (string, error) {
+func (i *Issuer) sealed(ctx context.Context, access Access, defect Defect) (string, error) {
 	prefix := accessPrefix(access.Principal.Kind)
 	if issued, expires, shifted := defect.period(i.now()); shifted {
 		access.IssuedAt, access.Expires = issued.Unix(), expires.Unix()
@@ -288,7 +280,7 @@ func (i *Issuer) sealed(access Access, defect Defect) (string, error) {
 	own := stamp{ID: access.ID, Session: access.Session, IssuedAt: access.IssuedAt, Expires: access.Expires}
 	text, err := i.sealWith(sealer, MaxAccess, own, access.Grant)
 	if err == nil && defect == Revoked {
-		i.revoked.add(access.ID)
+		_, err = i.revoked.Retire(ctx, access.ID)
 	}
 	if err == nil && defect == Tampered {
 		text = otherLetter(text, len(text)/2)

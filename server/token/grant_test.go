@@ -11,6 +11,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/retired"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/server/world/worldtest"
@@ -78,19 +79,19 @@ func TestRevoke(t *testing.T) {
 	if known, err := issuer.RecogniseRefresh(refresh); err != nil || known.Session != "s1" {
 		t.Errorf("RecogniseRefresh = %+v, %v", known, err)
 	}
-	if err := issuer.Revoke(access); err != nil {
+	if err := issuer.Revoke(t.Context(), access); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := issuer.RecogniseRefresh(refresh); !errors.Is(err, token.ErrRevoked) {
 		t.Errorf("the refresh token of a revoked session: %v", err)
 	}
-	if err := issuer.Revoke(access); !errors.Is(err, token.ErrRevoked) {
+	if err := issuer.Revoke(t.Context(), access); !errors.Is(err, token.ErrRevoked) {
 		t.Errorf("revoked again: %v", err)
 	}
-	if err := issuer.Revoke("x"); !errors.Is(err, token.ErrUnknown) {
+	if err := issuer.Revoke(t.Context(), "x"); !errors.Is(err, token.ErrUnknown) {
 		t.Errorf("revoked a text that is not a token: %v", err)
 	}
-	if err := issuer.Revoke(otherRefresh); err != nil {
+	if err := issuer.Revoke(t.Context(), otherRefresh); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := issuer.Recognise(otherAccess); !errors.Is(err, token.ErrRevoked) {
@@ -99,7 +100,7 @@ func TestRevoke(t *testing.T) {
 	third := session
 	third.Session = "s3"
 	thirdAccess := mint(t, issuer, third)
-	if issuer.RevokeSession("s3"); !errors.Is(recognised(issuer, thirdAccess), token.ErrRevoked) {
+	if err := issuer.RevokeSession(t.Context(), "s3"); err != nil || !errors.Is(recognised(issuer, thirdAccess), token.ErrRevoked) {
 		t.Error("a token of a session that was revoked by name is good")
 	}
 	alone := mint(t, issuer, token.ForAccount(account, nil))
@@ -107,12 +108,51 @@ func TestRevoke(t *testing.T) {
 		t.Error(err)
 	}
 	clock.advance(time.Hour)
-	if err := issuer.Revoke(alone); !errors.Is(err, token.ErrExpired) {
+	if err := issuer.Revoke(t.Context(), alone); !errors.Is(err, token.ErrExpired) {
 		t.Errorf("revoked an expired token: %v", err)
 	}
 	issuer.Reset()
 	if _, err := issuer.RecogniseRefresh(refresh); err != nil {
 		t.Errorf("after a reset: %v", err)
+	}
+}
+
+// However many tokens are revoked after it, a revoked token stays revoked. A new token is good.
+func TestRevocationOutlivesTheMemoryForIt(t *testing.T) {
+	t.Parallel()
+	issuer, _ := newIssuer()
+	const more = 1<<16 + 100
+	user := token.Grant{Principal: iam.Principal{Kind: iam.KindUser, ID: "1"}}
+	of := func() (refresh, access, alone string) {
+		user.Session = retired.NewID()
+		refresh, err := issuer.Refresh(user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return refresh, mint(t, issuer, user), mint(t, issuer, token.ForAccount(account, nil))
+	}
+	refresh, access, alone := of()
+	for _, text := range []string{refresh, alone} {
+		if err := issuer.Revoke(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range more {
+		if err := issuer.RevokeSession(t.Context(), retired.NewID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := issuer.RecogniseRefresh(refresh); !errors.Is(err, token.ErrRevoked) {
+		t.Errorf("the refresh token: %v", err)
+	}
+	for name, text := range map[string]string{"an access token of the session": access, "an access token without a session": alone} {
+		if err := recognised(issuer, text); !errors.Is(err, token.ErrRevoked) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	refresh, access, alone = of()
+	if _, err := issuer.RecogniseRefresh(refresh); err != nil || recognised(issuer, access) != nil || recognised(issuer, alone) != nil {
+		t.Errorf("new tokens: %v, %v, %v", err, recognised(issuer, access), recognised(issuer, alone))
 	}
 }
 
@@ -124,7 +164,7 @@ func TestRevokedTokenIsNotCached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := issuer.Revoke(first.Text); err != nil {
+	if err := issuer.Revoke(t.Context(), first.Text); err != nil {
 		t.Fatal(err)
 	}
 	second, err := issuer.CachedAccess(t.Context(), account, nil)

@@ -1,10 +1,10 @@
 package token
 
 import (
-	"crypto/rand"
 	"strings"
 
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/retired"
 )
 
 // refreshPrefix is the prefix of Google's refresh tokens.
@@ -28,7 +28,7 @@ type Refresh struct {
 // Refresh issues a refresh token with the grant's canonical scopes. The grant should have a session.
 func (i *Issuer) Refresh(grant Grant) (string, error) {
 	grant.Scopes = iam.CanonicalScopes(grant.Scopes)
-	text, err := i.Seal(refreshForm(), stamp{ID: rand.Text(), Session: grant.Session, IssuedAt: i.now().Unix()}, grant)
+	text, err := i.Seal(refreshForm(), stamp{ID: retired.NewID(), Session: grant.Session, IssuedAt: i.now().Unix()}, grant)
 	if err == nil {
 		i.counts.Minted(string(KindRefresh))
 	}
@@ -45,7 +45,7 @@ func (i *Issuer) RecogniseRefresh(text string) (Refresh, error) {
 	}
 	grant.Session = own.Session
 	refresh := Refresh{Grant: grant, ID: own.ID, IssuedAt: own.IssuedAt}
-	if i.revoked.has(refresh.ID, refresh.Session) {
+	if i.isRetired(refresh.ID, refresh.Session) {
 		return Refresh{}, ErrRevoked
 	}
 	return refresh, nil

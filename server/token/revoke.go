@@ -2,30 +2,25 @@ package token
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"strings"
 
-	"gcp-metadata-emulator/server/lru"
+	"gcp-metadata-emulator/signer"
 )
 
-// revocations holds the IDs of revoked tokens and sessions. If there are more than
-// maxRevocations, the oldest are forgotten. An access token has normally expired by then.
-type revocations struct{ ids *lru.Cache[string, struct{}] }
+// rememberedRevocations is the number of revocations after which the emulator forgets the oldest.
+// Tokens that are as old as the forgotten ones then count as revoked.
+const rememberedRevocations = 1 << 16
 
-const maxRevocations = 1 << 16
-
-func newRevocations() *revocations {
-	return &revocations{ids: lru.New[string, struct{}](maxRevocations)}
-}
-
-func (r *revocations) add(id string) { r.ids.Add(id, struct{}{}) }
-
-func (r *revocations) has(id, session string) bool {
-	return r.ids.Contains(id) || session != "" && r.ids.Contains(session)
+// isRetired reports whether a token or its session was revoked. session may be empty.
+func (i *Issuer) isRetired(id, session string) bool {
+	return i.revoked.Has(id) || session != "" && i.revoked.Has(session)
 }
 
 // Revoke revokes an access token or a refresh token, and the other tokens of its session (RFC
 // 7009, section 2.1). It returns the errors of Recognise and RecogniseRefresh.
-func (i *Issuer) Revoke(text string) error {
+func (i *Issuer) Revoke(ctx context.Context, text string) error {
 	access, err := i.Recognise(text)
 	id, session := access.ID, access.Session
 	if errors.Is(err, ErrUnknown) {
@@ -36,19 +31,34 @@ func (i *Issuer) Revoke(text string) error {
 	if err != nil {
 		return err
 	}
-	i.RevokeSession(cmp.Or(session, id))
-	return nil
+	return i.RevokeSession(ctx, cmp.Or(session, id))
 }
 
-// RevokeSession revokes all tokens of a session.
-func (i *Issuer) RevokeSession(session string) {
-	i.revoked.add(session)
+// RevokeSession revokes all tokens of a session, which has an ID of package retired.
+func (i *Issuer) RevokeSession(ctx context.Context, session string) error {
+	_, err := i.revoked.Retire(ctx, session)
 	i.accesses.forget() // the metadata server must not return a cached token of the session
+	return err
+}
+
+// revokedForm returns the form of the claim jti of the JWTs that are revoked from the start. Only the
+// emulator can seal such a claim, so that no set has to remember these JWTs.
+func revokedForm() Form { return Form{Prefix: revokedPrefix} }
+
+const revokedPrefix = "revoked-"
+
+// revokedID returns a claim jti that says that the JWT was revoked.
+func (i *Issuer) revokedID() (string, error) { return i.Seal(revokedForm(), nil, nil) }
+
+// IsRevoked reports whether a JWT was revoked. Only a JWT with defect revoked can be.
+func (i *Issuer) IsRevoked(parsed *signer.Parsed) bool {
+	id, _ := parsed.Claims["jti"].(string)
+	return strings.HasPrefix(id, revokedPrefix) && i.Open(revokedForm(), id, new(any), new(any)) == nil
 }
 
 // Reset forgets all revocations and all cached tokens.
 func (i *Issuer) Reset() {
-	i.revoked.ids.Purge()
+	i.revoked.Reset()
 	i.accesses.forget()
 	i.identities.forget()
 }

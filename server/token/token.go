@@ -3,9 +3,8 @@
 //
 // Access and refresh tokens are self-contained (see signer.Sealer), so the emulator stores none
 // of them. They are never longer than Google's: if a grant does not fit, the key ring keeps it,
-// once for all tokens with the same grant. The emulator also remembers revoked tokens, in a
-// bounded set. ID tokens are signed with Google's
-// key set. The metadata server returns the same token again while it stays valid; this package
+// once for all tokens with the same grant. Package retired remembers the revoked tokens. ID tokens
+// are signed with Google's key set. The metadata server returns the same token again while it stays valid; this package
 // holds the bounded caches for that.
 //
 // The package does not decide who may get a token: the surfaces and package iam do.
@@ -20,6 +19,7 @@ import (
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/retired"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -76,8 +76,8 @@ func IsRefusal(err error) bool {
 type Issuer struct {
 	keys    *keys.Ring
 	now     func() time.Time
-	sealers sync.Map // *signer.Sealer by token prefix
-	revoked *revocations
+	sealers sync.Map    // *signer.Sealer by token prefix
+	revoked retired.Set // IDs of tokens and of sessions
 	counts  metrics.Tokens
 
 	coding   func() (coding, error) // of opaque tokens
@@ -96,7 +96,7 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 	return &Issuer{
 		keys:       ring,
 		now:        now,
-		revoked:    newRevocations(),
+		revoked:    retired.NewSet(rememberedRevocations),
 		coding:     sync.OnceValues(newCoding),
 		stranger:   sync.OnceValue(ring.Stranger),
 		accesses:   newCache[accessKey](now),

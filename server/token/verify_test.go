@@ -139,7 +139,7 @@ func TestVerifyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{revoked, refresh} {
-		if err := m.Revoke(text); err != nil {
+		if err := m.Revoke(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}
 	}
