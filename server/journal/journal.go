@@ -77,11 +77,23 @@ func (e *Exchange) redact() {
 		hidden = hidden || shown != *text
 		*text = shown
 	}
-	if !hidden {
-		return
+	if hidden {
+		e.copyTexts()
 	}
+}
+
+// copyTexts copies all texts, in one piece of memory.
+func (e *Exchange) copyTexts() {
+	var all strings.Builder
+	size := 0
 	for _, text := range e.texts() {
-		*text = strings.Clone(*text)
+		size += len(*text)
+	}
+	all.Grow(size)
+	for _, text := range e.texts() {
+		at := all.Len()
+		all.WriteString(*text)
+		*text = all.String()[at:]
 	}
 }
 

@@ -78,7 +78,7 @@ func secret(text string) (from, to int) {
 	for i := range len(text) {
 		switch text[i] {
 		case 'y', 'e', '1', 'G', 'A':
-			if isWithinWord(text, i) {
+			if !mayBeCredential(text[i:]) || isWithinWord(text, i) {
 				continue
 			}
 			from, to = i, i+credential(text[i:])
@@ -101,6 +101,19 @@ func secret(text string) (from, to int) {
 func isWithinWord(text string, at int) bool {
 	const escaped = 3
 	return at > 0 && isAlphanumeric(text[at-1]) && (at < escaped || text[at-escaped] != '%')
+}
+
+// mayBeCredential reports whether a text begins with the first two letters of a prefix that credential
+// knows. The letters alone are frequent.
+func mayBeCredential(text string) bool {
+	if len(text) < 2 {
+		return false
+	}
+	switch text[:2] {
+	case "ya", "ey", "1/", "GO", "AI":
+		return true
+	}
+	return false
 }
 
 // credential returns the length of the credential at the start of text, or 0. It knows Google's
@@ -136,7 +149,7 @@ func credential(text string) int {
 // Authorization header.
 func bearer(text string, at int) (from, to int) {
 	from = at + len("bearer ")
-	if from >= len(text) || !strings.EqualFold(text[at:from-1], "bearer") || text[from-1] != ' ' && text[from-1] != '+' {
+	if from >= len(text) || text[from-1] != ' ' && text[from-1] != '+' || !strings.EqualFold(text[at:from-1], "bearer") {
 		return 0, 0
 	}
 	to = from + run(text[from:], func(c byte) bool { return c > ' ' && c != '&' && c != ';' })
@@ -155,7 +168,7 @@ func value(text string, at int) (from, to int) {
 	if !isSecretName(text[begins:at]) {
 		return 0, 0
 	}
-	return at + 1, at + 1 + run(text[at+1:], func(c byte) bool { return !strings.ContainsRune("&;#\"' ", rune(c)) })
+	return at + 1, at + 1 + run(text[at+1:], isOfValue)
 }
 
 // run returns the number of leading bytes for which is returns true.
@@ -168,12 +181,33 @@ func run(text string, is func(byte) bool) int {
 	return len(text)
 }
 
-func isAlphanumeric(c byte) bool {
-	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
-}
+// Sets of ASCII characters below '@' and from '@' on, with a bit for each. A look-up in a set costs less
+// than comparisons, and each byte of a long token is looked up.
+const (
+	numerals    = (1<<10 - 1) << '0'                      // 0 to 9
+	capitals    = (1<<26 - 1) << ('A' - half)             // A to Z
+	letters     = capitals | capitals<<('a'-'A')          // A to Z and a to z
+	ofTokenLow  = numerals | 1<<'.' | 1<<'-' | 1<<'%'     // below '@'
+	ofTokenHigh = letters | 1<<('_'-half) | 1<<('~'-half) // from '@' on
+	endsOfValue = 1<<'&' | 1<<';' | 1<<'#' | 1<<'"' | 1<<'\'' | 1<<' '
 
-func isLetterOfToken(c byte) bool {
-	return isAlphanumeric(c) || c == '.' || c == '_' || c == '-' || c == '%' || c == '~'
+	half = 64
+)
+
+func isAlphanumeric(c byte) bool { return isIn(c, numerals, letters) }
+
+func isLetterOfToken(c byte) bool { return isIn(c, ofTokenLow, ofTokenHigh) }
+
+// isOfValue reports whether the value of a parameter goes on with a byte.
+func isOfValue(c byte) bool { return !isIn(c, endsOfValue, 0) }
+
+// isIn reports whether a byte is in a set of ASCII characters.
+func isIn(c byte, low, high uint64) bool {
+	set := low
+	if c >= half {
+		set = high
+	}
+	return c < 2*half && set>>(c%half)&1 == 1
 }
 
 // isSecretName reports whether a parameter with this name carries a credential, in OAuth 2.0 or
