@@ -173,6 +173,9 @@ func ReadBody(r *http.Request) ([]byte, error) { return ReadBodyUpTo(r, MaxBody)
 
 // ReadBodyUpTo is ReadBody with another limit in bytes.
 func ReadBodyUpTo(r *http.Request, limit int) ([]byte, error) {
+	if r.Body == http.NoBody {
+		return nil, nil
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
 	if err == nil && len(body) > limit {
 		// If the connection closes while the client still sends, the client does not see the

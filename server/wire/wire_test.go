@@ -1,7 +1,9 @@
 package wire_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -97,10 +99,41 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-func TestPretty(t *testing.T) {
+// JSON has the form that encoding/json gives it.
+func TestJSON(t *testing.T) {
 	t.Parallel()
-	want := "{\n  \"a\": \"<&>\"\n}\n"
-	if got := wire.Pretty(map[string]string{"a": "<&>"}); got != want {
-		t.Errorf("Pretty = %q, want %q", got, want)
+	for _, value := range []any{
+		map[string]string{"a": "<&>"},
+		"", `a "quoted" \ text {with: [braces]}, \" and`, "\u2028\n\t\x00é", 1.5e-9, true, nil,
+		[]any{},
+		map[string]any{},
+		[]any{[]any{}, map[string]any{}, []any{[]any{1, "2"}}},
+		map[string]any{"a": map[string]any{"b": []any{nil, "x", map[string]any{"c": "\\"}}}, "d:": "{", "e,": json.RawMessage(` { "f" : [ 1 , 2 ] } `)},
+		strings.Repeat("long", 100_000),
+	} {
+		for _, indent := range []string{" ", "  ", "\t"} {
+			var want strings.Builder
+			encoder := json.NewEncoder(&want)
+			encoder.SetEscapeHTML(false)
+			encoder.SetIndent("", indent)
+			if err := encoder.Encode(value); err != nil {
+				t.Fatal(err)
+			}
+			if got := wire.Indented(value, indent); got != want.String() {
+				t.Errorf("Indented = %q, want %q", got, want.String())
+			}
+		}
+		var want bytes.Buffer
+		if err := json.Compact(&want, []byte(wire.Pretty(value))); err != nil || wire.Compact(value) != want.String() {
+			t.Errorf("Compact = %q, want %q, %v", wire.Compact(value), want.String(), err)
+		}
+	}
+}
+
+func BenchmarkPretty(b *testing.B) {
+	value := map[string]any{"locations": []string{}, "encodedLocations": "0x0", "scope": "https://www.googleapis.com/auth/cloud-platform"}
+	b.ReportAllocs()
+	for b.Loop() {
+		wire.Pretty(value)
 	}
 }
