@@ -33,18 +33,19 @@ func layers() [][]string {
 		{"server/wire"},
 		{"server/iap"},
 		{"server/credentials", "server/attack", "server/ingress"},
+		{"server/replica"},
 		{"server/oslogin", "server/token", "server/event", "server/world/worldtest"},
 		{"server/accountkeys"},
 		{"server/world"},
 		{"server/doctor", "server/reach/shell"},
-		{"server/iam", "server/reach", "server/store", "server/unplayed", "signer"},
+		{"server/iam", "server/reach", "server/store", "server/unplayed", "signer", "server/records/recordstest"},
 		{"server/explain"},
 		{"server/fault", "server/journal", "server/metrics"},
 		{"server/filter"},
 		{"server/caller", "server/clock", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/reason", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
+		{"fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/reason", "server/records", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
 	}
 }
 
@@ -151,7 +152,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	t.Parallel()
 	found := packages(t)
 	for _, own := range []string{
-		"keys", "signer", "fixtures", "server/store", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
+		"keys", "signer", "fixtures", "server/store", "server/records", "server/replica", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
 		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reason", "server/retired", "server/unplayed", "server/explain",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {

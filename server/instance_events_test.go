@@ -290,7 +290,7 @@ func TestWorldsAreReplacedOneByOne(t *testing.T) {
 			}
 		})
 		all.Go(func() { s.Replace(other) })
-		all.Go(s.Reset)
+		all.Go(func() { _ = s.Reset() })
 	}
 	all.Wait()
 	list, name := s.Events.List(), s.World().State.DefaultInstance().Name

@@ -32,6 +32,7 @@ func elsewhere() map[reason.Code]string {
 		reason.Unreachable:          "server.TestProxyRefusalsAreObserved",
 		reason.NoInstance:           "mds.TestProfileChanges",
 		reason.Stopping:             "mds.TestErrorsSpeakTheDialectOfTheInstance",
+		reason.StoreUnreachable:     "server.TestReplicaWithoutItsStore",
 		reason.NoTunnel:             "door.TestOddRequests",
 		reason.UnknownRole:          "iamroles.TestUnknownRole",
 		reason.Upstream:             "door.TestFailures",

@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gcp-metadata-emulator/keys"
@@ -41,6 +40,7 @@ import (
 	"gcp-metadata-emulator/server/proxy"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/realcredentials"
+	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/router"
 	"gcp-metadata-emulator/server/router/hostname"
@@ -79,6 +79,10 @@ type Config struct {
 	// by ServeControl. If it is nil, the control plane is served with the other surfaces.
 	PublicURL func() string
 
+	// Replica shares the world with other emulators. If it is nil, the emulator is alone. Otherwise World
+	// must be the replicas' world.
+	Replica *replica.Replica
+
 	// ShutdownTimeout is the time that unfinished requests have to finish when an address closes;
 	// zero means 5 s.
 	ShutdownTimeout time.Duration
@@ -95,8 +99,8 @@ type Server struct {
 	Events  *event.Player
 
 	worlds *store.Store[*world.World]
-	loaded atomic.Pointer[world.World] // Reset restores it
-	forget []func()                    // Reset calls them
+	loaded loaded   // Reset restores it
+	forget []func() // Reset calls them
 	issuer *token.Issuer
 	logger *slog.Logger
 
@@ -112,13 +116,10 @@ type Server struct {
 
 // Replace serves another world from the next request on. It answers the requests that wait for a
 // change if their part of the metadata has changed. It ends events, and starts the scenarios of the
-// new world.
-func (s *Server) Replace(w *world.World) {
+// new world. There is an error only if replicas share the world, and their store does not answer.
+func (s *Server) Replace(w *world.World) error {
 	warnOfRoles(s.logger, w)
-	s.Events.Replace(func() *world.World {
-		s.loaded.Store(w)
-		return w
-	})
+	return s.Events.Replace(func() error { return s.loaded.replace(w) })
 }
 
 // World returns the world that is served at present.
@@ -126,20 +127,21 @@ func (s *Server) World() store.Snapshot[*world.World] { return s.worlds.Load() }
 
 // Reset restores the world that New or Replace was given last, and the machine's time. It clears
 // faults, events, the journal, revocations, unfinished flows and spent codes, and starts scenarios
-// again. Keys stay.
-func (s *Server) Reset() {
-	s.Events.Replace(func() *world.World {
+// again. Keys stay. The error is like that of Replace.
+func (s *Server) Reset() error {
+	err := s.Events.Replace(func() error {
 		for _, forget := range s.forget {
 			forget()
 		}
-		return s.loaded.Load()
+		return s.worlds.Update(func(*world.World) (*world.World, error) { return s.loaded.world(), nil })
 	})
 	s.Journal.Clear()
+	return err
 }
 
 // New composes an emulator.
 func New(config Config) *Server {
-	worlds := store.New(config.World)
+	worlds, loaded := config.worlds()
 	now := config.Clock.Now
 	issuer := token.NewIssuer(config.Keys, now)
 	callers := guard.New(guard.Config{Worlds: worlds, Issuer: issuer, Mode: config.IAM})
@@ -150,11 +152,10 @@ func New(config Config) *Server {
 	s := &Server{
 		Clock: config.Clock, Faults: fault.New(routes.names(), routes.defects(), config.Clock), Journal: journal.New(),
 		Events: event.NewPlayer(worlds, config.Clock, metadata.Settle, config.Logger),
-		worlds: worlds, issuer: issuer, logger: config.Logger, metadata: metadata, listeners: listening,
+		worlds: worlds, loaded: loaded, issuer: issuer, logger: config.Logger, metadata: metadata, listeners: listening,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}
 	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
-	s.loaded.Store(config.World)
 	warnOfRoles(config.Logger, config.World)
 	counts := metrics.NewRequests(routes.names())
 	issuer.Measure(counts)

@@ -41,7 +41,10 @@ func (e *emulator) reload(ctx context.Context) {
 		}
 		return
 	}
-	e.server.Replace(w)
+	if err := e.server.Replace(w); err != nil {
+		e.logger.ErrorContext(ctx, "cannot reload; still serving the previous fixture", append([]any{"error", err}, hintOf(err)...)...)
+		return
+	}
 	e.follow(ctx, w)
 	e.logger.InfoContext(ctx, "reloaded", "project", w.Project.ID, "instances", len(w.Instances))
 }

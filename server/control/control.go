@@ -49,7 +49,7 @@ type Config struct {
 	Purposes     *purpose.Judge           // decides what tokens are good for
 	IAMMode      func() string            // says what becomes of requests that policies would refuse
 	Waiters      func() []Waiter          // lists the requests that wait for a metadata change
-	Reset        func()                   // restores the state at the start
+	Reset        func() error             // restores the state at the start
 }
 
 // Server handles requests to the control plane. It is safe for concurrent use.
@@ -72,7 +72,7 @@ type Server struct {
 	purposes     *purpose.Judge
 	iamMode      func() string
 	waiters      func() []Waiter
-	reset        func()
+	reset        func() error
 
 	run     string       // a unique ID of this server
 	streams atomic.Int64 // number of open event streams

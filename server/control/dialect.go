@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/records"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -19,9 +20,12 @@ func Dialect() wire.Dialect {
 
 func asAPI(err error) error {
 	known, ok := errors.AsType[*googleapi.Error](err)
+	lost, isLost := errors.AsType[*records.UnreachableError](err)
 	switch {
 	case ok:
 		return known
+	case isLost:
+		return googleapi.Unavailable(lost.Error() + "; hint: " + lost.Hint())
 	case errors.Is(err, wire.ErrTooLarge):
 		return &googleapi.Error{
 			Code: http.StatusRequestEntityTooLarge, Status: "INVALID_ARGUMENT",

@@ -9,6 +9,8 @@ import (
 
 // Reset restores the emulator's state at its start.
 func (s *Server) Reset(*http.Request) (wire.Response, error) {
-	s.reset()
+	if err := s.reset(); err != nil {
+		return wire.Response{}, err
+	}
 	return googleapi.JSON(struct{}{}), nil
 }

@@ -39,7 +39,11 @@ func (s *Server) SetState(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, unreadable(err)
 	}
-	s.player.Replace(func() *world.World { return next })
+	if err := s.player.Replace(func() error {
+		return s.worlds.Update(func(*world.World) (*world.World, error) { return next, nil })
+	}); err != nil {
+		return wire.Response{}, err
+	}
 	return describe(r, next)
 }
 

@@ -96,15 +96,16 @@ func (p *Player) Play(instance string, e Event) (Playing, error) {
 	})
 }
 
-// Replace ends every event, replaces the world in the store by the result of next, and starts
-// the scenarios of all instances. Concurrent replacements happen one after the other.
-func (p *Player) Replace(next func() *world.World) {
+// Replace ends every event, calls a function that replaces the world in the store, and starts the
+// scenarios of all instances. Concurrent replacements happen one after the other. The error is that of
+// the function; the scenarios of the world that stays begin again then.
+func (p *Player) Replace(replace func() error) error {
 	p.beginning.Lock()
 	defer p.beginning.Unlock()
 	p.Clear()
-	w := next()
-	_ = p.worlds.Update(func(*world.World) (*world.World, error) { return w, nil }) // never fails
+	err := replace()
 	p.beginScenarios()
+	return err
 }
 
 // Begin starts the scenarios of all instances.

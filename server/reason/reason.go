@@ -78,6 +78,8 @@ const (
 	Stopping      Code = "stopping"
 	Fault         Code = "fault"
 	Upstream      Code = "upstream-failed"
+
+	StoreUnreachable Code = "store-unreachable"
 )
 
 // The codes of Google's APIs (google.rpc.Code), for refusals that no other code describes better.

@@ -1,11 +1,13 @@
 // Package store keeps one value in immutable versions.
 //
 // A change never edits a value that readers hold. It stores a new value and closes a channel,
-// so readers can wait for changes without registering and miss none. The package knows nothing
+// so readers can wait for changes without registering and miss none. A [Keeper] may keep the versions
+// outside of the process too, so that several processes have the same value. The package knows nothing
 // about the value.
 package store
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 )
@@ -13,9 +15,23 @@ import (
 // Store holds the current version of a value. It is safe for concurrent use, and reading takes
 // no lock.
 type Store[T any] struct {
-	mu      sync.Mutex // held while a new version is made
-	current atomic.Pointer[version[T]]
+	keeper Keeper[T] // nil: the versions are only in this process
+
+	updating sync.Mutex // held while an update makes a new version
+	mu       sync.Mutex // held while a version is replaced
+	current  atomic.Pointer[version[T]]
 }
+
+// Keeper keeps the versions of a value that several processes share.
+type Keeper[T any] interface {
+	// Replace makes next the newest version, if no process has replaced current before. It calls
+	// Follow of the process's own store before it returns. The error is ErrOutdated if another version
+	// has replaced current, of which the store gets to know as well.
+	Replace(current, next T) error
+}
+
+// ErrOutdated says that an update was made of a version that is not the newest any more.
+var ErrOutdated = errors.New("the version has been replaced meanwhile")
 
 type version[T any] struct {
 	Snapshot[T]
@@ -37,22 +53,44 @@ func New[T any](state T) *Store[T] {
 	return s
 }
 
+// NewKept returns a store whose updates a keeper decides about. The keeper calls Follow.
+func NewKept[T any](state T, keeper Keeper[T]) *Store[T] {
+	s := New(state)
+	s.keeper = keeper
+	return s
+}
+
 // Load returns the current version.
 func (s *Store[T]) Load() Snapshot[T] { return s.current.Load().Snapshot }
 
-// Update replaces the current version. change must not modify its argument. If it returns an
-// error, the version stays.
+// Update replaces the current version. change must not modify its argument, and is called again if
+// another process was faster. If it returns an error, the version stays.
 func (s *Store[T]) Update(change func(T) (T, error)) error {
+	s.updating.Lock()
+	defer s.updating.Unlock()
+	for {
+		current := s.Load().State
+		next, err := change(current)
+		if err != nil {
+			return err
+		}
+		if s.keeper == nil {
+			s.Follow(next)
+			return nil
+		}
+		if err := s.keeper.Replace(current, next); !errors.Is(err, ErrOutdated) {
+			return err
+		}
+	}
+}
+
+// Follow replaces the current version by one that is decided.
+func (s *Store[T]) Follow(next T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	current := s.current.Load()
-	next, err := change(current.State)
-	if err != nil {
-		return err
-	}
 	s.replace(next, current.Revision+1)
 	close(current.changed)
-	return nil
 }
 
 func (s *Store[T]) replace(state T, revision uint64) {

@@ -23,6 +23,7 @@ import (
 
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/reason"
+	"gcp-metadata-emulator/server/records"
 )
 
 // Response is an answer. The zero value is an empty answer with status 200.
@@ -291,6 +292,10 @@ func IsGone(ctx context.Context) bool {
 func disclose(r *http.Request, logger *slog.Logger, err error) error {
 	if known, ok := errors.AsType[Known](err); ok {
 		return known
+	}
+	if lost, ok := errors.AsType[*records.UnreachableError](err); ok {
+		logger.WarnContext(r.Context(), "request changed nothing", "method", r.Method, "path", r.URL.Path, "error", lost)
+		return &unsavedError{lost}
 	}
 	for _, sentinel := range []error{ErrTooLarge, ErrUnread, ErrStopping} {
 		if errors.Is(err, sentinel) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"gcp-metadata-emulator/fixtures"
@@ -80,4 +81,21 @@ func (w *World) deriveFromInstances() {
 	for _, service := range w.Services() {
 		w.addServiceURLs(service)
 	}
+}
+
+// Keeping returns the world with the instances of an earlier world in place of equal ones. Whoever has
+// derived something of an instance, such as its rendered metadata, need not do so again.
+func (w *World) Keeping(earlier *World) *World {
+	if earlier == nil {
+		return w
+	}
+	kept := *w
+	kept.Instances, kept.instancesByName = slices.Clone(w.Instances), maps.Clone(w.instancesByName)
+	for i, instance := range w.Instances {
+		if same, ok := earlier.Instance(instance.Name); ok && reflect.DeepEqual(same, instance) {
+			kept.Instances[i], kept.instancesByName[instance.Name] = same, same
+		}
+	}
+	kept.deriveFromInstances()
+	return &kept
 }

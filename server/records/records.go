@@ -1,0 +1,84 @@
+// Package records is the vocabulary of replicas: a set of small named records that several processes
+// share, and a copy of all of them in every process.
+//
+// Reading asks the copy, so that nothing waits for a network. Writing is a [Change] that happens as a
+// whole or not at all, in an order on which all processes agree. The package does not know what the
+// records mean (see package replica), nor how they travel (see package store/etcd).
+package records
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Record is one record. Its name is a path such as keys/google/1.pem.
+type Record struct {
+	Name    string
+	Value   []byte
+	Version int64 // of its last change: larger is later, among all records; never 0
+	Created int64 // the version of its first value
+	Gone    bool  // the record was deleted by the change with this version, and has no value
+}
+
+// Condition holds if a record has a version. Version 0 means that there is no such record.
+type Condition struct {
+	Name    string
+	Version int64
+}
+
+// Entry is a new value of a record.
+type Entry struct {
+	Name  string
+	Value []byte
+	Lasts time.Duration // the record ends after this time, or somewhat later; zero: never
+	Mine  bool          // the record ends soon after this process has ended
+}
+
+// Change is what happens to the records at once, if every condition holds.
+type Change struct {
+	If      []Condition
+	Put     []Entry
+	Delete  []string
+	Folders []string // all records in these folders are deleted too
+}
+
+// Limits of a change, which the limits of etcd's servers dictate: a request of 1.5 MiB, and 128
+// operations.
+const (
+	MaxBytes      = 1 << 20
+	MaxOperations = 100
+)
+
+// ErrConflict says that a condition of a change does not hold, so that nothing has changed. The copy
+// has the records by which it does not.
+var ErrConflict = errors.New("the records have changed meanwhile")
+
+// UnreachableError says that the shared store does not answer. A change may have happened all the same.
+type UnreachableError struct{ Err error }
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("the store that the replicas share does not answer: %v", e.Err)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// Hint suggests what to do.
+func (e *UnreachableError) Hint() string {
+	return "see that the servers of --store run and can be reached, and send the request again"
+}
+
+// Store is a process's access to the records.
+type Store interface {
+	// Copy returns the copy of the records in this process.
+	Copy() *Copy
+	// Commit makes a change. When it returns, the copy has the change, and the functions that follow
+	// it have been called. The error is ErrConflict or an *UnreachableError.
+	Commit(ctx context.Context, change Change) error
+	// Sync returns when the copy is at least as new as the records were at the call. The error is an
+	// *UnreachableError.
+	Sync(ctx context.Context) error
+	// Contact returns the last time at which the store answered, by the machine's clock.
+	Contact() time.Time
+}

@@ -1,0 +1,138 @@
+// Package recordstest keeps records in memory, for tests of replicas in one process.
+//
+// It is not a store for users: package store/etcd is. A test cuts a replica off, and connects it again,
+// as a network would.
+package recordstest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"gcp-metadata-emulator/server/records"
+)
+
+// Memory holds the records of all replicas of a test.
+type Memory struct {
+	mu       sync.Mutex
+	version  int64
+	records  map[string]records.Record
+	replicas []*Replica
+}
+
+// New returns a memory without records.
+func New() *Memory { return &Memory{records: map[string]records.Record{}} }
+
+// Replica is one replica's access to the memory. It implements records.Store.
+type Replica struct {
+	memory *Memory
+	copied *records.Copy
+	cut    bool
+	seen   time.Time
+}
+
+// Join returns the access of another replica.
+func (m *Memory) Join() *Replica {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := &Replica{memory: m, copied: records.NewCopy(), seen: time.Now()} //nolint:forbidigo // contact is by the machine's clock
+	m.replicas = append(m.replicas, r)
+	r.catchUp()
+	return r
+}
+
+// Cut cuts a replica off from the memory.
+func (r *Replica) Cut() {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	r.cut = true
+}
+
+// Connect connects a replica again.
+func (r *Replica) Connect() {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	r.cut = false
+	r.catchUp()
+}
+
+// catchUp copies all records. The caller must hold mu.
+func (r *Replica) catchUp() {
+	r.copied.Replace(r.memory.version, slices.Collect(maps.Values(r.memory.records)))
+}
+
+// Copy returns the replica's copy of the records.
+func (r *Replica) Copy() *records.Copy { return r.copied }
+
+// Contact returns the last time at which the replica reached the memory.
+func (r *Replica) Contact() time.Time {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	r.touch()
+	return r.seen
+}
+
+func (r *Replica) touch() {
+	if !r.cut {
+		r.seen = time.Now() //nolint:forbidigo // contact is by the machine's clock
+	}
+}
+
+var errCut = errors.New("the test has cut the replica off")
+
+// Sync reports whether the replica reaches the memory. Its copy is always new.
+func (r *Replica) Sync(context.Context) error {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	if r.cut {
+		return &records.UnreachableError{Err: errCut}
+	}
+	return nil
+}
+
+// Commit makes a change for all replicas that are connected.
+func (r *Replica) Commit(_ context.Context, change records.Change) error {
+	m := r.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.cut {
+		return &records.UnreachableError{Err: errCut}
+	}
+	for _, condition := range change.If {
+		if m.records[condition.Name].Version != condition.Version {
+			return records.ErrConflict
+		}
+	}
+	changed := m.make(change)
+	for _, other := range m.replicas {
+		if !other.cut {
+			other.copied.Apply(m.version, changed)
+		}
+	}
+	return nil
+}
+
+// make changes the records, and returns those that have changed. The caller must hold mu.
+func (m *Memory) make(change records.Change) []records.Record {
+	m.version++
+	var changed []records.Record
+	for name := range m.records {
+		if slices.Contains(change.Delete, name) || slices.Contains(change.Folders, path.Dir(name)) {
+			changed = append(changed, records.Record{Name: name, Version: m.version, Gone: true})
+			delete(m.records, name)
+		}
+	}
+	for _, entry := range change.Put {
+		record := records.Record{Name: entry.Name, Value: entry.Value, Version: m.version, Created: m.version}
+		if before, ok := m.records[entry.Name]; ok {
+			record.Created = before.Created
+		}
+		m.records[entry.Name] = record
+		changed = append(changed, record)
+	}
+	return changed
+}

@@ -1,0 +1,72 @@
+package replica
+
+import (
+	"context"
+
+	"gcp-metadata-emulator/server/records"
+)
+
+// batches is a change that may be larger than the store takes at once. The records to put are new names
+// that nothing refers to before the last change, and those to remove are named by nothing after it.
+type batches struct {
+	store  records.Store
+	put    []records.Entry
+	remove []string
+	last   records.Change // its first condition and its first entry are about the record that refers to the others
+}
+
+// commit commits the change. If the last step conflicts, the error is records.ErrConflict, and what was
+// put is litter, which the next large change removes.
+func (b *batches) commit(ctx context.Context) error {
+	room, operations := records.MaxBytes-len(b.last.Put[0].Value), records.MaxOperations-len(b.last.Put)
+	for len(b.put) > 0 && !fits(b.put, room, operations) {
+		first := prefix(b.put, records.MaxBytes, records.MaxOperations)
+		if err := b.store.Commit(ctx, records.Change{Put: b.put[:first]}); err != nil {
+			return err
+		}
+		b.put = b.put[first:]
+	}
+	b.last.Put = append(b.last.Put, b.put...)
+	now := min(len(b.remove), records.MaxOperations-len(b.last.Put))
+	b.last.Delete, b.remove = b.remove[:now], b.remove[now:]
+	if err := b.store.Commit(ctx, b.last); err != nil {
+		return err
+	}
+	b.sweep(ctx)
+	return nil
+}
+
+// sweep removes the rest of what is not needed any more. It changes the version of the head too, so that
+// no other process can refer to something that is being removed. If it fails, litter stays.
+func (b *batches) sweep(ctx context.Context) {
+	head := b.last.Put[0]
+	for len(b.remove) > 0 {
+		now := min(len(b.remove), records.MaxOperations-1)
+		current, _ := b.store.Copy().Find(head.Name)
+		if string(current.Value) != string(head.Value) {
+			return
+		}
+		if err := b.store.Commit(ctx, records.Change{
+			If:  []records.Condition{{Name: head.Name, Version: current.Version}},
+			Put: []records.Entry{head}, Delete: b.remove[:now],
+		}); err != nil {
+			return
+		}
+		b.remove = b.remove[now:]
+	}
+}
+
+func fits(entries []records.Entry, room, operations int) bool {
+	return prefix(entries, room, operations) == len(entries)
+}
+
+// prefix returns how many of the first entries fit, at least one.
+func prefix(entries []records.Entry, room, operations int) int {
+	for i, entry := range entries {
+		room -= len(entry.Name) + len(entry.Value)
+		if i > 0 && (room < 0 || i == operations) {
+			return i
+		}
+	}
+	return len(entries)
+}

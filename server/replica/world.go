@@ -1,0 +1,300 @@
+package replica
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/records"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/world"
+)
+
+// The records of the world. Whoever changes the head must have seen the version before, and changes the
+// parts in the same step, so that no part that a head names is ever missing.
+const (
+	worldFolder = "world"
+	headName    = worldFolder + "/head"
+	partFolder  = worldFolder + "/parts"
+)
+
+func partName(digest string) string { return partFolder + "/" + digest }
+
+// head names the parts of the world, and of the world that a reset restores.
+type head struct {
+	World []string `json:"world"`
+	Start []string `json:"start"`
+}
+
+// names reports whether the head needs a part.
+func (h head) names(digest string) bool {
+	return slices.Contains(h.World, digest) || slices.Contains(h.Start, digest)
+}
+
+// Worlds keeps the world in records. It implements store.Keeper.
+type Worlds struct {
+	records records.Store
+	bounds  bounds
+	logger  *slog.Logger
+
+	mu      sync.Mutex
+	store   *store.Store[*world.World]
+	current kept // the newest version
+	start   kept // what a reset restores
+	seen    sighted
+	pending map[string]kept // the versions that this process commits at the moment, by the text of their head
+	unread  error           // why the newest version cannot be read; nil: it was read
+}
+
+// sighted is a head that this process has seen. The zero value stands for none.
+type sighted struct {
+	version int64
+	head    head
+}
+
+// kept is a world and its text.
+type kept struct {
+	world *world.World
+	text  []byte
+}
+
+// openWorlds joins the replicas with a world. If they have one, the result's world is theirs.
+func openWorlds(ctx context.Context, shared records.Store, within bounds, logger *slog.Logger, own *world.World) (*Worlds, error) {
+	w := &Worlds{records: shared, bounds: within, logger: logger, pending: map[string]kept{}}
+	if err := shared.Sync(ctx); err != nil {
+		return nil, err
+	}
+	text, err := encode(own)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if found, ok := shared.Copy().Find(headName); ok {
+			err := w.see(found)
+			if newest, _ := shared.Copy().Find(headName); err == nil || newest.Version == found.Version {
+				return w, err
+			}
+			continue // its parts were removed while they were read
+		}
+		first := kept{own, text}
+		switch err := w.commit(ctx, sighted{}, first, first); {
+		case errors.Is(err, records.ErrConflict):
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// Begin makes a store follow the world. It must be NewKept, of World.
+func (w *Worlds) Begin(of *store.Store[*world.World]) {
+	w.mu.Lock()
+	w.store = of
+	w.mu.Unlock()
+	w.records.Copy().Follow(worldFolder, w.follow)
+}
+
+// World returns the newest world that this process has seen.
+func (w *Worlds) World() *world.World {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.current.world
+}
+
+// Start returns the world that a reset restores.
+func (w *Worlds) Start() *world.World {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.start.world
+}
+
+// Replace is an update of the world; see store.Keeper.
+func (w *Worlds) Replace(current, next *world.World) error {
+	return w.replace(current, next, func(w *Worlds) kept { return w.start })
+}
+
+// Restart replaces the world, whichever there is, and the world that a reset restores.
+func (w *Worlds) Restart(next *world.World) error {
+	for {
+		err := w.replace(w.World(), next, func(*Worlds) kept { return kept{world: next} })
+		if !errors.Is(err, store.ErrOutdated) {
+			return err
+		}
+	}
+}
+
+// replace commits a version. start returns the world that a reset restores from now on; without a text,
+// it is the new world.
+func (w *Worlds) replace(current, next *world.World, start func(*Worlds) kept) error {
+	text, err := encode(next)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	if w.unread != nil || w.current.world != current {
+		defer w.mu.Unlock()
+		return cmp.Or(w.unread, store.ErrOutdated)
+	}
+	fresh := kept{next, text}
+	from := start(w)
+	if from.text == nil {
+		from = fresh
+	}
+	seen := w.seen
+	w.mu.Unlock()
+	ctx, cancel := w.bounds.commit()
+	defer cancel()
+	if err := w.commit(ctx, seen, fresh, from); errors.Is(err, records.ErrConflict) {
+		return store.ErrOutdated
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// commit makes a version the newest, if the head is as this process has seen it.
+func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept) error {
+	next := head{}
+	parts := map[string][]byte{}
+	next.World = divide(fresh.text, parts)
+	next.Start = divide(start.text, parts)
+	text, err := json.Marshal(next)
+	if err != nil {
+		return fmt.Errorf("describe the parts of the world: %w", err)
+	}
+	key := string(text)
+	w.mu.Lock()
+	w.pending[key] = fresh
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.pending, key)
+	}()
+	batch := batches{store: w.records, last: records.Change{
+		If:  []records.Condition{{Name: headName, Version: seen.version}},
+		Put: []records.Entry{{Name: headName, Value: text}},
+	}}
+	for digest, part := range parts {
+		if _, exists := w.records.Copy().Find(partName(digest)); !exists || !seen.head.names(digest) {
+			batch.put = append(batch.put, records.Entry{Name: partName(digest), Value: part})
+		}
+	}
+	for _, record := range w.records.Copy().List(partFolder) {
+		digest := record.Name[len(partFolder)+1:]
+		if _, needed := parts[digest]; !needed && (seen.head.names(digest) || len(batch.put) > records.MaxOperations) {
+			batch.remove = append(batch.remove, record.Name)
+		}
+	}
+	return batch.commit(ctx)
+}
+
+// divide returns the names of a text's parts, and adds the parts to a collection.
+func divide(text []byte, parts map[string][]byte) []string {
+	var names []string
+	for _, part := range split(text) {
+		name := nameOf(part)
+		names, parts[name] = append(names, name), part
+	}
+	return names
+}
+
+// follow is told of changes of the head.
+func (w *Worlds) follow(changed []records.Record) {
+	for _, record := range changed {
+		if record.Name != headName || record.Gone {
+			continue
+		}
+		err := w.see(record)
+		w.mu.Lock()
+		w.unread = err
+		w.mu.Unlock()
+		if err != nil {
+			w.logger.Error("cannot read the world that the replicas share; still serving the previous world", "error", err,
+				"hint", "run the same version of the emulator in every replica")
+		}
+	}
+}
+
+// see takes over a version of the world.
+func (w *Worlds) see(record records.Record) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if record.Version <= w.seen.version {
+		return nil
+	}
+	var next head
+	if err := json.Unmarshal(record.Value, &next); err != nil {
+		return fmt.Errorf("the record %q cannot be used: %w", record.Name, err)
+	}
+	fresh, mine := w.pending[string(record.Value)]
+	if !mine {
+		var err error
+		if fresh, err = w.read(next.World); err != nil {
+			return err
+		}
+	}
+	start := w.start
+	switch {
+	case slices.Equal(next.Start, next.World):
+		start = fresh
+	case !slices.Equal(next.Start, w.seen.head.Start):
+		var err error
+		if start, err = w.read(next.Start); err != nil {
+			return err
+		}
+	}
+	isSame := slices.Equal(next.World, w.seen.head.World)
+	w.seen, w.start = sighted{record.Version, next}, start
+	if isSame {
+		return nil // parts were removed
+	}
+	w.current = fresh
+	if w.store != nil {
+		w.store.Follow(fresh.world)
+	}
+	return nil
+}
+
+// read reads a world from its parts. The caller must hold mu.
+func (w *Worlds) read(digests []string) (kept, error) {
+	var text bytes.Buffer
+	for _, digest := range digests {
+		part, ok := w.records.Copy().Find(partName(digest))
+		if !ok {
+			return kept{}, fmt.Errorf("the record %q is missing", partName(digest))
+		}
+		text.Write(part.Value)
+	}
+	made, err := decode(text.Bytes(), w.current.world)
+	return kept{made, text.Bytes()}, err
+}
+
+// encode describes a world.
+func encode(w *world.World) ([]byte, error) {
+	text, err := w.Fixture().JSON()
+	if err != nil {
+		return nil, fmt.Errorf("describe the world: %w", err)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return nil, fmt.Errorf("describe the world: %w", err)
+	}
+	return compact.Bytes(), nil
+}
+
+// decode makes the world of a description. It keeps the instances of an earlier world that have not
+// changed, so that nobody renders them again.
+func decode(text []byte, earlier *world.World) (*world.World, error) {
+	f, err := fixtures.ParseAlone("world of the replicas", text)
+	if err != nil {
+		return nil, err
+	}
+	return world.New(f).Keeping(earlier), nil
+}

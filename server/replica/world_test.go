@@ -1,0 +1,220 @@
+package replica_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gcp-metadata-emulator/server/records"
+	"gcp-metadata-emulator/server/records/recordstest"
+	"gcp-metadata-emulator/server/replica"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
+)
+
+// part is one replica of a test.
+type part struct {
+	*replica.Replica
+
+	worlds *store.Store[*world.World]
+	link   *recordstest.Replica
+}
+
+func join(t *testing.T, memory *recordstest.Memory, yaml string) part {
+	t.Helper()
+	link := memory.Join()
+	joined, err := replica.Open(t.Context(), replica.Config{
+		Store: link, World: worldtest.Parse(t, yaml), Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worlds := store.NewKept(joined.Worlds.World(), joined.Worlds)
+	joined.Worlds.Begin(worlds)
+	return part{joined, worlds, link}
+}
+
+func (p part) set(value string) error {
+	return p.worlds.Update(func(w *world.World) (*world.World, error) {
+		return w.WithMetadata(w.DefaultInstance(), attribute, value)
+	})
+}
+
+func (p part) value() any {
+	w := p.worlds.Load().State
+	value, _ := w.Metadata(w.DefaultInstance(), attribute)
+	return value
+}
+
+func (p part) text(t *testing.T) string {
+	t.Helper()
+	text, err := p.worlds.Load().State.Fixture().JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+const attribute = "instance/attributes/a"
+
+func TestReplicasHaveOneWorld(t *testing.T) {
+	t.Parallel()
+	memory := recordstest.New()
+	a := join(t, memory, "instances: [{name: vm}, {name: other}]")
+	b, c := join(t, memory, "instances: [{name: ignored}]"), join(t, memory, "{}")
+	if got := b.worlds.Load().State.DefaultInstance().Name; got != "vm" {
+		t.Errorf("the second replica has instance %q", got)
+	}
+	before := c.worlds.Load()
+	untouched := before.State.Instances[1]
+	if err := a.set("1"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-before.Changed:
+	default:
+		t.Error("an edit at one replica does not wake the others")
+	}
+	if c.worlds.Load().State.Instances[1] != untouched {
+		t.Error("an instance that nobody changed was made again")
+	}
+	for _, one := range []part{a, b, c} {
+		if one.value() != "1" || one.text(t) != a.text(t) {
+			t.Errorf("a replica has %v and\n%s", one.value(), one.text(t))
+		}
+	}
+
+	// What one replica sets, another restores.
+	if err := b.Worlds.Restart(worldtest.Parse(t, "instances: [{name: new}]")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.set("2"); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.Worlds.Start(); got.DefaultInstance().Name != "new" || a.value() != "2" {
+		t.Errorf("the first replica restores %q, and has %v", got.DefaultInstance().Name, a.value())
+	}
+}
+
+// Of updates of the same version, one happens first, and the others see it.
+func TestNoUpdateIsLost(t *testing.T) {
+	t.Parallel()
+	memory := recordstest.New()
+	parts := []part{join(t, memory, "{}"), join(t, memory, "{}"), join(t, memory, "{}")}
+	const each = 20
+	var group sync.WaitGroup
+	for i, one := range parts {
+		for range 2 {
+			group.Go(func() {
+				for range each {
+					if err := one.worlds.Update(func(w *world.World) (*world.World, error) {
+						old, _ := w.Metadata(w.DefaultInstance(), attribute)
+						text, _ := old.(string)
+						return w.WithMetadata(w.DefaultInstance(), attribute, text+string(rune('a'+i)))
+					}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	group.Wait()
+	for i, one := range parts {
+		text, _ := one.value().(string)
+		if got := strings.Count(text, string(rune('a'+i))); got != 2*each || one.value() != parts[0].value() {
+			t.Errorf("replica %d has %d of its %d updates, in %q", i, got, 2*each, text)
+		}
+	}
+}
+
+func TestReplicaThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	memory := recordstest.New()
+	a, b := join(t, memory, "{}"), join(t, memory, "{}")
+	b.link.Cut()
+	if _, lost := errors.AsType[*records.UnreachableError](b.set("b")); !lost {
+		t.Error("an edit without the store is not refused")
+	}
+	for _, value := range []string{"1", "2"} {
+		if err := a.set(value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.value(); got != nil {
+		t.Errorf("without the store, the attribute is %v", got)
+	}
+	b.link.Connect()
+	if got := b.value(); got != "2" {
+		t.Errorf("with the store again, the attribute is %v", got)
+	}
+	if err := b.set("3"); err != nil || a.value() != "3" {
+		t.Errorf("the first edit afterwards: %v, %v", err, a.value())
+	}
+}
+
+// counting counts what a change writes.
+type counting struct {
+	records.Store
+
+	bytes, largest, operations int
+}
+
+func (c *counting) Commit(ctx context.Context, change records.Change) error {
+	total := 0
+	for _, entry := range change.Put {
+		total += len(entry.Name) + len(entry.Value)
+	}
+	c.bytes, c.largest = c.bytes+total, max(c.largest, total)
+	c.operations = max(c.operations, len(change.Put)+len(change.Delete))
+	return c.Store.Commit(ctx, change)
+}
+
+// A large world is written within the limits of the store, and an edit writes little of it.
+func TestLargeWorld(t *testing.T) {
+	t.Parallel()
+	var yaml strings.Builder
+	yaml.WriteString("instances:\n")
+	for i := range 100 {
+		fmt.Fprintf(&yaml, "  - {name: vm-%d, metadata: {instance: {attributes: {filler: %q}}}}\n", i, bytes.Repeat([]byte{byte('a' + i%26)}, 20_000))
+	}
+	memory := recordstest.New()
+	link := &counting{Store: memory.Join()}
+	config := replica.Config{Store: link, World: worldtest.Parse(t, yaml.String()), Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)}
+	a, err := replica.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worlds := store.NewKept(a.Worlds.World(), a.Worlds)
+	a.Worlds.Begin(worlds)
+	written := link.bytes
+	if written < 3<<19 || link.largest > 1<<20+1<<17 || link.operations > records.MaxOperations {
+		t.Errorf("the world was written as %d bytes, at most %d at once, at most %d operations", written, link.largest, link.operations)
+	}
+	for i := range 3 {
+		link.bytes = 0
+		if err := (part{worlds: worlds}).set(strconv.Itoa(i)); err != nil {
+			t.Fatal(err)
+		}
+		if link.bytes > written/10 {
+			t.Errorf("an edit wrote %d of %d bytes", link.bytes, written)
+		}
+	}
+	if b := join(t, memory, "{}"); b.text(t) != (part{worlds: worlds}).text(t) {
+		t.Error("another replica reads another world")
+	}
+	// Afterwards a small world replaces it, and nothing of the large one stays.
+	if err := a.Worlds.Restart(worldtest.Parse(t, "{}")); err != nil {
+		t.Fatal(err)
+	}
+	if left := link.Copy().List("world/parts"); len(left) > 2 {
+		t.Errorf("%d parts are left", len(left))
+	}
+}
