@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -26,11 +27,11 @@ const (
 type Key struct {
 	Certified
 
-	private *rsa.PrivateKey
+	private private
 }
 
 // newKey certifies an RSA private key for a use, valid from notBefore.
-func newKey(private *rsa.PrivateKey, use Use, notBefore time.Time) (*Key, error) {
+func newKey(private private, use Use, notBefore time.Time) (*Key, error) {
 	usage, err := clientAuthUsage()
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func newKey(private *rsa.PrivateKey, use Use, notBefore time.Time) (*Key, error)
 		ExtraExtensions:       []pkix.Extension{usage},
 		BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.public, private.signer)
 	if err != nil {
 		return nil, fmt.Errorf("certify a key for %q: %w", use.commonName, err)
 	}
@@ -62,24 +63,28 @@ func clientAuthUsage() (pkix.Extension, error) {
 	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: value}, nil
 }
 
-func assemble(private *rsa.PrivateKey, der []byte) (*Key, error) {
+func assemble(private private, der []byte) (*Key, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, fmt.Errorf("parse the certificate: %w", err)
 	}
-	if !private.PublicKey.Equal(cert.PublicKey) {
+	if !private.public.Equal(cert.PublicKey) {
 		return nil, errors.New("the certificate belongs to another private key")
 	}
-	return &Key{Certified: certified(&private.PublicKey, cert), private: private}, nil
+	return &Key{Certified: certified(private.public, cert), private: private}, nil
 }
 
-// Private returns the private half. The caller must not change it.
-func (k *Key) Private() *rsa.PrivateKey { return k.private }
+// Signer returns the private half. It signs with RSASSA-PKCS1-v1_5, and can be a signer that the
+// program has plugged in: see [Ring.SignWith] and [NewRingOf].
+func (k *Key) Signer() crypto.Signer { return k.private.signer }
 
 // PrivateKey returns the private half as a PKCS #8 PEM block with a final newline, the form in
 // a service account key file.
 func (k *Key) PrivateKey() (string, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(k.private)
+	if k.private.plain == nil {
+		return "", errors.New("the private key cannot leave its signer")
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(k.private.plain)
 	if err != nil {
 		return "", fmt.Errorf("encode the private key: %w", err)
 	}
@@ -96,7 +101,7 @@ func (k *Key) encode() ([]byte, error) {
 }
 
 // decode reads the output of encode.
-func decode(data []byte) (*Key, error) {
+func (p *pool) decode(data []byte) (*Key, error) {
 	der, private, err := decodePair(data)
 	if err != nil {
 		return nil, err
@@ -105,7 +110,11 @@ func decode(data []byte) (*Key, error) {
 	if !ok {
 		return nil, errors.New("its private key is not an RSA key")
 	}
-	return assemble(key, der)
+	bound, err := p.bound(key)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(bound, der)
 }
 
 // encodePair returns a certificate and its private key in PEM, as decodePair reads them.

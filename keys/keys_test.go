@@ -122,8 +122,8 @@ func TestCertificate(t *testing.T) {
 					t.Errorf("extension %v is not critical", extension.Id)
 				}
 			}
-			if test.key.Private().N.BitLen() != 2048 {
-				t.Errorf("%d bits", test.key.Private().N.BitLen())
+			if test.key.Public().N.BitLen() != 2048 {
+				t.Errorf("%d bits", test.key.Public().N.BitLen())
 			}
 		})
 	}

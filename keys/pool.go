@@ -13,25 +13,29 @@ import (
 // processors therefore search at once, and the first result serves the longest wait. If a key
 // is found too late, it serves the next request.
 type pool struct {
-	generate func() (*rsa.PrivateKey, error)
-	waited   atomic.Pointer[func(time.Duration)] // see Ring.ReportWaits; nil: nobody asks
-	workers  int                                 // the number of goroutines that search at once
+	generate func() (private, error)
+	// isForeign reports whether the keys cannot leave their signers, so that no file can keep them.
+	isForeign bool
+	bind      Bind                                // nil: Go's own cryptography signs
+	waited    atomic.Pointer[func(time.Duration)] // see Ring.ReportWaits; nil: nobody asks
+	workers   int                                 // the number of goroutines that search at once
 
 	mu      sync.Mutex
 	waiting []chan<- made
 	running int
-	spares  []*rsa.PrivateKey
+	spares  []private
 	busy    int        // the number of running goroutines of the pool and of the sets that use it
 	idle    *sync.Cond // signalled when busy is 0
 }
 
 type made struct {
-	key *rsa.PrivateKey
+	key private
 	err error
 }
 
 func newPool() *pool {
-	p := &pool{generate: generate, workers: min(2, runtime.GOMAXPROCS(0))}
+	p := &pool{workers: min(2, runtime.GOMAXPROCS(0))}
+	p.generate = func() (private, error) { return p.generated(Bits) }
 	p.idle = sync.NewCond(&p.mu)
 	return p
 }
@@ -72,18 +76,25 @@ func (p *pool) reportWait(begun time.Time) {
 	}
 }
 
-func generate() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, Bits) }
+// generated returns a new private key that Go has made.
+func (p *pool) generated(bits int) (private, error) {
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		return private{}, err
+	}
+	return p.bound(key)
+}
 
 // make returns a new private key of the given size.
-func (p *pool) make(bits int) (*rsa.PrivateKey, error) {
+func (p *pool) make(bits int) (private, error) {
 	if bits == Bits {
 		return p.take()
 	}
-	return rsa.GenerateKey(rand.Reader, bits)
+	return p.generated(bits)
 }
 
 // take returns a private key for the caller alone.
-func (p *pool) take() (*rsa.PrivateKey, error) {
+func (p *pool) take() (private, error) {
 	p.mu.Lock()
 	if n := len(p.spares); n > 0 {
 		key := p.spares[n-1]
@@ -103,8 +114,8 @@ func (p *pool) take() (*rsa.PrivateKey, error) {
 }
 
 // give returns an unused key to the pool.
-func (p *pool) give(key *rsa.PrivateKey) {
-	if key.N.BitLen() != Bits {
+func (p *pool) give(key private) {
+	if key.public.N.BitLen() != Bits {
 		return
 	}
 	p.mu.Lock()

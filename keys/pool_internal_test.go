@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"crypto/rsa"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,7 +15,7 @@ func TestWait(t *testing.T) {
 	ring := stock.NewRing(time.Now)
 	var begun, ended atomic.Int64
 	generate := ring.pool.generate
-	ring.pool.generate = func() (*rsa.PrivateKey, error) {
+	ring.pool.generate = func() (private, error) {
 		begun.Add(1)
 		defer ended.Add(1)
 		return generate()

@@ -18,6 +18,7 @@ import (
 type Ring struct {
 	vault *closable
 	pool  *pool
+	users *pool // makes the keys of key files: the same pool, unless other keys never leave their signers
 	now   func() time.Time
 
 	google, firebase, session *Set
@@ -45,7 +46,7 @@ func NewRing(dir string, now func() time.Time) *Ring {
 
 func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
 	kept := &closable{vault: vault, lasts: func() bool { return true }}
-	r := &Ring{vault: kept, pool: pool, now: now, accounts: map[string]*Set{}, contents: newContents(kept)}
+	r := &Ring{vault: kept, pool: pool, users: pool, now: now, accounts: map[string]*Set{}, contents: newContents(kept)}
 	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
 	r.firebase = newSet(Firebase(), "keys/firebase", kept, r.pool, now)
 	r.session = newSet(FirebaseSession(), "keys/firebase-session", kept, r.pool, now)
@@ -59,18 +60,24 @@ func (r *Ring) KeepWhile(lasts func() bool) { r.vault.lasts = lasts }
 
 // ReportWaits makes the ring call report with the time for which a caller waited until a key was
 // generated. Callers whose key exists do not wait.
-func (r *Ring) ReportWaits(report func(time.Duration)) { r.pool.waited.Store(&report) }
+func (r *Ring) ReportWaits(report func(time.Duration)) {
+	r.pool.waited.Store(&report)
+	r.users.waited.Store(&report)
+}
 
 // Close stops all writing, so that the end of a process leaves no half-written file. The ring's
 // existing keys stay usable.
 func (r *Ring) Close() { r.vault.close() }
 
 // Wait returns when neither the ring nor its strangers are making a key.
-func (r *Ring) Wait() { r.pool.wait() }
+func (r *Ring) Wait() {
+	r.pool.wait()
+	r.users.wait()
+}
 
 // Stranger returns a ring with keys unknown to verifiers. It keeps nothing on disk, and makes
-// its keys in the pool of r.
-func (r *Ring) Stranger() *Ring { return newRing(memory{}, r.pool, r.now) }
+// its keys in the pool of r's key files.
+func (r *Ring) Stranger() *Ring { return newRing(memory{}, r.users, r.now) }
 
 // Load reads Google's own keys, the secret, and the certificate authority if there is one.
 // It makes no keys except the secret. The error names an unusable file, or a read-only
@@ -106,12 +113,12 @@ func (r *Ring) Own() []*Set { return []*Set{r.google, r.firebase, r.session} }
 
 // System returns the set of Google's signatures for a service account (signJwt, signBlob).
 func (r *Ring) System(email string) *Set {
-	return r.account("system", email, SystemManaged(email))
+	return r.account("system", email, SystemManaged(email), r.pool)
 }
 
 // User returns the set of the keys in a service account's key files.
 func (r *Ring) User(email, uniqueID string) *Set {
-	return r.account("user", email, UserManaged(uniqueID))
+	return r.account("user", email, UserManaged(uniqueID), r.users)
 }
 
 // Made returns the existing published keys of a service account's two sets. It creates no sets,
@@ -139,13 +146,13 @@ func accountFolder(kind, email string) string {
 	return "keys/accounts/" + folderName(email) + "/" + kind
 }
 
-func (r *Ring) account(kind, email string, use Use) *Set {
+func (r *Ring) account(kind, email string, use Use, pool *pool) *Set {
 	folder := accountFolder(kind, email)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set, ok := r.accounts[folder]
 	if !ok {
-		set = newSet(use, folder, r.vault, r.pool, r.now)
+		set = newSet(use, folder, r.vault, pool, r.now)
 		r.accounts[folder] = set
 	}
 	return set

@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"crypto/rsa"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -314,7 +313,7 @@ func (s *Set) loadKey(number int) error {
 }
 
 func (s *Set) decode(name string, data []byte) (*Key, error) {
-	key, err := decode(data)
+	key, err := s.pool.decode(data)
 	if err != nil {
 		return nil, &FileError{Path: s.vault.path(name), Problem: "cannot be used", Err: err}
 	}
@@ -324,26 +323,22 @@ func (s *Set) decode(name string, data []byte) (*Key, error) {
 // keep certifies a private key under the next number. If another process has used that number,
 // keep loads that process's key and returns private to the pool. If keys must not last, the key
 // stays in memory. The caller must hold mu.
-func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
+func (s *Set) keep(private private) (key *Key, kept bool, err error) {
 	notBefore := s.use.notBefore(s.now(), len(s.usable()))
 	number := s.next()
 	key, err = newKey(private, s.use, notBefore)
 	if err != nil {
 		return nil, false, err
 	}
-	data, err := key.encode()
-	if err != nil {
-		return nil, false, err
-	}
-	existing := data
+	isFirst := true
 	if number < passing {
-		existing, err = s.vault.create(fileName(s.folder, number, keySuffix), data)
+		isFirst, err = s.write(key, number)
 	}
 	if err != nil {
 		s.pool.give(private) // the key took long to find, and the error may be temporary
 		return nil, false, err
 	}
-	if string(existing) != string(data) {
+	if !isFirst {
 		s.pool.give(private)
 		return nil, false, s.loadKey(number)
 	}
@@ -351,10 +346,20 @@ func (s *Set) keep(private *rsa.PrivateKey) (key *Key, kept bool, err error) {
 	return key, true, nil
 }
 
+// write writes the file of a key. isFirst is false if another process has used its number.
+func (s *Set) write(key *Key, number int) (isFirst bool, err error) {
+	data, err := key.encode()
+	if err != nil {
+		return false, err
+	}
+	existing, err := s.vault.create(fileName(s.folder, number, keySuffix), data)
+	return string(existing) == string(data), err
+}
+
 // next returns the number of the next key.
 func (s *Set) next() int {
 	number := 1
-	if !s.vault.lasts() {
+	if s.pool.isForeign || !s.vault.lasts() {
 		number = passing
 	}
 	for _, key := range s.all() {

@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"crypto/rsa"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +12,7 @@ import (
 // concurrent use.
 type Stock struct {
 	mu   sync.Mutex
-	keys []func() (*rsa.PrivateKey, error)
+	keys []func() (private, error)
 }
 
 // NewStock returns an empty stock. It makes keys when they are needed.
@@ -23,16 +22,16 @@ func NewStock() *Stock { return &Stock{} }
 func (s *Stock) NewRing(now func() time.Time) *Ring {
 	r := NewRing("", now)
 	var taken atomic.Int64
-	r.pool.generate = func() (*rsa.PrivateKey, error) { return s.key(int(taken.Add(1)) - 1) }
+	r.pool.generate = func() (private, error) { return s.key(int(taken.Add(1)) - 1) }
 	r.pool.workers = 1 // a second worker would go on searching after every caller has a key
 	return r
 }
 
 // key returns the key with index n.
-func (s *Stock) key(n int) (*rsa.PrivateKey, error) {
+func (s *Stock) key(n int) (private, error) {
 	s.mu.Lock()
 	for len(s.keys) <= n {
-		s.keys = append(s.keys, sync.OnceValues(generate))
+		s.keys = append(s.keys, sync.OnceValues(newPool().generate))
 	}
 	key := s.keys[n]
 	s.mu.Unlock()

@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"crypto"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -174,7 +173,7 @@ func TestSignedURLs(t *testing.T) {
 			"&X-Goog-Date=" + begins + "&X-Goog-Expires=600&X-Goog-SignedHeaders=host"
 		content := sha256.Sum256([]byte(method + "\n/photos/a%20b\n" + query + "\nhost:storage.googleapis.com\n\nhost\nUNSIGNED-PAYLOAD"))
 		signed := sha256.Sum256([]byte("GOOG4-RSA-SHA256\n" + begins + "\n20261121/auto/storage/goog4_request\n" + hex.EncodeToString(content[:])))
-		signature := emulatortest.Must[[]byte](t)(rsa.SignPKCS1v15(nil, key.Private(), crypto.SHA256, signed[:]))
+		signature := emulatortest.Must[[]byte](t)(key.Signer().Sign(nil, signed[:], crypto.SHA256))
 		return "/photos/a%20b?" + query + "&X-Goog-Signature=" + hex.EncodeToString(signature)
 	}
 	const now, earlier, later = "20261121T120000Z", "20261121T115000Z", "20261121T121600Z"

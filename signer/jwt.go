@@ -23,7 +23,7 @@ import (
 
 // Blob signs any bytes with RSASSA-PKCS1-v1_5 and SHA-256, as the signBlob method does.
 func Blob(key *keys.Key, data []byte) ([]byte, error) {
-	signature, err := jwt.SigningMethodRS256.Sign(string(data), key.Private())
+	signature, err := rs256(key.Signer(), data)
 	if err != nil {
 		return nil, fmt.Errorf("sign a blob: %w", err)
 	}

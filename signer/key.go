@@ -3,6 +3,8 @@ package signer
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -22,7 +24,7 @@ type Key struct {
 
 // RSA returns a key that signs with RS256.
 func RSA(key *keys.Key) Key {
-	return Key{id: key.ID(), public: key.Public(), method: jwt.SigningMethodRS256, private: key.Private()}
+	return Key{id: key.ID(), public: key.Public(), method: jwt.SigningMethodRS256, private: key.Signer()}
 }
 
 // EC returns a key that signs with ES256.
@@ -66,11 +68,25 @@ func (k Key) Raw(header, payload []byte) (string, error) {
 	input := make([]byte, 0, len(header)*4/3+len(payload)*4/3+8) //nolint:mnd // base64 makes four letters of three bytes
 	input = base64.RawURLEncoding.AppendEncode(input, header)
 	input = base64.RawURLEncoding.AppendEncode(append(input, '.'), payload)
-	signature, err := k.method.Sign(string(input), k.private)
+	signature, err := k.sign(input)
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
 	return string(base64.RawURLEncoding.AppendEncode(append(input, '.'), signature)), nil
+}
+
+// sign signs a text. Package jwt takes no RSA key but Go's own, and a program can have plugged in another.
+func (k Key) sign(text []byte) ([]byte, error) {
+	if k.method == jwt.SigningMethodRS256 {
+		return rs256(k.private.(crypto.Signer), text)
+	}
+	return k.method.Sign(string(text), k.private)
+}
+
+// rs256 signs with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 7518, section 3.3).
+func rs256(key crypto.Signer, text []byte) ([]byte, error) {
+	digest := sha256.Sum256(text)
+	return key.Sign(rand.Reader, digest[:], crypto.SHA256)
 }
 
 // JWT signs claims with RS256; see [Key.JWT].
