@@ -24,6 +24,7 @@ import (
 	"gcp-metadata-emulator/server/realcredentials"
 	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/router"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/rpc"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/sts"
@@ -90,7 +91,7 @@ func selecting(handle wire.Handler) wire.Handler {
 }
 
 // entrance returns the handler that leads a request to surfaces by its host name.
-func (s surfaces) entrance(allowed []string, to *doors, beside *neighbours) *router.Entrance {
+func (s surfaces) entrance(allowed []hostname.Pattern, to *doors, beside *neighbours) *router.Entrance {
 	return router.NewEntrance(router.Config{
 		Service: func(r *http.Request) http.Handler {
 			if neighbour := beside.at(r); neighbour != nil {

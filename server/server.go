@@ -59,8 +59,8 @@ type Config struct {
 	Keys         *keys.Ring
 	Clock        *clock.Clock // also the clock of Keys
 	Logger       *slog.Logger
-	IAM          guard.Mode // whether bearer tokens are checked and policies enforced; empty: the world decides
-	AllowedHosts []string   // further host names under which the emulator answers; "*" for any
+	IAM          guard.Mode         // whether bearer tokens are checked and policies enforced; empty: the world decides
+	AllowedHosts []hostname.Pattern // further host names under which the emulator answers
 
 	ProxyAllowed []hostname.Target // other hosts to which it forwards requests, as a forward proxy
 

@@ -38,18 +38,18 @@ type worldFlags struct {
 
 // runFlags holds the flags of all commands that run an emulator.
 type runFlags struct {
-	StateDir   string            `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Directory that keeps signing keys between runs (default: gcp-metadata-emulator in $$XDG_STATE_HOME or ~/.local/state)."`
-	Ephemeral  bool              `help:"Keep nothing on disk: every run generates new keys."`
-	Strict     bool              `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue: the same as --iam enforce."`
-	IAM        guard.Mode        `name:"iam" enum:", off, audit, enforce" default:"" placeholder:"MODE" help:"What to do with requests that IAM policies or their bearer token would refuse: answer them (off), answer them and say so in the journal and the log (audit), or refuse them (enforce). Default: enforce if the fixture has strict: true, else off."`
-	Explain    bool              `help:"When the door of a service refuses a request, give the client the reason in the header X-Emulator-Reason."`
-	AllowHost  []string          `placeholder:"HOST" help:"Also answer requests for this host name; * for any name. Loopback addresses, localhost, and the names of the metadata server and the instances are always allowed."`
-	TLSListen  string            `name:"tls-listen" placeholder:"ADDR" help:"Also serve over TLS at this address, with certificates of the emulator's own authority."`
-	Control    string            `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, only at this address."`
-	ProxyAllow []hostname.Target `placeholder:"HOST[:PORT]" help:"As a proxy, forward requests for this host; *.DOMAIN for the hosts below a domain, * for all hosts except Google's. If a name of Google's is given, its requests are forwarded instead of emulated. Requests for other hosts are refused."`
-	URLFile    string            `name:"url-file" type:"path" placeholder:"FILE" help:"Write the base URL to FILE, atomically, when the emulator is ready."`
-	LogFormat  string            `enum:"text, json" default:"text" help:"Format of the log on stderr: ${enum}."`
-	LogLevel   string            `enum:"auto, debug, info, warn, error" default:"auto" help:"Lowest level to log: ${enum}. auto is info, or warn for exec."`
+	StateDir   string             `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Directory that keeps signing keys between runs (default: gcp-metadata-emulator in $$XDG_STATE_HOME or ~/.local/state)."`
+	Ephemeral  bool               `help:"Keep nothing on disk: every run generates new keys."`
+	Strict     bool               `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue: the same as --iam enforce."`
+	IAM        guard.Mode         `name:"iam" enum:", off, audit, enforce" default:"" placeholder:"MODE" help:"What to do with requests that IAM policies or their bearer token would refuse: answer them (off), answer them and say so in the journal and the log (audit), or refuse them (enforce). Default: enforce if the fixture has strict: true, else off."`
+	Explain    bool               `help:"When the door of a service refuses a request, give the client the reason in the header X-Emulator-Reason."`
+	AllowHost  []hostname.Pattern `placeholder:"HOST" help:"Also answer requests for this host name; *.DOMAIN for the names below a domain, * for any name. Loopback addresses, localhost, and the names of the metadata server and the instances are always allowed."`
+	TLSListen  string             `name:"tls-listen" placeholder:"ADDR" help:"Also serve over TLS at this address, with certificates of the emulator's own authority."`
+	Control    string             `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, only at this address."`
+	ProxyAllow []hostname.Target  `placeholder:"HOST[:PORT]" help:"As a proxy, forward requests for this host; *.DOMAIN for the hosts below a domain, * for all hosts except Google's. If a name of Google's is given, its requests are forwarded instead of emulated. Requests for other hosts are refused."`
+	URLFile    string             `name:"url-file" type:"path" placeholder:"FILE" help:"Write the base URL to FILE, atomically, when the emulator is ready."`
+	LogFormat  string             `enum:"text, json" default:"text" help:"Format of the log on stderr: ${enum}."`
+	LogLevel   string             `enum:"auto, debug, info, warn, error" default:"auto" help:"Lowest level to log: ${enum}. auto is info, or warn for exec."`
 }
 
 func defaultStateDir() string {

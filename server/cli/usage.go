@@ -23,7 +23,12 @@ func misuse(err error) (command string, mistake error) {
 			node = node.Parent
 		}
 	}
-	return pathOf(node), &usageError{errors.New(usage(err.Error(), node))}
+	mistake = errors.New(usage(err.Error(), node))
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		mistake = &hintError{message: mistake.Error(), hint: hinted.Hint(), cause: err}
+	}
+	return pathOf(node), &usageError{mistake}
 }
 
 // isImplied reports whether a command is the default one, and the arguments do not name it.

@@ -42,7 +42,7 @@ type Config struct {
 	Requests    *metrics.Requests // the measurements of requests
 	Routes      func() []string   // the names of routes in the journal
 
-	AllowedHosts []string                 // host names, without a port, to answer for besides loopback names
+	AllowedHosts []hostname.Pattern       // host names to answer for besides loopback names
 	DoorURLs     func() map[string]string // base URLs by name of the services whose door has its own address; nil: none
 	InstanceURLs func() map[string]string // base URLs by name of the instances that have their own address; nil: none
 	PublicURL    func() string            // returns the base URL of the surfaces; nil: same as the control plane's
@@ -65,7 +65,7 @@ type Server struct {
 	requests    *metrics.Requests
 	routes      func() []string
 
-	allowedHosts []string
+	allowedHosts []hostname.Pattern
 	instanceURLs func() map[string]string
 	doorURLs     func() map[string]string
 	publicURL    func() string

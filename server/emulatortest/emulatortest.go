@@ -18,6 +18,7 @@ import (
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/guard"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
@@ -95,13 +96,17 @@ func NewOf(t *testing.T, files fixtures.Files, change func(*server.Config)) *Emu
 	if err := emulated.Set(Noon()); err != nil {
 		t.Fatal(err)
 	}
+	var own hostname.Pattern
+	if err := own.UnmarshalText([]byte("emulator.test")); err != nil {
+		t.Fatal(err)
+	}
 	config := server.Config{
 		World:  worldtest.Load(t, files),
 		Keys:   worldtest.Ring(emulated.Now),
 		Clock:  emulated,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 
-		AllowedHosts: []string{"emulator.test"},
+		AllowedHosts: []hostname.Pattern{own},
 		InstanceURLs: func() map[string]string { return map[string]string{"other-vm": "http://127.0.0.1:18255"} },
 	}
 	change(&config)

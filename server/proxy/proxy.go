@@ -227,7 +227,7 @@ const (
 
 func (p *Proxy) destination(r *http.Request, host, port string) destination {
 	at, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	matches := func(t hostname.Target) bool { return t.Matches(host, port) }
+	matches := func(t hostname.Target) bool { return t.Includes(host, port) }
 	switch isGoogles := hostname.IsOfGoogle(host); {
 	case isGoogles && slices.ContainsFunc(p.Allowed, func(t hostname.Target) bool { return matches(t) && !t.IsAny() }):
 		return elsewhere

@@ -26,7 +26,7 @@ type Entrance struct {
 
 // Config holds the handlers behind an Entrance. Every field is necessary.
 type Config struct {
-	Allowed    []string               // further host names; "*" allows all
+	Allowed    []hostname.Pattern     // further host names
 	IsInstance func(name string) bool // reports whether the instance exists now
 	Universe   func() string          // returns the domain below which the APIs also have names now
 

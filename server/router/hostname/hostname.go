@@ -147,21 +147,3 @@ func IsLoopback(host string) bool {
 func Domains() []string {
 	return []string{apis, accounts, static, services, functions, metadataName, metadataPublic}
 }
-
-// anyHost is the name that stands for every host in a list.
-const anyHost = "*"
-
-// IsListed reports whether a host, in the form of Of, is on a list of names. In the list, "*" stands
-// for every host, and "*.example.com" for every host below that domain.
-func IsListed(host string, names []string) bool {
-	for _, name := range names {
-		domain, isDomain := strings.CutPrefix(name, anyHost)
-		switch {
-		case name == anyHost, Of(name) == host:
-			return true
-		case isDomain && strings.HasPrefix(domain, ".") && strings.HasSuffix(host, strings.ToLower(domain)):
-			return true
-		}
-	}
-	return false
-}

@@ -2,7 +2,6 @@ package hostname_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"gcp-metadata-emulator/server/router/hostname"
@@ -77,22 +76,6 @@ func TestService(t *testing.T) {
 	}
 }
 
-func TestListed(t *testing.T) {
-	t.Parallel()
-	names := []string{"Proxy.example.com", "*.pypi.org", "[::1]"}
-	for host, want := range map[string]bool{
-		"proxy.example.com": true, "x.proxy.example.com": false, "files.pypi.org": true, "a.b.pypi.org": true,
-		"pypi.org": false, "notpypi.org": false, "::1": true, "": false,
-	} {
-		if got := hostname.IsListed(host, names); got != want {
-			t.Errorf("IsListed(%q) = %v", host, got)
-		}
-	}
-	if !hostname.IsListed("anything", []string{"*"}) || hostname.IsListed("anything", []string{"*thing"}) {
-		t.Error("\"*\" stands for any host, and only for that")
-	}
-}
-
 // The functions classify the names of this machine and of Google.
 func TestMeanings(t *testing.T) {
 	t.Parallel()
@@ -112,49 +95,6 @@ func TestMeanings(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %+v, want %+v", hostport, got, want)
 		}
-	}
-}
-
-func TestTarget(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]map[string]bool{
-		"Example.com.":           {"example.com:80": true, "example.com:443": true, "x.example.com:80": false},
-		"example.com:443":        {"example.com:443": true, "example.com:80": false},
-		"*.example.com:443":      {"a.example.com:443": true, "a.b.example.com:443": true, "a.example.com:80": false, "example.com:443": false},
-		"*":                      {"anything:1": true},
-		"*:443":                  {"anything:443": true, "anything:80": false},
-		"10.9.9.2:1":             {"10.9.9.2:1": true, "10.9.9.2:80": false},
-		"::1":                    {"::1:80": true},
-		"[::1]":                  {"::1:80": true},
-		"[0:0::1]:80":            {"::1:80": true, "::1:81": false},
-		"storage.googleapis.com": {"storage.googleapis.com:443": true, "www.googleapis.com:443": false},
-		"my_host":                {"my_host:80": true},
-	} {
-		var target hostname.Target
-		if err := target.UnmarshalText([]byte(text)); err != nil {
-			t.Errorf("%q: %v", text, err)
-		}
-		if target.IsAny() != (text == "*" || text == "*:443") {
-			t.Errorf("%q is any host: %v", text, target.IsAny())
-		}
-		for asked, want := range want {
-			at := strings.LastIndex(asked, ":")
-			if got := target.Matches(asked[:at], asked[at+1:]); got != want {
-				t.Errorf("%q matches %s: %v", text, asked, got)
-			}
-		}
-	}
-	for _, text := range []string{
-		"", ":443", "https://example.com", "https://example.com:443", "example.com/", "example.com:https", "example.com:0", "example.com:65536",
-		"*example.com", "a.*.com", "**", "a b", "example.com:443:443", "user@example.com",
-	} {
-		var target hostname.Target
-		if err := target.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), "*.example.com") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-	if (hostname.Target{}).Matches("example.com", "80") {
-		t.Error("no target is every host")
 	}
 }
 

@@ -1,54 +1,45 @@
 package hostname
 
 import (
-	"fmt"
+	"errors"
 	"net"
-	"net/netip"
 	"strconv"
-	"strings"
 )
 
-// Target is a destination that a proxy may connect to: a host, all hosts below a domain, or all
-// hosts, on one port or on all ports. The zero value matches no host.
+// Target is a destination that a proxy may connect to: a pattern of hosts, on one port or on all
+// ports. The zero value matches no host.
 type Target struct {
-	name string // in the form of a name for IsListed
+	Pattern
+
 	port string // empty: all
 }
 
-// IsAny reports whether a target stands for all hosts.
-func (t Target) IsAny() bool { return t.name == anyHost }
-
-// Matches reports whether a target includes a port of a host, which is in the form of Of.
-func (t Target) Matches(host, port string) bool {
-	return IsListed(host, []string{t.name}) && (t.port == "" || t.port == port)
+// Includes reports whether a target includes a port of a host, which is in the form of Of.
+func (t Target) Includes(host, port string) bool {
+	return t.Matches(host) && (t.port == "" || t.port == port)
 }
 
-// UnmarshalText reads HOST, *.DOMAIN or *, each with an optional :PORT.
+// Names reports whether a target names exactly this host, which is in the form of Of, and includes the
+// port.
+func (t Target) Names(host, port string) bool {
+	return t.name == host && !t.isBelow && t.Includes(host, port)
+}
+
+// UnmarshalText reads a pattern with an optional :PORT.
 func (t *Target) UnmarshalText(text []byte) error {
 	name, port := string(text), ""
-	if host, number, err := net.SplitHostPort(name); err == nil {
+	if host, number, err := net.SplitHostPort(name); err == nil && isPort(number) {
 		name, port = host, number
-		if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 {
-			return targetError(text)
-		}
 	}
-	name = Of(name)
-	if !isName(strings.TrimPrefix(name, "*.")) && name != anyHost {
-		return targetError(text)
+	var pattern Pattern
+	if wrong, ok := errors.AsType[*PatternError](pattern.UnmarshalText([]byte(name))); ok {
+		return &PatternError{Text: string(text), hint: wrong.hint + "; a port from 1 to 65535 may follow, as in :443"}
 	}
-	*t = Target{name, port}
+	*t = Target{pattern, port}
 	return nil
 }
 
-func targetError(text []byte) error {
-	return fmt.Errorf("%q is not a host: write example.com, example.com:443, *.example.com or *", text)
-}
-
-// isName reports whether a text can be a host in the form of Of.
-func isName(text string) bool {
-	if _, err := netip.ParseAddr(text); err == nil {
-		return true
-	}
-	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
-	return text != "" && strings.Trim(text, letters) == ""
+func isPort(text string) bool {
+	number, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && number != 0
 }

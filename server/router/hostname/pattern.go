@@ -1,0 +1,143 @@
+package hostname
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Pattern stands for host names: for one, for all names below a domain, or for all. The zero value
+// stands for none.
+type Pattern struct {
+	name    string // in the form of Of
+	isBelow bool   // all names below name
+}
+
+// anyHost is the text of the pattern that stands for all host names.
+const anyHost = "*"
+
+// below begins the text of a pattern for all names below a domain.
+const below = anyHost + "."
+
+// IsAny reports whether a pattern stands for all host names.
+func (p Pattern) IsAny() bool { return p.name == anyHost }
+
+// Matches reports whether a pattern stands for a host, which is in the form of Of.
+func (p Pattern) Matches(host string) bool {
+	switch {
+	case p.name == "":
+		return false
+	case p.isBelow:
+		return strings.HasSuffix(host, "."+p.name)
+	default:
+		return p.IsAny() || p.name == host
+	}
+}
+
+// IsListed reports whether one of the patterns stands for a host, which is in the form of Of.
+func IsListed(host string, patterns []Pattern) bool {
+	return slices.ContainsFunc(patterns, func(p Pattern) bool { return p.Matches(host) })
+}
+
+// String returns the text from which UnmarshalText reads the pattern.
+func (p Pattern) String() string {
+	if p.isBelow {
+		return below + p.name
+	}
+	return p.name
+}
+
+// UnmarshalText reads HOST, *.DOMAIN or *. It refuses a text that stands for no host or that seems to
+// mean something else, so that no pattern matches nothing, or everything, by accident.
+func (p *Pattern) UnmarshalText(text []byte) error {
+	name := strings.ToLower(string(text))
+	if name == anyHost {
+		*p = Pattern{name: anyHost}
+		return nil
+	}
+	domain, isBelow := strings.CutPrefix(name, below)
+	domain = strings.TrimSuffix(domain, ".")
+	switch {
+	case isBelow && isAddress(domain):
+		return &PatternError{Text: string(text), hint: "no host is below an address: write " + domain}
+	case !isHost(domain):
+		return &PatternError{Text: string(text), hint: instead(domain)}
+	}
+	*p = Pattern{name: Of(domain), isBelow: isBelow}
+	return nil
+}
+
+// PatternError describes a text that is not a pattern.
+type PatternError struct{ Text, hint string }
+
+// Error implements error.
+func (e *PatternError) Error() string { return strconv.Quote(e.Text) + " is not a host" }
+
+// Hint returns what to write instead.
+func (e *PatternError) Hint() string { return e.hint }
+
+// forms is the hint for a text that resembles no pattern.
+const forms = "write example.com, *.example.com for the hosts below a domain, or * for all hosts"
+
+// instead returns a hint about what to write in the place of a text that is not a host.
+func instead(text string) string {
+	_, afterScheme, isURL := strings.Cut(text, "://")
+	host, _, _ := strings.Cut(afterScheme, "/")
+	bare := strings.TrimLeft(text, "*.")
+	_, port, err := net.SplitHostPort(text)
+	switch {
+	case isURL && isHost(Of(host)):
+		return "leave out the scheme and the path: write " + Of(host)
+	case strings.HasPrefix(text, ".") && isName(bare):
+		return "write *." + bare + " for the hosts below the domain, and " + bare + " for the domain itself"
+	case strings.HasPrefix(text, anyHost) && isName(bare):
+		return "an asterisk stands for whole labels at the start: write *." + bare
+	case err == nil && isPort(port) && isHost(Of(text)):
+		return "leave out the port: write " + Of(text)
+	case !isASCII(text):
+		return "write the name in ASCII, as programs send it: xn--…"
+	default:
+		return forms
+	}
+}
+
+// isHost reports whether a text without a final dot can be a host. An IPv6 address may have brackets.
+func isHost(text string) bool { return isName(text) || isAddress(text) }
+
+func isAddress(text string) bool {
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		text, ok = strings.CutSuffix(inner, "]")
+		if !ok {
+			return false
+		}
+	}
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(letter rune) bool { return letter > '~' })
+}
+
+// Limits of names in the DNS (RFC 1035, section 2.3.4), which also bound the names in a Host header.
+const (
+	longestName  = 253
+	longestLabel = 63
+)
+
+// isName reports whether a text without a final dot can be a name in the DNS, or in a container
+// network, whose names may have underscores. The last label of a name is not a number, so that a
+// misspelt IPv4 address is not a name.
+func isName(text string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_"
+	labels := strings.Split(text, ".")
+	for _, label := range labels {
+		if label == "" || len(label) > longestLabel || strings.Trim(label, letters) != "" {
+			return false
+		}
+	}
+	_, err := strconv.ParseUint(labels[len(labels)-1], 0, 64)
+	return err != nil && len(text) <= longestName
+}

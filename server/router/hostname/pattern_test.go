@@ -1,0 +1,137 @@
+package hostname_test
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+
+	"gcp-metadata-emulator/server/router/hostname"
+)
+
+func patterns(t *testing.T, texts ...string) []hostname.Pattern {
+	t.Helper()
+	read := make([]hostname.Pattern, len(texts))
+	for i, text := range texts {
+		if err := read[i].UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return read
+}
+
+func TestListed(t *testing.T) {
+	t.Parallel()
+	list := patterns(t, "Proxy.example.com", "*.PyPI.org.", "[::1]", "0:0::2", "my_host", "1.2.3.4.")
+	for host, want := range map[string]bool{
+		"proxy.example.com": true, "x.proxy.example.com": false, "files.pypi.org": true, "a.b.pypi.org": true,
+		"pypi.org": false, "notpypi.org": false, "::1": true, "::2": true, "::3": false, "my_host": true, "1.2.3.4": true, "": false,
+	} {
+		if got := hostname.IsListed(host, list); got != want {
+			t.Errorf("IsListed(%q) = %v", host, got)
+		}
+	}
+	if !hostname.IsListed("anything", patterns(t, "*")) || hostname.IsListed("anything", []hostname.Pattern{{}}) || (hostname.Pattern{}).Matches("") {
+		t.Error("\"*\" stands for any host, and only for that")
+	}
+}
+
+func TestPatternsAreWrittenAsTheyAreRead(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"*": "*", "*.Example.com.": "*.example.com", "Example.com": "example.com", "[::1]": "::1", "": ""} {
+		var read hostname.Pattern
+		if text != "" {
+			read = patterns(t, text)[0]
+		}
+		if read.String() != want || read.IsAny() != (text == "*") {
+			t.Errorf("%q is read as %q, any: %t", text, read, read.IsAny())
+		}
+	}
+}
+
+// hints are texts that are not hosts, and what to write instead.
+func hints() map[string]string {
+	const forms = "write example.com, *.example.com for the hosts below a domain, or * for all hosts"
+	return map[string]string{
+		"": forms, "*.": forms, ".": forms, "..": forms, "*.*": forms, "**": forms, "*..": forms, "a.*.com": forms, "a b": forms,
+		"user@example.com": forms, "example.com/": forms, "a..b": forms, "1.2.3": forms, "127.1": forms, "300.1.1.1": forms, "0x7f000001": forms,
+		"2130706433": forms, "[::1": forms, "::1]": forms, "http://": forms, "*://x": "leave out the scheme and the path: write x",
+		strings.Repeat("a", 64) + ".com":  forms,
+		strings.Repeat("a.", 127) + "com": forms,
+		"http://x":                        "leave out the scheme and the path: write x",
+		"https://Example.com:443/path":    "leave out the scheme and the path: write example.com",
+		"http://[::1]:80":                 "leave out the scheme and the path: write ::1",
+		".example.com":                    "write *.example.com for the hosts below the domain, and example.com for the domain itself",
+		"*..example.com":                  "write *.example.com for the hosts below the domain, and example.com for the domain itself",
+		"*.*.com":                         "an asterisk stands for whole labels at the start: write *.com",
+		"*example.com":                    "an asterisk stands for whole labels at the start: write *.example.com",
+		"*.127.0.0.1":                     "no host is below an address: write 127.0.0.1",
+		"*.::1":                           "no host is below an address: write ::1",
+		"bücher.example":                  "write the name in ASCII, as programs send it: xn--…",
+	}
+}
+
+func TestPatternsThatMatchByAccident(t *testing.T) {
+	t.Parallel()
+	withPort := map[string]string{
+		"example.com:80": "leave out the port: write example.com", "[::1]:80": "leave out the port: write ::1",
+		":443": "", "*:80": "", "example.com:443:443": "",
+	}
+	maps.Copy(withPort, hints())
+	for text, hint := range withPort {
+		var read hostname.Pattern
+		err := read.UnmarshalText([]byte(text))
+		hinted, ok := errors.AsType[*hostname.PatternError](err)
+		if !ok || hint != "" && hinted.Hint() != hint || hinted.Hint() == "" || read != (hostname.Pattern{}) {
+			t.Errorf("%q: %v, %#v, and is read as %q", text, err, hinted, read)
+		}
+	}
+	for text, hint := range hints() {
+		var read hostname.Target
+		hinted, ok := errors.AsType[*hostname.PatternError](read.UnmarshalText([]byte(text)))
+		if !ok || !strings.HasPrefix(hinted.Hint(), hint+"; a port") || hinted.Text != text {
+			t.Errorf("target %q: %#v", text, hinted)
+		}
+	}
+}
+
+func TestTarget(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]map[string]bool{
+		"Example.com.":           {"example.com:80": true, "example.com:443": true, "x.example.com:80": false},
+		"example.com:443":        {"example.com:443": true, "example.com:80": false},
+		"*.example.com:443":      {"a.example.com:443": true, "a.b.example.com:443": true, "a.example.com:80": false, "example.com:443": false},
+		"*":                      {"anything:1": true},
+		"*:443":                  {"anything:443": true, "anything:80": false},
+		"10.9.9.2:1":             {"10.9.9.2:1": true, "10.9.9.2:80": false},
+		"::1":                    {"::1:80": true},
+		"[::1]":                  {"::1:80": true},
+		"[0:0::1]:80":            {"::1:80": true, "::1:81": false},
+		"storage.googleapis.com": {"storage.googleapis.com:443": true, "www.googleapis.com:443": false},
+		"my_host":                {"my_host:80": true},
+	} {
+		var target hostname.Target
+		if err := target.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if target.IsAny() != (text == "*" || text == "*:443") {
+			t.Errorf("%q is any host: %v", text, target.IsAny())
+		}
+		for asked, want := range want {
+			at := strings.LastIndex(asked, ":")
+			host, port := asked[:at], asked[at+1:]
+			if got := target.Includes(host, port); got != want || target.Names(host, port) != (want && !strings.HasPrefix(text, "*")) {
+				t.Errorf("%q includes %s: %v, names it: %v", text, asked, got, target.Names(host, port))
+			}
+		}
+	}
+	for _, text := range []string{":443", "https://example.com:443", "example.com:https", "example.com:0", "example.com:65536", "example.com:443:443"} {
+		var target hostname.Target
+		if err := target.UnmarshalText([]byte(text)); err == nil || (target != hostname.Target{}) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if (hostname.Target{}).Includes("example.com", "80") || (hostname.Target{}).Names("", "") {
+		t.Error("no target is every host")
+	}
+}
