@@ -17,16 +17,22 @@ type loaded interface {
 
 // worlds returns the store of the present world, and the world that Reset restores.
 func (c Config) worlds() (*store.Store[*world.World], loaded) {
+	c.World.TakePods(c.Pods)
 	if c.Replica == nil {
 		own := &ownWorld{store: store.New(c.World)}
+		own.store.Carry(carryPods)
 		own.start.Store(c.World)
 		return own.store, own
 	}
 	shared := c.Replica.Worlds
 	kept := store.NewKept(c.World, shared)
+	kept.Carry(carryPods)
 	shared.Begin(kept)
 	return kept, sharedWorld{shared}
 }
+
+// carryPods gives a new world the pods of the cluster that this process watches.
+func carryPods(from, to *world.World) { to.TakePodsOf(from) }
 
 // ownWorld is the world of an emulator that is alone.
 type ownWorld struct {

@@ -83,6 +83,10 @@ type Config struct {
 	// must be the replicas' world.
 	Replica *replica.Replica
 
+	// Pods are the pods of a cluster that is watched, which are instances too. If they are nil, no cluster
+	// is watched.
+	Pods *world.Pods
+
 	// ShutdownTimeout is the time that unfinished requests have to finish when an address closes;
 	// zero means 5 s.
 	ShutdownTimeout time.Duration
@@ -120,6 +124,13 @@ type Server struct {
 func (s *Server) Replace(w *world.World) error {
 	warnOfRoles(s.logger, w)
 	return s.Events.Replace(func() error { return s.loaded.replace(w) })
+}
+
+// FollowPods answers the requests that wait for a change if their pod has been removed or has another
+// identity. See world.Pods.
+func (s *Server) FollowPods() {
+	s.metadata.Forget()
+	s.worlds.Wake()
 }
 
 // World returns the world that is served at present.

@@ -100,6 +100,21 @@ func (t *trees) inherit(from *trees) {
 	})
 }
 
+// Forget drops the trees of instances that the world does not have any more although it has no newer
+// version: pods that were removed, or that have another identity.
+func (s *Server) Forget() {
+	current := s.trees.Load()
+	if current == nil {
+		return
+	}
+	current.made.Range(func(instance, _ any) bool {
+		if now, exists := current.world.Instance(instance.(*world.Instance).Name); !exists || now != instance {
+			current.made.Delete(instance)
+		}
+		return true
+	})
+}
+
 // newTree builds a tree. It reuses nodes of an earlier tree if the service accounts are the
 // same; earlier may be nil.
 func (s *Server) newTree(w *world.World, instance *world.Instance, earlier *tree) *tree {

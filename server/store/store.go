@@ -15,7 +15,8 @@ import (
 // Store holds the current version of a value. It is safe for concurrent use, and reading takes
 // no lock.
 type Store[T any] struct {
-	keeper Keeper[T] // nil: the versions are only in this process
+	keeper Keeper[T]        // nil: the versions are only in this process
+	carry  func(from, to T) // see Carry; nil: nothing
 
 	updating sync.Mutex // held while an update makes a new version
 	mu       sync.Mutex // held while a version is replaced
@@ -60,6 +61,20 @@ func NewKept[T any](state T, keeper Keeper[T]) *Store[T] {
 	return s
 }
 
+// Carry sets a function that gives each new version, before anybody can load it, the part of the version
+// before it that only this process knows. It must be called before the store is shared.
+func (s *Store[T]) Carry(carry func(from, to T)) { s.carry = carry }
+
+// Wake closes the channel of the current version, and counts a version with the same value. Readers that
+// wait look at it again: a part that its versions share has changed.
+func (s *Store[T]) Wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	current := s.current.Load()
+	s.replace(current.State, current.Revision+1)
+	close(current.changed)
+}
+
 // Load returns the current version.
 func (s *Store[T]) Load() Snapshot[T] { return s.current.Load().Snapshot }
 
@@ -89,6 +104,9 @@ func (s *Store[T]) Follow(next T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	current := s.current.Load()
+	if s.carry != nil {
+		s.carry(current.State, next)
+	}
 	s.replace(next, current.Revision+1)
 	close(current.changed)
 }

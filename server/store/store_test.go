@@ -57,3 +57,27 @@ func TestNoLostWakeUp(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// What only this process knows goes on from version to version, and readers are woken when it changes.
+func TestCarryAndWake(t *testing.T) {
+	t.Parallel()
+	type value struct {
+		shared string
+		own    *int
+	}
+	own := new(int)
+	s := store.New(&value{"a", own})
+	s.Carry(func(from, to *value) { to.own = from.own })
+	if err := s.Update(func(*value) (*value, error) { return &value{"b", nil}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	carried := s.Load()
+	if *carried.State != (value{"b", own}) {
+		t.Errorf("the new version is %+v", carried.State)
+	}
+	s.Wake()
+	<-carried.Changed
+	if woken := s.Load(); woken.State != carried.State || woken.Revision != carried.Revision+1 {
+		t.Errorf("woken, the version is %+v", woken)
+	}
+}

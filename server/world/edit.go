@@ -225,6 +225,9 @@ func (w *World) edit(instance *Instance, path string, change change) (*World, er
 	if err != nil {
 		return nil, err
 	}
+	if instance.IsPod {
+		return nil, fmt.Errorf("%w: %q of the pod %q comes from its cluster", ErrFixedEntry, path, instance.Name)
+	}
 	if err := editable(instance.Profile, to); err != nil {
 		return nil, err
 	}

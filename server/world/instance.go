@@ -22,6 +22,7 @@ type Instance struct {
 	Subnetworks       []string // in the order of the network interfaces; may be shorter
 	BindsTokens       bool     // the metadata server issues access tokens for a certificate chain
 	LimitsGuest       bool     // queries of guest attributes beyond Google's limit are refused
+	IsPod             bool     // a cluster that is watched has it, and not the fixture
 
 	// Metadata is the content of its metadata server, without tokens, as a JSON document in the
 	// shape of a ?recursive=true answer: maps, slices, strings, booleans, and json.Number

@@ -75,6 +75,10 @@ func (w *World) indexOfInstance(name string) int {
 // deriveFromInstances derives the URLs of services and the pool of clusters from the instances of a
 // world under construction.
 func (w *World) deriveFromInstances() {
+	w.podsAreLike = ""
+	if i := slices.IndexFunc(w.Instances, func(i *Instance) bool { return i.Profile == fixtures.GKE }); i >= 0 {
+		w.podsAreLike = w.Instances[i].Name
+	}
 	w.clusters = nil
 	w.addClusters()
 	w.servicesByHost = map[string][]serviceURL{}

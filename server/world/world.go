@@ -37,7 +37,9 @@ type World struct {
 	usersByID       map[string]*User           // lower-case e-mail addresses and unique IDs
 	instancesByName map[string]*Instance
 	servicesByHost  map[string][]serviceURL
-	clusters        *Pool // of the pods' clusters, if the fixture does not describe it
+	clusters        *Pool  // of the pods' clusters, if the fixture does not describe it
+	pods            *Pods  // of a cluster that is watched; nil: none is
+	podsAreLike     string // the name of the first instance of profile gke; empty: there is none
 	groups          iam.Groups
 	roles           iam.Roles
 	policies        map[string]*iam.Policy    // by unique ID of the service account, or services/NAME; the project's by ""
@@ -258,6 +260,9 @@ func (w *World) Account(id string) (*ServiceAccount, bool) {
 	if !ok {
 		account, ok = w.accountsByID[strings.ToLower(id)]
 	}
+	if !ok && w.pods != nil {
+		return w.pods.account(w, id)
+	}
 	return account, ok
 }
 
@@ -270,9 +275,12 @@ func (w *World) EmailOf(id string) string {
 	return id
 }
 
-// Instance finds an instance by its name.
+// Instance finds an instance by its name. A pod of a cluster that is watched is an instance too.
 func (w *World) Instance(name string) (*Instance, bool) {
 	instance, ok := w.instancesByName[name]
+	if !ok && w.pods != nil {
+		return w.pods.instance(w, name)
+	}
 	return instance, ok
 }
 
