@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"gcp-metadata-emulator/server/outward"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
@@ -61,6 +62,9 @@ func interruption(cause error) (status int, why string) {
 func breakdown(err error, of string, upstream *url.URL) string {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Sprintf("nothing listens at %s, the upstream of %s", upstream, of)
+	}
+	if spared, ok := errors.AsType[*outward.SparedError](err); ok {
+		return fmt.Sprintf("the emulator does not connect to %s, the upstream of %s: %v; if that is right, write the address in the fixture", upstream, of, spared)
 	}
 	return fmt.Sprintf("the upstream of %s broke the connection or sent a malformed answer", of)
 }

@@ -53,15 +53,15 @@ func hostport(r *http.Request) string {
 // starting holds the upstreams for which requests wait. One goroutine per upstream tries to connect,
 // as long as a request waits.
 type starting struct {
-	dialer   *net.Dialer
+	dial     dialFunc
 	patience time.Duration
 
 	mu      sync.Mutex
 	lookout map[string]*lookout // by address
 }
 
-func newStarting(dialer *net.Dialer, patience time.Duration) *starting {
-	return &starting{dialer: dialer, patience: patience, lookout: map[string]*lookout{}}
+func newStarting(dial dialFunc, patience time.Duration) *starting {
+	return &starting{dial: dial, patience: patience, lookout: map[string]*lookout{}}
 }
 
 // lookout is the wait for one upstream.
@@ -124,7 +124,7 @@ func (s *starting) look(ctx context.Context, address string, look *lookout) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		if conn, err := s.dialer.DialContext(ctx, "tcp", address); err == nil {
+		if conn, err := s.dial(ctx, "tcp", address); err == nil {
 			_ = conn.Close() // it has served its purpose
 			look.started = true
 		}

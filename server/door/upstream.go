@@ -1,6 +1,7 @@
 package door
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gcp-metadata-emulator/server/outward"
 )
 
 // upstreams holds the connections to the services behind the doors.
@@ -35,12 +38,12 @@ type hooks struct {
 }
 
 func newUpstreams(logger *slog.Logger, patience time.Duration, service hooks) *upstreams {
-	dialer := &net.Dialer{Timeout: dialTimeout}
+	dial := dialUpstream(outward.Dialer{Dialer: net.Dialer{Timeout: dialTimeout}})
 	one, two := &http.Protocols{}, &http.Protocols{}
 	one.SetHTTP1(true)
 	one.SetHTTP2(true)
 	two.SetUnencryptedHTTP2(true)
-	u := &upstreams{one: transport(dialer, one), two: transport(dialer, two), starting: newStarting(dialer, patience)}
+	u := &upstreams{one: transport(dial, one), two: transport(dial, two), starting: newStarting(dial, patience)}
 	proxy := func(next http.RoundTripper, steps hooks) *httputil.ReverseProxy {
 		return &httputil.ReverseProxy{
 			Rewrite:        steps.rewrite,
@@ -57,9 +60,23 @@ func newUpstreams(logger *slog.Logger, patience time.Duration, service hooks) *u
 	return u
 }
 
-func transport(dialer *net.Dialer, protocols *http.Protocols) *http.Transport {
+// dialFunc is the type of net.Dialer.DialContext.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dialUpstream returns a function that connects to upstreams. The author of a fixture may name any
+// address, but does not decide where a name leads.
+func dialUpstream(dialer outward.Dialer) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if outward.IsAddress(address) {
+			return dialer.DialNamed(ctx, network, address)
+		}
+		return dialer.DialContext(ctx, network, address)
+	}
+}
+
+func transport(dial dialFunc, protocols *http.Protocols) *http.Transport {
 	return &http.Transport{
-		DialContext:           dialer.DialContext,
+		DialContext:           dial,
 		Protocols:             protocols,
 		DisableCompression:    true, // encodings are between the client and the service
 		MaxIdleConnsPerHost:   idlePerUpstream,

@@ -10,11 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/outward"
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 )
@@ -79,7 +81,19 @@ func (h heard) Read(p []byte) (int, error) {
 func (p *Proxy) reach(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if p.isNamed(address) {
+		return p.dialNamed(ctx, network, address)
+	}
 	return p.dial(ctx, network, address)
+}
+
+// isNamed reports whether a person has named an address to connect to, and not only a host whose owner
+// can change where it leads. The metadata server may be named by its name.
+func (p *Proxy) isNamed(hostport string) bool {
+	_, port, _ := net.SplitHostPort(hostport)
+	host := hostname.Of(hostport)
+	return (outward.IsAddress(hostport) || hostname.IsMetadata(host)) &&
+		slices.ContainsFunc(p.Allowed, func(t hostname.Target) bool { return t.Names(host, port) })
 }
 
 // newForwarder returns a handler that forwards requests in absolute form and returns the
@@ -115,6 +129,10 @@ func (p *Proxy) newForwarder() http.Handler {
 // unreachable answers with the reason why another host did not answer.
 func (p *Proxy) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	p.Logger.DebugContext(r.Context(), "cannot reach another host", "host", r.URL.Host, "error", err)
+	if spared, ok := errors.AsType[*outward.SparedError](err); ok {
+		p.spared(w, r, spared)
+		return
+	}
 	status, why := http.StatusBadGateway, "the connection failed"
 	var timeout net.Error
 	var name *net.DNSError

@@ -9,13 +9,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"gcp-metadata-emulator/server/outward/outwardtest"
 	"gcp-metadata-emulator/server/proxy"
 )
 
@@ -121,6 +124,37 @@ func TestAllowedHosts(t *testing.T) {
 	}
 	if status, _, err := connect(dial(t, e.address), gone.Addr().String()); err != nil || status != http.StatusBadGateway {
 		t.Errorf("%d, %v", status, err)
+	}
+}
+
+// Whatever resolves to it, the proxy connects to no metadata server, unless its address is named.
+func TestMetadataServersAreSpared(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ allowed, target, leadsTo string }{
+		{"*", "rebound.example.com:80", "169.254.169.254"},
+		{"*", "169.254.7.7:80", "169.254.7.7"},
+		{"*", "[::ffff:169.254.7.7]:80", "169.254.7.7"},
+		{"*", "[fd00:ec2::254]:80", "fd00:ec2::254"},
+		{"*:80", "100.100.100.200:80", "100.100.100.200"},
+		{"*.example.com", "rebound.example.com:80", "169.254.169.254"},
+		{"rebound.example.com", "rebound.example.com:80", "169.254.169.254"},
+		{"169.254.7.7:80", "169.254.7.7:80", ""},
+		{"metadata.google.internal", "metadata.google.internal:80", ""},
+	} {
+		e := start(t, test.allowed)
+		dialer := outwardtest.Dialer(map[string]netip.Addr{"rebound.example.com": netip.MustParseAddr("169.254.169.254")})
+		proxy.SetDial(e.proxy, dialer.DialContext)
+		proxy.SetDialNamed(e.proxy, func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED })
+		want, says := http.StatusForbidden, "it leads to "+test.leadsTo+", "
+		if test.leadsTo == "" {
+			want, says = http.StatusBadGateway, "it refuses the connection"
+		}
+		if status, _, err := connect(dial(t, e.address), test.target); err != nil || status != want {
+			t.Errorf("%s, CONNECT %s: %d, %v", test.allowed, test.target, status, err)
+		}
+		if status, body := get(t, e.client(t, http1), "http://"+test.target+"/"); status != want || !strings.Contains(body, says) {
+			t.Errorf("%s, GET %s: %d %q", test.allowed, test.target, status, body)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/outward"
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/wire"
@@ -62,17 +63,21 @@ const (
 type Proxy struct {
 	Config
 
-	dial    func(ctx context.Context, network, address string) (net.Conn, error) // to other hosts
-	forward func() http.Handler                                                  // handles absolute-form requests to other hosts
-	tunnels atomic.Int64                                                         // the open tunnels
-	files   atomic.Int64                                                         // the file descriptors in use by tunnels and forwarded requests
-	most    int64                                                                // the limit of files
-	secure  secure
+	dial, dialNamed dialFunc            // to other hosts
+	forward         func() http.Handler // handles absolute-form requests to other hosts
+	tunnels         atomic.Int64        // the open tunnels
+	files           atomic.Int64        // the file descriptors in use by tunnels and forwarded requests
+	most            int64               // the limit of files
+	secure          secure
 }
+
+// dialFunc is the type of net.Dialer.DialContext.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // New returns a proxy.
 func New(config Config) *Proxy {
-	p := &Proxy{Config: config, dial: (&net.Dialer{}).DialContext, most: share(fileLimit())}
+	var dialer outward.Dialer
+	p := &Proxy{Config: config, dial: dialer.DialContext, dialNamed: dialer.DialNamed, most: share(fileLimit())}
 	p.forward = sync.OnceValue(p.newForwarder)
 	p.secure.authority, p.secure.logger, p.secure.distrust = config.Authority, config.Logger, newDistrust(config.Logger)
 	return p

@@ -6,6 +6,7 @@ import (
 
 	"gcp-metadata-emulator/server/errorpage"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/outward"
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/wire"
 )
@@ -16,6 +17,16 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, host string) {
 	text := fmt.Sprintf("The emulator does not proxy to host %q.\nhint: %s\n", host, hint)
 	p.say(w, r, refusal(http.StatusForbidden, text, journal.Refusal{
 		Code: reason.NotProxied, Reason: fmt.Sprintf("the emulator does not proxy to host %q", host), Hint: hint,
+	}))
+}
+
+// spared answers a request for a host that leads to an address to which the proxy does not connect
+// unless a person has named the address.
+func (p *Proxy) spared(w http.ResponseWriter, r *http.Request, err *outward.SparedError) {
+	why := fmt.Sprintf("the emulator does not proxy to %q: %v", r.URL.Host, err)
+	hint := "if that is right, name the address: start the emulator with --proxy-allow " + err.Address.String()
+	p.say(w, r, refusal(http.StatusForbidden, fmt.Sprintf("%s.\nhint: %s\n", why, hint), journal.Refusal{
+		Code: reason.NotProxied, Reason: why, Hint: hint,
 	}))
 }
 
