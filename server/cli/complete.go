@@ -36,12 +36,12 @@ type completeCommand struct {
 }
 
 // Run prints what may replace the last word: a candidate in each line and, after a tab, its help.
-func (c *completeCommand) Run(parsed *kong.Context, vars kong.Vars, std streams) error {
-	words := c.Words
-	if len(words) > 0 && words[0] == "--" {
-		words = words[1:]
+func (c *completeCommand) Run(parsed *kong.Context, vars words, std streams) error {
+	typed := c.Words
+	if len(typed) > 0 && typed[0] == "--" {
+		typed = typed[1:]
 	}
-	for _, candidate := range completion.Candidates(parsed.Model, vars, words) {
+	for _, candidate := range completion.Candidates(parsed.Model, kong.Vars(vars), typed) {
 		if _, err := fmt.Fprintf(std.out, "%s\t%s\n", candidate.Word, strings.ReplaceAll(candidate.Help, "\n", " ")); err != nil {
 			return err
 		}

@@ -128,12 +128,23 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		if err := ring.Warm(ctx); err != nil && ctx.Err() == nil {
 			logger.ErrorContext(ctx, "cannot make signing keys", "error", err)
 		}
-		debug.FreeOSMemory() // the startup's memory is not needed again
+		freeAfterStart(ctx)
 	}()
 	if err := writeURL(f.URLFile, e.url); err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+// freeAfterStart gives back the memory that only the start needed. It costs as much CPU time as hundreds of
+// requests, so it lets those pass that a client sends at once.
+func freeAfterStart(ctx context.Context) {
+	const quiet = time.Second
+	select {
+	case <-ctx.Done():
+	case <-time.After(quiet):
+		debug.FreeOSMemory()
+	}
 }
 
 // takeFlags finds the files of the world, and refuses flags that contradict each other.

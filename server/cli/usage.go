@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -111,19 +112,35 @@ func printHelp(options kong.HelpOptions, parsed *kong.Context) error {
 // warnOfVariables names the emulator's variables that no flag has, with the most similar one that
 // a flag has.
 func warnOfVariables(model *kong.Application, std streams) {
-	var known []string
-	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix+"_") || isOfOrchestrator(name) {
-			continue
-		}
-		if known == nil {
-			known = variables(model.Node)
-		}
-		if slices.Contains(known, name) {
-			continue
-		}
+	for name, known := range unknownVariables(model) {
 		_, _ = fmt.Fprintf(std.err, "%s: ignoring the unknown variable %q%s\n", program, name, proposal(name, known))
+	}
+}
+
+// hasUnknownVariable reports whether one of the emulator's variables belongs to no flag of a model.
+func hasUnknownVariable(model *kong.Application) bool {
+	for range unknownVariables(model) {
+		return true
+	}
+	return false
+}
+
+// unknownVariables yields the emulator's variables that no flag of a model has, each with the known ones.
+func unknownVariables(model *kong.Application) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		var known []string
+		for _, entry := range os.Environ() {
+			name, _, _ := strings.Cut(entry, "=")
+			if !strings.HasPrefix(name, envPrefix+"_") || isOfOrchestrator(name) {
+				continue
+			}
+			if known == nil {
+				known = variables(model.Node)
+			}
+			if !slices.Contains(known, name) && !yield(name, known) {
+				return
+			}
+		}
 	}
 }
 

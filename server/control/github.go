@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -25,8 +24,14 @@ const (
 	githubEarly    = 10 * time.Minute
 )
 
-// repositoryName matches the names of GitHub's repositories, OWNER/NAME.
-var repositoryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$`)
+// isRepository reports whether a text is the name of a repository of GitHub, OWNER/NAME.
+func isRepository(text string) bool {
+	const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	const longestOwner, longestName = 39, 100
+	owner, name, _ := strings.Cut(text, "/")
+	return owner != "" && len(owner) <= longestOwner && owner[0] != '-' && strings.Trim(owner, alphanumeric+"-") == "" &&
+		name != "" && len(name) <= longestName && strings.Trim(name, alphanumeric+"._-") == ""
+}
 
 // GitHubToken issues an ID token of GitHub Actions for a job of the repository in the query. It is
 // signed with the emulator's keys, so that a provider whose issuer is github-actions accepts it.
@@ -39,7 +44,7 @@ func (s *Server) GitHubToken(r *http.Request) (wire.Response, error) {
 	}
 	query := r.URL.Query()
 	job := githubJob{repository: query.Get("repository"), ref: cmp.Or(query.Get("ref"), "refs/heads/main"), environment: query.Get("environment")}
-	if !repositoryName.MatchString(job.repository) {
+	if !isRepository(job.repository) {
 		return wire.Response{}, googleapi.InvalidArgument(fmt.Sprintf("%q is not a repository of GitHub, such as octo-org/octo-repo", job.repository))
 	}
 	current := s.worlds.Load().State
