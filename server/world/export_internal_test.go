@@ -2,6 +2,7 @@ package world
 
 import (
 	"encoding/json"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,7 +19,8 @@ import (
 // differences between two worlds, of which one is made of the other's description.
 func differences(a, b *World) string {
 	return cmp.Diff(a, b,
-		cmp.AllowUnexported(World{}, Pool{}, deletedAccount{}, serviceURL{}, iam.Groups{}),
+		cmp.AllowUnexported(World{}, Pool{}, deletedAccount{}, serviceURL{}, iam.Groups{}, networks{}, prefixLength{}),
+		cmpopts.EquateComparable(netip.Prefix{}),
 		cmpopts.IgnoreFields(World{}, "origin"),
 		cmpopts.IgnoreUnexported(Provider{}), // what its expressions compile to
 		cmpopts.EquateEmpty(),

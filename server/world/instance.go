@@ -16,7 +16,8 @@ type Instance struct {
 	Name              string
 	Profile           fixtures.Profile
 	CreationTimestamp time.Time
-	Listen            string // an address of its own, HOST:PORT; may be empty
+	Listen            string             // an address of its own, HOST:PORT; may be empty
+	Addresses         []fixtures.Network // from which it asks
 	ServiceAccounts   []AttachedAccount
 	Labels            map[string]string
 	Subnetworks       []string // in the order of the network interfaces; may be shorter
@@ -66,7 +67,7 @@ type AttachedAccount struct {
 func newInstance(w *World, f fixtures.Instance) *Instance {
 	f.Profile = cmp.Or(f.Profile, fixtures.GCE) // a fixture that was not read from a file may leave it out
 	instance := &Instance{
-		Name: f.Name, Profile: f.Profile, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen,
+		Name: f.Name, Profile: f.Profile, CreationTimestamp: f.CreationTimestamp, Listen: f.Listen, Addresses: f.Addresses,
 		Labels: f.Labels, Subnetworks: f.Subnetworks, BindsTokens: f.BoundTokens, LimitsGuest: f.GuestAttributes.RateLimit, Scenario: f.Scenario,
 	}
 	attachments := f.ServiceAccounts

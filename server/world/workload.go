@@ -72,9 +72,10 @@ func (w *World) indexOfInstance(name string) int {
 	return slices.IndexFunc(w.Instances, func(i *Instance) bool { return i.Name == name })
 }
 
-// deriveFromInstances derives the URLs of services and the pool of clusters from the instances of a
-// world under construction.
+// deriveFromInstances derives the URLs of services, the pool of clusters and the owners of addresses
+// from the instances of a world under construction.
 func (w *World) deriveFromInstances() {
+	w.networks = networksOf(w.Instances)
 	w.podsAreLike = ""
 	if i := slices.IndexFunc(w.Instances, func(i *Instance) bool { return i.Profile == fixtures.GKE }); i >= 0 {
 		w.podsAreLike = w.Instances[i].Name

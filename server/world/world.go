@@ -22,7 +22,8 @@ import (
 type World struct {
 	Project        Project
 	UniverseDomain string
-	Strict         bool              // policies are enforced unless the emulator was told otherwise
+	Strict         bool // policies are enforced unless the emulator was told otherwise
+	Callers        fixtures.Callers
 	Accounts       []*ServiceAccount // in the fixture's order
 	Users          []*User
 	PosixGroups    []PosixGroup   // the Google groups that virtual machines know
@@ -36,6 +37,7 @@ type World struct {
 	accountsByID    map[string]*ServiceAccount // lower-case e-mail addresses and unique IDs
 	usersByID       map[string]*User           // lower-case e-mail addresses and unique IDs
 	instancesByName map[string]*Instance
+	networks        networks
 	servicesByHost  map[string][]serviceURL
 	clusters        *Pool  // of the pods' clusters, if the fixture does not describe it
 	pods            *Pods  // of a cluster that is watched; nil: none is
@@ -141,6 +143,7 @@ func build(f *fixtures.Fixture) (*World, error) {
 		Project:        Project{ID: f.Project.ID, Number: f.Project.Number},
 		UniverseDomain: f.UniverseDomain,
 		Strict:         f.Strict,
+		Callers:        f.Callers,
 		accountsByID:   make(map[string]*ServiceAccount, 2*len(f.ServiceAccounts)),
 		usersByID:      make(map[string]*User, 2*len(f.Users)),
 
