@@ -34,7 +34,7 @@ func layers() [][]string {
 		{"server/iap"},
 		{"server/credentials", "server/attack", "server/ingress"},
 		{"server/replica"},
-		{"server/oslogin", "server/token", "server/event", "server/world/worldtest"},
+		{"server/oslogin", "server/token", "server/event", "server/workloads", "server/world/worldtest"},
 		{"server/accountkeys"},
 		{"server/world"},
 		{"server/doctor", "server/reach/shell"},
@@ -154,7 +154,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	found := packages(t)
 	for _, own := range []string{
 		"keys", "signer", "fixtures", "server/store", "server/records", "server/replica", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
-		"server/token", "server/event", "server/accountkeys", "server/ingress", "server/iap", "server/outward", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reason", "server/retired", "server/unplayed", "server/explain",
+		"server/token", "server/event", "server/workloads", "server/accountkeys", "server/ingress", "server/iap", "server/outward", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reason", "server/retired", "server/unplayed", "server/explain",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {
 			t.Errorf("package %q imports net/http", own)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -31,6 +32,7 @@ import (
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/userinfo"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -99,11 +101,13 @@ func (s surfaces) entrance(allowed []hostname.Pattern, to *doors, beside *neighb
 			}
 			return to.at(r)
 		},
-		Nowhere:      to.nowhere(),
-		Allowed:      allowed,
-		Everything:   s.everything(),
-		Names:        router.NewNames(s.table().hosts(), s.named),
-		WithInstance: mds.WithInstance,
+		Nowhere:    to.nowhere(),
+		Allowed:    allowed,
+		Everything: s.everything(),
+		Names:      router.NewNames(s.table().hosts(), s.named),
+		WithInstance: func(ctx context.Context, name string) context.Context {
+			return workloads.Named(ctx, name, workloads.ByHost)
+		},
 		IsInstance: func(name string) bool {
 			_, exists := s.worlds.Load().State.Instance(name)
 			return exists

@@ -11,7 +11,6 @@ import (
 	"gcp-metadata-emulator/server/door"
 	"gcp-metadata-emulator/server/ingress"
 	"gcp-metadata-emulator/server/journal"
-	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/oauthapi"
@@ -19,7 +18,6 @@ import (
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
-	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -38,11 +36,11 @@ type doors struct {
 	open     sync.Map // the address at which a door is served, by listener
 }
 
-func newDoors(config Config, worlds *store.Store[*world.World], issuer *token.Issuer, watch *observer.Observer, signsIn door.SignIn) *doors {
-	d := &doors{worlds: worlds, observer: watch}
+func newDoors(config Config, of *Server, watch *observer.Observer, signsIn door.SignIn) *doors {
+	d := &doors{worlds: of.worlds, observer: watch}
 	d.Doors = door.New(door.Config{
-		Worlds: worlds, Issuer: issuer, Clock: config.Clock, Logger: config.Logger, Explain: config.Explain,
-		IsInternal: mds.IsOfInstance, Observe: d.note, SignIn: signsIn,
+		Worlds: of.worlds, Issuer: of.issuer, Clock: config.Clock, Logger: config.Logger, Explain: config.Explain,
+		IsInternal: of.metadata.IsOfInstance, Observe: d.note, SignIn: signsIn,
 	})
 	return d
 }

@@ -31,6 +31,7 @@ func elsewhere() map[reason.Code]string {
 		reason.NotProxied:           "server.TestProxyRefusalsAreObserved",
 		reason.Unreachable:          "server.TestProxyRefusalsAreObserved",
 		reason.NoInstance:           "mds.TestProfileChanges",
+		reason.UnknownCaller:        "server.TestUnknownCaller",
 		reason.Stopping:             "mds.TestErrorsSpeakTheDialectOfTheInstance",
 		reason.StoreUnreachable:     "server.TestReplicaWithoutItsStore",
 		reason.NoTunnel:             "door.TestOddRequests",

@@ -50,6 +50,7 @@ import (
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/userinfo"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -62,6 +63,7 @@ type Config struct {
 	IAM          guard.Mode         // whether bearer tokens are checked and policies enforced; empty: the world decides
 	AllowedHosts []hostname.Pattern // further host names under which the emulator answers
 
+	Workloads    workloads.Chooser // decides which instance a request for metadata is for
 	ProxyAllowed []hostname.Target // other hosts to which it forwards requests, as a forward proxy
 
 	// InstanceURLs returns the base URLs of the instances that have an address of their own at
@@ -158,7 +160,7 @@ func New(config Config) *Server {
 	callers := guard.New(guard.Config{Worlds: worlds, Issuer: issuer, Mode: config.IAM})
 	policies := iampolicy.New(worlds)
 	listening := &listeners{}
-	metadata, authorization := mds.New(worlds, issuer, config.Clock), oauth2.New(worlds, issuer, now, listening.answerAt)
+	metadata, authorization := mds.New(worlds, issuer, config.Clock, config.Workloads), oauth2.New(worlds, issuer, now, listening.answerAt)
 	routes := surfaces{}.table()
 	s := &Server{
 		Clock: config.Clock, Faults: fault.New(routes.names(), routes.defects(), config.Clock), Journal: journal.New(),
@@ -172,7 +174,7 @@ func New(config Config) *Server {
 	issuer.Measure(counts)
 	config.Keys.ReportWaits(counts.KeyWaits())
 	watch := observer.New(observer.Config{Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Counts: counts, Logger: config.Logger})
-	s.doors = newDoors(config, worlds, issuer, watch, signIn(authorization, config.Logger))
+	s.doors = newDoors(config, s, watch, signIn(authorization, config.Logger))
 	s.doors.counts = counts
 	screen := realcredentials.New(worlds, config.Keys, issuer, config.Logger)
 	s.neighbours = newNeighbours(config, s.doors, callers, screen)
@@ -286,7 +288,7 @@ func (s *Server) MutualTLS(listener net.Listener, clients *x509.CertPool) net.Li
 // ServeInstance is Serve for the address of one instance: the instance's metadata server answers
 // there, beside every other surface.
 func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name string) error {
-	return s.serveAPIs(ctx, mds.WithInstance(context.WithoutCancel(ctx), name), listener)
+	return s.serveAPIs(ctx, workloads.Named(context.WithoutCancel(ctx), name, workloads.ByListener), listener)
 }
 
 // ServeDoor is Serve for an address of one service: every request is for this service.

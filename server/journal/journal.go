@@ -25,6 +25,8 @@ type Exchange struct {
 	Path      string            `json:"path"` // includes the query
 	Route     string            `json:"route"`
 	Instance  string            `json:"instance,omitempty"` // the instance that the request addressed
+	ChosenBy  string            `json:"chosenBy,omitempty"` // the rule that led the request to the instance: listener, host, address, pod or default
+	Peer      string            `json:"peer,omitempty"`     // the address of the caller, if the instance was chosen by it
 	Account   string            `json:"account,omitempty"`  // the account whose credential was requested, or that made the request
 	Audience  string            `json:"audience,omitempty"` // the audience of the requested ID token
 	Status    int               `json:"status"`             // 0: no answer was sent, or the client had gone

@@ -16,10 +16,11 @@ import (
 )
 
 // endpoint answers with a token for the request.
-func (s *Server) endpoint(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
+func (s *Server) endpoint(r *http.Request, found *Found, q *query) (wire.Response, error) {
+	n, t := found.node, found.tree
 	response, err := s.issue(r, n, t, q)
 	if n.kind == identityEndpoint {
-		response.About = &wire.Subject{Instance: t.instance.Name, Account: n.account.Account.Email, Audience: q.audience}
+		response.About = &wire.Subject{Instance: t.instance.Name, ChosenBy: string(found.rule), Account: n.account.Account.Email, Audience: q.audience}
 	}
 	return response, err
 }

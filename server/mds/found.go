@@ -5,8 +5,10 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -30,7 +32,9 @@ const (
 type Found struct {
 	store.Snapshot[*world.World]
 
-	tree *tree // nil if the instance has been removed
+	tree    *tree // nil if the request has no instance
+	rule    workloads.Rule
+	refusal *journal.Refusal // why it has none; nil if the instance has been removed
 	place
 }
 
@@ -46,24 +50,25 @@ type place struct {
 // Find looks up a request below /computeMetadata.
 func (s *Server) Find(r *http.Request) Found {
 	snapshot := s.worlds.Load()
-	instance, ok := instanceOf(r, snapshot.State)
-	if !ok {
-		return Found{Snapshot: snapshot}
+	choice := s.choose(r, snapshot.State)
+	if choice.Instance == nil {
+		return Found{Snapshot: snapshot, rule: choice.Rule, refusal: choice.Refusal}
 	}
-	tree := s.tree(snapshot.State, instance)
-	return Found{snapshot, tree, tree.lookUp(r.URL.EscapedPath())}
+	tree := s.tree(snapshot.State, choice.Instance)
+	return Found{snapshot, tree, choice.Rule, nil, tree.lookUp(r.URL.EscapedPath())}
 }
 
-// renew looks the request up in the current world. It keeps the instance's name, even if the
-// request would now target another instance. It returns false if the instance has been removed.
+// renew looks the request up in the current world. It keeps the instance's name, even if another
+// instance is now the first. It returns false if the instance has been removed, or the address of the
+// caller is now another instance's.
 func (s *Server) renew(r *http.Request, found *Found) bool {
 	snapshot := s.worlds.Load()
 	instance, ok := snapshot.State.Instance(found.tree.instance.Name)
-	if !ok {
+	if !ok || !workloads.Stays(snapshot.State, instance.Name, found.rule, r.RemoteAddr) {
 		return false
 	}
 	tree := s.tree(snapshot.State, instance)
-	*found = Found{snapshot, tree, tree.lookUp(r.URL.EscapedPath())}
+	*found = Found{snapshot, tree, found.rule, nil, tree.lookUp(r.URL.EscapedPath())}
 	return true
 }
 
@@ -87,20 +92,20 @@ func (f Found) Operation() Operation {
 
 // Subject returns the subject of a request for "/", which is only the instance.
 func (s *Server) Subject(r *http.Request) wire.Subject {
-	instance, ok := instanceOf(r, s.worlds.Load().State)
-	if !ok {
-		return wire.Subject{}
+	choice := s.choose(r, s.worlds.Load().State)
+	if choice.Instance == nil {
+		return wire.Subject{ChosenBy: string(choice.Rule)}
 	}
-	return wire.Subject{Instance: instance.Name}
+	return wire.Subject{Instance: choice.Instance.Name, ChosenBy: string(choice.Rule)}
 }
 
 // Subject returns the instance of the request. Below a service account it adds the account's
 // e-mail address, and for an ID token the audience.
 func (f Found) Subject(r *http.Request) wire.Subject {
 	if f.tree == nil {
-		return wire.Subject{}
+		return wire.Subject{ChosenBy: string(f.rule)}
 	}
-	subject := wire.Subject{Instance: f.tree.instance.Name, Account: f.account}
+	subject := wire.Subject{Instance: f.tree.instance.Name, ChosenBy: string(f.rule), Account: f.account}
 	if f.Operation() == Identity {
 		var q query
 		q.parse(r.URL.RawQuery)

@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
@@ -129,7 +129,7 @@ func TestAddressWinsOverHost(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)
 	r := requestTo(t, http.MethodGet, "demo-vm.localhost", "instance/name", http.NoBody)
-	ctx := mds.WithInstance(mds.WithInstance(r.Context(), "other-vm"), "demo-vm")
+	ctx := workloads.Named(workloads.Named(r.Context(), "other-vm", workloads.ByListener), "demo-vm", workloads.ByHost)
 	if response, err := rig.Metadata(r.WithContext(ctx)); err != nil || response.Body != "other-vm" {
 		t.Errorf("%q, %v; want other-vm", response.Body, err)
 	}

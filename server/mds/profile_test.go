@@ -5,8 +5,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 )
 
 func request(instance, path string) *http.Request {
@@ -84,7 +84,7 @@ func TestProfileChanges(t *testing.T) {
 		t.Errorf("answer is %+v", got)
 	}
 	gone := request("pod", path)
-	if got := ask(t, rig, gone.WithContext(mds.WithInstance(gone.Context(), "pod"))); got.Status != http.StatusServiceUnavailable {
+	if got := ask(t, rig, gone.WithContext(workloads.Named(gone.Context(), "pod", workloads.ByListener))); got.Status != http.StatusServiceUnavailable {
 		t.Errorf("a removed instance answered %+v", got)
 	}
 }

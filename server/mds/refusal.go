@@ -38,6 +38,23 @@ func (p *profile) removed(r *http.Request) wire.Response {
 	return because(p.refuse(r, http.StatusServiceUnavailable, ""), reason.NoInstance, "the instance of the request for %q has been removed", r.URL.Path)
 }
 
+// moved refuses a request that has waited on an instance, and whose caller's address is no longer this
+// instance's.
+func (p *profile) moved(r *http.Request, instance string) wire.Response {
+	refused := because(p.refuse(r, http.StatusServiceUnavailable, ""), reason.NoInstance,
+		"the address of the caller is no longer of the instance %q, on which the request for %q waited", instance, r.URL.Path)
+	refused.Refusal.Hint = "send the request again"
+	return refused
+}
+
+// unknownCaller refuses a request from an address that no instance has. The body says so, because
+// nothing else tells the author of a program in another container.
+func (p *profile) unknownCaller(r *http.Request, refusal *journal.Refusal) wire.Response {
+	refused := plainText(r, http.StatusForbidden, refusal.Reason+"\nhint: "+refusal.Hint)
+	refused.Shared, refused.Refusal = p.header, refusal
+	return refused
+}
+
 // unknownPath refuses a request for a path that the metadata server does not have.
 func (p *profile) unknownPath(r *http.Request) wire.Response {
 	refused := because(p.refuse(r, http.StatusNotFound, ""), reason.UnknownEntry, "the metadata server has no path %q", r.URL.Path)
@@ -61,7 +78,6 @@ func (t *tree) unknownEntry(r *http.Request) wire.Response {
 // their header depends on the instance.
 func (s *Server) Dialect() wire.Dialect {
 	return wire.Dialect{Error: func(r *http.Request, err error) wire.Response {
-		v, _ := s.look(r)
-		return v.profile.refuse(r, errorpage.StatusOf(err), "")
+		return s.look(r).profile.refuse(r, errorpage.StatusOf(err), "")
 	}}
 }

@@ -12,18 +12,21 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
 
 // Server answers metadata requests. It is safe for concurrent use.
 type Server struct {
-	worlds *store.Store[*world.World]
-	issuer *token.Issuer
-	clock  *clock.Clock
+	worlds  *store.Store[*world.World]
+	issuer  *token.Issuer
+	clock   *clock.Clock
+	chooser workloads.Chooser
 
 	profiles map[fixtures.Profile]*profile
 	trees    atomic.Pointer[trees]
@@ -95,36 +98,34 @@ func (s *Server) Settle() {
 }
 
 // New returns a metadata server for every instance of the current world.
-func New(worlds *store.Store[*world.World], issuer *token.Issuer, emulator *clock.Clock) *Server {
-	return &Server{worlds: worlds, issuer: issuer, clock: emulator, profiles: profiles()}
+func New(worlds *store.Store[*world.World], issuer *token.Issuer, emulator *clock.Clock, chooser workloads.Chooser) *Server {
+	return &Server{worlds: worlds, issuer: issuer, clock: emulator, chooser: chooser, profiles: profiles()}
 }
 
-// view is the world at the moment of a request, with the target instance.
+// view is the world at the moment of a request, with the instance that the request is for.
 type view struct {
 	store.Snapshot[*world.World]
+	workloads.Choice
 
-	instance *world.Instance
-	profile  *profile
+	profile *profile // of a VM if there is no instance, so that the caller can still write an error
 }
 
-// look returns the current world and the instance that r targets. ok is false if the instance
-// has been removed; the view then has the VM profile, so that the caller can still write an
-// error.
-func (s *Server) look(r *http.Request) (v view, ok bool) {
+// look returns the current world and the instance that r is for.
+func (s *Server) look(r *http.Request) view {
 	snapshot := s.worlds.Load()
-	instance, ok := instanceOf(r, snapshot.State)
-	if !ok {
-		return view{Snapshot: snapshot, profile: s.profiles[fixtures.GCE]}, false
+	v := view{Snapshot: snapshot, Choice: s.choose(r, snapshot.State), profile: s.profiles[fixtures.GCE]}
+	if v.Instance != nil {
+		v.profile = s.profiles[v.Instance.Profile]
 	}
-	return view{Snapshot: snapshot, instance: instance, profile: s.profiles[instance.Profile]}, true
+	return v
 }
 
 // Ping answers "/", which clients request to detect Google Cloud. On a VM this path does not
 // need the flavor header.
 func (s *Server) Ping(r *http.Request) (wire.Response, error) {
-	v, ok := s.look(r)
-	if !ok {
-		return v.profile.removed(r), nil
+	v := s.look(r)
+	if v.Instance == nil {
+		return s.without(r, v.Refusal), nil
 	}
 	if refusal, refused := v.profile.refuseUnseen(r); refused {
 		return refusal, nil
@@ -135,13 +136,16 @@ func (s *Server) Ping(r *http.Request) (wire.Response, error) {
 	if !isRead(r) {
 		return v.profile.wrongMethod(r), nil
 	}
-	listing := s.tree(v.State, v.instance).root.listing()
+	listing := s.tree(v.State, v.Instance).root.listing()
 	return v.profile.answer(listing.ContentType, listing.Body), nil
 }
 
 // Unknown answers a path without a route as the metadata server does.
 func (s *Server) Unknown(r *http.Request) (wire.Response, error) {
-	v, _ := s.look(r)
+	v := s.look(r)
+	if v.Refusal != nil {
+		return s.without(r, v.Refusal), nil
+	}
 	if !isRead(r) {
 		return v.profile.wrongMethod(r), nil
 	}
@@ -155,7 +159,7 @@ func (s *Server) Answer(r *http.Request, found Found) (wire.Response, error) {
 		found = s.Find(r)
 	}
 	if found.tree == nil {
-		return s.gone(r), nil
+		return s.without(r, found.refusal), nil
 	}
 	p := found.tree.profile
 	if refusal, refused := p.refuseUnseen(r); refused {
@@ -176,9 +180,23 @@ func (s *Server) Answer(r *http.Request, found Found) (wire.Response, error) {
 	return s.read(r, found)
 }
 
-// gone answers a request to an instance that has been removed.
-func (s *Server) gone(r *http.Request) wire.Response {
-	return s.profiles[fixtures.GCE].removed(r)
+// without answers a request that has no instance, because of a refusal or because the instance has
+// been removed.
+func (s *Server) without(r *http.Request, refusal *journal.Refusal) wire.Response {
+	p := s.profiles[fixtures.GCE]
+	if refusal == nil {
+		return p.removed(r)
+	}
+	return p.unknownCaller(r, refusal)
+}
+
+// gone answers a request that has waited on an instance that is no longer its instance.
+func (s *Server) gone(r *http.Request, found *Found) wire.Response {
+	name := found.tree.instance.Name
+	if _, exists := s.worlds.Load().State.Instance(name); !exists {
+		return found.tree.profile.removed(r)
+	}
+	return found.tree.profile.moved(r, name)
 }
 
 // read answers with the entry at the request's path. If the client waits for a change, it
@@ -209,7 +227,7 @@ func (s *Server) read(r *http.Request, found Found) (wire.Response, error) {
 			q.wait = false // answer with the present entry
 		}
 		if !s.renew(r, &found) {
-			return s.gone(r), nil
+			return s.gone(r, &found), nil
 		}
 	}
 }
@@ -274,23 +292,23 @@ func (s *Server) render(r *http.Request, found *Found, q *query) (*rendering, er
 	if found.node != nil && found.node.isContent(found.slash, q) {
 		return found.node.render(q), nil
 	}
-	return s.exception(r, found.tree, found.node, q)
+	return s.exception(r, found, q)
 }
 
 // exception answers a request without content: an endpoint, a directory without listing, or an
 // unknown path.
-func (s *Server) exception(r *http.Request, t *tree, found *node, q *query) (*rendering, error) {
+func (s *Server) exception(r *http.Request, found *Found, q *query) (*rendering, error) {
 	var answer rendering
 	var err error
 	switch {
-	case found == nil:
-		answer.Response = t.missing(r)
-	case found.isEndpoint():
-		answer.Response, err = s.endpoint(r, found, t, q)
+	case found.node == nil:
+		answer.Response = found.tree.missing(r)
+	case found.node.isEndpoint():
+		answer.Response, err = s.endpoint(r, found, q)
 	case q.wait || q.form != defaultForm:
-		answer.Response = t.profile.badQuery(r, "does not fit the name of a directory without its slash")
+		answer.Response = found.tree.profile.badQuery(r, "does not fit the name of a directory without its slash")
 	default:
-		answer.Response = t.profile.redirect(r)
+		answer.Response = found.tree.profile.redirect(r)
 	}
 	return &answer, err
 }

@@ -15,6 +15,7 @@ import (
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
@@ -37,7 +38,7 @@ instances:
   - {name: pod, profile: gke}
 `))
 	emulated := clock.New(time.Now)
-	return &rig{mds.New(worlds, token.NewIssuer(worldtest.Ring(emulated.Now), emulated.Now), emulated), worlds, emulated}
+	return &rig{mds.New(worlds, token.NewIssuer(worldtest.Ring(emulated.Now), emulated.Now), emulated, workloads.Chooser{}), worlds, emulated}
 }
 
 // get starts a request and returns a channel with its answer.

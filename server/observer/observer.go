@@ -19,6 +19,7 @@ import (
 	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/server/metrics"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 )
 
 // Observer observes operations. It is safe for concurrent use.
@@ -192,10 +193,14 @@ func exchangeOf(r *http.Request, seen *sighting, response *wire.Response) journa
 		Path:      wire.Target(r),
 		Route:     seen.route,
 		Instance:  seen.about.Instance,
+		ChosenBy:  seen.about.ChosenBy,
 		Account:   seen.about.Account,
 		Audience:  seen.about.Audience,
 		UserAgent: userAgent(r),
 		Fault:     seen.fault,
+	}
+	if rule := workloads.Rule(e.ChosenBy); rule == workloads.ByAddress || rule == workloads.ByPod {
+		e.Peer = workloads.Peer(r.RemoteAddr).String()
 	}
 	if e.Explain(seen.refusal); e.Reason == "" {
 		e.Explain(response.Refusal)

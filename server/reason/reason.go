@@ -64,6 +64,7 @@ const (
 	UnknownEntry  Code = "unknown-entry"
 	NoAccount     Code = "no-account"
 	NoInstance    Code = "no-instance"
+	UnknownCaller Code = "unknown-caller"
 	BadQuery      Code = "bad-query"
 	WrongMethod   Code = "wrong-method"
 	RateLimited   Code = "rate-limited"

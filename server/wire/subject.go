@@ -9,6 +9,7 @@ import (
 // empty.
 type Subject struct {
 	Instance string // the instance whose metadata server gets the request
+	ChosenBy string // the rule by which the instance was chosen (see package workloads)
 	Account  string // the e-mail address of the account whose credential is requested
 	Audience string // the audience of the requested token
 }

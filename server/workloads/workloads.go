@@ -1,0 +1,170 @@
+// Package workloads decides which instance a request is for, and by which rule.
+//
+// It owns the order of the rules: the listener that the request came in at, the name in its Host, the
+// address of its caller, and at last the first instance. It does not own the addresses of instances
+// (package world) and of pods ([Pods]), and it does not read header fields in which a client or a proxy
+// names another address.
+package workloads
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
+	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Rule is the rule by which an instance was chosen.
+type Rule string
+
+// The rules, in their order. The first rule that fits decides.
+const (
+	ByListener Rule = "listener" // the request came in at the instance's own address
+	ByHost     Rule = "host"     // the Host begins with the instance's name
+	ByAddress  Rule = "address"  // the caller's address is one of the instance's addresses
+	ByPod      Rule = "pod"      // the caller's address is the address of a pod
+	ByDefault  Rule = "default"  // it is the first instance
+)
+
+// Pods knows the pods of a cluster.
+type Pods interface {
+	// At returns the name of the instance that plays the pod with an address, or the reason why a
+	// request from there cannot be answered, or neither if the cluster has nothing to do with the address.
+	// It may wait until the cluster has told of a new pod; the end of ctx ends the wait.
+	At(ctx context.Context, address netip.Addr) (instance string, refusal *journal.Refusal)
+}
+
+// Chooser chooses instances. Its zero value asks no cluster, and leaves the rule for callers to the
+// world.
+type Chooser struct {
+	Callers fixtures.Callers // empty: the world's rule
+	Pods    Pods             // nil: there is no cluster
+}
+
+// Request is what the choice of an instance depends on, besides the context.
+type Request struct {
+	Host string
+	Peer string // the address of the connection's other end, as net/http has it
+}
+
+// Choice is an instance and the rule by which it was chosen.
+type Choice struct {
+	Instance *world.Instance // nil: the request has no instance
+	Rule     Rule
+	Refusal  *journal.Refusal // why there is no instance; nil if the rule named one that was removed
+}
+
+// named is the choice that the way of a request has made.
+type named struct {
+	instance string
+	rule     Rule
+}
+
+type namedKey struct{}
+
+// Named returns a context for requests to the named instance, by ByListener or ByHost. The first name
+// counts.
+func Named(ctx context.Context, instance string, rule Rule) context.Context {
+	if _, known := ctx.Value(namedKey{}).(named); known {
+		return ctx // set by the address of the connection
+	}
+	return context.WithValue(ctx, namedKey{}, named{instance, rule})
+}
+
+// Choose returns the instance that a request is for. It waits only for Pods.
+func (c Chooser) Choose(ctx context.Context, w *world.World, r Request) Choice {
+	if way, ok := ctx.Value(namedKey{}).(named); ok {
+		instance, _ := w.Instance(way.instance)
+		return Choice{Instance: instance, Rule: way.rule}
+	}
+	onlyKnown := c.onlyKnown(w)
+	if len(w.Instances) > 1 || onlyKnown { // otherwise the Host does not matter
+		if instance, ok := inHost(hostname.Of(r.Host), w); ok {
+			return Choice{Instance: instance, Rule: ByHost}
+		}
+	}
+	if c.Pods != nil || w.HasAddresses() {
+		if choice := c.byPeer(ctx, w, Peer(r.Peer)); choice.Rule != "" {
+			return choice
+		}
+	}
+	if onlyKnown {
+		return Choice{Rule: ByAddress, Refusal: unknown(Peer(r.Peer))}
+	}
+	return Choice{Instance: w.DefaultInstance(), Rule: ByDefault}
+}
+
+func (c Chooser) onlyKnown(w *world.World) bool {
+	if c.Callers != "" {
+		return c.Callers == fixtures.KnownCallers
+	}
+	return w.Callers == fixtures.KnownCallers
+}
+
+// inHost returns the instance with the Host's name. Google's own host names name no instance.
+func inHost(host string, w *world.World) (*world.Instance, bool) {
+	if hostname.IsMetadata(host) || hostname.IsGoogle(host) {
+		return nil, false
+	}
+	label, _, _ := strings.Cut(host, ".")
+	return w.Instance(label)
+}
+
+// byPeer chooses by the address of the caller, which is not valid if the caller has none. The choice is
+// without a rule if nobody has the address.
+func (c Chooser) byPeer(ctx context.Context, w *world.World, peer netip.Addr) Choice {
+	if instance, ok := w.InstanceAt(peer); ok {
+		return Choice{Instance: instance, Rule: ByAddress}
+	}
+	if c.Pods == nil || !peer.IsValid() {
+		return Choice{}
+	}
+	name, refusal := c.Pods.At(ctx, peer)
+	if name == "" && refusal == nil {
+		return Choice{}
+	}
+	instance, _ := w.Instance(name)
+	return Choice{Instance: instance, Rule: ByPod, Refusal: refusal}
+}
+
+// Stays reports whether a request that was for an instance by a rule is still for this instance in
+// another world, as far as the address of its caller decides.
+func Stays(w *world.World, instance string, rule Rule, peer string) bool {
+	if rule != ByAddress && (rule != ByDefault || !w.HasAddresses()) {
+		return true
+	}
+	owner, ok := w.InstanceAt(Peer(peer))
+	if !ok {
+		return rule == ByDefault
+	}
+	return owner.Name == instance
+}
+
+// Peer returns the address in the text that net/http has for the other end of a connection. It is not
+// valid if the connection has none, as connections to a Unix socket.
+func Peer(text string) netip.Addr {
+	address, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Addr().Unmap().WithZone("")
+}
+
+// unknown is the reason to refuse a caller that is not known.
+func unknown(peer netip.Addr) *journal.Refusal {
+	refusal := &journal.Refusal{
+		Code:   reason.UnknownCaller,
+		Reason: fmt.Sprintf("no instance has the address %s, and only known callers are answered", peer),
+		Hint:   fmt.Sprintf(`add it to an instance in the fixture: addresses: ["%s"], or start the emulator with --callers any`, peer),
+	}
+	if !peer.IsValid() {
+		refusal.Reason = "the caller of a Unix socket has no address, and only known callers are answered"
+		refusal.Hint = "send the request with the header Host: INSTANCE.localhost, or start the emulator with --callers any"
+	}
+	return refusal
+}
