@@ -48,6 +48,31 @@ func TestReadmeListsPackages(t *testing.T) {
 	emulatortest.Generated(t, "README.md", "packages", emulatortest.TableOf(rows...))
 }
 
+// server/mds/README.md lists the rules of the metadata server: those that a script shows. Each exchange of
+// a script shows a rule.
+func TestReadmeListsRules(t *testing.T) {
+	rows := [][]string{{"rule", "rests on", "here"}}
+	section := ""
+	for _, wire := range scriptsIn(t, "wire") {
+		if !strings.HasPrefix(wire.Route, "mds.") {
+			continue
+		}
+		for _, rule := range wire.Rules {
+			if rule.Section != section {
+				section = rule.Section
+				rows = append(rows, []string{"**" + section + "**", "", ""})
+			}
+			rows = append(rows, []string{rule.Statement, rule.RestsOn(), rule.Here})
+		}
+		for _, exchange := range wire.Exchanges {
+			if len(wire.RulesOf(exchange.Name)) == 0 {
+				t.Errorf("the exchange %q of %q shows no rule", exchange.Name, wire.Route)
+			}
+		}
+	}
+	emulatortest.Generated(t, "mds/README.md", "rules", emulatortest.TableOf(rows...))
+}
+
 // code returns words as code.
 func code(words ...string) string { return "`" + strings.Join(words, "`, `") + "`" }
 

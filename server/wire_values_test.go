@@ -30,7 +30,7 @@ func wireValues(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 	system := emulatortest.Must[*keys.Key](t)(e.Keys.System(emulatortest.Worker).Active(context.Background()))
 	stranger := emulatortest.Must[*keys.Key](t)(keys.NewRing("", time.Now).User(emulatortest.Worker, emulatortest.WorkerID).Active(context.Background()))
 
-	values := map[string]string{}
+	values := map[string]string{"account": emulatortest.Worker, "attribute": "foo-bar", "project-attribute": "enable-oslogin"}
 	for name, changes := range assertionClaims(now.Unix()) {
 		values["assertion:"+name] = emulatortest.Assertion(t, user, changes)
 	}

@@ -22,10 +22,12 @@ import (
 // The file is an archive in txtar's form with pairs of NAME.request and NAME.response. The text before the
 // first pair is prose and rules:
 //
-//	rule recorded: A value has no newline at its end.
-//		value number
+//	section Answers
+//	rule R D: scalars end without a newline
+//		here: an exception of the emulator
+//		value number check:every-value
 //
-// where the indented names are exchanges that show the rule.
+// where the last line names exchanges that show the rule, and checks of package compare.
 type Script struct {
 	Route     string // the name of the operation, such as mds.token
 	Rules     []Rule
@@ -44,25 +46,37 @@ type Exchange struct {
 	Response string
 }
 
-// Basis is the ground on which a rule rests.
+// Basis is a ground on which a rule rests.
 type Basis string
 
 // The bases of rules, the strongest first.
 const (
-	Recorded   Basis = "recorded"   // bytes of Google's server show it
-	Documented Basis = "documented" // Google's documentation or source says it
-	Witnessed  Basis = "witnessed"  // clients, reports or other emulators imply it
-	Assumed    Basis = "assumed"    // it was never seen; clients need some answer
-	Ours       Basis = "ours"       // the emulator differs on purpose
+	Recorded   Basis = "R"    // recorded from a real server
+	Documented Basis = "D"    // Google's documentation
+	Witnessed  Basis = "W"    // an indirect witness: a client, a test or a report
+	Assumed    Basis = "A"    // our assumption, because nothing is known
+	Ours       Basis = "ours" // the emulator differs on purpose
 )
 
 func bases() []Basis { return []Basis{Recorded, Documented, Witnessed, Assumed, Ours} }
 
-// Rule is a statement about Google's servers, or about the emulator where it differs on purpose.
+// Rule is a statement about Google's servers, or about the emulator if it differs on purpose.
 type Rule struct {
-	Basis     Basis
+	Section   string
+	Bases     []Basis
 	Statement string
+	Here      string   // how the emulator departs from it; empty: it keeps the rule
 	Shown     []string // names of the exchanges that show it
+	Checks    []string // names of the checks that show it, because one exchange cannot
+}
+
+// RestsOn returns the bases, separated by spaces.
+func (r Rule) RestsOn() string {
+	words := make([]string, 0, len(r.Bases))
+	for _, basis := range r.Bases {
+		words = append(words, string(basis))
+	}
+	return strings.Join(words, " ")
 }
 
 // Read reads the scripts whose paths match a pattern of [path.Match].
@@ -105,51 +119,66 @@ func parse(route string, text []byte) (Script, error) {
 
 // readRules reads the lines before the first exchange.
 func (s *Script) readRules(comment string) error {
+	section := ""
 	for line := range strings.Lines(comment) {
 		line = strings.TrimSuffix(line, "\n")
-		names, indented := strings.CutPrefix(line, "\t")
+		word, rest, _ := strings.Cut(line, " ")
+		var err error
 		switch {
-		case !indented && strings.HasPrefix(line, "rule "):
-			rule, err := parseRule(line)
-			if err != nil {
-				return err
-			}
-			s.Rules = append(s.Rules, rule)
-		case !indented: // prose
-		case len(s.Rules) == 0:
-			return fmt.Errorf("the exchanges %q belong to no rule", names)
-		default:
-			if err := s.show(&s.Rules[len(s.Rules)-1], strings.Fields(names)); err != nil {
-				return err
-			}
+		case strings.HasPrefix(line, "\t"):
+			err = s.extend(strings.TrimPrefix(line, "\t"))
+		case word == "section":
+			section = rest
+		case word == "rule":
+			err = s.add(section, rest)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	for _, rule := range s.Rules {
-		if len(rule.Shown) == 0 {
-			return fmt.Errorf("no exchange shows the rule %q", rule.Statement)
+		if len(rule.Shown)+len(rule.Checks) == 0 {
+			return fmt.Errorf("nothing shows the rule %q", rule.Statement)
 		}
 	}
 	return nil
 }
 
-// parseRule reads "rule BASIS: STATEMENT".
-func parseRule(line string) (Rule, error) {
-	head, statement, _ := strings.Cut(line, ": ")
-	basis := strings.TrimPrefix(head, "rule ")
-	if statement == "" || !slices.Contains(bases(), Basis(basis)) {
-		return Rule{}, fmt.Errorf("%q is not a rule, such as \"rule recorded: A value has no newline.\"; bases are %v", line, bases())
+// add reads "BASIS...: STATEMENT".
+func (s *Script) add(section, text string) error {
+	head, statement, _ := strings.Cut(text, ": ")
+	rule := Rule{Section: section, Statement: statement}
+	for _, basis := range strings.Fields(head) {
+		rule.Bases = append(rule.Bases, Basis(basis))
 	}
-	return Rule{Basis: Basis(basis), Statement: statement}, nil
+	isUnknown := func(b Basis) bool { return !slices.Contains(bases(), b) }
+	if statement == "" || len(rule.Bases) == 0 || slices.ContainsFunc(rule.Bases, isUnknown) {
+		return fmt.Errorf("%q is not a rule, such as \"R D: a value has no newline\"; bases are %v", text, bases())
+	}
+	s.Rules = append(s.Rules, rule)
+	return nil
 }
 
-// show adds exchanges to a rule.
-func (s *Script) show(rule *Rule, names []string) error {
-	for _, name := range names {
+// extend adds a note, or the names of exchanges and checks, to the last rule.
+func (s *Script) extend(text string) error {
+	if len(s.Rules) == 0 {
+		return fmt.Errorf("%q belongs to no rule", text)
+	}
+	rule := &s.Rules[len(s.Rules)-1]
+	if note, ok := strings.CutPrefix(text, "here: "); ok {
+		rule.Here = note
+		return nil
+	}
+	for _, name := range strings.Fields(text) {
+		if check, ok := strings.CutPrefix(name, "check:"); ok {
+			rule.Checks = append(rule.Checks, check)
+			continue
+		}
 		if _, ok := s.Exchange(name); !ok {
 			return fmt.Errorf("the rule %q is shown by %q, which is not an exchange", rule.Statement, name)
 		}
+		rule.Shown = append(rule.Shown, name)
 	}
-	rule.Shown = append(rule.Shown, names...)
 	return nil
 }
 

@@ -15,15 +15,18 @@ const exchanges = "-- a.request --\nGET /\n\n-- a.response --\n200\n-- b.request
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	got, err := read("Prose is not a rule.\nrule recorded: A root exists.\n\ta\nrule assumed: Two.\n\ta\n\tb\n" + exchanges)
+	got, err := read("Prose is not a rule.\nrule R: a root exists\n\ta\nsection Two\nrule A D: two\n\there: not b: it is ours\n\ta check:c\n\tb\n" + exchanges)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := script.Script{
 		Route: "x",
 		Rules: []script.Rule{
-			{Basis: script.Recorded, Statement: "A root exists.", Shown: []string{"a"}},
-			{Basis: script.Assumed, Statement: "Two.", Shown: []string{"a", "b"}},
+			{Bases: []script.Basis{script.Recorded}, Statement: "a root exists", Shown: []string{"a"}},
+			{
+				Section: "Two", Bases: []script.Basis{script.Assumed, script.Documented}, Statement: "two", Here: "not b: it is ours",
+				Shown: []string{"a", "b"}, Checks: []string{"c"},
+			},
 		},
 		Exchanges: []script.Exchange{{Name: "a", Request: "GET /\n\n", Response: "200\n"}, {Name: "b", Request: "GET /b\n\n", Response: "404\n"}},
 	}
@@ -41,11 +44,11 @@ func TestReadRefuses(t *testing.T) {
 		"-- a.request --\nGET /\n":                        `"a.request" is not a request that its response follows`,
 		"-- a.request --\n-- b.response --\n":             `"a.request" is not a request that its response follows`,
 		exchanges + exchanges:                             `there are two exchanges "a"`,
-		"rule guessed: X.\n\ta\n" + exchanges:             `"rule guessed: X." is not a rule`,
-		"rule recorded\n\ta\n" + exchanges:                `"rule recorded" is not a rule`,
-		"rule recorded: X.\n" + exchanges:                 `no exchange shows the rule "X."`,
-		"\ta\n" + exchanges:                               `the exchanges "a" belong to no rule`,
-		"rule recorded: X.\n\tnothing\n" + exchanges:      `the rule "X." is shown by "nothing", which is not an exchange`,
+		"rule R guess: X\n\ta\n" + exchanges:              `"R guess: X" is not a rule`,
+		"rule R\n\ta\n" + exchanges:                       `"R" is not a rule`,
+		"rule R: X\n" + exchanges:                         `nothing shows the rule "X"`,
+		"\ta\n" + exchanges:                               `"a" belongs to no rule`,
+		"rule R: X\n\tnothing\n" + exchanges:              `the rule "X" is shown by "nothing", which is not an exchange`,
 		"-- a.request --\nGET /\n-- a.request --\nGET /x": `is not a request that its response follows`,
 	} {
 		if _, err := read(text); err == nil || !strings.Contains(err.Error(), want) {
