@@ -27,7 +27,7 @@ func (e *Emulator) Get(t *testing.T, path string) script.Answer {
 func (e *Emulator) Exchange(t *testing.T, request string) script.Answer {
 	t.Helper()
 	conn := Dial(t, e.Address)
-	if _, err := io.WriteString(conn, script.Raw(request, e.Address)); err != nil {
+	if _, err := io.WriteString(conn, script.Raw(request, e.Address, "Connection: close")); err != nil {
 		t.Fatal(err)
 	}
 	method, _, _ := strings.Cut(request, " ")

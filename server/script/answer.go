@@ -28,10 +28,9 @@ func (a Answer) Header(name string) (string, bool) {
 	return "", false
 }
 
-// Raw returns the bytes of a request that is written as in the scripts. The host is used if the request
-// has no Host field. The request asks to close the connection, so that the connection's end ends the
-// answer.
-func Raw(request, host string) string {
+// Raw returns the bytes of a request that is written as in the scripts, with more header fields. The host is
+// used if the request has no Host field.
+func Raw(request, host string, fields ...string) string {
 	head, body, _ := strings.Cut(request, "\n\n")
 	body = strings.TrimSuffix(body, "\n")
 	lines := strings.Split(strings.TrimSuffix(head, "\n"), "\n")
@@ -43,7 +42,8 @@ func Raw(request, host string) string {
 	if body != "" {
 		raw = append(raw, "Content-Length: "+strconv.Itoa(len(body)))
 	}
-	return strings.Join(append(raw, "Connection: close", "", body), "\r\n")
+	raw = append(raw, fields...)
+	return strings.Join(append(raw, "", body), "\r\n")
 }
 
 // MaxBody is the largest body that ReadAnswer takes, in bytes. A metadata server's largest values

@@ -99,7 +99,7 @@ func TestRaw(t *testing.T) {
 		"GET /a\nX: y\n\n":            "GET /a HTTP/1.1\r\nHost: h\r\nX: y\r\nConnection: close\r\n\r\n",
 		"PUT /a\nHost: other\n\nbody": "PUT /a HTTP/1.1\r\nHost: other\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody",
 	} {
-		if got := script.Raw(request, "h"); got != want {
+		if got := script.Raw(request, "h", "Connection: close"); got != want {
 			t.Errorf("%q is %q, want %q", request, got, want)
 		}
 	}
