@@ -32,7 +32,7 @@ func layers() [][]string {
 		{"server/errorpage", "server/look", "server/router", "server/partial"},
 		{"server/wire"},
 		{"server/iap"},
-		{"server/credentials", "server/attack", "server/ingress"},
+		{"server/credentials", "server/attack", "server/compare", "server/ingress"},
 		{"server/replica"},
 		{"server/oslogin", "server/token", "server/event", "server/workloads", "server/world/worldtest"},
 		{"server/accountkeys"},
@@ -46,7 +46,7 @@ func layers() [][]string {
 		{"server/caller", "server/clock", "server/outward", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
-		{"fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/reason", "server/records", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
+		{"fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/pseudonym", "server/reason", "server/records", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/compare"
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/script"
 	"gcp-metadata-emulator/server/token"
 )
 
@@ -52,12 +54,15 @@ func TestReadmeListsPackages(t *testing.T) {
 // a script shows a rule.
 func TestReadmeListsRules(t *testing.T) {
 	rows := [][]string{{"rule", "rests on", "here"}}
-	section := ""
-	for _, wire := range scriptsIn(t, "wire") {
-		if !strings.HasPrefix(wire.Route, "mds.") {
-			continue
-		}
+	section, unnamed := "", compare.Checks()
+	for _, wire := range emulatortest.Must[[]script.Script](t)(server.MetadataScripts()) {
 		for _, rule := range wire.Rules {
+			for _, check := range rule.Checks {
+				if !slices.Contains(compare.Checks(), check) {
+					t.Errorf("there is no check %q, which shows %q", check, rule.Statement)
+				}
+				unnamed = slices.DeleteFunc(unnamed, func(name string) bool { return name == check })
+			}
 			if rule.Section != section {
 				section = rule.Section
 				rows = append(rows, []string{"**" + section + "**", "", ""})
@@ -69,6 +74,9 @@ func TestReadmeListsRules(t *testing.T) {
 				t.Errorf("the exchange %q of %q shows no rule", exchange.Name, wire.Route)
 			}
 		}
+	}
+	if len(unnamed) > 0 {
+		t.Errorf("the checks %q show no rule", unnamed)
 	}
 	emulatortest.Generated(t, "mds/README.md", "rules", emulatortest.TableOf(rows...))
 }

@@ -41,7 +41,7 @@ func TestWire(t *testing.T) {
 					}
 					asked := values.Replace(exchange.Request)
 					got := e.Exchange(t, asked)
-					compare(t, exchange.Response, got)
+					expect(t, exchange.Response, got)
 					described.CheckExchange(t, asked, got)
 					if isObserved(asked) {
 						checkExplained(t, e, got)
@@ -76,7 +76,7 @@ func TestControlPlaneReadsWhatCurlSends(t *testing.T) {
 					asked = contentType.ReplaceAllString(head+"\n", "") + "Content-Type: application/x-www-form-urlencoded\n\n" + body
 				}
 				t.Run(exchange.Name, func(t *testing.T) {
-					compare(t, exchange.Response, e.Exchange(t, asked))
+					expect(t, exchange.Response, e.Exchange(t, asked))
 				})
 			}
 		})
@@ -135,7 +135,7 @@ func scriptsIn(t *testing.T, dir string) []script.Script {
 	return emulatortest.Must[[]script.Script](t)(script.Read(os.DirFS("testdata"), dir+"/*.txtar"))
 }
 
-func compare(t testing.TB, response string, got script.Answer) {
+func expect(t testing.TB, response string, got script.Answer) {
 	t.Helper()
 	for _, mismatch := range script.Mismatches(response, got) {
 		t.Error(mismatch)
@@ -143,19 +143,19 @@ func compare(t testing.TB, response string, got script.Answer) {
 }
 
 // The scripts prove something only if the comparison can fail.
-func TestCompareFails(t *testing.T) {
+func TestExpectFails(t *testing.T) {
 	t.Parallel()
 	got := script.Answer{Status: http.StatusOK, Headers: []string{"ETag: ab"}, Body: "hello"}
 	for _, response := range []string{
 		"404\n\nhello<<>>\n", "200\nEtag: ab\n", "200\nETag: abc\n", "200\n-ETag\n", "200\n\nhello\n", "200\n\nhell<<[0-9]>><<>>\n",
 	} {
 		inner := &recorder{TB: t}
-		compare(inner, response, got)
+		expect(inner, response, got)
 		if !inner.failed {
 			t.Errorf("response %q accepts %+v", response, got)
 		}
 	}
-	compare(t, "200\nETag: a<<.>>\n-Server\n\nhel<<l+>>o<<>>\n", got)
+	expect(t, "200\nETag: a<<.>>\n-Server\n\nhel<<l+>>o<<>>\n", got)
 }
 
 type recorder struct {

@@ -148,7 +148,7 @@ func (s *Script) readRules(comment string) error {
 func (s *Script) add(section, text string) error {
 	head, statement, _ := strings.Cut(text, ": ")
 	rule := Rule{Section: section, Statement: statement}
-	for _, basis := range strings.Fields(head) {
+	for basis := range strings.FieldsSeq(head) {
 		rule.Bases = append(rule.Bases, Basis(basis))
 	}
 	isUnknown := func(b Basis) bool { return !slices.Contains(bases(), b) }
@@ -169,7 +169,7 @@ func (s *Script) extend(text string) error {
 		rule.Here = note
 		return nil
 	}
-	for _, name := range strings.Fields(text) {
+	for name := range strings.FieldsSeq(text) {
 		if check, ok := strings.CutPrefix(name, "check:"); ok {
 			rule.Checks = append(rule.Checks, check)
 			continue

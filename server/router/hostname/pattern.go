@@ -21,6 +21,9 @@ const anyHost = "*"
 // below begins the text of a pattern for all names below a domain.
 const below = anyHost + "."
 
+// Any returns the pattern for all host names.
+func Any() Pattern { return Pattern{name: anyHost} }
+
 // IsAny reports whether a pattern stands for all host names.
 func (p Pattern) IsAny() bool { return p.name == anyHost }
 

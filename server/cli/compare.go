@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/compare"
+	"gcp-metadata-emulator/server/router/hostname"
+)
+
+type compareCommand struct {
+	Real   string `default:"http://169.254.169.254" env:"GCP_METADATA_EMULATOR_COMPARE_REAL" placeholder:"URL" help:"URL of the real metadata server (default: ${default}, which this machine has if it is a VM or a pod of Google Cloud)."`
+	With   string `env:"GCP_METADATA_EMULATOR_COMPARE_WITH" placeholder:"URL" help:"URL of the server to compare it with (default: an emulator of what the real server says, which runs as long as the comparison)."`
+	Write  bool   `env:"-" help:"Also send requests that the real server must refuse, and write, read and delete one guest attribute."`
+	Yes    bool   `env:"-" short:"y" help:"Do not ask before the first request."`
+	Report string `type:"path" env:"GCP_METADATA_EMULATOR_COMPARE_REPORT" placeholder:"FILE" help:"Also write a report for a bug report: JSON if the name ends in .json, else Markdown."`
+}
+
+const (
+	realRequests = 400                    // the most that a comparison or a recording sends
+	realInterval = 200 * time.Millisecond // between two of them
+)
+
+// Help returns examples.
+func (*compareCommand) Help() string {
+	return `The real server is asked what the emulator's own tests ask, then for everything that it lists: at most 400 requests, 5 a second, which change nothing without --write. Each difference names the rule that the emulator follows and what the rule rests on: R recorded from a real server, D Google's documentation, W a witness, A an assumption. Tokens, keys, names, addresses and IDs are replaced in what is printed. The exit code is 1 if there is a difference.
+
+Examples:
+  gcp-metadata-emulator compare --yes --report differences.md
+  gcp-metadata-emulator compare --real http://metadata.google.internal --write
+  gcp-metadata-emulator compare --real http://127.0.0.1:8254 --with http://127.0.0.1:8255`
+}
+
+// Run compares two servers and prints the differences.
+func (c *compareCommand) Run(ctx context.Context, std streams) error {
+	target, err := metadataServer("--real", c.Real)
+	if err == nil && c.With != "" {
+		_, err = metadataServer("--with", c.With)
+	}
+	if err != nil {
+		return err
+	}
+	scripts, err := server.MetadataScripts()
+	if err != nil {
+		return err
+	}
+	interval, err := c.agree(target, std)
+	if err != nil {
+		return err
+	}
+	result, err := compare.Run(ctx, compare.Options{
+		Real: target, Scripts: scripts, Write: c.Write, Interval: interval, Limit: realRequests, Now: time.Now,
+		Emulate: func(ctx context.Context, fixture []byte) (*url.URL, error) { return c.emulate(ctx, fixture, std) },
+	})
+	if err != nil {
+		return err
+	}
+	return c.print(result, std)
+}
+
+// agree asks the user before requests to a server that is not on this machine, and returns the time between
+// two requests to it.
+func (c *compareCommand) agree(target *url.URL, std streams) (time.Duration, error) {
+	switch {
+	case hostname.IsLoopback(hostname.Of(target.Host)):
+		return 0, nil
+	case c.Yes:
+		return realInterval, nil
+	default:
+		return realInterval, confirm(std, target, realRequests)
+	}
+}
+
+// metadataServer returns the URL in a flag, without TLS and without a path.
+func metadataServer(flag, text string) (*url.URL, error) {
+	at, err := url.Parse(text)
+	if err != nil || at.Scheme != "http" || at.Host == "" || strings.Trim(at.Path, "/") != "" {
+		return nil, &usageError{&hintError{
+			message: fmt.Sprintf("%s: %q is not the URL of a metadata server", flag, text),
+			hint:    "write http:// and the host, such as http://169.254.169.254",
+		}}
+	}
+	return &url.URL{Scheme: at.Scheme, Host: at.Host}, nil
+}
+
+// confirm asks the user before requests to a server that is not an emulator of this machine.
+func confirm(std streams, target *url.URL, requests int) error {
+	_, _ = fmt.Fprintf(std.err, "This sends up to %d requests to %s, at most 5 a second. Go on? [y/N] ", requests, target)
+	answer, err := bufio.NewReader(std.in).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
+		return nil
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("cannot read the answer: %w", rootCause(err))
+	}
+	return &hintError{message: "no request was sent, because nobody agreed", hint: "answer y, or agree beforehand with --yes"}
+}
+
+// emulate starts an emulator of a fixture that answers for every Host, as long as the context lasts.
+func (c *compareCommand) emulate(ctx context.Context, fixture []byte, std streams) (*url.URL, error) {
+	if c.With != "" {
+		return metadataServer("--with", c.With)
+	}
+	flags := emulatorFlags{
+		worldFlags: worldFlags{Inline: string(fixture)},
+		runFlags:   runFlags{Ephemeral: true, AllowHost: []hostname.Pattern{hostname.Any()}, LogLevel: "error", LogFormat: "text"},
+	}
+	e, err := flags.start(ctx, oneAddress("127.0.0.1:0", ""), nil, flags.logger(slog.LevelError, std))
+	if err != nil {
+		return nil, err
+	}
+	return e.url, nil
+}
+
+// print writes the table and the report, and fails if there is a difference.
+func (c *compareCommand) print(result compare.Report, std streams) error {
+	if len(result.Differences) > 0 {
+		if err := result.WriteTable(std.out); err != nil {
+			return err
+		}
+	}
+	_, _ = fmt.Fprintln(std.err, result.Summary())
+	if c.Report != "" {
+		if err := c.write(result); err != nil {
+			return fmt.Errorf("write the report %q: %w", c.Report, rootCause(err))
+		}
+	}
+	if len(result.Differences) > 0 {
+		return fmt.Errorf("%q and the emulator differ", c.Real)
+	}
+	return nil
+}
+
+func (c *compareCommand) write(result compare.Report) error {
+	const readable = 0o644
+	var text strings.Builder
+	write := result.WriteMarkdown
+	if filepath.Ext(c.Report) == ".json" {
+		write = result.WriteJSON
+	}
+	if err := write(&text); err != nil {
+		return err
+	}
+	return replaceFile(c.Report, text.String(), readable)
+}

@@ -1,0 +1,100 @@
+package compare
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/pseudonym"
+	"gcp-metadata-emulator/server/script"
+)
+
+// document is the answer of the real server to ?recursive=true.
+type document struct {
+	whole   json.RawMessage
+	tree    map[string]any
+	profile fixtures.Profile
+}
+
+func readDocument(answer script.Answer) (*document, error) {
+	if answer.Status != http.StatusOK {
+		return nil, fmt.Errorf("the status is %d", answer.Status)
+	}
+	d := &document{whole: json.RawMessage(answer.Body)}
+	decoder := json.NewDecoder(strings.NewReader(answer.Body))
+	decoder.UseNumber()
+	if err := decoder.Decode(&d.tree); err != nil {
+		return nil, fmt.Errorf("the answer is not a JSON object: %w", err)
+	}
+	if d.section("instance") == nil {
+		return nil, errors.New(`the answer has no "instance"`)
+	}
+	server, _ := answer.Header("Server")
+	d.profile = fixtures.ProfileOf(d.tree, server)
+	return d, nil
+}
+
+// fixture returns a fixture of the same instance, as JSON.
+func (d *document) fixture() ([]byte, error) {
+	return json.Marshal(map[string]any{"instances": []any{map[string]any{"profile": d.profile, "recording": d.whole}}})
+}
+
+// section returns the object below keys, or nil.
+func (d *document) section(keys ...string) map[string]any {
+	section := d.tree
+	for _, key := range keys {
+		section, _ = section[key].(map[string]any)
+	}
+	return section
+}
+
+// variables returns the values of the variables that scripts have in their paths. A variable that the
+// real server has no value for is missing.
+func (d *document) variables() map[string]string {
+	values := map[string]string{}
+	if email, ok := d.section("instance", "serviceAccounts", "default")["email"].(string); ok {
+		values["account"] = email
+	}
+	for variable, section := range map[string]string{"attribute": "instance", "project-attribute": "project"} {
+		for _, name := range slices.Sorted(maps.Keys(d.section(section, "attributes"))) {
+			values[variable] = name
+			break
+		}
+	}
+	return values
+}
+
+// teach makes names of what users chose, which has no form of its own.
+func (d *document) teach(names *pseudonym.Names) {
+	for _, section := range []string{"instance", "project"} {
+		for _, value := range d.section(section, "attributes") {
+			learn(names, pseudonym.Value, value)
+		}
+	}
+	for _, namespace := range d.section("instance", "guestAttributes") {
+		entries, _ := namespace.(map[string]any)
+		for _, value := range entries {
+			learn(names, pseudonym.Value, value)
+		}
+	}
+	learn(names, pseudonym.Project, d.section("project")["projectId"])
+	learn(names, pseudonym.Name, d.section("instance")["name"])
+	learn(names, pseudonym.Name, d.section("instance")["hostname"])
+	learn(names, pseudonym.Value, d.section("instance")["description"])
+	if tags, ok := d.section("instance")["tags"].([]any); ok {
+		for _, tag := range tags {
+			learn(names, pseudonym.Name, tag)
+		}
+	}
+}
+
+func learn(names *pseudonym.Names, kind pseudonym.Kind, value any) {
+	if text, ok := value.(string); ok {
+		names.Learn(kind, text)
+	}
+}
