@@ -2,57 +2,58 @@ package main
 
 import (
 	"bytes"
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
-	"os"
+	"math"
 	"slices"
 	"strconv"
-	"time"
 
+	"gcp-metadata-emulator/scripts/benchmark/load"
 	"gcp-metadata-emulator/scripts/benchmark/ratio"
 )
 
-// tick is the unit of times in /proc. It has been the same on every Linux architecture for
-// programs in user space since Linux 2.6 (proc(5)).
-const tick = 10 * time.Millisecond
+// unavailable is the text for a figure that the system does not give.
+const unavailable = "not available"
 
-// cpu returns the CPU time that the process has used, in user space and in the kernel. It returns
-// 0 on systems other than Linux.
-func (p *process) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+// comparison divides a measurement of one server by another's.
+func comparison(one, other []float64) string {
+	if slices.Contains(one, 0) || slices.Contains(other, 0) {
+		return unavailable
 	}
+	return ratio.Of(one, other).String()
+}
+
+// mallocs names the number of allocations so far in the metrics of a process, which are at metricsPath.
+const (
+	metricsPath = "/emulator/metrics"
+	mallocs     = "go_memstats_mallocs_total"
+)
+
+// allocated returns the number of the server's allocations so far, or not a number if it is not known.
+func (s *subject) allocated(ctx context.Context) float64 {
+	if !s.counted {
+		return math.NaN()
+	}
+	answer, err := s.server.once(ctx, load.Request{Method: "GET", Target: metricsPath})
 	if err != nil {
-		return 0, err
+		return math.NaN()
 	}
-	return parseCPU(stat)
-}
-
-// parseCPU reads the fields utime and stime of /proc/PID/stat, the 14th and the 15th. The second
-// field is the name of the command in parentheses, which can contain anything.
-func parseCPU(stat []byte) (time.Duration, error) {
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	const utime, stime = 14 - 3, 15 - 3 // the third field is the first after the name
-	if len(fields) <= stime {
-		return 0, errors.New("the process's stat has too few fields")
-	}
-	var ticks int64
-	for _, field := range [][]byte{fields[utime], fields[stime]} {
-		n, err := strconv.ParseInt(string(field), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("the process's CPU time: %w", err)
+	for line := range bytes.Lines(answer.Body) {
+		if number, ok := bytes.CutPrefix(line, []byte(mallocs+" ")); ok {
+			count, err := strconv.ParseFloat(string(bytes.TrimSpace(number)), 64)
+			if err == nil {
+				return count
+			}
 		}
-		ticks += n
 	}
-	return time.Duration(ticks) * tick, nil
+	return math.NaN()
 }
 
-// cpuRatio compares the CPU time per request of two servers.
-func cpuRatio(ours, theirs *subject) string {
-	if slices.Contains(ours.cpus, 0) || slices.Contains(theirs.cpus, 0) {
-		return "not available" // another system, or a round shorter than a tick
+// allocations describes the allocations per request of two servers.
+func allocations(ours, theirs *subject) string {
+	our, their := ratio.Median(ours.allocations), ratio.Median(theirs.allocations)
+	if math.IsNaN(our) || math.IsNaN(their) {
+		return unavailable
 	}
-	return ratio.Of(ours.cpus, theirs.cpus).String()
+	return fmt.Sprintf("%.1f, %.1f", our, their)
 }

@@ -26,23 +26,24 @@ const signingRPC kind = "signing-grpc"
 
 // grpcSigning compares the emulator with a bare signing server. Both use gRPC and the same
 // client.
-func (b *bench) grpcSigning(ctx context.Context, emulator *process) ([]string, error) {
+func (b *bench) grpcSigning(ctx context.Context, emulator *process) (row, error) {
 	server, err := start(ctx, b.self, referenceCommand, "--listen", "{addr}", "--kind", string(signingRPC))
 	if err != nil {
-		return nil, err
+		return row{}, err
 	}
 	defer server.stop()
 	ours, closeOurs, err := b.callers("the emulator", emulator)
 	if err != nil {
-		return nil, err
+		return row{}, err
 	}
 	defer closeOurs()
 	theirs, closeTheirs, err := b.callers("the reference server", server)
 	if err != nil {
-		return nil, err
+		return row{}, err
 	}
 	defer closeTheirs()
-	return b.contest(ctx, []string{inGRPC, signingRPC.String()}, ours, theirs)
+	measured := row{name: inGRPC, against: signingRPC.String(), ours: ours, theirs: theirs}
+	return measured, b.contest(ctx, measured)
 }
 
 // callers returns a server under load from one client per connection.

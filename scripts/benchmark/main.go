@@ -38,7 +38,8 @@ func main() {
 // options holds the command line.
 type options struct {
 	emulator    string
-	earlier     string // empty: compare with the bare servers
+	earlier     string // empty: none
+	handlers    string // empty: the part around the handler is not measured
 	duration    time.Duration
 	rounds      int
 	connections int
@@ -87,7 +88,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("benchmark", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.emulator, "emulator", "", "the emulator's `binary`")
-	flags.StringVar(&o.earlier, "against", "", "the `binary` of an earlier emulator; measure only throughput, against it instead of the bare servers")
+	flags.StringVar(&o.earlier, "against", "", "the `binary` of an earlier emulator, to compare with in the same rounds")
+	flags.StringVar(&o.handlers, "handlers", "", "the `binary` of the tests of package server, which measure the part of a request around the handler")
 	flags.DurationVar(&o.duration, "duration", time.Second, "time for which each server is loaded in each round")
 	flags.IntVar(&o.rounds, "rounds", 7, "number of rounds, each of which loads the emulator and its reference")
 	flags.IntVar(&o.connections, "connections", 16, "number of simultaneous connections to a server")
@@ -135,9 +137,6 @@ func (b *bench) measure(ctx context.Context, stdout io.Writer) error {
 		b.scale,
 		b.coldStarts,
 		b.overhead,
-	}
-	if b.earlier != "" {
-		steps = steps[:1]
 	}
 	for _, step := range steps {
 		table, err := step(ctx)

@@ -26,6 +26,7 @@ func operations() []operation {
 		{"access token, cached", constant, accessTokenRequest()},
 		{"ID token, cached", constant, identity("https://bench.example.com")},
 		{"JWKS", constant, load.Request{Method: "GET", Target: "/oauth2/v3/certs"}},
+		{"certificates", constant, load.Request{Method: "GET", Target: "/oauth2/v1/certs"}},
 		{"tokeninfo", constant, load.Request{Method: "GET", Target: "/tokeninfo?access_token=" + accessToken}},
 		{"verified bearer", constant, load.Request{
 			Method: "GET", Target: targetAccount + "/allowedLocations", Header: []string{"Authorization: Bearer " + accessToken},

@@ -19,15 +19,19 @@ const (
 )
 
 // proxied compares the emulator as a proxy with the emulator without one.
-func (b *bench) proxied(ctx context.Context, emulator *process) ([]string, error) {
+func (b *bench) proxied(ctx context.Context, emulator *process) (row, error) {
 	request := credentials("signBlob", `{"payload":"aGVsbG8="}`)
 	if _, err := emulator.once(ctx, request); err != nil { // makes the key
-		return nil, err
+		return row{}, err
 	}
 	template := request.Compile(compiledIn)
 	template.Dial = connect
-	return b.contest(ctx, []string{proxied, "the emulator, directly"},
-		newSubject("the emulator as a proxy", emulator, template), newSubject("the emulator", emulator, request.Compile(emulator.addr)))
+	measured := row{
+		name: proxied, against: "the emulator, directly",
+		ours:   newSubject("the emulator as a proxy", emulator, template),
+		theirs: newSubject("the emulator", emulator, request.Compile(emulator.addr)),
+	}
+	return measured, b.contest(ctx, measured)
 }
 
 // connect opens a tunnel through a proxy, with TLS in it. It does not verify the certificate,

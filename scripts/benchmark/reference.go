@@ -15,6 +15,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -78,7 +79,11 @@ func reference(ctx context.Context, args []string, stdin io.Reader) error {
 func constantHandler(size int, header http.Header) http.Handler {
 	body := bytes.Repeat([]byte("x"), size)
 	length := strconv.Itoa(size)
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == metricsPath {
+			writeMetrics(w)
+			return
+		}
 		maps.Copy(w.Header(), header)
 		w.Header().Set("Content-Length", length)
 		_, _ = w.Write(body) // the loader detects missing bytes
@@ -91,6 +96,10 @@ func signingHandler() (http.Handler, error) {
 		return nil, fmt.Errorf("cannot make a key: %w", err)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == metricsPath {
+			writeMetrics(w)
+			return
+		}
 		digest := sha256.Sum256([]byte(r.RequestURI))
 		signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
 		if err != nil {
@@ -100,4 +109,11 @@ func signingHandler() (http.Handler, error) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = io.WriteString(w, base64.RawURLEncoding.EncodeToString(signature)) // the loader detects missing bytes
 	}), nil
+}
+
+// writeMetrics writes the number of allocations as the emulator does.
+func writeMetrics(w http.ResponseWriter) {
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	_, _ = fmt.Fprintf(w, "%s %d\n", mallocs, memory.Mallocs) // the loader detects missing bytes
 }

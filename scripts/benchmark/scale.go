@@ -153,13 +153,13 @@ func (b *bench) compareWorlds(ctx context.Context, large, small *world) ([]strin
 
 // compareRates loads two servers in turn.
 func (b *bench) compareRates(ctx context.Context, one, other *subject) (ratio.Summary, error) {
-	if err := b.round(ctx, one, other, b.duration); err != nil { // warms both up
+	if err := b.round(ctx, []*subject{one, other}, b.duration); err != nil { // warms both up
 		return ratio.Summary{}, err
 	}
 	one.forget()
 	other.forget()
 	for range b.rounds {
-		if err := b.round(ctx, one, other, b.duration); err != nil {
+		if err := b.round(ctx, []*subject{one, other}, b.duration); err != nil {
 			return ratio.Summary{}, err
 		}
 	}

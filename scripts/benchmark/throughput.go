@@ -13,27 +13,45 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/ratio"
 )
 
-// throughput loads the emulator and a reference server in turn, for every operation.
+// throughput loads the emulator and a reference server in turn, and the earlier emulator if there is one,
+// for every operation.
 func (b *bench) throughput(ctx context.Context, emulator *process) (table, error) {
 	t := table{
-		intro: fmt.Sprintf("Emulator ÷ reference, median (lowest–highest) of %d rounds with %d connections. "+
-			"More requests per second are better, and less latency and CPU time.", b.rounds, b.connections),
-		header: []string{"operation", "compared with", "requests/s", "p50 latency", "p99 latency", "CPU time per request"},
+		intro: fmt.Sprintf("Emulator ÷ reference, median (lowest–highest) of %d rounds with %d connections: more requests per second are "+
+			"better, and less latency. CPU time per request is the other way round: the reference's or the earlier emulator's ÷ the "+
+			"emulator's, so that more is better. Allocations per request are net/http's and the emulator's own; the part around "+
+			"the handler is everything of the emulator except the handler of the surface.", b.rounds, b.connections),
+		header: []string{
+			"operation", "compared with", "requests/s", "p50 latency", "p99 latency", "CPU time, reference ÷ emulator",
+			"CPU time, earlier ÷ emulator", "allocations, and the reference's", "allocations around the handler", "CPU time around the handler",
+		},
+	}
+	earlier, err := b.startEarlier(ctx)
+	if err != nil {
+		return table{}, err
+	}
+	if earlier != nil {
+		defer earlier.stop()
+	}
+	parts, err := b.parts(ctx)
+	if err != nil {
+		return table{}, err
 	}
 	for _, o := range operations() {
 		if !b.only.MatchString(o.name) {
 			continue
 		}
 		b.say("%s", o.name)
-		row, err := b.compare(ctx, emulator, o)
+		row, err := b.compare(ctx, emulator, earlier, o)
 		if err != nil {
 			return table{}, fmt.Errorf("%q: %w", o.name, err)
 		}
-		b.say("    %s", strings.Join(row[2:], "  "))
-		t.rows = append(t.rows, row)
+		row.around = parts[o.name]
+		b.say("    %s", strings.Join(row.cells()[2:], "  "))
+		t.rows = append(t.rows, row.cells())
 	}
-	for name, measure := range map[string]func(context.Context, *process) ([]string, error){inGRPC: b.grpcSigning, proxied: b.proxied} {
-		if b.earlier != "" || !b.only.MatchString(name) {
+	for name, measure := range map[string]func(context.Context, *process) (row, error){inGRPC: b.grpcSigning, proxied: b.proxied} {
+		if !b.only.MatchString(name) {
 			continue
 		}
 		b.say("%s", name)
@@ -41,94 +59,126 @@ func (b *bench) throughput(ctx context.Context, emulator *process) (table, error
 		if err != nil {
 			return table{}, fmt.Errorf("%q: %w", name, err)
 		}
-		t.rows = append(t.rows, row)
+		t.rows = append(t.rows, row.cells())
 	}
 	return t, nil
 }
 
-// compare measures one row against the earlier emulator, or against the operation's bare server.
-func (b *bench) compare(ctx context.Context, emulator *process, o operation) ([]string, error) {
-	request, err := resolve(ctx, emulator, o.request)
-	if err != nil {
-		return nil, err
+// startEarlier starts the earlier emulator, or returns nil if there is none.
+func (b *bench) startEarlier(ctx context.Context) (*process, error) {
+	if b.earlier == "" {
+		return nil, nil //nolint:nilnil // there is none
 	}
-	if b.earlier != "" {
-		return b.compareVersions(ctx, emulator, o, request)
-	}
-	answer, err := emulator.once(ctx, request)
-	if err != nil {
-		return nil, fmt.Errorf("the emulator: %w", err)
-	}
-	server, err := b.refer(ctx, o.against, answer)
-	if err != nil {
-		return nil, err
-	}
-	defer server.stop()
-	if _, err := server.once(ctx, request); err != nil {
-		return nil, fmt.Errorf("the reference server: %w", err)
-	}
-
-	row := []string{o.name, o.against.String()}
-	return b.contest(ctx, row, newSubject("the emulator", emulator, request.Compile(emulator.addr)),
-		newSubject("the reference server", server, request.Compile(server.addr)))
-}
-
-// compareVersions measures one row against the earlier emulator.
-func (b *bench) compareVersions(ctx context.Context, emulator *process, o operation, request load.Request) ([]string, error) {
 	earlier, err := b.startEmulator(ctx, b.earlier, "earlier")
 	if err != nil {
 		return nil, fmt.Errorf("the earlier emulator: %w", err)
 	}
-	defer earlier.stop()
-	same, err := resolve(ctx, earlier, o.request)
-	if err != nil {
-		return nil, err
-	}
-	return b.contest(ctx, []string{o.name, "the earlier emulator"}, newSubject("the emulator", emulator, request.Compile(emulator.addr)),
-		newSubject("the earlier emulator", earlier, same.Compile(earlier.addr)))
+	return earlier, nil
 }
 
-// contest loads two servers in turn and completes a row.
-func (b *bench) contest(ctx context.Context, row []string, ours, theirs *subject) ([]string, error) {
-	// A short round warms both servers up; its results do not count.
-	if err := b.round(ctx, ours, theirs, b.duration/5); err != nil {
-		return nil, err
+// row is one row of the table, with servers that have been loaded.
+type row struct {
+	name, against string
+	ours, theirs  *subject
+	earlier       *subject // nil if there is none
+	around        part
+}
+
+// cells returns the row's text.
+func (r row) cells() []string {
+	earlier := ""
+	if r.earlier != nil {
+		earlier = comparison(r.earlier.cpus, r.ours.cpus)
 	}
-	ours.forget()
-	theirs.forget()
+	around := r.around
+	if perRequest := ratio.Median(r.ours.cpus); around.known && perRequest > 0 {
+		around.share = fmt.Sprintf("%.1f %%", 100*around.cpu/perRequest)
+	}
+	return []string{
+		r.name, r.against,
+		ratio.Of(r.ours.rates, r.theirs.rates).String(), ratio.Of(r.ours.p50s, r.theirs.p50s).String(), ratio.Of(r.ours.p99s, r.theirs.p99s).String(),
+		comparison(r.theirs.cpus, r.ours.cpus), earlier,
+		allocations(r.ours, r.theirs), around.allocations, around.share,
+	}
+}
+
+// compare measures one row against the operation's bare server and the earlier emulator, which may be nil.
+func (b *bench) compare(ctx context.Context, emulator, earlier *process, o operation) (row, error) {
+	request, err := resolve(ctx, emulator, o.request)
+	if err != nil {
+		return row{}, err
+	}
+	answer, err := emulator.once(ctx, request)
+	if err != nil {
+		return row{}, fmt.Errorf("the emulator: %w", err)
+	}
+	server, err := b.refer(ctx, o.against, answer)
+	if err != nil {
+		return row{}, err
+	}
+	defer server.stop()
+	if _, err := server.once(ctx, request); err != nil {
+		return row{}, fmt.Errorf("the reference server: %w", err)
+	}
+	measured := row{
+		name: o.name, against: o.against.String(),
+		ours:   newSubject("the emulator", emulator, request.Compile(emulator.addr)),
+		theirs: newSubject("the reference server", server, request.Compile(server.addr)),
+	}
+	if earlier != nil {
+		same, err := resolve(ctx, earlier, o.request)
+		if err != nil {
+			return row{}, fmt.Errorf("the earlier emulator: %w", err)
+		}
+		measured.earlier = newSubject("the earlier emulator", earlier, same.Compile(earlier.addr))
+	}
+	return measured, b.contest(ctx, measured)
+}
+
+// contest loads the servers of a row in turn.
+func (b *bench) contest(ctx context.Context, r row) error {
+	subjects := []*subject{r.ours, r.theirs}
+	if r.earlier != nil {
+		subjects = append(subjects, r.earlier)
+	}
+	// A short round warms the servers up; its results do not count.
+	if err := b.round(ctx, subjects, b.duration/5); err != nil {
+		return err
+	}
+	for _, s := range subjects {
+		s.forget()
+	}
 	for range b.rounds {
-		if err := b.round(ctx, ours, theirs, b.duration); err != nil {
-			return nil, err
+		if err := b.round(ctx, subjects, b.duration); err != nil {
+			return err
 		}
 	}
-	return append(row,
-		ratio.Of(ours.rates, theirs.rates).String(),
-		ratio.Of(ours.p50s, theirs.p50s).String(),
-		ratio.Of(ours.p99s, theirs.p99s).String(),
-		cpuRatio(ours, theirs),
-	), nil
+	return nil
 }
 
-// round loads two servers for the given duration, and adds a measurement to each. The servers
-// take turns in short slices, so that other activity on the machine slows both.
-func (b *bench) round(ctx context.Context, ours, theirs *subject, duration time.Duration) error {
+// round loads servers for the given duration, and adds a measurement to each. The servers take turns in
+// short slices, so that other activity on the machine slows all of them.
+func (b *bench) round(ctx context.Context, subjects []*subject, duration time.Duration) error {
 	const slice = 100 * time.Millisecond
-	both, spent := map[*subject]*load.Result{ours: {}, theirs: {}}, map[*subject]time.Duration{}
+	results, spent, allocated := map[*subject]*load.Result{}, map[*subject]time.Duration{}, map[*subject]float64{}
+	for _, s := range subjects {
+		results[s], allocated[s] = &load.Result{}, -s.allocated(ctx)
+	}
 	for left := duration; left > 0; left -= slice {
-		for _, s := range []*subject{ours, theirs} {
+		for _, s := range subjects {
 			result, cpu, err := s.turn(ctx, b.limits(min(left, slice)))
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
-			both[s].Add(result)
+			results[s].Add(result)
 			spent[s] += cpu
 		}
 	}
-	for s, result := range both {
+	for s, result := range results {
 		if result.Latencies.Count() == 0 {
 			return fmt.Errorf("%s: answered nothing in time", s.name)
 		}
-		s.record(result, spent[s])
+		s.record(result, spent[s], allocated[s]+s.allocated(ctx))
 	}
 	return nil
 }
@@ -171,15 +221,16 @@ func resolve(ctx context.Context, emulator *process, request load.Request) (load
 
 // subject is a server under load, with the measurements of each round.
 type subject struct {
-	name   string
-	server *process
-	run    func(ctx context.Context, limits load.Limits) (*load.Result, error)
+	name    string
+	server  *process
+	counted bool // the server counts its allocations over HTTP
+	run     func(ctx context.Context, limits load.Limits) (*load.Result, error)
 
-	rates, p50s, p99s, cpus []float64
+	rates, p50s, p99s, cpus, allocations []float64
 }
 
 func newSubject(name string, server *process, template *load.Template) *subject {
-	return &subject{name: name, server: server, run: func(ctx context.Context, limits load.Limits) (*load.Result, error) {
+	return &subject{name: name, server: server, counted: true, run: func(ctx context.Context, limits load.Limits) (*load.Result, error) {
 		return server.load(ctx, template, limits)
 	}}
 }
@@ -199,16 +250,17 @@ func (s *subject) turn(ctx context.Context, limits load.Limits) (*load.Result, t
 }
 
 // record adds the measurements of a round.
-func (s *subject) record(result *load.Result, cpu time.Duration) {
+func (s *subject) record(result *load.Result, cpu time.Duration, allocated float64) {
 	s.rates = append(s.rates, result.Rate())
 	s.p50s = append(s.p50s, milliseconds(result.Latencies.Quantile(0.50)))
 	s.p99s = append(s.p99s, milliseconds(result.Latencies.Quantile(0.99)))
 	s.cpus = append(s.cpus, milliseconds(cpu)/float64(result.Latencies.Count()))
+	s.allocations = append(s.allocations, allocated/float64(result.Latencies.Count()))
 }
 
 // forget drops all measurements.
 func (s *subject) forget() {
-	s.rates, s.p50s, s.p99s, s.cpus = nil, nil, nil, nil
+	s.rates, s.p50s, s.p99s, s.cpus, s.allocations = nil, nil, nil, nil, nil
 }
 
 func milliseconds(d time.Duration) float64 {

@@ -39,6 +39,7 @@ func withoutSecrets(text string) string {
 	var out strings.Builder
 	from, to := secret(text)
 	for ; from < to; from, to = secret(text) {
+		out.Grow(len(text) + len(redacted))
 		out.WriteString(text[:from])
 		out.WriteString(redacted)
 		text = text[to:]

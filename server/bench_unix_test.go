@@ -1,0 +1,54 @@
+//go:build unix
+
+package server_test
+
+import (
+	"net/http"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// BenchmarkAround measures the part of a request that stands around the handler of its surface, by the CPU
+// time of the process and by allocations. Command benchmark in scripts reads its output.
+func BenchmarkAround(b *testing.B) {
+	handler, all := operations(b)
+	for _, o := range all {
+		b.Run(o.name, func(b *testing.B) {
+			whole := costOf(b, func() { handler.ServeHTTP(discard{http.Header{}}, o.request) })
+			alone := costOf(b, func() { _, _ = o.handle(o.request) })
+			b.ReportMetric((whole.cpu-alone.cpu).Seconds()*float64(time.Second)/float64(b.N), "around-ns/op")
+			const ofHTTP = 1 // the empty header, which net/http makes
+			b.ReportMetric((whole.allocations-alone.allocations)/float64(b.N)-ofHTTP, "around-allocs/op")
+		})
+	}
+}
+
+// cost is the cost of b.N calls.
+type cost struct {
+	cpu         time.Duration
+	allocations float64
+}
+
+func costOf(b *testing.B, call func()) cost {
+	b.Helper()
+	before := used(b)
+	for range b.N {
+		call()
+	}
+	after := used(b)
+	return cost{after.cpu - before.cpu, after.allocations - before.allocations}
+}
+
+// used returns what the process has used so far.
+func used(b *testing.B) cost {
+	b.Helper()
+	var times syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &times); err != nil {
+		b.Fatal(err)
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return cost{time.Duration(times.Utime.Nano() + times.Stime.Nano()), float64(memory.Mallocs)}
+}
