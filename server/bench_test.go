@@ -20,6 +20,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -46,7 +47,7 @@ func operations(t testing.TB) (http.Handler, []operation) {
 	t.Helper()
 	ring, now, current := keys.NewRing("", time.Now), clock.New(time.Now), world.New(fixtures.Default())
 	worlds, issuer := store.New(current), token.NewIssuer(ring, time.Now)
-	metadata, published := mds.New(worlds, issuer, now), publishedkeys.New(worlds, ring, time.Now)
+	metadata, published := mds.New(worlds, issuer, now, workloads.Chooser{}), publishedkeys.New(worlds, ring, time.Now)
 	credentials := iamcredentials.New(worlds, ring, issuer, guard.New(guard.Config{Worlds: worlds, Issuer: issuer}), time.Now)
 	read := func(r *http.Request) (wire.Response, error) { return metadata.Answer(r, metadata.Find(r)) }
 	account := current.DefaultInstance().ServiceAccounts[0].Account
