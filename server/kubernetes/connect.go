@@ -8,9 +8,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -58,4 +60,18 @@ func newScheme() *runtime.Scheme {
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Pod{}, &corev1.PodList{}, &corev1.ServiceAccount{}, &corev1.ServiceAccountList{})
 	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
 	return scheme
+}
+
+// Pods returns the source of the pods of a node, or of all pods if node is empty.
+func (c *Client) Pods(node string) cache.ListerWatcher {
+	chosen := fields.Everything()
+	if node != "" {
+		chosen = fields.OneTermEqualSelector("spec.nodeName", node)
+	}
+	return cache.NewListWatchFromClient(c.rest, "pods", metav1.NamespaceAll, chosen)
+}
+
+// Accounts returns the source of the service accounts of all namespaces.
+func (c *Client) Accounts() cache.ListerWatcher {
+	return cache.NewListWatchFromClient(c.rest, "serviceaccounts", metav1.NamespaceAll, fields.Everything())
 }

@@ -1,0 +1,233 @@
+//go:build cluster
+
+package kubernetes
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"gcp-metadata-emulator/server/lru"
+	"gcp-metadata-emulator/server/world"
+)
+
+// Config configures a watcher. All fields but Patience are required.
+type Config struct {
+	Pods     cache.ListerWatcher // of the pods to follow
+	Accounts cache.ListerWatcher // of the service accounts of all namespaces
+	Into     *world.Pods         // gets what is seen
+	Changed  func()              // called after a pod has got another identity or was removed
+	Logger   *slog.Logger
+
+	// Patience is how long a request from an unknown address waits for the pod to be seen; zero means 2 s.
+	Patience time.Duration
+}
+
+const (
+	defaultPatience = 2 * time.Second
+	// removalsPause is the time between two calls of Changed for pods that were removed. Nothing is
+	// urgent about them, and each call costs every request that waits a look.
+	removalsPause = time.Second
+	// maxImpatient limits the number of addresses that do not wait again, because a request from there
+	// has waited in vain.
+	maxImpatient = 1024
+)
+
+// Watcher follows the pods and the service accounts of a cluster. It is safe for concurrent use.
+type Watcher struct {
+	config Config
+	index  *index
+
+	pods, accounts *watch
+	impatient      *lru.Cache[string, time.Time] // when a request from an address has waited in vain
+	strange        sync.Map                      // the annotations that are no e-mail address, by NAMESPACE/NAME
+
+	urgent  chan struct{} // gets a value if an identity has changed
+	removed chan struct{} // gets a value if a pod was removed
+}
+
+// New returns a watcher that sees nothing before Run.
+func New(config Config) *Watcher {
+	if config.Patience == 0 {
+		config.Patience = defaultPatience
+	}
+	w := &Watcher{
+		config: config, index: newIndex(), impatient: lru.New[string, time.Time](maxImpatient),
+		urgent: make(chan struct{}, 1), removed: make(chan struct{}, 1),
+	}
+	w.pods = newWatch("pods", config.Pods, config.Logger)
+	w.accounts = newWatch("service accounts", config.Accounts, config.Logger)
+	return w
+}
+
+// Run follows the cluster until ctx ends.
+func (w *Watcher) Run(ctx context.Context) {
+	ctx = klog.NewContext(ctx, logr.Discard()) // the watches log what users need to know
+	var group sync.WaitGroup
+	defer group.Wait()
+	group.Go(func() { w.pods.run(ctx, &corev1.Pod{}, transform(stripPod), handlers(w.podChanged)) })
+	group.Go(func() {
+		w.accounts.run(ctx, &corev1.ServiceAccount{}, transform(stripAccount), handlers(w.accountChanged))
+	})
+	w.report(ctx)
+}
+
+// report calls Changed until ctx ends: at once for another identity, and now and then for pods that
+// were removed.
+func (w *Watcher) report(ctx context.Context) {
+	var later <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.urgent:
+		case <-w.removed:
+			if later == nil {
+				later = time.After(removalsPause)
+			}
+			continue
+		case <-later:
+			later = nil
+		}
+		w.config.Changed()
+	}
+}
+
+// signal puts a value into a channel, unless there is one.
+func signal(to chan struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
+	}
+}
+
+// handlers returns the handler of an informer. changed gets an object before and after a change; nil
+// stands for an object that does not exist.
+func handlers[T any](changed func(before, after *T)) cache.ResourceEventHandler {
+	object := func(seen any) *T {
+		if last, unknown := seen.(cache.DeletedFinalStateUnknown); unknown {
+			seen = last.Obj
+		}
+		one, _ := seen.(*T)
+		return one
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(after any) { changed(nil, object(after)) },
+		UpdateFunc: func(before, after any) { changed(object(before), object(after)) },
+		DeleteFunc: func(before any) { changed(object(before), nil) },
+	}
+}
+
+// podChanged notes what became of a pod.
+func (w *Watcher) podChanged(before, after *corev1.Pod) {
+	was, is := w.index.claim(claimOf(before).uid), claimOf(after)
+	if before != nil && was.is(is) {
+		return // most news of a pod are about its containers
+	}
+	if was.uid != is.uid {
+		w.index.remove(was.uid)
+	}
+	if after != nil {
+		w.index.put(is)
+	}
+	if !is.isKnown() {
+		if was.isKnown() {
+			w.config.Into.Remove(was.pod)
+			signal(w.removed)
+		}
+		return
+	}
+	w.config.Into.Put(world.Pod{Name: is.pod, Node: after.Spec.NodeName, Account: is.account, Addresses: is.addresses})
+	if was.isKnown() {
+		signal(w.removed) // another pod had the name
+	}
+}
+
+// accountChanged notes what became of a service account.
+func (w *Watcher) accountChanged(before, after *corev1.ServiceAccount) {
+	if after == nil {
+		name := before.Namespace + "/" + before.Name
+		w.strange.Delete(name)
+		w.config.Into.RemoveAccount(name)
+		signal(w.urgent)
+		return
+	}
+	name, google := after.Namespace+"/"+after.Name, after.Annotations[annotation]
+	if !isAccount(google) {
+		if _, known := w.strange.Swap(name, google); !known {
+			w.config.Logger.Warn("a service account of Kubernetes is annotated with something else than an e-mail address; its pods are refused",
+				"account", name, "annotation", google)
+		}
+		w.config.Into.RemoveAccount(name)
+		signal(w.urgent)
+		return
+	}
+	w.strange.Delete(name)
+	if w.config.Into.Annotate(name, google) {
+		signal(w.urgent)
+	}
+	w.index.added()
+}
+
+// transform adapts a function to what informers call for every object.
+func transform[T any](strip func(*T) *T) cache.TransformFunc {
+	return func(seen any) (any, error) {
+		if one, ok := seen.(*T); ok {
+			return strip(one), nil
+		}
+		return seen, nil
+	}
+}
+
+// run follows the objects of a type until ctx ends.
+func (s *watch) run(ctx context.Context, of runtime.Object, strip cache.TransformFunc, handler cache.ResourceEventHandler) {
+	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: s.observed(), ObjectType: of, Handler: handler, Transform: strip,
+	})
+	go func() {
+		if cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			s.synced.Store(true)
+		}
+	}()
+	informer.RunWithContext(ctx)
+}
+
+// Health reports whether the pods of the start have been seen, so that requests can be answered, and
+// what is wrong, if anything is.
+func (w *Watcher) Health() (ready bool, problem string) {
+	ready = true
+	var problems []string
+	for _, one := range []*watch{w.pods, w.accounts} {
+		failure := one.failure.Load()
+		switch {
+		case failure != nil:
+			problems = append(problems, "the "+one.of+" of the cluster cannot be watched: "+*failure)
+		case !one.synced.Load():
+			problems = append(problems, "the "+one.of+" of the cluster have not been seen yet")
+		}
+		ready = ready && one.synced.Load()
+	}
+	return ready, strings.Join(problems, "; ")
+}
+
+// Lost returns the number of watches that are lost at the moment.
+func (w *Watcher) Lost() int {
+	lost := 0
+	for _, one := range []*watch{w.pods, w.accounts} {
+		if one.failure.Load() != nil {
+			lost++
+		}
+	}
+	return lost
+}
+
+// Addresses returns the number of addresses of pods.
+func (w *Watcher) Addresses() int { return w.index.size() }
