@@ -3,6 +3,7 @@
 #   docker build -t gcp-metadata-emulator --build-arg VERSION=$(git describe --always --dirty) .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t gcp-metadata-emulator .
 #   docker build --target cluster -t gcp-metadata-emulator:cluster .   (with --kubernetes and --store)
+#   docker build --target boring -t gcp-metadata-emulator:boring .     (signs with BoringCrypto; Linux on amd64 or arm64)
 #
 # The compiler runs on the machine that builds, and cross-compiles for the platform of the image.
 FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26 AS source
@@ -21,10 +22,15 @@ RUN mkdir -p -m 1777 /root/image/tmp && mkdir -p -m 0777 /root/image/home
 ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH LDFLAGS="-s -w -X gcp-metadata-emulator/server/cli.stamp=$VERSION"
 
 FROM source AS build
-RUN go build -trimpath -ldflags="$LDFLAGS" -o /root/image/gcp-metadata-emulator .
+RUN go build -trimpath -ldflags="$LDFLAGS" -tags grpcnotrace -o /root/image/gcp-metadata-emulator .
 
 FROM source AS build-cluster
-RUN go build -trimpath -ldflags="$LDFLAGS" -tags cluster -o /root/image/gcp-metadata-emulator .
+RUN go build -trimpath -ldflags="$LDFLAGS" -tags grpcnotrace,cluster -o /root/image/gcp-metadata-emulator .
+
+# The C compiler of this stage makes programs for the machine that builds only.
+FROM source AS build-boring
+RUN CGO_ENABLED=1 GOEXPERIMENT=boringcrypto go build -trimpath -ldflags="$LDFLAGS -linkmode external -extldflags -static" \
+        -tags grpcnotrace,netgo,osusergo -o /root/image/gcp-metadata-emulator .
 
 FROM scratch AS base
 ARG VERSION REVISION CREATED
@@ -50,6 +56,9 @@ ENTRYPOINT ["/gcp-metadata-emulator"]
 
 FROM base AS cluster
 COPY --from=build-cluster /root/image /
+
+FROM base AS boring
+COPY --from=build-boring /root/image /
 
 FROM base
 COPY --from=build /root/image /

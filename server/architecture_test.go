@@ -171,6 +171,22 @@ func TestBinaryLinksNoTestCode(t *testing.T) {
 	}
 }
 
+// What only clusters need costs nobody else anything.
+func TestBinaryLinksNoClusterCode(t *testing.T) {
+	t.Parallel()
+	isOfCluster := func(path string) bool {
+		return strings.HasPrefix(path, "k8s.io/") || strings.HasPrefix(path, "sigs.k8s.io/") || strings.HasPrefix(path, "go.etcd.io/")
+	}
+	if !slices.ContainsFunc(packages(t, "cluster")[""].Deps, isOfCluster) {
+		t.Error("the build with the tag cluster links neither Kubernetes nor etcd")
+	}
+	for _, path := range packages(t)[""].Deps {
+		if isOfCluster(path) {
+			t.Errorf("the binary links %s", path)
+		}
+	}
+}
+
 func TestTopLevel(t *testing.T) {
 	t.Parallel()
 	command := exec.Command("git", "ls-files")
