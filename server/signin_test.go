@@ -147,6 +147,12 @@ func TestEndOfSession(t *testing.T) {
 	if other.Status != http.StatusFound {
 		t.Errorf("at another service: %d", other.Status)
 	}
+	for field, status := range map[string]int{"Sec-Fetch-Mode: no-cors": http.StatusForbidden, "Sec-Fetch-User: ?1": http.StatusFound} {
+		got := e.Exchange(t, "GET /_gcp_iap/clear_login_cookie\nHost: console-123456789012.us-central1.run.app\nSec-Fetch-Site: cross-site\n"+field+"\n\n")
+		if got.Status != status {
+			t.Errorf("a page of another site ends the session, %s: %d", field, got.Status)
+		}
+	}
 	b.get(t, "/_gcp_iap/clear_login_cookie")
 	if b.session(t) != "" {
 		t.Error("the session is still there")

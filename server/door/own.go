@@ -8,6 +8,7 @@ import (
 
 	"gcp-metadata-emulator/server/iap"
 	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -75,8 +76,12 @@ func (d *Doors) identity(w *watched, at ingress.Door) {
 	write(w, http.StatusOK, "application/json", string(body))
 }
 
-// clear ends the session of a browser.
+// clear ends the session of a browser. A web page of another site cannot do so without a click.
 func (d *Doors) clear(w *watched, at ingress.Door) {
+	if wire.IsForeign(w.request) && w.request.Header.Get("Sec-Fetch-User") != "?1" {
+		w.refuse(iap.NoClick())
+		return
+	}
 	base := baseOf(w.request, at.Service)
 	http.SetCookie(w, cookieAt(base, sessionCookie(at.Service.Name), "", -time.Second))
 	w.redirect(base + "/")

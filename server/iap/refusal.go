@@ -43,6 +43,13 @@ func NoIdentity() *ingress.Refusal {
 	return refusal
 }
 
+// NoClick returns the refusal to sign a person out because a web page of another site says so.
+func NoClick() *ingress.Refusal {
+	refusal := page(forbidden, "Forbidden")
+	refusal.Reason = ingress.Reason{Code: reason.ForeignOrigin, Sentence: "a web page of another site wants to sign somebody out", Hint: "let the person click a link"}
+	return refusal
+}
+
 // NoPath returns the refusal of a path that belongs to the proxy and does nothing.
 func NoPath(path string) *ingress.Refusal {
 	refusal := page(notFound, "Not Found")

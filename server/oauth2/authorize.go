@@ -18,7 +18,8 @@ import (
 // https://developers.google.com/identity/protocols/oauth2/web-server#creatingclient). A browser
 // gets a page to choose a user, unless the request has prompt=none. Every other client is
 // answered at once for the user in login_hint, or without a hint for the fixture's first user.
-// With prompt=none and several users, a hint is required.
+// With prompt=none and several users, a hint is required. A web page of another site gets nothing
+// without a person's click on the page, whatever a browser sends for it.
 func (s *Server) Authorize(r *http.Request) (wire.Response, error) {
 	current := s.worlds.Load().State
 	parameters, choice, err := readRequest(r)
@@ -31,7 +32,8 @@ func (s *Server) Authorize(r *http.Request) (wire.Response, error) {
 	}
 	answer, err := s.authorize(r, current, back, request{parameters: parameters, choice: choice})
 	if refusal, ok := errors.AsType[*oauthapi.Error](err); ok {
-		return back.send(url.Values{"error": {refusal.Code}, "error_description": {refusal.Description}}), nil
+		answer, err = back.send(url.Values{"error": {refusal.Code}, "error_description": {refusal.Description}}), nil
+		answer.Refusal = new(refusal.Refusal())
 	}
 	return answer, err
 }
@@ -49,7 +51,12 @@ func (s *Server) authorize(r *http.Request, w *world.World, back destination, as
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if asked.choice == (choice{}) && !wanted.silent && wantsPage(r) {
+	isForeign := asked.choice == (choice{}) && wire.IsForeign(r)
+	if isForeign && wanted.silent {
+		return wire.Response{}, foreign(oauthapi.NewError(oauthapi.InteractionRequired, "The user must choose on the page."),
+			"a web page of another site has asked with prompt=none")
+	}
+	if asked.choice == (choice{}) && !wanted.silent && (isForeign || wantsPage(r)) {
 		return consentPage(w, back.client.ID, wanted, r.URL.EscapedPath()+"?"+asked.parameters.Encode()), nil
 	}
 	user, err := asked.choice.user(w, wanted)

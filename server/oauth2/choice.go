@@ -32,11 +32,14 @@ func readChoice(form url.Values) choice {
 // checkOrigin refuses a form that a page of another origin submitted (CSRF).
 func checkOrigin(r *http.Request) error {
 	if http.NewCrossOriginProtection().Check(r) != nil {
-		return oauthapi.Forbidden(oauthapi.AccessDenied).BecauseOf(journal.Refusal{
-			Code: reason.ForeignOrigin, Reason: fmt.Sprintf("the form was sent by a web page of another origin, %q", r.Header.Get("Origin")),
-		})
+		return foreign(oauthapi.Forbidden(oauthapi.AccessDenied), fmt.Sprintf("the form was sent by a web page of another origin, %q", r.Header.Get("Origin")))
 	}
 	return nil
+}
+
+// foreign returns an error about what a web page of another site has sent.
+func foreign(refusal *oauthapi.Error, why string) *oauthapi.Error {
+	return refusal.BecauseOf(journal.Refusal{Code: reason.ForeignOrigin, Reason: why})
 }
 
 // user returns the user who grants the request. If no button was clicked, it is the user named by

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,7 +14,6 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/journal"
-	"gcp-metadata-emulator/server/lru"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/router/hostname"
@@ -50,24 +51,48 @@ type device struct {
 	decided bool
 	userID  string    // unique ID; empty if the user denied access
 	polled  time.Time // time of the last poll
+	heard   time.Time // time of the last poll, or of the request for the code
 }
 
-// devices holds the waiting devices. If there are more than maxDevices, the oldest are forgotten.
+// devices holds the waiting devices. Nobody who asks for many codes makes it forget a device that polls.
 type devices struct {
-	mu         sync.Mutex // guards the fields of the devices
-	byUserCode *lru.Cache[string, *device]
+	mu         sync.Mutex // guards the map, and the fields of the devices
+	byUserCode map[string]*device
 }
 
-const maxDevices = 1 << 10
+const (
+	maxDevices = 1 << 10
 
-func newDevices() *devices {
-	return &devices{byUserCode: lru.New[string, *device](maxDevices)}
-}
+	// abandoned is the time without a poll after which a device gives way to others if there are too
+	// many.
+	abandoned = 12 * pollInterval
+)
+
+func newDevices() *devices { return &devices{byUserCode: map[string]*device{}} }
 
 func (d *devices) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.byUserCode.Purge()
+	clear(d.byUserCode)
+}
+
+// add adds a device. It returns false if there are too many, and all of them wait.
+func (d *devices) add(userCode string, waiting *device, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.byUserCode) >= maxDevices {
+		maps.DeleteFunc(d.byUserCode, func(_ string, other *device) bool { return other.isAbandoned(now) })
+	}
+	if len(d.byUserCode) >= maxDevices {
+		return false
+	}
+	d.byUserCode[userCode] = waiting
+	return true
+}
+
+// isAbandoned reports whether the device has expired, or no longer polls.
+func (d *device) isAbandoned(now time.Time) bool {
+	return !now.Before(d.expires) || now.Sub(d.heard) > abandoned
 }
 
 // find returns the device that waits with userCode.
@@ -92,7 +117,7 @@ func (d *devices) decide(userCode, userID string, now time.Time) bool {
 
 // waiting is find; the caller must hold d.mu.
 func (d *devices) waiting(userCode string, now time.Time) (*device, bool) {
-	known, ok := d.byUserCode.Get(userCode)
+	known, ok := d.byUserCode[userCode]
 	return known, ok && !known.decided && now.Before(known.expires)
 }
 
@@ -101,19 +126,19 @@ func (d *devices) waiting(userCode string, now time.Time) (*device, bool) {
 func (d *devices) poll(userCode, client string, now time.Time) (*device, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	waiting, ok := d.byUserCode.Get(userCode)
+	waiting, ok := d.byUserCode[userCode]
 	switch {
 	case !ok, waiting.client != client:
 		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badRequest).Because("no device of client %q is waiting for this code", client)
 	case waiting.decided:
-		d.byUserCode.Remove(userCode)
+		delete(d.byUserCode, userCode)
 		if waiting.userID == "" {
 			return nil, oauthapi.Forbidden(oauthapi.AccessDenied).Because("the user has denied the device access")
 		}
 		return waiting, nil
 	}
 	last := waiting.polled
-	waiting.polled = now
+	waiting.polled, waiting.heard = now, now
 	if now.Sub(last) < pollInterval-pollTolerance {
 		return nil, oauthapi.Forbidden(oauthapi.SlowDown).Because("the device asks more often than every %s", pollInterval)
 	}
@@ -133,6 +158,9 @@ type deviceAnswer struct {
 
 // DeviceCode handles the request for a device code (RFC 8628, section 3.1).
 func (s *Server) DeviceCode(r *http.Request) (wire.Response, error) {
+	if wire.IsForeign(r) {
+		return wire.Response{}, foreign(oauthapi.Forbidden(oauthapi.AccessDenied), "a web page of another site has asked for a device code")
+	}
 	form, err := oauthapi.ReadForm(r)
 	if err != nil {
 		return wire.Response{}, err
@@ -145,12 +173,18 @@ func (s *Server) DeviceCode(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	userCode, expires := newUserCode(), s.now().Add(deviceLifetime)
+	now := s.now()
+	userCode, expires := newUserCode(), now.Add(deviceLifetime)
 	text, err := s.issuer.Seal(deviceForm(), deviceCode{UserCode: userCode, Expires: expires.Unix()}, nil)
 	if err != nil {
 		return wire.Response{}, err
 	}
-	s.devices.byUserCode.Add(userCode, &device{client: client.ID, scopes: scopes, expires: expires})
+	if !s.devices.add(userCode, &device{client: client.ID, scopes: scopes, expires: expires, heard: now}, now) {
+		return wire.Response{}, oauthapi.Forbidden(oauthapi.RateLimitExceeded).BecauseOf(journal.Refusal{
+			Code: reason.RateLimited, Reason: fmt.Sprintf("%d devices are waiting for a person, and no more are allowed", maxDevices),
+			Hint: "wait until some have expired, or reset the emulator",
+		})
+	}
 	return oauthapi.JSON(deviceAnswer{
 		DeviceCode:      text,
 		UserCode:        userCode,

@@ -103,17 +103,28 @@ func TestRefusedDevices(t *testing.T) {
 	}
 }
 
-// If too many devices ask, the forgotten ones get an error when they poll.
+// Strangers who ask for many codes do not push out a device that polls. Devices that no longer poll
+// give way.
 func TestDevicesAreBounded(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, fixture)
-	first := r.ask(t)
+	patient, gone := r.ask(t), r.ask(t)
 	seen := map[string]bool{}
-	for range 1024 {
+	for range 1022 {
 		seen[r.ask(t).text("user_code")] = true
 	}
-	if len(seen) != 1024 {
-		t.Errorf("%d different codes of 1024", len(seen))
+	if len(seen) != 1022 {
+		t.Errorf("%d different codes of 1022", len(seen))
 	}
-	r.expect(t, poll(first.text("device_code")), 400, "invalid_grant")
+	request := formRequest("/device/code", values("client_id", "app", "scope", drive))
+	if got := serve(t, r.DeviceCode, request); got.status != http.StatusForbidden || got.text("error") != "rate_limit_exceeded" {
+		t.Errorf("one more: %d %s", got.status, got.body)
+	}
+	for range 13 {
+		r.time = r.time.Add(5 * time.Second)
+		r.expect(t, poll(patient.text("device_code")), 428, "authorization_pending")
+	}
+	r.ask(t)
+	r.expect(t, poll(patient.text("device_code")), 403, "slow_down")
+	r.expect(t, poll(gone.text("device_code")), 400, "invalid_grant")
 }

@@ -35,6 +35,7 @@ const (
 	AuthorizationPending    = "authorization_pending"
 	SlowDown                = "slow_down"
 	ExpiredToken            = "expired_token"
+	RateLimitExceeded       = "rate_limit_exceeded" // defined by Google
 )
 
 // Grant types of RFC 6749, RFC 7523 and RFC 8628, their names in drafts of the latter two, and
