@@ -83,11 +83,17 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 		return nil, err
 	}
 	name := fileName(AuthorityFolder, last+1, keySuffix)
-	kept, err := r.vault.create(name, fresh)
-	if err != nil {
-		return nil, err
+	authority, err := loadOrCreate(r.vault, name, authorityForm(), func() ([]byte, error) { return fresh, nil })
+	if err == nil {
+		err = r.rememberAuthority(name, authority)
 	}
-	return r.decodeAuthority(name, kept)
+	return authority, err
+}
+
+func (r *Ring) rememberAuthority(name string, authority *Authority) error {
+	data, err := authority.encode()
+	r.remember(name, data)
+	return err
 }
 
 // knownAuthority returns the newest usable authority, or nil and the highest number in use if
@@ -107,22 +113,21 @@ func (r *Ring) knownAuthority() (known *Authority, last int, err error) {
 	slices.Sort(numbers)
 	for _, number := range slices.Backward(numbers) {
 		name := fileName(AuthorityFolder, number, keySuffix)
-		data, err := r.vault.read(name)
-		if err != nil {
-			return nil, 0, err
-		}
-		known, err := r.decodeAuthority(name, data)
+		known, err := load(r.vault, name, authorityForm())
 		if err != nil {
 			return nil, 0, err
 		}
 		if known.isUsable(r.permitted()) {
-			return known, 0, nil
+			return known, 0, r.rememberAuthority(name, known)
 		}
 	}
 	if len(numbers) > 0 {
-		last = numbers[len(numbers)-1]
+		return nil, numbers[len(numbers)-1], nil
 	}
-	return nil, last, nil
+	if len(names) > 0 { // of the folders with copies for programs
+		r.vault.tell(&MissingError{Path: r.vault.path(fileName(AuthorityFolder, 1, keySuffix)), By: r.vault.path(AuthorityFolder + "/" + names[0])})
+	}
+	return nil, 0, nil
 }
 
 // newAuthority creates an authority for the given names and returns its PEM file: the
@@ -153,13 +158,19 @@ func newAuthority(names permitted) ([]byte, error) {
 	return encodePair(der, key)
 }
 
-func (r *Ring) decodeAuthority(name string, data []byte) (*Authority, error) {
-	authority, err := parseAuthority(data)
-	if err != nil {
-		return nil, &FileError{Path: r.vault.path(name), Problem: "cannot be used", Err: err}
-	}
-	return authority, nil
+func authorityForm() form[*Authority] {
+	return form[*Authority]{decode: parseAuthority, encode: (*Authority).encode, verify: func(a *Authority) error {
+		if err := a.cert.CheckSignature(a.cert.SignatureAlgorithm, a.cert.RawTBSCertificate, a.cert.Signature); err != nil {
+			return errForged
+		}
+		return nil
+	}}
 }
+
+var errForged = errors.New("it is damaged: its certificate is not signed by its own key")
+
+// encode returns the content of the authority's file: the certificate, then the private key.
+func (a *Authority) encode() ([]byte, error) { return encodePair(a.cert.Raw, a.key) }
 
 func parseAuthority(data []byte) (*Authority, error) {
 	der, private, err := decodePair(data)

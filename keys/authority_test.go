@@ -324,6 +324,15 @@ func TestAuthorityExpires(t *testing.T) {
 	})
 }
 
+// move moves a kept file, without its checksum, which is good for its first name only.
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	unseal(t, from)
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // After a period with a wrong clock, the machine uses its earlier authority again.
 func TestAuthorityOfAnotherDayIsLeftOut(t *testing.T) {
 	t.Parallel()
@@ -331,14 +340,10 @@ func TestAuthorityOfAnotherDayIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // in the year 2000
 		_ = authority(t, certifier(dir, time.Now))
 	})
-	if err := os.Rename(filepath.Join(dir, "ca", "1.pem"), filepath.Join(dir, "ca", "2.pem")); err != nil {
-		t.Fatal(err)
-	}
+	move(t, filepath.Join(dir, "ca", "1.pem"), filepath.Join(dir, "ca", "2.pem"))
 	elsewhere := t.TempDir()
 	first := authority(t, certifier(elsewhere, time.Now)).Certificate()
-	if err := os.Rename(filepath.Join(elsewhere, "ca", "1.pem"), filepath.Join(dir, "ca", "1.pem")); err != nil {
-		t.Fatal(err)
-	}
+	move(t, filepath.Join(elsewhere, "ca", "1.pem"), filepath.Join(dir, "ca", "1.pem"))
 	if got := authority(t, certifier(dir, time.Now)).Certificate(); got != first {
 		t.Error("got a different authority")
 	}

@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 )
 
 // ECKey is a P-256 key pair, as used by Identity-Aware Proxy. It is immutable.
@@ -84,22 +83,13 @@ func (r *Ring) IAP() (*ECKey, error) {
 
 func (r *Ring) loadIAP() (*ECKey, error) {
 	const name = "keys/iap.pem"
-	data, err := r.vault.read(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		var fresh []byte
-		if fresh, err = freshECKey(); err != nil {
-			return nil, err
-		}
-		data, err = r.vault.create(name, fresh)
-	}
+	key, err := loadOrCreate(r.vault, name, form[*ECKey]{decode: decodeECKey, encode: encodeECKey}, freshECKey)
 	if err != nil {
 		return nil, err
 	}
-	key, err := decodeECKey(data)
-	if err != nil {
-		return nil, &FileError{Path: r.vault.path(name), Problem: "cannot be used", Err: err}
-	}
-	return key, nil
+	data, err := encodeECKey(key)
+	r.remember(name, data)
+	return key, err
 }
 
 func freshECKey() ([]byte, error) {
@@ -107,7 +97,11 @@ func freshECKey() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a P-256 key: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
+	return encodeECKey(&ECKey{private: private})
+}
+
+func encodeECKey(key *ECKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key.private)
 	if err != nil {
 		return nil, fmt.Errorf("encode a P-256 key: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // Google's certificates are signed so
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -115,6 +116,28 @@ func (p *pool) decode(data []byte) (*Key, error) {
 		return nil, err
 	}
 	return assemble(bound, der)
+}
+
+// pairForm returns the form of the files of a use's keys.
+func pairForm(use Use, pool *pool) form[*Key] {
+	return form[*Key]{decode: pool.decode, encode: (*Key).encode, verify: func(k *Key) error { return k.verify(use) }}
+}
+
+// verify checks that the key's certificate is signed with the key, and made for a use. Package x509
+// refuses to check signatures with SHA-1.
+func (k *Key) verify(use Use) error {
+	cert, err := x509.ParseCertificate(k.certificate())
+	if err != nil {
+		return fmt.Errorf("parse the certificate: %w", err)
+	}
+	sum := sha1.Sum(cert.RawTBSCertificate) //nolint:gosec // as Google's certificates
+	if rsa.VerifyPKCS1v15(k.public, crypto.SHA1, sum[:], cert.Signature) != nil {
+		return errForged
+	}
+	if name := cert.Subject.CommonName; !use.handedOut && name != use.commonName {
+		return fmt.Errorf("it is the key of %q, not of %q", name, use.commonName)
+	}
+	return nil
 }
 
 // encodePair returns a certificate and its private key in PEM, as decodePair reads them.

@@ -6,17 +6,19 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"io/fs"
 	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"gcp-metadata-emulator/keys/disk"
 )
 
 // Ring holds every key of one emulator. It is safe for concurrent use.
 type Ring struct {
-	vault *closable
+	vault *kept
 	pool  *pool
 	users *pool // makes the keys of key files: the same pool, unless other keys never leave their signers
 	now   func() time.Time
@@ -27,6 +29,9 @@ type Ring struct {
 
 	mu       sync.Mutex
 	accounts map[string]*Set
+
+	singles  []single    // the files of the following keys
+	checking atomic.Bool // Check is running
 
 	secret    []byte       // nil until it is loaded
 	domains   []string     // see Certify
@@ -41,12 +46,13 @@ func NewRing(dir string, now func() time.Time) *Ring {
 	if dir == "" {
 		return newRing(memory{}, newPool(), now)
 	}
-	return newRing(directory(dir), newPool(), now)
+	return newRing(directory{disk.NewFolder(dir)}, newPool(), now)
 }
 
 func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
-	kept := &closable{vault: vault, lasts: func() bool { return true }}
+	kept := newKept(vault)
 	r := &Ring{vault: kept, pool: pool, users: pool, now: now, accounts: map[string]*Set{}, contents: newContents(kept)}
+	kept.lost = func() { pool.start(r.Check) }
 	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
 	r.firebase = newSet(Firebase(), "keys/firebase", kept, r.pool, now)
 	r.session = newSet(FirebaseSession(), "keys/firebase-session", kept, r.pool, now)
@@ -56,7 +62,9 @@ func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
 // KeepWhile makes the ring write new signing keys and their retirements to disk only while
 // lasts returns true. If somebody has moved the clock, a new key has the wrong dates for later
 // readers. Call it before the ring is used.
-func (r *Ring) KeepWhile(lasts func() bool) { r.vault.lasts = lasts }
+func (r *Ring) KeepWhile(lasts func() bool) {
+	r.vault.lasts = func() bool { return r.vault.stored && lasts() }
+}
 
 // ReportWaits makes the ring call report with the time for which a caller waited until a key was
 // generated. Callers whose key exists do not wait.
@@ -81,8 +89,9 @@ func (r *Ring) Stranger() *Ring { return newRing(memory{}, r.users, r.now) }
 
 // Load reads Google's own keys, the secret, and the certificate authority if there is one.
 // It makes no keys except the secret. The error names an unusable file, or a read-only
-// directory.
+// directory. Load also removes what killed processes have left unfinished.
 func (r *Ring) Load() error {
+	r.vault.sweep()
 	var keysErr error
 	for _, set := range r.Own() {
 		_, err := set.Known()
@@ -142,8 +151,10 @@ func (r *Ring) Made(email string) ([]*Key, error) {
 	return made, nil
 }
 
+const accountsFolder = "keys/accounts"
+
 func accountFolder(kind, email string) string {
-	return "keys/accounts/" + folderName(email) + "/" + kind
+	return accountsFolder + "/" + folderName(email) + "/" + kind
 }
 
 func (r *Ring) account(kind, email string, use Use, pool *pool) *Set {
@@ -186,21 +197,32 @@ func (r *Ring) Secret() ([]byte, error) {
 
 func (r *Ring) loadSecret() ([]byte, error) {
 	const name = "keys/token.secret"
-	data, err := r.vault.read(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	secret, err := loadOrCreate(r.vault, name, secretForm(), func() ([]byte, error) {
+		if last := r.google.last(); last > 0 { // a ring loads or creates its secret before its keys
+			r.vault.tell(&MissingError{Path: r.vault.path(name), By: r.vault.path(fileName(r.google.folder, last, keySuffix))})
+		}
 		fresh := make([]byte, secretSize)
 		_, _ = rand.Read(fresh) // never fails: crypto/rand ends the process instead
-		data, err = r.vault.create(name, []byte(hex.EncodeToString(fresh)+"\n"))
-	}
+		return encodeSecret(fresh)
+	})
 	if err != nil {
 		return nil, err
 	}
+	data, err := encodeSecret(secret)
+	r.remember(name, data)
+	return secret, err
+}
+
+func secretForm() form[[]byte] { return form[[]byte]{decode: decodeSecret, encode: encodeSecret} }
+
+func encodeSecret(secret []byte) ([]byte, error) {
+	return []byte(hex.EncodeToString(secret) + "\n"), nil
+}
+
+func decodeSecret(data []byte) ([]byte, error) {
 	secret, err := hex.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil || len(secret) != secretSize {
-		return nil, &FileError{
-			Path: r.vault.path(name), Problem: "cannot be used",
-			Err: errors.New("it is truncated, or is not 64 hexadecimal digits"),
-		}
+		return nil, errors.New("it is truncated, or is not 64 hexadecimal digits")
 	}
 	return secret, nil
 }

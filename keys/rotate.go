@@ -3,7 +3,6 @@ package keys
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -85,6 +84,9 @@ func (s *Set) Rotate(ctx context.Context, keep int) error {
 func (s *Set) retire(keep int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.load(); err != nil { // another process must find the keys that the marks are for
+		return err
+	}
 	if usable := s.usable(); len(usable) > 0 {
 		if err := s.mark(usable[0], retiredSuffix, s.now().UTC().Format(time.RFC3339Nano)); err != nil {
 			return err
@@ -105,15 +107,16 @@ func (s *Set) retire(keep int) error {
 // mark records the retirement or the withdrawal of a key. It writes a file unless the key or
 // the change is only in memory. The caller must hold mu.
 func (s *Set) mark(key numbered, suffix, text string) error {
-	name := fileName(s.folder, key.number, suffix)
 	if key.number >= passing || !s.vault.lasts() {
-		return s.apply(key, name, text)
+		return s.apply(key, suffix, text)
 	}
-	kept, err := s.vault.create(name, []byte(text))
+	name := fileName(s.folder, key.number, suffix)
+	text, err := loadOrCreate(s.vault, name, markForm(suffix), func() ([]byte, error) { return []byte(text), nil })
 	if err != nil {
 		return err
 	}
-	return s.apply(key, name, string(kept))
+	key.marks = append(slices.Clone(key.marks), suffix)
+	return s.apply(key, suffix, text)
 }
 
 // loadMark reads the file of a retirement or a withdrawal. The caller must hold mu.
@@ -121,37 +124,61 @@ func (s *Set) loadMark(name string) error {
 	for _, suffix := range []string{retiredSuffix, withdrawnSuffix} {
 		number, ok := numberOf(name, suffix)
 		at := s.find(number)
-		if !ok || at < 0 {
+		if !ok || at < 0 || slices.Contains(s.all()[at].marks, suffix) {
 			continue
 		}
-		key := s.all()[at]
-		if suffix == retiredSuffix && !key.retired.IsZero() || suffix == withdrawnSuffix && key.withdrawn {
-			continue
-		}
-		path := fileName(s.folder, number, suffix)
-		text, err := s.vault.read(path)
+		text, err := load(s.vault, fileName(s.folder, number, suffix), markForm(suffix))
 		if err != nil {
 			return err
 		}
-		if err := s.apply(key, path, string(text)); err != nil {
+		key := s.all()[at]
+		key.marks = append(slices.Clone(key.marks), suffix)
+		if err := s.apply(key, suffix, text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// apply changes a key according to a mark's file. The caller must hold mu.
-func (s *Set) apply(key numbered, name, text string) error {
-	if strings.HasSuffix(name, withdrawnSuffix) {
+// apply changes a key according to the text of a mark. The caller must hold mu.
+func (s *Set) apply(key numbered, suffix, text string) error {
+	if suffix == withdrawnSuffix {
 		key.withdrawn = true
 		s.put(key)
 		return nil
 	}
 	retired, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return &FileError{Path: s.vault.path(name), Problem: "cannot be used", Err: err}
-	}
 	key.retired = retired
 	s.put(key)
-	return nil
+	return err
+}
+
+// markText returns the text of a mark.
+func (k numbered) markText(suffix string) string {
+	if suffix == withdrawnSuffix {
+		return ""
+	}
+	return k.retired.UTC().Format(time.RFC3339Nano)
+}
+
+// markForm returns the form of a mark's file: a time in RFC 3339, or nothing.
+func markForm(suffix string) form[string] {
+	return form[string]{
+		decode: func(data []byte) (string, error) {
+			var err error
+			if suffix == retiredSuffix {
+				_, err = time.Parse(time.RFC3339Nano, string(data))
+			} else if len(data) > 0 {
+				err = errUnlike
+			}
+			return string(data), err
+		},
+		encode: func(text string) ([]byte, error) {
+			if suffix == withdrawnSuffix {
+				return nil, nil
+			}
+			at, err := time.Parse(time.RFC3339Nano, text)
+			return []byte(at.UTC().Format(time.RFC3339Nano)), err
+		},
+	}
 }

@@ -2,10 +2,13 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gcp-metadata-emulator/keys/disk"
 )
 
 // Set holds the keys of one signer, oldest first, in the order in which the set got and
@@ -19,12 +22,14 @@ import (
 type Set struct {
 	use    Use
 	folder string
-	vault  *closable
+	vault  *kept
 	pool   *pool
 	now    func() time.Time
 
 	keys atomic.Pointer[[]numbered]
 	seen atomic.Int64 // the folder's stamp at the last reading
+
+	loaded atomic.Bool // the folder has been read once, without an error
 
 	looked atomic.Int64 // the last time that refresh looked at the folder, in Unix nanoseconds by the machine's clock
 
@@ -39,6 +44,8 @@ type numbered struct {
 	number    int       // passing or more if the key is only in memory
 	retired   time.Time // zero: not retired
 	withdrawn bool      // no longer published
+	marks     []string  // the suffixes of the files that say so
+	modified  int64     // the change of the key's file that is known to contain the key
 }
 
 // passing is the first number of keys that are only in memory. No directory reaches it.
@@ -51,7 +58,7 @@ type fill struct {
 	err      error
 }
 
-func newSet(use Use, folder string, vault *closable, pool *pool, now func() time.Time) *Set {
+func newSet(use Use, folder string, vault *kept, pool *pool, now func() time.Time) *Set {
 	return &Set{use: use, folder: folder, vault: vault, pool: pool, now: now}
 }
 
@@ -69,7 +76,7 @@ func (s *Set) Active(ctx context.Context) (*Key, error) {
 // next key if the use has one, and unexpired older keys. It waits like Active. It sees changes
 // by other processes after a moment.
 func (s *Set) Published(ctx context.Context) ([]*Key, error) {
-	if _, err := s.await(ctx, s.use.wanted()); err != nil {
+	if _, err := s.await(ctx, s.use.wanted()); err != nil && !s.canDoWithout(err) {
 		return nil, err
 	}
 	return s.valid(), nil
@@ -266,22 +273,37 @@ func (s *Set) refresh() error {
 // reread loads new keys of other processes.
 func (s *Set) reread() error {
 	stamp := s.vault.stamp(s.folder)
-	if stamp != changing && stamp == s.seen.Load() {
+	if stamp != disk.Changing && stamp == s.seen.Load() {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.load(); err != nil {
+	if err := s.load(); err != nil && !s.canDoWithout(err) {
 		return err
 	}
 	s.seen.Store(stamp)
 	return nil
 }
 
-// load reads the files of unknown keys. The caller must hold mu.
+// canDoWithout reports whether the keys in memory suffice although the folder cannot be read or
+// written. If they do, it tells of the error.
+func (s *Set) canDoWithout(err error) bool {
+	_, isFile := errors.AsType[*FileError](err)
+	can := isFile && s.loaded.Load() && len(s.usable()) > 0
+	if can {
+		s.vault.tell(err)
+	}
+	return can
+}
+
+// load reads the files of unknown keys, and writes the files of known keys that somebody has
+// removed. The caller must hold mu.
 func (s *Set) load() error {
 	names, err := s.vault.names(s.folder)
 	if err != nil {
+		return err
+	}
+	if err := s.restore(names); err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -296,28 +318,18 @@ func (s *Set) load() error {
 			return err
 		}
 	}
+	s.loaded.Store(true)
 	return nil
 }
 
 func (s *Set) loadKey(number int) error {
 	name := fileName(s.folder, number, keySuffix)
-	data, err := s.vault.read(name)
-	if err != nil {
-		return err
-	}
-	key, err := s.decode(name, data)
+	modified := s.vault.modified(name)
+	key, err := load(s.vault, name, pairForm(s.use, s.pool))
 	if err == nil {
-		s.put(numbered{Key: key, number: number})
+		s.put(numbered{Key: key, number: number, modified: modified})
 	}
 	return err
-}
-
-func (s *Set) decode(name string, data []byte) (*Key, error) {
-	key, err := s.pool.decode(data)
-	if err != nil {
-		return nil, &FileError{Path: s.vault.path(name), Problem: "cannot be used", Err: err}
-	}
-	return key, nil
 }
 
 // keep certifies a private key under the next number. If another process has used that number,
@@ -330,30 +342,29 @@ func (s *Set) keep(private private) (key *Key, kept bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	isFirst := true
+	taken := false
 	if number < passing {
-		isFirst, err = s.write(key, number)
+		taken, err = s.write(key, number)
 	}
 	if err != nil {
 		s.pool.give(private) // the key took long to find, and the error may be temporary
 		return nil, false, err
 	}
-	if !isFirst {
+	if taken {
 		s.pool.give(private)
 		return nil, false, s.loadKey(number)
 	}
-	s.put(numbered{Key: key, number: number})
+	s.put(numbered{Key: key, number: number, modified: s.vault.modified(fileName(s.folder, number, keySuffix))})
 	return key, true, nil
 }
 
-// write writes the file of a key. isFirst is false if another process has used its number.
-func (s *Set) write(key *Key, number int) (isFirst bool, err error) {
+// write writes the file of a key. taken reports that another process has used its number.
+func (s *Set) write(key *Key, number int) (taken bool, err error) {
 	data, err := key.encode()
 	if err != nil {
 		return false, err
 	}
-	existing, err := s.vault.create(fileName(s.folder, number, keySuffix), data)
-	return string(existing) == string(data), err
+	return s.vault.create(fileName(s.folder, number, keySuffix), data)
 }
 
 // next returns the number of the next key.
@@ -368,6 +379,17 @@ func (s *Set) next() int {
 		}
 	}
 	return number
+}
+
+// last returns the highest number of a key that has a file, or 0.
+func (s *Set) last() int {
+	last := 0
+	for _, key := range s.all() {
+		if key.number < passing {
+			last = max(last, key.number)
+		}
+	}
+	return last
 }
 
 // find returns the index of the key with the given number, or a negative number.

@@ -21,10 +21,15 @@ func NewStock() *Stock { return &Stock{} }
 // NewRing returns a ring without a directory. It takes its keys from the stock.
 func (s *Stock) NewRing(now func() time.Time) *Ring {
 	r := NewRing("", now)
+	s.supply(r)
+	return r
+}
+
+// supply makes a ring take its keys from the stock.
+func (s *Stock) supply(r *Ring) {
 	var taken atomic.Int64
 	r.pool.generate = func() (private, error) { return s.key(int(taken.Add(1)) - 1) }
 	r.pool.workers = 1 // a second worker would go on searching after every caller has a key
-	return r
 }
 
 // key returns the key with index n.

@@ -46,6 +46,7 @@ func layers() [][]string {
 		{"server/caller", "server/clock", "server/outward", "server/wildcard", "server/trust", "server/profiles"},
 		{"fixtures"},
 		{"keys"},
+		{"keys/disk"},
 		{"fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reach/javaoptions", "server/pseudonym", "server/reason", "server/records", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
 	}
 }
@@ -153,7 +154,7 @@ func TestDomainKnowsNoHTTP(t *testing.T) {
 	t.Parallel()
 	found := packages(t)
 	for _, own := range []string{
-		"keys", "signer", "fixtures", "server/store", "server/records", "server/replica", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
+		"keys", "keys/disk", "signer", "fixtures", "server/store", "server/records", "server/replica", "server/clock", "server/fault", "server/journal", "server/metrics", "server/world", "server/condition", "server/iam",
 		"server/token", "server/event", "server/workloads", "server/accountkeys", "server/ingress", "server/iap", "server/outward", "server/purpose", "server/reach", "server/reach/shell", "server/doctor", "server/trust", "server/router/hostname", "server/loopback", "server/lru", "server/nameserver", "server/reason", "server/retired", "server/unplayed", "server/explain",
 	} {
 		if slices.Contains(found[own].Imports, "net/http") {

@@ -104,6 +104,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		return nil, err
 	}
 	// Clients that trust the authority keep its certificate, so a reload does not change the domains.
+	ring.ReportTrouble(e.tellOfState(ctx))
 	ring.Certify(hostname.DomainsOf(e.world.UniverseDomain), hostname.MetadataAddresses()...)
 	removeURL(f.URLFile) // left over from a run that was killed
 	told := make(chan struct{})
@@ -119,6 +120,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	if err := ring.Load(); err != nil {
 		return nil, err
 	}
+	go mindState(ctx, ring)
 	go func() {
 		made := func() []any {
 			known, _ := ring.Google().Known() // Warm returns the error

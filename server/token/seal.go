@@ -63,10 +63,7 @@ func (i *Issuer) sealWith(sealer *signer.Sealer, limit int, own, shared any) (st
 	if text := sealer.Seal(data); limit == 0 || len(text) <= limit {
 		return text, nil
 	}
-	id, err := i.keys.KeepContent(parts.Shared)
-	if err != nil {
-		return "", err
-	}
+	id := i.keys.KeepContent(parts.Shared)
 	parts.Shared, parts.IsKept = id[:], true
 	data, err = coding.encode(parts)
 	return sealer.Seal(data), err

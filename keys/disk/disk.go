@@ -1,0 +1,289 @@
+// Package disk keeps small files so that they outlast the end of a process, a power cut and damage
+// by other users.
+//
+// A [Folder] holds files that are written whole or not at all, and that are never replaced by the
+// way. What it has written is on the disk before it returns. [Replace] writes a file for other
+// programs, and follows no link that somebody else may have laid.
+//
+// The package does not know what the files contain.
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// MaxBytes is the size of the largest file that a Folder reads.
+const MaxBytes = 16 << 20
+
+// temporaries is the folder of unfinished files, and unfinished is the prefix of their names.
+// Earlier versions wrote unfinished files beside the finished ones, with the same prefix.
+const (
+	temporaries = "tmp"
+	unfinished  = ".new-"
+)
+
+// Special stamps: of a folder that may change again without a new stamp, and of a folder that
+// does not exist.
+const (
+	Changing int64 = 0
+	Absent   int64 = -1
+)
+
+// Errors of files that a Folder does not read.
+var (
+	ErrNotRegular = errors.New("it is not a regular file")
+	ErrTooLarge   = fmt.Errorf("it is larger than %d bytes", MaxBytes)
+)
+
+// Folder is a directory with files that only their owner can read. Its methods take
+// slash-separated names below the directory. A Folder is safe for concurrent use, also by several
+// processes.
+type Folder struct {
+	root   string
+	system System
+	count  atomic.Int64 // of temporary files of this Folder
+}
+
+// NewFolder returns the folder at a path, which need not exist yet.
+func NewFolder(root string) *Folder { return NewFolderOn(root, OS{}) }
+
+// NewFolderOn returns a folder of another file system, such as a test's.
+func NewFolderOn(root string, system System) *Folder { return &Folder{root: root, system: system} }
+
+// Path returns the name as a person finds it on disk.
+func (f *Folder) Path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
+
+// Names lists the files of a folder. A folder that does not exist has none. Names removes
+// unfinished files of killed processes.
+func (f *Folder) Names(folder string) ([]string, error) {
+	entries, err := f.system.ReadDir(f.Path(folder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(entries))
+	var litter []string
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), unfinished) {
+			litter = append(litter, entry.Name())
+			continue
+		}
+		names = append(names, entry.Name())
+	}
+	f.discard(folder, litter)
+	return names, nil
+}
+
+// Stamp returns a number that changes if the folder gets or loses a file: its modification time.
+// It returns Changing if a further change could still get the same modification time.
+func (f *Folder) Stamp(folder string) int64 {
+	const coarse = 2 * time.Second // for file systems that store times in whole or even seconds
+	info, err := f.system.Stat(f.Path(folder))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Absent
+	case err != nil || time.Since(info.ModTime()) < coarse:
+		return Changing
+	default:
+		return info.ModTime().UnixNano()
+	}
+}
+
+// Modified returns the time of a file's last change in Unix nanoseconds, or 0 if there is no such
+// file.
+func (f *Folder) Modified(name string) int64 {
+	info, err := f.system.Stat(f.Path(name))
+	if err != nil {
+		return 0
+	}
+	return info.ModTime().UnixNano()
+}
+
+// Read returns a file's content and its description. The error is fs.ErrNotExist if there is no
+// such file.
+func (f *Folder) Read(name string) ([]byte, fs.FileInfo, error) {
+	file, err := f.system.Open(f.Path(name))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = file.Close() }() // nothing was written
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !info.Mode().IsRegular():
+		return nil, nil, ErrNotRegular
+	case info.Size() > MaxBytes:
+		return nil, nil, ErrTooLarge
+	}
+	data := make([]byte, info.Size())
+	read, err := io.ReadFull(file, data)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = nil // it has become shorter, which its reader finds out
+	}
+	return data[:read], info, err
+}
+
+// Create stores data under a new name. It returns fs.ErrExist if the name is taken. Either way, the
+// name is on the disk when Create returns.
+func (f *Folder) Create(name string, data []byte) error {
+	return f.store(name, data, f.system.Link)
+}
+
+// Replace stores data under a name, in place of what is there.
+func (f *Folder) Replace(name string, data []byte) error {
+	return f.store(name, data, f.system.Rename)
+}
+
+// store writes a temporary file, and then gives it its name. Unlike a rename, a link fails if the
+// name exists. A file is therefore either whole or absent.
+func (f *Folder) store(name string, data []byte, settle func(from, to string) error) error {
+	path := f.Path(name)
+	if err := f.makeFolder(f.Path(temporaries)); err != nil {
+		return err
+	}
+	unlock, err := f.system.Lock(f.root, Shared)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	temporary, err := f.writeTemporary(data)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.system.Remove(temporary) }() // a linked file keeps its other name
+	if err := f.makeFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	settled := settle(temporary, path)
+	if settled != nil && !errors.Is(settled, fs.ErrExist) {
+		return settled
+	}
+	if err := f.system.SyncFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return settled
+}
+
+// makeFolder makes a folder and its missing parents, and writes their names to the disk.
+func (f *Folder) makeFolder(path string) error {
+	err := f.system.Mkdir(path)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) != path:
+		if err := f.makeFolder(filepath.Dir(path)); err != nil {
+			return err
+		}
+		if err := f.system.Mkdir(path); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	case err != nil:
+		return err
+	}
+	return f.system.SyncFolder(filepath.Dir(path))
+}
+
+func (f *Folder) writeTemporary(data []byte) (path string, err error) {
+	var file File
+	for {
+		name := unfinished + strconv.FormatInt(f.system.ID(), 36) + "-" + strconv.FormatInt(f.count.Add(1), 36)
+		path = filepath.Join(f.Path(temporaries), name)
+		if file, err = f.system.Create(path); !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = f.system.Remove(path) // the caller gets the write's error
+	}
+	return path, err
+}
+
+// Touch makes a file the latest of its folder for Prune. The error is fs.ErrNotExist if there is no
+// such file.
+func (f *Folder) Touch(name string) error { return f.system.Touch(f.Path(name)) }
+
+// Prune removes the oldest files of a folder, until it has at most the given number. It goes by the
+// files' modification times.
+func (f *Folder) Prune(folder string, most int) error {
+	names, err := f.Names(folder)
+	if err != nil || len(names) <= most {
+		return err
+	}
+	ages := map[string]time.Time{}
+	for _, name := range names {
+		if info, err := f.system.Stat(f.Path(folder + "/" + name)); err == nil { // another process may have removed it
+			ages[name] = info.ModTime()
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return ages[a].Compare(ages[b]) })
+	for _, name := range names[:len(names)-most] {
+		if err := f.system.Remove(f.Path(folder + "/" + name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sweep removes what killed processes have left unfinished in the folder of unfinished files, and
+// reports the number of removed files.
+func (f *Folder) Sweep() int {
+	entries, err := f.system.ReadDir(f.Path(temporaries))
+	if err != nil {
+		return 0 // there is none, or the next write says what is wrong
+	}
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
+	}
+	return f.discard(temporaries, names)
+}
+
+// discard removes unfinished files, unless a process is writing at the moment.
+func (f *Folder) discard(folder string, names []string) (removed int) {
+	if len(names) == 0 {
+		return 0
+	}
+	unlock, err := f.system.Lock(f.root, Exclusive)
+	if err != nil {
+		return 0 // somebody is writing; a later start removes the files
+	}
+	defer unlock()
+	for _, name := range names {
+		if f.system.Remove(f.Path(folder+"/"+name)) == nil {
+			removed++
+		}
+	}
+	return removed
+}
+
+// Exposure says how other users can change the folder itself, such as "everybody can change it". It
+// is empty if they cannot, or if the folder does not exist.
+func (f *Folder) Exposure() string {
+	info, err := f.system.Stat(f.root)
+	if err != nil {
+		return ""
+	}
+	return Exposure(info)
+}

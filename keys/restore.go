@@ -1,0 +1,177 @@
+package keys
+
+import (
+	"errors"
+	"maps"
+	"path"
+	"slices"
+
+	"gcp-metadata-emulator/keys/disk"
+)
+
+// restore writes the files of known keys that somebody has removed. names lists the folder's files. It
+// tells of files that are missing and unknown. The caller must hold mu.
+func (s *Set) restore(names []string) error {
+	restored := false
+	for _, key := range s.all() {
+		if key.number >= passing {
+			continue
+		}
+		done, err := s.restoreKey(key)
+		if errors.Is(err, errReplaced) {
+			s.vault.tell(err)
+			s.displace(key)
+			continue
+		}
+		if err == nil {
+			var marked bool
+			marked, err = s.restoreMarks(key, names)
+			done = done || marked
+		}
+		if errors.Is(err, errClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		restored = restored || done
+	}
+	if restored {
+		s.vault.tellRestored(s.folder)
+	} else {
+		s.tellMissing(names)
+	}
+	return nil
+}
+
+// restoreKey writes a key's file if it is missing. The error is errReplaced if another process has
+// given the key's number to another key.
+func (s *Set) restoreKey(key numbered) (restored bool, err error) {
+	name := fileName(s.folder, key.number, keySuffix)
+	modified := s.vault.modified(name)
+	if modified == key.modified && modified != 0 {
+		return false, nil
+	}
+	data, err := key.encode()
+	if err != nil {
+		return false, err
+	}
+	restored, err = s.vault.restore(name, data)
+	if err == nil {
+		key.modified = modified
+		s.put(key)
+	}
+	return restored, err
+}
+
+// restoreMarks writes the files of a key's marks that names lacks.
+func (s *Set) restoreMarks(key numbered, names []string) (restored bool, err error) {
+	for _, suffix := range key.marks {
+		name := fileName(s.folder, key.number, suffix)
+		if slices.Contains(names, path.Base(name)) {
+			continue
+		}
+		done, err := s.vault.restore(name, []byte(key.markText(suffix)))
+		if err != nil {
+			return restored, err
+		}
+		restored = restored || done
+	}
+	return restored, nil
+}
+
+// displace moves a key to the numbers of keys that are only in memory, and retires it: the processes
+// that share the folder now do not know it.
+func (s *Set) displace(key numbered) {
+	next := slices.Clone(s.all())
+	next = slices.DeleteFunc(next, func(k numbered) bool { return k.number == key.number })
+	key.number, key.marks, key.retired = passing, nil, s.now()
+	if n := len(next); n > 0 {
+		key.number = max(passing, next[n-1].number+1)
+	}
+	next = append(next, key)
+	s.keys.Store(&next)
+}
+
+// tellMissing tells of keys that must have been removed while no process used them.
+func (s *Set) tellMissing(names []string) {
+	for number, by := range s.referred(names) {
+		name := fileName(s.folder, number, keySuffix)
+		if number > 0 && !slices.Contains(names, path.Base(name)) && s.find(number) < 0 {
+			s.vault.tell(&MissingError{Path: s.vault.path(name), By: s.vault.path(by)})
+		}
+	}
+}
+
+// referred returns the numbers of keys that there must have been, and the files that show it.
+func (s *Set) referred(names []string) map[int]string {
+	by, last := map[int]string{}, 0
+	for _, name := range names {
+		for _, suffix := range []string{retiredSuffix, withdrawnSuffix} {
+			if number, ok := numberOf(name, suffix); ok {
+				by[number] = s.folder + "/" + name
+			}
+		}
+		number, _ := numberOf(name, keySuffix)
+		last = max(last, number)
+	}
+	for number := range last {
+		by[number] = fileName(s.folder, last, keySuffix)
+	}
+	if stamp := s.vault.stamp(s.folder); len(names) == 0 && stamp != disk.Absent && stamp != disk.Changing {
+		by[1] = s.folder // it was made for a key, some time ago
+	}
+	return by
+}
+
+// single is a kept file that belongs to no set.
+type single struct {
+	name string
+	data []byte
+}
+
+// Check writes the ring's files again if somebody has removed them. It looks at every file only if
+// whole folders are missing.
+func (r *Ring) Check() {
+	if !r.vault.stored || !r.checking.CompareAndSwap(false, true) {
+		return
+	}
+	defer r.checking.Store(false)
+	sets := r.Own()
+	r.mu.Lock()
+	singles := slices.Clone(r.singles)
+	if r.vault.stamp(accountsFolder) == disk.Absent {
+		sets = slices.AppendSeq(sets, maps.Values(r.accounts))
+	}
+	r.mu.Unlock()
+	var troubles []error
+	for _, set := range sets {
+		_, err := set.Known()
+		troubles = append(troubles, err)
+	}
+	for _, file := range singles {
+		troubles = append(troubles, r.restoreSingle(file))
+	}
+	troubles = append(troubles, r.contents.restore())
+	for _, trouble := range troubles {
+		if trouble != nil {
+			r.vault.tell(trouble)
+		}
+	}
+}
+
+func (r *Ring) restoreSingle(file single) error {
+	if r.vault.stamp(file.name) != disk.Absent {
+		return nil
+	}
+	done, err := r.vault.restore(file.name, file.data)
+	if done {
+		r.vault.tellRestored(path.Dir(file.name))
+	}
+	return err
+}
+
+// remember makes Check take care of a file. The caller must hold mu.
+func (r *Ring) remember(name string, data []byte) {
+	r.singles = append(r.singles, single{name, data})
+}
