@@ -51,6 +51,7 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 			return certificate
 		}),
 	}
+	c.tellWorkload(ctx, std)
 	findings, err := c.chosen(c.surroundings(ctx, base.Host, probe).Diagnose())
 	if err != nil {
 		return err

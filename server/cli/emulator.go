@@ -18,6 +18,7 @@ import (
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -42,6 +43,7 @@ type runFlags struct {
 	Ephemeral  bool               `help:"Keep nothing on disk: every run generates new keys."`
 	Strict     bool               `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue: the same as --iam enforce."`
 	IAM        guard.Mode         `name:"iam" enum:", off, audit, enforce" default:"" placeholder:"MODE" help:"What to do with requests that IAM policies or their bearer token would refuse: answer them (off), answer them and say so in the journal and the log (audit), or refuse them (enforce). Default: enforce if the fixture has strict: true, else off."`
+	Callers    fixtures.Callers   `enum:", any, known" default:"" placeholder:"WHO" help:"Whose requests for metadata to answer: of any caller, with the first instance for a caller at an unknown address, or of known callers only. Default: what the fixture says, or else any."`
 	Explain    bool               `help:"When the door of a service refuses a request, give the client the reason in the header X-Emulator-Reason."`
 	AllowHost  []hostname.Pattern `placeholder:"HOST" help:"Also answer requests for this host name; *.DOMAIN for the names below a domain, * for any name. Loopback addresses, localhost, and the names of the metadata server and the instances are always allowed."`
 	TLSListen  string             `name:"tls-listen" placeholder:"ADDR" help:"Also serve over TLS at this address, with certificates of the emulator's own authority."`
@@ -203,6 +205,7 @@ func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config 
 	config := server.Config{
 		World: e.world, Keys: e.keys, Clock: emulated, Logger: e.logger, IAM: f.mode(),
 		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls, DoorURLs: e.sites.doorURLs, Explain: f.Explain,
+		Workloads: workloads.Chooser{Callers: f.Callers},
 	}
 	if e.control != nil {
 		config.PublicURL = e.url.String

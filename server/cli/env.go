@@ -16,6 +16,7 @@ import (
 	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/reach/shell"
 	"gcp-metadata-emulator/server/trust"
+	"gcp-metadata-emulator/server/workloads"
 )
 
 type envCommand struct {
@@ -40,6 +41,9 @@ func (c *envCommand) Run(ctx context.Context, std streams) error {
 	}
 	present := restoreEnvironment()
 	target, err := c.target(ctx, std)
+	if isReachable := err == nil || !errors.As(err, new(*url.Error)); isReachable && c.Instance == "" {
+		c.tellWorkload(ctx, std) // this is why a refusal was one
+	}
 	if err != nil {
 		return err
 	}
@@ -220,6 +224,36 @@ func (f clientFlags) instances(ctx context.Context) ([]listed, error) {
 		return nil, fmt.Errorf("read the list of instances: %w", err)
 	}
 	return list.Instances, nil
+}
+
+// tellWorkload says of which instance the programs here get the metadata, if it is not simply the first
+// one. It says nothing if it cannot be known.
+func (f clientFlags) tellWorkload(ctx context.Context, std streams) {
+	answer, err := f.get(ctx, "/emulator/v1/instances")
+	var list struct {
+		Instances []struct {
+			Addresses []string `json:"addresses"`
+		} `json:"instances"`
+		Yours struct {
+			Instance string `json:"instance"`
+			ChosenBy string `json:"chosenBy"`
+			Because  string `json:"because"`
+			Hint     string `json:"hint"`
+		} `json:"yours"`
+	}
+	if err != nil || json.Unmarshal([]byte(answer), &list) != nil || list.Yours.Because == "" {
+		return
+	}
+	hasAddresses := false
+	for _, one := range list.Instances {
+		hasAddresses = hasAddresses || len(one.Addresses) > 0
+	}
+	switch own := list.Yours; {
+	case own.Instance == "":
+		_, _ = fmt.Fprintf(std.err, "%s: programs here get no metadata: %s\nhint: %s\n", program, own.Because, own.Hint)
+	case own.ChosenBy != string(workloads.ByDefault) || hasAddresses:
+		_, _ = fmt.Fprintf(std.err, "%s: programs here get the metadata of %q (by %s): %s\n", program, own.Instance, own.ChosenBy, own.Because)
+	}
 }
 
 // instanceURL returns the URL of the instance's own address.

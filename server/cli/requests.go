@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/workloads"
 )
 
 type requestsCommand struct {
@@ -177,9 +178,12 @@ func (t *exchangeTable) add(e journal.Exchange) {
 	}
 }
 
-// explanation returns what is known about a refusal and a fault, one line each.
+// explanation returns what is known about the instance, a fault and a refusal, one line each.
 func explanation(e journal.Exchange) []string {
 	var lines []string
+	if e.Instance != "" && e.ChosenBy != string(workloads.ByDefault) {
+		lines = append(lines, strings.TrimSpace(fmt.Sprintf("instance %s, by %s %s", e.Instance, e.ChosenBy, e.Peer)))
+	}
 	if e.Fault != "" {
 		lines = append(lines, "fault "+e.Fault)
 	}

@@ -26,6 +26,7 @@ import (
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/wire"
+	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -42,14 +43,15 @@ type Config struct {
 	Requests    *metrics.Requests // the measurements of requests
 	Routes      func() []string   // the names of routes in the journal
 
-	AllowedHosts []hostname.Pattern       // host names to answer for besides loopback names
-	DoorURLs     func() map[string]string // base URLs by name of the services whose door has its own address; nil: none
-	InstanceURLs func() map[string]string // base URLs by name of the instances that have their own address; nil: none
-	PublicURL    func() string            // returns the base URL of the surfaces; nil: same as the control plane's
-	Purposes     *purpose.Judge           // decides what tokens are good for
-	IAMMode      func() string            // says what becomes of requests that policies would refuse
-	Waiters      func() []Waiter          // lists the requests that wait for a metadata change
-	Reset        func() error             // restores the state at the start
+	AllowedHosts []hostname.Pattern                   // host names to answer for besides loopback names
+	DoorURLs     func() map[string]string             // base URLs by name of the services whose door has its own address; nil: none
+	InstanceURLs func() map[string]string             // base URLs by name of the instances that have their own address; nil: none
+	PublicURL    func() string                        // returns the base URL of the surfaces; nil: same as the control plane's
+	Purposes     *purpose.Judge                       // decides what tokens are good for
+	IAMMode      func() string                        // says what becomes of requests that policies would refuse
+	Workload     func(*http.Request) workloads.Choice // returns the instance of which the caller would get the metadata
+	Waiters      func() []Waiter                      // lists the requests that wait for a metadata change
+	Reset        func() error                         // restores the state at the start
 }
 
 // Server handles requests to the control plane. It is safe for concurrent use.
@@ -71,6 +73,7 @@ type Server struct {
 	publicURL    func() string
 	purposes     *purpose.Judge
 	iamMode      func() string
+	workload     func(*http.Request) workloads.Choice
 	waiters      func() []Waiter
 	reset        func() error
 
@@ -84,7 +87,7 @@ func New(config Config) *Server {
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, doorURLs: config.DoorURLs, publicURL: config.PublicURL,
-		purposes: config.Purposes, iamMode: config.IAMMode, waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
+		purposes: config.Purposes, iamMode: config.IAMMode, workload: config.Workload, waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
 	}
 	s.registerGauges()
 	return s

@@ -58,6 +58,7 @@ func rules() []rule {
 		{"unverified-tokens", unverified},
 		{"verified-tokens", verified},
 		{"token-polling", polling},
+		{"callers", callers},
 		{"clock", clock},
 		{"waiting", waiting},
 		{"forgotten", forgotten},

@@ -55,6 +55,13 @@ func TestRules(t *testing.T) {
 	pending := journal.Exchange{Route: "oauth2.token", Status: 428, Code: reason.AuthorizationPending, Reason: "wait", Method: "POST", Path: "/token", UserAgent: "tv"}
 	struck := journal.Exchange{Route: "mds.token", Status: 503, Fault: "f1", Code: reason.Fault, Reason: `the fault "f1" struck`}
 	door := journal.Exchange{Route: "ingress.orders", Status: 200, Account: "a@p"}
+	from := func(instance, peer string) journal.Exchange {
+		return journal.Exchange{Route: "mds.token", Status: 200, Instance: instance, ChosenBy: "address", Peer: peer}
+	}
+	var pods []journal.Exchange
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		pods = append(pods, from(name, "10.4.0."+name), from(name, "10.4.0."+name))
+	}
 	frozen, behind, parked, dropped := window(keys), window(keys), window(keys), window(keys)
 	frozen.Frozen, frozen.Now = true, noon().Add(-time.Hour)
 	behind.Now = noon().Add(-2 * time.Hour)
@@ -90,6 +97,13 @@ func TestRules(t *testing.T) {
 		}},
 		{"verified by a door", "unverified-tokens", window(idToken, door), nil},
 		{"polling", "token-polling", window(repeated(access, 10)...), []string{"loop/1 has asked 10 times in 9s for a token of a@p: it does not keep tokens until they expire"}},
+		{"a caller by its address", "callers", window(access, from("login", "10.0.0.5")), []string{`1 request from the address 10.0.0.5 was for the instance "login", because of the address`}},
+		{"callers by their addresses", "callers", window(from("login", "10.0.0.5"), from("search", "10.0.0.6"), from("login", "10.0.0.7")), []string{
+			`2 requests from 2 addresses were for the instance "login", because of the address`,
+			`1 request from the address 10.0.0.6 was for the instance "search", because of the address`,
+		}},
+		{"many callers", "callers", window(pods...), []string{"12 requests from 6 addresses were for 6 instances, because of the address"}},
+		{"a caller who is not known", "callers", window(journal.Exchange{Status: 403, ChosenBy: "address", Peer: "10.0.0.8"}), nil},
 		{"seldom", "token-polling", window(repeated(access, 9)...), nil},
 		{"frozen", "clock", frozen, []string{"the emulator's clock is frozen at 2026-11-21T11:00:00Z, which is 1h0m0s from the machine's time: tokens neither expire nor become valid there"}},
 		{"behind", "clock", behind, []string{"the emulator's clock says 2026-11-21T10:00:00Z, which is 2h0m0s from the machine's time: programs with the machine's time may take tokens for expired, or for not yet valid"}},

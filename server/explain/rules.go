@@ -181,6 +181,38 @@ func polling(w Window) []Finding {
 	return found
 }
 
+// callers finds which instances got requests because of the address that these came from.
+func callers(w Window) []Finding {
+	const many = 5
+	byAddress := func(key func(e journal.Exchange) string) []group {
+		return groups(w.Exchanges, func(e journal.Exchange) string {
+			if e.Peer == "" || e.Instance == "" {
+				return ""
+			}
+			return key(e)
+		})
+	}
+	instances := byAddress(func(e journal.Exchange) string { return e.Instance })
+	about := func(g group) string { return fmt.Sprintf("the instance %q", g.first().Instance) }
+	if len(instances) > many {
+		n := len(instances)
+		instances = byAddress(func(journal.Exchange) string { return "all" })
+		about = func(group) string { return count(n, "instance") }
+	}
+	var found []Finding
+	for _, g := range instances {
+		from := "the address " + g.first().Peer
+		if peers := groups(g.exchanges, func(e journal.Exchange) string { return e.Peer }); len(peers) > 1 {
+			from = fmt.Sprintf("%d addresses", len(peers))
+		}
+		found = append(found, Finding{
+			Sentence: fmt.Sprintf("%s from %s %s for %s, because of the address", count(len(g.exchanges), "request"), from, were(len(g.exchanges)), about(g)),
+			Requests: g.sequences(),
+		})
+	}
+	return found
+}
+
 // clock finds a clock that differs from the machine's.
 func clock(w Window) []Finding {
 	const tolerance = time.Minute

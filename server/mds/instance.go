@@ -12,6 +12,11 @@ func (s *Server) choose(r *http.Request, w *world.World) workloads.Choice {
 	return s.chooser.Choose(r.Context(), w, workloads.Request{Host: r.Host, Peer: r.RemoteAddr})
 }
 
+// Workload returns the instance that a request for metadata would be for, if it came as r did.
+func (s *Server) Workload(r *http.Request) workloads.Choice {
+	return s.choose(r, s.worlds.Load().State)
+}
+
 // IsOfInstance reports whether an instance sent a request: it came in at the address of an instance or
 // from one of its addresses, or the entrance found the instance's name in its Host.
 func (s *Server) IsOfInstance(r *http.Request) bool {

@@ -57,6 +57,8 @@ type instance struct {
 		Aliases []string `json:"aliases"`
 	} `json:"serviceAccounts"`
 
+	Addresses []string `json:"addresses"` // from which it asks
+
 	URL string `json:"-"` // of its own address
 }
 

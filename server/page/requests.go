@@ -22,6 +22,8 @@ type exchange struct {
 	Path      string    `json:"path"`
 	Route     string    `json:"route"`
 	Instance  string    `json:"instance"`
+	ChosenBy  string    `json:"chosenBy"`
+	Peer      string    `json:"peer"`
 	Account   string    `json:"account"`
 	Audience  string    `json:"audience"`
 	Status    int       `json:"status"`

@@ -59,6 +59,28 @@ type Choice struct {
 	Refusal  *journal.Refusal // why there is no instance; nil if the rule named one that was removed
 }
 
+// Because says in words why a caller gets the metadata of the instance, or why it gets none.
+func (c Choice) Because(peer string) string {
+	switch {
+	case c.Refusal != nil:
+		return c.Refusal.Reason
+	case c.Instance == nil:
+		return "the instance has been removed"
+	}
+	switch c.Rule {
+	case ByListener:
+		return fmt.Sprintf("%q has the address at which the request came in", c.Instance.Name)
+	case ByHost:
+		return fmt.Sprintf("the host name begins with %q", c.Instance.Name)
+	case ByAddress:
+		return fmt.Sprintf("%q has the address %s of the caller", c.Instance.Name, Peer(peer))
+	case ByPod:
+		return fmt.Sprintf("%q is the pod with the address %s of the caller", c.Instance.Name, Peer(peer))
+	case ByDefault:
+	}
+	return fmt.Sprintf("%q is the first instance, and no other one is at an address or a name that the request has", c.Instance.Name)
+}
+
 // named is the choice that the way of a request has made.
 type named struct {
 	instance string
