@@ -135,9 +135,9 @@ func (s *Set) all() []numbered {
 
 // valid returns the published keys.
 func (s *Set) valid() []*Key {
-	now := s.now()
-	var valid []*Key
-	for _, key := range s.all() {
+	now, all := s.now(), s.all()
+	valid := make([]*Key, 0, len(all))
+	for _, key := range all {
 		if s.isPublished(key, now) {
 			valid = append(valid, key.Key)
 		}

@@ -89,6 +89,17 @@ func newSizedWorld(n int) *world.World {
 	return world.New(fixture)
 }
 
+// fewestAllocations returns the allocations of a call: the lowest of several counts, because other
+// goroutines may make keys meanwhile.
+func fewestAllocations(call func()) float64 {
+	const runs, counts = 100, 10
+	fewest := math.Inf(1)
+	for range counts {
+		fewest = min(fewest, testing.AllocsPerRun(runs, call))
+	}
+	return fewest
+}
+
 // allocations counts the allocations of a request, after earlier requests have filled the caches.
 func allocations(t *testing.T, ring *keys.Ring, emulator *server.Server, target string) float64 {
 	t.Helper()
@@ -101,14 +112,10 @@ func allocations(t *testing.T, ring *keys.Ring, emulator *server.Server, target 
 	answer := &statusOnly{discard: discard{http.Header{}}}
 	emulator.ServeHTTP(answer, request)
 	ring.Wait() // for the keys that these requests started
-	const runs = 100
-	count := math.Inf(1)
-	for range 5 { // the lowest of 5, because other tests may still make keys
-		count = min(count, testing.AllocsPerRun(runs, func() {
-			clear(answer.header)
-			emulator.ServeHTTP(answer, request)
-		}))
-	}
+	count := fewestAllocations(func() {
+		clear(answer.header)
+		emulator.ServeHTTP(answer, request)
+	})
 	if answer.status != 0 && answer.status != http.StatusOK {
 		t.Fatalf("%s: status %d", target, answer.status)
 	}

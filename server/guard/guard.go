@@ -164,6 +164,9 @@ func (g *Guard) Judge(ctx context.Context, credential string, api API) (*journal
 
 // check refuses a credential if it is not valid, or if the API accepts none of its scopes.
 func (a API) check(access token.Access, err error, credential, method string) (journal.Refusal, error) {
+	if err == nil && slices.ContainsFunc(access.Scopes, a.accepts) {
+		return journal.Refusal{}, nil
+	}
 	refusal := journal.Refusal{Caller: access.Principal.Member()}
 	switch {
 	case token.IsRefusal(err):
@@ -175,15 +178,16 @@ func (a API) check(access token.Access, err error, credential, method string) (j
 		return refusal, a.refuse(err, credential, method)
 	case err != nil:
 		return refusal, err
-	case !slices.ContainsFunc(access.Scopes, func(scope string) bool { return slices.Contains(a.Scopes, scope) }):
+	default:
 		refusal.Code = reason.InsufficientScope
 		refusal.Reason = fmt.Sprintf("the token of %q has the scopes %q, none of which %q accepts", refusal.Caller, access.Scopes, a.Host)
 		refusal.Hint = fmt.Sprintf("get a token with the scope %q", a.Scopes[0])
 		return refusal, googleapi.ScopesInsufficient(a.Scopes).WithInfo(a.info(googleapi.ReasonScopes, method))
-	default:
-		return refusal, nil
 	}
 }
+
+// accepts reports whether the API accepts a scope.
+func (a API) accepts(scope string) bool { return slices.Contains(a.Scopes, scope) }
 
 // Project authorizes a method of the project in the path of a request. The caller needs the given
 // permission on the project, which has to be the world's.

@@ -154,11 +154,12 @@ const everywhere = "0x0"
 
 // AllowedLocations answers that the credentials of a service account are valid everywhere.
 func (s *Server) AllowedLocations(r *http.Request) (wire.Response, error) {
-	credential, err := guard.Bearer(r, API(), "GetAllowedLocations")
+	api := API()
+	credential, err := guard.Bearer(r, api, "GetAllowedLocations")
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if _, err := s.begin(r.Context(), credential, API(), "GetAllowedLocations", r.PathValue("account")); err != nil {
+	if _, err := s.begin(r.Context(), credential, api, "GetAllowedLocations", r.PathValue("account")); err != nil {
 		return wire.Response{}, err
 	}
 	return googleapi.Reply(r, allowedLocations{[]string{}, everywhere}), nil

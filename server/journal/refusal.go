@@ -21,8 +21,24 @@ type refusalKey struct{}
 // Watched returns a context with a place for the refusal of a request. The place stays empty if
 // nobody calls Refuse.
 func Watched(ctx context.Context) (context.Context, *Refusal) {
-	place := new(Refusal)
-	return context.WithValue(ctx, refusalKey{}, place), place
+	place := &watched{Context: ctx}
+	return place, &place.refusal
+}
+
+// watched is a context with a place for a refusal. It is a type of its own because most requests need one
+// and are not refused: a context and a place apart would cost twice as many allocations.
+type watched struct {
+	context.Context //nolint:containedctx // the parent
+
+	refusal Refusal
+}
+
+// Value implements context.Context.
+func (w *watched) Value(key any) any {
+	if _, isRefusal := key.(refusalKey); isRefusal {
+		return &w.refusal
+	}
+	return w.Context.Value(key)
 }
 
 // Refuse notes why a request is refused, for its exchange. The first refusal counts: it reports

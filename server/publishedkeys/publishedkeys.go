@@ -35,6 +35,13 @@ type Server struct {
 	now    func() time.Time
 
 	certificates, jwks memo // for Google's keys, which every verifier requests
+	latest             atomic.Pointer[validity]
+}
+
+// validity is the header that says for how long clients may keep the answers of one second.
+type validity struct {
+	second int64
+	header http.Header
 }
 
 // New returns a server for a ring's keys.
@@ -177,14 +184,21 @@ func (s *Server) IAPJWKS(*http.Request) (wire.Response, error) {
 }
 
 func (s *Server) cacheable(body string) wire.Response {
-	return wire.Response{
-		ContentType: googleapi.ContentType,
-		Header: []wire.Field{
-			{Name: "Cache-Control", Value: "public, max-age=" + strconv.Itoa(int(maxAge/time.Second)) + ", must-revalidate, no-transform"},
-			{Name: "Expires", Value: s.now().Add(maxAge).UTC().Format(http.TimeFormat)},
-		},
-		Body: body,
+	return wire.Response{ContentType: googleapi.ContentType, Shared: s.validity().header, Body: body}
+}
+
+// validity returns the header of answers of the present second.
+func (s *Server) validity() *validity {
+	now := s.now()
+	if latest := s.latest.Load(); latest != nil && latest.second == now.Unix() {
+		return latest
 	}
+	next := &validity{now.Unix(), http.Header{
+		"Cache-Control": {"public, max-age=" + strconv.Itoa(int(maxAge/time.Second)) + ", must-revalidate, no-transform"},
+		"Expires":       {now.Add(maxAge).UTC().Format(http.TimeFormat)},
+	}}
+	s.latest.Store(next)
+	return next
 }
 
 func certificateMap(published []*keys.Certified) any {

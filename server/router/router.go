@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"github.com/gorilla/mux"
+
+	"gcp-metadata-emulator/server/lru"
 )
 
 const (
@@ -73,7 +75,7 @@ func newSegment(routes []Route) http.Handler {
 		handler := route.Handler()
 		for _, method := range route.methods() {
 			if strings.Contains(route.Path, "{") {
-				patterns.add(method, route.Path, withVariables(handler))
+				patterns.add(method, route.Path, handler)
 				continue
 			}
 			if fixed[method] == nil {
@@ -93,40 +95,86 @@ func newSegment(routes []Route) http.Handler {
 
 // patterns routes by patterns of paths. Matching a pattern is slow, so a request is matched only
 // against the patterns that end in the same word, as in "…/{account}:signBlob", and those that end
-// in a variable.
+// in a variable; and the paths that were matched most recently are remembered.
 type patterns struct {
-	byWord map[string]*mux.Router
-	others *mux.Router
+	byWord  map[string]*mux.Router
+	others  *mux.Router
+	unknown http.Handler
+	recent  *lru.Cache[asked, match]
+}
+
+// Limits of the paths that are remembered.
+const (
+	maxRecent  = 256
+	maxPathLen = 512
+)
+
+// asked is the part of a request that decides its route.
+type asked struct{ method, path string }
+
+// match is a route with the unescaped variables of a path.
+type match struct {
+	handler   http.Handler
+	variables map[string]string
 }
 
 func newPatterns(unknown http.Handler) patterns {
-	return patterns{byWord: map[string]*mux.Router{}, others: newMux(unknown)}
+	return patterns{byWord: map[string]*mux.Router{}, others: newMux(), unknown: unknown, recent: lru.New[asked, match](maxRecent)}
 }
 
-func newMux(otherwise http.Handler) *mux.Router {
-	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	router.NotFoundHandler, router.MethodNotAllowedHandler = otherwise, otherwise
-	return router
-}
+func newMux() *mux.Router { return mux.NewRouter().SkipClean(true).UseEncodedPath() }
 
 func (p patterns) add(method, path string, handler http.Handler) {
 	router := p.others
 	if word := lastWord(path[strings.LastIndexByte(path, '}')+1:]); word != "" {
 		if p.byWord[word] == nil {
-			p.byWord[word] = newMux(p.others)
+			p.byWord[word] = newMux()
 		}
 		router = p.byWord[word]
 	}
 	router.Path(path).Methods(method).Handler(handler)
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. It sets the variables of the path as path values of the request, so
+// that other packages do not depend on gorilla/mux.
 func (p patterns) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if router, ok := p.byWord[lastWord(r.URL.EscapedPath())]; ok {
-		router.ServeHTTP(w, r)
-		return
+	key := asked{r.Method, r.URL.EscapedPath()}
+	found, ok := p.recent.Get(key)
+	if !ok {
+		if found, ok = p.match(r, key.path); !ok {
+			p.unknown.ServeHTTP(w, r)
+			return
+		}
+		if len(key.path) <= maxPathLen {
+			p.recent.Add(asked{strings.Clone(key.method), strings.Clone(key.path)}, found) // both are parts of a longer line
+		}
 	}
-	p.others.ServeHTTP(w, r)
+	for name, value := range found.variables {
+		r.SetPathValue(name, value)
+	}
+	found.handler.ServeHTTP(w, r)
+}
+
+// match matches a request against the patterns.
+func (p patterns) match(r *http.Request, path string) (match, bool) {
+	for _, router := range []*mux.Router{p.byWord[lastWord(path)], p.others} {
+		var found mux.RouteMatch
+		if router != nil && router.Match(r, &found) {
+			return match{found.Handler, unescaped(found.Vars)}, true
+		}
+	}
+	return match{}, false
+}
+
+// unescaped returns variables without percent escapes.
+func unescaped(variables map[string]string) map[string]string {
+	for name, value := range variables {
+		if plain, err := url.PathUnescape(value); err == nil {
+			value = plain
+		}
+		variables[name] = strings.Clone(value)
+	}
+	return variables
 }
 
 // lastWord returns the part of a path after its last slash or colon.
@@ -179,18 +227,4 @@ func withPath(r *http.Request, change func(path string) string) *http.Request {
 		changed.URL.RawPath = change(r.URL.RawPath)
 	}
 	return &changed
-}
-
-// withVariables sets the unescaped variables of the path as path values of the request, so that
-// other packages do not depend on gorilla/mux.
-func withVariables(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for name, value := range mux.Vars(r) {
-			if unescaped, err := url.PathUnescape(value); err == nil {
-				value = unescaped
-			}
-			r.SetPathValue(name, value)
-		}
-		next.ServeHTTP(w, r)
-	})
 }
