@@ -39,7 +39,7 @@ type Replica struct {
 func (m *Memory) Join() *Replica {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := &Replica{memory: m, copied: records.NewCopy(), seen: time.Now()} //nolint:forbidigo // contact is by the machine's clock
+	r := &Replica{memory: m, copied: records.NewCopy(), seen: time.Now()}
 	m.replicas = append(m.replicas, r)
 	r.catchUp()
 	return r
@@ -78,7 +78,7 @@ func (r *Replica) Contact() time.Time {
 
 func (r *Replica) touch() {
 	if !r.cut {
-		r.seen = time.Now() //nolint:forbidigo // contact is by the machine's clock
+		r.seen = time.Now()
 	}
 }
 
@@ -107,13 +107,26 @@ func (r *Replica) Commit(_ context.Context, change records.Change) error {
 			return records.ErrConflict
 		}
 	}
-	changed := m.make(change)
-	for _, other := range m.replicas {
-		if !other.cut {
-			other.copied.Apply(m.version, changed)
+	m.tell(m.make(change))
+	return nil
+}
+
+// tell tells every replica that is connected. The caller must hold mu.
+func (m *Memory) tell(changed []records.Record) {
+	for _, replica := range m.replicas {
+		if !replica.cut {
+			replica.copied.Apply(m.version, changed)
 		}
 	}
-	return nil
+}
+
+// expire ends a record, unless it was changed.
+func (m *Memory) expire(record records.Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.records[record.Name].Version == record.Version {
+		m.tell(m.make(records.Change{Delete: []string{record.Name}}))
+	}
 }
 
 // make changes the records, and returns those that have changed. The caller must hold mu.
@@ -132,6 +145,9 @@ func (m *Memory) make(change records.Change) []records.Record {
 			record.Created = before.Created
 		}
 		m.records[entry.Name] = record
+		if entry.Lasts > 0 {
+			time.AfterFunc(entry.Lasts, func() { m.expire(record) })
+		}
 		changed = append(changed, record)
 	}
 	return changed

@@ -1,0 +1,284 @@
+//go:build cluster
+
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"gcp-metadata-emulator/server/records"
+)
+
+// Config says where the servers are. Endpoints, Prefix, Timeout and Logger are required.
+type Config struct {
+	Endpoints []string // HOST:PORT
+	Prefix    string   // of the names of all records, without slashes at its ends
+
+	TLS            *tls.Config // nil: plain text
+	User, Password string
+
+	Timeout time.Duration // for which the first answer is waited for
+	Logger  *slog.Logger
+}
+
+// Store is the access of one process. It implements records.Store.
+type Store struct {
+	client *clientv3.Client
+	prefix string
+	copied *records.Copy
+	logger *slog.Logger
+
+	contact atomic.Int64 // Unix nanoseconds of the last answer
+	leases  leases
+	ended   sync.WaitGroup
+	end     context.CancelFunc
+}
+
+// tick is the name of a record that every change writes. Its version is the version of the last change.
+const tick = "last"
+
+// Open connects to the servers, and copies all records. Close ends it.
+func Open(ctx context.Context, config Config) (*Store, error) {
+	const alive = 3 * time.Second
+	scheme := "http://"
+	if config.TLS != nil {
+		scheme = "https://"
+	}
+	endpoints := make([]string, len(config.Endpoints))
+	for i, address := range config.Endpoints {
+		endpoints[i] = scheme + address
+	}
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: endpoints, TLS: config.TLS, Username: config.User, Password: config.Password, Logger: zap.NewNop(),
+		DialTimeout: config.Timeout, DialKeepAliveTime: alive, DialKeepAliveTimeout: alive,
+	})
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Store{
+		client: client, prefix: strings.Trim(config.Prefix, "/") + "/", copied: records.NewCopy(), logger: config.Logger,
+		leases: leases{client: client, running: running}, end: end,
+	}
+	first, cancel := context.WithTimeout(ctx, config.Timeout)
+	defer cancel()
+	if err := s.load(first); err != nil {
+		end()
+		_ = client.Close() // nothing was written
+		return nil, unreachable(err)
+	}
+	s.ended.Go(func() { s.follow(running) })
+	s.ended.Go(func() { s.ping(running) })
+	return s, nil
+}
+
+// Close ends the access, and with it what is only to last as long as this process.
+func (s *Store) Close() {
+	s.leases.revoke()
+	s.end()
+	s.ended.Wait()
+	_ = s.client.Close() // nothing is under way
+}
+
+// unreachable is the error for one that etcd's client returns.
+func unreachable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &records.UnreachableError{Err: err}
+}
+
+// Copy returns the copy of the records in this process.
+func (s *Store) Copy() *records.Copy { return s.copied }
+
+// Contact returns the last time at which a server answered.
+func (s *Store) Contact() time.Time { return time.Unix(0, s.contact.Load()) }
+
+func (s *Store) touch() {
+	s.contact.Store(time.Now().UnixNano()) //nolint:forbidigo // servers answer by the machine's clock
+}
+
+// Sync asks for the version of the last change, and waits until the copy has it.
+func (s *Store) Sync(ctx context.Context) error {
+	got, err := s.client.Get(ctx, s.prefix+tick)
+	if err != nil {
+		return unreachable(err)
+	}
+	s.touch()
+	if len(got.Kvs) == 0 {
+		return nil
+	}
+	return unreachable(s.copied.Await(ctx, got.Kvs[0].ModRevision))
+}
+
+// Commit makes a change in one transaction.
+func (s *Store) Commit(ctx context.Context, change records.Change) error {
+	operations, err := s.operations(ctx, change)
+	if err != nil {
+		return unreachable(err)
+	}
+	got, err := s.client.Txn(ctx).If(s.conditions(change)...).Then(operations...).Else(clientv3.OpGet(s.prefix + tick)).Commit()
+	if err != nil {
+		return unreachable(err)
+	}
+	s.touch()
+	if got.Succeeded {
+		return unreachable(s.copied.Await(ctx, got.Header.Revision))
+	}
+	if found := got.Responses[0].GetResponseRange(); len(found.GetKvs()) > 0 {
+		if err := s.copied.Await(ctx, found.GetKvs()[0].GetModRevision()); err != nil {
+			return unreachable(err)
+		}
+	}
+	return records.ErrConflict
+}
+
+func (s *Store) conditions(change records.Change) []clientv3.Cmp {
+	var all []clientv3.Cmp
+	for _, one := range change.If {
+		all = append(all, clientv3.Compare(clientv3.ModRevision(s.prefix+one.Name), "=", one.Version))
+	}
+	return all
+}
+
+func (s *Store) operations(ctx context.Context, change records.Change) ([]clientv3.Op, error) {
+	all := []clientv3.Op{clientv3.OpPut(s.prefix+tick, "")}
+	for _, entry := range change.Put {
+		lease, err := s.leases.of(ctx, entry)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, clientv3.OpPut(s.prefix+entry.Name, string(entry.Value), clientv3.WithLease(lease)))
+	}
+	for _, name := range change.Delete {
+		all = append(all, clientv3.OpDelete(s.prefix+name))
+	}
+	for _, folder := range change.Folders {
+		all = append(all, clientv3.OpDelete(s.prefix+folder+"/", clientv3.WithPrefix()))
+	}
+	return all, nil
+}
+
+// load copies all records.
+func (s *Store) load(ctx context.Context) error {
+	got, err := s.client.Get(ctx, s.prefix, clientv3.WithPrefix())
+	if err != nil {
+		return err
+	}
+	s.touch()
+	all := make([]records.Record, 0, len(got.Kvs))
+	for _, kv := range got.Kvs {
+		all = append(all, records.Record{Name: s.name(kv.Key), Value: kv.Value, Version: kv.ModRevision, Created: kv.CreateRevision})
+	}
+	s.copied.Replace(got.Header.Revision, all)
+	return nil
+}
+
+func (s *Store) name(key []byte) string { return strings.TrimPrefix(string(key), s.prefix) }
+
+// follow applies every change to the copy, until the context ends.
+func (s *Store) follow(ctx context.Context) {
+	const again = 100 * time.Millisecond
+	for {
+		err := s.watch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.logger.WarnContext(ctx, "the watch of the store has ended; watching again", "error", err)
+		if !pause(ctx, again) {
+			return
+		}
+		if errors.Is(err, errCompacted) {
+			if err := s.load(ctx); err != nil {
+				s.logger.WarnContext(ctx, "cannot read the store again", "error", err)
+			}
+		}
+	}
+}
+
+var errCompacted = errors.New("the store has forgotten the changes that were missed")
+
+// watch applies changes until the watch ends.
+func (s *Store) watch(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	for news := range s.client.Watch(ctx, s.prefix, clientv3.WithPrefix(), clientv3.WithRev(s.copied.Seen()+1)) {
+		if news.CompactRevision > 0 {
+			return errCompacted
+		}
+		if err := news.Err(); err != nil {
+			return err
+		}
+		s.touch()
+		s.apply(news.Events)
+	}
+	return context.Cause(ctx)
+}
+
+// apply applies events, those of one change together.
+func (s *Store) apply(events []*clientv3.Event) {
+	for len(events) > 0 {
+		version := events[0].Kv.ModRevision
+		var changed []records.Record
+		for len(events) > 0 && events[0].Kv.ModRevision == version {
+			kv := events[0].Kv
+			changed = append(changed, records.Record{
+				Name: s.name(kv.Key), Value: kv.Value, Version: version, Created: kv.CreateRevision, Gone: events[0].Type == clientv3.EventTypeDelete,
+			})
+			events = events[1:]
+		}
+		s.copied.Apply(version, changed)
+	}
+}
+
+// ping asks for an answer every second, so that a loss of the servers is noticed without a change.
+func (s *Store) ping(ctx context.Context) {
+	const every = time.Second
+	for pause(ctx, every) {
+		asked, cancel := context.WithTimeout(ctx, 2*every)
+		if _, err := s.client.Get(asked, s.prefix+tick, clientv3.WithKeysOnly()); err == nil {
+			s.touch()
+		}
+		cancel()
+	}
+}
+
+// pause waits, and reports whether the context has not ended.
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Parse reads the value of --store: etcd://HOST:PORT[,HOST:PORT…]/PREFIX.
+func Parse(text string) (endpoints []string, prefix string, err error) {
+	rest, ok := strings.CutPrefix(text, "etcd://")
+	addresses, prefix, named := strings.Cut(rest, "/")
+	prefix = strings.Trim(prefix, "/")
+	if !ok || !named || prefix == "" {
+		return nil, "", fmt.Errorf("%q is not etcd://HOST:PORT[,HOST:PORT]/PREFIX", text)
+	}
+	endpoints = strings.Split(addresses, ",")
+	for _, address := range endpoints {
+		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+			return nil, "", fmt.Errorf("%q in %q is not HOST:PORT", address, text)
+		}
+	}
+	return endpoints, prefix, nil
+}
