@@ -18,7 +18,7 @@ func layers() [][]string {
 	return [][]string{
 		{""},
 		{"server/cli", "server/servertest", "server/emulatortest"},
-		{"server", "server/kubernetes"},
+		{"server", "server/kubernetes", "server/store/etcd"},
 		{
 			"server/mds", "server/oauth2", "server/tokeninfo", "server/userinfo", "server/sts", "server/iamcredentials", "server/iamadmin", "server/iamroles", "server/iampools",
 			"server/resourcemanager", "server/compute", "server/cloudrun", "server/publishedkeys", "server/control", "server/page", "server/door", "server/neighbour", "server/proxy", "server/realcredentials",

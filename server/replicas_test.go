@@ -15,6 +15,7 @@ import (
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/records/recordstest"
 	"gcp-metadata-emulator/server/replica"
+	"gcp-metadata-emulator/server/world"
 )
 
 // oneOf is an emulator of a test that shares its world with others.
@@ -32,11 +33,8 @@ func newReplicas(t *testing.T, count int) []oneOf {
 	for i := range all {
 		link := memory.Join()
 		all[i] = oneOf{emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
-			shared, err := replica.Open(t.Context(), replica.Config{Store: link, World: config.World, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			config.World, config.Replica = shared.Worlds.World(), shared
+			shared := replica.New(replica.Config{Store: link, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+			config.World, config.Replica = emulatortest.Must[*world.World](t)(shared.Begin(t.Context(), config.World)), shared
 		}), link}
 	}
 	return all

@@ -17,6 +17,7 @@ import (
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/guard"
+	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
@@ -26,6 +27,7 @@ import (
 type emulatorFlags struct {
 	worldFlags      `embed:""`
 	kubernetesFlags `embed:""`
+	storeFlags      `embed:""`
 	runFlags        `embed:""`
 }
 
@@ -71,6 +73,7 @@ type emulator struct {
 	secure  *url.URL     // with TLS; nil: TLS is off
 	world   *world.World // the world at the start
 	server  *server.Server
+	replica *replica.Replica // nil: the emulator is alone
 	keys    *keys.Ring
 	logger  *slog.Logger
 	ended   chan error // gets one value when the emulator stops serving
@@ -90,12 +93,16 @@ type emulator struct {
 // that.
 func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.Signal, logger *slog.Logger) (*emulator, error) {
 	emulated := clock.New(time.Now)
-	ring, err := f.ring(emulated)
+	joined, leave, err := f.join(ctx, logger)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := f.ringOf(joined, emulated)
 	if err != nil {
 		return nil, err
 	}
 	e := &emulator{
-		keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).withControl(f.Control),
+		replica: joined, keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).withControl(f.Control),
 		sites: newSites(), decided: f.mode() != "",
 	}
 	if err := e.takeFlags(f); err != nil {
@@ -115,6 +122,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	go func() {
 		err := e.serve(ctx)
 		ring.Close() // keys that are still being generated are not needed
+		leave()
 		<-told
 		removeURL(f.URLFile)
 		e.ended <- err
@@ -203,7 +211,7 @@ func readFixture(files *fixtures.Files, from io.Reader) error {
 
 func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config {
 	config := server.Config{
-		World: e.world, Keys: e.keys, Clock: emulated, Logger: e.logger, IAM: f.mode(),
+		World: e.world, Replica: e.replica, Keys: e.keys, Clock: emulated, Logger: e.logger, IAM: f.mode(),
 		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls, DoorURLs: e.sites.doorURLs, Explain: f.Explain,
 		Workloads: workloads.Chooser{Callers: f.Callers},
 	}
@@ -224,6 +232,9 @@ func (f emulatorFlags) mode() guard.Mode {
 // prepare loads the world and opens the addresses.
 func (e *emulator) prepare(ctx context.Context) error {
 	w, wanted, err := e.load(ctx)
+	if err == nil && e.replica != nil {
+		w, wanted, err = e.shared(ctx, w)
+	}
 	if err != nil {
 		return err
 	}

@@ -31,10 +31,8 @@ type part struct {
 func join(t *testing.T, memory *recordstest.Memory, yaml string) part {
 	t.Helper()
 	link := memory.Join()
-	joined, err := replica.Open(t.Context(), replica.Config{
-		Store: link, World: worldtest.Parse(t, yaml), Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
+	joined := replica.New(replica.Config{Store: link, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	if _, err := joined.Begin(t.Context(), worldtest.Parse(t, yaml)); err != nil {
 		t.Fatal(err)
 	}
 	worlds := store.NewKept(joined.Worlds.World(), joined.Worlds)
@@ -187,9 +185,8 @@ func TestLargeWorld(t *testing.T) {
 	}
 	memory := recordstest.New()
 	link := &counting{Store: memory.Join()}
-	config := replica.Config{Store: link, World: worldtest.Parse(t, yaml.String()), Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)}
-	a, err := replica.Open(t.Context(), config)
-	if err != nil {
+	a := replica.New(replica.Config{Store: link, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	if _, err := a.Begin(t.Context(), worldtest.Parse(t, yaml.String())); err != nil {
 		t.Fatal(err)
 	}
 	worlds := store.NewKept(a.Worlds.World(), a.Worlds)

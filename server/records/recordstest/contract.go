@@ -43,6 +43,7 @@ func values(s records.Store, folder string) map[string]string {
 }
 
 func changesReachCopies(t *testing.T, folder string, join func() records.Store) {
+	t.Helper()
 	a, b := join(), join()
 	var mu sync.Mutex
 	var told []string
@@ -83,6 +84,7 @@ func changesReachCopies(t *testing.T, folder string, join func() records.Store) 
 }
 
 func conditionsHold(t *testing.T, folder string, join func() records.Store) {
+	t.Helper()
 	a, b := join(), join()
 	name := folder + "/x"
 	put := func(value string) []records.Entry { return []records.Entry{{Name: name, Value: []byte(value)}} }
@@ -103,6 +105,7 @@ func conditionsHold(t *testing.T, folder string, join func() records.Store) {
 }
 
 func oneWins(t *testing.T, folder string, join func() records.Store) {
+	t.Helper()
 	stores := []records.Store{join(), join(), join()}
 	var mu sync.Mutex
 	won := 0
@@ -128,6 +131,7 @@ func oneWins(t *testing.T, folder string, join func() records.Store) {
 }
 
 func recordsEnd(t *testing.T, folder string, join func() records.Store) {
+	t.Helper()
 	a, b := join(), join()
 	gone := make(chan struct{})
 	b.Copy().Follow(folder, func(changed []records.Record) {

@@ -56,9 +56,6 @@ func (l *leases) lasting(ctx context.Context, lasts time.Duration) (clientv3.Lea
 	if err != nil {
 		return 0, err
 	}
-	if l.timed == nil {
-		l.timed = map[time.Duration]timed{}
-	}
 	l.timed[lasts] = timed{got.ID, now.Add(lasts / shared)}
 	return got.ID, nil
 }
@@ -74,7 +71,7 @@ func (l *leases) mine(ctx context.Context) (clientv3.LeaseID, error) {
 	if err != nil {
 		return 0, err
 	}
-	alive, err := l.client.KeepAlive(l.running, got.ID)
+	alive, err := l.client.KeepAlive(l.running, got.ID) //nolint:contextcheck // it outlasts the change
 	if err != nil {
 		return 0, err
 	}

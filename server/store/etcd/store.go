@@ -69,7 +69,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
 		client: client, prefix: strings.Trim(config.Prefix, "/") + "/", copied: records.NewCopy(), logger: config.Logger,
-		leases: leases{client: client, running: running}, end: end,
+		leases: leases{client: client, running: running, timed: make(map[time.Duration]timed)}, end: end,
 	}
 	first, cancel := context.WithTimeout(ctx, config.Timeout)
 	defer cancel()
