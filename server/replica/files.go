@@ -24,36 +24,37 @@ func (f Files) List(folder string) []string {
 // Version returns the version of the last change in a folder.
 func (f Files) Version(folder string) int64 { return f.store.Copy().Version(folder) }
 
-// Read returns the content of a file, and the version of its creation.
-func (f Files) Read(name string) (data []byte, created int64, ok bool) {
+// Read returns the content of a file, and its version.
+func (f Files) Read(name string) (data []byte, written int64, ok bool) {
 	found, ok := f.store.Copy().Find(name)
-	return found.Value, found.Created, ok
+	return found.Value, found.Version, ok
 }
 
-// Create stores a file, or returns the content of the existing one.
-func (f Files) Create(name string, data []byte) ([]byte, error) {
+// Create stores a new file.
+func (f Files) Create(name string, data []byte) (bool, error) {
+	err := f.commit(records.Change{If: []records.Condition{{Name: name}}, Put: []records.Entry{{Name: name, Value: data}}})
+	if errors.Is(err, records.ErrConflict) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Write stores a file in place of another.
+func (f Files) Write(name string, data []byte) error {
+	return f.commit(records.Change{Put: []records.Entry{{Name: name, Value: data}}})
+}
+
+func (f Files) commit(change records.Change) error {
 	ctx, cancel := f.bounds.commit()
 	defer cancel()
-	for {
-		if found, ok := f.store.Copy().Find(name); ok {
-			return found.Value, nil
-		}
-		err := f.store.Commit(ctx, records.Change{
-			If: []records.Condition{{Name: name}}, Put: []records.Entry{{Name: name, Value: data}},
-		})
-		if !errors.Is(err, records.ErrConflict) {
-			return data, err
-		}
-	}
+	return f.store.Commit(ctx, change)
 }
 
 // Remove removes files.
 func (f Files) Remove(names []string) error {
-	ctx, cancel := f.bounds.commit()
-	defer cancel()
 	for len(names) > 0 {
 		now := min(len(names), records.MaxOperations)
-		if err := f.store.Commit(ctx, records.Change{Delete: names[:now]}); err != nil {
+		if err := f.commit(records.Change{Delete: names[:now]}); err != nil {
 			return err
 		}
 		names = names[now:]
