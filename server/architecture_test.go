@@ -31,7 +31,7 @@ func layers() [][]string {
 		{"server/oauthapi", "server/googleapi"},
 		{"server/errorpage", "server/look", "server/router", "server/partial"},
 		{"server/wire"},
-		{"server/iap"},
+		{"server/iap", "server/record"},
 		{"server/credentials", "server/attack", "server/compare", "server/ingress"},
 		{"server/replica"},
 		{"server/oslogin", "server/token", "server/event", "server/workloads", "server/world/worldtest"},

@@ -53,7 +53,7 @@ func (c *compareCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	interval, err := c.agree(target, std)
+	interval, err := consent(c.Yes, target, std)
 	if err != nil {
 		return err
 	}
@@ -65,19 +65,6 @@ func (c *compareCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	return c.print(result, std)
-}
-
-// agree asks the user before requests to a server that is not on this machine, and returns the time between
-// two requests to it.
-func (c *compareCommand) agree(target *url.URL, std streams) (time.Duration, error) {
-	switch {
-	case hostname.IsLoopback(hostname.Of(target.Host)):
-		return 0, nil
-	case c.Yes:
-		return realInterval, nil
-	default:
-		return realInterval, confirm(std, target, realRequests)
-	}
 }
 
 // metadataServer returns the URL in a flag, without TLS and without a path.

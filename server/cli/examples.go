@@ -6,7 +6,7 @@ const (
 		"or at the addresses of Google's servers (takeover; the emulator runs with --takeover, or exec runs in scripts/namespace)."
 	instanceHelp = "Instance that programs run as: they get its metadata and, from exec, the variables of Cloud Run if it has an ingress " +
 		"(default: the fixture's first instance)."
-	recordingHelp = "Recorded ?recursive=true reply, in JSON, to serve unchanged as the metadata of the fixture's first instance." +
+	recordingHelp = "Recorded ?recursive=true reply, in JSON, or directory that record has written, to serve unchanged as the metadata of the fixture's first instance." +
 		" The recording also sets the project, the universe domain, and that instance's name and service accounts; the fixture sets everything else."
 )
 

@@ -17,7 +17,7 @@ import (
 // name checks.
 type check struct {
 	name string
-	run  func(ctx context.Context, s *server) ([]fact, error)
+	run  func(ctx context.Context, s *script.Client) ([]fact, error)
 }
 
 // Checks returns the names of the checks that rules can name.
@@ -68,10 +68,10 @@ const (
 )
 
 // etags asks for paths and returns their ETags.
-func etags(ctx context.Context, s *server, paths ...string) ([]string, error) {
+func etags(ctx context.Context, s *script.Client, paths ...string) ([]string, error) {
 	var tags []string
 	for _, path := range paths {
-		answer, err := s.ask(ctx, get(path))
+		answer, err := s.Ask(ctx, script.Get(path))
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func etags(ctx context.Context, s *server, paths ...string) ([]string, error) {
 }
 
 // sameETag is a check whether two paths have the same ETag.
-func sameETag(ctx context.Context, s *server, about, one, other string) ([]fact, error) {
+func sameETag(ctx context.Context, s *script.Client, about, one, other string) ([]fact, error) {
 	tags, err := etags(ctx, s, one, other)
 	if err != nil {
 		return nil, err
@@ -97,26 +97,26 @@ func sameETag(ctx context.Context, s *server, about, one, other string) ([]fact,
 	return []fact{{about, is}}, nil
 }
 
-func etagOfRequests(ctx context.Context, s *server) ([]fact, error) {
+func etagOfRequests(ctx context.Context, s *script.Client) ([]fact, error) {
 	return sameETag(ctx, s, "the same value again", projectID, projectID)
 }
 
-func etagOfForms(ctx context.Context, s *server) ([]fact, error) {
+func etagOfForms(ctx context.Context, s *script.Client) ([]fact, error) {
 	return sameETag(ctx, s, "a value as JSON", projectID, projectID+"?alt=json")
 }
 
-func etagOfRecursive(ctx context.Context, s *server) ([]fact, error) {
+func etagOfRecursive(ctx context.Context, s *script.Client) ([]fact, error) {
 	return sameETag(ctx, s, "a directory with recursive=true", "/computeMetadata/v1/project/", "/computeMetadata/v1/project/?recursive=true")
 }
 
 // timeout waits for a change that does not come.
-func timeout(ctx context.Context, s *server) ([]fact, error) {
+func timeout(ctx context.Context, s *script.Client) ([]fact, error) {
 	tags, err := etags(ctx, s, projectID)
 	if err != nil || tags[0] == "" {
 		return []fact{{"a wait", "there is no ETag to wait with"}}, err
 	}
-	began := s.now()
-	answer, err := s.ask(ctx, get(projectID+"?wait_for_change=true&timeout_sec=1&last_etag="+tags[0]))
+	began := s.Now()
+	answer, err := s.Ask(ctx, script.Get(projectID+"?wait_for_change=true&timeout_sec=1&last_etag="+tags[0]))
 	if err != nil {
 		return nil, err
 	}
@@ -124,13 +124,13 @@ func timeout(ctx context.Context, s *server) ([]fact, error) {
 	tag, _ := answer.Header("ETag")
 	return []fact{
 		{"a wait of a second", fmt.Sprintf("status %d", answer.Status)},
-		{"a wait of a second ends", map[bool]string{true: "early", false: "not before its time"}[s.now().Sub(began) < nearly]},
+		{"a wait of a second ends", map[bool]string{true: "early", false: "not before its time"}[s.Now().Sub(began) < nearly]},
 		{"the ETag after a wait", map[bool]string{true: "the same", false: "another one"}[tag == tags[0]]},
 	}, nil
 }
 
 // tokenAgain asks for the token twice, more than a second apart.
-func tokenAgain(ctx context.Context, s *server) ([]fact, error) {
+func tokenAgain(ctx context.Context, s *script.Client) ([]fact, error) {
 	var tokens []string
 	var left []int64
 	for i := range 2 {
@@ -139,7 +139,7 @@ func tokenAgain(ctx context.Context, s *server) ([]fact, error) {
 				return nil, err
 			}
 		}
-		answer, err := s.ask(ctx, get(account+"token"))
+		answer, err := s.Ask(ctx, script.Get(account+"token"))
 		if err != nil {
 			return nil, err
 		}
@@ -173,10 +173,10 @@ func pause(ctx context.Context, while time.Duration) error {
 }
 
 // identityClaims asks for ID tokens of each form.
-func identityClaims(ctx context.Context, s *server) ([]fact, error) {
+func identityClaims(ctx context.Context, s *script.Client) ([]fact, error) {
 	var facts []fact
 	for _, form := range []string{"", "&format=standard", "&format=full", "&format=full&licenses=TRUE"} {
-		answer, err := s.ask(ctx, get(account+"identity?audience="+url.QueryEscape("https://compare.example.com")+form))
+		answer, err := s.Ask(ctx, script.Get(account+"identity?audience="+url.QueryEscape("https://compare.example.com")+form))
 		if err != nil {
 			return nil, err
 		}
@@ -193,10 +193,10 @@ func identityClaims(ctx context.Context, s *server) ([]fact, error) {
 }
 
 // identityAgain asks for the same ID token twice.
-func identityAgain(ctx context.Context, s *server) ([]fact, error) {
+func identityAgain(ctx context.Context, s *script.Client) ([]fact, error) {
 	var tokens []script.Answer
 	for range 2 {
-		answer, err := s.ask(ctx, get(account+"identity?audience=https://again.example.com"))
+		answer, err := s.Ask(ctx, script.Get(account+"identity?audience=https://again.example.com"))
 		if err != nil {
 			return nil, err
 		}
@@ -210,14 +210,14 @@ func writing() check {
 	const path = "/computeMetadata/v1/instance/guest-attributes/compare-with-emulator/key"
 	steps := []struct{ about, request string }{
 		{"PUT of a guest attribute", "PUT " + path + "\nMetadata-Flavor: Google\n\nvalue\n"},
-		{"GET of it", get(path)},
+		{"GET of it", script.Get(path)},
 		{"DELETE of it", "DELETE " + path + "\nMetadata-Flavor: Google\n\n"},
-		{"GET after that", get(path)},
+		{"GET after that", script.Get(path)},
 	}
-	return check{"guest-write", func(ctx context.Context, s *server) ([]fact, error) {
+	return check{"guest-write", func(ctx context.Context, s *script.Client) ([]fact, error) {
 		var facts []fact
 		for _, step := range steps {
-			answer, err := s.ask(ctx, step.request)
+			answer, err := s.Ask(ctx, step.request)
 			if err != nil {
 				return nil, err
 			}

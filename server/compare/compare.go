@@ -56,10 +56,10 @@ type Difference struct {
 
 // comparison is one run.
 type comparison struct {
-	real, emulated *server
+	real, emulated *script.Client
 	scripts        []script.Script
 	write          bool
-	document       *document
+	document       *Document
 	found          *findings
 	leftOut        int
 }
@@ -68,14 +68,15 @@ type comparison struct {
 // emulated.
 func Run(ctx context.Context, options Options) (Report, error) {
 	c := &comparison{
-		real: newServer(options.Real, options, options.Limit), scripts: options.Scripts, write: options.Write,
+		real: script.NewClient(options.Real, options.Now), scripts: options.Scripts, write: options.Write,
 		found: newFindings(options.Scripts),
 	}
-	whole, err := c.real.ask(ctx, get("/computeMetadata/v1/?recursive=true"))
+	c.real.Interval, c.real.Limit = options.Interval, options.Limit
+	whole, err := c.real.Ask(ctx, script.Get("/computeMetadata/v1/?recursive=true"))
 	if err != nil {
 		return Report{}, fmt.Errorf("cannot ask %q: %w", options.Real, err)
 	}
-	if c.document, err = readDocument(whole); err != nil {
+	if c.document, err = ReadDocument(whole); err != nil {
 		return Report{}, fmt.Errorf("%q does not answer ?recursive=true as a metadata server: %w", options.Real, err)
 	}
 	fixture, err := c.document.fixture()
@@ -86,7 +87,8 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("cannot emulate the answer of %q: %w", options.Real, err)
 	}
-	c.emulated = newServer(at, Options{Real: options.Real, Now: options.Now}, 0)
+	c.emulated = script.NewClient(at, options.Now)
+	c.emulated.Host = c.real.Host
 	if err := c.compare(ctx); err != nil {
 		return Report{}, err
 	}
@@ -95,7 +97,7 @@ func Run(ctx context.Context, options Options) (Report, error) {
 
 // compare asks all requests. When the limit is reached, it goes on with counting what is left out.
 func (c *comparison) compare(ctx context.Context) error {
-	for _, p := range c.scripted() {
+	for _, p := range c.document.Probes(c.scripts, c.write) {
 		if _, err := c.probe(ctx, p); c.left(err) != nil {
 			return err
 		}
@@ -112,7 +114,7 @@ func (c *comparison) compare(ctx context.Context) error {
 	values, err := c.walk(ctx, "/computeMetadata/v1/")
 	for _, path := range values {
 		if err == nil {
-			_, err = c.probe(ctx, probe{request: get(path + "?alt=json"), rule: c.found.ruleOf("every-document")})
+			_, err = c.probe(ctx, Probe{Request: script.Get(path + "?alt=json"), Rule: c.found.ruleOf("every-document")})
 			err = c.left(err)
 		}
 	}
@@ -121,7 +123,7 @@ func (c *comparison) compare(ctx context.Context) error {
 
 // left counts a request that the limit left out.
 func (c *comparison) left(err error) error {
-	if errors.Is(err, errLimit) {
+	if errors.Is(err, script.ErrLimit) {
 		c.leftOut++
 		return nil
 	}
@@ -132,7 +134,7 @@ func (c *comparison) report(at *url.URL) Report {
 	names := pseudonym.New()
 	c.document.teach(names)
 	report := Report{
-		Server: names.Redact(at.String()), Profile: string(c.document.profile), Requests: c.real.asked, LeftOut: c.leftOut,
+		Server: names.Redact(at.String()), Profile: string(c.document.Profile), Requests: c.real.Asked, LeftOut: c.leftOut,
 		Differences: c.found.list,
 	}
 	for i := range report.Differences {
@@ -143,17 +145,17 @@ func (c *comparison) report(at *url.URL) Report {
 }
 
 // probe asks both servers one request, and returns the answer of the real server.
-func (c *comparison) probe(ctx context.Context, p probe) (script.Answer, error) {
-	theirs, err := c.real.ask(ctx, p.request)
+func (c *comparison) probe(ctx context.Context, p Probe) (script.Answer, error) {
+	theirs, err := c.real.Ask(ctx, p.Request)
 	if isFinal(ctx, err) {
 		return theirs, err
 	}
-	ours, own := c.emulated.ask(ctx, p.request)
+	ours, own := c.emulated.Ask(ctx, p.Request)
 	if own != nil {
-		return theirs, fmt.Errorf("the emulator does not answer %q: %w", line(p.request), own)
+		return theirs, fmt.Errorf("the emulator does not answer %q: %w", script.Line(p.Request), own)
 	}
 	if err != nil {
-		c.found.add(Difference{Aspect: Silence, Request: line(p.request), Real: err.Error(), Emulated: brief(ours)}, p.rule)
+		c.found.add(Difference{Aspect: Silence, Request: script.Line(p.Request), Real: err.Error(), Emulated: brief(ours)}, p.Rule)
 		return theirs, nil //nolint:nilerr // the error is a difference
 	}
 	differences := judge(theirs, ours)
@@ -161,8 +163,8 @@ func (c *comparison) probe(ctx context.Context, p probe) (script.Answer, error) 
 		return theirs, nil
 	}
 	for _, d := range differences {
-		d.Request = line(p.request)
-		c.found.add(d, p.rule)
+		d.Request = script.Line(p.Request)
+		c.found.add(d, p.Rule)
 	}
 	return theirs, nil
 }
@@ -170,11 +172,11 @@ func (c *comparison) probe(ctx context.Context, p probe) (script.Answer, error) 
 // isFinal reports whether an error of the real server ends the comparison, or a part of it: other errors
 // are differences.
 func isFinal(ctx context.Context, err error) bool {
-	return err != nil && (errors.Is(err, errLimit) || ctx.Err() != nil)
+	return err != nil && (errors.Is(err, script.ErrLimit) || ctx.Err() != nil)
 }
 
 // changes reports whether a value of the real server is another one when it is asked again.
-func (c *comparison) changes(ctx context.Context, p probe, before script.Answer) bool {
-	again, err := c.real.ask(ctx, p.request)
+func (c *comparison) changes(ctx context.Context, p Probe, before script.Answer) bool {
+	again, err := c.real.Ask(ctx, p.Request)
 	return err == nil && again.Body != before.Body
 }

@@ -14,39 +14,40 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// document is the answer of the real server to ?recursive=true.
-type document struct {
-	whole   json.RawMessage
-	tree    map[string]any
-	profile fixtures.Profile
+// Document is the answer of the real server to ?recursive=true.
+type Document struct {
+	Whole   json.RawMessage
+	Tree    map[string]any
+	Profile fixtures.Profile
 }
 
-func readDocument(answer script.Answer) (*document, error) {
+// ReadDocument reads the answer to ?recursive=true.
+func ReadDocument(answer script.Answer) (*Document, error) {
 	if answer.Status != http.StatusOK {
 		return nil, fmt.Errorf("the status is %d", answer.Status)
 	}
-	d := &document{whole: json.RawMessage(answer.Body)}
+	d := &Document{Whole: json.RawMessage(answer.Body)}
 	decoder := json.NewDecoder(strings.NewReader(answer.Body))
 	decoder.UseNumber()
-	if err := decoder.Decode(&d.tree); err != nil {
+	if err := decoder.Decode(&d.Tree); err != nil {
 		return nil, fmt.Errorf("the answer is not a JSON object: %w", err)
 	}
 	if d.section("instance") == nil {
 		return nil, errors.New(`the answer has no "instance"`)
 	}
 	server, _ := answer.Header("Server")
-	d.profile = fixtures.ProfileOf(d.tree, server)
+	d.Profile = fixtures.ProfileOf(d.Tree, server)
 	return d, nil
 }
 
 // fixture returns a fixture of the same instance, as JSON.
-func (d *document) fixture() ([]byte, error) {
-	return json.Marshal(map[string]any{"instances": []any{map[string]any{"profile": d.profile, "recording": d.whole}}})
+func (d *Document) fixture() ([]byte, error) {
+	return json.Marshal(map[string]any{"instances": []any{map[string]any{"profile": d.Profile, "recording": d.Whole}}})
 }
 
 // section returns the object below keys, or nil.
-func (d *document) section(keys ...string) map[string]any {
-	section := d.tree
+func (d *Document) section(keys ...string) map[string]any {
+	section := d.Tree
 	for _, key := range keys {
 		section, _ = section[key].(map[string]any)
 	}
@@ -55,7 +56,7 @@ func (d *document) section(keys ...string) map[string]any {
 
 // variables returns the values of the variables that scripts have in their paths. A variable that the
 // real server has no value for is missing.
-func (d *document) variables() map[string]string {
+func (d *Document) variables() map[string]string {
 	values := map[string]string{}
 	if email, ok := d.section("instance", "serviceAccounts", "default")["email"].(string); ok {
 		values["account"] = email
@@ -70,7 +71,7 @@ func (d *document) variables() map[string]string {
 }
 
 // teach makes names of what users chose, which has no form of its own.
-func (d *document) teach(names *pseudonym.Names) {
+func (d *Document) teach(names *pseudonym.Names) {
 	for _, section := range []string{"instance", "project"} {
 		for _, value := range d.section(section, "attributes") {
 			learn(names, pseudonym.Value, value)
@@ -97,4 +98,10 @@ func learn(names *pseudonym.Names, kind pseudonym.Kind, value any) {
 	if text, ok := value.(string); ok {
 		names.Learn(kind, text)
 	}
+}
+
+// Name returns the name of the instance, or "" if the server does not tell it.
+func (d *Document) Name() string {
+	name, _ := d.section("instance")["name"].(string)
+	return name
 }

@@ -11,49 +11,56 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// probe is one request to both servers.
-type probe struct {
-	request string
-	rule    script.Rule // that a difference breaks
+// Probe is one request to a real server.
+type Probe struct {
+	Name    string // of the exchange; empty: it is not of a script
+	Request string
+	Rule    script.Rule // that a difference breaks
 }
 
-// scripted returns the requests of the scripts that a real server can be asked.
-func (c *comparison) scripted() []probe {
-	values := c.document.variables()
+// Probes returns the requests of the scripts that the real server can be asked: without write, those that
+// change nothing.
+func (d *Document) Probes(scripts []script.Script, write bool) []Probe {
+	values := d.variables()
 	seen := map[string]bool{}
-	var probes []probe
-	for _, wire := range c.scripts {
+	var probes []Probe
+	for _, wire := range scripts {
 		for _, exchange := range wire.Exchanges {
 			rules := wire.RulesOf(exchange.Name)
-			if len(rules) == 0 || slices.Contains(rules[0].Bases, script.Ours) || !c.isFit(wire.Route, exchange) {
+			isFit := write && d.canWrite(wire.Route, exchange) || d.canRead(wire.Route, exchange)
+			if len(rules) == 0 || slices.Contains(rules[0].Bases, script.Ours) || !isFit {
 				continue
 			}
 			request, ok := bind(exchange.Request, values)
 			if ok && !seen[request] {
 				seen[request] = true
-				probes = append(probes, probe{request: request, rule: rules[0]})
+				probes = append(probes, Probe{Name: exchange.Name, Request: request, Rule: rules[0]})
 			}
 		}
 	}
 	return probes
 }
 
-// isFit reports whether a real server can be asked an exchange: whether it changes nothing, and whether
-// the exchange is about a server of this profile.
-func (c *comparison) isFit(route string, exchange script.Exchange) bool {
+// canRead reports whether an exchange changes nothing, and is about a server of this profile.
+func (d *Document) canRead(route string, exchange script.Exchange) bool {
 	method, _, _ := strings.Cut(exchange.Request, " ")
-	isRead := method == http.MethodGet || method == http.MethodHead
 	about, isAbout := profileOf(exchange.Request)
 	switch {
-	case isAbout && about != c.document.profile:
+	case method != http.MethodGet && method != http.MethodHead, isAbout && about != d.Profile:
 		return false
 	case route == "mds.guest-attributes":
-		return isRead && !strings.Contains(exchange.Request, "/ns/") // the check guest-write has a namespace of its own
+		return !strings.Contains(exchange.Request, "/ns/") // the check guest-write has a namespace of its own
 	case route == "mds.oslogin":
-		return isRead && !strings.HasPrefix(exchange.Response, "200") // nobody knows the users of the real server
+		return !strings.HasPrefix(exchange.Response, "200") // nobody knows the users of the real server
 	default:
-		return isRead || c.write
+		return true
 	}
+}
+
+// canWrite reports whether an exchange is a request to change something that the server must refuse.
+func (d *Document) canWrite(route string, exchange script.Exchange) bool {
+	about, isAbout := profileOf(exchange.Request)
+	return (!isAbout || about == d.Profile) && strings.HasPrefix(exchange.Response, "405") && route != "mds.guest-attributes"
 }
 
 // profileOf returns the profile of the instance that a request of the scripts is for, and whether it is
@@ -90,7 +97,7 @@ func bind(request string, values map[string]string) (string, bool) {
 // walk asks for each directory and each value below a directory, as the real server lists them, and
 // returns the paths of the values.
 func (c *comparison) walk(ctx context.Context, directory string) ([]string, error) {
-	listing, err := c.probe(ctx, probe{request: get(directory), rule: c.found.ruleOf("every-listing")})
+	listing, err := c.probe(ctx, Probe{Request: script.Get(directory), Rule: c.found.ruleOf("every-listing")})
 	if err != nil || listing.Status != http.StatusOK {
 		return nil, c.left(err)
 	}
@@ -116,13 +123,13 @@ func (c *comparison) walk(ctx context.Context, directory string) ([]string, erro
 
 // value asks for a value that a directory lists. It returns its path if it can be read.
 func (c *comparison) value(ctx context.Context, path string) ([]string, error) {
-	answer, err := c.probe(ctx, probe{request: get(path), rule: c.found.ruleOf("every-value")})
+	answer, err := c.probe(ctx, Probe{Request: script.Get(path), Rule: c.found.ruleOf("every-value")})
 	switch {
 	case err != nil || answer.Status == 0: // the difference is the silence
 		return nil, c.left(err)
 	case answer.Status != http.StatusOK:
 		c.found.add(Difference{
-			Aspect: Unreadable, Request: line(get(path)), Real: "is listed, and answers " + brief(answer), Emulated: "lists what can be read",
+			Aspect: Unreadable, Request: script.Line(script.Get(path)), Real: "is listed, and answers " + brief(answer), Emulated: "lists what can be read",
 		}, c.found.ruleOf("every-listing"))
 		return nil, nil
 	default:

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/record"
+	"gcp-metadata-emulator/server/router/hostname"
+)
+
+type recordCommand struct {
+	Real    string        `default:"http://169.254.169.254" env:"GCP_METADATA_EMULATOR_RECORD_REAL" placeholder:"URL" help:"URL of the real metadata server (default: ${default}, which this machine has if it is a VM or a pod of Google Cloud)."`
+	For     time.Duration `env:"GCP_METADATA_EMULATOR_RECORD_FOR" placeholder:"DURATION" help:"How long to watch for changes, such as 1h (default: not at all). An interrupt ends it earlier."`
+	Output  string        `type:"path" required:"" env:"GCP_METADATA_EMULATOR_RECORD_OUTPUT" placeholder:"DIR" help:"Directory to write; it must be new or empty."`
+	Secrets bool          `env:"-" help:"Keep secrets, such as keys, and attributes with names like password."`
+	Yes     bool          `env:"-" short:"y" help:"Do not ask before the first request."`
+}
+
+// Help returns examples.
+func (*recordCommand) Help() string {
+	return `Writes down everything that the metadata server of a workload says: its tree, the header and every form of each value, listings, error pages, the claims of its ID tokens, and what changes while it is watched. serve --metadata DIR plays it elsewhere, the changes at their times. At most 400 requests are sent, 5 a second, and they change nothing. Tokens and signatures are never kept.
+
+Examples:
+  gcp-metadata-emulator record --yes --output my-vm
+  gcp-metadata-emulator record --for 1h --output my-vm
+  gcp-metadata-emulator serve --metadata my-vm`
+}
+
+// Run records, and writes the files.
+func (c *recordCommand) Run(ctx context.Context, std streams) error {
+	target, err := metadataServer("--real", c.Real)
+	if err == nil {
+		err = c.makeDir()
+	}
+	if err != nil {
+		return err
+	}
+	scripts, err := server.MetadataScripts()
+	if err != nil {
+		return err
+	}
+	interval, err := consent(c.Yes, target, std)
+	if err != nil {
+		return err
+	}
+	recording, err := record.Run(ctx, record.Options{
+		Real: target, Scripts: scripts, For: c.For, Secrets: c.Secrets, Interval: interval, Limit: realRequests, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	const private = 0o600 // it may have secrets that nothing recognised
+	for _, name := range slices.Sorted(maps.Keys(recording.Files)) {
+		path := filepath.Join(c.Output, name)
+		if err := replaceFile(path, string(recording.Files[name]), private); err != nil {
+			return fmt.Errorf("write %q: %w", path, rootCause(err))
+		}
+	}
+	_, _ = fmt.Fprintf(std.err, "recorded %s in %q: %d requests, %d left out, %d changes, %d secrets redacted\n",
+		target, c.Output, recording.Requests, recording.LeftOut, recording.Changes, recording.Redacted)
+	return nil
+}
+
+// makeDir makes the directory, and refuses a directory with files, which could be another recording's.
+func (c *recordCommand) makeDir() error {
+	const private = 0o700
+	if err := os.MkdirAll(c.Output, private); err != nil {
+		return fmt.Errorf("make the directory %q: %w", c.Output, rootCause(err))
+	}
+	entries, err := os.ReadDir(c.Output)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the directory %q: %w", c.Output, rootCause(err))
+	}
+	if len(entries) > 0 {
+		return &hintError{message: fmt.Sprintf("the directory %q is not empty", c.Output), hint: "name a new directory with --output"}
+	}
+	return nil
+}
+
+// consent asks the user before requests to a server that is not on this machine, unless they have agreed,
+// and returns the time between two requests to it.
+func consent(agreed bool, target *url.URL, std streams) (time.Duration, error) {
+	switch {
+	case hostname.IsLoopback(hostname.Of(target.Host)):
+		return 0, nil
+	case agreed:
+		return realInterval, nil
+	default:
+		return realInterval, confirm(std, target, realRequests)
+	}
+}

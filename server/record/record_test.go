@@ -1,0 +1,192 @@
+package record_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/compare"
+	"gcp-metadata-emulator/server/emulatortest"
+	"gcp-metadata-emulator/server/mds"
+	"gcp-metadata-emulator/server/record"
+	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/script"
+	"gcp-metadata-emulator/server/world/worldtest"
+)
+
+// An emulator of a recording does not differ from what was recorded.
+func TestRecordedIsTheSame(t *testing.T) {
+	t.Parallel()
+	const attributes = "{instance: {attributes: {some-key: some value, other: '<a>'}, tags: [web]}}"
+	for profile, metadata := range map[string]string{"gce": attributes, "gke": "{}", "cloud-run": "{}", "cloud-functions": "{}", "app-engine": "{}"} {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte("instances: [{name: some-vm, profile: " + profile + ", metadata: " + metadata + "}]")})
+			recording := run(t, original, 0, false)
+			if recording.Redacted != 0 || recording.LeftOut != 0 {
+				t.Errorf("%d values are redacted, and %d requests left out", recording.Redacted, recording.LeftOut)
+			}
+			again := emulate(t, fixtures.Files{Recording: written(t, recording)})
+			report, err := compare.Run(t.Context(), compare.Options{
+				Real: at(t, original), Scripts: scripts(t), Limit: 400, Now: time.Now,
+				Emulate: func(context.Context, []byte) (*url.URL, error) { return at(t, again), nil },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range report.Differences {
+				t.Errorf("%+v", d)
+			}
+		})
+	}
+}
+
+// What changes while a server is recorded is played at its time.
+func TestChangesAreAScenario(t *testing.T) {
+	t.Parallel()
+	original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte("instances: [{name: some-vm, metadata: {instance: {attributes: {gone: x, stays: y}}}}]")})
+	const entries = "/emulator/v1/instances/-/metadata/instance/attributes/"
+	go func() {
+		since := original.awaitWaiter(t, time.Time{})
+		original.Call(t, "PUT", entries+"new", `{"value": "added"}`)
+		original.awaitWaiter(t, since)
+		original.Call(t, "DELETE", entries+"gone", "")
+	}()
+	recording := run(t, original, 4*time.Second, false)
+	var played struct {
+		Instances []struct {
+			Scenario []struct {
+				At  string         `json:"at"`
+				Set map[string]any `json:"set"`
+			} `json:"scenario"`
+		} `json:"instances"`
+	}
+	if err := json.Unmarshal(recording.Files[fixtures.RecordedFixture], &played); err != nil {
+		t.Fatal(err)
+	}
+	if recording.Changes != 2 || len(played.Instances[0].Scenario) != 2 {
+		t.Fatalf("%d changes are in\n%s", recording.Changes, recording.Files[fixtures.RecordedFixture])
+	}
+	if got := played.Instances[0].Scenario[0].Set["instance/attributes/new"]; got != "added" {
+		t.Errorf("the first change is %v", played.Instances[0].Scenario[0])
+	}
+	if got, ok := played.Instances[0].Scenario[1].Set["instance/attributes"].(map[string]any); !ok || len(got) != 2 || got["stays"] != "y" {
+		t.Errorf("the second change is %v", played.Instances[0].Scenario[1])
+	}
+	again := emulate(t, fixtures.Files{Recording: written(t, recording)})
+	if err := again.Clock.Advance(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := again.Metadata(t, "instance/attributes/?recursive=true"); body != `{"new":"added","stays":"y"}` {
+		t.Errorf("after the scenario the attributes are %s", body)
+	}
+}
+
+// Secrets do not come into any file, unless the user wants them.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	planted := map[string]string{
+		"db-password":    "hunter2 & co",
+		"my-token":       "abcdefgh",
+		"startup-script": "curl -H 'Authorization: Bearer ya29.c.planted-access' x\nexport KEY=AIza0123456789012345678901234567890abcd\n",
+		"tls":            "-----BEGIN RSA PRIVATE KEY-----\nMIIEplanted\n-----END RSA PRIVATE KEY-----\n",
+		"kube-env":       "CA_KEY: planted-ca",
+		"windows-keys":   `{"modulus":"planted-modulus"}`,
+		"greeting":       "kept value",
+	}
+	attributes, err := json.Marshal(planted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixture := `{"instances":[{"name":"some-vm","metadata":{"instance":{"attributes":` + string(attributes) + `}}}]}`
+	original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte(fixture)})
+	hidden := []string{"hunter2", "abcdefgh", "planted-access", "AIza0123", "MIIEplanted", "planted-ca", "planted-modulus"}
+	open, closed := run(t, original, 0, true), run(t, original, 0, false)
+	for _, secret := range hidden {
+		for name, text := range closed.Files {
+			if strings.Contains(string(text), secret) {
+				t.Errorf("%s has the secret %q", name, secret)
+			}
+		}
+		if !strings.Contains(string(open.Files[record.TreeFile]), secret) {
+			t.Errorf("with secrets, the tree lacks %q", secret)
+		}
+	}
+	for name, text := range open.Files {
+		if name == record.ExchangesFile && strings.Contains(string(text), "kept value") != strings.Contains(string(closed.Files[name]), "kept value") {
+			t.Error("a value that is no secret is redacted")
+		}
+	}
+	again := emulate(t, fixtures.Files{Recording: written(t, closed)})
+	if _, body := again.Metadata(t, "instance/attributes/db-password"); body != "REDACTED" {
+		t.Errorf("the password is served as %q", body)
+	}
+	exchanges := txtar.Parse(closed.Files[record.ExchangesFile])
+	if len(exchanges.Files) < 300 || strings.Contains(string(closed.Files[record.ExchangesFile]), "ya29.c.e") {
+		t.Errorf("%d exchanges are recorded, maybe with a token", len(exchanges.Files)/2)
+	}
+}
+
+func run(t *testing.T, e *emulator, while time.Duration, secrets bool) record.Recording {
+	t.Helper()
+	return emulatortest.Must[record.Recording](t)(record.Run(t.Context(), record.Options{
+		Real: at(t, e), Scripts: scripts(t), For: while, Secrets: secrets, Limit: 500, Now: time.Now,
+	}))
+}
+
+func at(t *testing.T, e *emulator) *url.URL {
+	t.Helper()
+	return emulatortest.Must[*url.URL](t)(url.Parse(e.URL))
+}
+
+func scripts(t *testing.T) []script.Script {
+	t.Helper()
+	return emulatortest.Must[[]script.Script](t)(server.MetadataScripts())
+}
+
+// written writes the files of a recording and returns their directory.
+func written(t *testing.T, recording record.Recording) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range recording.Files {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+type emulator struct{ *emulatortest.Emulator }
+
+// awaitWaiter waits for a request that waits for a change and came after a time, and returns when it came.
+func (e *emulator) awaitWaiter(t *testing.T, after time.Time) time.Time {
+	t.Helper()
+	var since time.Time
+	err := e.AwaitWaiter(t.Context(), func(w mds.Waiter) bool { since = w.Since; return since.After(after) })
+	if err != nil {
+		t.Error(err)
+	}
+	return since
+}
+
+// emulate starts an emulator whose clock runs.
+func emulate(t *testing.T, files fixtures.Files) *emulator {
+	t.Helper()
+	return &emulator{emulatortest.NewOf(t, files, func(config *server.Config) {
+		config.AllowedHosts = []hostname.Pattern{hostname.Any()}
+		config.Logger = slog.New(slog.DiscardHandler)
+		config.Clock = clock.New(time.Now)
+		config.Keys = worldtest.Ring(config.Clock.Now)
+	})}
+}

@@ -1,0 +1,92 @@
+package script
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// ErrLimit is the error of a request for which the limit leaves no room.
+var ErrLimit = errors.New("the limit of requests is reached")
+
+// patience is how long a server may take to answer, beyond the time that a request asks it to wait.
+const patience = 10 * time.Second
+
+// Client asks a server requests that are written as in the scripts, one after the other, each on a
+// connection of its own.
+type Client struct {
+	Address  string        // HOST:PORT
+	Host     string        // the Host field of requests without one
+	Interval time.Duration // between two requests
+	Limit    int           // of requests; 0: none
+	Asked    int           // requests so far
+	Now      func() time.Time
+
+	last time.Time
+}
+
+// NewClient returns a client of the server at a URL without TLS.
+func NewClient(at *url.URL, now func() time.Time) *Client {
+	address := at.Host
+	if at.Port() == "" {
+		address = net.JoinHostPort(at.Hostname(), "80")
+	}
+	return &Client{Address: address, Host: at.Host, Now: now}
+}
+
+// Ask sends a request and reads the answer. The error is ErrLimit if the limit is reached.
+func (c *Client) Ask(ctx context.Context, request string) (Answer, error) {
+	return c.AskFor(ctx, request, 0)
+}
+
+// AskFor is Ask for a request that asks the server to wait for a while.
+func (c *Client) AskFor(ctx context.Context, request string, while time.Duration) (Answer, error) {
+	if c.Limit > 0 && c.Asked >= c.Limit {
+		return Answer{}, ErrLimit
+	}
+	c.Asked++
+	if err := c.pace(ctx); err != nil {
+		return Answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, while+patience)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.Address)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer conn.Close() //nolint:errcheck // the answer was read
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	if _, err := io.WriteString(conn, Raw(request, c.Host)); err != nil {
+		return Answer{}, err
+	}
+	method, _, _ := strings.Cut(request, " ")
+	return ReadAnswer(conn, method)
+}
+
+// pace waits until the next request may be sent.
+func (c *Client) pace(ctx context.Context) error {
+	if c.Interval == 0 {
+		return ctx.Err()
+	}
+	wait := time.NewTimer(c.Interval - c.Now().Sub(c.last))
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case c.last = <-wait.C:
+		return nil
+	}
+}
+
+// Get returns the request of a client of the metadata server for a path.
+func Get(path string) string { return "GET " + path + "\nMetadata-Flavor: Google\n\n" }
+
+// Line returns the request line.
+func Line(request string) string {
+	first, _, _ := strings.Cut(request, "\n")
+	return first
+}
