@@ -34,6 +34,7 @@ func elsewhere() map[reason.Code]string {
 		reason.UnknownCaller:        "server.TestUnknownCaller",
 		reason.Stopping:             "mds.TestErrorsSpeakTheDialectOfTheInstance",
 		reason.StoreUnreachable:     "server.TestReplicaWithoutItsStore",
+		reason.KeyFile:              "cli.TestScripts",
 		reason.NoTunnel:             "door.TestOddRequests",
 		reason.UnknownRole:          "iamroles.TestUnknownRole",
 		reason.Upstream:             "door.TestFailures",

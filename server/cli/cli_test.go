@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 		"end-by-signal":         endBySignal,
 		"await-signal":          awaitSignal,
 		"fill-tunnels":          fillTunnels,
+		"exhaust-files":         exhaustFiles,
 	})
 }
 

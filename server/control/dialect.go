@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/records"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -20,12 +19,12 @@ func Dialect() wire.Dialect {
 
 func asAPI(err error) error {
 	known, ok := errors.AsType[*googleapi.Error](err)
-	lost, isLost := errors.AsType[*records.UnreachableError](err)
+	lost, isLost := errors.AsType[*wire.UnavailableError](err)
 	switch {
 	case ok:
 		return known
 	case isLost:
-		return googleapi.Unavailable(lost.Error() + "; hint: " + lost.Hint())
+		return googleapi.Unavailable(lost.Error() + "; hint: " + lost.Refusal().Hint)
 	case errors.Is(err, wire.ErrTooLarge):
 		return &googleapi.Error{
 			Code: http.StatusRequestEntityTooLarge, Status: "INVALID_ARGUMENT",

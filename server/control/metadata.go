@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/wire"
@@ -110,6 +111,8 @@ func editError(err error) error {
 		return googleapi.InvalidArgument(err.Error() + "; hint: " + misfit.Hint)
 	case errors.Is(err, world.ErrNoEntry):
 		return googleapi.NotFound(err.Error())
+	case errors.Is(err, event.ErrNoInstance): // it was there when the request came
+		return googleapi.Aborted(err.Error() + ": it has just been removed or replaced")
 	case isValue, errors.Is(err, world.ErrFixedEntry), errors.Is(err, world.ErrTooLarge):
 		return googleapi.InvalidArgument(err.Error())
 	default:

@@ -81,6 +81,7 @@ const (
 	Upstream      Code = "upstream-failed"
 
 	StoreUnreachable Code = "store-unreachable"
+	KeyFile          Code = "key-file"
 )
 
 // The codes of Google's APIs (google.rpc.Code), for refusals that no other code describes better.

@@ -61,6 +61,7 @@ func Vocabulary() []Entry { //nolint:funlen // it is a table
 		{Fault, "a fault struck that somebody had added", "remove the fault: DELETE /emulator/v1/faults"},
 		{Upstream, "the program behind the door failed", "look at the log of that program"},
 		{StoreUnreachable, "the store that the replicas share does not answer", "see that the servers of --store run and can be reached, and send the request again"},
+		{KeyFile, "a file of the state directory cannot be read, written or used", "do what the reason says, and send the request again"},
 		{InvalidArgument, "a field or a parameter of it is not valid", "correct the field that the reason names"},
 		{FailedPrecondition, "the resource is not in the state that it needs", "bring the resource into that state first"},
 		{NotFound, "the resource does not exist", "look for a mistake in the name, or add the resource to the fixture"},

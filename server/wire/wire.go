@@ -23,7 +23,6 @@ import (
 
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/reason"
-	"gcp-metadata-emulator/server/records"
 )
 
 // Response is an answer. The zero value is an empty answer with status 200.
@@ -293,9 +292,9 @@ func disclose(r *http.Request, logger *slog.Logger, err error) error {
 	if known, ok := errors.AsType[Known](err); ok {
 		return known
 	}
-	if lost, ok := errors.AsType[*records.UnreachableError](err); ok {
-		logger.WarnContext(r.Context(), "request changed nothing", "method", r.Method, "path", r.URL.Path, "error", lost)
-		return &unsavedError{lost}
+	if refused, ok := unavailable(err); ok {
+		logger.WarnContext(r.Context(), "request changed nothing", "method", r.Method, "path", r.URL.Path, "error", refused)
+		return refused
 	}
 	for _, sentinel := range []error{ErrTooLarge, ErrUnread, ErrStopping} {
 		if errors.Is(err, sentinel) {

@@ -25,6 +25,10 @@ var (
 // (https://cloud.google.com/iam/docs/service-accounts-delete-undelete).
 const undeletable = 30 * 24 * time.Hour
 
+// mostDeleted is the number of deleted service accounts that can be undeleted. The account that was
+// deleted first gives way to a further one.
+const mostDeleted = 1000
+
 // deletedAccount is a service account that may be undeleted.
 type deletedAccount struct {
 	account *ServiceAccount
@@ -106,6 +110,9 @@ func (w *World) WithoutAccount(account *ServiceAccount, at time.Time, keyIDs ...
 	maps.DeleteFunc(edited.deleted, func(_ string, d deletedAccount) bool { return at.Sub(d.at) > undeletable })
 	if edited.deleted == nil {
 		edited.deleted = map[string]deletedAccount{}
+	}
+	if len(edited.deleted) >= mostDeleted {
+		delete(edited.deleted, edited.firstDeleted())
 	}
 	edited.deleted[account.UniqueID] = deletedAccount{account: account, at: at, keys: keyIDs}
 
@@ -191,6 +198,13 @@ func (w *World) lastDeleted(email string) (*ServiceAccount, bool) {
 		}
 	}
 	return last.account, last.account.Email != ""
+}
+
+// firstDeleted returns the unique ID of the account that was deleted first.
+func (w *World) firstDeleted() string {
+	return slices.MinFunc(slices.Collect(maps.Keys(w.deleted)), func(a, b string) int {
+		return cmp.Or(w.deleted[a].at.Compare(w.deleted[b].at), cmp.Compare(a, b))
+	})
 }
 
 func (w *World) indexOf(uniqueID string) int {

@@ -2,6 +2,7 @@ package world_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -137,5 +138,28 @@ func TestIsUniqueID(t *testing.T) {
 		if got := world.IsUniqueID(id); got != want {
 			t.Errorf("IsUniqueID(%q) = %v", id, got)
 		}
+	}
+}
+
+// Deleted accounts are forgotten after 30 days, and earlier if there are very many.
+func TestDeletedAccountsAreBounded(t *testing.T) {
+	t.Parallel()
+	const most = 1000
+	w := worldtest.Parse(t, "project: {id: demo-project}\nserviceAccounts: []\n")
+	begun := time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
+	id := func(i int) string { return fmt.Sprintf("1%020d", i) }
+	for i := range most + 10 {
+		account := &world.ServiceAccount{Email: fmt.Sprintf("a%d@demo-project.iam.gserviceaccount.com", i), UniqueID: id(i)}
+		w = w.WithAccount(account).WithoutAccount(account, begun.Add(time.Duration(i)*time.Second))
+	}
+	none := func(*world.ServiceAccount) ([]string, error) { return nil, nil }
+	for i := range most + 10 {
+		_, _, err := w.Undeleted(id(i), begun.Add(time.Hour), none)
+		if isForgotten := errors.Is(err, world.ErrNoAccount); isForgotten != (i < 10) {
+			t.Errorf("account %d: %v", i, err)
+		}
+	}
+	if _, _, err := w.Undeleted(id(most), begun.Add(31*24*time.Hour), none); !errors.Is(err, world.ErrNoAccount) {
+		t.Errorf("after 31 days: %v", err)
 	}
 }
