@@ -358,7 +358,7 @@ func TestFolderNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	ring := keys.NewRing(filepath.Join(dir, "state"), time.Now)
-	for _, email := range []string{"..", ".", "../../x@y", "a/b@c", `a\b@c`} {
+	for _, email := range []string{"..", ".", "../../x@y", "a/b@c", `a\b@c`, strings.Repeat("'", 100) + "@d.e"} {
 		active(t, ring.User(email, "1"))
 	}
 	entries, err := os.ReadDir(dir)
@@ -366,7 +366,7 @@ func TestFolderNames(t *testing.T) {
 		t.Errorf("files outside the state directory: %v, %v", entries, err)
 	}
 	entries, err = os.ReadDir(filepath.Join(dir, "state", "keys", "accounts"))
-	if err != nil || len(entries) != 5 {
+	if err != nil || len(entries) != 6 {
 		t.Errorf("folders of accounts: %v, %v", entries, err)
 	}
 }

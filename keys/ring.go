@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/netip"
@@ -172,8 +173,13 @@ func (r *Ring) account(kind, email string, use Use, pool *pool) *Set {
 // folderName turns an e-mail address into one safe path element.
 func folderName(email string) string {
 	escaped := url.PathEscape(strings.ToLower(email))
-	if strings.Trim(escaped, ".") == "" { // "." and ".." name other folders
+	const longest = 255 // of a name in every usual file system
+	switch {
+	case strings.Trim(escaped, ".") == "": // "." and ".." name other folders
 		return strings.ReplaceAll(escaped, ".", "%2E")
+	case len(escaped) > longest:
+		sum := sha256.Sum256([]byte(escaped))
+		return hex.EncodeToString(sum[:])
 	}
 	return escaped
 }
