@@ -161,7 +161,7 @@ func (r *Ring) Check() {
 }
 
 func (r *Ring) restoreSingle(file single) error {
-	if r.vault.stamp(file.name) != disk.Absent {
+	if r.vault.modified(file.name) != 0 {
 		return nil
 	}
 	done, err := r.vault.restore(file.name, file.data)
