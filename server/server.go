@@ -89,6 +89,8 @@ type Config struct {
 	// is watched.
 	Pods *world.Pods
 
+	Parts []control.Part // outside of the process, on which the emulator depends
+
 	// ShutdownTimeout is the time that unfinished requests have to finish when an address closes;
 	// zero means 5 s.
 	ShutdownTimeout time.Duration
@@ -202,7 +204,7 @@ func New(config Config) *Server {
 			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: counts, Reset: s.Reset,
 			Routes:       func() []string { return slices.Concat(routes.names(), s.further()) },
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, DoorURLs: config.DoorURLs, PublicURL: config.PublicURL,
-			Events: s.Events, IAMMode: func() string { return string(callers.InForce()) }, Workload: metadata.Workload, Waiters: waiters(metadata), Purposes: newPurposes(config, issuer, callers, s.doors),
+			Events: s.Events, IAMMode: func() string { return string(callers.InForce()) }, Workload: metadata.Workload, Parts: config.Parts, Waiters: waiters(metadata), Purposes: newPurposes(config, issuer, callers, s.doors),
 		}),
 		controlApart: config.PublicURL != nil,
 	}

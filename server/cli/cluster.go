@@ -1,6 +1,14 @@
 package cli
 
-import "errors"
+import (
+	"context"
+	"errors"
+
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/control"
+	"gcp-metadata-emulator/server/workloads"
+	"gcp-metadata-emulator/server/world"
+)
 
 // kubernetesFlags holds the flags that make pods of a cluster instances. Every build has them, but
 // only the build with the tag "cluster" accepts them.
@@ -21,4 +29,28 @@ func (f kubernetesFlags) misused() error {
 		return &usageError{errors.New("--node names a node of a Kubernetes cluster, which only --kubernetes watches: add it")}
 	}
 	return nil
+}
+
+// cluster is a Kubernetes cluster whose pods are instances. Nil stands for no cluster.
+type cluster struct {
+	finds workloads.Pods
+	pods  *world.Pods
+	part  control.Part
+	run   func(ctx context.Context) // follows the cluster until ctx ends
+}
+
+// configure makes an emulator know the pods of the cluster.
+func (c *cluster) configure(config *server.Config) {
+	if c == nil {
+		return
+	}
+	config.Workloads.Pods, config.Pods = c.finds, c.pods
+	config.Parts = append(config.Parts, c.part)
+}
+
+// follow follows the cluster until ctx ends. The emulator must have been made.
+func (c *cluster) follow(ctx context.Context) {
+	if c != nil {
+		go c.run(ctx)
+	}
 }

@@ -78,6 +78,7 @@ type emulator struct {
 	logger  *slog.Logger
 	ended   chan error // gets one value when the emulator stops serving
 
+	cluster *cluster // that is watched; nil: none
 	files   fixtures.Files
 	watch   *watch           // of the files; nil: not watched
 	hangUps <-chan os.Signal // each one causes a reload; nil: no reloads
@@ -119,6 +120,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	told := make(chan struct{})
 	defer close(told)
 	e.server = server.New(e.config(f, emulated)) //nolint:contextcheck // a handler in it has the context of its call
+	e.cluster.follow(ctx)
 	go func() {
 		err := e.serve(ctx)
 		ring.Close() // keys that are still being generated are not needed
@@ -167,7 +169,7 @@ func (e *emulator) takeFlags(f emulatorFlags) (err error) {
 	if f.Strict && f.IAM != "" && f.IAM != guard.Enforce {
 		return &usageError{fmt.Errorf("--strict is the same as --iam enforce, and contradicts --iam %s: leave one out", f.IAM)}
 	}
-	if err := f.connect(); err != nil {
+	if err := e.connect(f.kubernetesFlags); err != nil {
 		return err
 	}
 	if f.Watch && (f.Fixture == "" || e.files.Text != nil) && f.Metadata == "" {
@@ -215,6 +217,7 @@ func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config 
 		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls, DoorURLs: e.sites.doorURLs, Explain: f.Explain,
 		Workloads: workloads.Chooser{Callers: f.Callers},
 	}
+	e.cluster.configure(&config)
 	if e.control != nil {
 		config.PublicURL = e.url.String
 	}

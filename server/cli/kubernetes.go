@@ -6,15 +6,18 @@ import (
 	"errors"
 	"fmt"
 
+	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/kubernetes"
+	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/world"
 )
 
-// connect makes a client of the cluster's API server, if there is a cluster to watch.
-func (f kubernetesFlags) connect() error {
+// connect prepares to watch a cluster, if the flags name one.
+func (e *emulator) connect(f kubernetesFlags) error {
 	if err := f.misused(); err != nil || !f.Kubernetes {
 		return err
 	}
-	_, err := kubernetes.Connect(f.Kubeconfig)
+	client, err := kubernetes.Connect(f.Kubeconfig)
 	switch {
 	case errors.Is(err, kubernetes.ErrNoCluster):
 		return &hintError{
@@ -27,5 +30,14 @@ func (f kubernetesFlags) connect() error {
 			hint:    "check the file with: kubectl --kubeconfig FILE get pods", cause: err,
 		}
 	}
+	pods := &world.Pods{}
+	watcher := kubernetes.New(kubernetes.Config{
+		Pods: client.Pods(f.Node), Accounts: client.Accounts(), Into: pods, Logger: e.logger,
+		Changed: func() { e.server.FollowPods() },
+	})
+	e.cluster = &cluster{finds: watcher, pods: pods, run: watcher.Run, part: control.Part{Health: watcher.Health, Readings: []metrics.Reading{
+		{Name: "kubernetes_addresses", Help: "Addresses of the pods of the cluster that is watched.", Value: func() float64 { return float64(watcher.Addresses()) }},
+		{Name: "kubernetes_watches_lost", Help: "Watches of the cluster (pods, service accounts) that hear nothing.", Value: func() float64 { return float64(watcher.Lost()) }},
+	}}}
 	return nil
 }

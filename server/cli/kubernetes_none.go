@@ -3,7 +3,7 @@
 package cli
 
 // connect refuses to watch a cluster.
-func (f kubernetesFlags) connect() error {
+func (e *emulator) connect(f kubernetesFlags) error {
 	if err := f.misused(); err != nil || !f.Kubernetes {
 		return err
 	}

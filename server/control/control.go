@@ -50,8 +50,16 @@ type Config struct {
 	Purposes     *purpose.Judge                       // decides what tokens are good for
 	IAMMode      func() string                        // says what becomes of requests that policies would refuse
 	Workload     func(*http.Request) workloads.Choice // returns the instance of which the caller would get the metadata
+	Parts        []Part                               // on which the emulator depends
 	Waiters      func() []Waiter                      // lists the requests that wait for a metadata change
 	Reset        func() error                         // restores the state at the start
+}
+
+// Part is something outside of the process on which the emulator depends.
+type Part struct {
+	// Health reports whether requests can be answered, and what is wrong; problem is empty if nothing is.
+	Health   func() (ready bool, problem string)
+	Readings []metrics.Reading
 }
 
 // Server handles requests to the control plane. It is safe for concurrent use.
@@ -75,6 +83,7 @@ type Server struct {
 	iamMode      func() string
 	workload     func(*http.Request) workloads.Choice
 	waiters      func() []Waiter
+	parts        []Part
 	reset        func() error
 
 	run     string       // a unique ID of this server
@@ -87,7 +96,7 @@ func New(config Config) *Server {
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, doorURLs: config.DoorURLs, publicURL: config.PublicURL,
-		purposes: config.Purposes, iamMode: config.IAMMode, workload: config.Workload, waiters: config.Waiters, reset: config.Reset, run: uuid.NewString(),
+		purposes: config.Purposes, iamMode: config.IAMMode, workload: config.Workload, waiters: config.Waiters, parts: config.Parts, reset: config.Reset, run: uuid.NewString(),
 	}
 	s.registerGauges()
 	return s
@@ -125,17 +134,19 @@ type status struct {
 	Status string `json:"status"`
 	Run    string `json:"run"` // lets clients detect that the emulator was restarted
 	IAM    string `json:"iam"` // off, audit or enforce
+
+	Problems []string `json:"problems,omitempty"` // which do not keep requests from being answered
 }
 
-func (s *Server) status() status { return status{"ok", s.run, s.iamMode()} }
+func (s *Server) status() status { return status{Status: "ok", Run: s.run, IAM: s.iamMode()} }
 
 // Live reports that the process is running.
 func (s *Server) Live(*http.Request) (wire.Response, error) {
 	return googleapi.JSON(s.status()), nil
 }
 
-// Ready reports that a signing key exists. If it does not, Ready starts its generation and
-// answers with an error.
+// Ready reports that a signing key exists, and that the parts outside of the process let requests be
+// answered. If there is no key, Ready starts its generation and answers with an error.
 func (s *Server) Ready(*http.Request) (wire.Response, error) {
 	ready, err := s.keys.Google().Ready()
 	if err != nil {
@@ -144,7 +155,17 @@ func (s *Server) Ready(*http.Request) (wire.Response, error) {
 	if !ready {
 		return wire.Response{}, googleapi.Unavailable("the signing keys are still being generated")
 	}
-	return googleapi.JSON(s.status()), nil
+	answer := s.status()
+	for _, part := range s.parts {
+		ready, problem := part.Health()
+		switch {
+		case !ready:
+			return wire.Response{}, googleapi.Unavailable(problem)
+		case problem != "":
+			answer.Problems = append(answer.Problems, problem)
+		}
+	}
+	return googleapi.JSON(answer), nil
 }
 
 // Unknown answers requests for paths that the control plane does not have.

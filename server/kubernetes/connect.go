@@ -34,6 +34,7 @@ func Connect(kubeconfig string) (*Client, error) {
 	}
 	// Client-go's own client of core/v1 links the types of all APIs, which is 13 MB.
 	config.APIPath, config.GroupVersion, config.UserAgent = "/api", &corev1.SchemeGroupVersion, userAgent
+	config.WarningHandler = rest.NoWarnings{} // users of this program cannot do anything about deprecated versions
 	config.NegotiatedSerializer = serializer.NewCodecFactory(newScheme()).WithoutConversion()
 	config.AcceptContentTypes, config.ContentType = runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON, runtime.ContentTypeProtobuf
 	client, err := rest.RESTClientFor(config)

@@ -142,6 +142,12 @@ func className(class int) string {
 	return strconv.Itoa(class) + "xx"
 }
 
+// Reading is a gauge that a part of the emulator has.
+type Reading struct {
+	Name, Help string
+	Value      func() float64
+}
+
 // Gauge adds a gauge, whose value is read whenever a text is written. Two gauges cannot have the same
 // name.
 func (r *Requests) Gauge(name, help string, value func() float64) {
