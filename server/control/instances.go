@@ -2,6 +2,7 @@ package control
 
 import (
 	"net/http"
+	"net/netip"
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/googleapi"
@@ -47,7 +48,16 @@ type serviceDoor struct {
 	Upstream string `json:"upstream,omitempty"` // the address of the service itself; empty: not known
 }
 
-// Instances lists the instances, the default one first, and says which one the caller is.
+// single returns addresses as networks of one address each.
+func single(addresses []netip.Addr) []fixtures.Network {
+	networks := make([]fixtures.Network, len(addresses))
+	for i, address := range addresses {
+		networks[i] = fixtures.Network{Prefix: netip.PrefixFrom(address, address.BitLen())}
+	}
+	return networks
+}
+
+// Instances lists the instances, the default one first and the pods of a cluster last, and says which one the caller is.
 func (s *Server) Instances(r *http.Request) (wire.Response, error) {
 	var list struct {
 		Instances []instance `json:"instances"`
@@ -61,6 +71,9 @@ func (s *Server) Instances(r *http.Request) (wire.Response, error) {
 			one.Ingress = new(newServiceDoor(known.Service, doors[known.Name]))
 		}
 		list.Instances = append(list.Instances, one)
+	}
+	for _, pod := range s.worlds.Load().State.Pods() {
+		list.Instances = append(list.Instances, instance{Name: pod.Name, Addresses: single(pod.Addresses)})
 	}
 	return googleapi.JSON(list), nil
 }

@@ -94,5 +94,5 @@ func some(names []string) string {
 }
 
 func refusalf(hint, format string, details ...any) *journal.Refusal {
-	return &journal.Refusal{Code: reason.NoInstance, Reason: fmt.Sprintf(format, details...), Hint: hint}
+	return &journal.Refusal{Code: reason.UnknownCaller, Reason: fmt.Sprintf(format, details...), Hint: hint}
 }
