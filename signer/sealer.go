@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -32,7 +33,7 @@ func NewSealer(secret []byte, prefix string) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive a token key: %w", err)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
+	aead, err := cipher.NewGCM(block) // NewGCMWithRandomNonce refuses the cipher of BoringCrypto
 	if err != nil {
 		return nil, fmt.Errorf("derive a token key: %w", err)
 	}
@@ -41,7 +42,9 @@ func NewSealer(secret []byte, prefix string) (*Sealer, error) {
 
 // Seal makes a token from content. It adds 28 bytes before it encodes the token in base64.
 func (s *Sealer) Seal(content []byte) string {
-	return s.prefix + base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, content, nil))
+	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(content)+s.aead.Overhead())
+	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the process instead
+	return s.prefix + base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, content, nil))
 }
 
 // Open returns the content of a token from Seal. The error is always ErrNotSealed.
@@ -51,10 +54,11 @@ func (s *Sealer) Open(token string) ([]byte, error) {
 		return nil, ErrNotSealed
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(encoded)
-	if err != nil {
+	size := s.aead.NonceSize()
+	if err != nil || len(sealed) < size {
 		return nil, ErrNotSealed
 	}
-	content, err := s.aead.Open(nil, nil, sealed, nil)
+	content, err := s.aead.Open(nil, sealed[:size], sealed[size:], nil)
 	if err != nil {
 		return nil, ErrNotSealed
 	}
