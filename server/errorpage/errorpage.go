@@ -6,13 +6,11 @@ package errorpage
 import (
 	_ "embed"
 	"errors"
-	"html"
-	"html/template"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 
+	"gcp-metadata-emulator/server/markup"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -23,8 +21,8 @@ const ContentType = "text/html; charset=UTF-8"
 var source string
 
 // parsed returns the pages' templates. Most runs of the emulator never send a page.
-var parsed = sync.OnceValue(func() *template.Template { //nolint:gochecknoglobals // one copy serves every surface
-	return template.Must(template.New("").Parse(source))
+var parsed = sync.OnceValue(func() *markup.Template { //nolint:gochecknoglobals // one copy serves every surface
+	return markup.Must(markup.Parse(nil, source))
 })
 
 // FrontEnd is the header that the front ends put on every answer of an API.
@@ -44,30 +42,24 @@ func FrontEnd() []wire.Field {
 type page struct {
 	Status      int
 	Name        string // of the status
-	Method, URL template.HTML
+	Method, URL string
 	Reason      string
 }
 
 // Page returns the page with which the front ends send a status. A reason is text: it follows
 // the words of the page about permissions, and replaces the words of every other page.
 func Page(r *http.Request, status int, reason string) wire.Response {
-	words := parsed().Lookup(strconv.Itoa(status))
-	if words == nil || reason != "" && status != http.StatusForbidden {
-		words = parsed().Lookup("other")
+	words := strconv.Itoa(status)
+	if !parsed().Has(words) || reason != "" && status != http.StatusForbidden {
+		words = "other"
 	}
-	var body strings.Builder
-	if err := words.Execute(&body, page{
-		Status: status, Name: wire.StatusText(status), Method: escape(r.Method), URL: escape(wire.Target(r)), Reason: reason,
-	}); err != nil {
+	body, err := parsed().Execute(words, page{
+		Status: status, Name: wire.StatusText(status), Method: r.Method, URL: wire.Target(r), Reason: reason,
+	})
+	if err != nil {
 		panic(err) // the data always fits the templates: see the test of every status
 	}
-	return wire.Response{Status: status, ContentType: ContentType, Body: body.String()}
-}
-
-// escape writes a text in HTML. Package html/template would write "+" in another way too, and
-// change the URLs on the pages.
-func escape(text string) template.HTML {
-	return template.HTML(html.EscapeString(text)) //nolint:gosec // it is escaped
+	return wire.Response{Status: status, ContentType: ContentType, Body: body}
 }
 
 // Error writes the errors that every dialect must know as pages.

@@ -3,14 +3,13 @@ package oauth2
 import (
 	_ "embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 
 	"gcp-metadata-emulator/server/look"
+	"gcp-metadata-emulator/server/markup"
 	"gcp-metadata-emulator/server/oauthapi"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -20,23 +19,21 @@ import (
 var pages string
 
 // parsedPages returns the templates of the pages. Most runs of the emulator never send a page.
-var parsedPages = sync.OnceValue(func() *template.Template { //nolint:gochecknoglobals // one copy serves every server
-	return template.Must(template.New("").Funcs(template.FuncMap{
-		"style": func() template.CSS { return template.CSS(look.Style()) }, //nolint:gosec // it is the emulator's own
-	}).Parse(pages))
+var parsedPages = sync.OnceValue(func() *markup.Template { //nolint:gochecknoglobals // one copy serves every server
+	return markup.Must(markup.Parse(map[string]any{"style": func() markup.CSS { return markup.CSS(look.Style()) }}, pages))
 })
 
 // page returns the page that a template makes of data.
 func page(status int, name string, data any) wire.Response {
-	var body strings.Builder
-	if err := parsedPages().ExecuteTemplate(&body, name, data); err != nil {
+	body, err := parsedPages().Execute(name, data)
+	if err != nil {
 		panic(err) // the data fits the template, whatever a client sends: see the test of hostile texts
 	}
 	return wire.Response{
 		Status:      status,
 		ContentType: "text/html; charset=utf-8",
 		Header:      look.Header("default-src 'none'; style-src " + look.StyleSource()),
-		Body:        body.String(),
+		Body:        body,
 	}
 }
 

@@ -2,11 +2,11 @@ package page
 
 import (
 	"embed"
-	"html/template"
 	"net/http"
 	"sync"
 
 	"gcp-metadata-emulator/server/look"
+	"gcp-metadata-emulator/server/markup"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -20,8 +20,8 @@ var script string
 var icon string
 
 // parsed returns the templates. Most runs of the emulator never show a page.
-var parsed = sync.OnceValue(func() *template.Template { //nolint:gochecknoglobals // one copy serves every server
-	return template.Must(template.New("").Funcs(functions()).ParseFS(templates, "templates/*.html"))
+var parsed = sync.OnceValue(func() *markup.Template { //nolint:gochecknoglobals // one copy serves every server
+	return markup.Must(markup.ParseFS(functions(), templates, "templates"))
 })
 
 // pageHeader returns the header fields of a page. Nothing of it comes from another origin, and no other

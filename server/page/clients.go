@@ -16,6 +16,11 @@ func (e environment) Base() string { return e.Set["GCP_METADATA_EMULATOR_URL"] }
 // Control returns the base URL of the control plane.
 func (e environment) Control() string { return e.Set["GCP_METADATA_EMULATOR_CONTROL_URL"] }
 
+// TemplateMethod returns the methods for templates.
+func (e environment) TemplateMethod(name string) any {
+	return map[string]any{"Base": e.Base, "Control": e.Control}[name]
+}
+
 // readEnvironment returns the variables that lead programs to the emulator.
 func readEnvironment(v *visit) (set environment) {
 	v.ask(Operation{Name: "control.environment", Query: url.Values{"shell": {"json"}}}, &set)

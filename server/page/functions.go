@@ -2,14 +2,13 @@ package page
 
 import (
 	"encoding/json"
-	"html/template"
 	"strings"
 	"time"
 )
 
 // functions are what the templates can call.
-func functions() template.FuncMap {
-	return template.FuncMap{
+func functions() map[string]any {
+	return map[string]any{
 		"join":    strings.Join,
 		"moment":  moment,
 		"clock":   func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },

@@ -118,6 +118,9 @@ func (o overview) Signing() string {
 	return ""
 }
 
+// TemplateMethod returns the methods for templates.
+func (o overview) TemplateMethod(name string) any { return map[string]any{"Signing": o.Signing}[name] }
+
 func loadOverview(v *visit) any {
 	ready := v.perform(v.request, Operation{Name: "control.readyz"}) // not being ready is no problem of the page
 	return overview{

@@ -2,12 +2,13 @@ package page
 
 import (
 	"encoding/json"
-	"html/template"
 	"maps"
 	"net/url"
 	"slices"
 	"strconv"
 	"time"
+
+	"gcp-metadata-emulator/server/markup"
 )
 
 // rows is the number of requests on a page.
@@ -55,6 +56,11 @@ func (e exchange) Class() int { return e.Status / statusClass }
 
 const statusClass = 100
 
+// TemplateMethod returns the methods for templates.
+func (e exchange) TemplateMethod(name string) any {
+	return map[string]any{"Library": e.Library, "Class": e.Class}[name]
+}
+
 // journalled is the answer of control.requests.list.
 type journalled struct {
 	Requests []exchange `json:"requests"`
@@ -81,9 +87,9 @@ type requests struct {
 	journalled
 
 	Routes []string
-	Open   uint64       // the sequence number of the request that is open
-	Kept   url.Values   // the filter
-	Older  template.URL // the query of the next page; empty: there are no older requests
+	Open   uint64     // the sequence number of the request that is open
+	Kept   url.Values // the filter
+	Older  markup.URL // the query of the next page; empty: there are no older requests
 }
 
 // filters are the parameters that select requests.
@@ -110,7 +116,7 @@ func loadRequests(v *visit) any {
 }
 
 // Link returns the query that opens a request, or closes it again.
-func (r requests) Link(e exchange, before string) template.URL {
+func (r requests) Link(e exchange, before string) markup.URL {
 	kept := r.Kept
 	if before != "" {
 		kept = maps.Clone(kept)
@@ -122,16 +128,19 @@ func (r requests) Link(e exchange, before string) template.URL {
 	return with(kept, "open", strconv.FormatUint(e.Sequence, 10))
 }
 
+// TemplateMethod returns the methods for templates.
+func (r requests) TemplateMethod(name string) any { return map[string]any{"Link": r.Link}[name] }
+
 // with returns a query with one more parameter.
-func with(query url.Values, name, value string) template.URL {
+func with(query url.Values, name, value string) markup.URL {
 	more := maps.Clone(query)
 	more.Set(name, value)
 	return encodedQuery(more)
 }
 
-// encodedQuery returns a query for a link. Package html/template would encode a text once more.
-func encodedQuery(query url.Values) template.URL {
-	return template.URL(query.Encode()) //nolint:gosec // it is encoded
+// encodedQuery returns a query for a link. Package markup would encode a text once more.
+func encodedQuery(query url.Values) markup.URL {
+	return markup.URL(query.Encode())
 }
 
 func requestActs() map[string]act {

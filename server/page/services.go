@@ -20,6 +20,9 @@ func (s service) Admits(member string) bool {
 	return slices.Contains(s.Callers, "allUsers") || slices.Contains(s.Callers, member)
 }
 
+// TemplateMethod returns the methods for templates.
+func (s service) TemplateMethod(name string) any { return map[string]any{"Admits": s.Admits}[name] }
+
 // serviceList is the answer of control.services.
 type serviceList struct {
 	Services []service `json:"services"`

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,6 +36,9 @@ type visit struct {
 
 // Value returns a field of the form.
 func (v *visit) Value(name string) string { return v.Form.Get(name) }
+
+// TemplateMethod returns the methods for templates.
+func (v *visit) TemplateMethod(name string) any { return map[string]any{"Value": v.Value}[name] }
 
 // read reads the form that was posted.
 func (v *visit) read() error {
@@ -134,11 +136,11 @@ func (v *visit) render(of section) (wire.Response, error) {
 	if v.trouble != nil {
 		return wire.Response{}, v.trouble
 	}
-	var body bytes.Buffer
-	if err := parsed().ExecuteTemplate(&body, of.name, shown{visit: v, Title: of.title, Path: of.path, Pages: sections()}); err != nil {
+	body, err := parsed().Execute(of.name, shown{visit: v, Title: of.title, Path: of.path, Pages: sections()})
+	if err != nil {
 		return wire.Response{}, fmt.Errorf("write the page %s: %w", of.name, err)
 	}
-	return wire.Response{Status: v.status, ContentType: "text/html; charset=utf-8", Header: pageHeader(), Body: body.String()}, nil
+	return wire.Response{Status: v.status, ContentType: "text/html; charset=utf-8", Header: pageHeader(), Body: body}, nil
 }
 
 // shown is the data of a template.
@@ -155,3 +157,8 @@ func (s section) Title() string { return s.title }
 
 // Path returns the path of the page, for the navigation.
 func (s section) Path() string { return s.path }
+
+// TemplateMethod returns the methods for templates.
+func (s section) TemplateMethod(name string) any {
+	return map[string]any{"Title": s.Title, "Path": s.Path}[name]
+}
