@@ -11,6 +11,7 @@ ARG TARGETOS TARGETARCH
 ARG VERSION
 WORKDIR /src
 COPY go.mod go.sum ./
+COPY server/cli/kong/go.mod ./server/cli/kong/
 RUN go mod download
 COPY main.go ./
 COPY fixtures ./fixtures
