@@ -154,7 +154,7 @@ func quick(t *testing.T, more ...string) []string {
 	// The race detector would delay the end of every process by a second.
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	return append([]string{
-		"--emulator", self, "--duration", "10ms", "--rounds", "1", "--connections", "2", "--audiences", "50", "--waiters", "20", "--starts", "1",
+		"--emulator", self, "--duration", "10ms", "--rounds", "1", "--connections", "2", "--audiences", "50", "--rest", "1ms", "--waiters", "20", "--starts", "1",
 	}, more...)
 }
 
@@ -200,7 +200,7 @@ func TestRun(t *testing.T) {
 	if row := `(?m)^\| exec --reach proxy \| \d+ ms \| -?\d+ ms \|$`; !regexp.MustCompile(row).MatchString(report) {
 		t.Errorf("no row like %s", row)
 	}
-	if !strings.Contains(report, "| after ID tokens for 50 more audiences |") {
+	if !strings.Contains(report, "| after ID tokens for 50 more audiences |") || !strings.Contains(report, "| after 1ms without a request |") {
 		t.Errorf("nothing on memory")
 	}
 }

@@ -44,6 +44,7 @@ type options struct {
 	rounds      int
 	connections int
 	audiences   int64
+	rest        time.Duration
 	waiting     int
 	starts      int
 	only        *regexp.Regexp
@@ -94,6 +95,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 7, "number of rounds, each of which loads the emulator and its reference")
 	flags.IntVar(&o.connections, "connections", 16, "number of simultaneous connections to a server")
 	flags.Int64Var(&o.audiences, "audiences", 20_000, "number of distinct audiences of ID tokens in the memory benchmark")
+	flags.DurationVar(&o.rest, "rest", time.Minute, "time after which the memory benchmark looks whether the memory has fallen back")
 	flags.IntVar(&o.waiting, "waiters", 10_000, "number of requests that wait for a change at the same time")
 	flags.IntVar(&o.starts, "starts", 20, "number of starts of each process in the cold start benchmark")
 	flags.BoolVar(&o.bareHeader, "bare-header", false, "limit the constant server's header to Content-Type, Content-Length and Date")

@@ -90,6 +90,16 @@ func (b *bench) memory(ctx context.Context, emulator *process, idle resident) (t
 	if err != nil {
 		return table{}, err
 	}
+	b.say("memory: %v without a request", b.rest)
+	select {
+	case <-time.After(b.rest):
+	case <-ctx.Done():
+		return table{}, context.Cause(ctx)
+	}
+	rested, err := emulator.memory()
+	if err != nil {
+		return table{}, err
+	}
 	return table{
 		intro:  "Resident memory of the emulator (`VmRSS`).",
 		header: []string{"memory", "resident", "growth"},
@@ -97,6 +107,7 @@ func (b *bench) memory(ctx context.Context, emulator *process, idle resident) (t
 			{"idle, with its keys", idle.String(), ""},
 			{"after the load above", loaded.String(), loaded.growth(idle)},
 			{fmt.Sprintf("after ID tokens for %d more audiences", b.audiences), full.String(), full.growth(loaded)},
+			{fmt.Sprintf("after %v without a request", b.rest), rested.String(), rested.growth(full)},
 		},
 	}, nil
 }

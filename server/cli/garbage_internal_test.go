@@ -2,7 +2,10 @@ package cli
 
 import (
 	"runtime"
+	"runtime/debug"
+	"sync"
 	"testing"
+	"time"
 )
 
 // This test is in package cli because no command exposes the collector.
@@ -28,4 +31,31 @@ func scannedWith(block []byte) uint64 {
 	runtime.GC()
 	defer runtime.KeepAlive(block)
 	return scanned()
+}
+
+// The process gives memory back if there is more of it than after the last time.
+func TestRelease(t *testing.T) {
+	count := 0
+	c := newCollector(time.Hour, func() {
+		debug.FreeOSMemory()
+		count++
+	})
+	var block []byte
+	for i, want := range []int{1, 1, 2, 2} {
+		if i == 2 {
+			block = make([]byte, 64<<20)
+		}
+		if c.release(); count != want {
+			t.Errorf("after %d calls memory was given back %d times, want %d", i+1, count, want)
+		}
+	}
+	runtime.KeepAlive(block)
+}
+
+// It does so when there has been no collection for a while.
+func TestReleaseAfterLoad(t *testing.T) {
+	released := make(chan struct{})
+	newCollector(time.Nanosecond, sync.OnceFunc(func() { close(released) })).afterCollection()
+	runtime.GC()
+	<-released
 }
