@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -23,8 +22,8 @@ import (
 // AuthorityFolder is the folder of the certificate authority, relative to the ring's directory.
 const AuthorityFolder = "ca"
 
-// organization is the subject of every issued certificate. The certificates have no common
-// name: old verifiers take a common name for a host name, and no name constraint covers it.
+// organization is in the subject of an authority's certificates. The certificates of servers have an
+// empty subject, because some verifiers take a common name for a host name.
 const organization = "gcp-metadata-emulator"
 
 const (
@@ -43,16 +42,19 @@ const (
 // ErrNotOurs reports a host name outside the authority's domains.
 var ErrNotOurs = errors.New("the certificate authority certifies only Google's host names and this machine")
 
-// Authority is a certificate authority for an emulator's host names. Its certificate is
-// constrained to the domains and addresses of [Ring.Certify], localhost and loopback addresses, and permits
+// Authority is a certificate authority for an emulator's host names. Its certificates are
+// constrained to the domains and addresses of [Ring.Certify], localhost and loopback addresses, and permit
 // no URI or e-mail address. Nobody can therefore use a trusted Authority to impersonate another
 // server (RFC 5280, section 4.2.1.10).
 //
 // Authority uses the machine's clock, as its TLS clients do. It ignores the ring's clock, which
 // may be set to any date. It is safe for concurrent use.
 type Authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	cert   *x509.Certificate // the root
+	issuer *x509.Certificate
+	key    *ecdsa.PrivateKey // of the issuer
+
+	isNarrow bool // the issuer has the constraints that the root has, and that on subjects
 
 	mu     sync.Mutex // held while a certificate is made, which takes some 50 µs
 	leaves *lru.Cache[string, *tls.Certificate]
@@ -78,7 +80,7 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 	if known != nil || err != nil {
 		return known, err
 	}
-	fresh, err := newAuthority(r.permitted())
+	fresh, err := newIssuer(r.permitted())
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +88,9 @@ func (r *Ring) loadAuthority() (*Authority, error) {
 	authority, err := loadOrCreate(r.vault, name, authorityForm(), func() ([]byte, error) { return fresh, nil })
 	if err == nil {
 		err = r.rememberAuthority(name, authority)
+	}
+	if err == nil && last > 0 {
+		r.vault.tell(&ReplacedError{Old: r.vault.path(fileName(AuthorityFolder, last, keySuffix)), New: r.vault.path(name)})
 	}
 	return authority, err
 }
@@ -130,50 +135,22 @@ func (r *Ring) knownAuthority() (known *Authority, last int, err error) {
 	return nil, 0, nil
 }
 
-// newAuthority creates an authority for the given names and returns its PEM file: the
-// certificate, then the private key.
-func newAuthority(names permitted) ([]byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make the key of the certificate authority: %w", err)
-	}
-	now := machineTime()
-	template := &x509.Certificate{
-		SerialNumber: serialNumber(),
-		Subject:      pkix.Name{Organization: []string{organization}, CommonName: organization + " local CA"},
-		NotBefore:    now.Add(-around),
-		NotAfter:     now.Add(authorityLifetime),
-		KeyUsage:     x509.KeyUsageCertSign,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-		MaxPathLenZero:        true,
-	}
-	constrain(template, names)
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return nil, fmt.Errorf("certify the certificate authority: %w", err)
-	}
-	return encodePair(der, key)
-}
-
 func authorityForm() form[*Authority] {
 	return form[*Authority]{decode: parseAuthority, encode: (*Authority).encode, verify: func(a *Authority) error {
-		if err := a.cert.CheckSignature(a.cert.SignatureAlgorithm, a.cert.RawTBSCertificate, a.cert.Signature); err != nil {
+		if a.cert.CheckSignature(a.cert.SignatureAlgorithm, a.cert.RawTBSCertificate, a.cert.Signature) != nil || a.issuer.CheckSignatureFrom(a.cert) != nil {
 			return errForged
 		}
 		return nil
 	}}
 }
 
-var errForged = errors.New("it is damaged: its certificate is not signed by its own key")
+var errForged = errors.New("it is damaged: its certificates are not signed by its own key")
 
-// encode returns the content of the authority's file: the certificate, then the private key.
-func (a *Authority) encode() ([]byte, error) { return encodePair(a.cert.Raw, a.key) }
+// encode returns the content of the authority's file.
+func (a *Authority) encode() ([]byte, error) { return encodeIssuer(a.cert, a.issuer, a.key) }
 
 func parseAuthority(data []byte) (*Authority, error) {
-	der, private, err := decodePair(data)
+	root, issuer, private, err := parseIssuer(data)
 	if err != nil {
 		return nil, err
 	}
@@ -181,15 +158,11 @@ func parseAuthority(data []byte) (*Authority, error) {
 	if !ok {
 		return nil, errors.New("its private key is not an ECDSA key")
 	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("parse the certificate: %w", err)
-	}
-	if !key.PublicKey.Equal(cert.PublicKey) {
+	if !key.PublicKey.Equal(issuer.PublicKey) {
 		return nil, errors.New("the certificate belongs to another private key")
 	}
 	leaves, err := lru.New[string, *tls.Certificate](cachedLeaves)
-	return &Authority{cert: cert, key: key, leaves: leaves}, err
+	return &Authority{cert: root, issuer: issuer, key: key, isNarrow: isNarrow(issuer, permittedBy(root)), leaves: leaves}, err
 }
 
 // IsAuthority reports whether cert is the certificate of an emulator's authority, this
@@ -201,7 +174,7 @@ func IsAuthority(cert *x509.Certificate) bool {
 // isUsable reports whether the authority is valid for long enough, and has exactly the name
 // constraints that this version sets for the given names.
 func (a *Authority) isUsable(names permitted) bool {
-	return isValid(a.cert) && isConstrained(a.cert, names)
+	return a.isNarrow && isValid(a.issuer) && isValid(a.cert) && isConstrained(a.cert, names)
 }
 
 // isValid reports whether cert is valid now and for one more day, for clients whose clock is
@@ -249,12 +222,12 @@ func (a *Authority) certify(names []string, addresses []net.IP) (*tls.Certificat
 	}
 	now := machineTime()
 	notAfter := now.Add(around)
-	if notAfter.After(a.cert.NotAfter) {
-		notAfter = a.cert.NotAfter
+	if notAfter.After(a.issuer.NotAfter) {
+		notAfter = a.issuer.NotAfter
 	}
 	notBefore := now.Add(-around)
-	if notBefore.Before(a.cert.NotBefore) {
-		notBefore = a.cert.NotBefore
+	if notBefore.Before(a.issuer.NotBefore) {
+		notBefore = a.issuer.NotBefore
 	}
 	public, err := key.PublicKey.Bytes()
 	if err != nil {
@@ -263,7 +236,6 @@ func (a *Authority) certify(names []string, addresses []net.IP) (*tls.Certificat
 	identifier := sha256.Sum256(public)
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: serialNumber(),
-		Subject:      pkix.Name{Organization: []string{organization}},
 		NotBefore:    notBefore,
 		NotAfter:     notAfter,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
@@ -273,7 +245,7 @@ func (a *Authority) certify(names []string, addresses []net.IP) (*tls.Certificat
 		SubjectKeyId: identifier[:20], // RFC 7093, section 2
 
 		BasicConstraintsValid: true,
-	}, a.cert, key.Public(), a.key)
+	}, a.issuer, key.Public(), a.key)
 	if err != nil {
 		return nil, fmt.Errorf("certify a key for %q: %w", names, err)
 	}
@@ -281,7 +253,7 @@ func (a *Authority) certify(names []string, addresses []net.IP) (*tls.Certificat
 	if err != nil {
 		return nil, fmt.Errorf("parse the certificate for %q: %w", names, err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: cert}, nil
+	return &tls.Certificate{Certificate: [][]byte{der, a.issuer.Raw}, PrivateKey: key, Leaf: cert}, nil
 }
 
 // serialNumber returns a random positive number (RFC 5280, section 4.1.2.2).

@@ -15,6 +15,9 @@ func (r *Ring) Certify(domains []string, addresses ...netip.Addr) {
 	r.domains, r.addresses = slices.Clone(domains), slices.Clone(addresses)
 }
 
+// hosts returns the domains of Google's below which no name leads to the emulator.
+func hosts() []string { return []string{"accounts.google.com", "www.gstatic.com"} }
+
 // permitted holds everything that an authority certifies.
 type permitted struct {
 	domains   []string
@@ -24,13 +27,35 @@ type permitted struct {
 // permitted returns everything that the ring's authority certifies.
 func (r *Ring) permitted() permitted {
 	p := permitted{
-		domains:   append(slices.Clone(r.domains), "localhost"),
+		domains:   append([]string{"localhost"}, r.domains...), // earlier versions, which use other files, have it at the end
 		addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	for _, address := range r.addresses {
 		p.addresses = append(p.addresses, netip.PrefixFrom(address, address.BitLen()))
 	}
 	return p
+}
+
+// permittedBy returns everything that the certificate of an authority permits.
+func permittedBy(authority *x509.Certificate) permitted {
+	p := permitted{domains: authority.PermittedDNSDomains}
+	for _, network := range authority.PermittedIPRanges {
+		address, _ := netip.AddrFromSlice(network.IP)
+		bits, _ := network.Mask.Size()
+		p.addresses = append(p.addresses, netip.PrefixFrom(address, bits))
+	}
+	return p
+}
+
+// excluded returns the domains of hosts in the form of a constraint that the hosts themselves do not match.
+func (p permitted) excluded() []string {
+	var names []string
+	for _, host := range hosts() {
+		if slices.Contains(p.domains, host) {
+			names = append(names, "."+host)
+		}
+	}
+	return names
 }
 
 // networks returns the addresses in the form of package x509.
@@ -46,7 +71,7 @@ func (p permitted) networks() []*net.IPNet {
 // Without a constraint for a kind of name, every name of that kind would be permitted.
 func constrain(authority *x509.Certificate, to permitted) {
 	authority.PermittedDNSDomainsCritical = true
-	authority.PermittedDNSDomains = to.domains
+	authority.PermittedDNSDomains, authority.ExcludedDNSDomains = to.domains, to.excluded()
 	authority.PermittedIPRanges = to.networks()
 	authority.PermittedURIDomains = []string{nobody}
 	authority.PermittedEmailAddresses = []string{nobody}
@@ -56,15 +81,16 @@ func constrain(authority *x509.Certificate, to permitted) {
 // constrain.
 func isConstrained(authority *x509.Certificate, to permitted) bool {
 	isSame := func(a, b *net.IPNet) bool { return a.String() == b.String() }
-	return slices.Equal(authority.PermittedDNSDomains, to.domains) && slices.EqualFunc(authority.PermittedIPRanges, to.networks(), isSame) &&
+	return slices.Equal(authority.PermittedDNSDomains, to.domains) && slices.Equal(authority.ExcludedDNSDomains, to.excluded()) && slices.EqualFunc(authority.PermittedIPRanges, to.networks(), isSame) &&
 		slices.Equal(authority.PermittedURIDomains, []string{nobody}) && slices.Equal(authority.PermittedEmailAddresses, []string{nobody})
 }
 
 // permits reports whether the name constraints of an authority's certificate permit a host name.
 func permits(authority *x509.Certificate, host string) bool {
-	return slices.ContainsFunc(authority.PermittedDNSDomains, func(domain string) bool {
-		return host == domain || strings.HasSuffix(host, "."+domain)
-	})
+	isIn := func(domain string) bool {
+		return host == domain || strings.HasSuffix(host, "."+strings.TrimPrefix(domain, "."))
+	}
+	return slices.ContainsFunc(authority.PermittedDNSDomains, isIn) && !slices.ContainsFunc(authority.ExcludedDNSDomains, isIn)
 }
 
 // permitsAddress reports whether the name constraints of an authority's certificate permit an address.

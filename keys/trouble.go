@@ -19,7 +19,7 @@ const mostTold = 1000
 func newTroubles() *troubles { return &troubles{report: func(error) {}, told: map[string]bool{}} }
 
 // ReportTrouble makes the ring call report with what is wrong with its files although the ring
-// works: an ExposedError, a RemovedError, a MissingError, or a FileError of a file that is not needed
+// works: an ExposedError, a RemovedError, a MissingError, a ReplacedError, or a FileError of a file that is not needed
 // at the moment. Call it before the ring is used.
 func (r *Ring) ReportTrouble(report func(error)) { r.vault.report = report }
 
@@ -85,4 +85,19 @@ func (e *MissingError) Error() string {
 // Hint suggests how to correct the error.
 func (e *MissingError) Hint() string {
 	return "restore the file from a copy; if you have deleted it on purpose, there is nothing to do"
+}
+
+// ReplacedError reports that the ring has made a new certificate authority, because the constraints of
+// the one before it are not those of this version, or because it has expired.
+type ReplacedError struct {
+	Old, New string // paths
+}
+
+func (e *ReplacedError) Error() string {
+	return fmt.Sprintf("there is a new certificate authority, %q: %q has expired, or does not have the constraints of this emulator", e.New, e.Old)
+}
+
+// Hint suggests what to do about the error.
+func (e *ReplacedError) Hint() string {
+	return "if you have trusted the certificate by hand, trust the new one: GET /emulator/v1/ca.pem"
 }

@@ -52,7 +52,7 @@ const unfinished = ".new-*"
 type Files struct {
 	Authority  string // only the authority's certificate, in PEM
 	Bundle     string // all roots, in PEM
-	TrustStore string // all roots as PKCS #12, for Java
+	TrustStore string // all roots as PKCS #12, for Java, which ignores the constraints of a root, and obeys those of the authority's issuer
 	PHP        string // a directory with settings for PHP
 }
 
