@@ -27,7 +27,7 @@ func TestWorldsAreAccepted(t *testing.T) {
 			if s.flag == "--metadata" {
 				files = fixtures.Files{Recording: file}
 			}
-			fixture, _, err := files.Load()
+			fixture, _, err := files.Load(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

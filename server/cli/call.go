@@ -8,10 +8,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/server/caller"
 	"gcp-metadata-emulator/server/door"
 	"gcp-metadata-emulator/server/ingress"
@@ -44,7 +44,7 @@ Examples:
 
 // Run sends a request as a program or a service of Google's does, and prints the answer.
 func (c *callCommand) Run(ctx context.Context, std streams) error {
-	from, message, err := c.message()
+	from, message, err := c.message(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (c *callCommand) Run(ctx context.Context, std streams) error {
 const callTimeout = 10 * time.Minute
 
 // message returns the caller and what it has to send, or a usage error.
-func (c *callCommand) message() (from caller.Caller, m caller.Message, err error) {
+func (c *callCommand) message(ctx context.Context) (from caller.Caller, m caller.Message, err error) {
 	from, known := caller.Named(c.From)
 	if !known {
 		return from, m, &usageError{fmt.Errorf("there is no caller %q; use one of: %s", c.From, callers())}
@@ -103,12 +103,12 @@ func (c *callCommand) message() (from caller.Caller, m caller.Message, err error
 		}
 		m.Header.Add(name, strings.TrimSpace(value))
 	}
-	m.Body, err = c.body()
+	m.Body, err = c.body(ctx)
 	return from, m, err
 }
 
 // body returns the data of the request, or nil if there is none.
-func (c *callCommand) body() ([]byte, error) {
+func (c *callCommand) body(ctx context.Context) ([]byte, error) {
 	if c.Data == nil {
 		return nil, nil
 	}
@@ -116,7 +116,11 @@ func (c *callCommand) body() ([]byte, error) {
 	if !isFile {
 		return []byte(*c.Data), nil
 	}
-	data, err := os.ReadFile(name)
+	read := input.Read
+	if input.IsPipe(name) {
+		read = input.ReadPipe
+	}
+	data, err := read(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the data from %q: %w", name, rootCause(err))
 	}

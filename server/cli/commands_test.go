@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -56,11 +57,18 @@ func waitForFile() {
 	})
 }
 
-// awaitLine waits until a file contains a text.
+// awaitLine waits until a file contains a text, or contains it a number of times.
 func awaitLine() {
+	times := 1
+	if len(os.Args) > 3 {
+		var err error
+		if times, err = strconv.Atoi(os.Args[3]); err != nil {
+			fail("%v", err)
+		}
+	}
 	await("line "+os.Args[2], func() bool {
 		content, err := os.ReadFile(os.Args[1])
-		return err == nil && strings.Contains(string(content), os.Args[2])
+		return err == nil && strings.Count(string(content), os.Args[2]) >= times
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/server/doctor"
 	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/trust"
@@ -67,7 +68,7 @@ func (c *doctorCommand) surroundings(ctx context.Context, emulator string, p *pr
 	home, _ := os.UserHomeDir()                                               // without HOME, there are no files in it
 	universe, _ := c.get(ctx, "/computeMetadata/v1/universe/universe-domain") // profiles other than a VM's do not name it
 	s := doctor.Surroundings{
-		Variable: os.Getenv, Home: home, Read: os.ReadFile, Age: age, Hosts: hostsFile(), Resolve: resolver(ctx), Universe: universe,
+		Variable: os.Getenv, Home: home, Read: input.ReadFile, Age: age, Hosts: hostsFile(), Resolve: resolver(ctx), Universe: universe,
 		Emulator: emulator, IsEmulator: p.isEmulator,
 		Trusts:  func(file string) bool { return trust.Holds(file, p.authority()) },
 		Accepts: func(secret doctor.Credential) bool { return p.published == "" || c.accepts(ctx, secret) },

@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/watch"
 	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
@@ -80,7 +82,8 @@ type emulator struct {
 
 	cluster *cluster // that is watched; nil: none
 	files   fixtures.Files
-	watch   *watch           // of the files; nil: not watched
+	watch   *watch.Watch // of the files; nil: not watched
+	reloads reloads
 	hangUps <-chan os.Signal // each one causes a reload; nil: no reloads
 	plan    plan
 	decided bool         // flags decide whether policies are enforced
@@ -104,13 +107,13 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	}
 	e := &emulator{
 		replica: joined, keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).withControl(f.Control),
-		sites: newSites(), decided: f.mode() != "",
+		sites: newSites(), reloads: newReloads(), decided: f.mode() != "",
 	}
-	if err := e.takeFlags(f); err != nil {
+	if err := e.takeFlags(ctx, f); err != nil {
 		return nil, err
 	}
 	if err := e.prepare(ctx); err != nil {
-		e.watch.close()
+		e.watch.Close()
 		return nil, err
 	}
 	// Clients that trust the authority keep its certificate, so a reload does not change the domains.
@@ -162,8 +165,8 @@ func freeAfterStart(ctx context.Context) {
 }
 
 // takeFlags finds the files of the world, and refuses flags that contradict each other.
-func (e *emulator) takeFlags(f emulatorFlags) (err error) {
-	if e.files, err = f.files(os.Stdin); err != nil {
+func (e *emulator) takeFlags(ctx context.Context, f emulatorFlags) (err error) {
+	if e.files, err = f.files(ctx, os.Stdin); err != nil {
 		return err
 	}
 	if f.Strict && f.IAM != "" && f.IAM != guard.Enforce {
@@ -172,44 +175,49 @@ func (e *emulator) takeFlags(f emulatorFlags) (err error) {
 	if err := e.connect(f.kubernetesFlags); err != nil {
 		return err
 	}
-	if f.Watch && (f.Fixture == "" || e.files.Text != nil) && f.Metadata == "" {
+	if !f.Watch {
+		return nil
+	}
+	if (f.Fixture == "" || e.files.Text != nil) && (f.Metadata == "" || e.files.RecordingText != nil) {
 		return &usageError{errors.New("--watch has nothing to watch: name a file with --fixture or --metadata")}
 	}
-	if f.Watch {
-		if e.watch, err = newWatch(e.logger); err != nil {
-			return err
+	if e.watch, err = watch.New(e.logger); err != nil {
+		return &hintError{
+			message: "cannot watch files: " + rootCause(err).Error(),
+			hint:    "run without --watch, and send SIGHUP to reload", cause: err,
 		}
 	}
 	return nil
 }
 
-// files returns the files of the world. It reads a fixture from stdin now, because it can be read only
+// files returns the files of the world. It reads stdin and pipes now, because they can be read only
 // once.
-func (f worldFlags) files(stdin io.Reader) (fixtures.Files, error) {
-	files := fixtures.Files{Fixture: f.Fixture, Recording: f.Metadata}
+func (f worldFlags) files(ctx context.Context, stdin io.Reader) (files fixtures.Files, err error) {
+	files = fixtures.Files{Fixture: f.Fixture, Recording: f.Metadata}
 	switch {
 	case f.Inline != "" && f.Fixture != "":
 		return files, &usageError{errors.New("--fixture and --fixture-inline (GCP_METADATA_EMULATOR_FIXTURE_YAML) both describe the world: leave one out")}
 	case f.Inline != "":
 		files.Fixture, files.Text = "inline fixture", []byte(f.Inline)
 	case f.Fixture == stdinName:
-		return files, readFixture(&files, stdin)
+		files.Fixture = "stdin"
+		files.Text, err = input.ReadAll(ctx, stdin)
+	case input.IsPipe(f.Fixture):
+		files.Text, err = input.ReadPipe(ctx, f.Fixture)
+	}
+	if err != nil {
+		return files, fmt.Errorf("cannot read fixture %q: %w", files.Fixture, err)
+	}
+	if input.IsPipe(f.Metadata) {
+		if files.RecordingText, err = input.ReadPipe(ctx, f.Metadata); err != nil {
+			return files, fmt.Errorf("cannot read recording %q: %w", f.Metadata, err)
+		}
 	}
 	return files, nil
 }
 
 // stdinName stands for stdin in place of the name of a file.
 const stdinName = "-"
-
-// readFixture reads the text of a fixture.
-func readFixture(files *fixtures.Files, from io.Reader) error {
-	text, err := io.ReadAll(io.LimitReader(from, fixtures.MaxBytes+1))
-	if err != nil {
-		return fmt.Errorf("cannot read the fixture from stdin: %w", rootCause(err))
-	}
-	files.Fixture, files.Text = "stdin", append([]byte{}, text...)
-	return nil
-}
 
 func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config {
 	config := server.Config{
@@ -234,12 +242,18 @@ func (f emulatorFlags) mode() guard.Mode {
 
 // prepare loads the world and opens the addresses.
 func (e *emulator) prepare(ctx context.Context) error {
-	w, wanted, err := e.load(ctx)
-	if err == nil && e.replica != nil {
-		w, wanted, err = e.shared(ctx, w)
+	found := e.load(ctx, e.files.Load)
+	if found.err != nil {
+		return found.err
 	}
-	if err != nil {
-		return err
+	e.tell(ctx, found.fixture)
+	e.reloads.served, e.reloads.tried = found.seen, found.seen
+	w, wanted := found.world, found.wanted
+	if e.replica != nil {
+		var err error
+		if w, wanted, err = e.shared(ctx, w); err != nil {
+			return err
+		}
 	}
 	e.world, e.served, e.wanted = w, w, wanted
 	return e.open(ctx, wanted)

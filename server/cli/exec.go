@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -89,9 +90,11 @@ func (c *execCommand) Run(std streams, parsed *kong.Context) error {
 		return err
 	}
 	// The log is at warn, because the terminal belongs to the command.
-	e, err := c.start(serving, over.plan(oneAddress(c.Listen, c.Instance)), nil, c.logger(slog.LevelWarn, std))
+	e, err := startUnless(signals, stop, func() (*emulator, error) {
+		return c.start(serving, over.plan(oneAddress(c.Listen, c.Instance)), nil, c.logger(slog.LevelWarn, std))
+	})
 	if err == nil {
-		err = over.lay(e)
+		err = over.lay(serving, e)
 	}
 	if err != nil {
 		return err
@@ -102,6 +105,34 @@ func (c *execCommand) Run(std streams, parsed *kong.Context) error {
 	}
 	stop()
 	return errorsFirst(err, <-e.ended)
+}
+
+// startUnless starts an emulator, unless a signal arrives meanwhile that would have ended the command:
+// a file of the world may take any time.
+func startUnless(signals <-chan os.Signal, stop func(), start func() (*emulator, error)) (*emulator, error) {
+	var e *emulator
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e, err = start()
+	}()
+	for {
+		select {
+		case <-done:
+			return e, err
+		case received := <-signals:
+			number, ok := received.(syscall.Signal)
+			if !ok || !ends(number) {
+				continue
+			}
+			stop()
+			if <-done; err != nil {
+				return nil, statusError(bySignal + int(number))
+			}
+			return nil, errorsFirst(statusError(bySignal+int(number)), <-e.ended)
+		}
+	}
 }
 
 // commandOf returns the command in the arguments, of which the first may be "--".

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,12 +26,12 @@ type fixtureCheckCommand struct {
 }
 
 // Run loads a fixture and prints a summary.
-func (c *fixtureCheckCommand) Run(std streams) error {
-	files, err := worldFlags{Fixture: c.File}.files(std.in)
+func (c *fixtureCheckCommand) Run(ctx context.Context, std streams) error {
+	files, err := worldFlags{Fixture: c.File}.files(ctx, std.in)
 	if err != nil {
 		return err
 	}
-	f, _, err := files.Load()
+	f, _, err := files.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,12 +62,12 @@ type fixtureShowCommand struct {
 }
 
 // Run prints a fixture with all defaults.
-func (c *fixtureShowCommand) Run(std streams) error {
-	files, err := worldFlags{Fixture: c.File, Metadata: c.Metadata}.files(std.in)
+func (c *fixtureShowCommand) Run(ctx context.Context, std streams) error {
+	files, err := worldFlags{Fixture: c.File, Metadata: c.Metadata}.files(ctx, std.in)
 	if err != nil {
 		return err
 	}
-	f, _, err := files.Load()
+	f, _, err := files.Load(ctx)
 	if err != nil {
 		return err
 	}

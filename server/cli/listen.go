@@ -303,7 +303,7 @@ func noInstance(name string, known []string) error {
 func (e *emulator) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer e.watch.close()
+	defer e.watch.Close()
 	for _, one := range e.sites.open {
 		e.answer(ctx, one)
 	}
@@ -323,13 +323,11 @@ func (e *emulator) serve(ctx context.Context) error {
 			}
 			cancel()
 		case <-e.hangUps:
-			e.reload(ctx)
-		case event := <-e.watch.events():
-			e.watch.note(event)
-		case err := <-e.watch.failures():
-			e.watch.lost(err)
-		case <-e.watch.changed():
-			e.reload(ctx)
+			e.reload(ctx, hangUp)
+		case <-e.watch.Changed():
+			e.reload(ctx, changed)
+		case found := <-e.reloads.results:
+			e.reloaded(ctx, found)
 		}
 	}
 	return first

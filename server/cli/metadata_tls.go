@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/reach"
 	"gcp-metadata-emulator/server/trust"
@@ -28,12 +30,12 @@ func (f metadataTLSFlags) without(takeover string) error {
 }
 
 // lay writes the files for clients of the metadata server with TLS, if there is a directory for them.
-func (t *takeover) lay(e *emulator) error {
+func (t *takeover) lay(ctx context.Context, e *emulator) error {
 	if t.dir == "" {
 		return nil
 	}
 	roots, key := filepath.Join(t.dir, filepath.Base(reach.MetadataRoots)), filepath.Join(t.dir, filepath.Base(reach.MetadataClient))
-	if isOthers(roots) || isMissing(roots) && !isMissing(key) {
+	if isOthers(ctx, roots) || isMissing(roots) && !isMissing(key) {
 		return &hintError{
 			message: fmt.Sprintf("the files in %q belong to another metadata server", t.dir),
 			hint:    "run the command through scripts/namespace -- COMMAND, which leaves them alone, or choose another --metadata-tls-dir",
@@ -64,8 +66,8 @@ func isMissing(path string) bool {
 }
 
 // isOthers reports whether a file exists and is not the certificate of an emulator's authority.
-func isOthers(roots string) bool {
-	content, err := os.ReadFile(roots)
+func isOthers(ctx context.Context, roots string) bool {
+	content, err := input.Read(ctx, roots)
 	if err != nil {
 		return !isMissing(roots)
 	}

@@ -65,7 +65,7 @@ func (c *serveCommand) serve(ctx context.Context, std streams, begun func(*emula
 	}
 	e, err := c.start(ctx, over.plan(everywhere(c.Listen)), hangUps, c.logger(slog.LevelInfo, std))
 	if err == nil {
-		err = over.lay(e)
+		err = over.lay(ctx, e)
 	}
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func TestListedIsReadableByClients(t *testing.T) {
 		if err := os.WriteFile(recording, content, owner); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := (fixtures.Files{Recording: recording}).Load(); err == nil {
+		if _, _, err := (fixtures.Files{Recording: recording}).Load(t.Context()); err == nil {
 			attributes[name] = "v"
 			accepted++
 		}

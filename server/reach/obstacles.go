@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"gcp-metadata-emulator/fixtures/input"
 )
 
 // UserAccount is the type of a credential file that holds a user's refresh token
@@ -80,7 +82,7 @@ func (t Target) IsObstacle(name, value string, obstacles []string) bool {
 // libraries ignore its token_uri. Nor does the file of an emulator at another address, which may have
 // ended.
 func (t Target) isLedToBy(file string) bool {
-	data, err := os.ReadFile(file)
+	data, err := input.ReadFile(file)
 	if err != nil {
 		return false
 	}

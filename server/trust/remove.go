@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/keys"
 )
 
@@ -47,7 +48,7 @@ func isOurs(folder string) bool {
 	if sum, err := hex.DecodeString(filepath.Base(folder)); err != nil || len(sum) != nameSize {
 		return false
 	}
-	content, err := os.ReadFile(filesIn(folder).Authority)
+	content, err := input.ReadFile(filesIn(folder).Authority)
 	return err == nil && slices.ContainsFunc(certificates(content), keys.IsAuthority)
 }
 

@@ -22,6 +22,7 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
+	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/keys"
 )
 
@@ -177,7 +178,7 @@ func Roots(preferred string, further ...string) []byte {
 func readRoots(path string) ([]byte, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return os.ReadFile(path)
+		return input.ReadFile(path)
 	}
 	var roots []byte
 	for _, entry := range entries {
@@ -187,7 +188,7 @@ func readRoots(path string) ([]byte, error) {
 		if len(subject) != len("00000000") || subjectErr != nil || numberErr != nil {
 			continue
 		}
-		if content, err := os.ReadFile(filepath.Join(path, entry.Name())); err == nil {
+		if content, err := input.ReadFile(filepath.Join(path, entry.Name())); err == nil {
 			roots = append(append(roots, content...), '\n')
 		}
 	}
@@ -215,12 +216,12 @@ func Holds(file, authority string) bool {
 		return holds(Roots(""), authority)
 	}
 	for _, dir := range filepath.SplitList(file) {
-		settings, err := os.ReadFile(filepath.Join(dir, phpSettings))
+		settings, err := input.ReadFile(filepath.Join(dir, phpSettings))
 		if _, bundle, found := strings.Cut(string(settings), phpRoots); err == nil && found {
 			file, _, _ = strings.Cut(bundle, `"`)
 		}
 	}
-	content, err := os.ReadFile(file)
+	content, err := input.ReadFile(file)
 	if err != nil {
 		return false
 	}

@@ -62,7 +62,7 @@ func checkRoundTrip(t *testing.T, w *World) {
 
 func load(t *testing.T, files fixtures.Files) *World {
 	t.Helper()
-	f, _, err := files.Load()
+	f, _, err := files.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

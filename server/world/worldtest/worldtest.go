@@ -35,7 +35,7 @@ func ParseIn(t testing.TB, dir, yaml string) *world.World {
 // Load makes a world of the given files.
 func Load(t testing.TB, files fixtures.Files) *world.World {
 	t.Helper()
-	fixture, _, err := files.Load()
+	fixture, _, err := files.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

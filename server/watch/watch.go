@@ -1,0 +1,163 @@
+// Package watch reports when files may have changed.
+//
+// It owns the question which file a path leads to: the folders, the links and the file itself, by their
+// identity. A folder that is renamed, or replaced by another, is a change of the files in it. The package
+// does not read files: whoever does compares what they hold.
+package watch
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// settling is how long files must stay unchanged before they are read again, because programs may
+// write a file in several steps.
+const settling = 100 * time.Millisecond
+
+// glance is the time between two looks at what the paths lead to. The system reports no change of a
+// folder further up, of a mounted folder, or of a network's file system.
+const glance = time.Second
+
+// Watch reports when files may have changed. A nil Watch reports nothing.
+type Watch struct {
+	notify  *fsnotify.Watcher
+	logger  *slog.Logger
+	changed chan struct{}
+	closed  chan struct{}
+	close   func()
+
+	mu      sync.Mutex
+	paths   []string
+	leads   []step                 // what the paths led to when Follow was called last
+	folders map[string]os.FileInfo // for which the system reports changes, as they were then
+}
+
+// New returns a watch of no files.
+func New(logger *slog.Logger) (*Watch, error) {
+	notify, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	w := &Watch{
+		notify: notify, logger: logger, changed: make(chan struct{}, 1), closed: make(chan struct{}), folders: map[string]os.FileInfo{},
+	}
+	w.close = sync.OnceFunc(func() { close(w.closed) })
+	go w.run()
+	return w, nil
+}
+
+// Close ends the watch.
+func (w *Watch) Close() {
+	if w != nil {
+		w.close()
+	}
+}
+
+// Changed gets a value when files may have changed and then stayed unchanged for a moment.
+func (w *Watch) Changed() <-chan struct{} {
+	if w == nil {
+		return nil
+	}
+	return w.changed
+}
+
+// run waits for changes until the watch is closed.
+func (w *Watch) run() {
+	defer func() { _ = w.notify.Close() }() // nobody listens any more
+	settled := time.NewTimer(settling)
+	settled.Stop()
+	look := time.NewTicker(glance)
+	defer look.Stop()
+	for {
+		select {
+		case event := <-w.notify.Events:
+			if w.concerns(event) {
+				settled.Reset(settling)
+			}
+		case err := <-w.notify.Errors:
+			w.logger.Warn("file changes may have been missed; looking at the files", "error", err)
+			settled.Reset(settling)
+		case <-look.C:
+			if w.differs() {
+				settled.Reset(settling)
+			}
+		case <-settled.C:
+			select {
+			case w.changed <- struct{}{}:
+			default: // an earlier value has not been received yet
+			}
+		case <-w.closed:
+			return
+		}
+	}
+}
+
+// concerns reports whether an event is about a file, or about a link or a folder on the way to one.
+func (w *Watch) concerns(event fsnotify.Event) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return event.Op != fsnotify.Chmod && slices.ContainsFunc(w.leads, func(s step) bool { return s.name == event.Name })
+}
+
+// differs reports whether the paths lead to other files than before.
+func (w *Watch) differs() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !slices.EqualFunc(w.leads, walkAll(w.paths), step.equal)
+}
+
+// Follow watches these files and no others. It reports whether one of them may have changed between
+// the previous call and this one without being watched.
+func (w *Watch) Follow(paths []string) bool {
+	if w == nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	wanted := map[string]bool{}
+	for _, s := range walkAll(paths) {
+		if !s.isFolder() {
+			wanted[filepath.Dir(s.name)] = true
+		}
+	}
+	isNew := w.listen(wanted)
+	leads := walkAll(paths) // after the system has begun to report changes
+	isNew = isNew || !slices.EqualFunc(w.leads, leads, step.equal)
+	w.paths, w.leads = slices.Clone(paths), leads
+	return isNew
+}
+
+// listen makes the system report changes in these folders and no others. It reports whether it did not
+// report the changes of one of them before.
+func (w *Watch) listen(wanted map[string]bool) (isNew bool) {
+	for folder, before := range w.folders {
+		now, err := os.Lstat(folder)
+		if wanted[folder] && err == nil && os.SameFile(before, now) && slices.Contains(w.notify.WatchList(), folder) {
+			continue
+		}
+		_ = w.notify.Remove(folder) // the system may have removed it by itself
+		delete(w.folders, folder)
+	}
+	for folder := range wanted {
+		if _, known := w.folders[folder]; known {
+			continue
+		}
+		isNew = true
+		info, err := os.Lstat(folder) // if another folder takes its place now, differs sees that
+		if err == nil {
+			err = w.notify.Add(folder)
+		}
+		if err != nil {
+			w.logger.Warn("cannot watch a folder; looking at its files every second", "folder", folder, "error", cause(err))
+			continue
+		}
+		w.folders[folder] = info
+	}
+	return isNew
+}
