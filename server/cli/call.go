@@ -116,11 +116,7 @@ func (c *callCommand) body(ctx context.Context) ([]byte, error) {
 	if !isFile {
 		return []byte(*c.Data), nil
 	}
-	read := input.Read
-	if input.IsPipe(name) {
-		read = input.ReadPipe
-	}
-	data, err := read(ctx, name)
+	data, err := input.ReadNamed(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the data from %q: %w", name, rootCause(err))
 	}

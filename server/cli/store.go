@@ -8,9 +8,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 
+	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/server/records"
 	"gcp-metadata-emulator/server/store/etcd"
 )
@@ -21,11 +21,11 @@ func (f storeFlags) open(ctx context.Context, logger *slog.Logger) (records.Stor
 	if err != nil {
 		return nil, nil, &usageError{fmt.Errorf("--store: %w", err)}
 	}
-	secure, err := f.tls()
+	secure, err := f.tls(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	password, err := f.password()
+	password, err := f.password(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -42,13 +42,13 @@ func (f storeFlags) open(ctx context.Context, logger *slog.Logger) (records.Stor
 }
 
 // tls returns how to use TLS, or nil for plain text.
-func (f storeFlags) tls() (*tls.Config, error) {
+func (f storeFlags) tls(ctx context.Context) (*tls.Config, error) {
 	if f.StoreCA == "" && f.StoreCert == "" {
 		return nil, nil //nolint:nilnil // nil is how etcd's client and tls.Config's users say plain text
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.StoreCA != "" {
-		text, err := os.ReadFile(f.StoreCA)
+		text, err := input.ReadNamed(ctx, f.StoreCA)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read --store-ca: %w", err)
 		}
@@ -67,11 +67,11 @@ func (f storeFlags) tls() (*tls.Config, error) {
 	return config, nil
 }
 
-func (f storeFlags) password() (string, error) {
+func (f storeFlags) password(ctx context.Context) (string, error) {
 	if f.StorePasswordFile == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(f.StorePasswordFile)
+	text, err := input.ReadNamed(ctx, f.StorePasswordFile)
 	if err != nil {
 		return "", fmt.Errorf("cannot read --store-password-file: %w", err)
 	}
