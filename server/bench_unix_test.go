@@ -16,8 +16,15 @@ func BenchmarkAround(b *testing.B) {
 	handler, all := operations(b)
 	for _, o := range all {
 		b.Run(o.name, func(b *testing.B) {
-			whole := costOf(b, func() { handler.ServeHTTP(discard{http.Header{}}, o.request) })
-			alone := costOf(b, func() { _, _ = o.handle(o.request) })
+			repeated := func(call func()) cost {
+				return usedBy(b, func() {
+					for range b.N {
+						call()
+					}
+				})
+			}
+			whole := repeated(func() { handler.ServeHTTP(discard{http.Header{}}, o.request) })
+			alone := repeated(func() { _, _ = o.handle(o.request) })
 			b.ReportMetric((whole.cpu-alone.cpu).Seconds()*float64(time.Second)/float64(b.N), "around-ns/op")
 			const ofHTTP = 1 // the empty header, which net/http makes
 			b.ReportMetric((whole.allocations-alone.allocations)/float64(b.N)-ofHTTP, "around-allocs/op")
@@ -25,30 +32,29 @@ func BenchmarkAround(b *testing.B) {
 	}
 }
 
-// cost is the cost of b.N calls.
+// cost is what the process uses.
 type cost struct {
-	cpu         time.Duration
-	allocations float64
+	cpu                time.Duration
+	allocations, bytes float64
 }
 
-func costOf(b *testing.B, call func()) cost {
-	b.Helper()
-	before := used(b)
-	for range b.N {
-		call()
-	}
-	after := used(b)
-	return cost{after.cpu - before.cpu, after.allocations - before.allocations}
+// usedBy returns what the process uses during a call.
+func usedBy(t testing.TB, call func()) cost {
+	t.Helper()
+	before := used(t)
+	call()
+	after := used(t)
+	return cost{after.cpu - before.cpu, after.allocations - before.allocations, after.bytes - before.bytes}
 }
 
 // used returns what the process has used so far.
-func used(b *testing.B) cost {
-	b.Helper()
+func used(t testing.TB) cost {
+	t.Helper()
 	var times syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &times); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
-	return cost{time.Duration(times.Utime.Nano() + times.Stime.Nano()), float64(memory.Mallocs)}
+	return cost{time.Duration(times.Utime.Nano() + times.Stime.Nano()), float64(memory.Mallocs), float64(memory.TotalAlloc)}
 }
