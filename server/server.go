@@ -397,11 +397,13 @@ func (s *Server) httpServer(requests context.Context, handler http.Handler) *htt
 type unusedConns struct{ conns sync.Map }
 
 func (u *unusedConns) track(conn net.Conn, state http.ConnState) {
-	if state == http.StateNew {
+	switch state {
+	case http.StateNew:
 		u.conns.Store(conn, nil)
-		return
+	case http.StateIdle: // after a request
+	case http.StateActive, http.StateHijacked, http.StateClosed:
+		u.conns.Delete(conn)
 	}
-	u.conns.Delete(conn)
 }
 
 func (u *unusedConns) close() {

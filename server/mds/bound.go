@@ -40,7 +40,7 @@ func (s *Server) boundToken(r *http.Request, account *world.ServiceAccount, scop
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue a bound access token for %q: %w", account.Email, err)
 	}
-	return t.profile.tellAccess(issued, int64(world.DefaultTokenLifetime/time.Second)), nil
+	return t.profile.tell(issued, jsonType, accessText(issued, int64(world.DefaultTokenLifetime/time.Second))), nil
 }
 
 // checkChain demands a certificate chain: one text in PEM, or a list of such texts, the workload's own

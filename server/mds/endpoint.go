@@ -82,12 +82,24 @@ func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount,
 	if q.form == textForm {
 		return t.profile.tell(issued, textType, fmt.Sprintf("access_token %s\nexpires_in %d\ntoken_type Bearer\n", issued.Text, left)), nil
 	}
-	return t.profile.tellAccess(issued, left), nil
+	last := t.lastAccess.Load()
+	if last == nil || last.token != issued.Text || last.left != left {
+		last = &accessBody{issued.Text, left, accessText(issued, left)}
+		t.lastAccess.Store(last)
+	}
+	return t.profile.tell(issued, jsonType, last.text), nil
 }
 
-// tellAccess answers with an access token in the usual form, which is good for so many seconds.
-func (p *profile) tellAccess(issued token.Token, left int64) wire.Response {
-	return p.tell(issued, jsonType, `{"access_token":"`+issued.Text+`","expires_in":`+strconv.FormatInt(left, 10)+`,"token_type":"Bearer"}`)
+// accessBody is the body of the last answer with an access token. For a second, the next one is the same.
+type accessBody struct {
+	token string
+	left  int64
+	text  string
+}
+
+// accessText writes an access token in the usual form, which is good for so many seconds.
+func accessText(issued token.Token, left int64) string {
+	return `{"access_token":"` + issued.Text + `","expires_in":` + strconv.FormatInt(left, 10) + `,"token_type":"Bearer"}`
 }
 
 // identity answers with an ID token of the account for an audience

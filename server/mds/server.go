@@ -335,8 +335,10 @@ func (t *tree) missing(r *http.Request) wire.Response {
 // hasFlavor reports whether a request has the flavor header, which no browser or proxy sends by
 // accident. The older header is deprecated, and still accepted on VMs.
 func (p *profile) hasFlavor(r *http.Request) bool {
-	return r.Header.Get("Metadata-Flavor") == "Google" ||
-		p.oldFlavor && strings.EqualFold(r.Header.Get("X-Google-Metadata-Request"), "true")
+	if values := r.Header["Metadata-Flavor"]; len(values) > 0 && values[0] == "Google" {
+		return true
+	}
+	return p.oldFlavor && strings.EqualFold(r.Header.Get("X-Google-Metadata-Request"), "true")
 }
 
 func isRead(r *http.Request) bool {

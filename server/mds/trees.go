@@ -20,6 +20,7 @@ type tree struct {
 	enforceScopes bool                // tokens get only the requested scopes
 	guestEnabled  bool                // guest attributes are enabled
 	loginEnabled  bool                // OS Login is enabled
+	lastAccess    atomic.Pointer[accessBody]
 }
 
 // trees holds the trees of one version of the world. They are built on demand.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gcp-metadata-emulator/server/clock"
@@ -30,6 +31,13 @@ type Observer struct {
 	counts  *metrics.Requests
 	logger  *slog.Logger
 	warned  *lru.Cache[string, struct{}]
+	issued  atomic.Pointer[issued]
+}
+
+// issued is the last answer with a JSON Web Token. The next one is often the same, from a cache.
+type issued struct {
+	body   string
+	claims journal.Claims
 }
 
 // Config holds the parts of an Observer, all of which are necessary.
@@ -43,7 +51,9 @@ type Config struct {
 
 // New returns an Observer that lets some faults strike, and writes to a journal, to counts and to a log.
 func New(c Config) *Observer {
-	return &Observer{c.Clock, c.Faults, c.Journal, c.Counts, c.Logger, lru.New[string, struct{}](crowd)}
+	return &Observer{
+		clock: c.Clock, faults: c.Faults, journal: c.Journal, counts: c.Counts, logger: c.Logger, warned: lru.New[string, struct{}](crowd),
+	}
 }
 
 // Operation describes an operation to an Observer.
@@ -182,7 +192,21 @@ func subject[Found any](op Operation[Found], r *http.Request, found Found, seen 
 
 // note records an exchange.
 func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response) {
-	o.record(r.Context(), r.Host, exchangeOf(r, seen, response), time.Since(seen.begun))
+	e := exchangeOf(r, seen, response)
+	if seen.issues {
+		e.Got = o.claimsIn(response.Body)
+	}
+	o.record(r.Context(), r.Host, e, time.Since(seen.begun))
+}
+
+// claimsIn returns the claims of the token in the body of an answer.
+func (o *Observer) claimsIn(body string) journal.Claims {
+	if last := o.issued.Load(); last != nil && last.body == body { // the same text is compared at no cost
+		return last.claims
+	}
+	claims := journal.ClaimsIn(body)
+	o.issued.Store(&issued{body, claims})
+	return claims
 }
 
 // exchangeOf describes a request and its answer.
@@ -207,9 +231,6 @@ func exchangeOf(r *http.Request, seen *sighting, response *wire.Response) journa
 	}
 	if seen.refusal != nil {
 		e.Carried = carried(r.Header)
-	}
-	if seen.issues {
-		e.Got = journal.ClaimsIn(response.Body)
 	}
 	if !seen.hungUp && !response.Abandoned {
 		e.Status = statusOf(response)

@@ -165,8 +165,14 @@ func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
 	if known, ok := i.identities.lookUp(key); ok {
 		return known, nil
 	}
-	return i.identities.get(ctx, key, len(claims.Audience), func(ctx context.Context) (Token, error) {
-		return i.ID(ctx, claims)
+	return i.sharedID(ctx, key)
+}
+
+// sharedID issues an ID token that is not in the cache. It is a separate function, so that claims are
+// copied to the heap only if it is called.
+func (i *Issuer) sharedID(ctx context.Context, key identityKey) (Token, error) {
+	return i.identities.get(ctx, key, len(key.Audience), func(ctx context.Context) (Token, error) {
+		return i.ID(ctx, key.Claims)
 	})
 }
 
