@@ -154,7 +154,7 @@ func quick(t *testing.T, more ...string) []string {
 	// The race detector would delay the end of every process by a second.
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	return append([]string{
-		"--emulator", self, "--duration", "10ms", "--rounds", "1", "--connections", "2", "--audiences", "50", "--rest", "1ms", "--waiters", "20", "--starts", "1",
+		"--emulator", self, "--duration", "10ms", "--rounds", "1", "--connections", "2", "--audiences", "50", "--rest", "1ms", "--waiters", "20", "--starts", "1", "--boring", self,
 	}, more...)
 }
 
@@ -180,10 +180,13 @@ func TestRun(t *testing.T) {
 		}
 	}
 	for _, c := range coldStarts() {
-		row := `(?m)^\| ` + regexp.QuoteMeta(c.name) + ` \| [^|]+ \| \d+\.\d\d( \(\d+ ms ÷ \d+ ms\))? \|$`
+		row := `(?m)^\| ` + regexp.QuoteMeta(c.name) + ` \| [^|]+ \| -?\d+\.\d\d( \(\d+ ms ÷ \d+ ms\))? \| (-?\d+\.\d\d|not available|) \|  \|$`
 		if !regexp.MustCompile(row).MatchString(report) {
 			t.Errorf("no row like %s", row)
 		}
+	}
+	if row := `(?m)^\| ` + signatures + ` \| ` + cpu + ` \|$`; !regexp.MustCompile(row).MatchString(report) {
+		t.Errorf("no row like %s", row)
 	}
 	for _, s := range scales()[1:] {
 		row := `(?m)^\| ` + regexp.QuoteMeta(s.name) + ` \| \d+\.\d \| (yes|no) (\| ` + ratio + ` ){2}\|$`

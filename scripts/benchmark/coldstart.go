@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,8 +18,8 @@ import (
 // keyBits is the size of the emulator's keys, and of the keys in the comparison.
 const keyBits = 2048
 
-// coldStart is one row of the table of cold starts: the time from the start of the process to
-// the first byte of its first answer.
+// coldStart is one row of the table of cold starts: the time, and the CPU time of the process, from
+// its start to the first byte of its first answer.
 type coldStart struct {
 	name    string
 	request load.Request
@@ -38,6 +40,7 @@ type rival int
 
 const (
 	constantStart rival = iota // the cold start of a constant server
+	signingStart               // the same; the emulator makes one signature more, which does not count
 	keyGeneration              // the generation of an RSA key
 )
 
@@ -46,7 +49,7 @@ func coldStarts() []coldStart {
 	return []coldStart{
 		{"first metadata answer, kept keys", projectID(), kept, constantStart},
 		{"first metadata answer, no keys yet", projectID(), none, constantStart},
-		{"first ID token, kept keys", identity(audience), kept, constantStart},
+		{"first ID token, kept keys", identity(audience), kept, signingStart},
 		{"first ID token, no keys yet", identity(audience), none, keyGeneration},
 	}
 }
@@ -56,7 +59,7 @@ func (b *bench) coldStarts(ctx context.Context) (table, error) {
 	t := table{
 		intro: fmt.Sprintf("From the start of the process to the first byte of its first answer: ratio of the medians of %d starts each.",
 			b.starts),
-		header: []string{"cold start", "compared with", "ratio"},
+		header: []string{"cold start", "compared with", "time", "CPU time", "CPU time, earlier ÷ emulator"},
 	}
 	for _, c := range coldStarts() {
 		if !b.only.MatchString(c.name) {
@@ -79,24 +82,81 @@ func (b *bench) compareStarts(ctx context.Context, c coldStart) ([]string, error
 	if err != nil {
 		return nil, fmt.Errorf("the emulator: %w", err)
 	}
-	var ours, theirs []float64
+	var ours, theirs, earlier begun
 	for range b.starts {
-		took, err := b.startOurs(ctx, c)
+		our, err := b.startOurs(ctx, c, b.emulator)
 		if err != nil {
 			return nil, fmt.Errorf("the emulator: %w", err)
 		}
-		ours = append(ours, milliseconds(took))
-		took, err = b.startTheirs(ctx, c, answer)
+		their, err := b.startTheirs(ctx, c, answer)
 		if err != nil {
 			return nil, fmt.Errorf("the reference: %w", err)
 		}
-		theirs = append(theirs, milliseconds(took))
+		ours.add(our)
+		theirs.add(their)
+		if b.earlier == "" {
+			continue
+		}
+		before, err := b.startOurs(ctx, c, b.earlier)
+		if err != nil {
+			return nil, fmt.Errorf("the earlier emulator: %w", err)
+		}
+		earlier.add(before)
 	}
-	our, their := ratio.Median(ours), ratio.Median(theirs)
+	change := ""
+	if b.earlier != "" {
+		change = earlier.cpuRatio(ours, 0)
+	}
+	our, their := ratio.Median(ours.times), ratio.Median(theirs.times)
 	if c.against == keyGeneration {
-		return []string{c.name, "making an RSA-2048 key", fmt.Sprintf("%.2f (%.0f ms ÷ %.0f ms)", our/their, our, their)}, nil
+		return []string{c.name, "making an RSA-2048 key", fmt.Sprintf("%.2f (%.0f ms ÷ %.0f ms)", our/their, our, their), "", change}, nil
 	}
-	return []string{c.name, "cold start, " + constant.String(), fmt.Sprintf("%.2f", our/their)}, nil
+	against, signature := "cold start, "+constant.String(), 0.0
+	if c.against == signingStart {
+		against += "; without one RSA-2048 signature"
+		if signature, err = signatureTime(); err != nil {
+			return nil, err
+		}
+	}
+	return []string{c.name, against, fmt.Sprintf("%.2f", (our-signature)/their), ours.cpuRatio(theirs, signature), change}, nil
+}
+
+// beginning is the time from the start of a process to its first answer, and its CPU time until then.
+type beginning struct{ time, cpu time.Duration }
+
+// begun are several starts, in milliseconds.
+type begun struct{ times, cpus []float64 }
+
+func (b *begun) add(s beginning) {
+	b.times, b.cpus = append(b.times, milliseconds(s.time)), append(b.cpus, milliseconds(s.cpu))
+}
+
+// cpuRatio compares CPU times, without the given milliseconds of b's.
+func (b *begun) cpuRatio(other begun, without float64) string {
+	ours, theirs := ratio.Median(b.cpus), ratio.Median(other.cpus)
+	if ours == 0 || theirs == 0 {
+		return unavailable
+	}
+	return fmt.Sprintf("%.2f", (ours-without)/theirs)
+}
+
+// signatureTime returns the milliseconds that one RSA-2048 signature takes.
+func signatureTime() (float64, error) {
+	const several = 20
+	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	if err != nil {
+		return 0, fmt.Errorf("cannot make a key: %w", err)
+	}
+	var taken []float64
+	for i := range several {
+		digest := sha256.Sum256([]byte{byte(i)})
+		begin := load.Now()
+		if _, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:]); err != nil {
+			return 0, fmt.Errorf("cannot sign: %w", err)
+		}
+		taken = append(taken, milliseconds(time.Since(begin)))
+	}
+	return ratio.Median(taken), nil
 }
 
 // keepKeys starts an emulator to create the state directory of kept keys, and returns its
@@ -118,32 +178,41 @@ func (b *bench) keptDir() string {
 }
 
 // startOurs measures one start of an emulator.
-func (b *bench) startOurs(ctx context.Context, c coldStart) (took time.Duration, err error) {
+func (b *bench) startOurs(ctx context.Context, c coldStart, binary string) (_ beginning, err error) {
 	dir := b.keptDir()
 	if c.keys == none {
 		if dir, err = os.MkdirTemp(b.dir, "new-"); err != nil {
-			return 0, err
+			return beginning{}, err
 		}
 	}
-	emulator, err := b.serve(ctx, b.emulator, dir)
+	emulator, err := b.serve(ctx, binary, dir)
 	if err != nil {
-		return 0, err
+		return beginning{}, err
 	}
 	defer emulator.stop()
-	return emulator.firstAnswer(ctx, c.request)
+	return emulator.begin(ctx, c.request)
 }
 
 // startTheirs measures the reference once.
-func (b *bench) startTheirs(ctx context.Context, c coldStart, answer *load.Answer) (time.Duration, error) {
+func (b *bench) startTheirs(ctx context.Context, c coldStart, answer *load.Answer) (beginning, error) {
 	if c.against == keyGeneration {
 		begin := load.Now()
 		_, err := rsa.GenerateKey(rand.Reader, keyBits)
-		return time.Since(begin), err
+		return beginning{time: time.Since(begin)}, err
 	}
 	server, err := b.refer(ctx, constant, answer)
 	if err != nil {
-		return 0, err
+		return beginning{}, err
 	}
 	defer server.stop()
-	return server.firstAnswer(ctx, c.request)
+	return server.begin(ctx, c.request)
+}
+
+// begin measures the start of a process.
+func (p *process) begin(ctx context.Context, request load.Request) (s beginning, err error) {
+	if s.time, err = p.firstAnswer(ctx, request); err != nil {
+		return s, err
+	}
+	s.cpu, err = p.cpu()
+	return s, err
 }

@@ -39,6 +39,7 @@ func main() {
 type options struct {
 	emulator    string
 	earlier     string // empty: none
+	boring      string // empty: not compared
 	handlers    string // empty: the part around the handler is not measured
 	duration    time.Duration
 	rounds      int
@@ -90,6 +91,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.emulator, "emulator", "", "the emulator's `binary`")
 	flags.StringVar(&o.earlier, "against", "", "the `binary` of an earlier emulator, to compare with in the same rounds")
+	flags.StringVar(&o.boring, "boring", "", "the `binary` of an emulator that signs with BoringCrypto, to compare its signatures")
 	flags.StringVar(&o.handlers, "handlers", "", "the `binary` of the tests of package server, which measure the part of a request around the handler")
 	flags.DurationVar(&o.duration, "duration", time.Second, "time for which each server is loaded in each round")
 	flags.IntVar(&o.rounds, "rounds", 7, "number of rounds, each of which loads the emulator and its reference")
@@ -138,6 +140,7 @@ func (b *bench) measure(ctx context.Context, stdout io.Writer) error {
 		b.waiters,
 		b.scale,
 		b.coldStarts,
+		b.boringSignatures,
 		b.overhead,
 	}
 	for _, step := range steps {
