@@ -57,7 +57,7 @@ func (b *bench) perCPU(ctx context.Context, server *process) (float64, error) {
 		return 0, err
 	}
 	template := identity("https://boring.example.com/" + load.Counter).Compile(server.addr)
-	result, err := server.load(ctx, template, load.Limits{Connections: b.connections, Duration: b.duration})
+	result, err := server.load(ctx, template, b.limits(b.duration))
 	if err != nil {
 		return 0, err
 	}

@@ -78,9 +78,14 @@ func (b *bench) coldStarts(ctx context.Context) (table, error) {
 
 // compareStarts measures one row.
 func (b *bench) compareStarts(ctx context.Context, c coldStart) ([]string, error) {
-	answer, err := b.keepKeys(ctx, c.request)
+	answer, err := b.keepKeys(ctx, b.emulator, c.request)
 	if err != nil {
 		return nil, fmt.Errorf("the emulator: %w", err)
+	}
+	if b.earlier != "" {
+		if _, err := b.keepKeys(ctx, b.earlier, c.request); err != nil {
+			return nil, fmt.Errorf("the earlier emulator: %w", err)
+		}
 	}
 	var ours, theirs, earlier begun
 	for range b.starts {
@@ -159,10 +164,10 @@ func signatureTime() (float64, error) {
 	return ratio.Median(taken), nil
 }
 
-// keepKeys starts an emulator to create the state directory of kept keys, and returns its
-// answer to request.
-func (b *bench) keepKeys(ctx context.Context, request load.Request) (*load.Answer, error) {
-	emulator, err := b.serve(ctx, b.emulator, b.keptDir())
+// keepKeys starts an emulator to create its state directory of kept keys, and returns its answer to
+// request.
+func (b *bench) keepKeys(ctx context.Context, binary string, request load.Request) (*load.Answer, error) {
+	emulator, err := b.serve(ctx, binary, b.keptDir(binary))
 	if err != nil {
 		return nil, err
 	}
@@ -173,13 +178,17 @@ func (b *bench) keepKeys(ctx context.Context, request load.Request) (*load.Answe
 	return emulator.once(ctx, request)
 }
 
-func (b *bench) keptDir() string {
+// keptDir returns the state directory of a program. An earlier one cannot read the files of a later one.
+func (b *bench) keptDir(binary string) string {
+	if binary == b.earlier {
+		return filepath.Join(b.dir, "kept-earlier")
+	}
 	return filepath.Join(b.dir, "kept")
 }
 
 // startOurs measures one start of an emulator.
 func (b *bench) startOurs(ctx context.Context, c coldStart, binary string) (_ beginning, err error) {
-	dir := b.keptDir()
+	dir := b.keptDir(binary)
 	if c.keys == none {
 		if dir, err = os.MkdirTemp(b.dir, "new-"); err != nil {
 			return beginning{}, err

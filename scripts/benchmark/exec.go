@@ -36,8 +36,8 @@ func (b *bench) overhead(ctx context.Context) (table, error) {
 // authority.
 func (b *bench) compareExec(ctx context.Context, name, reach string) ([]string, error) {
 	const command = "true"
-	by := []string{b.emulator, "exec", "--state-dir", b.keptDir(), "--reach", reach, "--", command}
-	if _, err := b.keepKeys(ctx, projectID()); err != nil {
+	by := []string{b.emulator, "exec", "--state-dir", b.keptDir(b.emulator), "--reach", reach, "--", command}
+	if _, err := b.keepKeys(ctx, b.emulator, projectID()); err != nil {
 		return nil, err
 	}
 	if _, err := runOnce(ctx, by...); err != nil {
