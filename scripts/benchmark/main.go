@@ -130,7 +130,7 @@ func (b *bench) measure(ctx context.Context, stdout io.Writer) error {
 	}
 	defer emulator.stop()
 
-	idle, err := emulator.memory()
+	idle, err := b.idle(ctx, emulator)
 	if err != nil {
 		return err
 	}

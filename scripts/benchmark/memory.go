@@ -71,6 +71,21 @@ func (r resident) growth(before resident) string {
 	return fmt.Sprintf("%+.1f MiB", float64(r.kib-before.kib)/1024)
 }
 
+// idle reads the memory of an emulator that has just started, when it has given back what only the start
+// needed: a second later.
+func (b *bench) idle(ctx context.Context, emulator *process) (resident, error) {
+	const enough = 3 * time.Second
+	if !b.only.MatchString("memory") {
+		return resident{}, nil
+	}
+	select {
+	case <-time.After(min(b.rest, enough)):
+		return emulator.memory()
+	case <-ctx.Done():
+		return resident{}, context.Cause(ctx)
+	}
+}
+
 // memory measures the growth of the loaded emulator's memory since it was idle. The first
 // reading follows the operations so far; the second follows requests for more audiences than
 // any cache holds.
