@@ -46,8 +46,9 @@ type grammar struct {
 	Fixture     fixtureCommand     `cmd:"" help:"Check a fixture, print it with its defaults, or print the schema of fixtures."`
 	Ready       readyCommand       `cmd:"" help:"Check whether a running emulator is ready, for container health checks."`
 	Doctor      doctorCommand      `cmd:"" help:"Report which server each client library finds, and why."`
-	Compare     compareCommand     `cmd:"" help:"Compare a real metadata server with an emulator of it, and print the differences."`
-	Record      recordCommand      `cmd:"" help:"Record what a real metadata server says, for serve --metadata."`
+	Compare     compareCommand     `cmd:"" help:"Print how a real metadata server differs from the emulator."`
+	Record      recordCommand      `cmd:"" help:"Record a real metadata server for serve --metadata."`
+	Conformance conformanceCommand `cmd:"" help:"Judge how a command fares while servers misbehave."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 	Help        helpCommand        `cmd:"" name:"help" help:"Print the help of a command, or the manual."`
 	Completion  completionCommand  `cmd:"" help:"Print a script that makes a shell complete commands, flags and their values."`

@@ -199,6 +199,8 @@ func TestRefusals(t *testing.T) {
 		`{"route":"*","delay":"-1s"}`:                      `"delay": a delay is from "0s" to "1h"`,
 		`{"route":"*","delay":"2h"}`:                       `"delay": a delay is from "0s" to "1h"`,
 		`{"route":"*","hangUp":"later"}`:                   `"hangUp": "later" is not a moment to hang up: write true, "before" or "body"`,
+		`{"route":"*","location":"http://x/"}`:             `"location": it needs a "status" of a redirect: 301, 302, 303, 307 or 308`,
+		`{"route":"*","status":307,"location":"a b\n"}`:    `"location": "a b\n" is not a URL`,
 		`{"route":"*","withoutHeader":"a b"}`:              `"withoutHeader": "a b" is not the name of a header field`,
 		`{"route":"*","withoutHeader":"content-length"}`:   `"withoutHeader": "content-length" marks the end of the answer and cannot be removed: use "hangUp": "body" instead`,
 		`{"route":"*","body":null}`:                        `"body": null is not a body: write "" for an empty one`,

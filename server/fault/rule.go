@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type Rule struct {
 	// The effects. Without a status and a body the surface answers as usual.
 	Status        int               `json:"status,omitempty"`        // with Google's body unless Body is set
 	Body          json.RawMessage   `json:"body,omitempty"`          // a string or any other JSON value
+	Location      string            `json:"location,omitempty"`      // of an answer whose status is that of a redirect
 	Delay         fixtures.Duration `json:"delay,omitempty"`         // by the machine's clock
 	HangUp        HangUp            `json:"hangUp,omitempty"`        // before or during the answer
 	Malformed     bool              `json:"malformed,omitempty"`     // ends the body halfway, with a matching Content-Length
@@ -150,6 +152,10 @@ func (r Rule) checkEffect() *RuleError {
 		return &RuleError{"body", `null is not a body: write "" for an empty one`}
 	case r.Status == ok && r.Body == nil && r.Defect == "":
 		return &RuleError{"status", `200 changes nothing on its own: add a "body"`}
+	case r.Location != "" && !r.redirects():
+		return &RuleError{"location", `it needs a "status" of a redirect: 301, 302, 303, 307 or 308`}
+	case r.Location != "" && !isReference(r.Location):
+		return &RuleError{"location", fmt.Sprintf("%q is not a URL", r.Location)}
 	case r.WithoutHeader != "" && !isFieldName(r.WithoutHeader):
 		return &RuleError{"withoutHeader", fmt.Sprintf("%q is not the name of a header field", r.WithoutHeader)}
 	case isFraming(r.WithoutHeader):
@@ -159,6 +165,17 @@ func (r Rule) checkEffect() *RuleError {
 		return &RuleError{"", `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "outage" or "defect"`}
 	}
 	return nil
+}
+
+// redirects reports whether the status is that of a redirect (RFC 9110 section 15.4).
+func (r Rule) redirects() bool {
+	return slices.Contains([]int{301, 302, 303, 307, 308}, r.Status)
+}
+
+// isReference reports whether a text can be the value of a Location field.
+func isReference(text string) bool {
+	at, err := url.Parse(text)
+	return err == nil && at.String() == text
 }
 
 // strikes reports whether the rule can change an answer of this form. An answer may have no

@@ -47,7 +47,7 @@ func loadFaults(v *visit) any {
 		route, _ := fault["route"].(string)
 		page.Faults = append(page.Faults, faulty{
 			ID: id, Route: route, Requests: fault["requests"], Hits: fault["hits"],
-			Effect:  words(fault, "status", "outage", "delay", "hangUp", "malformed", "withoutHeader", "defect", "body"),
+			Effect:  words(fault, "status", "location", "outage", "delay", "hangUp", "malformed", "withoutHeader", "defect", "body"),
 			Strikes: words(fault, "match", "after", "every", "times", "for", "until", "probability", "seed"),
 		})
 	}

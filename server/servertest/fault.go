@@ -40,6 +40,11 @@ func Defect(defect token.Defect) Effect { return func(r *fault.Rule) { r.Defect 
 // Malformed omits the second half of the body.
 func Malformed() Effect { return func(r *fault.Rule) { r.Malformed = true } }
 
+// Redirect answers with the status of a redirect, such as 307, that leads to a URL.
+func Redirect(status int, location string) Effect {
+	return func(r *fault.Rule) { r.Status, r.Location = status, location }
+}
+
 // WithoutHeader omits a header field, such as "Metadata-Flavor".
 func WithoutHeader(name string) Effect { return func(r *fault.Rule) { r.WithoutHeader = name } }
 

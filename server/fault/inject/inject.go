@@ -43,6 +43,9 @@ func Answer(r *http.Request, met fault.Fault, dialect wire.Dialect, surface wire
 		return Outcome{HungUp: true, Struck: true}
 	}
 	response := replaced(r, met, dialect, surface)
+	if met.Location != "" {
+		response.Header = append(slices.Clip(response.Header), wire.Field{Name: "Location", Value: met.Location})
+	}
 	struck := met.Status != 0 || met.Body != nil || met.Delay > 0 || met.HangUp != fault.Never || met.Malformed
 	if met.Defect != "" {
 		struck = response.Defective

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"gcp-metadata-emulator/server/fault"
@@ -37,6 +38,7 @@ func TestAnswer(t *testing.T) {
 		"hang up before":              {fault.Rule{HangUp: fault.BeforeAny}, whole, http.MethodGet, "", true, true},
 		"hang up during":              {fault.Rule{HangUp: fault.DuringBody}, whole, http.MethodGet, "123", true, false},
 		"hang up of HEAD":             {fault.Rule{HangUp: fault.DuringBody}, whole, http.MethodHead, "", true, true},
+		"redirected":                  {fault.Rule{Status: 307, Location: "http://x/"}, whole, http.MethodGet, "Temporary Redirect", true, false},
 		"without a header":            {fault.Rule{WithoutHeader: "x-a"}, whole, http.MethodGet, "12345", true, false},
 		"without a header it lacks":   {fault.Rule{WithoutHeader: "X-B"}, whole, http.MethodGet, "12345", false, false},
 		"defect":                      {fault.Rule{Defect: "expired"}, defective, http.MethodGet, "12345", true, false},
@@ -46,6 +48,10 @@ func TestAnswer(t *testing.T) {
 		got := inject.Answer(r, fault.Fault{Rule: test.rule}, dialect, func(*http.Request) wire.Response { return test.surface })
 		if got.Response.Body != test.body || got.Struck != test.struck || got.HungUp != test.hungUp {
 			t.Errorf("%s: body %q, struck %v, hung up %v", name, got.Response.Body, got.Struck, got.HungUp)
+		}
+		leads := slices.Contains(got.Response.Header, wire.Field{Name: "Location", Value: test.rule.Location})
+		if leads != (test.rule.Location != "") {
+			t.Errorf("%s: the header is %v", name, got.Response.Header)
 		}
 	}
 }
