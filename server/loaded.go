@@ -2,9 +2,12 @@ package server
 
 import (
 	"sync/atomic"
+	"time"
 
+	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -13,6 +16,8 @@ type loaded interface {
 	world() *world.World
 	// replace makes another world the present world too.
 	replace(w *world.World) error
+	// restore makes it the present world, and forgets what several processes share.
+	restore() error
 }
 
 // worlds returns the store of the present world, and the world that Reset restores.
@@ -47,9 +52,33 @@ func (o *ownWorld) replace(w *world.World) error {
 	return o.store.Update(func(*world.World) (*world.World, error) { return w, nil })
 }
 
+func (o *ownWorld) restore() error {
+	return o.store.Update(func(*world.World) (*world.World, error) { return o.world(), nil })
+}
+
 // sharedWorld is the world of replicas.
 type sharedWorld struct{ worlds *replica.Worlds }
 
 func (s sharedWorld) world() *world.World { return s.worlds.Start() }
 
 func (s sharedWorld) replace(w *world.World) error { return s.worlds.Restart(w) }
+
+func (s sharedWorld) restore() error { return s.worlds.Reset() }
+
+// share replaces what the parts of the emulator remember by what replicas share.
+func (c Config) share(issuer *token.Issuer, authorization *oauth2.Server) {
+	const deviceLasts = 2 * time.Hour // by the machine's clock; devices expire before, by the emulator's
+	if c.Replica == nil {
+		return
+	}
+	c.Replica.Share(c.Clock)
+	issuer.Share(c.Replica.Retired(replica.RevokedName, token.RememberedRevocations, issuer.ForgetCached))
+	authorization.Share(c.Replica.Retired(replica.SpentName, oauth2.RememberedCodes, func() {}), c.Replica.Documents(replica.DevicesName, deviceLasts))
+}
+
+// resetClock makes the clock follow the machine's, unless replicas share it: then restore does.
+func (c Config) resetClock() {
+	if c.Replica == nil {
+		c.Clock.Reset()
+	}
+}

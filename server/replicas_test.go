@@ -2,11 +2,15 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	"gcp-metadata-emulator/server/records/recordstest"
 	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/server/world/worldtest"
 )
 
 // oneOf is an emulator of a test that shares its world with others.
@@ -32,9 +37,14 @@ func newReplicas(t *testing.T, count int) []oneOf {
 	all := make([]oneOf, count)
 	for i := range all {
 		link := memory.Join()
+		ring := worldtest.Ring(func() time.Time { return all[0].Clock.Now() }) // keys are shared by their own test
+		if i > 0 {
+			ring = all[0].Keys
+		}
 		all[i] = oneOf{emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
 			shared := replica.New(replica.Config{Store: link, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
 			config.World, config.Replica = emulatortest.Must[*world.World](t)(shared.Begin(t.Context(), config.World)), shared
+			config.Keys = ring
 		}), link}
 	}
 	return all
@@ -130,5 +140,114 @@ func TestReplicaWithoutItsStore(t *testing.T) {
 	b.ok(t, http.MethodPut, local+nameOfAttribute, `{"value": "by b again"}`)
 	if got := a.ok(t, http.MethodGet, "http://full-vm/computeMetadata/v1/instance/attributes/told", ""); got != "by b again" {
 		t.Errorf("the other replica has %q", got)
+	}
+}
+
+// at is ask of the control plane, whose answer must be a success.
+func (o oneOf) at(t *testing.T, method, path, body string) string {
+	t.Helper()
+	return o.ok(t, method, local+"/emulator/v1/"+path, body)
+}
+
+// post sends a form.
+func (o oneOf) post(t *testing.T, path string, form url.Values) (int, map[string]any) {
+	t.Helper()
+	got := emulatortest.Post(t.Context(), o.Server, path, form)
+	var answer map[string]any
+	_ = json.Unmarshal(got.Body.Bytes(), &answer)
+	return got.Code, answer
+}
+
+// newCode returns a form that exchanges a new code.
+func (o oneOf) newCode(t *testing.T) url.Values {
+	t.Helper()
+	redirect := emulatortest.Ask(t.Context(), o.Server, "/o/oauth2/auth?client_id=x&response_type=code&access_type=offline&redirect_uri=http://localhost/&scope=email")
+	location := emulatortest.Must[*url.URL](t)(url.Parse(redirect.Header().Get("Location")))
+	return url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"x"}, "redirect_uri": {"http://localhost/"}, "code": {location.Query().Get("code")},
+	}
+}
+
+func TestReplicasShareCodesAndTokens(t *testing.T) {
+	t.Parallel()
+	all := newReplicas(t, 3)
+	a, b, c := all[0], all[1], all[2]
+
+	// Of all exchanges of one code, in all replicas, one succeeds.
+	code := a.newCode(t)
+	var spent atomic.Int32
+	var group sync.WaitGroup
+	for i := range 100 {
+		group.Go(func() {
+			if status, _ := all[i%len(all)].post(t, "/token", code); status == http.StatusOK {
+				spent.Add(1)
+			}
+		})
+	}
+	if group.Wait(); spent.Load() != 1 {
+		t.Errorf("%d exchanges of one code succeeded", spent.Load())
+	}
+
+	_, tokens := b.post(t, "/token", a.newCode(t))
+	access, _ := tokens["access_token"].(string)
+	info := "/tokeninfo?access_token=" + url.QueryEscape(access)
+	if got := emulatortest.Ask(t.Context(), c.Server, info).Code; got != http.StatusOK {
+		t.Fatalf("a token of another replica has status %d", got)
+	}
+	if status, _ := a.post(t, "/revoke", url.Values{"token": {access}}); status != http.StatusOK {
+		t.Fatalf("the revocation has status %d", status)
+	}
+	if got := emulatortest.Ask(t.Context(), c.Server, info).Code; got != http.StatusBadRequest {
+		t.Errorf("a token that was revoked elsewhere has status %d", got)
+	}
+
+	// A device asks at one replica, a person decides at another, and the device polls at a third.
+	_, device := a.post(t, "/device/code", url.Values{"client_id": {"x"}, "scope": {"email"}})
+	poll := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {"x"}, "device_code": {device["device_code"].(string)}}
+	if status, _ := c.post(t, "/token", poll); status != http.StatusPreconditionRequired {
+		t.Errorf("before the decision, a poll has status %d", status)
+	}
+	if status, _ := b.post(t, "/device", url.Values{"user_code": {device["user_code"].(string)}}); status != http.StatusOK {
+		t.Errorf("the decision has status %d", status)
+	}
+	if status, _ := c.post(t, "/token", poll); status != http.StatusOK {
+		t.Errorf("after the decision, a poll has status %d", status)
+	}
+	if status, _ := a.post(t, "/token", poll); status != http.StatusBadRequest {
+		t.Errorf("a second exchange of the device code has status %d", status)
+	}
+
+	b.at(t, http.MethodPost, "reset", "")
+	if got := emulatortest.Ask(t.Context(), c.Server, info).Code; got != http.StatusOK {
+		t.Errorf("after a reset, the token has status %d", got)
+	}
+}
+
+func TestReplicasShareTheClock(t *testing.T) {
+	t.Parallel()
+	all := newReplicas(t, 3)
+	all[0].at(t, http.MethodPut, "clock", `{"now": "2030-01-01T00:00:00Z", "frozen": true}`)
+	all[1].at(t, http.MethodPost, "clock:advance", `{"duration": "1h"}`)
+	for _, one := range all {
+		if got := one.Clock.Now(); !got.Equal(time.Date(2030, 1, 1, 1, 0, 0, 0, time.UTC)) {
+			t.Errorf("the time is %v", got)
+		}
+	}
+	var group sync.WaitGroup
+	for i := range 30 {
+		group.Go(func() { all[i%len(all)].at(t, http.MethodPost, "clock:advance", `{"duration": "1m"}`) })
+	}
+	group.Wait()
+	all[2].at(t, http.MethodPut, "clock", `{"frozen": false}`)
+	for _, one := range all {
+		if got := one.Clock.Now().Sub(time.Date(2030, 1, 1, 1, 30, 0, 0, time.UTC)); got < 0 || got > time.Minute {
+			t.Errorf("after 30 advances, the time is %v later", got)
+		}
+	}
+	all[0].at(t, http.MethodPost, "reset", "")
+	for _, one := range all {
+		if !one.Clock.FollowsMachine() {
+			t.Error("after a reset, a clock does not follow the machine's")
+		}
 	}
 }

@@ -148,7 +148,7 @@ func (s *Server) Reset() error {
 		for _, forget := range s.forget {
 			forget()
 		}
-		return s.worlds.Update(func(*world.World) (*world.World, error) { return s.loaded.world(), nil })
+		return s.loaded.restore()
 	})
 	s.Journal.Clear()
 	return err
@@ -163,6 +163,7 @@ func New(config Config) *Server {
 	policies := iampolicy.New(worlds)
 	listening := &listeners{}
 	metadata, authorization := mds.New(worlds, issuer, config.Clock, config.Workloads), oauth2.New(worlds, issuer, now, listening.answerAt)
+	config.share(issuer, authorization)
 	routes := surfaces{}.table()
 	s := &Server{
 		Clock: config.Clock, Faults: fault.New(routes.names(), routes.defects(), config.Clock), Journal: journal.New(),
@@ -170,7 +171,7 @@ func New(config Config) *Server {
 		worlds: worlds, loaded: loaded, issuer: issuer, logger: config.Logger, metadata: metadata, listeners: listening,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}
-	s.forget = []func(){s.Faults.Clear, s.Clock.Reset, issuer.Reset, metadata.Reset, authorization.Reset}
+	s.forget = []func(){s.Faults.Clear, config.resetClock, issuer.Reset, metadata.Reset, authorization.Reset}
 	warnOfRoles(config.Logger, config.World)
 	counts := metrics.NewRequests(routes.names())
 	issuer.Measure(counts)

@@ -19,6 +19,7 @@ import (
 // and costs no more than reading the machine's clock while the Clock follows it.
 type Clock struct {
 	machine func() time.Time
+	keeper  Keeper // nil: the clock is of this process alone
 	course  atomic.Pointer[course]
 
 	mu     sync.Mutex // held while the course changes
@@ -35,6 +36,7 @@ type course struct {
 	since  time.Time // the start, by the machine's clock
 	steady time.Time // Steady at the start
 
+	shared  Course    // of a clock of several processes: what they call this course
 	follows bool      // the time is the machine's
 	from    time.Time // the emulator's time at the start, unless follows
 	frozen  bool      // the time stays at from
@@ -44,7 +46,7 @@ type course struct {
 func New(machine func() time.Time) *Clock {
 	c := &Clock{machine: machine, alarms: map[*alarm]struct{}{}}
 	now := machine()
-	c.course.Store(&course{since: now, steady: now, follows: true})
+	c.course.Store(&course{shared: Machine(), since: now, steady: now, follows: true})
 	return c
 }
 
@@ -187,7 +189,11 @@ func (c *Clock) Reset() {
 // functions of At first and ends timeouts afterwards, so that waiting callers see every change
 // from before their timeout.
 func (c *Clock) change(next func(now time.Time, goes course) (course, error)) error {
-	if err := c.redirect(next); err != nil {
+	turn := c.redirect
+	if c.keeper != nil {
+		turn = c.redirectAll
+	}
+	if err := turn(next); err != nil {
 		return err
 	}
 	c.callDue()

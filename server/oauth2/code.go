@@ -126,9 +126,9 @@ func (s *Server) seal(granted token.Grant, redirectURI string, wanted authorizat
 	return s.issuer.Seal(codeForm(), own, shared)
 }
 
-// rememberedCodes is the number of exchanged codes after which the emulator forgets the oldest. Codes
+// RememberedCodes is the number of exchanged codes after which the emulator forgets the oldest. Codes
 // that are as old as the forgotten ones then count as exchanged.
-const rememberedCodes = 1 << 12
+const RememberedCodes = 1 << 12
 
 // authorizationCode exchanges a code (RFC 6749, section 4.1.3). A second use may be a theft, so
 // it revokes the tokens that the first use got.
@@ -186,7 +186,7 @@ func (s *Server) spend(ctx context.Context, granted code) error {
 		return err
 	}
 	return oauthapi.NewError(oauthapi.InvalidGrant, badRequest).
-		Because("the code was exchanged before, or is older than the latest %d codes that were exchanged; its tokens are revoked now", rememberedCodes)
+		Because("the code was exchanged before, or is older than the latest %d codes that were exchanged; its tokens are revoked now", RememberedCodes)
 }
 
 func (s *Server) openCode(text string) (code, error) {

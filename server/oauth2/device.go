@@ -3,14 +3,13 @@ package oauth2
 import (
 	"cmp"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"gcp-metadata-emulator/server/journal"
@@ -44,21 +43,18 @@ type deviceCode struct {
 
 // device is a device that waits for a user's consent (RFC 8628).
 type device struct {
-	client  string
-	scopes  []string
-	expires time.Time
+	Client  string
+	Scopes  []string
+	Expires time.Time
 
-	decided bool
-	userID  string    // unique ID; empty if the user denied access
-	polled  time.Time // time of the last poll
-	heard   time.Time // time of the last poll, or of the request for the code
+	Decided bool
+	UserID  string    // unique ID; empty if the user denied access
+	Polled  time.Time // time of the last poll
+	Heard   time.Time // time of the last poll, or of the request for the code
 }
 
 // devices holds the waiting devices. Nobody who asks for many codes makes it forget a device that polls.
-type devices struct {
-	mu         sync.Mutex // guards the map, and the fields of the devices
-	byUserCode map[string]*device
-}
+type devices struct{ documents Documents }
 
 const (
 	maxDevices = 1 << 10
@@ -68,81 +64,93 @@ const (
 	abandoned = 12 * pollInterval
 )
 
-func newDevices() *devices { return &devices{byUserCode: map[string]*device{}} }
-
-func (d *devices) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	clear(d.byUserCode)
+// readDevice returns the device in a document, or the zero value if there is no document.
+func readDevice(document []byte) (d device, ok bool) {
+	return d, document != nil && json.Unmarshal(document, &d) == nil
 }
 
+// document returns the device in the form in which it is kept.
+func (d device) document() ([]byte, error) { return json.Marshal(d) }
+
 // add adds a device. It returns false if there are too many, and all of them wait.
-func (d *devices) add(userCode string, waiting *device, now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.byUserCode) >= maxDevices {
-		maps.DeleteFunc(d.byUserCode, func(_ string, other *device) bool { return other.isAbandoned(now) })
+func (d devices) add(userCode string, waiting device, now time.Time) (bool, error) {
+	known := d.documents.All()
+	if len(known) >= maxDevices {
+		for code, document := range known {
+			if other, ok := readDevice(document); !ok || other.isAbandoned(now) {
+				delete(known, code)
+				if err := d.documents.Change(code, func([]byte) ([]byte, error) { return nil, nil }); err != nil {
+					return false, err
+				}
+			}
+		}
 	}
-	if len(d.byUserCode) >= maxDevices {
-		return false
+	if len(known) >= maxDevices {
+		return false, nil
 	}
-	d.byUserCode[userCode] = waiting
-	return true
+	return true, d.documents.Change(userCode, func([]byte) ([]byte, error) { return waiting.document() })
 }
 
 // isAbandoned reports whether the device has expired, or no longer polls.
-func (d *device) isAbandoned(now time.Time) bool {
-	return !now.Before(d.expires) || now.Sub(d.heard) > abandoned
+func (d device) isAbandoned(now time.Time) bool {
+	return !now.Before(d.Expires) || now.Sub(d.Heard) > abandoned
 }
 
+// waits reports whether the device waits for the decision of a user.
+func (d device) waits(now time.Time) bool { return !d.Decided && now.Before(d.Expires) }
+
 // find returns the device that waits with userCode.
-func (d *devices) find(userCode string, now time.Time) (*device, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.waiting(userCode, now)
+func (d devices) find(userCode string, now time.Time) (device, bool) {
+	document, _ := d.documents.Find(userCode)
+	known, ok := readDevice(document)
+	return known, ok && known.waits(now)
 }
 
 // decide records the decision for the device that waits with userCode: the unique ID of the user
 // who consented, or an empty userID if the user denied access. It reports whether such a device
 // exists.
-func (d *devices) decide(userCode, userID string, now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	waiting, ok := d.waiting(userCode, now)
-	if ok {
-		waiting.decided, waiting.userID = true, userID
-	}
-	return ok
-}
-
-// waiting is find; the caller must hold d.mu.
-func (d *devices) waiting(userCode string, now time.Time) (*device, bool) {
-	known, ok := d.byUserCode[userCode]
-	return known, ok && !known.decided && now.Before(known.expires)
+func (d devices) decide(userCode, userID string, now time.Time) (exists bool, err error) {
+	err = d.documents.Change(userCode, func(old []byte) ([]byte, error) {
+		known, ok := readDevice(old)
+		if exists = ok && known.waits(now); !exists {
+			return old, nil
+		}
+		known.Decided, known.UserID = true, userID
+		return known.document()
+	})
+	return exists, err
 }
 
 // poll returns the device with userCode, and forgets it, if a user has given consent. Otherwise
 // the error tells the client what to do (RFC 8628, section 3.5).
-func (d *devices) poll(userCode, client string, now time.Time) (*device, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	waiting, ok := d.byUserCode[userCode]
-	switch {
-	case !ok, waiting.client != client:
-		return nil, oauthapi.NewError(oauthapi.InvalidGrant, badRequest).Because("no device of client %q is waiting for this code", client)
-	case waiting.decided:
-		delete(d.byUserCode, userCode)
-		if waiting.userID == "" {
-			return nil, oauthapi.Forbidden(oauthapi.AccessDenied).Because("the user has denied the device access")
+func (d devices) poll(userCode, client string, now time.Time) (connected device, err error) {
+	var answer error
+	err = d.documents.Change(userCode, func(old []byte) ([]byte, error) {
+		known, ok := readDevice(old)
+		connected, answer = known, nil
+		switch {
+		case !ok, known.Client != client:
+			answer = oauthapi.NewError(oauthapi.InvalidGrant, badRequest).Because("no device of client %q is waiting for this code", client)
+			return old, nil
+		case known.Decided:
+			if known.UserID == "" {
+				answer = oauthapi.Forbidden(oauthapi.AccessDenied).Because("the user has denied the device access")
+			}
+			return nil, nil
 		}
-		return waiting, nil
+		answer = known.pending(now)
+		known.Polled, known.Heard = now, now
+		return known.document()
+	})
+	return connected, cmp.Or(err, answer)
+}
+
+// pending returns the answer to a device that polls before the user has decided.
+func (d device) pending(now time.Time) error {
+	if now.Sub(d.Polled) < pollInterval-pollTolerance {
+		return oauthapi.Forbidden(oauthapi.SlowDown).Because("the device asks more often than every %s", pollInterval)
 	}
-	last := waiting.polled
-	waiting.polled, waiting.heard = now, now
-	if now.Sub(last) < pollInterval-pollTolerance {
-		return nil, oauthapi.Forbidden(oauthapi.SlowDown).Because("the device asks more often than every %s", pollInterval)
-	}
-	return nil, &oauthapi.Error{
+	return &oauthapi.Error{
 		Status: http.StatusPreconditionRequired, Code: oauthapi.AuthorizationPending, Description: "Precondition Required",
 	}
 }
@@ -179,7 +187,11 @@ func (s *Server) DeviceCode(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if !s.devices.add(userCode, &device{client: client.ID, scopes: scopes, expires: expires, heard: now}, now) {
+	added, err := s.devices.add(userCode, device{Client: client.ID, Scopes: scopes, Expires: expires, Heard: now}, now)
+	if err != nil {
+		return wire.Response{}, err
+	}
+	if !added {
 		return wire.Response{}, oauthapi.Forbidden(oauthapi.RateLimitExceeded).BecauseOf(journal.Refusal{
 			Code: reason.RateLimited, Reason: fmt.Sprintf("%d devices are waiting for a person, and no more are allowed", maxDevices),
 			Hint: "wait until some have expired, or reset the emulator",
@@ -277,8 +289,11 @@ func (s *Server) decideDevice(r *http.Request) (wire.Response, error) {
 		userID = user.UniqueID
 	}
 	userCode := form.Get("user_code")
+	exists, err := s.devices.decide(readUserCode(userCode), userID, s.now())
 	switch {
-	case !s.devices.decide(readUserCode(userCode), userID, s.now()):
+	case err != nil:
+		return wire.Response{}, err
+	case !exists:
 		return noDevice(userCode), nil
 	case made.denied:
 		return messagePage(http.StatusOK, "Access denied", "The device was not given access."), nil
@@ -302,11 +317,11 @@ func (s *Server) deviceGrant(r *http.Request, form url.Values) (wire.Response, e
 	if err != nil {
 		return wire.Response{}, err
 	}
-	user, ok := current.User(connected.userID)
+	user, ok := current.User(connected.UserID)
 	if !ok {
 		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidGrant, accountDeleted)
 	}
-	return s.issueFirst(r.Context(), current, token.ForUser(user, client.ID, connected.scopes), token.Claims{})
+	return s.issueFirst(r.Context(), current, token.ForUser(user, client.ID, connected.Scopes), token.Claims{})
 }
 
 func (s *Server) openDeviceCode(text string) (deviceCode, error) {

@@ -34,19 +34,25 @@ type Server struct {
 	now     func() time.Time
 	answers func(host, port string) bool
 	spent   retired.Set // the sessions of the codes that were exchanged: each session has one code
-	devices *devices
+	devices devices
 }
 
 // New returns an authorization server. now is its clock. answers reports whether a host, in the
 // form of hostname.Of, and a port are an address of the emulator.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time, answers func(host, port string) bool) *Server {
-	return &Server{worlds: worlds, issuer: issuer, now: now, answers: answers, spent: retired.NewSet(rememberedCodes), devices: newDevices()}
+	return &Server{worlds: worlds, issuer: issuer, now: now, answers: answers, spent: retired.NewSet(RememberedCodes), devices: devices{newMemory()}}
+}
+
+// Share replaces what the server remembers of codes and devices by what several processes share. Call it
+// before the server is used.
+func (s *Server) Share(spent retired.Set, documents Documents) {
+	s.spent, s.devices = spent, devices{documents}
 }
 
 // Reset forgets the exchanged codes and the waiting devices.
 func (s *Server) Reset() {
 	s.spent.Reset()
-	s.devices.forget()
+	s.devices.documents.Reset()
 }
 
 // tokens is a successful answer (RFC 6749, section 5.1), with its members in Google's order.

@@ -84,9 +84,9 @@ func consentPage(w *world.World, client string, wanted authorization, action str
 }
 
 // devicePage asks which user grants the device's request.
-func devicePage(w *world.World, waiting *device, userCode string) wire.Response {
+func devicePage(w *world.World, waiting device, userCode string) wire.Response {
 	return page(http.StatusOK, "consent", consent{
-		Title: deviceTitle, Client: waiting.client, Scopes: waiting.scopes, Action: "/device", UserCode: userCode, Users: w.Users,
+		Title: deviceTitle, Client: waiting.Client, Scopes: waiting.Scopes, Action: "/device", UserCode: userCode, Users: w.Users,
 	})
 }
 

@@ -59,6 +59,16 @@ func (c *Copy) List(name string) []Record {
 	return slices.SortedFunc(maps.Values(in.records), func(a, b Record) int { return cmp.Compare(a.Name, b.Name) })
 }
 
+// Count returns the number of records in a folder.
+func (c *Copy) Count(name string) int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if in, ok := c.folders[name]; ok {
+		return len(in.records)
+	}
+	return 0
+}
+
 // Version returns the version of the last change in a folder, or 0 if nothing has ever been there.
 func (c *Copy) Version(name string) int64 {
 	c.mu.RLock()

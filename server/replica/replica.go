@@ -16,6 +16,15 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
+// The names of what the replicas share of tokens.
+const (
+	RevokedName = "revoked"
+	SpentName   = "spent"
+	DevicesName = "devices"
+)
+
+const faultsFolder = "faults"
+
 // Replica is this process's part in the replicas.
 type Replica struct {
 	Worlds *Worlds // Begin makes it
@@ -41,6 +50,9 @@ func (r *Replica) Begin(ctx context.Context, own *world.World) (*world.World, er
 	return worlds.World(), nil
 }
 
+// Silence returns for how long the store has not answered, at a moment of the machine's time.
+func (r *Replica) Silence(now time.Time) time.Duration { return now.Sub(r.store.Contact()) }
+
 // Files returns the files with the keys of the replicas.
 func (r *Replica) Files() Files { return Files{r.store, r.bounds} }
 
@@ -48,6 +60,9 @@ func (r *Replica) Files() Files { return Files{r.store, r.bounds} }
 type bounds struct{ timeout time.Duration }
 
 // commit returns a context for a change.
-func (b bounds) commit() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), b.timeout)
+func (b bounds) commit() (context.Context, context.CancelFunc) { return b.within(context.Background()) }
+
+// within returns a context for a change of a request.
+func (b bounds) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, b.timeout)
 }

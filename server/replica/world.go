@@ -141,6 +141,29 @@ func (w *Worlds) Restart(next *world.World) error {
 	}
 }
 
+// Reset restores the world, and removes whatever else a reset removes, in one change.
+func (w *Worlds) Reset() error {
+	for {
+		w.mu.Lock()
+		seen, start, unread := w.seen, w.start, w.unread
+		w.mu.Unlock()
+		if unread != nil {
+			return unread
+		}
+		ctx, cancel := w.bounds.commit()
+		err := w.commit(ctx, seen, start, start, forgetting()...)
+		cancel()
+		if !errors.Is(err, records.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// forgetting returns the folders that a reset empties.
+func forgetting() []string {
+	return []string{retiredFolder + "/" + SpentName, retiredFolder + "/" + RevokedName, forgottenFolder, documentsFolder + "/" + DevicesName, stateFolder, faultsFolder}
+}
+
 // replace commits a version. start returns the world that a reset restores from now on; without a text,
 // it is the new world.
 func (w *Worlds) replace(current, next *world.World, start func(*Worlds) kept) error {
@@ -170,8 +193,8 @@ func (w *Worlds) replace(current, next *world.World, start func(*Worlds) kept) e
 	return nil
 }
 
-// commit makes a version the newest, if the head is as this process has seen it.
-func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept) error {
+// commit makes a version the newest, if the head is as this process has seen it, and empties folders.
+func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept, forgetting ...string) error {
 	next := head{}
 	parts := map[string][]byte{}
 	next.World = divide(fresh.text, parts)
@@ -191,7 +214,7 @@ func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept) er
 	}()
 	batch := batches{store: w.records, last: records.Change{
 		If:  []records.Condition{{Name: headName, Version: seen.version}},
-		Put: []records.Entry{{Name: headName, Value: text}},
+		Put: []records.Entry{{Name: headName, Value: text}}, Folders: forgetting,
 	}}
 	for digest, part := range parts {
 		if _, exists := w.records.Copy().Find(partName(digest)); !exists || !seen.head.names(digest) {

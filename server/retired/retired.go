@@ -35,9 +35,9 @@ func NewID() string {
 	return string(id[:])
 }
 
-// made returns the part of an ID by which IDs sort. IDs that NewID did not make, as earlier versions of
+// Age returns the part of an ID by which IDs sort. IDs that NewID did not make, as earlier versions of
 // the emulator sealed them, are older than all others.
-func made(id string) string {
+func Age(id string) string {
 	const unknown = "\x00"
 	if len(id) != len(uuid.UUID{}) {
 		return unknown
@@ -69,7 +69,7 @@ func (m *memory) Retire(_ context.Context, id string) (bool, error) {
 	if len(m.byAge) > m.size {
 		oldest, _ := heap.Pop(&m.byAge).(string)
 		delete(m.known, oldest)
-		m.forgotten = made(oldest) // no ID that is older is added, so that this never falls
+		m.forgotten = Age(oldest) // no ID that is older is added, so that this never falls
 	}
 	return false, nil
 }
@@ -85,7 +85,7 @@ func (m *memory) has(id string) bool {
 	if _, ok := m.known[id]; ok {
 		return true
 	}
-	return made(id) <= m.forgotten
+	return Age(id) <= m.forgotten
 }
 
 func (m *memory) Reset() {
@@ -99,7 +99,7 @@ func (m *memory) Reset() {
 type byAge []string
 
 func (b *byAge) Len() int           { return len(*b) }
-func (b *byAge) Less(i, j int) bool { return made((*b)[i]) < made((*b)[j]) }
+func (b *byAge) Less(i, j int) bool { return Age((*b)[i]) < Age((*b)[j]) }
 func (b *byAge) Swap(i, j int)      { (*b)[i], (*b)[j] = (*b)[j], (*b)[i] }
 
 func (b *byAge) Push(id any) { *b = append(*b, id.(string)) } //nolint:forcetypeassert // only strings are pushed

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"strings"
 
+	"gcp-metadata-emulator/server/retired"
 	"gcp-metadata-emulator/signer"
 )
 
-// rememberedRevocations is the number of revocations after which the emulator forgets the oldest.
+// RememberedRevocations is the number of revocations after which the emulator forgets the oldest.
 // Tokens that are as old as the forgotten ones then count as revoked.
-const rememberedRevocations = 1 << 16
+const RememberedRevocations = 1 << 16
 
 // isRetired reports whether a token or its session was revoked. session may be empty.
 func (i *Issuer) isRetired(id, session string) bool {
@@ -55,6 +56,13 @@ func (i *Issuer) IsRevoked(parsed *signer.Parsed) bool {
 	id, _ := parsed.Claims["jti"].(string)
 	return strings.HasPrefix(id, revokedPrefix) && i.Open(revokedForm(), id, new(any), new(any)) == nil
 }
+
+// Share replaces the set of revoked tokens by one that several processes share. Call it before the issuer
+// is used.
+func (i *Issuer) Share(revoked retired.Set) { i.revoked = revoked }
+
+// ForgetCached forgets the cached access tokens, for other processes may have revoked them.
+func (i *Issuer) ForgetCached() { i.accesses.forget() }
 
 // Reset forgets all revocations and all cached tokens.
 func (i *Issuer) Reset() {

@@ -96,7 +96,7 @@ func NewIssuer(ring *keys.Ring, now func() time.Time) *Issuer {
 	return &Issuer{
 		keys:       ring,
 		now:        now,
-		revoked:    retired.NewSet(rememberedRevocations),
+		revoked:    retired.NewSet(RememberedRevocations),
 		coding:     sync.OnceValues(newCoding),
 		stranger:   sync.OnceValue(ring.Stranger),
 		accesses:   newCache[accessKey](now),
