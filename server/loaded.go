@@ -1,9 +1,11 @@
 package server
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"gcp-metadata-emulator/server/control"
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/store"
@@ -81,4 +83,12 @@ func (c Config) resetClock() {
 	if c.Replica == nil {
 		c.Clock.Reset()
 	}
+}
+
+// parts returns what the emulator depends on outside of its process.
+func (c Config) parts() []control.Part {
+	if c.Replica == nil {
+		return c.Parts
+	}
+	return append(slices.Clone(c.Parts), control.Part{Health: c.Replica.Health})
 }

@@ -205,7 +205,7 @@ func New(config Config) *Server {
 			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: counts, Reset: s.Reset,
 			Routes:       func() []string { return slices.Concat(routes.names(), s.further()) },
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, DoorURLs: config.DoorURLs, PublicURL: config.PublicURL,
-			Events: s.Events, IAMMode: func() string { return string(callers.InForce()) }, Workload: metadata.Workload, Parts: config.Parts, Waiters: waiters(metadata), Purposes: newPurposes(config, issuer, callers, s.doors),
+			Events: s.Events, IAMMode: func() string { return string(callers.InForce()) }, Workload: metadata.Workload, Parts: config.parts(), Waiters: waiters(metadata), Purposes: newPurposes(config, issuer, callers, s.doors),
 		}),
 		controlApart: config.PublicURL != nil,
 	}

@@ -49,7 +49,7 @@ func (f storeFlags) join(ctx context.Context, logger *slog.Logger) (joined *repl
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return replica.New(replica.Config{Store: opened, Timeout: f.StoreTimeout, Logger: logger}), leave, nil
+	return replica.New(replica.Config{Store: opened, Timeout: f.StoreTimeout, Grace: f.StoreGrace, Logger: logger}), leave, nil
 }
 
 // ringOf returns the key ring of the replicas, or of an emulator that is alone.

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 type Config struct {
 	Store   records.Store
 	Timeout time.Duration // for which a change waits for the store
+	Grace   time.Duration // the time without an answer of the store after which this replica is not ready
 	Logger  *slog.Logger
 }
 
@@ -31,12 +33,13 @@ type Replica struct {
 
 	store  records.Store
 	bounds bounds
+	grace  time.Duration
 	logger *slog.Logger
 }
 
 // New returns a replica that has not begun yet.
 func New(config Config) *Replica {
-	return &Replica{store: config.Store, bounds: bounds{config.Timeout}, logger: config.Logger}
+	return &Replica{store: config.Store, bounds: bounds{config.Timeout}, grace: config.Grace, logger: config.Logger}
 }
 
 // Begin joins the replicas with a world. It returns their world, which is the given one if they have had
@@ -50,8 +53,23 @@ func (r *Replica) Begin(ctx context.Context, own *world.World) (*world.World, er
 	return worlds.World(), nil
 }
 
-// Silence returns for how long the store has not answered, at a moment of the machine's time.
-func (r *Replica) Silence(now time.Time) time.Duration { return now.Sub(r.store.Contact()) }
+// Health reports whether the store has answered lately, and what is wrong if not.
+func (r *Replica) Health() (ready bool, problem string) {
+	const usual = 2 * time.Second // the store is asked every second
+	silent := time.Since(r.store.Contact()).Round(time.Second)
+	switch {
+	case silent > r.grace:
+		return false, fmt.Sprintf("the store that the replicas share has not answered for %v", silent)
+	case silent > usual:
+		return true, fmt.Sprintf("the store that the replicas share has not answered for %v; changes are refused", silent)
+	}
+	if r.Worlds != nil {
+		if err := r.Worlds.unreadable(); err != nil {
+			return false, fmt.Sprintf("the world that the replicas share cannot be read: %v", err)
+		}
+	}
+	return true, ""
+}
 
 // Files returns the files with the keys of the replicas.
 func (r *Replica) Files() Files { return Files{r.store, r.bounds} }

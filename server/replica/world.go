@@ -126,6 +126,13 @@ func (w *Worlds) Start() *world.World {
 	return w.start.world
 }
 
+// unreadable returns why the newest version cannot be read, or nil.
+func (w *Worlds) unreadable() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unread
+}
+
 // Replace is an update of the world; see store.Keeper.
 func (w *Worlds) Replace(current, next *world.World) error {
 	return w.replace(current, next, func(w *Worlds) kept { return w.start })
@@ -144,12 +151,12 @@ func (w *Worlds) Restart(next *world.World) error {
 // Reset restores the world, and removes whatever else a reset removes, in one change.
 func (w *Worlds) Reset() error {
 	for {
-		w.mu.Lock()
-		seen, start, unread := w.seen, w.start, w.unread
-		w.mu.Unlock()
-		if unread != nil {
-			return unread
+		if err := w.unreadable(); err != nil {
+			return err
 		}
+		w.mu.Lock()
+		seen, start := w.seen, w.start
+		w.mu.Unlock()
 		ctx, cancel := w.bounds.commit()
 		err := w.commit(ctx, seen, start, start, forgetting()...)
 		cancel()

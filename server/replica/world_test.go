@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gcp-metadata-emulator/server/records"
@@ -156,6 +157,32 @@ func TestReplicaThatIsCutOff(t *testing.T) {
 	if err := b.set("3"); err != nil || a.value() != "3" {
 		t.Errorf("the first edit afterwards: %v, %v", err, a.value())
 	}
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		link := recordstest.New().Join()
+		joined := replica.New(replica.Config{Store: link, Timeout: time.Minute, Grace: 10 * time.Second, Logger: slog.New(slog.DiscardHandler)})
+		for _, step := range []struct {
+			do    func()
+			after time.Duration
+			want  string
+		}{
+			{link.Connect, 0, "true "},
+			{link.Cut, 2 * time.Second, "true "},
+			{link.Cut, 3 * time.Second, "true the store that the replicas share has not answered for 5s; changes are refused"},
+			{link.Cut, 6 * time.Second, "false the store that the replicas share has not answered for 11s"},
+			{link.Connect, time.Second, "true "},
+		} {
+			step.do()
+			time.Sleep(step.after)
+			ready, problem := joined.Health()
+			if got := fmt.Sprint(ready, " ", problem); got != step.want {
+				t.Errorf("health: %s, want %s", got, step.want)
+			}
+		}
+	})
 }
 
 // counting counts what a change writes.
