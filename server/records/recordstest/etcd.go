@@ -43,7 +43,6 @@ func (e *Etcd) Start(t testing.TB) {
 	e.process = exec.Command(e.program, "--name=test", "--data-dir="+e.dir, "--log-level=error", //nolint:noctx // Kill ends it
 		"--listen-client-urls=http://"+e.Address, "--advertise-client-urls=http://"+e.Address,
 		"--listen-peer-urls=http://"+e.peers, "--initial-advertise-peer-urls=http://"+e.peers, "--initial-cluster=test=http://"+e.peers)
-	e.process.Stderr = os.Stderr
 	if err := e.process.Start(); err != nil {
 		t.Fatal(err)
 	}
