@@ -69,12 +69,14 @@ func (b *bench) callers(name string, server *process) (s *subject, closeAll func
 		}, grpc.WaitForReady(true)) // the server may still be starting
 		return err
 	}
-	return &subject{name: name, server: server, run: func(ctx context.Context, limits load.Limits) (*load.Result, error) {
+	run := func(ctx context.Context, limits load.Limits) (*load.Result, error) {
 		ctx, cancel := server.during(ctx)
 		defer cancel()
 		result, err := load.Repeat(ctx, limits, call)
 		return result, server.explain(err)
-	}}, closeAll, nil
+	}
+	open := func(context.Context) (loader, func(), error) { return run, func() {}, nil } // the clients stay connected
+	return &subject{name: name, server: server, open: open}, closeAll, nil
 }
 
 // signer is the bare signing server.

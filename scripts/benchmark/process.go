@@ -107,6 +107,29 @@ func (p *process) load(ctx context.Context, template *load.Template, limits load
 	return result, p.explain(err)
 }
 
+// open opens connections for several loads. The second result closes them.
+func (p *process) open(ctx context.Context, template *load.Template, connections int) (loader, func(), error) {
+	ctx, cancel := p.during(ctx)
+	session, err := load.Open(ctx, p.addr, template, connections)
+	if err != nil {
+		cancel()
+		return nil, nil, p.explain(err)
+	}
+	run := func(ctx context.Context, limits load.Limits) (*load.Result, error) {
+		ctx, cancel := p.during(ctx)
+		defer cancel()
+		result, err := session.Run(ctx, limits)
+		return result, p.explain(err)
+	}
+	return run, func() {
+		session.Close()
+		cancel()
+	}, nil
+}
+
+// loader loads a server.
+type loader func(ctx context.Context, limits load.Limits) (*load.Result, error)
+
 // explain replaces the error of a broken connection by the reason for the process's end, which
 // may come a little later.
 func (p *process) explain(err error) error {

@@ -28,8 +28,8 @@ func (b *bench) proxied(ctx context.Context, emulator *process) (row, error) {
 	template.Dial = connect
 	measured := row{
 		name: proxied, against: "the emulator, directly",
-		ours:   newSubject("the emulator as a proxy", emulator, template),
-		theirs: newSubject("the emulator", emulator, request.Compile(emulator.addr)),
+		ours:   b.newSubject("the emulator as a proxy", emulator, template),
+		theirs: b.newSubject("the emulator", emulator, request.Compile(emulator.addr)),
 	}
 	return measured, b.contest(ctx, measured)
 }

@@ -142,7 +142,7 @@ func (b *bench) compareWorlds(ctx context.Context, large, small *world) ([]strin
 		{metadata("/computeMetadata/v1/" + large.value), metadata("/computeMetadata/v1/" + small.value)},
 		{accessTokenRequest(), accessTokenRequest()},
 	} {
-		rates, err := b.compareRates(ctx, newSubject("the large world", large.emulator, requests[0].Compile(large.emulator.addr)), newSubject("the small world", small.emulator, requests[1].Compile(small.emulator.addr)))
+		rates, err := b.compareRates(ctx, b.newSubject("the large world", large.emulator, requests[0].Compile(large.emulator.addr)), b.newSubject("the small world", small.emulator, requests[1].Compile(small.emulator.addr)))
 		if err != nil {
 			return nil, err
 		}

@@ -122,15 +122,15 @@ func (b *bench) compare(ctx context.Context, emulator, earlier *process, o opera
 	}
 	measured := row{
 		name: o.name, against: o.against.String(),
-		ours:   newSubject("the emulator", emulator, request.Compile(emulator.addr)),
-		theirs: newSubject("the reference server", server, request.Compile(server.addr)),
+		ours:   b.newSubject("the emulator", emulator, request.Compile(emulator.addr)),
+		theirs: b.newSubject("the reference server", server, request.Compile(server.addr)),
 	}
 	if earlier != nil {
 		same, err := resolve(ctx, earlier, o.request)
 		if err != nil {
 			return row{}, fmt.Errorf("the earlier emulator: %w", err)
 		}
-		measured.earlier = newSubject("the earlier emulator", earlier, same.Compile(earlier.addr))
+		measured.earlier = b.newSubject("the earlier emulator", earlier, same.Compile(earlier.addr))
 	}
 	return measured, b.contest(ctx, measured)
 }
@@ -161,12 +161,19 @@ func (b *bench) contest(ctx context.Context, r row) error {
 func (b *bench) round(ctx context.Context, subjects []*subject, duration time.Duration) error {
 	const slice = 100 * time.Millisecond
 	results, spent, allocated := map[*subject]*load.Result{}, map[*subject]time.Duration{}, map[*subject]float64{}
+	runs := map[*subject]loader{}
 	for _, s := range subjects {
 		results[s], allocated[s] = &load.Result{}, -s.allocated(ctx)
+		run, closeAll, err := s.open(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		defer closeAll()
+		runs[s] = run
 	}
 	for left := duration; left > 0; left -= slice {
 		for _, s := range subjects {
-			result, cpu, err := s.turn(ctx, b.limits(min(left, slice)))
+			result, cpu, err := s.turn(ctx, runs[s], b.limits(min(left, slice)))
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -223,25 +230,25 @@ func resolve(ctx context.Context, emulator *process, request load.Request) (load
 type subject struct {
 	name    string
 	server  *process
-	counted bool // the server counts its allocations over HTTP
-	run     func(ctx context.Context, limits load.Limits) (*load.Result, error)
+	counted bool                                              // the server counts its allocations over HTTP
+	open    func(ctx context.Context) (loader, func(), error) // opens the connections of a round
 
 	rates, p50s, p99s, cpus, allocations []float64
 }
 
-func newSubject(name string, server *process, template *load.Template) *subject {
-	return &subject{name: name, server: server, counted: true, run: func(ctx context.Context, limits load.Limits) (*load.Result, error) {
-		return server.load(ctx, template, limits)
+func (b *bench) newSubject(name string, server *process, template *load.Template) *subject {
+	return &subject{name: name, server: server, counted: true, open: func(ctx context.Context) (loader, func(), error) {
+		return server.open(ctx, template, b.connections)
 	}}
 }
 
 // turn loads the server once, and returns the CPU time that the server has used meanwhile.
-func (s *subject) turn(ctx context.Context, limits load.Limits) (*load.Result, time.Duration, error) {
+func (s *subject) turn(ctx context.Context, run loader, limits load.Limits) (*load.Result, time.Duration, error) {
 	before, err := s.server.cpu()
 	if err != nil {
 		return nil, 0, err
 	}
-	result, err := s.run(ctx, limits)
+	result, err := run(ctx, limits)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -39,29 +39,53 @@ func (r *Result) Add(other *Result) {
 // way at a time, and sends the next when it has read the answer. The first failure, such as an
 // answer other than 200, ends the run.
 func Run(ctx context.Context, addr string, template *Template, limits Limits) (*Result, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	session, err := Open(ctx, addr, template, limits.Connections)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	return session.Run(ctx, limits)
+}
 
+// Session is a number of connections for several runs, so that these do not measure how a server accepts
+// connections.
+type Session struct {
+	template *Template
+	workers  []*worker
+}
+
+// Open connects to the server at addr.
+func Open(ctx context.Context, addr string, template *Template, connections int) (*Session, error) {
 	dial := template.Dial
 	if dial == nil {
 		dial = direct
 	}
-	workers, err := open(ctx, addr, limits.Connections, dial)
-	defer closeAll(workers)
+	workers, err := open(ctx, addr, connections, dial)
 	if err != nil {
+		closeAll(workers)
 		return nil, err
 	}
+	return &Session{template, workers}, nil
+}
+
+// Close closes the connections.
+func (s *Session) Close() { closeAll(s.workers) }
+
+// Run does the same as the function Run, with all connections of the session.
+func (s *Session) Run(ctx context.Context, limits Limits) (*Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	// Closing the connections ends blocked reads when ctx ends.
-	defer context.AfterFunc(ctx, func() { closeAll(workers) })()
+	defer context.AfterFunc(ctx, s.Close)()
 
 	begin := Now()
 	end := begin.Add(limits.Duration)
 	budget := &atomic.Int64{}
 	budget.Store(limits.Requests)
 	var running sync.WaitGroup
-	for _, w := range workers {
+	for _, w := range s.workers {
 		running.Go(func() {
-			if err := w.run(template, end, budget); err != nil {
+			if err := w.run(s.template, end, budget); err != nil {
 				cancel(err)
 			}
 		})
@@ -72,7 +96,7 @@ func Run(ctx context.Context, addr string, template *Template, limits Limits) (*
 	}
 
 	result := &Result{}
-	for _, w := range workers {
+	for _, w := range s.workers {
 		result.Latencies.Add(&w.latencies)
 		result.Elapsed = max(result.Elapsed, w.last.Sub(begin))
 	}
@@ -119,11 +143,12 @@ func (w *worker) run(template *Template, end time.Time, budget *atomic.Int64) er
 	if err := w.conn.SetDeadline(end.Add(grace)); err != nil {
 		return err
 	}
+	w.latencies = Histogram{}
 	var buf []byte
 	// The loop reads the time once per request: the time of an answer is also the start of the
 	// next request.
 	w.last = Now()
-	for w.last.Before(end) && budget.Add(-1) >= 0 {
+	for (w.last.Before(end) || w.latencies.Count() == 0) && budget.Add(-1) >= 0 { // a short run may begin late
 		buf = template.Next(buf)
 		if _, err := w.conn.Write(buf); err != nil {
 			return err

@@ -23,7 +23,7 @@ func Repeat(ctx context.Context, limits Limits, call func(ctx context.Context, w
 		running.Go(func() {
 			w := &workers[i]
 			w.last = begin
-			for w.last.Before(end) && budget.Add(-1) >= 0 {
+			for (w.last.Before(end) || w.latencies.Count() == 0) && budget.Add(-1) >= 0 {
 				if err := call(ctx, i); err != nil {
 					cancel(err)
 					return
