@@ -42,6 +42,9 @@ func ReadForm(r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(body) == 0 { // of any type
+		return url.Values{}, nil
+	}
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case mediaType == "", mediaType == "application/x-www-form-urlencoded":
