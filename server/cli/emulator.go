@@ -18,6 +18,7 @@ import (
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/guard"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/watch"
@@ -262,7 +263,7 @@ func (e *emulator) prepare(ctx context.Context) error {
 func (f runFlags) logger(usual slog.Level, std streams) *slog.Logger {
 	level := usual
 	_ = level.UnmarshalText([]byte(f.LogLevel)) // every value except "auto" is a level of slog
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: journal.RedactAttribute}
 	if f.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(std.err, options))
 	}

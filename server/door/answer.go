@@ -9,6 +9,7 @@ import (
 
 	"gcp-metadata-emulator/server/errorpage"
 	"gcp-metadata-emulator/server/ingress"
+	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -42,7 +43,7 @@ func (d *Doors) Explain(header http.Header, sentence, hint string) {
 	if hint != "" {
 		text += "; hint: " + hint
 	}
-	header[ReasonHeader] = []string{strings.Map(printable, text)}
+	header[ReasonHeader] = []string{strings.Map(printable, journal.Redacted(text))}
 }
 
 func printable(character rune) rune {

@@ -1,7 +1,9 @@
 package journal_test
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -30,6 +32,12 @@ func TestNoTextHasSecrets(t *testing.T) {
 			if shown := fmt.Sprintf("%+v %+v", *seen, *seen.Missing); strings.Contains(shown, secret) || strings.Count(shown, "REDACTED") != 11 {
 				t.Errorf("%s in the %s: %s", name, sink, shown)
 			}
+		}
+		var lines strings.Builder
+		logger := slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{ReplaceAttr: journal.RedactAttribute}))
+		logger.With("with", text).WithGroup("group").Error(text, "text", text, "error", fmt.Errorf("wrapped: %w", errors.New(text)), "number", 1)
+		if shown := lines.String(); strings.Contains(shown, secret) || strings.Count(shown, "REDACTED") != 4 || !strings.Contains(shown, "number=1") {
+			t.Errorf("%s in a line of the log: %s", name, shown)
 		}
 		if !strings.Contains(e.Missing.Resource, secret) {
 			t.Error("the original is changed")
