@@ -116,8 +116,8 @@ func isAddress(text string) bool {
 			return false
 		}
 	}
-	_, err := netip.ParseAddr(text)
-	return err == nil
+	address, err := netip.ParseAddr(text)
+	return err == nil && !strings.ContainsAny(address.Zone(), "[]")
 }
 
 func isASCII(text string) bool {
