@@ -23,3 +23,6 @@ func syncFolder(string) error { return nil }
 
 // Exposure returns nothing: such systems do not have modes.
 func Exposure(fs.FileInfo) string { return "" }
+
+// isShared returns false: such systems do not have modes.
+func isShared(fs.FileInfo) bool { return false }

@@ -68,3 +68,9 @@ func Exposure(info fs.FileInfo) string {
 	}
 	return ""
 }
+
+// isShared reports whether everybody can write to a folder.
+func isShared(folder fs.FileInfo) bool {
+	const others = 0o002
+	return folder.Mode()&others != 0
+}

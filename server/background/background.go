@@ -42,6 +42,7 @@ const (
 	olderSuffix   = ".log.1"
 	recordSuffix  = ".json"
 	partialSuffix = ".new"
+	startSuffix   = ".start" // held by the process that starts the run
 )
 
 // Log returns the path of the log.
@@ -58,31 +59,52 @@ func (f Files) IsReady() bool {
 
 // Remove removes all files of a run.
 func (f Files) Remove() {
-	for _, suffix := range []string{partialSuffix, recordSuffix, logSuffix, olderSuffix, lockSuffix} {
+	for _, suffix := range []string{partialSuffix, recordSuffix, logSuffix, olderSuffix, lockSuffix, startSuffix} {
 		_ = os.Remove(string(f) + suffix) // some are missing
 	}
 }
 
 // New makes the lock and the log of a run that is about to start, in a directory that only the
-// present user can change. It removes the files of old runs there.
-func New(dir, id string) (Files, error) {
-	const private, privateFolder = 0o600, 0o700
+// present user can change. It removes the files of old runs there. Until started is called, the files
+// count as in use even if the run does not hold its lock yet.
+func New(dir, id string) (files Files, started func(), err error) {
+	const privateFolder = 0o700
 	if err := os.MkdirAll(dir, privateFolder); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if !isPrivate(dir) {
-		return "", fmt.Errorf("%q belongs to another user, or others can change it", dir)
+		return "", nil, fmt.Errorf("%q belongs to another user, or others can change it", dir)
 	}
 	prune(dir)
-	files := Files(filepath.Join(dir, id))
-	for _, suffix := range []string{lockSuffix, logSuffix} {
-		file, err := os.OpenFile(string(files)+suffix, os.O_CREATE|os.O_EXCL|os.O_WRONLY, private)
-		if err != nil {
-			return "", err
-		}
-		_ = file.Close() // nothing was written
+	files = Files(filepath.Join(dir, id))
+	start := string(files) + startSuffix
+	if err := makeEmpty(start); err != nil {
+		return "", nil, err
 	}
-	return files, nil
+	held, err := hold(start)
+	if err != nil {
+		return "", nil, err
+	}
+	started = func() {
+		_ = held.Close() // nothing was written
+		_ = os.Remove(start)
+	}
+	for _, suffix := range []string{lockSuffix, logSuffix} {
+		if err := makeEmpty(string(files) + suffix); err != nil {
+			started()
+			return "", nil, err
+		}
+	}
+	return files, started, nil
+}
+
+func makeEmpty(path string) error {
+	const private = 0o600
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, private)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // Hold takes the lock of the present process's run, until the result is closed or the process ends.
@@ -123,7 +145,7 @@ func All(dirs ...string) []Run {
 		if !isPrivate(dir) {
 			continue
 		}
-		for _, files := range listed(dir) {
+		for _, files := range listed(dir, lockSuffix) {
 			if run, err := Read(files); err == nil {
 				all = append(all, run)
 			}
@@ -133,12 +155,12 @@ func All(dirs ...string) []Run {
 	return all
 }
 
-// listed returns the runs that have a lock in a directory.
-func listed(dir string) []Files {
+// listed returns the runs that have a file with this suffix in a directory.
+func listed(dir, suffix string) []Files {
 	entries, _ := os.ReadDir(dir) // a missing directory has none
 	var found []Files
 	for _, entry := range entries {
-		if name, ok := strings.CutSuffix(entry.Name(), lockSuffix); ok && entry.Type().IsRegular() {
+		if name, ok := strings.CutSuffix(entry.Name(), suffix); ok && entry.Type().IsRegular() {
 			found = append(found, Files(filepath.Join(dir, name)))
 		}
 	}
@@ -148,8 +170,14 @@ func listed(dir string) []Files {
 // keptRuns is the number of ended runs whose logs stay.
 const keptRuns = 5
 
-// prune removes the files of all ended runs but the latest.
+// prune removes the files of all ended runs but the latest, and those of runs that were killed before
+// they were ready.
 func prune(dir string) {
+	for _, files := range slices.Concat(listed(dir, lockSuffix), listed(dir, startSuffix)) {
+		if !files.IsReady() && !isHeld(string(files)+startSuffix) && !isHeld(string(files)+lockSuffix) {
+			files.Remove()
+		}
+	}
 	ended := slices.DeleteFunc(All(dir), Run.IsRunning)
 	for _, run := range ended[:max(0, len(ended)-keptRuns)] {
 		run.files.Remove()

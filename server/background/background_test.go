@@ -50,10 +50,11 @@ func play(files background.Files) int {
 
 func newFiles(t *testing.T, id string) background.Files {
 	t.Helper()
-	files, err := background.New(filepath.Join(t.TempDir(), "runs"), id)
+	files, started, err := background.New(filepath.Join(t.TempDir(), "runs"), id)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(started)
 	return files
 }
 
@@ -143,10 +144,11 @@ func TestOldRunsArePruned(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs")
 	begun := time.Now()
 	for i := range 10 {
-		files, err := background.New(dir, strconv.Itoa(i))
+		files, started, err := background.New(dir, strconv.Itoa(i))
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer started()
 		if err := background.Publish(files, background.Run{URL: strconv.Itoa(i), Started: begun.Add(time.Duration(i) * time.Second)}); err != nil {
 			t.Fatal(err)
 		}
@@ -160,6 +162,50 @@ func TestOldRunsArePruned(t *testing.T) {
 	}
 	if logs, err := filepath.Glob(filepath.Join(dir, "*.log")); err != nil || len(logs) != len(urls) {
 		t.Errorf("the logs are %s, %v", logs, err)
+	}
+}
+
+// Runs that were killed early, with the process that started them, leave nothing for long. A run that
+// is starting stays.
+func TestKilledEarly(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "runs")
+	starting := func(id string) (background.Files, func()) {
+		t.Helper()
+		files, started, err := background.New(dir, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files, started
+	}
+	_, started := starting("slow")
+	_, end := starting("killed")
+	end() // a killed process does not hold its lock any more either
+	if err := os.WriteFile(filepath.Join(dir, "killed sooner.start"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, heldNow := starting("holding")
+	lock, err := background.Hold(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heldNow()
+	_, last := starting("last")
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range names {
+		names[i] = filepath.Base(name)
+	}
+	want := "holding.lock holding.log last.lock last.log last.start slow.lock slow.log slow.start"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("there are %s, want %s", got, want)
+	}
+	last()
+	started()
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -177,7 +223,7 @@ func TestForeignDirectories(t *testing.T) {
 	if found := background.All(dir); len(found) > 0 {
 		t.Errorf("found %+v", found)
 	}
-	if _, err := background.New(dir, "other"); err == nil {
+	if _, _, err := background.New(dir, "other"); err == nil {
 		t.Error("a run begins in a directory that others can change")
 	}
 	link := filepath.Join(t.TempDir(), "link")

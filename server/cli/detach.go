@@ -20,13 +20,14 @@ import (
 
 // detach starts this command again in the background, and waits until the emulator is ready.
 func (c *serveCommand) detach(ctx context.Context, std streams) error {
-	files, err := background.New(c.backgroundDir(), uuid.NewString())
+	files, started, err := background.New(c.backgroundDir(), uuid.NewString())
 	if err != nil {
 		return &hintError{
 			message: fmt.Sprintf("cannot keep the log of an emulator in the background: %v", err),
 			hint:    "set XDG_STATE_HOME, or XDG_RUNTIME_DIR with --ephemeral, to a directory of your own", cause: err,
 		}
 	}
+	defer started()
 	program, err := os.Executable()
 	if err != nil {
 		files.Remove()

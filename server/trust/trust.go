@@ -24,6 +24,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/keys/disk"
 )
 
 // Password is the password of the trust store, the default of every Java installation. It
@@ -45,8 +46,8 @@ const (
 // nameSize is the number of bytes of the content's SHA-256 in a folder's name.
 const nameSize = 8
 
-// unfinished is the name pattern of files during a write.
-const unfinished = ".new-*"
+// unfinished is the name pattern of files that a killed process has not finished.
+const unfinished = ".*"
 
 // Files holds the paths of the files with the authority's certificate. Everybody may read the
 // files, because a program may run as another user than its caller.
@@ -75,8 +76,8 @@ func Write(dir string, authority string, roots []byte) (Files, error) {
 	}
 	settings := fmt.Sprintf(phpRoots+"%[1]s\"\nopenssl.cafile=\"%[1]s\"\n", files.Bundle)
 	err = errors.Join(os.MkdirAll(dir, readableFolder), makeFolder(folder), makeFolder(files.PHP),
-		replace(files.Authority, []byte(authority)), replace(files.Bundle, bundle),
-		replace(files.TrustStore, store), replace(files.settings(), []byte(settings)))
+		disk.WriteFile(files.Authority, []byte(authority), readableFile), disk.WriteFile(files.Bundle, bundle, readableFile),
+		disk.WriteFile(files.TrustStore, store, readableFile), disk.WriteFile(files.settings(), []byte(settings), readableFile))
 	if err != nil {
 		return Files{}, fmt.Errorf("write certificates below %q: %w", dir, err)
 	}
@@ -102,24 +103,6 @@ func makeFolder(path string) error {
 		return err
 	}
 	return os.Chmod(path, readableFolder)
-}
-
-// replace replaces a file's content atomically, because other processes may read or write the
-// file at the same time.
-func replace(path string, content []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), unfinished)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	err = errors.Join(err, file.Chmod(readableFile), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name()) // the caller gets the first error
-	}
-	return err
 }
 
 // certificates returns the distinct certificates in text.
