@@ -140,7 +140,7 @@ func firstLink(path string) (link string, err error) {
 	separator := string(filepath.Separator)
 	part := filepath.VolumeName(path) + separator
 	folder, err := os.Lstat(part)
-	for _, name := range strings.Split(strings.TrimPrefix(path, part), separator) {
+	for name := range strings.SplitSeq(strings.TrimPrefix(path, part), separator) {
 		if err != nil {
 			return "", err
 		}

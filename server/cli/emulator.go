@@ -117,8 +117,8 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		e.watch.Close()
 		return nil, err
 	}
-	// Clients that trust the authority keep its certificate, so a reload does not change the domains.
 	ring.ReportTrouble(e.tellOfState(ctx))
+	// Clients that trust the authority keep its certificate, so a reload does not change the domains.
 	ring.Certify(hostname.DomainsOf(e.world.UniverseDomain), hostname.MetadataAddresses()...)
 	removeURL(f.URLFile) // left over from a run that was killed
 	told := make(chan struct{})
@@ -136,22 +136,27 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	if err := ring.Load(); err != nil {
 		return nil, err
 	}
-	go mindState(ctx, ring)
 	go func() {
-		made := func() []any {
-			known, _ := ring.Google().Known() // Warm returns the error
-			return []any{"made", len(known)}
-		}
-		defer tellProgress(ctx, logger, "making signing keys", made)()
-		if err := ring.Warm(ctx); err != nil && ctx.Err() == nil {
-			logger.ErrorContext(ctx, "cannot make signing keys", "error", err)
-		}
+		e.warm(ctx)
 		freeAfterStart(ctx)
+		mindState(ctx, ring)
 	}()
 	if err := writeURL(f.URLFile, e.url); err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+// warm makes the missing signing keys.
+func (e *emulator) warm(ctx context.Context) {
+	made := func() []any {
+		known, _ := e.keys.Google().Known() // Warm returns the error
+		return []any{"made", len(known)}
+	}
+	defer tellProgress(ctx, e.logger, "making signing keys", made)()
+	if err := e.keys.Warm(ctx); err != nil && ctx.Err() == nil {
+		e.logger.ErrorContext(ctx, "cannot make signing keys", "error", err)
+	}
 }
 
 // freeAfterStart gives back the memory that only the start needed. It costs as much CPU time as hundreds of
