@@ -78,10 +78,27 @@ func (c Config) share(issuer *token.Issuer, authorization *oauth2.Server) {
 	authorization.Share(c.Replica.Retired(replica.SpentName, oauth2.RememberedCodes, func() {}), c.Replica.Documents(replica.DevicesName, deviceLasts))
 }
 
-// resetClock makes the clock follow the machine's, unless replicas share it: then restore does.
-func (c Config) resetClock() {
+// begin starts the scenarios, unless another replica plays them, and shares the faults.
+func (c Config) begin(s *Server) {
 	if c.Replica == nil {
-		c.Clock.Reset()
+		s.Events.Begin()
+		return
+	}
+	c.Replica.ShareFaults(s.Faults)
+	c.Replica.Worlds.WhenRestarted(s.Events.Clear)
+	if c.Replica.Worlds.IsFirst() {
+		s.Events.Begin()
+	}
+}
+
+// forgetOwn returns a function that clears the faults and makes the clock follow the machine's, unless
+// replicas share them: then restore does both.
+func (s *Server) forgetOwn(c Config) func() {
+	return func() {
+		if c.Replica == nil {
+			_ = s.Faults.Clear() // fails only with replicas
+			c.Clock.Reset()
+		}
 	}
 }
 

@@ -3,16 +3,20 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/emulatortest"
@@ -248,6 +252,78 @@ func TestReplicasShareTheClock(t *testing.T) {
 	for _, one := range all {
 		if !one.Clock.FollowsMachine() {
 			t.Error("after a reset, a clock does not follow the machine's")
+		}
+	}
+}
+
+// Faults strike in every replica, and each replica counts its own requests.
+func TestReplicasShareFaults(t *testing.T) {
+	t.Parallel()
+	all := newReplicas(t, 3)
+	const name = "http://full-vm/computeMetadata/v1/instance/name"
+	all[0].at(t, http.MethodPost, "faults", `{"route": "mds.metadata", "status": 503, "times": 1}`)
+	for i, one := range all {
+		for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
+			if got := one.ask(t.Context(), http.MethodGet, name, "").Code; got != want {
+				t.Errorf("replica %d answers with status %d, want %d", i, got, want)
+			}
+		}
+	}
+	var group sync.WaitGroup
+	for i := range 9 {
+		group.Go(func() { all[i%len(all)].at(t, http.MethodPost, "faults", `{"route": "sts.*", "status": 503}`) })
+	}
+	group.Wait()
+	ids := map[string]bool{}
+	for _, one := range all[1].Faults.List() {
+		ids[one.ID] = true
+	}
+	if len(ids) != 10 {
+		t.Errorf("the IDs of ten faults are %v", ids)
+	}
+	all[1].at(t, http.MethodDelete, "faults/1", "")
+	if got := all[2].ask(t.Context(), http.MethodDelete, local+"/emulator/v1/faults/1", "").Code; got != http.StatusNotFound {
+		t.Errorf("a second removal has status %d", got)
+	}
+	all[2].at(t, http.MethodPost, "reset", "")
+	for _, one := range all {
+		if got := one.Faults.List(); len(got) > 0 {
+			t.Errorf("after a reset, there are %d faults", len(got))
+		}
+	}
+}
+
+// One replica plays a scenario, and a reset at another ends it there and begins it again.
+func TestOneReplicaPlaysAScenario(t *testing.T) {
+	t.Parallel()
+	all := newReplicas(t, 3)
+	const scenario = `{"instances": [{"name": "full-vm", "scenario": [{"at": "1h", "event": "preempt"}]}]}`
+	playing := func() (counts []int) {
+		for _, one := range all {
+			counts = append(counts, len(one.Events.List()))
+		}
+		return counts
+	}
+	all[0].at(t, http.MethodPut, "state", scenario)
+	if diff := cmp.Diff([]int{1, 0, 0}, playing()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for i := range 3 {
+		all[2].at(t, http.MethodPut, "clock", fmt.Sprintf(`{"now": "203%d-01-01T00:00:00Z", "frozen": true}`, i))
+	}
+	for all[1].ok(t, http.MethodGet, "http://full-vm/computeMetadata/v1/instance/preempted", "") != "TRUE" {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal("the scenario was not played")
+		}
+	}
+	all[1].at(t, http.MethodPost, "reset", "")
+	for slices.Max(playing()) > 0 { // other replicas end their events a little later
+		select {
+		case <-time.After(time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal("events go on after a reset")
 		}
 	}
 }

@@ -171,7 +171,7 @@ func New(config Config) *Server {
 		worlds: worlds, loaded: loaded, issuer: issuer, logger: config.Logger, metadata: metadata, listeners: listening,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}
-	s.forget = []func(){s.Faults.Clear, config.resetClock, issuer.Reset, metadata.Reset, authorization.Reset}
+	s.forget = []func(){s.forgetOwn(config), issuer.Reset, metadata.Reset, authorization.Reset}
 	warnOfRoles(config.Logger, config.World)
 	counts := metrics.NewRequests(routes.names())
 	issuer.Measure(counts)
@@ -214,7 +214,7 @@ func New(config Config) *Server {
 	s.Handler, listening.entrance = entrance, entrance
 	s.drives = all.handler(all.table().at(controlName))
 	s.proxy = newProxy(config, entrance, counts, watch)
-	s.Events.Begin()
+	config.begin(s)
 	return s
 }
 

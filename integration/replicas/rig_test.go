@@ -63,7 +63,7 @@ func newReplicas(t *testing.T, server *recordstest.Etcd) []*replica {
 	return all
 }
 
-func newReplica(t *testing.T, name, store string, flags ...string) *replica {
+func newReplica(t testing.TB, name, store string, flags ...string) *replica {
 	t.Helper()
 	r := &replica{name: name, store: "etcd://" + store + "/" + t.Name(), flags: flags, address: "127.0.0.1:0"}
 	r.start(t)
@@ -77,13 +77,16 @@ func newReplica(t *testing.T, name, store string, flags ...string) *replica {
 }
 
 // start starts the process, and waits until it is ready.
-func (r *replica) start(t *testing.T) {
+func (r *replica) start(t testing.TB) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "url")
 	r.log = &bytes.Buffer{}
 	arguments := append([]string{"serve", "--ephemeral", "--listen", r.address, "--url-file", file, "--store", r.store, "--store-timeout", "30s"}, r.flags...)
 	r.process = exec.Command(emulator, arguments...)
 	r.process.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
+	if cores := os.Getenv("GOMAXPROCS"); cores != "" {
+		r.process.Env = append(r.process.Env, "GOMAXPROCS="+cores)
+	}
 	r.process.Stderr = r.log
 	if err := r.process.Start(); err != nil {
 		t.Fatal(err)
@@ -106,7 +109,7 @@ func (r *replica) kill() {
 }
 
 // until waits for a condition.
-func until(t *testing.T, what string, holds func() bool) {
+func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for !holds() {
 		select {

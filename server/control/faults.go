@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -23,8 +24,10 @@ func (s *Server) AddFault(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	added, err := s.faults.Add(rule)
-	if err != nil {
-		return wire.Response{}, googleapi.InvalidArgument(err.Error())
+	if mistake, ok := errors.AsType[*fault.RuleError](err); ok {
+		return wire.Response{}, googleapi.InvalidArgument(mistake.Error())
+	} else if err != nil {
+		return wire.Response{}, err
 	}
 	return googleapi.JSON(added), nil
 }
@@ -40,7 +43,11 @@ func (s *Server) Fault(r *http.Request) (wire.Response, error) {
 
 // RemoveFault removes a fault.
 func (s *Server) RemoveFault(r *http.Request) (wire.Response, error) {
-	if !s.faults.Remove(r.PathValue("fault")) {
+	existed, err := s.faults.Remove(r.PathValue("fault"))
+	switch {
+	case err != nil:
+		return wire.Response{}, err
+	case !existed:
 		return wire.Response{}, noFault(r)
 	}
 	return googleapi.JSON(struct{}{}), nil
@@ -48,7 +55,9 @@ func (s *Server) RemoveFault(r *http.Request) (wire.Response, error) {
 
 // ClearFaults removes all faults.
 func (s *Server) ClearFaults(*http.Request) (wire.Response, error) {
-	s.faults.Clear()
+	if err := s.faults.Clear(); err != nil {
+		return wire.Response{}, err
+	}
 	return googleapi.JSON(struct{}{}), nil
 }
 

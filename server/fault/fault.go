@@ -55,6 +55,7 @@ type Set struct {
 	further func() []string // routes that come and go; nil: none
 	defects Defects
 	clock   *clock.Clock
+	keeper  Keeper // nil: the rules are only in this process
 
 	mu    sync.Mutex // held while the list changes
 	last  int        // the number of the newest fault
@@ -81,6 +82,7 @@ func (s *Set) known() []string {
 
 // armed is an active fault with its counters.
 type armed struct {
+	number int
 	clock  *clock.Clock
 	ends   time.Time // by the clock's Steady, so that setting the clock back prolongs nothing; zero: never
 	mu     sync.Mutex
@@ -91,7 +93,8 @@ type armed struct {
 // maxFaults limits the number of faults at once.
 const maxFaults = 1000
 
-// Add activates a rule. The error is a RuleError.
+// Add activates a rule. The error is a *RuleError, unless several
+// processes share the set.
 func (s *Set) Add(rule Rule) (Fault, error) {
 	if err := rule.check(s.known(), s.defects); err != nil {
 		return Fault{}, err
@@ -100,24 +103,41 @@ func (s *Set) Add(rule Rule) (Fault, error) {
 	if rule.Probability > 0 && rule.Seed == 0 {
 		rule.Seed = uint64(rand.Uint32()) + 1 //nolint:gosec // not a secret
 	}
+	if s.keeper != nil {
+		if len(s.list()) >= maxFaults {
+			return Fault{}, tooMany()
+		}
+		return s.share(rule)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.list()
 	if len(before) >= maxFaults {
-		return Fault{}, &RuleError{"", fmt.Sprintf("there are %d faults already: remove some", maxFaults)}
+		return Fault{}, tooMany()
 	}
 	s.last++
+	added := s.arm(s.last, rule)
+	fresh := added.snapshot() // taken before other requests can count
+	s.replace(append(slices.Clone(before), added))
+	return fresh, nil
+}
+
+func tooMany() error {
+	return &RuleError{"", fmt.Sprintf("there are %d faults already: remove some", maxFaults)}
+}
+
+// arm returns the fault of a rule, which begins now.
+func (s *Set) arm(number int, rule Rule) *armed {
 	added := &armed{
+		number: number,
 		clock:  s.clock,
-		fault:  Fault{ID: strconv.Itoa(s.last), Rule: rule},
+		fault:  Fault{ID: strconv.Itoa(number), Rule: rule},
 		random: rand.New(rand.NewPCG(rule.Seed, 0)), //nolint:gosec // a test can repeat the draws
 	}
 	if rule.For > 0 {
 		added.ends = s.clock.Steady().Add(time.Duration(rule.For))
 	}
-	fresh := added.snapshot() // taken before other requests can count
-	s.replace(append(slices.Clone(before), added))
-	return fresh, nil
+	return added
 }
 
 func (s *Set) list() []*armed {
@@ -155,21 +175,30 @@ func (s *Set) Find(id string) (Fault, bool) {
 	return Fault{}, false
 }
 
-// Remove removes a fault and reports whether it existed.
-func (s *Set) Remove(id string) bool {
+// Remove removes a fault and reports whether it existed. There is an error only if several processes share
+// the set.
+func (s *Set) Remove(id string) (bool, error) {
+	if s.keeper != nil {
+		number, _ := strconv.Atoi(id) // no fault has number 0
+		return s.keeper.Remove(number)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.list()
 	after := slices.DeleteFunc(slices.Clone(before), func(one *armed) bool { return one.fault.ID == id })
 	s.replace(after)
-	return len(after) < len(before)
+	return len(after) < len(before), nil
 }
 
-// Clear removes all faults.
-func (s *Set) Clear() {
+// Clear removes all faults. The error is like that of Remove.
+func (s *Set) Clear() error {
+	if s.keeper != nil {
+		return s.keeper.Clear()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replace(nil)
+	return nil
 }
 
 // None reports whether there are no faults, which is nearly always the case.

@@ -124,7 +124,7 @@ func TestOrder(t *testing.T) {
 			t.Errorf("met %q, want %q", met.ID, want)
 		}
 	}
-	if !s.Remove(first.ID) || s.Remove(first.ID) || len(s.List()) != 1 {
+	if !removed(t, s, first.ID) || removed(t, s, first.ID) || len(s.List()) != 1 {
 		t.Error("a fault is not removed, or twice")
 	}
 	s.Clear()
@@ -391,4 +391,14 @@ func TestStruckAtOnce(t *testing.T) {
 	}
 	close(done)
 	all.Wait()
+}
+
+// removed is Remove, which must not fail.
+func removed(t *testing.T, s *fault.Set, id string) bool {
+	t.Helper()
+	existed, err := s.Remove(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return existed
 }

@@ -25,8 +25,6 @@ const (
 	DevicesName = "devices"
 )
 
-const faultsFolder = "faults"
-
 // Replica is this process's part in the replicas.
 type Replica struct {
 	Worlds *Worlds // Begin makes it

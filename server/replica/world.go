@@ -31,6 +31,7 @@ func partName(digest string) string { return partFolder + "/" + digest }
 type head struct {
 	World []string `json:"world"`
 	Start []string `json:"start"`
+	Run   int      `json:"run,omitempty"` // counts how often the world was restarted, which ends events
 }
 
 // names reports whether the head needs a part.
@@ -51,6 +52,8 @@ type Worlds struct {
 	seen    sighted
 	pending map[string]kept // the versions that this process commits at the moment, by the text of their head
 	unread  error           // why the newest version cannot be read; nil: it was read
+	first   bool            // the replicas had no world before this process's
+	ended   func()          // called, on a goroutine of its own, when another process has restarted the world
 }
 
 // sighted is a head that this process has seen. The zero value stands for none.
@@ -67,7 +70,7 @@ type kept struct {
 
 // openWorlds joins the replicas with a world. If they have one, the result's world is theirs.
 func openWorlds(ctx context.Context, shared records.Store, within bounds, logger *slog.Logger, own *world.World) (*Worlds, error) {
-	w := &Worlds{records: shared, bounds: within, logger: logger, pending: map[string]kept{}}
+	w := &Worlds{records: shared, bounds: within, logger: logger, pending: map[string]kept{}, ended: func() {}}
 	if err := shared.Sync(ctx); err != nil {
 		return nil, err
 	}
@@ -89,8 +92,21 @@ func openWorlds(ctx context.Context, shared records.Store, within bounds, logger
 		case errors.Is(err, records.ErrConflict):
 		case err != nil:
 			return nil, err
+		default:
+			w.first = true
 		}
 	}
+}
+
+// IsFirst reports whether the replicas had no world before this process's, so that this process plays
+// its scenarios.
+func (w *Worlds) IsFirst() bool { return w.first }
+
+// WhenRestarted makes the world call a function after another process has restarted it.
+func (w *Worlds) WhenRestarted(call func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = call
 }
 
 // prefer takes an equal world that this process has made itself, which knows the lines of its fixture.
@@ -202,7 +218,10 @@ func (w *Worlds) replace(current, next *world.World, start func(*Worlds) kept) e
 
 // commit makes a version the newest, if the head is as this process has seen it, and empties folders.
 func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept, forgetting ...string) error {
-	next := head{}
+	next := head{Run: seen.head.Run}
+	if fresh.world == start.world { // a restart or a reset, and not an edit
+		next.Run++
+	}
 	parts := map[string][]byte{}
 	next.World = divide(fresh.text, parts)
 	next.Start = divide(start.text, parts)
@@ -291,6 +310,9 @@ func (w *Worlds) see(record records.Record) error {
 		if start, err = w.read(next.Start); err != nil {
 			return err
 		}
+	}
+	if next.Run != w.seen.head.Run && !mine && w.store != nil {
+		go w.ended()
 	}
 	isSame := slices.Equal(next.World, w.seen.head.World)
 	w.seen, w.start = sighted{record.Version, next}, start
