@@ -43,14 +43,14 @@ type deviceCode struct {
 
 // device is a device that waits for a user's consent (RFC 8628).
 type device struct {
-	Client  string
-	Scopes  []string
-	Expires time.Time
+	Client  string    `json:"client"`
+	Scopes  []string  `json:"scopes"`
+	Expires time.Time `json:"expires"`
 
-	Decided bool
-	UserID  string    // unique ID; empty if the user denied access
-	Polled  time.Time // time of the last poll
-	Heard   time.Time // time of the last poll, or of the request for the code
+	Decided bool      `json:"decided"`
+	UserID  string    `json:"userId"` // unique ID; empty if the user denied access
+	Polled  time.Time `json:"polled"` // time of the last poll
+	Heard   time.Time `json:"heard"`  // time of the last poll, or of the request for the code
 }
 
 // devices holds the waiting devices. Nobody who asks for many codes makes it forget a device that polls.
