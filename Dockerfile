@@ -11,8 +11,8 @@ ARG TARGETOS TARGETARCH
 ARG VERSION
 WORKDIR /src
 COPY go.mod go.sum ./
-COPY server/cli/kong/go.mod ./server/cli/kong/
-RUN go mod download
+COPY scripts/kong scripts/kong.patch ./scripts/
+RUN go mod download && scripts/kong
 COPY main.go ./
 COPY fixtures ./fixtures
 COPY keys ./keys
@@ -23,14 +23,14 @@ RUN mkdir -p -m 1777 /root/image/tmp && mkdir -p -m 0777 /root/image/home
 ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH LDFLAGS="-s -w -X gcp-metadata-emulator/server/cli.stamp=$VERSION"
 
 FROM source AS build
-RUN go build -trimpath -ldflags="$LDFLAGS" -tags grpcnotrace -o /root/image/gcp-metadata-emulator .
+RUN go build -modfile .build/go.mod -trimpath -ldflags="$LDFLAGS" -tags grpcnotrace -o /root/image/gcp-metadata-emulator .
 
 FROM source AS build-cluster
-RUN go build -trimpath -ldflags="$LDFLAGS" -tags grpcnotrace,cluster -o /root/image/gcp-metadata-emulator .
+RUN go build -modfile .build/go.mod -trimpath -ldflags="$LDFLAGS" -tags grpcnotrace,cluster -o /root/image/gcp-metadata-emulator .
 
 # The C compiler of this stage makes programs for the machine that builds only.
 FROM source AS build-boring
-RUN CGO_ENABLED=1 GOEXPERIMENT=boringcrypto go build -trimpath -ldflags="$LDFLAGS -linkmode external -extldflags -static" \
+RUN CGO_ENABLED=1 GOEXPERIMENT=boringcrypto go build -modfile .build/go.mod -trimpath -ldflags="$LDFLAGS -linkmode external -extldflags -static" \
         -tags grpcnotrace,netgo,osusergo -o /root/image/gcp-metadata-emulator .
 
 FROM scratch AS base

@@ -49,7 +49,7 @@ func (b imageBuilder) compiler(t *testing.T, name string) {
 	shell := lookPath(t, "busybox", "without a shell for the compiler's image:")
 	container := b.run(t, "from", "scratch")
 	b.run(t, "add", container, shell, "/bin/busybox")
-	for _, command := range []string{"sh", "mkdir"} {
+	for _, command := range []string{"sh", "mkdir", "chmod", "cp", "dirname", "mktemp", "mv", "patch", "rm", "sed"} {
 		b.run(t, "run", container, "--", "/bin/busybox", "ln", "-s", "busybox", "/bin/"+command)
 	}
 	b.run(t, "run", container, "--", "/bin/busybox", "mkdir", "-p", "/tmp", "/root", "/go/pkg/mod")
