@@ -44,6 +44,7 @@ import (
 	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/router"
 	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/stall"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/sts"
 	"gcp-metadata-emulator/server/token"
@@ -262,8 +263,8 @@ func waiters(metadata *mds.Server) func() []control.Waiter {
 	}
 }
 
-// Limits of connections. Writing has no limit, because a client may wait for a change of metadata
-// for any time.
+// Limits of connections. Writing has no limit here, because a client may wait for a change of metadata
+// for any time: package stall limits the time for which a client does not read.
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = time.Minute
@@ -281,11 +282,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 }
 
 // TLS returns a listener whose connections use TLS, with certificates of the emulator's authority.
-func (s *Server) TLS(listener net.Listener) net.Listener { return s.proxy.TLS(listener) }
+func (s *Server) TLS(listener net.Listener) net.Listener {
+	return s.proxy.TLS(stall.Listener(listener))
+}
 
 // MutualTLS is TLS for clients that authenticate themselves with a certificate of a pool.
 func (s *Server) MutualTLS(listener net.Listener, clients *x509.CertPool) net.Listener {
-	return s.proxy.MutualTLS(listener, clients)
+	return s.proxy.MutualTLS(stall.Listener(listener), clients)
 }
 
 // ServeInstance is Serve for the address of one instance: the instance's metadata server answers
@@ -331,13 +334,12 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 	defer s.doors.Close()
 	requests, stop := context.WithCancelCause(base)
 	defer stop(nil)
-	var unused unusedConns
+	var conns stall.Conns
 	tunnels := proxy.NewTunnels(listener.Addr())
-	direct, tunnelled := s.httpServer(requests, handler(tunnels)), s.httpServer(requests, handler(tunnels))
+	direct, tunnelled := s.httpServer(requests, &conns, handler(tunnels)), s.httpServer(requests, &conns, handler(tunnels))
 	tunnelled.IdleTimeout = tunnelIdleTimeout
-	direct.ConnState, tunnelled.ConnState = unused.track, unused.track
 	served := make(chan error, 2)
-	go func() { served <- direct.Serve(listener) }()
+	go func() { served <- direct.Serve(stall.Listener(listener)) }()
 	go func() { served <- tunnelled.Serve(tunnels) }()
 
 	select {
@@ -347,9 +349,12 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 	case <-ctx.Done():
 	}
 	stop(wire.ErrStopping)
-	unused.close()
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
 	defer cancel()
+	go func() {
+		conns.Drain(late)
+		cancel()
+	}()
 	var ending sync.WaitGroup
 	for _, server := range []*http.Server{direct, tunnelled} {
 		ending.Go(func() {
@@ -373,13 +378,13 @@ func other(err error) error {
 // httpServer returns the server of one address, or of the tunnels that begin there. It speaks
 // HTTP/2 if TLS negotiates it, and to clients that start with it (RFC 9113, section 3.3), as
 // clients of gRPC do.
-func (s *Server) httpServer(requests context.Context, handler http.Handler) *http.Server {
+func (s *Server) httpServer(requests context.Context, conns *stall.Conns, handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           handler,
+		Handler:           stall.Handler(handler),
 		Protocols:         &protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -387,29 +392,11 @@ func (s *Server) httpServer(requests context.Context, handler http.Handler) *htt
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          s.proxy.ErrorLog(),
 		BaseContext:       func(net.Listener) context.Context { return requests },
-		ConnContext:       proxy.ConnContext,
+		ConnState:         conns.Track,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return proxy.ConnContext(conns.Context(ctx, conn), conn)
+		},
 
 		DisableGeneralOptionsHandler: true,
 	}
-}
-
-// unusedConns are connections without a request so far. A server that shuts down would wait for
-// them.
-type unusedConns struct{ conns sync.Map }
-
-func (u *unusedConns) track(conn net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		u.conns.Store(conn, nil)
-	case http.StateIdle: // after a request
-	case http.StateActive, http.StateHijacked, http.StateClosed:
-		u.conns.Delete(conn)
-	}
-}
-
-func (u *unusedConns) close() {
-	u.conns.Range(func(conn, _ any) bool {
-		_ = conn.(net.Conn).Close() // no request is lost
-		return true
-	})
 }

@@ -56,6 +56,9 @@ func (t *tunnel) Read(p []byte) (int, error) {
 	return t.Conn.Read(p)
 }
 
+// NetConn returns the connection that the tunnel goes through.
+func (t *tunnel) NetConn() net.Conn { return t.Conn }
+
 // Close closes the tunnel and releases its file descriptor.
 func (t *tunnel) Close() error {
 	defer t.release()
