@@ -67,6 +67,9 @@ type surfaces struct {
 // controlName stands for the control plane's own address.
 const controlName = "control"
 
+// probesName stands for an address of the probes alone.
+const probesName = "probes"
+
 // accountInPath returns the subject of a request with an account in its path.
 func (s surfaces) accountInPath(r *http.Request) wire.Subject {
 	return wire.Subject{Account: s.worlds.Load().State.EmailOf(r.PathValue("account"))}
@@ -104,6 +107,7 @@ func (s surfaces) entrance(allowed []hostname.Pattern, to *doors, beside *neighb
 		Nowhere:    to.nowhere(),
 		Allowed:    allowed,
 		Everything: s.everything(),
+		Probes:     s.probes().paths(),
 		Names:      router.NewNames(s.table().hosts(), s.named),
 		WithInstance: func(ctx context.Context, name string) context.Context {
 			return workloads.Named(ctx, name, workloads.ByHost)

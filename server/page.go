@@ -25,18 +25,23 @@ func (s surfaces) home(otherwise wire.Handler) wire.Handler {
 // perform performs an operation of the control plane for the page, as a request with this method and
 // path would.
 func (s surfaces) perform(r *http.Request, op page.Operation) wire.Response {
-	plane := s.controlPlane()
-	for _, route := range plane.Routes {
-		if route.Name != op.Name {
-			continue
+	for _, plane := range []surface{s.controlPlane(), s.probes()} {
+		for _, route := range plane.Routes {
+			if route.Name == op.Name {
+				return s.performOn(r, plane, route, op)
+			}
 		}
-		handle := route.Handle
-		if names, limited := route.Query.parameters(); limited {
-			handle = control.Parameters(names, handle)
-		}
-		return plane.Dialect.Answer(s.logger, plane.Guard(handle))(operationRequest(r, route, op))
 	}
 	panic(fmt.Sprintf("the control plane has no operation %q", op.Name)) // the page names operations of the table only
+}
+
+// performOn performs the operation of a route.
+func (s surfaces) performOn(r *http.Request, plane surface, of route, op page.Operation) wire.Response {
+	handle := of.Handle
+	if names, limited := of.Query.parameters(); limited {
+		handle = control.Parameters(names, handle)
+	}
+	return plane.Dialect.Answer(s.logger, plane.Guard(handle))(operationRequest(r, of, op))
 }
 
 // operationRequest returns the request for an operation. It comes from the sender of r.

@@ -53,7 +53,7 @@ const (
 func (s surfaces) table() table {
 	return table{
 		s.metadataServer(), s.keys(), s.discovery(), s.authorization(), s.oldUserInfo(), s.tokenExchange(),
-		s.accountCredentials(), s.accounts(), s.roles(), s.pools(), s.resources(), s.machines(), s.runServices(), s.controlPlane(), s.webPage(),
+		s.accountCredentials(), s.accounts(), s.roles(), s.pools(), s.resources(), s.machines(), s.runServices(), s.controlPlane(), s.probes(), s.webPage(),
 	}
 }
 
@@ -341,6 +341,19 @@ func (s surfaces) runServices() surface {
 	}
 }
 
+// probes is the part of the control plane that an orchestrator asks, under any Host.
+func (s surfaces) probes() surface {
+	return surface{
+		Name: "probes", Hosts: []string{controlName, probesName},
+		Dialect: control.Dialect(), Guard: s.control.GuardProbe, Watch: unobserved, Unknown: fallback{control.Dialect(), s.control.GuardProbe(s.control.Unknown)},
+		Routes: []route{
+			{"control.livez", http.MethodGet, emulatorPath + "/livez", s.control.Live, aboutNothing(), nothing, anyQuery},
+			{"control.readyz", http.MethodGet, emulatorPath + "/readyz", s.control.Ready, aboutNothing(), nothing, anyQuery},
+			{"control.metrics", http.MethodGet, "/emulator/metrics", s.control.Metrics, aboutNothing(), nothing, noQuery},
+		},
+	}
+}
+
 // controlPlane is the API with which a test or a developer drives the emulator.
 func (s surfaces) controlPlane() surface {
 	return surface{
@@ -348,8 +361,6 @@ func (s surfaces) controlPlane() surface {
 		Dialect: control.Dialect(), Guard: s.control.Guard, Watch: unobserved, Unknown: fallback{control.Dialect(), page.Home(s.control.Guard, s.control.Guard(control.Parameters(nil, s.control.Unknown)))},
 		Routes: []route{
 			{"control.openapi", http.MethodGet, emulatorPath + "/openapi.json", s.control.OpenAPI, aboutNothing(), nothing, noQuery},
-			{"control.livez", http.MethodGet, emulatorPath + "/livez", s.control.Live, aboutNothing(), nothing, anyQuery},
-			{"control.readyz", http.MethodGet, emulatorPath + "/readyz", s.control.Ready, aboutNothing(), nothing, anyQuery},
 			{"control.state.get", http.MethodGet, emulatorPath + "/state", s.control.State, aboutNothing(), nothing, noQuery},
 			{"control.state.set", http.MethodPut, emulatorPath + "/state", s.control.SetState, aboutNothing(), nothing, noQuery},
 			{"control.instances", http.MethodGet, emulatorPath + "/instances", s.control.Instances, aboutNothing(), nothing, noQuery},
@@ -374,7 +385,6 @@ func (s surfaces) controlPlane() surface {
 			{"control.requests.clear", http.MethodDelete, emulatorPath + "/requests", s.control.ClearRequests, aboutNothing(), nothing, noQuery},
 			{"control.routes", http.MethodGet, emulatorPath + "/routes", s.control.RouteNames, aboutNothing(), nothing, noQuery},
 			{"control.events", http.MethodGet, emulatorPath + "/events", s.control.Events, aboutNothing(), nothing, exchanges()},
-			{"control.metrics", http.MethodGet, "/emulator/metrics", s.control.Metrics, aboutNothing(), nothing, noQuery},
 			{"control.reset", http.MethodPost, emulatorPath + "/reset", s.control.Reset, aboutNothing(), nothing, noQuery},
 			{"control.ca", http.MethodGet, emulatorPath + "/ca.pem", s.control.Authority, aboutNothing(), nothing, noQuery},
 			{"control.keys.list", http.MethodGet, emulatorPath + "/keys", s.control.Keys, aboutNothing(), nothing, noQuery},

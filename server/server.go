@@ -121,6 +121,7 @@ type Server struct {
 	neighbours *neighbours
 	proxy      *proxy.Proxy // handles CONNECT, other hosts and TLS
 	drives     http.Handler // the control plane alone
+	probes     http.Handler // probes and measurements alone
 }
 
 // Replace serves another world from the next request on. It answers the requests that wait for a
@@ -213,7 +214,7 @@ func New(config Config) *Server {
 	all.rpc, all.page = all.newRPC(), page.New(all.perform)
 	entrance := all.entrance(config.AllowedHosts, s.doors, s.neighbours)
 	s.Handler, listening.entrance = entrance, entrance
-	s.drives = all.handler(all.table().at(controlName))
+	s.drives, s.probes = all.handler(all.table().at(controlName)), all.handler(all.table().at(probesName))
 	s.proxy = newProxy(config, entrance, counts, watch)
 	config.begin(s)
 	return s
@@ -327,6 +328,11 @@ func (s *Server) Door(service string, handler http.Handler, addresses ...string)
 // ServeControl is Serve for an address of the control plane.
 func (s *Server) ServeControl(ctx context.Context, listener net.Listener) error {
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.drives })
+}
+
+// ServeProbes is Serve for an address at which only probes and measurements answer, under any Host.
+func (s *Server) ServeProbes(ctx context.Context, listener net.Listener) error {
+	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.probes })
 }
 
 // serve gives requests a context of their own, because they may continue for a while after ctx ends.

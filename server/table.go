@@ -192,6 +192,15 @@ func (t table) hosts() []string {
 	return slices.Compact(names)
 }
 
+// paths returns the paths of a surface whose paths have no variables.
+func (s surface) paths() []string {
+	var paths []string
+	for _, route := range s.Routes {
+		paths = append(paths, route.Path)
+	}
+	return paths
+}
+
 // calls returns the operations in gRPC, by the full names of their methods.
 func (t table) calls() map[string]call {
 	calls := map[string]call{}

@@ -50,9 +50,10 @@ type runFlags struct {
 	IAM        guard.Mode         `name:"iam" enum:", off, audit, enforce" default:"" placeholder:"MODE" help:"What to do with requests that IAM policies or their bearer token would refuse: answer them (off), answer them and say so in the journal and the log (audit), or refuse them (enforce). Default: enforce if the fixture has strict: true, else off."`
 	Callers    fixtures.Callers   `enum:", any, known" default:"" placeholder:"WHO" help:"Whose requests for metadata to answer: of any caller, with the first instance for a caller at an unknown address, or of known callers only. Default: what the fixture says, or else any."`
 	Explain    bool               `help:"When the door of a service refuses a request, give the client the reason in the header X-Emulator-Reason."`
-	AllowHost  []hostname.Pattern `placeholder:"HOST" help:"Also answer requests for this host name; *.DOMAIN for the names below a domain, * for any name. Loopback addresses, localhost, and the names of the metadata server and the instances are always allowed."`
+	AllowHost  []hostname.Pattern `placeholder:"HOST" help:"Also answer requests for this host name; *.DOMAIN for the names below a domain, 10.4.0.0/16 for the addresses of a range, * for any name. Loopback addresses, localhost, and the names of the metadata server and the instances are always allowed."`
 	TLSListen  string             `name:"tls-listen" placeholder:"ADDR" help:"Also serve over TLS at this address, with certificates of the emulator's own authority."`
 	Control    string             `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, only at this address."`
+	Probes     string             `name:"probe-listen" placeholder:"ADDR" help:"Also serve probes and metrics (/emulator/v1/livez, /emulator/v1/readyz, /emulator/metrics), and nothing else, at this address."`
 	ProxyAllow []hostname.Target  `placeholder:"HOST[:PORT]" help:"As a proxy, forward requests for this host; *.DOMAIN for the hosts below a domain, * for all hosts except Google's. If a name of Google's is given, its requests are forwarded instead of emulated. Requests for other hosts are refused."`
 	URLFile    string             `name:"url-file" type:"path" placeholder:"FILE" help:"Write the base URL to FILE, atomically, when the emulator is ready."`
 	LogFormat  string             `enum:"text, json" default:"text" help:"Format of the log on stderr: ${enum}."`
@@ -107,7 +108,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		return nil, err
 	}
 	e := &emulator{
-		replica: joined, keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).withControl(f.Control),
+		replica: joined, keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).withControl(f.Control).withProbes(f.Probes),
 		sites: newSites(), reloads: newReloads(), decided: f.mode() != "",
 	}
 	if err := e.takeFlags(ctx, f); err != nil {

@@ -64,6 +64,7 @@ type address struct {
 	secure             bool         // with TLS
 	client             *keys.Client // with TLS, and only for clients with this certificate; nil: for all clients
 	control            bool         // serves only the control plane
+	probes             bool         // serves only probes and measurements
 	door               string       // serves only the door of this service
 	neighbour          string       // serves only the neighbour of this API
 }
@@ -139,6 +140,17 @@ func (p plan) withControl(hostport string) plan {
 	}
 }
 
+// withProbes adds an address for probes and measurements alone, unless hostport is empty.
+func (p plan) withProbes(hostport string) plan {
+	if hostport == "" {
+		return p
+	}
+	return func(w *world.World) ([]address, error) {
+		wanted, err := p(w)
+		return append(wanted, address{hostport: hostport, probes: true}), err
+	}
+}
+
 // find returns the base URL of the last matching address, or nil.
 func (s *sites) find(is func(address) bool) *url.URL {
 	for _, one := range slices.Backward(s.open) {
@@ -190,7 +202,7 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	if err != nil {
 		return err
 	}
-	if want.door == "" && want.neighbour == "" && !isLoopback(want.hostport) && !isConfined(want.hostport) {
+	if want.door == "" && want.neighbour == "" && !want.probes && !isLoopback(want.hostport) && !isConfined(want.hostport) {
 		e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listener.Addr().String())
 	}
 	switch {
@@ -198,6 +210,8 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 		e.logger.InfoContext(ctx, "serving with TLS", "listen", listener.Addr().String())
 	case want.control:
 		e.logger.InfoContext(ctx, "serving the control plane", "url", baseURL(listener.Addr()).String())
+	case want.probes:
+		e.logger.InfoContext(ctx, "serving probes and metrics", "url", baseURL(listener.Addr()).String())
 	case want.door != "":
 		e.logger.InfoContext(ctx, "serving a service", "url", baseURL(listener.Addr()).String(), "service", want.door)
 	case want.neighbour != "":
@@ -275,6 +289,8 @@ func (e *emulator) answer(ctx context.Context, one *site) {
 		switch {
 		case one.control:
 			one.err = e.server.ServeControl(ctx, listener)
+		case one.probes:
+			one.err = e.server.ServeProbes(ctx, listener)
 		case one.door != "":
 			one.err = e.server.ServeDoor(ctx, listener, one.door)
 		case one.neighbour != "":

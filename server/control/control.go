@@ -105,12 +105,21 @@ func New(config Config) *Server {
 // Guard wraps a handler. It refuses requests for hosts that are not allowed, and requests from web
 // pages of other origins.
 func (s *Server) Guard(handle wire.Handler) wire.Handler {
+	guarded := s.GuardProbe(handle)
 	return func(r *http.Request) (wire.Response, error) {
 		host := hostname.Of(r.Host)
 		if !hostname.IsLoopback(host) && !hostname.IsListed(host, s.allowedHosts) {
 			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
 				"the control plane does not answer requests for host %q; allow it with --allow-host %s", host, host))
 		}
+		return guarded(r)
+	}
+}
+
+// GuardProbe wraps a handler of a probe or of measurements, which have no secrets. It refuses requests
+// from web pages of other origins only, because what probes and scrapes in a cluster asks by an address.
+func (s *Server) GuardProbe(handle wire.Handler) wire.Handler {
+	return func(r *http.Request) (wire.Response, error) {
 		if origin := r.Header.Get("Origin"); origin != "" && origin != wire.BaseURL(r) {
 			return wire.Response{}, googleapi.PermissionDenied(fmt.Sprintf(
 				"the control plane does not answer web pages of another origin (%s)", origin))

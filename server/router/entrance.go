@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -35,6 +36,7 @@ type Config struct {
 	Service func(r *http.Request) http.Handler
 
 	Everything http.Handler // answers by path, whatever the host name
+	Probes     []string     // the paths that Everything answers for other host names too
 	Nowhere    http.Handler // answers requests for names that only services have, and that no service has
 	Refused    http.Handler // answers requests for other host names
 	Names      *Names       // answers for Google's host names
@@ -62,9 +64,17 @@ func (e *Entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		handler = e.handler(r.Host)
 	}
 	if handler == nil {
-		handler = e.config.Refused
+		handler = e.foreign(r)
 	}
 	handler.ServeHTTP(w, r)
+}
+
+// foreign returns the handler of a request for a host name that is not the emulator's.
+func (e *Entrance) foreign(r *http.Request) http.Handler {
+	if slices.Contains(e.config.Probes, r.URL.Path) {
+		return e.config.Everything
+	}
+	return e.config.Refused
 }
 
 // atHost returns the request to the host that a path with hostname.Path names, or the same request if

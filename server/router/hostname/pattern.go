@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// Pattern stands for host names: for one, for all names below a domain, or for all. The zero value
-// stands for none.
+// Pattern stands for hosts: for one, for all names below a domain, for all addresses of a range, or for
+// all. The zero value stands for none.
 type Pattern struct {
-	name    string // in the form of Of
-	isBelow bool   // all names below name
+	name    string       // in the form of Of
+	isBelow bool         // all names below name
+	network netip.Prefix // all addresses in it, if it is valid; name is then its text
 }
 
 // anyHost is the text of the pattern that stands for all host names.
@@ -32,6 +33,9 @@ func (p Pattern) Matches(host string) bool {
 	switch {
 	case p.name == "":
 		return false
+	case p.network.IsValid():
+		address, err := netip.ParseAddr(host)
+		return err == nil && p.network.Contains(address.WithZone(""))
 	case p.isBelow:
 		return strings.HasSuffix(host, "."+p.name)
 	default:
@@ -52,13 +56,20 @@ func (p Pattern) String() string {
 	return p.name
 }
 
-// UnmarshalText reads HOST, *.DOMAIN or *. It refuses a text that stands for no host or that seems to
+// UnmarshalText reads HOST, *.DOMAIN, a range of addresses in CIDR notation, or *. It refuses a text that stands for no host or that seems to
 // mean something else, so that no pattern matches nothing, or everything, by accident.
 func (p *Pattern) UnmarshalText(text []byte) error {
 	name := strings.ToLower(string(text))
 	if name == anyHost {
 		*p = Pattern{name: anyHost}
 		return nil
+	}
+	if network, err := netip.ParsePrefix(name); err == nil {
+		read, err := ofNetwork(string(text), network)
+		if err == nil {
+			*p = read
+		}
+		return err
 	}
 	domain, isBelow := strings.CutPrefix(name, below)
 	domain = strings.TrimSuffix(domain, ".")
@@ -72,6 +83,17 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// ofNetwork returns the pattern for a range of addresses. It refuses a range that a host in the form of Of is never in.
+func ofNetwork(text string, network netip.Prefix) (Pattern, error) {
+	switch {
+	case network.Addr().Is4In6():
+		return Pattern{}, &PatternError{Text: text, hint: "write the range of IPv4 addresses, such as " + network.Addr().Unmap().String() + "/24"}
+	case network.Masked() != network:
+		return Pattern{}, &PatternError{Text: text, hint: "write " + network.Masked().String() + " for the range, and " + network.Addr().String() + " for the address alone"}
+	}
+	return Pattern{name: network.String(), network: network}, nil
+}
+
 // PatternError describes a text that is not a pattern.
 type PatternError struct{ Text, hint string }
 
@@ -82,7 +104,7 @@ func (e *PatternError) Error() string { return strconv.Quote(e.Text) + " is not 
 func (e *PatternError) Hint() string { return e.hint }
 
 // forms is the hint for a text that resembles no pattern.
-const forms = "write example.com, *.example.com for the hosts below a domain, or * for all hosts"
+const forms = "write example.com, *.example.com for the hosts below a domain, 10.4.0.0/16 for the addresses of a range, or * for all hosts"
 
 // instead returns a hint about what to write in the place of a text that is not a host.
 func instead(text string) string {

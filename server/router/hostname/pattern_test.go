@@ -22,10 +22,11 @@ func patterns(t *testing.T, texts ...string) []hostname.Pattern {
 
 func TestListed(t *testing.T) {
 	t.Parallel()
-	list := patterns(t, "Proxy.example.com", "*.PyPI.org.", "[::1]", "0:0::2", "my_host", "1.2.3.4.")
+	list := patterns(t, "Proxy.example.com", "*.PyPI.org.", "[::1]", "0:0::2", "my_host", "1.2.3.4.", "10.4.0.0/16", "FD00::/8")
 	for host, want := range map[string]bool{
 		"proxy.example.com": true, "x.proxy.example.com": false, "files.pypi.org": true, "a.b.pypi.org": true,
 		"pypi.org": false, "notpypi.org": false, "::1": true, "::2": true, "::3": false, "my_host": true, "1.2.3.4": true, "": false,
+		"10.4.255.1": true, "10.5.0.1": false, "fd12::1": true, "fd12::1%eth0": true, "fe80::1": false, "10.4.0.0/16": false,
 	} {
 		if got := hostname.IsListed(host, list); got != want {
 			t.Errorf("IsListed(%q) = %v", host, got)
@@ -38,7 +39,7 @@ func TestListed(t *testing.T) {
 
 func TestPatternsAreWrittenAsTheyAreRead(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{"*": "*", "*.Example.com.": "*.example.com", "Example.com": "example.com", "[::1]": "::1", "": ""} {
+	for text, want := range map[string]string{"*": "*", "*.Example.com.": "*.example.com", "Example.com": "example.com", "[::1]": "::1", "FD00::/8": "fd00::/8", "": ""} {
 		var read hostname.Pattern
 		if text != "" {
 			read = patterns(t, text)[0]
@@ -51,7 +52,7 @@ func TestPatternsAreWrittenAsTheyAreRead(t *testing.T) {
 
 // hints are texts that are not hosts, and what to write instead.
 func hints() map[string]string {
-	const forms = "write example.com, *.example.com for the hosts below a domain, or * for all hosts"
+	const forms = "write example.com, *.example.com for the hosts below a domain, 10.4.0.0/16 for the addresses of a range, or * for all hosts"
 	return map[string]string{
 		"": forms, "*.": forms, ".": forms, "..": forms, "*.*": forms, "**": forms, "*..": forms, "a.*.com": forms, "a b": forms,
 		"user@example.com": forms, "example.com/": forms, "a..b": forms, "1.2.3": forms, "127.1": forms, "300.1.1.1": forms, "0x7f000001": forms,
@@ -67,6 +68,9 @@ func hints() map[string]string {
 		"*example.com":                    "an asterisk stands for whole labels at the start: write *.example.com",
 		"*.127.0.0.1":                     "no host is below an address: write 127.0.0.1",
 		"*.::1":                           "no host is below an address: write ::1",
+		"10.4.7.9/16":                     "write 10.4.0.0/16 for the range, and 10.4.7.9 for the address alone",
+		"::ffff:10.4.7.0/112":             "write the range of IPv4 addresses, such as 10.4.7.0/24",
+		"10.4.0.0/33":                     forms,
 		"bücher.example":                  "write the name in ASCII, as programs send it: xn--…",
 	}
 }
@@ -91,6 +95,25 @@ func TestPatternsThatMatchByAccident(t *testing.T) {
 		hinted, ok := errors.AsType[*hostname.PatternError](read.UnmarshalText([]byte(text)))
 		if !ok || !strings.HasPrefix(hinted.Hint(), hint+"; a port") || hinted.Text != text {
 			t.Errorf("target %q: %#v", text, hinted)
+		}
+	}
+}
+
+// A target can be a range of addresses, with a port or without.
+func TestTargetsOfRange(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]map[string]bool{
+		"10.4.0.0/16":     {"443": true, "80": true},
+		"10.4.0.0/16:443": {"443": true, "80": false},
+	} {
+		var target hostname.Target
+		if err := target.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		for port, want := range want {
+			if target.Includes("10.4.7.9", port) != want || target.Includes("10.5.7.9", port) || target.Names("10.4.7.9", port) {
+				t.Errorf("%q, port %s: %+v", text, port, target)
+			}
 		}
 	}
 }
