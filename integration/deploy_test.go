@@ -65,7 +65,7 @@ func TestComposeNetwork(t *testing.T) {
 			Healthcheck struct{ Test []string }
 		}
 	}
-	content, err := os.ReadFile("../scripts/compose-network.yaml")
+	content, err := os.ReadFile("../scripts/compose/plain.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
