@@ -15,6 +15,10 @@ import (
 
 const world = `project: {id: from-a-container}`
 
+// hosts are the names of the machine with the engine besides localhost: if this test itself runs in a
+// container, as in most CI, it is the gateway's address, or the name of the engine's service.
+const hosts = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,docker"
+
 // startEmulator starts an emulator of a fixture, and leads this process to it. Docker's health check
 // is the image's own; the test waits for the same answer from outside.
 func startEmulator(t *testing.T, fixture string) {
@@ -24,7 +28,9 @@ func startEmulator(t *testing.T, fixture string) {
 		testcontainers.WithFiles(testcontainers.ContainerFile{
 			Reader: strings.NewReader(fixture), ContainerFilePath: "/world.yaml", FileMode: 0o444,
 		}),
-		testcontainers.WithEnv(map[string]string{"GCP_METADATA_EMULATOR_FIXTURE": "/world.yaml"}),
+		testcontainers.WithEnv(map[string]string{
+			"GCP_METADATA_EMULATOR_FIXTURE": "/world.yaml", "GCP_METADATA_EMULATOR_ALLOW_HOST": hosts,
+		}),
 		testcontainers.WithWaitStrategy(wait.ForHTTP("/emulator/v1/readyz").WithPort("8254/tcp")),
 	)
 	testcontainers.CleanupContainer(t, container)
