@@ -43,6 +43,7 @@ type grammar struct {
 	Credentials credentialsCommand `cmd:"" help:"Write a credential file for a running emulator."`
 	Token       tokenCommand       `cmd:"" help:"Print a token from a running emulator."`
 	Verify      verifyCommand      `cmd:"" help:"Print a token's content, or the reason why it is not valid."`
+	Keys        keysCommand        `cmd:"" help:"Take the signing keys to another emulator, or to a Kubernetes cluster."`
 	Fixture     fixtureCommand     `cmd:"" help:"Check a fixture, print it with its defaults, or print the schema of fixtures."`
 	Ready       readyCommand       `cmd:"" help:"Check whether a running emulator is ready, for container health checks."`
 	Doctor      doctorCommand      `cmd:"" help:"Report which server each client library finds, and why."`

@@ -44,6 +44,7 @@ type worldFlags struct {
 
 // runFlags holds the flags of all commands that run an emulator.
 type runFlags struct {
+	keysFlags  `embed:""`
 	StateDir   string             `type:"path" default:"${state_dir}" placeholder:"DIR" help:"Directory that keeps signing keys between runs (default: gcp-metadata-emulator in $$XDG_STATE_HOME or ~/.local/state)."`
 	Ephemeral  bool               `help:"Keep nothing on disk: every run generates new keys."`
 	Strict     bool               `help:"Enforce IAM policies, and refuse bearer tokens that the emulator did not issue: the same as --iam enforce."`

@@ -54,7 +54,13 @@ func (f storeFlags) join(ctx context.Context, logger *slog.Logger) (joined *repl
 
 // ringOf returns the key ring of the replicas, or of an emulator that is alone.
 func (f runFlags) ringOf(joined *replica.Replica, emulated *clock.Clock) (*keys.Ring, error) {
-	if joined == nil {
+	if err := f.keysFlags.misused(joined != nil); err != nil {
+		return nil, err
+	}
+	switch given, err := f.given(emulated.Now); {
+	case err != nil || given != nil:
+		return given, err
+	case joined == nil:
 		return f.ring(emulated)
 	}
 	return keys.NewSharedRing(joined.Files(), emulated.Now), nil
