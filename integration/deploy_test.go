@@ -108,7 +108,7 @@ func (p probe) line() []string {
 // The manifests for Kubernetes give the application what the emulator answers to.
 func TestKubernetesManifests(t *testing.T) {
 	t.Parallel()
-	content, err := os.Open("../scripts/kubernetes.yaml")
+	content, err := os.Open("../scripts/kubernetes/plain/plain.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
