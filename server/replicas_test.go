@@ -148,9 +148,9 @@ func TestReplicaWithoutItsStore(t *testing.T) {
 }
 
 // at is ask of the control plane, whose answer must be a success.
-func (o oneOf) at(t *testing.T, method, path, body string) string {
+func (o oneOf) at(t *testing.T, method, path, body string) {
 	t.Helper()
-	return o.ok(t, method, local+"/emulator/v1/"+path, body)
+	o.ok(t, method, local+"/emulator/v1/"+path, body)
 }
 
 // post sends a form.

@@ -78,35 +78,9 @@ func (b *bench) coldStarts(ctx context.Context) (table, error) {
 
 // compareStarts measures one row.
 func (b *bench) compareStarts(ctx context.Context, c coldStart) ([]string, error) {
-	answer, err := b.keepKeys(ctx, b.emulator, c.request)
+	ours, theirs, earlier, err := b.startAll(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("the emulator: %w", err)
-	}
-	if b.earlier != "" {
-		if _, err := b.keepKeys(ctx, b.earlier, c.request); err != nil {
-			return nil, fmt.Errorf("the earlier emulator: %w", err)
-		}
-	}
-	var ours, theirs, earlier begun
-	for range b.starts {
-		our, err := b.startOurs(ctx, c, b.emulator)
-		if err != nil {
-			return nil, fmt.Errorf("the emulator: %w", err)
-		}
-		their, err := b.startTheirs(ctx, c, answer)
-		if err != nil {
-			return nil, fmt.Errorf("the reference: %w", err)
-		}
-		ours.add(our)
-		theirs.add(their)
-		if b.earlier == "" {
-			continue
-		}
-		before, err := b.startOurs(ctx, c, b.earlier)
-		if err != nil {
-			return nil, fmt.Errorf("the earlier emulator: %w", err)
-		}
-		earlier.add(before)
+		return nil, err
 	}
 	change := ""
 	if b.earlier != "" {
@@ -124,6 +98,38 @@ func (b *bench) compareStarts(ctx context.Context, c coldStart) ([]string, error
 		}
 	}
 	return []string{c.name, against, fmt.Sprintf("%.2f", (our-signature)/their), ours.cpuRatio(theirs, signature), change}, nil
+}
+
+// startAll starts the emulator, the reference and an earlier emulator, if there is one, in turns.
+func (b *bench) startAll(ctx context.Context, c coldStart) (ours, theirs, earlier begun, err error) {
+	answer, err := b.keepKeys(ctx, b.emulator, c.request)
+	if err == nil && b.earlier != "" {
+		_, err = b.keepKeys(ctx, b.earlier, c.request)
+	}
+	if err != nil {
+		return ours, theirs, earlier, fmt.Errorf("keep the keys of an emulator: %w", err)
+	}
+	for range b.starts {
+		our, err := b.startOurs(ctx, c, b.emulator)
+		if err != nil {
+			return ours, theirs, earlier, fmt.Errorf("the emulator: %w", err)
+		}
+		their, err := b.startTheirs(ctx, c, answer)
+		if err != nil {
+			return ours, theirs, earlier, fmt.Errorf("the reference: %w", err)
+		}
+		ours.add(our)
+		theirs.add(their)
+		if b.earlier == "" {
+			continue
+		}
+		before, err := b.startOurs(ctx, c, b.earlier)
+		if err != nil {
+			return ours, theirs, earlier, fmt.Errorf("the earlier emulator: %w", err)
+		}
+		earlier.add(before)
+	}
+	return ours, theirs, earlier, nil
 }
 
 // beginning is the time from the start of a process to its first answer, and its CPU time until then.
