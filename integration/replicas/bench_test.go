@@ -2,13 +2,14 @@ package replicas_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -63,11 +64,13 @@ func reader(b *testing.B, r *replica) func() {
 			return
 		}
 		response, err := http.ReadResponse(answers, nil)
-		if err != nil || response.StatusCode != http.StatusOK {
-			b.Errorf("cannot read: %v", err)
+		if err != nil {
+			b.Error(err)
 			return
 		}
-		var body strings.Builder
-		_, _ = bufio.NewReader(response.Body).WriteTo(&body)
+		_, err = io.Copy(io.Discard, response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusOK {
+			b.Errorf("status %d, %v", response.StatusCode, err)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,7 +138,9 @@ func TestRotationRevocationAndTime(t *testing.T) {
 func keyOf(token string) string {
 	head, _, _ := strings.Cut(token, ".")
 	text, _ := base64.RawURLEncoding.DecodeString(head)
-	var header struct{ Kid string }
+	var header struct {
+		Kid string `json:"kid"`
+	}
 	_ = json.Unmarshal(text, &header)
 	return header.Kid
 }
@@ -164,7 +167,7 @@ func TestKills(t *testing.T) {
 						return
 					default:
 					}
-					if status, _ := one.set(key, fmt.Sprint(n)); status == http.StatusOK {
+					if status, _ := one.set(key, strconv.Itoa(n)); status == http.StatusOK {
 						mu.Lock()
 						acknowledged[key] = n
 						number++
