@@ -211,7 +211,7 @@ func (c composing) start(t *testing.T, of string) {
 
 func (c composing) awaitHealth(t *testing.T, name string) {
 	t.Helper()
-	const patience, pause = 2 * time.Minute, 200 * time.Millisecond
+	const pause = 200 * time.Millisecond
 	late := time.After(patience)
 	for {
 		said, err := c.podman(slices.Concat([]string{"exec", name}, c.Services[name].Healthcheck.Test[1:])...)

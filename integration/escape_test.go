@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A name and an address that are reserved for examples. Only TestEscapesAreSeen uses them.
@@ -152,7 +151,7 @@ func TestEscapesAreSeen(t *testing.T) {
 	if file == "" {
 		skip(t, "the clients do not run in a network namespace, so nothing watches where they connect")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err := net.DefaultResolver.LookupHost(ctx, exampleName)
 	if notFound, ok := errors.AsType[*net.DNSError](err); !ok || !notFound.IsNotFound {

@@ -34,7 +34,7 @@ const (
 )
 
 // patience limits how long a client or the emulator's start may take on a slow machine.
-const patience = 2 * time.Minute
+const patience = 10 * time.Minute
 
 // rig is a state directory with its emulators: one that stands for the service, which reads the
 // published keys, and one for each client, which exec starts and stops.

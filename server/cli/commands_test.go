@@ -35,9 +35,9 @@ func printEnvironment() {
 	}
 }
 
-// await polls until check succeeds, for at most ten seconds.
+// await polls until check succeeds.
 func await(what string, there func() bool) {
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !there() {
@@ -177,7 +177,7 @@ func awaitSignal() {
 	case received := <-signals:
 		fmt.Println("got", received)
 		os.Exit(7)
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		fail("no signal")
 	}
 }
@@ -196,7 +196,7 @@ func fillTunnels() {
 			fail("tunnel %d: %v", open, err)
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		status := exchange(conn, http.MethodConnect, "metadata:80")
 		if status == http.StatusOK {
 			status = exchange(conn, http.MethodGet, "/")
@@ -204,7 +204,7 @@ func fillTunnels() {
 		if status == http.StatusOK {
 			continue
 		}
-		client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+		client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
 		response, err := client.Get(base + "/")
 		if err != nil {
 			fail("after %d tunnels: %v", open, err)

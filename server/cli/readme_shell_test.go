@@ -26,8 +26,9 @@ type shell struct {
 // endOfOutput is a line that no command prints.
 const endOfOutput = "-- end of the output of a command of a README --"
 
-// patience is the longest time that a command may take.
-const patience = 10 * time.Minute
+// patience limits a wait that would otherwise have no end. It is far longer than any step takes on a
+// busy machine.
+const patience = 5 * time.Minute
 
 // isolated returns a shell command with a network and processes of its own, which all end with it.
 func isolated(ctx context.Context, command string) *exec.Cmd {
@@ -119,7 +120,7 @@ func (s *shell) open(ctx context.Context, steps []step) error {
 
 // awaitOutput waits until a file has the output of a step.
 func awaitOutput(ctx context.Context, file string, of step) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,8 +136,7 @@ func (w *walk) environment(t *testing.T) []string {
 // do writes the files of the blocks, and runs the commands, in the order of the blocks.
 func (w *walk) do(t *testing.T, blocks []block) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
-	defer cancel()
+	ctx := t.Context()
 	sh, err := startShell(ctx, w.clone, w.home, w.environment(t))
 	if err != nil {
 		t.Fatal(err)

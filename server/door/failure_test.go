@@ -69,19 +69,20 @@ func TestFailures(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 		}
 	}))
-	r.limit(t, 100*time.Millisecond)
 	for _, test := range []struct {
 		path   string
+		limit  time.Duration
 		length int64 // of the request's body; -1: in chunks
 		status int
 		body   string
 	}{
-		{"/late", 0, 504, "upstream request timeout"},
-		{"/malformed", 0, 503, "Service Unavailable"},
-		{"/closed", 0, 503, "Service Unavailable"},
-		{"/large", 0, 500, "<!DOCTYPE html>"},
-		{"/upload", tooLarge, 413, "<!DOCTYPE html>"},
+		{"/late", 100 * time.Millisecond, 0, 504, "upstream request timeout"},
+		{"/malformed", time.Hour, 0, 503, "Service Unavailable"},
+		{"/closed", time.Hour, 0, 503, "Service Unavailable"},
+		{"/large", time.Hour, 0, 500, "<!DOCTYPE html>"},
+		{"/upload", time.Hour, tooLarge, 413, "<!DOCTYPE html>"},
 	} {
+		r.limit(t, test.limit)
 		request := get(t, r.URL+test.path)
 		if test.length != 0 {
 			request.Method, request.ContentLength, request.Body = http.MethodPost, test.length, io.NopCloser(io.LimitReader(zeros{}, tooLarge))

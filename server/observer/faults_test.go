@@ -18,6 +18,10 @@ import (
 	"gcp-metadata-emulator/server/fault"
 )
 
+// patience limits a wait that would otherwise have no end. It is far longer than any step takes on a
+// busy machine.
+const patience = 5 * time.Minute
+
 // Each surface answers with the status of a fault in its own words.
 func TestFaultsSpeakTheSurfacesDialect(t *testing.T) {
 	t.Parallel()
@@ -70,7 +74,7 @@ func TestFaultsSpeakTheSurfacesDialect(t *testing.T) {
 func connect(t *testing.T, e *emulatortest.Emulator, path string) *bufio.Reader {
 	t.Helper()
 	conn := emulatortest.Dial(t, e.Address)
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nMetadata-Flavor: Google\r\n\r\n", path)

@@ -29,6 +29,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience limits a wait that would otherwise have no end. It is far longer than any step takes on a
+// busy machine.
+const patience = 5 * time.Minute
+
 // emulator is a proxy whose handler describes the request.
 type emulator struct {
 	proxy   *proxy.Proxy
@@ -77,7 +81,7 @@ func serve(p *proxy.Proxy, listener net.Listener) (stop func()) {
 	requests, cancel := context.WithCancel(context.Background())
 	server := &http.Server{
 		Handler: p.Handler(tunnels), ConnContext: proxy.ConnContext, Protocols: &protocols,
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: patience,
 		ErrorLog:    p.ErrorLog(),
 		BaseContext: func(net.Listener) context.Context { return requests },
 	}
@@ -126,7 +130,7 @@ func (e *emulator) client(t *testing.T, change func(*http.Transport)) *http.Clie
 	}
 	change(transport)
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	return &http.Client{Transport: transport, Timeout: patience}
 }
 
 func http2(transport *http.Transport) { transport.ForceAttemptHTTP2 = true }
@@ -179,7 +183,7 @@ func dial(t *testing.T, address string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -376,7 +380,7 @@ func TestCertificateWithoutServerName(t *testing.T) {
 
 // ask makes one request and reads the answer.
 func ask(conn net.Conn) error {
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: oauth2.googleapis.com\r\n\r\n"); err != nil {

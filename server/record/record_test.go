@@ -33,7 +33,7 @@ func TestRecordedIsTheSame(t *testing.T) {
 		t.Run(profile, func(t *testing.T) {
 			t.Parallel()
 			original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte("instances: [{name: some-vm, profile: " + profile + ", metadata: " + metadata + "}]")})
-			recording := run(t, original, 0, false)
+			recording := run(t.Context(), t, original, 0, false)
 			if recording.Redacted != 0 || recording.LeftOut != 0 {
 				t.Errorf("%d values are redacted, and %d requests left out", recording.Redacted, recording.LeftOut)
 			}
@@ -57,13 +57,16 @@ func TestChangesAreAScenario(t *testing.T) {
 	t.Parallel()
 	original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte("instances: [{name: some-vm, metadata: {instance: {attributes: {gone: x, stays: y}}}}]")})
 	const entries = "/emulator/v1/instances/-/metadata/instance/attributes/"
+	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
+		defer cancel() // what was seen so far is recorded
 		since := original.awaitWaiter(t, time.Time{})
 		original.Call(t, "PUT", entries+"new", `{"value": "added"}`)
-		original.awaitWaiter(t, since)
+		since = original.awaitWaiter(t, since)
 		original.Call(t, "DELETE", entries+"gone", "")
+		original.awaitWaiter(t, since)
 	}()
-	recording := run(t, original, 4*time.Second, false)
+	recording := run(ctx, t, original, time.Hour, false)
 	var played struct {
 		Instances []struct {
 			Scenario []struct {
@@ -112,7 +115,7 @@ func TestSecrets(t *testing.T) {
 	fixture := `{"instances":[{"name":"some-vm","metadata":{"instance":{"attributes":` + string(attributes) + `}}}]}`
 	original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte(fixture)})
 	hidden := []string{"hunter2", "abcdefgh", "planted-access", "AIza0123", "MIIEplanted", "planted-ca", "planted-modulus"}
-	open, closed := run(t, original, 0, true), run(t, original, 0, false)
+	open, closed := run(t.Context(), t, original, 0, true), run(t.Context(), t, original, 0, false)
 	for _, secret := range hidden {
 		for name, text := range closed.Files {
 			if strings.Contains(string(text), secret) {
@@ -138,9 +141,9 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-func run(t *testing.T, e *emulator, while time.Duration, secrets bool) record.Recording {
+func run(ctx context.Context, t *testing.T, e *emulator, while time.Duration, secrets bool) record.Recording {
 	t.Helper()
-	return emulatortest.Must[record.Recording](t)(record.Run(t.Context(), record.Options{
+	return emulatortest.Must[record.Recording](t)(record.Run(ctx, record.Options{
 		Real: at(t, e), Scripts: scripts(t), For: while, Secrets: secrets, Limit: 500, Now: time.Now,
 	}))
 }

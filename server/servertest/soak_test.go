@@ -78,7 +78,7 @@ func newSoak(t *testing.T, duration time.Duration) *soak {
 	emu.RotateKeys() // generating the first keys is not measured
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	t.Cleanup(cancel)
-	late, stop := context.WithTimeout(t.Context(), duration+time.Minute)
+	late, stop := context.WithTimeout(t.Context(), duration+patience)
 	t.Cleanup(stop)
 	patient, giveUp := context.WithCancelCause(late)
 	t.Cleanup(func() { giveUp(nil) })
