@@ -34,8 +34,15 @@ type Watch struct {
 
 	mu      sync.Mutex
 	paths   []string
-	leads   []step                 // what the paths led to when Follow was called last
-	folders map[string]os.FileInfo // for which the system reports changes, as they were then
+	leads   []step                  // what the paths led to when Follow was called last
+	folders map[string]listened     // in which the files are
+	add     func(name string) error // makes the system report the changes in a folder
+}
+
+// listened is a folder that the system was asked to report changes of.
+type listened struct {
+	info os.FileInfo // as it was then
+	err  error       // why the system does not report them
 }
 
 // New returns a watch of no files.
@@ -45,7 +52,8 @@ func New(logger *slog.Logger) (*Watch, error) {
 		return nil, err
 	}
 	w := &Watch{
-		notify: notify, logger: logger, changed: make(chan struct{}, 1), closed: make(chan struct{}), folders: map[string]os.FileInfo{},
+		notify: notify, logger: logger, changed: make(chan struct{}, 1), closed: make(chan struct{}),
+		folders: map[string]listened{}, add: notify.Add,
 	}
 	w.close = sync.OnceFunc(func() { close(w.closed) })
 	go w.run()
@@ -133,31 +141,37 @@ func (w *Watch) Follow(paths []string) bool {
 	return isNew
 }
 
-// listen makes the system report changes in these folders and no others. It reports whether it did not
-// report the changes of one of them before.
+// listen makes the system report changes in these folders and no others. It reports whether the system
+// has begun to report the changes of one of them. A folder that the system refuses to watch is not new at
+// every call: Follow compares what the paths lead to, and run looks at them every second.
 func (w *Watch) listen(wanted map[string]bool) (isNew bool) {
 	for folder, before := range w.folders {
-		now, err := os.Lstat(folder)
-		if wanted[folder] && err == nil && os.SameFile(before, now) && slices.Contains(w.notify.WatchList(), folder) {
-			continue
+		if !wanted[folder] || !w.isAsked(folder, before) {
+			_ = w.notify.Remove(folder) // the system may have removed it by itself
+			delete(w.folders, folder)
 		}
-		_ = w.notify.Remove(folder) // the system may have removed it by itself
-		delete(w.folders, folder)
 	}
 	for folder := range wanted {
-		if _, known := w.folders[folder]; known {
+		known, isKnown := w.folders[folder]
+		if isKnown && known.err == nil {
 			continue
 		}
-		isNew = true
 		info, err := os.Lstat(folder) // if another folder takes its place now, differs sees that
 		if err == nil {
-			err = w.notify.Add(folder)
+			err = w.add(folder)
 		}
-		if err != nil {
+		if err != nil && !isKnown {
 			w.logger.Warn("cannot watch a folder; looking at its files every second", "folder", folder, "error", cause(err))
-			continue
 		}
-		w.folders[folder] = info
+		w.folders[folder] = listened{info, err}
+		isNew = isNew || err == nil
 	}
 	return isNew
+}
+
+// isAsked reports whether the folder that has the name now is the folder that the system was asked to
+// watch, and the system still watches it or has refused.
+func (w *Watch) isAsked(folder string, before listened) bool {
+	now, err := os.Lstat(folder)
+	return err == nil && os.SameFile(before.info, now) && (before.err != nil || slices.Contains(w.notify.WatchList(), folder))
 }

@@ -1,10 +1,13 @@
 package watch_test
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"gcp-metadata-emulator/server/watch"
@@ -102,6 +105,38 @@ func TestFollow(t *testing.T) {
 	}
 	if w.Follow([]string{path, other}) {
 		t.Error("a file in another folder is new a second time")
+	}
+}
+
+// If the system refuses to watch a folder, because its limit is reached or a right is missing, that is
+// logged once, and the files are looked at every second.
+func TestFolderThatCannotBeWatched(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	w, err := watch.New(slog.New(slog.NewTextHandler(&log, nil)))
+	do(t, err)
+	t.Cleanup(w.Close)
+	path := folders(t, t.TempDir(), "first")
+	w.Refuse(syscall.ENOSPC)
+	if !w.Follow([]string{path}) {
+		t.Error("files that nobody looked at before are not new")
+	}
+	for range 3 {
+		if w.Follow([]string{path}) {
+			t.Error("an unchanged file in a folder that cannot be watched is new")
+		}
+	}
+	if warnings := strings.Count(log.String(), "cannot watch a folder"); warnings != 1 {
+		t.Errorf("%d warnings:\n%s", warnings, log.String())
+	}
+	do(t, write(path, "other"))
+	<-w.Changed()
+	if !w.Follow([]string{path}) || w.Follow([]string{path}) {
+		t.Error("a changed file is not new exactly once")
+	}
+	w.Refuse(nil)
+	if !w.Follow([]string{path}) || w.Follow([]string{path}) {
+		t.Error("a folder that can be watched again is not new exactly once")
 	}
 }
 
