@@ -55,7 +55,7 @@ type runFlags struct {
 	TLSListen  string             `name:"tls-listen" placeholder:"ADDR" help:"Also serve over TLS at this address, with certificates of the emulator's own authority."`
 	Control    string             `name:"control-listen" placeholder:"ADDR" help:"Serve the control plane, /emulator/, only at this address."`
 	Probes     string             `name:"probe-listen" placeholder:"ADDR" help:"Also serve probes and metrics (/emulator/v1/livez, /emulator/v1/readyz, /emulator/metrics), and nothing else, at this address."`
-	ProxyAllow []hostname.Target  `placeholder:"HOST[:PORT]" help:"As a proxy, forward requests for this host; *.DOMAIN for the hosts below a domain, * for all hosts except Google's. If a name of Google's is given, its requests are forwarded instead of emulated. Requests for other hosts are refused."`
+	ProxyAllow []hostname.Target  `placeholder:"HOST[:PORT]" help:"As a proxy, forward requests for this host; *.DOMAIN for the hosts below a domain, a range such as 10.4.0.0/16, * for all hosts. Requests for a host of Google's are forwarded instead of emulated only if the name of the host or, such as *.googleapis.com, of a domain of Google's is given. Requests for other hosts are refused."`
 	URLFile    string             `name:"url-file" type:"path" placeholder:"FILE" help:"Write the base URL to FILE, atomically, when the emulator is ready."`
 	LogFormat  string             `enum:"text, json" default:"text" help:"Format of the log on stderr: ${enum}."`
 	LogLevel   string             `enum:"auto, debug, info, warn, error" default:"auto" help:"Lowest level to log: ${enum}. auto is info, or warn for exec."`

@@ -65,6 +65,9 @@ func TestAllowedTargets(t *testing.T) {
 		{"*.googleapis.com", "oauth2.googleapis.com:443", true},
 		{"*", "oauth2.googleapis.com:443", false},
 		{"*", "metadata.google.internal:80", false},
+		{"*.com", "storage.googleapis.com:443", false},
+		{"*.internal", "metadata.google.internal:80", false},
+		{"169.254.0.0/16", "169.254.169.254:80", false},
 		{"169.254.169.254", "169.254.169.254:80", true},
 	} {
 		e := start(t, test.allowed)

@@ -35,9 +35,8 @@ type Config struct {
 	Answers func(host, port string, at net.Addr) bool
 	// Authority returns the authority for the emulator's host names.
 	Authority func() (*keys.Authority, error)
-	// Allowed lists further hosts; the proxy passes requests to them on. If an entry names one
-	// of Google's hosts, and is not the wildcard for any host, the emulator does not serve that
-	// host.
+	// Allowed lists further hosts; the proxy passes requests to them on. If an entry means one of
+	// Google's hosts (hostname.Target.MeansGoogles), the emulator does not serve that host.
 	Allowed []hostname.Target
 	Logger  *slog.Logger
 	// Refused is told of every request that the proxy answers with an error by itself.
@@ -232,13 +231,12 @@ const (
 
 func (p *Proxy) destination(r *http.Request, host, port string) destination {
 	at, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	matches := func(t hostname.Target) bool { return t.Includes(host, port) }
 	switch isGoogles := hostname.IsOfGoogle(host); {
-	case isGoogles && slices.ContainsFunc(p.Allowed, func(t hostname.Target) bool { return matches(t) && !t.IsAny() }):
+	case isGoogles && slices.ContainsFunc(p.Allowed, func(t hostname.Target) bool { return t.MeansGoogles(host, port) }):
 		return elsewhere
 	case p.Answers(host, port, at):
 		return here
-	case slices.ContainsFunc(p.Allowed, matches):
+	case slices.ContainsFunc(p.Allowed, func(t hostname.Target) bool { return t.Includes(host, port) }):
 		return elsewhere
 	default:
 		return nowhere

@@ -83,11 +83,14 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ofNetwork returns the pattern for a range of addresses. It refuses a range that a host in the form of Of is never in.
+// ofNetwork returns the pattern for a range of addresses. It refuses a range that a host in the form of Of
+// is never in, and the range of all addresses, which few people mean.
 func ofNetwork(text string, network netip.Prefix) (Pattern, error) {
 	switch {
 	case network.Addr().Is4In6():
 		return Pattern{}, &PatternError{Text: text, hint: "write the range of IPv4 addresses, such as " + network.Addr().Unmap().String() + "/24"}
+	case network.Bits() == 0:
+		return Pattern{}, &PatternError{Text: text, hint: "write a narrower range, such as 10.0.0.0/8, or * for all hosts"}
 	case network.Masked() != network:
 		return Pattern{}, &PatternError{Text: text, hint: "write " + network.Masked().String() + " for the range, and " + network.Addr().String() + " for the address alone"}
 	}

@@ -70,6 +70,9 @@ func hints() map[string]string {
 		"*.::1":                           "no host is below an address: write ::1",
 		"10.4.7.9/16":                     "write 10.4.0.0/16 for the range, and 10.4.7.9 for the address alone",
 		"::ffff:10.4.7.0/112":             "write the range of IPv4 addresses, such as 10.4.7.0/24",
+		"0.0.0.0/0":                       "write a narrower range, such as 10.0.0.0/8, or * for all hosts",
+		"10.4.7.9/0":                      "write a narrower range, such as 10.0.0.0/8, or * for all hosts",
+		"::/0":                            "write a narrower range, such as 10.0.0.0/8, or * for all hosts",
 		"10.4.0.0/33":                     forms,
 		"bücher.example":                  "write the name in ASCII, as programs send it: xn--…",
 	}
@@ -156,5 +159,33 @@ func TestTarget(t *testing.T) {
 	}
 	if (hostname.Target{}).Includes("example.com", "80") || (hostname.Target{}).Names("", "") {
 		t.Error("no target is every host")
+	}
+}
+
+// A target that is wider than Google's domains does not mean the hosts of Google's that it includes.
+func TestTargetsThatMeanGoogles(t *testing.T) {
+	t.Parallel()
+	for host, targets := range map[string]map[string]bool{
+		"storage.googleapis.com": {
+			"storage.googleapis.com": true, "storage.googleapis.com:443": true, "*.googleapis.com": true, "*.googleapis.com:443": true,
+			"storage.googleapis.com:80": false, "*.googleapis.com:80": false, "*": false, "*:443": false, "*.com": false, "*.com:443": false, "*.example.com": false,
+		},
+		"s3.mtls.googleapis.com":   {"*.mtls.googleapis.com": true, "*.googleapis.com": true, "*.com": false},
+		"accounts.google.com":      {"accounts.google.com": true, "*.google.com": false, "*.com": false},
+		"shop-1.run.app":           {"*.run.app": true, "shop-1.run.app": true, "*.app": false},
+		"metadata.google.internal": {"metadata.google.internal": true, "*.internal": false, "*.google.internal": false},
+		"metadata.goog":            {"metadata.goog": true, "*.goog": false},
+		"169.254.169.254":          {"169.254.169.254": true, "169.254.169.254:443": true, "169.254.0.0/16": false, "169.254.169.254/32": false, "*": false},
+		"fd20:ce::254":             {"fd20:ce::254": true, "fd00::/8": false},
+	} {
+		for text, want := range targets {
+			var target hostname.Target
+			if err := target.UnmarshalText([]byte(text)); err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+			if got := target.MeansGoogles(host, "443"); got != want {
+				t.Errorf("%q means %s: %t", text, host, got)
+			}
+		}
 	}
 }

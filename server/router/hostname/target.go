@@ -3,7 +3,9 @@ package hostname
 import (
 	"errors"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Target is a destination that a proxy may connect to: a pattern of hosts, on one port or on all
@@ -23,6 +25,18 @@ func (t Target) Includes(host, port string) bool {
 // port.
 func (t Target) Names(host, port string) bool {
 	return t.name == host && !t.isBelow && t.Includes(host, port)
+}
+
+// MeansGoogles reports whether a target includes this port of one of Google's hosts, which is in the form
+// of Of, and its author meant a host of Google's: the target names the host, or stands for the names below
+// a domain that is Google's. A wider target, such as *.com or a range of addresses, includes it by accident.
+func (t Target) MeansGoogles(host, port string) bool {
+	return t.Names(host, port) || t.isBelow && t.Includes(host, port) && isGoogles(t.name)
+}
+
+// isGoogles reports whether a domain is one of Domains, or below one.
+func isGoogles(domain string) bool {
+	return slices.ContainsFunc(Domains(), func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) })
 }
 
 // UnmarshalText reads a pattern with an optional :PORT.
