@@ -1,6 +1,7 @@
 package hostname_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -10,7 +11,7 @@ import (
 // FuzzPattern checks that a pattern stands for all hosts only if it is an asterisk, stands for a host, and
 // is written as it is read.
 func FuzzPattern(f *testing.F) {
-	for _, seed := range []string{"*", "*.", "*.example.com", "example.com:80", "[::1]:80", "::ffff:1.2.3.4", "http://x", ".example.com", "xn--bcher-kva.example"} {
+	for _, seed := range []string{"*", "*.", "*.example.com", "example.com:80", "[::1]:80", "::ffff:1.2.3.4", "http://x", ".example.com", "xn--bcher-kva.example", "10.4.0.0/16", "FD00::/8", "1.2.3.4/32", "0.0.0.0/0", "fe80::1%a/b", "10.4.7.9/16"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -19,13 +20,24 @@ func FuzzPattern(f *testing.F) {
 			return
 		}
 		written := pattern.String()
-		if pattern.IsAny() != (text == "*") || !pattern.Matches(written) && !pattern.Matches("x"+strings.TrimPrefix(written, "*")) {
+		if pattern.IsAny() != (text == "*") || !pattern.Matches(hostOf(written)) {
 			t.Errorf("%q is %q, and stands for nothing or everything", text, pattern)
 		}
 		if err := again.UnmarshalText([]byte(written)); err != nil || again != pattern {
 			t.Errorf("%q is written %q, and read as %q: %v", text, written, again, err)
 		}
 	})
+}
+
+// hostOf returns a host for which a pattern with this text stands.
+func hostOf(pattern string) string {
+	if network, err := netip.ParsePrefix(pattern); err == nil {
+		return network.Addr().String()
+	}
+	if domain, isBelow := strings.CutPrefix(pattern, "*"); isBelow && domain != "" {
+		return "x" + domain
+	}
+	return pattern
 }
 
 // FuzzTarget checks that a target stands for all hosts only if its host is an asterisk.
