@@ -3,6 +3,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ type claim struct {
 	account   string // its Kubernetes service account, NAMESPACE/NAME
 	uid       string
 	created   time.Time
+	listed    bool // it was there already when the watch began
 	onNetwork bool // it is in the network of its node, whose addresses all pods of this kind share
 	addresses []netip.Addr
 }
@@ -27,57 +29,94 @@ func (c claim) is(other claim) bool {
 // isKnown reports whether the pod has an address for itself.
 func (c claim) isKnown() bool { return len(c.addresses) > 0 && !c.onNetwork }
 
+// claimant is a pod that claims an address.
+type claimant struct {
+	claim
+
+	turn uint64 // a higher number came later
+}
+
 // index holds which pod has which address. It is safe for concurrent use.
 type index struct {
-	mu     sync.RWMutex
-	claims map[string]claim // by UID
-	owners map[netip.Addr]claim
-	shared map[netip.Addr]map[string]string // by address and UID the names of the pods in the network of their node
-	news   chan struct{}                    // closed when a pod or an account is added
+	mu        sync.RWMutex
+	claims    map[string]claim // by UID
+	claimants map[netip.Addr][]claimant
+	turn      uint64                           // the latest
+	shared    map[netip.Addr]map[string]string // by address and UID the names of the pods in the network of their node
+	news      chan struct{}                    // closed when a pod or an account is added
 }
 
 func newIndex() *index {
-	return &index{claims: map[string]claim{}, owners: map[netip.Addr]claim{}, shared: map[netip.Addr]map[string]string{}, news: make(chan struct{})}
+	return &index{claims: map[string]claim{}, claimants: map[netip.Addr][]claimant{}, shared: map[netip.Addr]map[string]string{}, news: make(chan struct{})}
 }
 
-// put replaces the claims of a pod. The newest pod with an address has it: a pod that still claims an
-// address after another pod was created with it has ended, and the news of that are late.
+// put replaces the claims of a pod.
 func (i *index) put(c claim) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.drop(c.uid)
+	for _, address := range i.claims[c.uid].addresses {
+		if !slices.Contains(c.addresses, address) {
+			i.leave(address, c.uid)
+		}
+	}
 	i.claims[c.uid] = c
 	for _, address := range c.addresses {
 		if c.onNetwork {
-			if i.shared[address] == nil {
-				i.shared[address] = map[string]string{}
-			}
-			i.shared[address][c.uid] = c.pod
-			continue
-		}
-		if owner, taken := i.owners[address]; !taken || !c.created.Before(owner.created) {
-			i.owners[address] = c
+			i.share(address, c)
+		} else {
+			i.enter(address, c)
 		}
 	}
 	i.tell()
+}
+
+func (i *index) share(address netip.Addr, c claim) {
+	if i.shared[address] == nil {
+		i.shared[address] = map[string]string{}
+	}
+	i.shared[address][c.uid] = c.pod
+}
+
+// enter makes a pod the last claimant of an address, which has the address, unless the pod claims it
+// already. An address is given out again only after the pod before has ended: a pod that still claims
+// it has ended, and the news of that are late. The age of pods says nothing about it, because a pod may
+// wait for its address for long. Age decides only between pods of the first list, where nothing else is
+// known.
+func (i *index) enter(address netip.Addr, c claim) {
+	all := i.claimants[address]
+	if at := slices.IndexFunc(all, func(one claimant) bool { return one.uid == c.uid }); at >= 0 {
+		all[at].claim = c
+		return
+	}
+	one := claimant{claim: c}
+	if !c.listed {
+		i.turn++
+		one.turn = i.turn
+	}
+	all = append(all, one)
+	slices.SortStableFunc(all, func(a, b claimant) int {
+		return cmp.Or(cmp.Compare(a.turn, b.turn), a.created.Compare(b.created))
+	})
+	i.claimants[address] = all
+}
+
+// leave ends the claim of a pod to an address, which goes to the last claimant that remains.
+func (i *index) leave(address netip.Addr, uid string) {
+	if delete(i.shared[address], uid); len(i.shared[address]) == 0 {
+		delete(i.shared, address)
+	}
+	i.claimants[address] = slices.DeleteFunc(i.claimants[address], func(one claimant) bool { return one.uid == uid })
+	if len(i.claimants[address]) == 0 {
+		delete(i.claimants, address)
+	}
 }
 
 // remove removes the claims of a pod.
 func (i *index) remove(uid string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.drop(uid)
-}
-
-// drop removes the claims of a pod. The lock is held.
-func (i *index) drop(uid string) {
 	for _, address := range i.claims[uid].addresses {
-		if delete(i.shared[address], uid); len(i.shared[address]) == 0 {
-			delete(i.shared, address)
-		}
-		if i.owners[address].uid == uid {
-			delete(i.owners, address)
-		}
+		i.leave(address, uid)
 	}
 	delete(i.claims, uid)
 }
@@ -98,7 +137,10 @@ func (i *index) find(address netip.Addr) (owner claim, sharing []string, news <-
 		sharing = append(sharing, name)
 	}
 	slices.Sort(sharing)
-	return i.owners[address], sharing, i.news
+	if all := i.claimants[address]; len(all) > 0 {
+		owner = all[len(all)-1].claim
+	}
+	return owner, sharing, i.news
 }
 
 // added tells those who wait for news.
@@ -118,5 +160,5 @@ func (i *index) tell() {
 func (i *index) size() int {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	return len(i.owners)
+	return len(i.claimants)
 }

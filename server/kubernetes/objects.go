@@ -3,6 +3,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -19,6 +20,10 @@ const annotation = "iam.gke.io/gcp-service-account"
 // isAccount reports whether the value of the annotation can be used; it is empty if there is none.
 func isAccount(google string) bool { return google == "" || fixtures.IsEmail(google) }
 
+// defaultAccount is the Kubernetes service account of a pod that names none, as the pods that a kubelet
+// starts from files.
+const defaultAccount = "default"
+
 // claimOf returns what a pod says about its addresses. A pod that has ended has none, although the API
 // server still lists them.
 func claimOf(pod *corev1.Pod) claim {
@@ -26,7 +31,7 @@ func claimOf(pod *corev1.Pod) claim {
 		return claim{}
 	}
 	c := claim{
-		pod: pod.Name + "." + pod.Namespace, account: pod.Namespace + "/" + pod.Spec.ServiceAccountName,
+		pod: pod.Name + "." + pod.Namespace, account: pod.Namespace + "/" + cmp.Or(pod.Spec.ServiceAccountName, defaultAccount),
 		uid: string(pod.UID), created: pod.CreationTimestamp.Time, onNetwork: pod.Spec.HostNetwork,
 	}
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {

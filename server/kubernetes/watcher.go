@@ -23,7 +23,7 @@ import (
 type Config struct {
 	Pods     cache.ListerWatcher // of the pods to follow
 	Accounts cache.ListerWatcher // of the service accounts of all namespaces
-	Into     *world.Pods         // gets what is seen
+	Into     Into                // gets what is seen
 	Changed  func()              // called after a pod has got another identity or was removed
 	Logger   *slog.Logger
 
@@ -31,8 +31,20 @@ type Config struct {
 	Patience time.Duration
 }
 
+// Into takes the pods and the service accounts of a cluster, as [world.Pods] does.
+type Into interface {
+	Put(pod world.Pod)
+	Remove(pod string)
+	Annotate(account, google string) (changed bool)
+	RemoveAccount(account string)
+	HasAccount(account string) bool
+}
+
 const (
 	defaultPatience = 2 * time.Second
+	// urgentPause is the least time between two calls of Changed for other identities: a script may edit
+	// thousands of annotations, and each call wakes every request that waits.
+	urgentPause = 100 * time.Millisecond
 	// removalsPause is the time between two calls of Changed for pods that were removed. Nothing is
 	// urgent about them, and each call costs every request that waits a look.
 	removalsPause = time.Second
@@ -80,15 +92,20 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.report(ctx)
 }
 
-// report calls Changed until ctx ends: at once for another identity, and now and then for pods that
-// were removed.
+// report calls Changed until ctx ends: at once for another identity, unless that was done a moment ago,
+// and now and then for pods that were removed.
 func (w *Watcher) report(ctx context.Context) {
-	var later <-chan time.Time
+	urgent := w.urgent
+	var pause, later <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.urgent:
+		case <-urgent:
+			urgent, pause = nil, time.After(urgentPause)
+		case <-pause:
+			urgent, pause = w.urgent, nil
+			continue
 		case <-w.removed:
 			if later == nil {
 				later = time.After(removalsPause)
@@ -109,9 +126,14 @@ func signal(to chan struct{}) {
 	}
 }
 
-// handlers returns the handler of an informer. changed gets an object before and after a change; nil
-// stands for an object that does not exist.
-func handlers[T any](changed func(before, after *T)) cache.ResourceEventHandler {
+// event is a change of an object. nil stands for an object that does not exist.
+type event[T any] struct {
+	before, after *T
+	listed        bool // the object was there already when the watch began
+}
+
+// handlers returns the handler of an informer, which calls changed.
+func handlers[T any](changed func(event[T])) cache.ResourceEventHandler {
 	object := func(seen any) *T {
 		if last, unknown := seen.(cache.DeletedFinalStateUnknown); unknown {
 			seen = last.Obj
@@ -119,40 +141,42 @@ func handlers[T any](changed func(before, after *T)) cache.ResourceEventHandler 
 		one, _ := seen.(*T)
 		return one
 	}
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(after any) { changed(nil, object(after)) },
-		UpdateFunc: func(before, after any) { changed(object(before), object(after)) },
-		DeleteFunc: func(before any) { changed(object(before), nil) },
+	return cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc:    func(after any, listed bool) { changed(event[T]{after: object(after), listed: listed}) },
+		UpdateFunc: func(before, after any) { changed(event[T]{before: object(before), after: object(after)}) },
+		DeleteFunc: func(before any) { changed(event[T]{before: object(before)}) },
 	}
 }
 
-// podChanged notes what became of a pod.
-func (w *Watcher) podChanged(before, after *corev1.Pod) {
-	was, is := w.index.claim(claimOf(before).uid), claimOf(after)
-	if before != nil && was.is(is) {
+// podChanged notes what became of a pod. The index names a pod only while the world has the same pod:
+// another one with the name of a removed pod may have another account.
+func (w *Watcher) podChanged(news event[corev1.Pod]) {
+	was, is := w.index.claim(claimOf(news.before).uid), claimOf(news.after)
+	is.listed = news.listed
+	if news.before != nil && was.is(is) {
 		return // most news of a pod are about its containers
 	}
 	if was.uid != is.uid {
 		w.index.remove(was.uid)
 	}
-	if after != nil {
+	if is.isKnown() {
+		w.config.Into.Put(world.Pod{Name: is.pod, Node: news.after.Spec.NodeName, Account: is.account, Addresses: is.addresses})
+	}
+	if news.after != nil {
 		w.index.put(is)
 	}
-	if !is.isKnown() {
-		if was.isKnown() {
-			w.config.Into.Remove(was.pod)
-			signal(w.removed)
-		}
+	if !was.isKnown() {
 		return
 	}
-	w.config.Into.Put(world.Pod{Name: is.pod, Node: after.Spec.NodeName, Account: is.account, Addresses: is.addresses})
-	if was.isKnown() {
-		signal(w.removed) // another pod had the name
+	if !is.isKnown() {
+		w.config.Into.Remove(was.pod)
 	}
+	signal(w.removed) // another pod may have the name
 }
 
 // accountChanged notes what became of a service account.
-func (w *Watcher) accountChanged(before, after *corev1.ServiceAccount) {
+func (w *Watcher) accountChanged(news event[corev1.ServiceAccount]) {
+	before, after := news.before, news.after
 	if after == nil {
 		name := before.Namespace + "/" + before.Name
 		w.strange.Delete(name)

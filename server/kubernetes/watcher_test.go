@@ -49,39 +49,63 @@ type rig struct {
 
 	t              *testing.T
 	pods, accounts *source
-	into           *world.Pods
+	into           *into
 	world          *world.World
 	changes        atomic.Int64
 	log            strings.Builder
 }
 
+// into are the pods of the emulator, with a look at each pod before it gets there.
+type into struct {
+	*world.Pods
+
+	putting func(world.Pod)
+}
+
+func (i *into) Put(one world.Pod) {
+	i.putting(one)
+	i.Pods.Put(one)
+}
+
 const patience = 2 * time.Second
 
-// start starts a watcher, and stops it at the end of a test.
+// start returns a rig whose watcher runs.
 func start(t *testing.T) *rig {
+	t.Helper()
+	r := prepare(t)
+	r.run()
+	return r
+}
+
+// prepare returns a rig whose watcher does not run yet.
+func prepare(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, pods: &source{FakeControllerSource: cachetest.NewFakeControllerSource()}, accounts: &source{FakeControllerSource: cachetest.NewFakeControllerSource()},
-		into: &world.Pods{}, world: worldtest.Parse(t, "project: {id: my-project}\nserviceAccounts: [{email: a@my-project.iam.gserviceaccount.com}]"),
+		into: &into{&world.Pods{}, func(world.Pod) {}}, world: worldtest.Parse(t, "project: {id: my-project}\nserviceAccounts: [{email: a@my-project.iam.gserviceaccount.com}]"),
 	}
-	r.world.TakePods(r.into)
+	r.world.TakePods(r.into.Pods)
 	r.Watcher = kubernetes.New(kubernetes.Config{
 		Pods: cache.ListerWatcher(r.pods), Accounts: r.accounts, Into: r.into, Changed: func() { r.changes.Add(1) },
 		Logger: slog.New(slog.NewTextHandler(&r.log, nil)), Patience: patience,
 	})
-	ctx, stop := context.WithCancel(t.Context())
+	return r
+}
+
+// run starts the watcher, and stops it at the end of the test.
+func (r *rig) run() {
+	ctx, stop := context.WithCancel(r.t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		r.Run(ctx)
 	}()
-	t.Cleanup(func() {
+	r.t.Cleanup(func() {
 		stop()
 		<-done
 		r.pods.Broadcaster.Shutdown()
 		r.accounts.Broadcaster.Shutdown()
 	})
-	return r
 }
 
 // account adds a service account of the namespace web.
@@ -147,24 +171,28 @@ func TestIdentities(t *testing.T) {
 		r.account("plain", "")
 		r.account("annotated", google)
 		r.account("wrong", "Nobody at all")
+		r.account("default", another)
+		ofKubelet := newPod("of-kubelet", "10.4.0.10")
+		ofKubelet.Spec.ServiceAccountName = ""
 		onNode := newPod("on-node", "10.0.0.1")
 		onNode.Spec.HostNetwork = true
 		ended, failed := newPod("ended", "10.4.0.8"), newPod("failed", "10.4.0.9")
 		ended.Status.Phase, failed.Status.Phase = corev1.PodSucceeded, corev1.PodFailed
 		for _, one := range []*corev1.Pod{
-			newPod("plain", "10.4.0.5", "fd00::5"), newPod("annotated", "10.4.0.6"), newPod("wrong", "10.4.0.7"), onNode, ended, failed, newPod("pending"), newPod("odd", "no address"),
+			newPod("plain", "10.4.0.5", "fd00::5"), newPod("annotated", "10.4.0.6"), newPod("wrong", "10.4.0.7"), onNode, ended, failed, newPod("pending"), newPod("odd", "no address"), ofKubelet,
 		} {
 			r.pods.Add(one)
 		}
 		synctest.Wait()
 		for address, want := range map[string]string{
-			"10.4.0.5": "plain.web as my-project.svc.id.goog",
-			"fd00::5":  "plain.web as my-project.svc.id.goog",
-			"10.4.0.6": "annotated.web as " + google,
-			"10.4.0.7": `the service account "web/wrong" of the pod "wrong.web" is annotated with "Nobody at all", which is not an e-mail address`,
-			"10.4.0.8": "no pod has the address 10.4.0.8",
-			"10.4.0.9": "no pod has the address 10.4.0.9",
-			"10.0.0.1": "the address 10.0.0.1 is that of a node, which pods in its network share: on-node.web",
+			"10.4.0.5":  "plain.web as my-project.svc.id.goog",
+			"fd00::5":   "plain.web as my-project.svc.id.goog",
+			"10.4.0.6":  "annotated.web as " + google,
+			"10.4.0.7":  `the service account "web/wrong" of the pod "wrong.web" is annotated with "Nobody at all", which is not an e-mail address`,
+			"10.4.0.10": "of-kubelet.web as " + another,
+			"10.4.0.8":  "no pod has the address 10.4.0.8",
+			"10.4.0.9":  "no pod has the address 10.4.0.9",
+			"10.0.0.1":  "the address 10.0.0.1 is that of a node, which pods in its network share: on-node.web",
 		} {
 			r.expect(address, want)
 		}
@@ -175,61 +203,16 @@ func TestIdentities(t *testing.T) {
 		for _, one := range r.world.Pods() {
 			instances = append(instances, one.Name)
 		}
-		if got := strings.Join(instances, " "); got != "annotated.web plain.web wrong.web" {
+		if got := strings.Join(instances, " "); got != "annotated.web of-kubelet.web plain.web wrong.web" {
 			t.Errorf("the pods are %s", got)
 		}
-		const known = 4
+		const known = 5
 		if r.Addresses() != known || r.Lost() != 0 {
 			t.Errorf("%d addresses, %d watches lost", r.Addresses(), r.Lost())
 		}
 		if !strings.Contains(r.log.String(), "annotated with something else") {
 			t.Errorf("the log is %s", r.log.String())
 		}
-	})
-}
-
-// An address goes on to the next pod at once, however late the news of the one before are.
-func TestAddressesAreUsedAgain(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := start(t)
-		r.account("first", google)
-		r.account("second", another)
-		first := newPod("first", "10.4.0.5")
-		r.pods.Add(first)
-		synctest.Wait()
-		r.expect("10.4.0.5", "first.web as "+google)
-
-		time.Sleep(time.Minute)
-		second := newPod("second", "10.4.0.5")
-		r.pods.Add(second)
-		synctest.Wait()
-		r.expect("10.4.0.5", "second.web as "+another)
-		late := first.DeepCopy()
-		late.Labels = map[string]string{"edited": "late"}
-		r.pods.Modify(late)
-		synctest.Wait()
-		r.expect("10.4.0.5", "second.web as "+another)
-		r.pods.Delete(late)
-		synctest.Wait()
-		r.expect("10.4.0.5", "second.web as "+another)
-
-		ended := second.DeepCopy()
-		ended.Status.Phase = corev1.PodSucceeded
-		r.pods.Modify(ended)
-		synctest.Wait()
-		r.expect("10.4.0.5", "no pod has the address 10.4.0.5")
-
-		moved := newPod("moved", "10.4.0.6")
-		r.account("moved", google)
-		r.pods.Add(moved)
-		synctest.Wait()
-		moved = moved.DeepCopy()
-		moved.Status.PodIP, moved.Status.PodIPs = "10.4.0.7", nil
-		r.pods.Modify(moved)
-		synctest.Wait()
-		r.expect("10.4.0.7", "moved.web as "+google)
-		r.expect("10.4.0.6", "no pod has the address 10.4.0.6")
 	})
 }
 
