@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -146,4 +148,20 @@ func TestPowerCut(t *testing.T) {
 		}
 	}
 	t.Logf("%d power cuts, with %d losses each", whole.made, len(losses))
+}
+
+// unlinkable is a file system from which somebody removes the unfinished file before it gets its name.
+type unlinkable struct{ *volatile }
+
+func (unlinkable) Link(from, to string) error {
+	return &os.LinkError{Op: "link", Old: from, New: to, Err: syscall.ENOENT}
+}
+
+// A file that cannot get its name because somebody has removed it is an error with a path and a hint.
+func TestUnfinishedFileIsRemoved(t *testing.T) {
+	t.Parallel()
+	_, err := newRing(directory{disk.NewFolderOn("/state", unlinkable{newVolatile(-1)})}, newPool(), time.Now).Secret()
+	if file, ok := errors.AsType[*FileError](err); !ok || !IsSystemError(err) || file.Path != "/state/keys/token.secret" {
+		t.Errorf("got %v, want a FileError of the system", err)
+	}
 }

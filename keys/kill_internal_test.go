@@ -98,7 +98,7 @@ func TestKilled(t *testing.T) {
 			}
 			told[strings.Join(fields[1:], " ")] = fields[0]
 		}
-		left, err := filepath.Glob(filepath.Join(dir, "tmp", ".new-*"))
+		left, err := filepath.Glob(filepath.Join(dir, ".unfinished", ".new-*"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func checkTold(t *testing.T, dir string, told map[string]string) {
 	if err := ring.Load(); err != nil {
 		t.Fatal(err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "tmp", "*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, ".unfinished", "*")); len(left) > 0 {
 		t.Errorf("%q remain after a start", left)
 	}
 	var ids []string

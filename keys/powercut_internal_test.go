@@ -241,8 +241,6 @@ func (v *volatile) SyncFolder(name string) error {
 
 func (v *volatile) Lock(string, disk.Lock) (func(), error) { return func() {}, nil }
 
-func (v *volatile) ID() int64 { return 1 }
-
 // writing is an open file of a volatile file system.
 type writing struct {
 	system *volatile

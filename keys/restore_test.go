@@ -255,17 +255,31 @@ func TestExposedFiles(t *testing.T) {
 }
 
 // What killed processes have left is removed at the next start, also what earlier versions left
-// beside the keys, but not while another process writes.
+// beside the keys, but not while another process writes. Other files stay, even in folders with those names.
 func TestLitter(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	settle(t, keys.NewRing(dir, time.Now))
 	litter := []string{
-		filepath.Join(dir, "tmp", ".new-1-1"), filepath.Join(dir, "keys", "google", ".new-123"),
+		filepath.Join(dir, ".unfinished", ".new-1"), filepath.Join(dir, "tmp", ".new-1-1"), filepath.Join(dir, "keys", "google", ".new-123"),
 		filepath.Join(dir, "ca", ".new-123"), filepath.Join(dir, "keys", "accounts", "a@b.c", "user", ".new-123"),
 	}
-	for _, path := range litter {
+	strangers := []string{
+		filepath.Join(dir, ".unfinished", "letter"), filepath.Join(dir, "tmp", "letter"), filepath.Join(dir, "tmp", ".new-folder", "letter"),
+		filepath.Join(dir, "tmp", ".new-young"), filepath.Join(dir, "keys", "google", ".new-young"), // of an earlier version that is running
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "tmp", ".new-folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	past := time.Now().Add(-time.Hour)
+	for _, path := range slices.Concat(litter, strangers) {
 		if err := os.WriteFile(path, []byte("a whole key"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(path, "young") {
+			continue
+		}
+		if err := os.Chtimes(path, past, past); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -282,6 +296,11 @@ func TestLitter(t *testing.T) {
 	for _, path := range litter {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s remains: %v", path, err)
+		}
+	}
+	for _, path := range strangers {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%s, which is not litter, was removed: %v", path, err)
 		}
 	}
 }

@@ -85,7 +85,7 @@ func (d directory) sweep()                     { d.folder.Sweep() }
 
 func (d directory) names(folder string) ([]string, error) {
 	names, err := d.folder.Names(folder)
-	return names, d.failure(folder, "cannot be listed", err)
+	return names, d.failure(folder, "cannot be listed", err, nil)
 }
 
 func (d directory) read(name string) (data []byte, exposure string, err error) {
@@ -93,24 +93,24 @@ func (d directory) read(name string) (data []byte, exposure string, err error) {
 	if err == nil {
 		exposure = disk.Exposure(info)
 	}
-	return data, exposure, d.failure(name, "cannot be read", err)
+	return data, exposure, d.failure(name, "cannot be read", err, fs.ErrNotExist)
 }
 
 func (d directory) create(name string, data []byte) error {
-	return d.failure(name, "cannot be written", d.folder.Create(name, data))
+	return d.failure(name, "cannot be written", d.folder.Create(name, data), fs.ErrExist)
 }
 
 func (d directory) replace(name string, data []byte) error {
-	return d.failure(name, "cannot be written", d.folder.Replace(name, data))
+	return d.failure(name, "cannot be written", d.folder.Replace(name, data), nil)
 }
 
 func (d directory) prune(folder string, most int) error {
-	return d.failure(folder, "cannot be pruned", d.folder.Prune(folder, most))
+	return d.failure(folder, "cannot be pruned", d.folder.Prune(folder, most), nil)
 }
 
-// failure returns an error with the path of a file, unless the error is one that callers expect.
-func (d directory) failure(name, problem string, err error) error {
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+// failure returns an error with the path of a file, unless the error is the one that callers expect.
+func (d directory) failure(name, problem string, err, expected error) error {
+	if err == nil || errors.Is(err, expected) {
 		return err
 	}
 	return &FileError{Path: d.path(name), Problem: problem, Err: err}

@@ -9,15 +9,14 @@
 package disk
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -25,11 +24,17 @@ import (
 const MaxBytes = 16 << 20
 
 // temporaries is the folder of unfinished files, and unfinished is the prefix of their names.
-// Earlier versions wrote unfinished files beside the finished ones, with the same prefix.
+// Earlier versions wrote files with the same prefix in earlierTemporaries, or beside the finished
+// files.
 const (
-	temporaries = "tmp"
-	unfinished  = ".new-"
+	temporaries        = ".unfinished"
+	earlierTemporaries = "tmp"
+	unfinished         = ".new-"
 )
+
+// forsaken is the age from which an unfinished file of an earlier version is litter. A process of
+// that version may still be writing a younger file, without a lock.
+const forsaken = time.Minute
 
 // Special stamps: of a folder that may change again without a new stamp, and of a folder that
 // does not exist.
@@ -50,7 +55,6 @@ var (
 type Folder struct {
 	root   string
 	system System
-	count  atomic.Int64 // of temporary files of this Folder
 }
 
 // NewFolder returns the folder at a path, which need not exist yet.
@@ -63,7 +67,7 @@ func NewFolderOn(root string, system System) *Folder { return &Folder{root: root
 func (f *Folder) Path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
 
 // Names lists the files of a folder. A folder that does not exist has none. Names removes
-// unfinished files of killed processes.
+// unfinished files that killed processes of earlier versions have left there.
 func (f *Folder) Names(folder string) ([]string, error) {
 	entries, err := f.system.ReadDir(f.Path(folder))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,15 +77,14 @@ func (f *Folder) Names(folder string) ([]string, error) {
 		return nil, err
 	}
 	names := make([]string, 0, len(entries))
-	var litter []string
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), unfinished) {
-			litter = append(litter, entry.Name())
-			continue
+		if !strings.HasPrefix(entry.Name(), unfinished) {
+			names = append(names, entry.Name())
 		}
-		names = append(names, entry.Name())
 	}
-	f.discard(folder, litter)
+	if len(names) < len(entries) {
+		f.discard(folder, litter(entries, forsaken))
+	}
 	return names, nil
 }
 
@@ -138,16 +141,25 @@ func (f *Folder) Read(name string) ([]byte, fs.FileInfo, error) {
 // Create stores data under a new name. It returns fs.ErrExist if the name is taken. Either way, the
 // name is on the disk when Create returns.
 func (f *Folder) Create(name string, data []byte) error {
-	return f.store(name, data, f.system.Link)
+	return f.store(name, data, func(temporary, path string) error {
+		defer func() { _ = f.system.Remove(temporary) }() // a linked file keeps its other name
+		return f.system.Link(temporary, path)
+	})
 }
 
 // Replace stores data under a name, in place of what is there.
 func (f *Folder) Replace(name string, data []byte) error {
-	return f.store(name, data, f.system.Rename)
+	return f.store(name, data, func(temporary, path string) error {
+		err := f.system.Rename(temporary, path)
+		if err != nil {
+			_ = f.system.Remove(temporary) // the earlier error is the one to report
+		}
+		return err
+	})
 }
 
-// store writes a temporary file, and then gives it its name. Unlike a rename, a link fails if the
-// name exists. A file is therefore either whole or absent.
+// store writes a temporary file, and then calls settle to give it its name. Unlike a rename, a link
+// fails if the name exists. A file is therefore either whole or absent.
 func (f *Folder) store(name string, data []byte, settle func(from, to string) error) error {
 	path := f.Path(name)
 	if err := f.makeFolder(f.Path(temporaries)); err != nil {
@@ -158,12 +170,11 @@ func (f *Folder) store(name string, data []byte, settle func(from, to string) er
 		return err
 	}
 	defer unlock()
-	temporary, err := f.writeTemporary(data)
-	if err != nil {
+	if err := f.makeFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
-	defer func() { _ = f.system.Remove(temporary) }() // a linked file keeps its other name
-	if err := f.makeFolder(filepath.Dir(path)); err != nil {
+	temporary, err := f.writeTemporary(data)
+	if err != nil {
 		return err
 	}
 	settled := settle(temporary, path)
@@ -196,14 +207,8 @@ func (f *Folder) makeFolder(path string) error {
 }
 
 func (f *Folder) writeTemporary(data []byte) (path string, err error) {
-	var file File
-	for {
-		name := unfinished + strconv.FormatInt(f.system.ID(), 36) + "-" + strconv.FormatInt(f.count.Add(1), 36)
-		path = filepath.Join(f.Path(temporaries), name)
-		if file, err = f.system.Create(path); !errors.Is(err, fs.ErrExist) {
-			break
-		}
-	}
+	path = filepath.Join(f.Path(temporaries), unfinished+rand.Text())
+	file, err := f.system.Create(path)
 	if err != nil {
 		return "", err
 	}
@@ -246,18 +251,33 @@ func (f *Folder) Prune(folder string, most int) error {
 	return nil
 }
 
-// Sweep removes what killed processes have left unfinished in the folder of unfinished files, and
-// reports the number of removed files.
-func (f *Folder) Sweep() int {
-	entries, err := f.system.ReadDir(f.Path(temporaries))
-	if err != nil {
-		return 0 // there is none, or the next write says what is wrong
+// Sweep removes what killed processes have left unfinished in the folders of unfinished files, and
+// reports the number of removed files. It leaves files alone that are not unfinished files of a
+// Folder: the root may be a folder that other programs use too.
+func (f *Folder) Sweep() (removed int) {
+	for folder, age := range map[string]time.Duration{temporaries: 0, earlierTemporaries: forsaken} {
+		entries, err := f.system.ReadDir(f.Path(folder))
+		if err != nil {
+			continue // there is none, or the next write says what is wrong
+		}
+		removed += f.discard(folder, litter(entries, age))
 	}
-	names := make([]string, len(entries))
-	for i, entry := range entries {
-		names[i] = entry.Name()
+	return removed
+}
+
+// litter returns the names of unfinished files that have at least the given age.
+func litter(entries []fs.DirEntry, age time.Duration) []string {
+	var names []string
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() || !strings.HasPrefix(entry.Name(), unfinished) {
+			continue
+		}
+		info, err := entry.Info() // the error says that the file is gone
+		if err == nil && (age == 0 || time.Since(info.ModTime()) >= age) {
+			names = append(names, entry.Name())
+		}
 	}
-	return f.discard(temporaries, names)
+	return names
 }
 
 // discard removes unfinished files, unless a process is writing at the moment.

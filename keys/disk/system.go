@@ -28,8 +28,6 @@ type System interface {
 	// Lock locks a folder until unlock is called. It waits for a Shared lock, and fails if it
 	// cannot get an Exclusive lock at once.
 	Lock(folder string, kind Lock) (unlock func(), err error)
-	// ID returns a number that no other running process has.
-	ID() int64
 }
 
 // File is a file that is being written.
@@ -91,9 +89,6 @@ func (OS) Touch(path string) error {
 	now := time.Now() //nolint:forbidigo // the files of other processes have the machine's time too
 	return os.Chtimes(path, now, now)
 }
-
-// ID implements System.
-func (OS) ID() int64 { return int64(os.Getpid()) }
 
 // Lock implements System.
 func (OS) Lock(folder string, kind Lock) (unlock func(), err error) { return lock(folder, kind) }
