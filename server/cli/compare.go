@@ -53,7 +53,7 @@ func (c *compareCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	interval, err := consent(c.Yes, target, std)
+	interval, err := consent(ctx, c.Yes, target, std)
 	if err != nil {
 		return err
 	}

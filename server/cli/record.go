@@ -48,7 +48,7 @@ func (c *recordCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	interval, err := consent(c.Yes, target, std)
+	interval, err := consent(ctx, c.Yes, target, std)
 	if err != nil {
 		return err
 	}
@@ -86,11 +86,18 @@ func (c *recordCommand) makeDir() error {
 	return nil
 }
 
-// consent asks the user before requests to a server that is not on this machine, unless they have agreed,
+// isEmulator reports whether an emulator answers at a loopback address, which can also lead to a real server,
+// as a tunnel does.
+func isEmulator(ctx context.Context, target *url.URL) bool {
+	_, err := clientFlags{URL: target.String()}.get(ctx, "/emulator/v1/livez")
+	return err == nil
+}
+
+// consent asks the user before requests to a server that is not an emulator of this machine, unless they have agreed,
 // and returns the time between two requests to it.
-func consent(agreed bool, target *url.URL, std streams) (time.Duration, error) {
+func consent(ctx context.Context, agreed bool, target *url.URL, std streams) (time.Duration, error) {
 	switch {
-	case hostname.IsLoopback(hostname.Of(target.Host)):
+	case hostname.IsLoopback(hostname.Of(target.Host)) && isEmulator(ctx, target):
 		return 0, nil
 	case agreed:
 		return realInterval, nil

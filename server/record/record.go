@@ -57,12 +57,13 @@ type recorder struct {
 	etag      string // of the document
 	exchanges []txtar.File
 	names     map[string]bool
+	secrets   map[string]string // in answers, and what stands in their place: a value can change while others are asked
 	leftOut   int
 }
 
 // Run records. It returns an error if the server does not answer as a metadata server.
 func Run(ctx context.Context, options Options) (Recording, error) {
-	r := &recorder{client: script.NewClient(options.Real, options.Now), options: options, names: map[string]bool{}}
+	r := &recorder{client: script.NewClient(options.Real, options.Now), options: options, names: map[string]bool{}, secrets: map[string]string{}}
 	r.client.Interval, r.client.Limit = options.Interval, options.Limit
 	began := options.Now()
 	whole, err := r.client.Ask(ctx, script.Get(root+"?recursive=true"))
@@ -77,6 +78,9 @@ func Run(ctx context.Context, options Options) (Recording, error) {
 	identities, err := r.survey(ctx)
 	if err != nil {
 		return Recording{}, err
+	}
+	if r.client.Limit > 0 {
+		r.client.Limit = r.client.Asked + requestsOfWatch(options.For)
 	}
 	scenario, err := r.watch(ctx, began)
 	if err != nil {
@@ -123,6 +127,7 @@ func (r *recorder) ask(ctx context.Context, name, request string) (script.Answer
 
 // keep adds an exchange.
 func (r *recorder) keep(name, request string, answer script.Answer) {
+	r.collect(request, answer)
 	for r.names[name] {
 		name += "-again"
 	}
@@ -132,6 +137,20 @@ func (r *recorder) keep(name, request string, answer script.Answer) {
 		response += "<<>>\n"
 	}
 	r.exchanges = append(r.exchanges, txtar.File{Name: name + ".request", Data: []byte(request)}, txtar.File{Name: name + ".response", Data: []byte(response)})
+}
+
+// collect finds the secrets of one answer: of an attribute or of a whole tree. Tokens are no part of a tree.
+func (r *recorder) collect(request string, answer script.Answer) {
+	isTree := strings.Contains(request, "attributes/") || strings.Contains(request, "recursive=true")
+	if answer.Status != http.StatusOK || !isTree || strings.Contains(request, "alt=text") || strings.Contains(request, "/token") {
+		return
+	}
+	path, _, _ := strings.Cut(strings.TrimPrefix(script.Line(request), "GET "), "?")
+	var value any
+	if json.Unmarshal([]byte(answer.Body), &value) != nil {
+		value = answer.Body
+	}
+	collect(r.secrets, path[strings.LastIndex(path, "/")+1:], value)
 }
 
 // named returns the name of the exchange of a path.
@@ -190,7 +209,7 @@ func (r *recorder) files(identities map[string]identity, scenario []happening) (
 		},
 	}
 	if !r.options.Secrets {
-		recording.redact(r.document.Tree, scenario)
+		recording.redact(r.document.Tree, scenario, r.secrets)
 	}
 	recording.Files[ExchangesFile] = []byte(withoutToken(string(recording.Files[ExchangesFile])))
 	return recording, nil

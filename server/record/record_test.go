@@ -107,6 +107,7 @@ func TestSecrets(t *testing.T) {
 		"kube-env":       "CA_KEY: planted-ca",
 		"windows-keys":   `{"modulus":"planted-modulus"}`,
 		"greeting":       "kept value",
+		"other-password": "hunter2 & company",
 	}
 	attributes, err := json.Marshal(planted)
 	if err != nil {
@@ -114,7 +115,7 @@ func TestSecrets(t *testing.T) {
 	}
 	fixture := `{"instances":[{"name":"some-vm","metadata":{"instance":{"attributes":` + string(attributes) + `}}}]}`
 	original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte(fixture)})
-	hidden := []string{"hunter2", "abcdefgh", "planted-access", "AIza0123", "MIIEplanted", "planted-ca", "planted-modulus"}
+	hidden := []string{"hunter2", "company", "abcdefgh", "planted-access", "AIza0123", "MIIEplanted", "planted-ca", "planted-modulus"}
 	open, closed := run(t.Context(), t, original, 0, true), run(t.Context(), t, original, 0, false)
 	for _, secret := range hidden {
 		for name, text := range closed.Files {

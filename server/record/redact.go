@@ -1,8 +1,11 @@
 package record
 
 import (
+	"cmp"
 	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/server/journal"
@@ -13,8 +16,8 @@ const hidden = "REDACTED"
 
 // redact replaces secrets in all files: values whose names tell that they are secrets, and secrets within
 // other values.
-func (r *Recording) redact(tree map[string]any, scenario []happening) {
-	secrets := map[string]string{}
+func (r *Recording) redact(tree map[string]any, scenario []happening, seen map[string]string) {
+	secrets := seen
 	collect(secrets, "", tree)
 	for _, change := range scenario {
 		for path, value := range change.Set {
@@ -22,7 +25,9 @@ func (r *Recording) redact(tree map[string]any, scenario []happening) {
 		}
 	}
 	var pairs []string
-	for secret, instead := range secrets {
+	longest := slices.SortedFunc(maps.Keys(secrets), func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	for _, secret := range longest { // one may be part of another
+		instead := secrets[secret]
 		// In JSON a text has escapes, which differ between encoders.
 		pairs = append(pairs, secret, instead, escaped(secret, false), escaped(instead, false), escaped(secret, true), escaped(instead, true))
 	}

@@ -39,7 +39,8 @@ func (r *recorder) watch(ctx context.Context, began time.Time) ([]happening, err
 		case ctx.Err() != nil || errors.Is(err, script.ErrLimit):
 			return scenario, nil //nolint:nilerr // what was seen so far counts
 		case err != nil || answer.Status != http.StatusOK:
-			continue // a metadata server is not available for a moment during a migration
+			pause(ctx, pollEvery) // a metadata server is not available for a moment during a migration
+			continue
 		}
 		r.etag, _ = answer.Header("ETag")
 		current, err := compare.ReadDocument(answer)
@@ -57,18 +58,29 @@ func (r *recorder) watch(ctx context.Context, began time.Time) ([]happening, err
 // next returns the tree when it has changed, or after a while.
 func (r *recorder) next(ctx context.Context, while time.Duration) (script.Answer, error) {
 	if r.etag == "" {
-		timer := time.NewTimer(min(while, pollEvery))
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-			return script.Answer{}, ctx.Err()
-		case <-timer.C:
-		}
+		pause(ctx, min(while, pollEvery))
 		return r.client.Ask(ctx, script.Get(root+"?recursive=true"))
 	}
 	seconds := max(1, int(while/time.Second))
 	request := fmt.Sprintf("%s?recursive=true&wait_for_change=true&timeout_sec=%d&last_etag=%s", root, seconds, r.etag)
 	return r.client.AskFor(ctx, script.Get(request), while)
+}
+
+// requestsOfWatch returns the number of requests that a watch may send: one for each wait that ends without a
+// change, one for each look at a server that cannot wait, and a hundred for changes.
+func requestsOfWatch(while time.Duration) int {
+	const forChanges = 100
+	return forChanges + int(while/pollEvery)
+}
+
+// pause waits for a while, or until the context ends.
+func pause(ctx context.Context, while time.Duration) {
+	timer := time.NewTimer(while)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // changes returns the values that turn one tree into another, by their paths. If an entry is gone, the
