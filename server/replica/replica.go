@@ -80,5 +80,7 @@ func (b bounds) commit() (context.Context, context.CancelFunc) { return b.within
 
 // within returns a context for a change of a request.
 func (b bounds) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, b.timeout)
+	return context.WithTimeoutCause(ctx, b.timeout, &records.UnreachableError{
+		Err: fmt.Errorf("the change was not made within %v", b.timeout),
+	})
 }

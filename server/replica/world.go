@@ -149,37 +149,43 @@ func (w *Worlds) unreadable() error {
 	return w.unread
 }
 
+// Bound returns the context of an update of the world; see store.Keeper.
+func (w *Worlds) Bound() (context.Context, context.CancelFunc) { return w.bounds.commit() }
+
 // Replace is an update of the world; see store.Keeper.
-func (w *Worlds) Replace(current, next *world.World) error {
-	return w.replace(current, next, func(w *Worlds) kept { return w.start })
+func (w *Worlds) Replace(ctx context.Context, current, next *world.World) error {
+	return w.replace(ctx, current, next, func(w *Worlds) kept { return w.start })
 }
 
 // Restart replaces the world, whichever there is, and the world that a reset restores.
 func (w *Worlds) Restart(next *world.World) error {
-	for {
-		err := w.replace(w.World(), next, func(*Worlds) kept { return kept{world: next} })
+	ctx, cancel := w.Bound()
+	defer cancel()
+	for ctx.Err() == nil {
+		err := w.replace(ctx, w.World(), next, func(*Worlds) kept { return kept{world: next} })
 		if !errors.Is(err, store.ErrOutdated) {
 			return err
 		}
 	}
+	return context.Cause(ctx)
 }
 
 // Reset restores the world, and removes whatever else a reset removes, in one change.
 func (w *Worlds) Reset() error {
-	for {
+	ctx, cancel := w.Bound()
+	defer cancel()
+	for ctx.Err() == nil {
 		if err := w.unreadable(); err != nil {
 			return err
 		}
 		w.mu.Lock()
 		seen, start := w.seen, w.start
 		w.mu.Unlock()
-		ctx, cancel := w.bounds.commit()
-		err := w.commit(ctx, seen, start, start, forgetting()...)
-		cancel()
-		if !errors.Is(err, records.ErrConflict) {
+		if err := w.commit(ctx, seen, start, start, forgetting()...); !errors.Is(err, records.ErrConflict) {
 			return err
 		}
 	}
+	return context.Cause(ctx)
 }
 
 // forgetting returns the folders that a reset empties.
@@ -189,7 +195,7 @@ func forgetting() []string {
 
 // replace commits a version. start returns the world that a reset restores from now on; without a text,
 // it is the new world.
-func (w *Worlds) replace(current, next *world.World, start func(*Worlds) kept) error {
+func (w *Worlds) replace(ctx context.Context, current, next *world.World, start func(*Worlds) kept) error {
 	text, err := encode(next)
 	if err != nil {
 		return err
@@ -206,8 +212,6 @@ func (w *Worlds) replace(current, next *world.World, start func(*Worlds) kept) e
 	}
 	seen := w.seen
 	w.mu.Unlock()
-	ctx, cancel := w.bounds.commit()
-	defer cancel()
 	if err := w.commit(ctx, seen, fresh, from); errors.Is(err, records.ErrConflict) {
 		return store.ErrOutdated
 	} else if err != nil {
@@ -269,7 +273,11 @@ func divide(text []byte, parts map[string][]byte) []string {
 // follow is told of changes of the head.
 func (w *Worlds) follow(changed []records.Record) {
 	for _, record := range changed {
-		if record.Name != headName || record.Gone {
+		if record.Name != headName {
+			continue
+		}
+		if record.Gone {
+			w.lose()
 			continue
 		}
 		err := w.see(record)
@@ -281,6 +289,16 @@ func (w *Worlds) follow(changed []records.Record) {
 				"hint", "run the same version of the emulator in every replica")
 		}
 	}
+}
+
+// lose notes that somebody has deleted the head. This process still serves the world, and its next edit
+// writes all of it again.
+func (w *Worlds) lose() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen, w.unread = sighted{head: head{Run: w.seen.head.Run}}, nil // events still belong to the same run
+	w.logger.Warn("the world that the replicas share was deleted from the store; still serving it",
+		"hint", "the next change of the world writes it again; to end a world, stop its replicas first")
 }
 
 // see takes over a version of the world.

@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -241,4 +242,77 @@ func TestLargeWorld(t *testing.T) {
 	if left := link.Copy().List("world/parts"); len(left) > 2 {
 		t.Errorf("%d parts are left", len(left))
 	}
+}
+
+// Somebody deletes all records of the world: edits write it again.
+func TestWorldIsDeleted(t *testing.T) {
+	t.Parallel()
+	change := map[string]func(part) error{
+		"edit": func(p part) error { return p.set("2") },
+		"restart": func(p part) error {
+			return p.Worlds.Restart(worldtest.Parse(t, `{instances: [{name: vm, metadata: {instance: {attributes: {a: "2"}}}}]}`))
+		},
+		"reset": func(p part) error { return cmp.Or(p.Worlds.Reset(), p.set("2")) },
+	}
+	for name, change := range change {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			memory := recordstest.New()
+			a, b := join(t, memory, "instances: [{name: vm}]"), join(t, memory, "{}")
+			if err := a.set("1"); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.link.Commit(t.Context(), records.Change{Folders: []string{"world", "world/parts"}}); err != nil {
+				t.Fatal(err)
+			}
+			if a.value() != "1" || b.value() != "1" {
+				t.Errorf("without records, the replicas serve %v and %v", a.value(), b.value())
+			}
+			if err := change(b); err != nil {
+				t.Fatal(err)
+			}
+			late := join(t, memory, "{}")
+			for _, one := range []part{a, b, late} {
+				if one.value() != "2" || one.text(t) != b.text(t) || one.Worlds.Start().DefaultInstance().Name != "vm" {
+					t.Errorf("a replica has %v and\n%s", one.value(), one.text(t))
+				}
+			}
+		})
+	}
+}
+
+// contended is a store in which another process is always faster.
+type contended struct{ records.Store }
+
+func (contended) Commit(context.Context, records.Change) error {
+	time.Sleep(time.Second / 10)
+	return records.ErrConflict
+}
+
+func TestChangesEndInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		memory := recordstest.New()
+		join(t, memory, "{}")
+		const timeout = 5 * time.Second
+		late := replica.New(replica.Config{Store: contended{memory.Join()}, Timeout: timeout, Logger: slog.New(slog.DiscardHandler)})
+		if _, err := late.Begin(t.Context(), worldtest.Parse(t, "{}")); err != nil {
+			t.Fatal(err)
+		}
+		worlds := store.NewKept(late.Worlds.World(), late.Worlds)
+		late.Worlds.Begin(worlds)
+		for name, change := range map[string]func() error{
+			"update":  func() error { return (part{worlds: worlds}).set("1") },
+			"restart": func() error { return late.Worlds.Restart(worldtest.Parse(t, "{}")) },
+			"reset":   late.Worlds.Reset,
+		} {
+			begun := time.Now()
+			if _, lost := errors.AsType[*records.UnreachableError](change()); !lost {
+				t.Errorf("the %s is not refused", name)
+			}
+			if took := time.Since(begun); took < timeout || took > timeout+time.Second {
+				t.Errorf("the %s has ended after %v", name, took)
+			}
+		}
+	})
 }

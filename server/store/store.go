@@ -7,6 +7,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -18,17 +19,20 @@ type Store[T any] struct {
 	keeper Keeper[T]        // nil: the versions are only in this process
 	carry  func(from, to T) // see Carry; nil: nothing
 
-	updating sync.Mutex // held while an update makes a new version
-	mu       sync.Mutex // held while a version is replaced
+	updating chan struct{} // has an element while an update makes a new version
+	mu       sync.Mutex    // held while a version is replaced
 	current  atomic.Pointer[version[T]]
 }
 
 // Keeper keeps the versions of a value that several processes share.
 type Keeper[T any] interface {
+	// Bound returns the context of an update, which begins now. An update that the context ends has the
+	// cause of the end as its error, even if it has only waited for other updates.
+	Bound() (context.Context, context.CancelFunc)
 	// Replace makes next the newest version, if no process has replaced current before. It calls
 	// Follow of the process's own store before it returns. The error is ErrOutdated if another version
 	// has replaced current, of which the store gets to know as well.
-	Replace(current, next T) error
+	Replace(ctx context.Context, current, next T) error
 }
 
 // ErrOutdated says that an update was made of a version that is not the newest any more.
@@ -49,7 +53,7 @@ type Snapshot[T any] struct {
 
 // New returns a store whose first version is state.
 func New[T any](state T) *Store[T] {
-	s := &Store[T]{}
+	s := &Store[T]{updating: make(chan struct{}, 1)}
 	s.replace(state, 1)
 	return s
 }
@@ -81,9 +85,15 @@ func (s *Store[T]) Load() Snapshot[T] { return s.current.Load().Snapshot }
 // Update replaces the current version. change must not modify its argument, and is called again if
 // another process was faster. If it returns an error, the version stays.
 func (s *Store[T]) Update(change func(T) (T, error)) error {
-	s.updating.Lock()
-	defer s.updating.Unlock()
-	for {
+	ctx, cancel := s.bound()
+	defer cancel()
+	select {
+	case s.updating <- struct{}{}:
+		defer func() { <-s.updating }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	for ctx.Err() == nil {
 		current := s.Load().State
 		next, err := change(current)
 		if err != nil {
@@ -93,10 +103,19 @@ func (s *Store[T]) Update(change func(T) (T, error)) error {
 			s.Follow(next)
 			return nil
 		}
-		if err := s.keeper.Replace(current, next); !errors.Is(err, ErrOutdated) {
+		if err := s.keeper.Replace(ctx, current, next); !errors.Is(err, ErrOutdated) {
 			return err
 		}
 	}
+	return context.Cause(ctx)
+}
+
+// bound returns the context of an update. Without a keeper, updates take no time.
+func (s *Store[T]) bound() (context.Context, context.CancelFunc) {
+	if s.keeper == nil {
+		return context.Background(), func() {}
+	}
+	return s.keeper.Bound()
 }
 
 // Follow replaces the current version by one that is decided.

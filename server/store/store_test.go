@@ -1,9 +1,13 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gcp-metadata-emulator/server/store"
 )
@@ -79,5 +83,61 @@ func TestCarryAndWake(t *testing.T) {
 	<-carried.Changed
 	if woken := s.Load(); woken.State != carried.State || woken.Revision != carried.Revision+1 {
 		t.Errorf("woken, the version is %+v", woken)
+	}
+}
+
+// slowKeeper gives an update up after a second, which is less than it needs.
+type slowKeeper struct{ replace error }
+
+var errLate = errors.New("too late")
+
+func (slowKeeper) Bound() (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(context.Background(), time.Second, errLate)
+}
+
+func (k slowKeeper) Replace(ctx context.Context, _, _ string) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Second / 10):
+		return k.replace
+	}
+}
+
+// However many updates wait for each other, and however often an update is made again, each of them ends
+// in time.
+func TestUpdatesEndInTime(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		replace  error
+		succeeds int
+	}{
+		"slow":              {nil, 10},
+		"outdated for ever": {store.ErrOutdated, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := store.NewKept("", slowKeeper{test.replace})
+				begun := time.Now()
+				var late atomic.Int32
+				var group sync.WaitGroup
+				const writers = 100
+				for range writers {
+					group.Go(func() {
+						if err := s.Update(func(old string) (string, error) { return old, nil }); errors.Is(err, errLate) {
+							late.Add(1)
+						}
+					})
+				}
+				group.Wait()
+				if took := time.Since(begun); took > 2*time.Second {
+					t.Errorf("the last update has ended after %v", took)
+				}
+				if got := writers - int(late.Load()); got > test.succeeds {
+					t.Errorf("%d updates have succeeded, want at most %d", got, test.succeeds)
+				}
+			})
+		})
 	}
 }

@@ -93,8 +93,8 @@ func (s *Store) Close() {
 
 // unreachable is the error for one that etcd's client returns.
 func unreachable(err error) error {
-	if err == nil {
-		return nil
+	if _, is := errors.AsType[*records.UnreachableError](err); err == nil || is {
+		return err
 	}
 	return &records.UnreachableError{Err: err}
 }
