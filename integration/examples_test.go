@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // example is an example test that starts its own emulator.
@@ -35,7 +34,7 @@ func (e example) run(t *testing.T, emulator string) (string, error) {
 	defer cancel()
 	var said bytes.Buffer
 	run := exec.CommandContext(ctx, e.command[0], e.command[1:]...)
-	run.Dir, run.Stdout, run.Stderr, run.WaitDelay = e.folder, &said, &said, time.Second
+	run.Dir, run.Stdout, run.Stderr, run.WaitDelay = e.folder, &said, &said, patience
 	run.Env = append(r.environment(), e.environment...)
 	run.Env = append(run.Env, "PATH="+filepath.Dir(emulator)+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"GOOGLE_APPLICATION_CREDENTIALS=/of/the/developer.json")

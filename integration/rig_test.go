@@ -149,7 +149,7 @@ func (r *rig) try(t *testing.T, arguments ...string) (printed, complained []byte
 	var stdout, stderr bytes.Buffer
 	command := exec.CommandContext(ctx, r.stage.Emulator, arguments...)
 	command.Env, command.Stdout, command.Stderr = r.environment(), &stdout, &stderr
-	command.WaitDelay = time.Second
+	command.WaitDelay = patience
 	endWithParent(command)
 	err = command.Run()
 	var escapes []string

@@ -228,7 +228,7 @@ func TestPartition(t *testing.T) {
 	t.Parallel()
 	server := recordstest.StartEtcd(t)
 	link := newLink(t, server.Address)
-	a, b := newReplica(t, "a", server.Address), newReplica(t, "b", link.Addr().String(), "--store-timeout", "500ms", "--store-grace", "2s")
+	a, b := newReplica(t, "a", server.Address), newReplica(t, "b", link.Addr().String(), "--store-timeout", "3s", "--store-grace", "5s")
 	for i := range 2 {
 		link.cut()
 		value := fmt.Sprint("during ", i)

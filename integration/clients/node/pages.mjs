@@ -147,7 +147,7 @@ const live = async page => {
 try {
   const context = await browser.newContext({javaScriptEnabled: scripts === 'scripts', viewport: looks[0].viewport});
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(300_000);
   found.violations = [];
   found.errors = [];
   page.on('pageerror', error => found.errors.push(error.message));
