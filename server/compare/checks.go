@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,6 +36,7 @@ func checks() []check {
 		{"etag-of-forms", etagOfForms},
 		{"etag-of-recursive", etagOfRecursive},
 		{"timeout", timeout},
+		{"unnamed", unnamed},
 		{"token-again", tokenAgain},
 		{"identity-claims", identityClaims},
 		{"identity-again", identityAgain},
@@ -127,6 +129,21 @@ func timeout(ctx context.Context, s *script.Client) ([]fact, error) {
 		{"a wait of a second ends", map[bool]string{true: "early", false: "not before its time"}[s.Now().Sub(began) < nearly]},
 		{"the ETag after a wait", map[bool]string{true: "the same", false: "another one"}[tag == tags[0]]},
 	}, nil
+}
+
+// unnamed looks for Google's name in the header of an answer.
+func unnamed(ctx context.Context, s *script.Client) ([]fact, error) {
+	answer, err := s.Ask(ctx, script.Get(projectID))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, field := range answer.Headers {
+		if name, value := split(field); !strings.EqualFold(name, "Metadata-Flavor") && strings.Contains(strings.ToLower(value), "google") {
+			names = append(names, name)
+		}
+	}
+	return []fact{{"header fields that name Google", cmp.Or(strings.Join(names, ", "), "none but Metadata-Flavor")}}, nil
 }
 
 // tokenAgain asks for the token twice, more than a second apart.

@@ -63,6 +63,7 @@ func inHeaders() []plant {
 				set(a, "ETag", `"`+tag+`"`)
 			}
 		}, []shown{{compare.FieldValue, "tag: \""}, {compare.Behaviour, "a wait of a second ends: early"}}},
+		{"Google's name", nil, func(_ string, a *script.Answer) { a.Headers = append(a.Headers, "Via: 1.1 google") }, []shown{{compare.Behaviour, "header fields that name Google: Via"}, {compare.MissingField, "Via"}}},
 		{"a time of its own", nil, func(_ string, a *script.Answer) { set(a, "Date", "today") }, []shown{{compare.FieldValue, "Date: today"}}},
 	}
 }
