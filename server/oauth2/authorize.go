@@ -18,8 +18,9 @@ import (
 // https://developers.google.com/identity/protocols/oauth2/web-server#creatingclient). A browser
 // gets a page to choose a user, unless the request has prompt=none. Every other client is
 // answered at once for the user in login_hint, or without a hint for the fixture's first user.
-// With prompt=none and several users, a hint is required. A web page of another site gets nothing
-// without a person's click on the page, whatever a browser sends for it.
+// With prompt=none and several users, a hint is required. A web page of another site
+// gets nothing without a person's click on the page, if the browser says that such a page has asked
+// ([wire.IsForeign]).
 func (s *Server) Authorize(r *http.Request) (wire.Response, error) {
 	current := s.worlds.Load().State
 	parameters, choice, err := readRequest(r)

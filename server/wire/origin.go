@@ -1,9 +1,9 @@
 package wire
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"gcp-metadata-emulator/server/router/hostname"
 )
@@ -11,23 +11,33 @@ import (
 // IsForeign reports whether a web page on the internet has made a browser send the request. The pages
 // of the emulator and of this machine are not foreign. Other programs are not either: they send none
 // of the fields by which browsers say who asks
-// (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site).
+// (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site). Browsers send
+// Sec-Fetch-Site only to https:// and to this machine, and Origin not for images and links, so that
+// Referer alone may name the page. A page can leave out Referer too: IsForeign does not see such a request.
 func IsForeign(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
-	if site == "same-origin" || site == "none" { // none: a person typed the URL, or used a bookmark
+	origin, referer := r.Header.Get("Origin"), r.Referer()
+	switch {
+	case site == "same-origin" || site == "none": // none: a person typed the URL, or used a bookmark
 		return false
+	case origin != "":
+		return isElsewhere(r, origin)
+	case referer != "" && (site != "" || isBrowser(r)):
+		return isElsewhere(r, referer)
+	default:
+		return site != ""
 	}
-	origin := r.Header.Get("Origin")
-	if site != "" {
-		origin = cmp.Or(origin, r.Referer()) // a request to show a page has no Origin
-	}
-	if origin != "" {
-		return origin != BaseURL(r) && !isLocal(origin)
-	}
-	return site != ""
 }
 
-func isLocal(page string) bool {
+// isBrowser reports whether the request is a browser's, as far as it says so. Other programs send Referer
+// too: Go's client does after every redirect.
+func isBrowser(r *http.Request) bool { return strings.HasPrefix(r.UserAgent(), "Mozilla/") }
+
+// isElsewhere reports whether a page, or an origin, is neither of the emulator nor of this machine.
+func isElsewhere(r *http.Request, page string) bool {
 	parsed, err := url.Parse(page)
-	return err == nil && hostname.IsLoopback(hostname.Of(parsed.Host))
+	if err != nil {
+		return true
+	}
+	return parsed.Scheme+"://"+parsed.Host != BaseURL(r) && !hostname.IsLoopback(hostname.Of(parsed.Host))
 }

@@ -40,3 +40,32 @@ func TestForeign(t *testing.T) {
 		}
 	}
 }
+
+// At a plain http:// name, browsers send only Referer for an image or a link.
+func TestForeignByReferer(t *testing.T) {
+	t.Parallel()
+	const browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+	for name, test := range map[string]struct {
+		agent, referer string
+		want           bool
+	}{
+		"an image on a page of another site": {browser, "https://attacker.example/localhost", true},
+		"a page that only resembles ours":    {browser, "http://emulator.attacker.example:8254/", true},
+		"another port":                       {browser, "http://emulator:3000/", true},
+		"no page":                            {browser, "about:blank", true},
+		"no URL":                             {browser, "http://%zz/", true},
+		"a link on an own page":              {browser, "http://emulator:8254/ui?x=http://attacker.example/", false},
+		"a link on a page of this machine":   {browser, "http://localhost:3000/", false},
+		"a typed URL":                        {browser, "", false},
+		"Go after a redirect":                {"Go-http-client/1.1", "http://web.example:3000/login", false},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://emulator:8254/", http.NoBody)
+		r.Header.Set("User-Agent", test.agent)
+		if test.referer != "" {
+			r.Header.Set("Referer", test.referer)
+		}
+		if got := wire.IsForeign(r); got != test.want {
+			t.Errorf("%s: foreign %t", name, got)
+		}
+	}
+}
