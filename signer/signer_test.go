@@ -269,7 +269,8 @@ func TestSealer(t *testing.T) {
 		return sealer
 	}
 	sealer := seal("secret", "ya29.c.")
-	token := sealer.Seal([]byte("x"))
+	token := sealer.Seal([]byte("x")) // 29 bytes, so that the last letter has two spare bits
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	if got, err := seal("secret", "ya29.c.").Open(token); err != nil || string(got) != "x" {
 		t.Errorf("Open with the same secret = %q, %v", got, err)
 	}
@@ -284,6 +285,10 @@ func TestSealer(t *testing.T) {
 		"short":        {sealer, "ya29.c.AA"},
 		"empty":        {sealer, ""},
 		"no base64":    {sealer, "ya29.c.%%"},
+		"padding":      {sealer, token + "="},
+		"line feed":    {sealer, token[:len(token)-5] + "\n" + token[len(token)-5:]},
+		"CR and LF":    {sealer, token + "\r\n"},
+		"spare bits":   {sealer, token[:len(token)-1] + string(alphabet[strings.IndexByte(alphabet, token[len(token)-1])+1])},
 	} {
 		if got, err := refused.sealer.Open(refused.token); err == nil {
 			t.Errorf("%s: token is accepted: %q", name, got)
