@@ -78,17 +78,15 @@ func (c Config) share(issuer *token.Issuer, authorization *oauth2.Server) {
 	authorization.Share(c.Replica.Retired(replica.SpentName, oauth2.RememberedCodes, func() {}), c.Replica.Documents(replica.DevicesName, deviceLasts))
 }
 
-// begin starts the scenarios, unless another replica plays them, and shares the faults.
+// begin starts the scenarios. If there are replicas, it shares the faults and the events: one of the
+// replicas plays them.
 func (c Config) begin(s *Server) {
 	if c.Replica == nil {
 		s.Events.Begin()
 		return
 	}
 	c.Replica.ShareFaults(s.Faults)
-	c.Replica.Worlds.WhenRestarted(s.Events.Clear)
-	if c.Replica.Worlds.IsFirst() {
-		s.Events.Begin()
-	}
+	c.Replica.ShareEvents(s.Events)
 }
 
 // forgetOwn returns a function that clears the faults and makes the clock follow the machine's, unless

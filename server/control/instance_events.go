@@ -72,7 +72,9 @@ func (s *Server) ClearEvents(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	for _, one := range playing {
-		s.player.Cancel(one.ID)
+		if _, err := s.player.Cancel(one.ID); err != nil {
+			return wire.Response{}, err
+		}
 	}
 	return googleapi.JSON(struct{}{}), nil
 }
@@ -84,8 +86,11 @@ func (s *Server) CancelEvent(r *http.Request) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	for _, one := range playing {
-		if one.ID == r.PathValue("event") && s.player.Cancel(one.ID) {
-			return googleapi.JSON(struct{}{}), nil
+		if one.ID != r.PathValue("event") {
+			continue
+		}
+		if existed, err := s.player.Cancel(one.ID); err != nil || existed {
+			return googleapi.JSON(struct{}{}), err
 		}
 	}
 	return wire.Response{}, googleapi.NotFound(fmt.Sprintf("there is no event %q", r.PathValue("event")))

@@ -39,9 +39,7 @@ func (s *Server) SetState(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, unreadable(err)
 	}
-	if err := s.player.Replace(func() error {
-		return s.worlds.Update(func(*world.World) (*world.World, error) { return next, nil })
-	}); err != nil {
+	if err := s.player.Put(next); err != nil {
 		return wire.Response{}, err
 	}
 	return describe(r, next)

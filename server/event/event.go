@@ -69,18 +69,18 @@ func happening(h fixtures.Happening) Event {
 
 // step is a set of simultaneous changes, some time after the start of an event.
 type step struct {
-	after   time.Duration
-	entries []entry
+	After   time.Duration `json:"after"`
+	Entries []entry       `json:"entries"`
 }
 
 // entry is a change of one metadata value.
 type entry struct {
-	path  string
-	value any
-	next  func(old any) any // computes the value from the old one, if set
+	Path    string `json:"path"`
+	Value   any    `json:"value,omitempty"`
+	Another bool   `json:"another,omitempty"` // the value is made from the old one: see another
 }
 
-func set(path string, value any) entry { return entry{path: path, value: value} }
+func set(path string, value any) entry { return entry{Path: path, Value: value} }
 
 // sequence returns the steps of an event in order, if it starts at begins.
 func (e Event) sequence(w *world.World, instance *world.Instance, begins time.Time) []step {
@@ -131,7 +131,7 @@ func (e Event) preemption(begins time.Time) []step {
 func (e Event) shutdown(begins time.Time) []step {
 	period := or(e.Notice, shutdownPeriod)
 	details := e.shutdownDetails("PENDING_STOP", begins)
-	details.value.(map[string]any)["maxDuration"] = strconv.FormatInt(int64(period/time.Second), 10)
+	details.Value.(map[string]any)["maxDuration"] = strconv.FormatInt(int64(period/time.Second), 10)
 	return []step{
 		{0, []entry{details}},
 		{period, []entry{set("instance/shutdown-details/stop-state", "STOPPING")}},
@@ -158,7 +158,7 @@ const maintenanceEvent = "instance/maintenance-event"
 func migration(notice, lasts time.Duration) []step {
 	return []step{
 		{0, []entry{set(maintenanceEvent, "MIGRATE_ON_HOST_MAINTENANCE")}},
-		{notice + lasts, []entry{{path: "instance/virtual-clock/drift-token", next: another}}},
+		{notice + lasts, []entry{{Path: "instance/virtual-clock/drift-token", Another: true}}},
 		{notice + lasts, []entry{set(maintenanceEvent, "NONE")}},
 	}
 }
@@ -204,14 +204,14 @@ func (e Event) window(w *world.World, instance *world.Instance, begins time.Time
 		{notice, []entry{notification("ONGOING", false)}},
 	}
 	for _, s := range (Event{}).maintenance(w, instance) {
-		steps = append(steps, step{notice + s.after, s.entries})
+		steps = append(steps, step{notice + s.After, s.Entries})
 	}
-	return append(steps, step{steps[len(steps)-1].after, []entry{set(upcomingMaintenance, "NONE")}})
+	return append(steps, step{steps[len(steps)-1].After, []entry{set(upcomingMaintenance, "NONE")}})
 }
 
 // apply makes the changes of a step to the named instance.
 func (s step) apply(w *world.World, name string) (*world.World, error) {
-	for _, e := range s.entries {
+	for _, e := range s.Entries {
 		var err error
 		if w, err = e.apply(w, name); err != nil {
 			return nil, err
@@ -225,16 +225,16 @@ func (e entry) apply(w *world.World, name string) (*world.World, error) {
 	if !ok {
 		return nil, ErrNoInstance
 	}
-	value := e.value
-	if e.next != nil {
-		old, _ := w.Metadata(instance, e.path) // nil if there is no value
-		value = e.next(old)
+	value := e.Value
+	if e.Another {
+		old, _ := w.Metadata(instance, e.Path) // nil if there is no value
+		value = another(old)
 	}
-	if e.path == upcomingMaintenance || e.path == "instance/shutdown-details" { // the old value may have another type or other keys
-		if without, err := w.WithoutMetadata(instance, e.path); err == nil {
+	if e.Path == upcomingMaintenance || e.Path == "instance/shutdown-details" { // the old value may have another type or other keys
+		if without, err := w.WithoutMetadata(instance, e.Path); err == nil {
 			w = without
 			instance, _ = w.Instance(name)
 		}
 	}
-	return w.WithMetadata(instance, e.path, value)
+	return w.WithMetadata(instance, e.Path, value)
 }

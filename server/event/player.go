@@ -35,6 +35,7 @@ type Player struct {
 	clock  *clock.Clock
 	settle func()
 	logger *slog.Logger
+	keeper Keeper // nil: the events are of this process alone
 
 	beginning sync.Mutex // held while events start, so that all belong to one world
 
@@ -81,6 +82,7 @@ func (p *Player) Play(instance string, e Event) (Playing, error) {
 	}
 	p.beginning.Lock()
 	defer p.beginning.Unlock()
+	of := p.run()
 	w := p.worlds.Load().State
 	found, ok := w.DefaultInstance(), true
 	if instance != "" {
@@ -90,10 +92,17 @@ func (p *Player) Play(instance string, e Event) (Playing, error) {
 		return Playing{}, fmt.Errorf("%w: %q", ErrNoInstance, instance)
 	}
 	begins := p.clock.Now().Add(time.Duration(e.In))
-	return p.begin(w, &run{
+	one := &run{
 		Playing: Playing{Instance: found.Name, Event: e, Begins: begins},
 		steps:   e.sequence(w, found, begins),
-	})
+	}
+	if err := one.plan(w); err != nil {
+		return Playing{}, err
+	}
+	if p.keeper != nil {
+		return p.share(one, of)
+	}
+	return p.begin(one)
 }
 
 // Replace ends every event, calls a function that replaces the world in the store, and starts the
@@ -108,6 +117,17 @@ func (p *Player) Replace(replace func() error) error {
 	return err
 }
 
+// Put replaces the world in the store; see Replace.
+func (p *Player) Put(w *world.World) error {
+	return p.Replace(func() error {
+		put := func(*world.World) (*world.World, error) { return w, nil }
+		if p.keeper != nil {
+			return p.worlds.UpdateBy(p.keeper.Anew(), put)
+		}
+		return p.worlds.Update(put)
+	})
+}
+
 // Begin starts the scenarios of all instances.
 func (p *Player) Begin() {
 	p.beginning.Lock()
@@ -116,17 +136,34 @@ func (p *Player) Begin() {
 }
 
 func (p *Player) beginScenarios() {
+	if p.keeper != nil {
+		_, _ = p.PlayShared() // if it fails, the process that is elected does it
+		return
+	}
+	p.eachScenario(func(one *run) error {
+		_, err := p.begin(one)
+		return err
+	})
+}
+
+// eachScenario calls a function with the entries of the scenarios of all instances.
+func (p *Player) eachScenario(begin func(*run) error) {
 	w, now := p.worlds.Load().State, p.clock.Now()
 	for _, instance := range w.Instances {
 		for _, happening := range instance.Scenario {
-			if err := p.beginScenario(w, instance, happening, now); err != nil {
+			one := newScenario(w, instance, happening, now)
+			err := one.plan(w)
+			if err == nil {
+				err = begin(one)
+			}
+			if err != nil {
 				p.logger.Warn("a scenario cannot be played", "instance", instance.Name, "at", happening.At.String(), "error", err)
 			}
 		}
 	}
 }
 
-func (p *Player) beginScenario(w *world.World, instance *world.Instance, h fixtures.Happening, now time.Time) error {
+func newScenario(w *world.World, instance *world.Instance, h fixtures.Happening, now time.Time) *run {
 	begins := now.Add(time.Duration(h.At))
 	one := &run{Playing: Playing{
 		Instance: instance.Name, Event: happening(h), Set: h.Set, Begins: begins,
@@ -136,29 +173,33 @@ func (p *Player) beginScenario(w *world.World, instance *world.Instance, h fixtu
 	} else {
 		var at step
 		for _, path := range slices.Sorted(maps.Keys(h.Set)) {
-			at.entries = append(at.entries, set(path, h.Set[path]))
+			at.Entries = append(at.Entries, set(path, h.Set[path]))
 		}
 		one.steps = []step{at}
 	}
-	_, err := p.begin(w, one)
-	return err
+	return one
 }
 
-// begin checks on a copy of the world that the steps of an event apply, and schedules them.
-func (p *Player) begin(w *world.World, one *run) (Playing, error) {
-	for _, s := range one.steps {
+// plan checks on a copy of the world that the steps of an event apply, and sets its times.
+func (r *run) plan(w *world.World) error {
+	for _, s := range r.steps {
 		var err error
-		if w, err = s.apply(w, one.Instance); err != nil {
-			return Playing{}, err
+		if w, err = s.apply(w, r.Instance); err != nil {
+			return err
 		}
 	}
-	one.Begins = one.Begins.UTC()
-	one.Ends = one.Begins.Add(one.steps[len(one.steps)-1].after)
+	r.Begins = r.Begins.Round(0).UTC()
+	r.Ends = r.Begins.Add(r.steps[len(r.steps)-1].After)
+	return nil
+}
+
+// begin schedules the steps of an event.
+func (p *Player) begin(one *run) (Playing, error) {
 	if err := p.add(one); err != nil {
 		return Playing{}, err
 	}
 	for i, s := range one.steps {
-		p.keep(one, p.clock.At(one.Begins.Add(s.after), func() {
+		p.keep(one, p.clock.At(one.Begins.Add(s.After), func() {
 			p.perform(one, i)
 			p.settle()
 		}))
@@ -231,6 +272,9 @@ func (p *Player) endWhere(ends func(*run) bool) (ended int) {
 
 // List returns every unfinished event, in the order of their starts.
 func (p *Player) List() []Playing {
+	if p.keeper != nil {
+		return p.shared()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := make([]Playing, len(p.playing))
@@ -240,14 +284,18 @@ func (p *Player) List() []Playing {
 	return list
 }
 
-// Cancel stops an event at its present step, and reports whether it had not ended.
-func (p *Player) Cancel(id string) bool {
+// Cancel stops an event at its present step, and reports whether it had not ended. There is an error
+// only if several processes share the events.
+func (p *Player) Cancel(id string) (existed bool, err error) {
+	if p.keeper != nil {
+		return p.keeper.Remove(id)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.endWhere(func(one *run) bool { return one.ID == id }) > 0
+	return p.endWhere(func(one *run) bool { return one.ID == id }) > 0, nil
 }
 
-// Clear stops every event at its present step. Call it before you discard an emulator.
+// Clear stops every event of this process at its present step. Call it before you discard an emulator.
 func (p *Player) Clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -18,7 +18,10 @@ type batches struct {
 // commit commits the change. If the last step conflicts, the error is records.ErrConflict, and what was
 // put is litter, which the next large change removes.
 func (b *batches) commit(ctx context.Context) error {
-	room, operations := records.MaxBytes-len(b.last.Put[0].Value), records.MaxOperations-len(b.last.Put)
+	room, operations := records.MaxBytes, records.MaxOperations-len(b.last.Put)-len(b.last.Delete)
+	for _, entry := range b.last.Put {
+		room -= len(entry.Name) + len(entry.Value)
+	}
 	for len(b.put) > 0 && !fits(b.put, room, operations) {
 		first := prefix(b.put, records.MaxBytes, records.MaxOperations)
 		if err := b.store.Commit(ctx, records.Change{Put: b.put[:first]}); err != nil {
@@ -27,8 +30,8 @@ func (b *batches) commit(ctx context.Context) error {
 		b.put = b.put[first:]
 	}
 	b.last.Put = append(b.last.Put, b.put...)
-	now := min(len(b.remove), records.MaxOperations-len(b.last.Put))
-	b.last.Delete, b.remove = b.remove[:now], b.remove[now:]
+	now := min(len(b.remove), max(0, records.MaxOperations-len(b.last.Put)-len(b.last.Delete)))
+	b.last.Delete, b.remove = append(b.last.Delete, b.remove[:now]...), b.remove[now:]
 	if err := b.store.Commit(ctx, b.last); err != nil {
 		return err
 	}

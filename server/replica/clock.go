@@ -30,6 +30,7 @@ type Clock struct {
 // Share makes a clock one of the replicas', whatever its course was before.
 func (r *Replica) Share(of *clock.Clock) {
 	c := &Clock{store: r.store, bounds: r.bounds, logger: r.logger, of: of, course: clock.Machine()}
+	r.clock = of
 	of.Keep(c)
 	of.Follow(c.course)
 	r.store.Copy().Follow(stateFolder, c.follow)

@@ -2,10 +2,12 @@ package replica
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/records"
 	"gcp-metadata-emulator/server/world"
 )
@@ -29,6 +31,10 @@ const (
 type Replica struct {
 	Worlds *Worlds // Begin makes it
 
+	name    string          // of this process, which no other has
+	running context.Context //nolint:containedctx // the context of Begin, in which events are played
+	clock   *clock.Clock    // Share sets it
+
 	store  records.Store
 	bounds bounds
 	grace  time.Duration
@@ -37,17 +43,17 @@ type Replica struct {
 
 // New returns a replica that has not begun yet.
 func New(config Config) *Replica {
-	return &Replica{store: config.Store, bounds: bounds{config.Timeout}, grace: config.Grace, logger: config.Logger}
+	return &Replica{name: rand.Text(), store: config.Store, bounds: bounds{config.Timeout}, grace: config.Grace, logger: config.Logger}
 }
 
 // Begin joins the replicas with a world. It returns their world, which is the given one if they have had
-// none.
+// none. The replica does what it does by itself until the context ends.
 func (r *Replica) Begin(ctx context.Context, own *world.World) (*world.World, error) {
 	worlds, err := openWorlds(ctx, r.store, r.bounds, r.logger, own)
 	if err != nil {
 		return nil, err
 	}
-	r.Worlds = worlds
+	r.Worlds, r.running = worlds, ctx
 	return worlds.World(), nil
 }
 
@@ -68,6 +74,9 @@ func (r *Replica) Health() (ready bool, problem string) {
 	}
 	return true, ""
 }
+
+// Name returns the name of this replica, which no other has.
+func (r *Replica) Name() string { return r.name }
 
 // Files returns the files with the keys of the replicas.
 func (r *Replica) Files() Files { return Files{r.store, r.bounds} }

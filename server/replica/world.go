@@ -52,7 +52,6 @@ type Worlds struct {
 	seen    sighted
 	pending map[string]kept // the versions that this process commits at the moment, by the text of their head
 	unread  error           // why the newest version cannot be read; nil: it was read
-	first   bool            // the replicas had no world before this process's
 	ended   func()          // called, on a goroutine of its own, when another process has restarted the world
 }
 
@@ -88,25 +87,24 @@ func openWorlds(ctx context.Context, shared records.Store, within bounds, logger
 			continue // its parts were removed while they were read
 		}
 		first := kept{own, text}
-		switch err := w.commit(ctx, sighted{}, first, first); {
-		case errors.Is(err, records.ErrConflict):
-		case err != nil:
+		if err := w.commit(ctx, sighted{}, first, first, records.Change{Folders: []string{eventsFolder}}); err != nil && !errors.Is(err, records.ErrConflict) {
 			return nil, err
-		default:
-			w.first = true
 		}
 	}
 }
 
-// IsFirst reports whether the replicas had no world before this process's, so that this process plays
-// its scenarios.
-func (w *Worlds) IsFirst() bool { return w.first }
-
-// WhenRestarted makes the world call a function after another process has restarted it.
-func (w *Worlds) WhenRestarted(call func()) {
+// whenRestarted makes the world call a function after another process has restarted it.
+func (w *Worlds) whenRestarted(call func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ended = call
+}
+
+// run returns how often the world was restarted, as far as this process has seen.
+func (w *Worlds) run() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen.head.Run
 }
 
 // prefer takes an equal world that this process has made itself, which knows the lines of its fixture.
@@ -154,7 +152,12 @@ func (w *Worlds) Bound() (context.Context, context.CancelFunc) { return w.bounds
 
 // Replace is an update of the world; see store.Keeper.
 func (w *Worlds) Replace(ctx context.Context, current, next *world.World) error {
-	return w.replace(ctx, current, next, func(w *Worlds) kept { return w.start })
+	return w.replaceWith(ctx, current, next, records.Change{})
+}
+
+// replaceWith is Replace, with a change of other records in the same step.
+func (w *Worlds) replaceWith(ctx context.Context, current, next *world.World, also records.Change) error {
+	return w.replace(ctx, current, next, func(w *Worlds) kept { return w.start }, also)
 }
 
 // Restart replaces the world, whichever there is, and the world that a reset restores.
@@ -162,7 +165,7 @@ func (w *Worlds) Restart(next *world.World) error {
 	ctx, cancel := w.Bound()
 	defer cancel()
 	for ctx.Err() == nil {
-		err := w.replace(ctx, w.World(), next, func(*Worlds) kept { return kept{world: next} })
+		err := w.replace(ctx, w.World(), next, func(*Worlds) kept { return kept{world: next} }, records.Change{Folders: []string{eventsFolder}})
 		if !errors.Is(err, store.ErrOutdated) {
 			return err
 		}
@@ -181,7 +184,7 @@ func (w *Worlds) Reset() error {
 		w.mu.Lock()
 		seen, start := w.seen, w.start
 		w.mu.Unlock()
-		if err := w.commit(ctx, seen, start, start, forgetting()...); !errors.Is(err, records.ErrConflict) {
+		if err := w.commit(ctx, seen, start, start, records.Change{Folders: forgetting()}); !errors.Is(err, records.ErrConflict) {
 			return err
 		}
 	}
@@ -190,12 +193,12 @@ func (w *Worlds) Reset() error {
 
 // forgetting returns the folders that a reset empties.
 func forgetting() []string {
-	return []string{retiredFolder + "/" + SpentName, retiredFolder + "/" + RevokedName, forgottenFolder, documentsFolder + "/" + DevicesName, stateFolder, faultsFolder}
+	return []string{retiredFolder + "/" + SpentName, retiredFolder + "/" + RevokedName, forgottenFolder, documentsFolder + "/" + DevicesName, stateFolder, faultsFolder, eventsFolder}
 }
 
-// replace commits a version. start returns the world that a reset restores from now on; without a text,
-// it is the new world.
-func (w *Worlds) replace(ctx context.Context, current, next *world.World, start func(*Worlds) kept) error {
+// replace commits a version, and a change of other records. start returns the world that a reset restores
+// from now on; without a text, it is the new world.
+func (w *Worlds) replace(ctx context.Context, current, next *world.World, start func(*Worlds) kept, also records.Change) error {
 	text, err := encode(next)
 	if err != nil {
 		return err
@@ -212,7 +215,7 @@ func (w *Worlds) replace(ctx context.Context, current, next *world.World, start 
 	}
 	seen := w.seen
 	w.mu.Unlock()
-	if err := w.commit(ctx, seen, fresh, from); errors.Is(err, records.ErrConflict) {
+	if err := w.commit(ctx, seen, fresh, from, also); errors.Is(err, records.ErrConflict) {
 		return store.ErrOutdated
 	} else if err != nil {
 		return err
@@ -220,10 +223,11 @@ func (w *Worlds) replace(ctx context.Context, current, next *world.World, start 
 	return nil
 }
 
-// commit makes a version the newest, if the head is as this process has seen it, and empties folders.
-func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept, forgetting ...string) error {
+// commit makes a version the newest, if the head is as this process has seen it, and makes a change of
+// other records.
+func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept, also records.Change) error {
 	next := head{Run: seen.head.Run}
-	if fresh.world == start.world { // a restart or a reset, and not an edit
+	if slices.Contains(also.Folders, eventsFolder) { // not an edit
 		next.Run++
 	}
 	parts := map[string][]byte{}
@@ -243,8 +247,9 @@ func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept, fo
 		delete(w.pending, key)
 	}()
 	batch := batches{store: w.records, last: records.Change{
-		If:  []records.Condition{{Name: headName, Version: seen.version}},
-		Put: []records.Entry{{Name: headName, Value: text}}, Folders: forgetting,
+		If:     append([]records.Condition{{Name: headName, Version: seen.version}}, also.If...),
+		Put:    append([]records.Entry{{Name: headName, Value: text}}, also.Put...),
+		Delete: also.Delete, Folders: also.Folders,
 	}}
 	for digest, part := range parts {
 		if _, exists := w.records.Copy().Find(partName(digest)); !exists || !seen.head.names(digest) {

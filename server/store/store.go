@@ -84,7 +84,10 @@ func (s *Store[T]) Load() Snapshot[T] { return s.current.Load().Snapshot }
 
 // Update replaces the current version. change must not modify its argument, and is called again if
 // another process was faster. If it returns an error, the version stays.
-func (s *Store[T]) Update(change func(T) (T, error)) error {
+func (s *Store[T]) Update(change func(T) (T, error)) error { return s.UpdateBy(s.keeper, change) }
+
+// UpdateBy is Update for a keeper that changes more than the value, in the same step.
+func (s *Store[T]) UpdateBy(keeper Keeper[T], change func(T) (T, error)) error {
 	ctx, cancel := s.bound()
 	defer cancel()
 	select {
@@ -99,11 +102,11 @@ func (s *Store[T]) Update(change func(T) (T, error)) error {
 		if err != nil {
 			return err
 		}
-		if s.keeper == nil {
+		if keeper == nil {
 			s.Follow(next)
 			return nil
 		}
-		if err := s.keeper.Replace(ctx, current, next); !errors.Is(err, ErrOutdated) {
+		if err := keeper.Replace(ctx, current, next); !errors.Is(err, ErrOutdated) {
 			return err
 		}
 	}

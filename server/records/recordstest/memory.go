@@ -21,11 +21,14 @@ type Memory struct {
 	mu       sync.Mutex
 	version  int64
 	records  map[string]records.Record
+	owners   map[string]*Replica // of the records that end with a replica
 	replicas []*Replica
 }
 
 // New returns a memory without records.
-func New() *Memory { return &Memory{records: map[string]records.Record{}} }
+func New() *Memory {
+	return &Memory{records: map[string]records.Record{}, owners: map[string]*Replica{}}
+}
 
 // Replica is one replica's access to the memory. It implements records.Store.
 type Replica struct {
@@ -50,6 +53,21 @@ func (r *Replica) Cut() {
 	r.memory.mu.Lock()
 	defer r.memory.mu.Unlock()
 	r.cut = true
+}
+
+// End cuts a replica off, and ends its own records, as if its process had been killed some time ago.
+func (r *Replica) End() {
+	m := r.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r.cut = true
+	var own []string
+	for name, owner := range m.owners {
+		if owner == r {
+			own = append(own, name)
+		}
+	}
+	m.tell(m.make(nil, records.Change{Delete: own}))
 }
 
 // Connect connects a replica again.
@@ -107,7 +125,7 @@ func (r *Replica) Commit(_ context.Context, change records.Change) error {
 			return records.ErrConflict
 		}
 	}
-	m.tell(m.make(change))
+	m.tell(m.make(r, change))
 	return nil
 }
 
@@ -125,18 +143,20 @@ func (m *Memory) expire(record records.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.records[record.Name].Version == record.Version {
-		m.tell(m.make(records.Change{Delete: []string{record.Name}}))
+		m.tell(m.make(nil, records.Change{Delete: []string{record.Name}}))
 	}
 }
 
-// make changes the records, and returns those that have changed. The caller must hold mu.
-func (m *Memory) make(change records.Change) []records.Record {
+// make changes the records on behalf of a replica, and returns those that have changed. The caller must
+// hold mu.
+func (m *Memory) make(by *Replica, change records.Change) []records.Record {
 	m.version++
 	var changed []records.Record
 	for name := range m.records {
 		if slices.Contains(change.Delete, name) || slices.Contains(change.Folders, path.Dir(name)) {
 			changed = append(changed, records.Record{Name: name, Version: m.version, Gone: true})
 			delete(m.records, name)
+			delete(m.owners, name)
 		}
 	}
 	for _, entry := range change.Put {
@@ -145,6 +165,10 @@ func (m *Memory) make(change records.Change) []records.Record {
 			record.Created = before.Created
 		}
 		m.records[entry.Name] = record
+		delete(m.owners, entry.Name)
+		if entry.Mine {
+			m.owners[entry.Name] = by
+		}
 		if entry.Lasts > 0 {
 			time.AfterFunc(entry.Lasts, func() { m.expire(record) })
 		}

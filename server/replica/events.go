@@ -1,0 +1,267 @@
+package replica
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"slices"
+	"strconv"
+	"sync"
+
+	"gcp-metadata-emulator/server/event"
+	"gcp-metadata-emulator/server/records"
+	"gcp-metadata-emulator/server/store"
+	"gcp-metadata-emulator/server/world"
+)
+
+// The records of events: one for each event, with the number of its steps that have happened, and one that
+// counts the events and says of which run of the world the scenarios have begun.
+const (
+	eventsFolder = "events"
+	playerFolder = "player"
+	countName    = playerFolder + "/count"
+)
+
+// count is what the record countName says.
+type count struct {
+	Last  int `json:"last"`  // the number of the newest event
+	Begun int `json:"begun"` // the newest run whose scenarios have begun
+}
+
+// events keeps the events of the replicas. It implements event.Keeper.
+type events struct {
+	store  records.Store
+	bounds bounds
+	worlds *Worlds
+	logger *slog.Logger
+
+	mu    sync.Mutex
+	known []known // in the order of their names
+}
+
+// known is an event and its record.
+type known struct {
+	name    string
+	version int64
+	event   event.Kept
+}
+
+func newEvents(r *Replica) *events {
+	return &events{store: r.store, bounds: r.bounds, worlds: r.Worlds, logger: r.logger}
+}
+
+// nameOfEvent returns the name of an event's record. Names sort like numbers.
+func nameOfEvent(number int) string { return fmt.Sprintf("%s/%012d", eventsFolder, number) }
+
+// follow is told of changes of the events' records.
+func (e *events) follow(changed []records.Record) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, record := range changed {
+		e.known = slices.DeleteFunc(e.known, func(one known) bool { return one.name == record.Name })
+		if record.Gone {
+			continue
+		}
+		one := known{name: record.Name, version: record.Version}
+		from := json.NewDecoder(bytes.NewReader(record.Value))
+		from.UseNumber()
+		err := from.Decode(&one.event)
+		if err == nil && one.event.Done >= len(one.event.Steps) {
+			err = errors.New("no step is left")
+		}
+		if err != nil {
+			e.logger.Error("cannot read an event that the replicas share", "record", record.Name, "error", err)
+			continue
+		}
+		number, _ := strconv.Atoi(path.Base(record.Name))
+		one.event.ID = strconv.Itoa(number)
+		e.known = append(e.known, one)
+	}
+	slices.SortFunc(e.known, func(a, b known) int { return cmp.Compare(a.name, b.name) })
+}
+
+// find returns an event by its ID.
+func (e *events) find(id string) (known, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := slices.IndexFunc(e.known, func(one known) bool { return one.event.ID == id })
+	if at < 0 {
+		return known{}, false
+	}
+	return e.known[at], true
+}
+
+// Run returns the present run of the world.
+func (e *events) Run() int { return e.worlds.run() }
+
+// List returns the events of the present run.
+func (e *events) List() []event.Kept {
+	run := e.worlds.run()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []event.Kept
+	for _, one := range e.known {
+		if one.event.Run == run {
+			list = append(list, one.event)
+		}
+	}
+	return list
+}
+
+// count returns the present count, and the version of its record.
+func (e *events) count() (count, int64, error) {
+	var now count
+	found, ok := e.store.Copy().Find(countName)
+	if !ok {
+		return now, 0, nil
+	}
+	if err := json.Unmarshal(found.Value, &now); err != nil {
+		return now, 0, fmt.Errorf("the record %q cannot be used: %w", countName, err)
+	}
+	return now, found.Version, nil
+}
+
+func (e *events) commit(change records.Change) error {
+	ctx, cancel := e.bounds.commit()
+	defer cancel()
+	return e.store.Commit(ctx, change)
+}
+
+// add keeps as many events of a list as fit into one change, under the numbers after the last one.
+func (e *events) add(list []event.Kept, after count, version int64) (added int, err error) {
+	entries := make([]records.Entry, len(list))
+	for i, one := range list {
+		text, err := json.Marshal(one)
+		if err != nil {
+			return 0, err
+		}
+		entries[i] = records.Entry{Name: nameOfEvent(after.Last + 1 + i), Value: text}
+	}
+	added = prefix(entries, records.MaxBytes, records.MaxOperations-1)
+	after.Last += added
+	text, err := json.Marshal(after)
+	if err != nil {
+		return 0, err
+	}
+	return added, e.commit(records.Change{
+		If:  []records.Condition{{Name: countName, Version: version}},
+		Put: append(entries[:added:added], records.Entry{Name: countName, Value: text}),
+	})
+}
+
+// Add keeps an event under a new ID.
+func (e *events) Add(one event.Kept) (event.Kept, error) {
+	for {
+		now, version, err := e.count()
+		if err != nil {
+			return event.Kept{}, err
+		}
+		_, err = e.add([]event.Kept{one}, now, version)
+		if errors.Is(err, records.ErrConflict) {
+			continue
+		}
+		one.ID = strconv.Itoa(now.Last + 1)
+		return one, err
+	}
+}
+
+// BeginRun keeps the scenarios of a run, unless a replica has done so.
+func (e *events) BeginRun(run int, scenarios func() []event.Kept) error {
+	var list []event.Kept
+	for hasBegun := false; ; {
+		now, version, err := e.count()
+		if err != nil || !hasBegun && now.Begun >= run {
+			return err
+		}
+		if !hasBegun {
+			list = scenarios()
+		}
+		now.Begun = max(now.Begun, run)
+		added, err := e.add(list, now, version)
+		if errors.Is(err, records.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if hasBegun, list = true, list[added:]; len(list) == 0 {
+			return nil
+		}
+	}
+}
+
+// Remove removes an event.
+func (e *events) Remove(id string) (existed bool, err error) {
+	for {
+		found, ok := e.find(id)
+		if !ok {
+			return false, nil
+		}
+		err := e.commit(records.Change{
+			If: []records.Condition{{Name: found.name, Version: found.version}}, Delete: []string{found.name},
+		})
+		if !errors.Is(err, records.ErrConflict) {
+			return err == nil, err
+		}
+	}
+}
+
+// Step returns the keeper of the version of the world that a step makes.
+func (e *events) Step(of event.Kept, ends []string) store.Keeper[*world.World] {
+	return step{e, of, ends}
+}
+
+// step is the next step of an event. It implements store.Keeper.
+type step struct {
+	events *events
+	of     event.Kept
+	ends   []string // the IDs of other events, which end then
+}
+
+// Bound returns the context of the step.
+func (s step) Bound() (context.Context, context.CancelFunc) { return s.events.bounds.commit() }
+
+// Replace makes the version of the world the newest and counts the step, in one change.
+func (s step) Replace(ctx context.Context, current, next *world.World) error {
+	found, ok := s.events.find(s.of.ID)
+	if !ok || found.event.Done != s.of.Done || found.event.Run != s.events.Run() {
+		return event.ErrTaken
+	}
+	also := records.Change{If: []records.Condition{{Name: found.name, Version: found.version}}}
+	after := found.event
+	after.Done++
+	if after.Done == len(after.Steps) {
+		also.Delete = append(also.Delete, found.name)
+	} else {
+		text, err := json.Marshal(after)
+		if err != nil {
+			return err
+		}
+		also.Put = []records.Entry{{Name: found.name, Value: text}}
+	}
+	for _, id := range s.ends {
+		if other, ok := s.events.find(id); ok {
+			also.Delete = append(also.Delete, other.name)
+		}
+	}
+	return s.events.worlds.replaceWith(ctx, current, next, also)
+}
+
+// Anew returns the keeper of a version of the world that begins another run.
+func (e *events) Anew() store.Keeper[*world.World] { return anew{e.worlds} }
+
+// anew implements store.Keeper.
+type anew struct{ worlds *Worlds }
+
+// Bound returns the context of the replacement.
+func (a anew) Bound() (context.Context, context.CancelFunc) { return a.worlds.Bound() }
+
+// Replace makes the version of the world the newest, and ends all events.
+func (a anew) Replace(ctx context.Context, current, next *world.World) error {
+	return a.worlds.replaceWith(ctx, current, next, records.Change{Folders: []string{eventsFolder}})
+}
