@@ -1,7 +1,8 @@
 // Package workloads decides which instance a request is for, and by which rule.
 //
 // It owns the order of the rules: the listener that the request came in at, the name in its Host, the
-// address of its caller, and at last the first instance. It does not own the addresses of instances
+// address of its caller, and at last the first instance. The address counts before the Host if the
+// caller is a pod or is refused. It does not own the addresses of instances
 // (package world) and of pods ([Pods]), and it does not read header fields in which a client or a proxy
 // names another address.
 package workloads
@@ -100,25 +101,44 @@ func Named(ctx context.Context, instance string, rule Rule) context.Context {
 
 // Choose returns the instance that a request is for. It waits only for Pods.
 func (c Chooser) Choose(ctx context.Context, w *world.World, r Request) Choice {
-	if way, ok := ctx.Value(namedKey{}).(named); ok {
-		instance, _ := w.Instance(way.instance)
-		return Choice{Instance: instance, Rule: way.rule}
+	way, hasWay := ctx.Value(namedKey{}).(named)
+	byHost := way.choice(w)
+	if byHost.Rule == ByListener {
+		return byHost
 	}
 	onlyKnown := c.onlyKnown(w)
-	if len(w.Instances) > 1 || onlyKnown { // otherwise the Host does not matter
-		if instance, ok := inHost(hostname.Of(r.Host), w); ok {
-			return Choice{Instance: instance, Rule: ByHost}
-		}
+	if !hasWay && (len(w.Instances) > 1 || onlyKnown) { // otherwise the Host does not matter
+		byHost = inHost(hostname.Of(r.Host), w)
 	}
+	if byHost.Rule != "" && c.Pods == nil && !onlyKnown {
+		return byHost
+	}
+	peer := Peer(r.Peer)
+	var byPeer Choice
 	if c.Pods != nil || w.HasAddresses() {
-		if choice := c.byPeer(ctx, w, Peer(r.Peer)); choice.Rule != "" {
-			return choice
-		}
+		byPeer = c.byPeer(ctx, w, peer)
 	}
-	if onlyKnown {
-		return Choice{Rule: ByAddress, Refusal: unknown(Peer(r.Peer))}
+	isAdmitted := byPeer.Rule == ByAddress || !onlyKnown || isLocal(peer)
+	switch {
+	case byPeer.Rule == ByPod: // or refused: anybody can write a Host
+		return byPeer
+	case byHost.Rule != "" && isAdmitted:
+		return byHost
+	case byPeer.Rule != "":
+		return byPeer
+	case onlyKnown:
+		return Choice{Rule: ByAddress, Refusal: unknown(peer)}
 	}
 	return Choice{Instance: w.DefaultInstance(), Rule: ByDefault}
+}
+
+// isLocal reports whether a caller is on this machine. A caller without an address is at a Unix socket.
+func isLocal(peer netip.Addr) bool { return !peer.IsValid() || peer.IsLoopback() }
+
+// choice returns the instance that the way of a request has named.
+func (n named) choice(w *world.World) Choice {
+	instance, _ := w.Instance(n.instance)
+	return Choice{Instance: instance, Rule: n.rule}
 }
 
 func (c Chooser) onlyKnown(w *world.World) bool {
@@ -128,13 +148,17 @@ func (c Chooser) onlyKnown(w *world.World) bool {
 	return w.Callers == fixtures.KnownCallers
 }
 
-// inHost returns the instance with the Host's name. Google's own host names name no instance.
-func inHost(host string, w *world.World) (*world.Instance, bool) {
+// inHost chooses the instance with the Host's name. Google's own host names name no instance.
+func inHost(host string, w *world.World) Choice {
 	if hostname.IsMetadata(host) || hostname.IsGoogle(host) {
-		return nil, false
+		return Choice{}
 	}
 	label, _, _ := strings.Cut(host, ".")
-	return w.Instance(label)
+	instance, ok := w.Instance(label)
+	if !ok {
+		return Choice{}
+	}
+	return Choice{Instance: instance, Rule: ByHost}
 }
 
 // byPeer chooses by the address of the caller, which is not valid if the caller has none. The choice is

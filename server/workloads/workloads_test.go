@@ -84,6 +84,13 @@ func TestKnownCallers(t *testing.T) {
 		},
 		{one, "", "", "@", "nothing by address", "send the request with the header Host: INSTANCE.localhost, or start the emulator with --callers any"},
 		{one, "", "first.localhost", "[::1]:1", "first by host", ""},
+		{one, "", "first", "@", "first by host", ""},
+		{known, "", "first", "172.20.0.5:1", "first by host", ""},
+		{
+			known, "", "first", "172.20.0.6:1", "nothing by address",
+			`add it to an instance in the fixture: addresses: ["172.20.0.6"], or start the emulator with --callers any`,
+		},
+		{known, fixtures.AnyCallers, "first", "172.20.0.6:1", "first by host", ""},
 		{one, fixtures.AnyCallers, "", "[::1]:1", "first by default", ""},
 		{
 			"instances: [{name: first}]", fixtures.KnownCallers, "", "10.0.0.1:1", "nothing by address",
@@ -128,6 +135,31 @@ func TestPods(t *testing.T) {
 		got := workloads.Chooser{Pods: cluster}.Choose(t.Context(), w, workloads.Request{Peer: peer})
 		if described(got) != want || (got.Refusal != nil) != (peer == "10.0.0.1:1") {
 			t.Errorf("%s: %s, %v; want %s", peer, described(got), got.Refusal, want)
+		}
+	}
+}
+
+// A Host does not choose for a pod, nor for a caller whom the cluster refuses, whether the entrance or
+// the choice has found the name in it. It chooses for others, who may be unknown only if any caller may.
+func TestHostOfPods(t *testing.T) {
+	t.Parallel()
+	cluster := pods{netip.MustParseAddr("10.4.0.7"), netip.MustParseAddr("10.4.0.8"), netip.MustParseAddr("10.0.0.1")}
+	for _, callers := range []fixtures.Callers{fixtures.AnyCallers, fixtures.KnownCallers} {
+		w := worldtest.Parse(t, "callers: "+string(callers)+"\ninstances: [{name: first}, {name: login}, {name: search, addresses: [10.4.0.9]}]")
+		want := map[string]string{
+			"10.4.0.7:1": "login by pod", "10.4.0.8:1": "nothing by pod", "10.0.0.1:1": "nothing by pod", "10.4.0.9:1": "first by host",
+			"10.4.0.6:1": "first by host", "127.0.0.1:1": "first by host", "@": "first by host",
+		}
+		if callers == fixtures.KnownCallers {
+			want["10.4.0.6:1"] = "nothing by address"
+		}
+		for peer, want := range want {
+			request := workloads.Request{Host: "first", Peer: peer}
+			for way, ctx := range map[string]context.Context{"entrance": workloads.Named(t.Context(), "first", workloads.ByHost), "choice": t.Context()} {
+				if got := (workloads.Chooser{Pods: cluster}).Choose(ctx, w, request); described(got) != want {
+					t.Errorf("callers %s, %s, found by the %s: %s; want %s", callers, peer, way, described(got), want)
+				}
+			}
 		}
 	}
 }
