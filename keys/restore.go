@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"path"
@@ -10,8 +11,10 @@ import (
 )
 
 // restore writes the files of known keys that somebody has removed. names lists the folder's files. It
-// tells of files that are missing and unknown. The caller must hold mu.
+// tells of files that are missing and unknown. One file in trouble does not keep it from the others;
+// the error is the first one. The caller must hold mu.
 func (s *Set) restore(names []string) error {
+	var failed error
 	restored := false
 	for _, key := range s.all() {
 		if key.number >= passing {
@@ -31,9 +34,7 @@ func (s *Set) restore(names []string) error {
 		if errors.Is(err, errClosed) {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
+		failed = cmp.Or(failed, err)
 		restored = restored || done
 	}
 	if restored {
@@ -41,7 +42,7 @@ func (s *Set) restore(names []string) error {
 	} else {
 		s.tellMissing(names)
 	}
-	return nil
+	return failed
 }
 
 // restoreKey writes a key's file if it is missing. The error is errReplaced if another process has
@@ -126,8 +127,9 @@ func (s *Set) referred(names []string) map[int]string {
 
 // single is a kept file that belongs to no set.
 type single struct {
-	name string
-	data []byte
+	name     string
+	data     []byte
+	modified int64 // the change of the file that is known
 }
 
 // Check writes the ring's files again if somebody has removed them. It looks at every file only if
@@ -160,18 +162,27 @@ func (r *Ring) Check() {
 	}
 }
 
+// restoreSingle writes a file if it is missing. The error is errReplaced if another process has made
+// another file in its place; this process keeps what its users have seen.
 func (r *Ring) restoreSingle(file single) error {
-	if r.vault.modified(file.name) != 0 {
+	modified := r.vault.modified(file.name)
+	if modified == file.modified && modified != 0 {
 		return nil
 	}
 	done, err := r.vault.restore(file.name, file.data)
 	if done {
 		r.vault.tellRestored(path.Dir(file.name))
 	}
+	if err == nil || errors.Is(err, errReplaced) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.remember(file.name, file.data)
+	}
 	return err
 }
 
 // remember makes Check take care of a file. The caller must hold mu.
 func (r *Ring) remember(name string, data []byte) {
-	r.singles = append(r.singles, single{name, data})
+	r.singles = slices.DeleteFunc(slices.Clone(r.singles), func(file single) bool { return file.name == name })
+	r.singles = append(r.singles, single{name, data, r.vault.modified(name)})
 }

@@ -358,3 +358,81 @@ func unseal(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// A secret that another process has made meanwhile is told of, and the process keeps its own.
+func TestSecretOfAnotherProcess(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	var told troubles
+	ring := told.of(keys.NewRing(dir, time.Now))
+	before, err := ring.Secret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.NewRing(dir, time.Now).Secret(); err != nil {
+		t.Fatal(err)
+	}
+	ring.Check()
+	told.checkTold(t, filepath.Join(dir, "keys", "token.secret"), "another process")
+	if after, err := ring.Secret(); err != nil || string(after) != string(before) {
+		t.Errorf("the secret has changed, %v", err)
+	}
+}
+
+// A ring loads its authority while requests ask for it: the race detector watches.
+func TestLoadWhileServing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := keys.NewRing(dir, time.Now).Authority(); err != nil {
+		t.Fatal(err)
+	}
+	ring := keys.NewRing(dir, time.Now)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if _, err := ring.Authority(); err != nil {
+			t.Error(err)
+		}
+		ring.Check()
+	})
+	if err := ring.Load(); err != nil {
+		t.Error(err)
+	}
+	serving.Wait()
+}
+
+// A damaged file of another process is told of, hides no other file, and is read again once it is mended.
+func TestDamagedFileOfAnotherProcess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var told troubles
+	ring, other := told.of(keys.NewRing(dir, time.Now)), keys.NewRing(dir, time.Now)
+	published(t, ring.Google())
+	rotate(t, other.Google(), keys.KeepAll) // makes a third key
+	rotate(t, other.Google(), keys.KeepAll) // makes a fourth key
+	made := ids(published(t, other.Google()))
+	path := filepath.Join(dir, "keys", "google", "3.pem")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := time.Now().Add(-time.Hour)
+	write := func(content []byte) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(path, content, 0o600), os.Chtimes(filepath.Dir(path), past, past)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(whole[:len(whole)/2])
+	known, err := ring.Google().Known()
+	if err != nil || !slices.Contains(ids(known), made[3]) || slices.Contains(ids(known), made[2]) {
+		t.Errorf("with a damaged file, the keys are %v, %v; want all of %v except the third", ids(known), err, made)
+	}
+	told.checkTold(t, path)
+	write(whole)
+	if known, err = ring.Google().Known(); err != nil || !slices.Contains(ids(known), made[2]) {
+		t.Errorf("with the mended file, the keys are %v, %v; want all of %v", ids(known), err, made)
+	}
+}

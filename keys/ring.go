@@ -99,8 +99,15 @@ func (r *Ring) Load() error {
 		keysErr = cmp.Or(keysErr, err)
 	}
 	_, secretErr := r.Secret()
-	_, _, authorityErr := r.knownAuthority()
-	return cmp.Or(keysErr, secretErr, authorityErr)
+	return cmp.Or(keysErr, secretErr, r.checkAuthority())
+}
+
+// checkAuthority reads the certificate authority if there is one.
+func (r *Ring) checkAuthority() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, _, err := r.knownAuthority()
+	return err
 }
 
 // Warm makes the keys of ID tokens, so that no request has to wait for them.

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -278,11 +279,15 @@ func (s *Set) reread() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.load(); err != nil && !s.canDoWithout(err) {
-		return err
+	err := s.load()
+	if err == nil {
+		s.seen.Store(stamp) // after an error, the next look reads the folder again
+		return nil
 	}
-	s.seen.Store(stamp)
-	return nil
+	if s.canDoWithout(err) {
+		return nil
+	}
+	return err
 }
 
 // canDoWithout reports whether the keys in memory suffice although the folder cannot be read or
@@ -297,29 +302,26 @@ func (s *Set) canDoWithout(err error) bool {
 }
 
 // load reads the files of unknown keys, and writes the files of known keys that somebody has
-// removed. The caller must hold mu.
+// removed. One file in trouble does not keep it from the others; the error is the first one. The
+// caller must hold mu.
 func (s *Set) load() error {
 	names, err := s.vault.names(s.folder)
 	if err != nil {
 		return err
 	}
-	if err := s.restore(names); err != nil {
-		return err
-	}
+	err = s.restore(names)
 	for _, name := range names {
 		if number, ok := numberOf(name, keySuffix); ok && s.find(number) < 0 {
-			if err := s.loadKey(number); err != nil {
-				return err
-			}
+			err = cmp.Or(err, s.loadKey(number))
 		}
 	}
 	for _, name := range names {
-		if err := s.loadMark(name); err != nil {
-			return err
-		}
+		err = cmp.Or(err, s.loadMark(name))
 	}
-	s.loaded.Store(true)
-	return nil
+	if err == nil {
+		s.loaded.Store(true)
+	}
+	return err
 }
 
 func (s *Set) loadKey(number int) error {

@@ -136,6 +136,8 @@ func (e *FileError) Hint() string {
 		return "raise the limit of open files, such as with: ulimit -n 4096"
 	case errors.Is(e.Err, syscall.ENOSPC):
 		return "free some space, or name another directory with --state-dir"
+	case errors.Is(e.Err, errReplaced):
+		return "restart this emulator, so that all processes with the directory use the same keys"
 	case IsSystemError(e.Err):
 		return "use a writable directory: name another with --state-dir, or run with --ephemeral"
 	}

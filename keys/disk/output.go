@@ -37,6 +37,28 @@ func WriteFile(path string, content []byte, mode fs.FileMode) error {
 	if found.isStream {
 		return writeStream(path, content)
 	}
+	return found.in(path, func(folder *os.Root, name string) error { return replaceIn(folder, name, content, mode) })
+}
+
+// RemoveFile removes a file that WriteFile wrote. It removes nothing if the path is not a regular
+// file, such as /dev/stdout or a pipe. Like WriteFile, it follows no links of other users.
+func RemoveFile(path string) error {
+	found, err := resolve(path)
+	if err != nil || found.isStream {
+		return err
+	}
+	return found.in(path, (*os.Root).Remove)
+}
+
+// target is the file that a path leads to.
+type target struct {
+	path     string // without links
+	folder   fs.FileInfo
+	isStream bool // a device or a pipe, which cannot be replaced
+}
+
+// in calls do with the target's folder and the target's name in it.
+func (found target) in(path string, do func(folder *os.Root, name string) error) error {
 	folder, err := os.OpenRoot(filepath.Dir(found.path))
 	if err != nil {
 		return err
@@ -45,14 +67,7 @@ func WriteFile(path string, content []byte, mode fs.FileMode) error {
 	if err := found.check(path, folder); err != nil {
 		return err
 	}
-	return replaceIn(folder, filepath.Base(found.path), content, mode)
-}
-
-// target is the file that a path leads to.
-type target struct {
-	path     string // without links
-	folder   fs.FileInfo
-	isStream bool // a device or a pipe, which cannot be replaced
+	return do(folder, filepath.Base(found.path))
 }
 
 // check checks that the opened folder is the folder of the target, and that the path has not been led

@@ -52,6 +52,9 @@ func TestLinksOfOthers(t *testing.T) {
 		if link, ok := errors.AsType[*disk.LinkError](err); !ok || link.Hint() == "" {
 			t.Errorf("%s: %v, want a LinkError", path, err)
 		}
+		if _, ok := errors.AsType[*disk.LinkError](disk.RemoveFile(path)); !ok {
+			t.Errorf("%s was removed", path)
+		}
 	}
 	if content, err := os.ReadFile(victim); err != nil || string(content) != "before" {
 		t.Errorf("the file behind the links has %q, %v", content, err)
@@ -119,5 +122,29 @@ func TestWriteFileToDevices(t *testing.T) {
 	}
 	if got, err := io.ReadAll(read); err != nil || string(got) != "through" {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// RemoveFile removes the file behind a link of our own, and nothing but regular files.
+func TestRemoveFile(t *testing.T) {
+	t.Parallel()
+	_, own := folders(t)
+	file, link, stream, folder := filepath.Join(own, "file"), filepath.Join(own, "link"), filepath.Join(own, "stream"), filepath.Join(own, "folder")
+	if err := errors.Join(os.WriteFile(file, nil, secret), os.Symlink("file", link), os.Symlink("/dev/null", stream), os.Mkdir(folder, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(disk.RemoveFile(link), disk.RemoveFile(stream)); err != nil {
+		t.Fatal(err)
+	}
+	if disk.RemoveFile(folder) == nil {
+		t.Error("a folder was removed")
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file behind the link remains: %v", err)
+	}
+	for _, path := range []string{link, stream, folder, os.DevNull} {
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("%s was removed: %v", path, err)
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/keys/disk"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/guard"
@@ -311,9 +312,9 @@ func writeURL(path string, base *url.URL) error {
 	return nil
 }
 
-// removeURL removes the file that writeURL wrote.
+// removeURL removes the file that writeURL wrote. It leaves /dev/stdout and pipes alone.
 func removeURL(path string) {
 	if path != "" {
-		_ = os.Remove(path) // the file may be missing
+		_ = disk.RemoveFile(path) // the file may be missing
 	}
 }
