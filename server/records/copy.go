@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"maps"
@@ -124,14 +125,16 @@ func (c *Copy) Apply(version int64, changed []Record) {
 	c.apply(version, changed)
 }
 
-// Replace applies all records that exist at a version, for a copy that may have missed changes.
+// Replace applies all records that exist at a version, for a copy that may have missed changes. The
+// version is lower than Seen if the store has lost changes: then the copy goes back.
 func (c *Copy) Replace(version int64, all []Record) {
 	c.applying.Lock()
 	defer c.applying.Unlock()
-	exists := make(map[string]int64, len(all))
+	exists := make(map[string]Record, len(all))
 	for _, record := range all {
-		exists[record.Name] = record.Version
+		exists[record.Name] = record
 	}
+	c.goBack(version)
 	var changed []Record
 	c.mu.RLock()
 	for _, in := range c.folders {
@@ -139,7 +142,7 @@ func (c *Copy) Replace(version int64, all []Record) {
 			switch at, ok := exists[name]; {
 			case !ok:
 				changed = append(changed, Record{Name: name, Version: version, Gone: true})
-			case at == known.Version:
+			case at.Version == known.Version && bytes.Equal(at.Value, known.Value):
 				delete(exists, name)
 			}
 		}
@@ -151,6 +154,20 @@ func (c *Copy) Replace(version int64, all []Record) {
 		}
 	}
 	c.apply(version, changed)
+}
+
+// goBack prepares the copy for a version that may be lower than one that it has seen. All folders count as
+// changed then, because what they had may never have been. The caller must hold applying.
+func (c *Copy) goBack(version int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if version >= c.seen {
+		return
+	}
+	c.seen = version - 1
+	for _, in := range c.folders {
+		in.version = version
+	}
 }
 
 // apply is Apply. The caller must hold applying.

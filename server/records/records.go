@@ -79,6 +79,7 @@ type Store interface {
 	// Sync returns when the copy is at least as new as the records were at the call. The error is an
 	// *UnreachableError.
 	Sync(ctx context.Context) error
-	// Contact returns the last time at which the store answered, by the machine's clock.
+	// Contact returns the last time at which the store answered, by the machine's clock. It returns the
+	// zero time while the copy has changes that the store has lost.
 	Contact() time.Time
 }

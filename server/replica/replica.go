@@ -60,8 +60,11 @@ func (r *Replica) Begin(ctx context.Context, own *world.World) (*world.World, er
 // Health reports whether the store has answered lately, and what is wrong if not.
 func (r *Replica) Health() (ready bool, problem string) {
 	const usual = 2 * time.Second // the store is asked every second
-	silent := time.Since(r.store.Contact()).Round(time.Second)
+	contact := r.store.Contact()
+	silent := time.Since(contact).Round(time.Second)
 	switch {
+	case contact.IsZero():
+		return false, "the store that the replicas share has lost changes; its records are being read again"
 	case silent > r.grace:
 		return false, fmt.Sprintf("the store that the replicas share has not answered for %v", silent)
 	case silent > usual:

@@ -39,6 +39,10 @@ func (h head) names(digest string) bool {
 	return slices.Contains(h.World, digest) || slices.Contains(h.Start, digest)
 }
 
+func (h head) equals(other head) bool {
+	return slices.Equal(h.World, other.World) && slices.Equal(h.Start, other.Start) && h.Run == other.Run
+}
+
 // Worlds keeps the world in records. It implements store.Keeper.
 type Worlds struct {
 	records records.Store
@@ -310,12 +314,12 @@ func (w *Worlds) lose() {
 func (w *Worlds) see(record records.Record) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if record.Version <= w.seen.version {
-		return nil
-	}
 	var next head
 	if err := json.Unmarshal(record.Value, &next); err != nil {
 		return fmt.Errorf("the record %q cannot be used: %w", record.Name, err)
+	}
+	if record.Version == w.seen.version && next.equals(w.seen.head) {
+		return nil
 	}
 	fresh, mine := w.pending[string(record.Value)]
 	if !mine {

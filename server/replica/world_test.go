@@ -316,3 +316,26 @@ func TestChangesEndInTime(t *testing.T) {
 		}
 	})
 }
+
+// The store loses the newest changes: the replicas go back with it, and edits go on from there.
+func TestStoreLosesChanges(t *testing.T) {
+	t.Parallel()
+	memory := recordstest.New()
+	a, b := join(t, memory, "{}"), join(t, memory, "{}")
+	if err := a.set("1"); err != nil {
+		t.Fatal(err)
+	}
+	restore := memory.Backup()
+	for _, value := range []string{"2", "3"} {
+		if err := a.set(value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restore()
+	if a.value() != "1" || b.value() != "1" {
+		t.Errorf("the replicas have %v and %v", a.value(), b.value())
+	}
+	if err := b.set("4"); err != nil || a.value() != "4" {
+		t.Errorf("the next edit: %v, %v", err, a.value())
+	}
+}

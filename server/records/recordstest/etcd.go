@@ -74,6 +74,14 @@ func (e *Etcd) Kill() {
 	_ = e.process.Wait()
 }
 
+// Lose deletes the data of the server, after Kill.
+func (e *Etcd) Lose(t testing.TB) {
+	t.Helper()
+	if err := os.RemoveAll(e.dir); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once

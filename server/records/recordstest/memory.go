@@ -129,6 +129,23 @@ func (r *Replica) Commit(_ context.Context, change records.Change) error {
 	return nil
 }
 
+// Backup returns a function that makes the memory lose all later changes.
+func (m *Memory) Backup() (restore func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	version, all := m.version, maps.Clone(m.records)
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.version, m.records = version, maps.Clone(all)
+		for _, replica := range m.replicas {
+			if !replica.cut {
+				replica.catchUp()
+			}
+		}
+	}
+}
+
 // tell tells every replica that is connected. The caller must hold mu.
 func (m *Memory) tell(changed []records.Record) {
 	for _, replica := range m.replicas {

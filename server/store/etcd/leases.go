@@ -81,9 +81,19 @@ func (l *leases) mine(ctx context.Context) (clientv3.LeaseID, error) {
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.exists = false
+		if l.own == got.ID {
+			l.exists = false
+		}
 	}()
 	return got.ID, nil
+}
+
+// forget makes later changes use new leases.
+func (l *leases) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.timed)
+	l.exists = false
 }
 
 // revoke ends the records of this process at once.

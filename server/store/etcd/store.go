@@ -3,6 +3,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
@@ -39,7 +42,9 @@ type Store struct {
 	copied *records.Copy
 	logger *slog.Logger
 
-	contact atomic.Int64 // Unix nanoseconds of the last answer
+	contact atomic.Int64  // Unix nanoseconds of the last answer
+	isAhead atomic.Bool   // the copy has changes that the servers have lost
+	lost    chan struct{} // has an element if the watch must load all records again
 	leases  leases
 	ended   sync.WaitGroup
 	end     context.CancelFunc
@@ -68,7 +73,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
-		client: client, prefix: strings.Trim(config.Prefix, "/") + "/", copied: records.NewCopy(), logger: config.Logger,
+		client: client, prefix: strings.Trim(config.Prefix, "/") + "/", copied: records.NewCopy(), logger: config.Logger, lost: make(chan struct{}, 1),
 		leases: leases{client: client, running: running, timed: make(map[time.Duration]timed)}, end: end,
 	}
 	first, cancel := context.WithTimeout(ctx, config.Timeout)
@@ -102,20 +107,46 @@ func unreachable(err error) error {
 // Copy returns the copy of the records in this process.
 func (s *Store) Copy() *records.Copy { return s.copied }
 
-// Contact returns the last time at which a server answered.
-func (s *Store) Contact() time.Time { return time.Unix(0, s.contact.Load()) }
+// Contact returns the last time at which a server answered, or the zero time while the copy has changes
+// that the servers have lost.
+func (s *Store) Contact() time.Time {
+	if s.isAhead.Load() {
+		return time.Time{}
+	}
+	return time.Unix(0, s.contact.Load())
+}
 
 func (s *Store) touch() {
 	s.contact.Store(time.Now().UnixNano()) //nolint:forbidigo // servers answer by the machine's clock
 }
 
+var errLost = errors.New("the store has lost changes: its servers were restored from a backup, or their data was deleted")
+
+// answered notes an answer. seen is the version that the copy had before the request: no server that has
+// kept its data answers with a lower revision.
+func (s *Store) answered(header *etcdserverpb.ResponseHeader, seen int64) error {
+	if header.GetRevision() >= seen {
+		s.touch()
+		return nil
+	}
+	s.isAhead.Store(true)
+	select {
+	case s.lost <- struct{}{}:
+	default: // the watch will load all records anyway
+	}
+	return errLost
+}
+
 // Sync asks for the version of the last change, and waits until the copy has it.
 func (s *Store) Sync(ctx context.Context) error {
+	seen := s.copied.Seen()
 	got, err := s.client.Get(ctx, s.prefix+tick)
+	if err == nil {
+		err = s.answered(got.Header, seen)
+	}
 	if err != nil {
 		return unreachable(err)
 	}
-	s.touch()
 	if len(got.Kvs) == 0 {
 		return nil
 	}
@@ -124,15 +155,18 @@ func (s *Store) Sync(ctx context.Context) error {
 
 // Commit makes a change in one transaction.
 func (s *Store) Commit(ctx context.Context, change records.Change) error {
-	operations, err := s.operations(ctx, change)
+	seen := s.copied.Seen()
+	got, err := s.transact(ctx, change)
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) { // the servers have lost it
+		s.leases.forget()
+		got, err = s.transact(ctx, change)
+	}
+	if err == nil {
+		err = s.answered(got.Header, seen)
+	}
 	if err != nil {
 		return unreachable(err)
 	}
-	got, err := s.client.Txn(ctx).If(s.conditions(change)...).Then(operations...).Else(clientv3.OpGet(s.prefix + tick)).Commit()
-	if err != nil {
-		return unreachable(err)
-	}
-	s.touch()
 	if got.Succeeded {
 		return unreachable(s.copied.Await(ctx, got.Header.Revision))
 	}
@@ -142,6 +176,14 @@ func (s *Store) Commit(ctx context.Context, change records.Change) error {
 		}
 	}
 	return records.ErrConflict
+}
+
+func (s *Store) transact(ctx context.Context, change records.Change) (*clientv3.TxnResponse, error) {
+	operations, err := s.operations(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	return s.client.Txn(ctx).If(s.conditions(change)...).Then(operations...).Else(clientv3.OpGet(s.prefix + tick)).Commit()
 }
 
 func (s *Store) conditions(change records.Change) []clientv3.Cmp {
@@ -182,6 +224,7 @@ func (s *Store) load(ctx context.Context) error {
 		all = append(all, records.Record{Name: s.name(kv.Key), Value: kv.Value, Version: kv.ModRevision, Created: kv.CreateRevision})
 	}
 	s.copied.Replace(got.Header.Revision, all)
+	s.isAhead.Store(false)
 	return nil
 }
 
@@ -199,7 +242,7 @@ func (s *Store) follow(ctx context.Context) {
 		if !pause(ctx, again) {
 			return
 		}
-		if errors.Is(err, errCompacted) {
+		if errors.Is(err, errCompacted) || errors.Is(err, errLost) {
 			if err := s.load(ctx); err != nil {
 				s.logger.WarnContext(ctx, "cannot read the store again", "error", err)
 			}
@@ -211,14 +254,21 @@ var errCompacted = errors.New("the store has forgotten the changes that were mis
 
 // watch applies changes until the watch ends.
 func (s *Store) watch(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-s.lost:
+			cancel(errLost)
+		case <-ctx.Done():
+		}
+	}()
 	for news := range s.client.Watch(ctx, s.prefix, clientv3.WithPrefix(), clientv3.WithRev(s.copied.Seen()+1)) {
 		if news.CompactRevision > 0 {
 			return errCompacted
 		}
 		if err := news.Err(); err != nil {
-			return err
+			return cmp.Or(context.Cause(ctx), err)
 		}
 		s.touch()
 		s.apply(news.Events)
@@ -242,13 +292,15 @@ func (s *Store) apply(events []*clientv3.Event) {
 	}
 }
 
-// ping asks for an answer every second, so that a loss of the servers is noticed without a change.
+// ping asks for an answer every second, so that a loss of the servers, or of their data, is noticed
+// without a change.
 func (s *Store) ping(ctx context.Context) {
 	const every = time.Second
 	for pause(ctx, every) {
 		asked, cancel := context.WithTimeout(ctx, 2*every)
-		if _, err := s.client.Get(asked, s.prefix+tick, clientv3.WithKeysOnly()); err == nil {
-			s.touch()
+		seen := s.copied.Seen()
+		if got, err := s.client.Get(asked, s.prefix+tick, clientv3.WithKeysOnly()); err == nil {
+			_ = s.answered(got.Header, seen) // the watch gets to know
 		}
 		cancel()
 	}

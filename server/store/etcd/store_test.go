@@ -93,3 +93,48 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+// The server comes back without its data: the copy loses it too, and changes go on, with new leases.
+func TestServerLosesItsData(t *testing.T) {
+	t.Parallel()
+	server := recordstest.StartEtcd(t)
+	a, b := open(t, server.Address), open(t, server.Address)
+	put := func(s *etcd.Store, name string) error {
+		return s.Commit(t.Context(), records.Change{Put: []records.Entry{
+			{Name: "folder/" + name, Lasts: time.Hour}, {Name: "folder/mine", Mine: true},
+		}})
+	}
+	for range 10 {
+		if err := put(a, "before"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := a.Copy().Seen()
+	server.Kill()
+	server.Lose(t)
+	server.Start(t)
+	for _, s := range []*etcd.Store{a, b} {
+		for s.Copy().Seen() >= seen || s.Contact().IsZero() {
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-t.Context().Done():
+				t.Fatal("the copy stays as it was")
+			}
+		}
+	}
+	if err := put(a, "after"); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*etcd.Store{a, b} {
+		if err := s.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, record := range s.Copy().List("folder") {
+			names = append(names, record.Name)
+		}
+		if got := strings.Join(names, " "); got != "folder/after folder/mine" {
+			t.Errorf("the copy has %s", got)
+		}
+	}
+}
