@@ -6,17 +6,17 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"testing"
 
+	"gcp-metadata-emulator/server/mds"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
-
-	"gcp-metadata-emulator/server/mds"
 )
 
 // decodeFile decodes every document of a manifest into its API's type. It refuses unknown fields.
@@ -31,19 +31,27 @@ func decodeFile(t *testing.T, path string) []apiruntime.Object {
 
 func decode(t *testing.T, name string, content []byte) []apiruntime.Object {
 	t.Helper()
+	objects, err := decodeAll(content)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return objects
+}
+
+func decodeAll(content []byte) ([]apiruntime.Object, error) {
 	strict := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, json.SerializerOptions{Yaml: true, Strict: true})
 	var objects []apiruntime.Object
 	for documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content))); ; {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
-			return objects
+			return objects, nil
 		}
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		object, _, err := strict.Decode(document, nil, nil)
 		if err != nil {
-			t.Fatalf("%s: %v\n%s", name, err, document)
+			return nil, fmt.Errorf("%w in\n%s", err, document)
 		}
 		objects = append(objects, object)
 	}
