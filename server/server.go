@@ -90,6 +90,9 @@ type Config struct {
 	// is watched.
 	Pods *world.Pods
 
+	// Cluster knows the keys of the tokens of the cluster that is watched. If it is nil, there is none.
+	Cluster sts.Cluster
+
 	Parts []control.Part // outside of the process, on which the emulator depends
 
 	// ShutdownTimeout is the time that unfinished requests have to finish when an address closes;
@@ -199,7 +202,7 @@ func New(config Config) *Server {
 		projects:       resourcemanager.New(worlds, callers, policies),
 		compute:        compute.New(worlds, callers),
 		cloudrun:       cloudrun.New(worlds, callers, policies, now),
-		sts:            sts.New(worlds, issuer, now),
+		sts:            sts.New(worlds, issuer, now, config.Cluster),
 		publishedKeys:  publishedkeys.New(worlds, config.Keys, now),
 		credentials:    screen,
 		control: control.New(control.Config{

@@ -56,9 +56,12 @@ func TestManifests(t *testing.T) {
 			t.Errorf("%s has %s, want %s", folder, got, want)
 		}
 		for _, one := range kinds["ClusterRole"] {
-			rules := one.(*rbacv1.ClusterRole).Rules
-			if got := strings.Join(rules[0].Resources, " ") + " " + strings.Join(rules[0].Verbs, " "); got != "pods serviceaccounts list watch" {
-				t.Errorf("%s: the emulator may %s", folder, got)
+			var may []string
+			for _, rule := range one.(*rbacv1.ClusterRole).Rules {
+				may = append(may, strings.Join(slices.Concat(rule.Resources, rule.NonResourceURLs, rule.Verbs), " "))
+			}
+			if want := []string{"pods serviceaccounts list watch", "/.well-known/openid-configuration /openid/v1/jwks get"}; !slices.Equal(may, want) {
+				t.Errorf("%s: the emulator may %q, want %q", folder, may, want)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/control"
+	"gcp-metadata-emulator/server/sts"
 	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
@@ -35,6 +36,7 @@ func (f kubernetesFlags) misused() error {
 type cluster struct {
 	finds workloads.Pods
 	pods  *world.Pods
+	keys  sts.Cluster
 	part  control.Part
 	run   func(ctx context.Context) // follows the cluster until ctx ends
 }
@@ -45,6 +47,7 @@ func (c *cluster) configure(config *server.Config) {
 		return
 	}
 	config.Workloads.Pods, config.Pods = c.finds, c.pods
+	config.Cluster = c.keys
 	config.Parts = append(config.Parts, c.part)
 }
 

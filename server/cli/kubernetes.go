@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -35,7 +36,12 @@ func (e *emulator) connect(f kubernetesFlags) error {
 		Pods: client.Pods(f.Node), Accounts: client.Accounts(), Into: pods, Logger: e.logger,
 		Changed: func() { e.server.FollowPods() },
 	})
-	e.cluster = &cluster{finds: watcher, pods: pods, run: watcher.Run, part: control.Part{Health: watcher.Health, Readings: []metrics.Reading{
+	issuer := kubernetes.NewIssuer(client.Read, e.logger)
+	run := func(ctx context.Context) {
+		go issuer.Refresh(ctx)
+		watcher.Run(ctx)
+	}
+	e.cluster = &cluster{finds: watcher, pods: pods, keys: issuer, run: run, part: control.Part{Health: watcher.Health, Readings: []metrics.Reading{
 		{Name: "kubernetes_addresses", Help: "Addresses of the pods of the cluster that is watched.", Value: func() float64 { return float64(watcher.Addresses()) }},
 		{Name: "kubernetes_watches_lost", Help: "Watches of the cluster (pods, service accounts) that hear nothing.", Value: func() float64 { return float64(watcher.Lost()) }},
 	}}}

@@ -3,6 +3,7 @@
 package kubernetes
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -75,4 +76,9 @@ func (c *Client) Pods(node string) cache.ListerWatcher {
 // Accounts returns the source of the service accounts of all namespaces.
 func (c *Client) Accounts() cache.ListerWatcher {
 	return cache.NewListWatchFromClient(c.rest, "serviceaccounts", metav1.NamespaceAll, fields.Everything())
+}
+
+// Read returns a document of the API server that is not an object of an API.
+func (c *Client) Read(ctx context.Context, path string) ([]byte, error) {
+	return c.rest.Get().AbsPath(path).SetHeader("Accept", runtime.ContentTypeJSON).DoRaw(ctx)
 }

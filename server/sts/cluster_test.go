@@ -1,6 +1,8 @@
 package sts_test
 
 import (
+	"context"
+	"crypto"
 	"maps"
 	"net/http"
 	"net/url"
@@ -77,5 +79,54 @@ func TestClusterPrincipal(t *testing.T) {
 		if diff := cmp.Diff(want, access.Principal); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", audience, diff)
 		}
+	}
+}
+
+// apiServer is a cluster with keys of its own. Its zero value issues no tokens.
+type apiServer struct {
+	issuer string
+	keys   map[string]crypto.PublicKey
+}
+
+func (a *apiServer) Keys(_ context.Context, issuer, id string) ([]crypto.PublicKey, bool) {
+	if a.issuer == "" || issuer != a.issuer {
+		return nil, false
+	}
+	if key, ok := a.keys[id]; ok {
+		return []crypto.PublicKey{key}, true
+	}
+	return nil, true
+}
+
+// A provider without keys, whose issuer is the cluster that is watched, trusts the keys of the cluster
+// and no others.
+func TestTokensOfTheWatchedCluster(t *testing.T) {
+	t.Parallel()
+	const issuer = "https://kubernetes.default.svc.cluster.local"
+	r := newRigOf(t, `
+project: {id: my-project, number: 7}
+workloadIdentityPools:
+  - id: pool
+    providers:
+      - {id: prov, issuer: "`+issuer+`"}
+`)
+	changes := map[string]any{"iss": issuer, "sub": "system:serviceaccount:web:front"}
+	subject := r.subject(t, changes)
+	refused := answer{http.StatusBadRequest, failure("invalid_grant", "Error connecting to the given credential's issuer.")}
+	check := func(when string, want answer) {
+		t.Helper()
+		if diff := cmp.Diff(want, r.exchange(exchangeForm(subject, nil)), cmp.AllowUnexported(answer{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	check("no cluster is watched", refused)
+	r.cluster = apiServer{issuer, map[string]crypto.PublicKey{"other": r.rsa.Public()}}
+	check("the key has another ID", refused)
+	r.cluster.keys = map[string]crypto.PublicKey{"rsa": r.ec.Public()}
+	check("the key is another", answer{http.StatusBadRequest, failure("invalid_grant", "Unable to verify the ID Token signature.")})
+	r.cluster.keys = map[string]crypto.PublicKey{"rsa": r.rsa.Public()}
+	access, _ := r.granted(t, r.exchange(exchangeForm(subject, nil)))
+	if want := "system:serviceaccount:web:front"; access.Principal.ID != want {
+		t.Errorf("the principal is %+v, want the subject %s", access.Principal, want)
 	}
 }

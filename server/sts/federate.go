@@ -190,6 +190,11 @@ func orNull(claim any) string {
 
 // keys returns the provider's keys with this ID.
 func (s *Server) keys(ctx context.Context, provider *world.Provider, id string) ([]crypto.PublicKey, error) {
+	if provider.OwnKeys && s.cluster != nil {
+		if keys, known := s.cluster.Keys(ctx, provider.Issuer, id); known {
+			return keys, nil
+		}
+	}
 	if provider.OwnKeys {
 		key, ok, err := s.issuer.GoogleKey(ctx, id)
 		if err != nil || !ok {

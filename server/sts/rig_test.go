@@ -83,6 +83,8 @@ type rig struct {
 	rsa    *rsa.PrivateKey
 	ec     *ecdsa.PrivateKey
 	now    time.Time
+
+	cluster apiServer
 }
 
 func newRig(t testing.TB) *rig {
@@ -120,7 +122,7 @@ func newRigOf(t testing.TB, fixture string) *rig {
 	clock := func() time.Time { return r.now }
 	r.world = worldtest.ParseIn(t, dir, fixture)
 	r.issuer = token.NewIssuer(worldtest.Ring(clock), clock)
-	r.Server = sts.New(store.New(r.world), r.issuer, clock)
+	r.Server = sts.New(store.New(r.world), r.issuer, clock, &r.cluster)
 	return r
 }
 

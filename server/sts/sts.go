@@ -8,6 +8,7 @@ package sts
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,16 +35,24 @@ const (
 	typeX509        = "urn:ietf:params:oauth:token-type:mtls" // defined by Google
 )
 
+// Cluster is a Kubernetes cluster whose tokens providers may trust.
+type Cluster interface {
+	// Keys returns the keys with an ID, and whether issuer is the issuer of the cluster's tokens.
+	Keys(ctx context.Context, issuer, id string) (keys []crypto.PublicKey, known bool)
+}
+
 // Server handles requests to the Security Token Service. It is safe for concurrent use.
 type Server struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
 	now    func() time.Time
+
+	cluster Cluster // may be nil
 }
 
-// New returns a Security Token Service. now is its clock.
-func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
-	return &Server{worlds: worlds, issuer: issuer, now: now}
+// New returns a Security Token Service. now is its clock. cluster is nil if no cluster is watched.
+func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time, cluster Cluster) *Server {
+	return &Server{worlds: worlds, issuer: issuer, now: now, cluster: cluster}
 }
 
 // Dialect returns the form of the service's answers: the headers of Google's APIs, and the errors
