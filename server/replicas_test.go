@@ -289,12 +289,21 @@ func TestReplicasShareFaults(t *testing.T) {
 	if got := all[2].ask(t.Context(), http.MethodDelete, local+"/emulator/v1/faults/1", "").Code; got != http.StatusNotFound {
 		t.Errorf("a second removal has status %d", got)
 	}
+	all[1].at(t, http.MethodDelete, "faults/10", "")
+	isNext := func(want string) {
+		all[1].at(t, http.MethodPost, "faults", `{"route": "sts.*", "status": 503}`)
+		if list := all[0].Faults.List(); list[len(list)-1].ID != want {
+			t.Errorf("the newest fault is %q, want %q: a late removal would remove it", list[len(list)-1].ID, want)
+		}
+	}
+	isNext("11")
 	all[2].at(t, http.MethodPost, "reset", "")
 	for _, one := range all {
 		if got := one.Faults.List(); len(got) > 0 {
 			t.Errorf("after a reset, there are %d faults", len(got))
 		}
 	}
+	isNext("12")
 }
 
 // await waits for a condition.

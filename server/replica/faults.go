@@ -9,7 +9,12 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-const faultsFolder = "faults"
+// The rules of faults, and the record with the newest number. A reset keeps it, so that a number never
+// means two faults.
+const (
+	faultsFolder    = "faults"
+	newestFaultName = "counts/faults"
+)
 
 // faults keeps the rules of the replicas' faults. It implements fault.Keeper.
 type faults struct {
@@ -48,15 +53,18 @@ func (f faults) commit(change records.Change) error {
 	return f.store.Commit(ctx, change)
 }
 
-// Add keeps a rule under a number that is larger than those of all present rules.
+// Add keeps a rule under a number that no rule has had before.
 func (f faults) Add(rule []byte) (int, error) {
 	for {
-		number := 1
+		newest, _ := f.store.Copy().Find(newestFaultName)
+		number, _ := strconv.Atoi(string(newest.Value)) // 0 if there is no such record
 		if known := f.store.Copy().List(faultsFolder); len(known) > 0 {
-			number = numberOf(known[len(known)-1]) + 1
+			number = max(number, numberOf(known[len(known)-1])) // somebody may have deleted the count
 		}
+		number++
 		err := f.commit(records.Change{
-			If: []records.Condition{{Name: nameOfFault(number)}}, Put: []records.Entry{{Name: nameOfFault(number), Value: rule}},
+			If:  []records.Condition{{Name: newestFaultName, Version: newest.Version}, {Name: nameOfFault(number)}},
+			Put: []records.Entry{{Name: nameOfFault(number), Value: rule}, {Name: newestFaultName, Value: []byte(strconv.Itoa(number))}},
 		})
 		if !errors.Is(err, records.ErrConflict) {
 			return number, err
