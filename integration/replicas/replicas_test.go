@@ -62,6 +62,13 @@ func newCode(t *testing.T, r *replica) url.Values {
 	}
 }
 
+// answer is the answer to a request that waits.
+type answer struct {
+	status int // 0: there is none
+	text   string
+	at     time.Time
+}
+
 // An edit at one replica wakes a waiter at another. The test reports how fast.
 func TestWaitersElsewhereAreWoken(t *testing.T) {
 	t.Parallel()
@@ -70,10 +77,10 @@ func TestWaitersElsewhereAreWoken(t *testing.T) {
 	last := ""
 	for i := range 30 {
 		value := fmt.Sprint("v", i)
-		woken := make(chan time.Time, 1)
+		woken := make(chan answer, 1)
 		go func() {
-			all[2].try(http.MethodGet, "/computeMetadata/v1/instance/attributes/?recursive=true&wait_for_change=true", "")
-			woken <- time.Now()
+			status, text := all[2].try(http.MethodGet, "/computeMetadata/v1/instance/attributes/?recursive=true&wait_for_change=true", "")
+			woken <- answer{status, text, time.Now()}
 		}()
 		until(t, "the request waits", func() bool {
 			_, list := all[2].try(http.MethodGet, "/emulator/v1/waiters", "")
@@ -83,7 +90,11 @@ func TestWaitersElsewhereAreWoken(t *testing.T) {
 		if status, text := all[0].set("told", value); status != http.StatusOK {
 			t.Fatalf("status %d: %s", status, text)
 		}
-		took = append(took, (<-woken).Sub(begun))
+		got := <-woken
+		if want := fmt.Sprintf(`"told":%q`, value); got.status != http.StatusOK || !strings.Contains(got.text, want) {
+			t.Fatalf("the waiter's answer has status %d and is %s, want %s in it", got.status, got.text, want)
+		}
+		took = append(took, got.at.Sub(begun))
 		last = value
 	}
 	until(t, "the last edit is everywhere", func() bool { return all[1].attribute("told") == last && all[2].attribute("told") == last })
