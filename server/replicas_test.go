@@ -445,3 +445,27 @@ func TestEventsWaitForTheStore(t *testing.T) {
 	one.link.Connect()
 	await(t, "the step is lost", func() bool { return one.value(t, "full-vm", "preempted") == "TRUE" })
 }
+
+// A reset that the store does not take leaves everything as it was.
+func TestRefusedResetForgetsNothing(t *testing.T) {
+	t.Parallel()
+	one := newReplicas(t, 1)[0]
+	const path = "http://full-vm/computeMetadata/v1/instance/service-accounts/default/token"
+	before := one.ok(t, http.MethodGet, path, "")
+	one.link.Cut()
+	if got := one.ask(t.Context(), http.MethodPost, local+"/emulator/v1/reset", "").Code; got != http.StatusServiceUnavailable {
+		t.Errorf("the reset has status %d", got)
+	}
+	if list := one.ok(t, http.MethodGet, local+"/emulator/v1/requests", ""); !strings.Contains(list, "default/token") {
+		t.Errorf("after the refused reset, the journal is %s", list)
+	}
+	token := func(text string) string { return text[:strings.Index(text, `","`)] }
+	if after := one.ok(t, http.MethodGet, path, ""); token(after) != token(before) {
+		t.Errorf("after the refused reset, the token is %s, was %s", after, before)
+	}
+	one.link.Connect()
+	one.at(t, http.MethodPost, "reset", "")
+	if list := one.ok(t, http.MethodGet, local+"/emulator/v1/requests", ""); strings.Contains(list, "default/token") {
+		t.Errorf("after the reset, the journal is %s", list)
+	}
+}

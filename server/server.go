@@ -150,12 +150,17 @@ func (s *Server) World() store.Snapshot[*world.World] { return s.worlds.Load() }
 // again. Keys stay. The error is like that of Replace.
 func (s *Server) Reset() error {
 	err := s.Events.Replace(func() error {
+		if err := s.loaded.restore(); err != nil {
+			return err // a reset that is refused forgets nothing
+		}
 		for _, forget := range s.forget {
 			forget()
 		}
-		return s.loaded.restore()
+		return nil
 	})
-	s.Journal.Clear()
+	if err == nil {
+		s.Journal.Clear()
+	}
 	return err
 }
 
