@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Bundle keeps the files of a ring in memory. It implements Files, so that a ring can begin with the keys
@@ -105,6 +107,35 @@ func (b *Bundle) Remove(names []string) error {
 		b.last++
 		delete(b.files, name)
 		b.versions[path.Dir(name)] = b.last
+	}
+	return nil
+}
+
+// CheckFiles returns the error of the first file that no ring can use. It changes nothing.
+func CheckFiles(files map[string][]byte, now func() time.Time) error {
+	ring := NewSharedRing(NewBundle(files), now)
+	defer ring.Close()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if _, _, err := ring.vault.read(name); err != nil {
+			return err
+		}
+	}
+	if err := ring.Load(); err != nil {
+		return err
+	}
+	if _, err := ring.IAP(); err != nil {
+		return err
+	}
+	uses := map[string]Use{"system": SystemManaged(""), "user": UserManaged("")}
+	for name := range files {
+		folder := path.Dir(name)
+		use, ok := uses[path.Base(folder)]
+		if !ok || !strings.HasPrefix(name, accountsFolder+"/") {
+			continue
+		}
+		if _, err := newSet(use, folder, ring.vault, ring.pool, now).Known(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

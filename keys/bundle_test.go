@@ -1,6 +1,10 @@
 package keys_test
 
 import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -57,5 +61,34 @@ func TestBundle(t *testing.T) {
 	second.Wait()
 	if len(copied.All()) <= before || len(one.All()) != before {
 		t.Errorf("the bundles have %d and %d files, and had %d", len(one.All()), len(copied.All()), before)
+	}
+}
+
+// Every damaged file is named, also those that a ring does not read when it starts.
+func TestCheckFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	settle(t, keys.NewRing(dir, time.Now))
+	files := map[string][]byte{}
+	for _, file := range kept(t, dir) {
+		content, err := os.ReadFile(file)
+		name, relErr := filepath.Rel(dir, file)
+		if err := errors.Join(err, relErr); err != nil {
+			t.Fatal(err)
+		}
+		if name = filepath.ToSlash(name); keys.IsFile(name) {
+			files[name] = content
+		}
+	}
+	if err := keys.CheckFiles(files, time.Now); err != nil {
+		t.Errorf("files in order: %v", err)
+	}
+	for name := range files {
+		damaged := maps.Clone(files)
+		damaged[name] = []byte("damaged")
+		var file *keys.FileError
+		if err := keys.CheckFiles(damaged, time.Now); !errors.As(err, &file) || file.Path != name {
+			t.Errorf("%s is damaged: %v", name, err)
+		}
 	}
 }

@@ -7,16 +7,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/keys/disk"
 	"gcp-metadata-emulator/server/clock"
 )
 
@@ -138,24 +137,49 @@ func (c *keysImportCommand) Run(std streams) error {
 	if c.StateDir == "" {
 		return &hintError{message: "cannot keep signing keys: there is no home directory", hint: "set a directory with --state-dir"}
 	}
-	if known, err := filesIn(c.StateDir); err == nil && len(known) > 0 {
+	known, err := filesIn(c.StateDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(known) > 0 {
 		return &hintError{
 			message: fmt.Sprintf("the state directory %q has keys already", c.StateDir),
 			hint:    "name another directory with --state-dir, or remove this one, if nobody needs its keys any more",
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		const ownersOnly, ownersFile = 0o700, 0o600
-		file := filepath.Join(c.StateDir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(file), ownersOnly); err != nil {
-			return fmt.Errorf("write the key file %q: %w", file, rootCause(err))
-		}
-		if err := replaceFile(file, string(files[name]), ownersFile); err != nil {
-			return fmt.Errorf("write the key file %q: %w", file, rootCause(err))
-		}
+	if err := c.keep(files); err != nil {
+		return fmt.Errorf("write keys into the state directory %q: %w", c.StateDir, rootCause(err))
 	}
 	_, err = fmt.Fprintf(std.err, "%s: put %d files into %q\n", program, len(files), c.StateDir)
 	return err
+}
+
+// keep writes the files of a ring to the state directory. It writes all of them elsewhere first, so that
+// an error leaves no part of them in place.
+func (c *keysImportCommand) keep(files map[string][]byte) error {
+	const ownersOnly = 0o700
+	if err := os.MkdirAll(c.StateDir, ownersOnly); err != nil {
+		return err
+	}
+	staged, err := os.MkdirTemp(c.StateDir, ".import-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(staged) }() // the files have left it, or an earlier error is the one to report
+	folder := disk.NewFolder(staged)
+	for name, data := range files {
+		if err := folder.Create(name, data); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"ca", "keys"} { // no emulator looks for an authority before it has keys
+		to := filepath.Join(c.StateDir, name)
+		_ = os.Remove(to) // an empty folder; another one is an error of the renaming
+		if err := os.Rename(filepath.Join(staged, name), to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // read returns the files in a Secret.
@@ -173,6 +197,11 @@ func (c *keysImportCommand) read(stdin io.Reader) (map[string][]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(from, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the Secret %q: %w", c.File, rootCause(err))
+	}
+	if len(text) > most {
+		return nil, &hintError{
+			message: fmt.Sprintf("%q is larger than a Secret of Kubernetes can be: %d bytes", c.File, most), hint: "make one with: gcp-metadata-emulator keys export",
+		}
 	}
 	var read secret
 	if err := yaml.Unmarshal(text, &read); err != nil || read.Kind != "Secret" {
@@ -192,7 +221,15 @@ func (c *keysImportCommand) read(stdin io.Reader) (map[string][]byte, error) {
 		}
 		files[name] = data
 	}
-	return files, keysMissing(files, c.File)
+	if err := keysMissing(files, c.File); err != nil {
+		return nil, err
+	}
+	if err := keys.CheckFiles(files, time.Now); err != nil {
+		return nil, &hintError{
+			message: fmt.Sprintf("the Secret %q cannot be used: %v", c.File, err), hint: "make the Secret again with: gcp-metadata-emulator keys export", cause: err,
+		}
+	}
+	return files, nil
 }
 
 // keysMissing returns an error if files have no key of Google's.
