@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -56,12 +57,43 @@ func TestManifests(t *testing.T) {
 			t.Errorf("%s has %s, want %s", folder, got, want)
 		}
 		for _, one := range kinds["ClusterRole"] {
-			var may []string
-			for _, rule := range one.(*rbacv1.ClusterRole).Rules {
-				may = append(may, strings.Join(slices.Concat(rule.Resources, rule.NonResourceURLs, rule.Verbs), " "))
+			want := []rbacv1.PolicyRule{
+				{APIGroups: []string{""}, Resources: []string{"pods", "serviceaccounts"}, Verbs: []string{"list", "watch"}},
+				{NonResourceURLs: []string{"/.well-known/openid-configuration", "/openid/v1/jwks"}, Verbs: []string{"get"}},
 			}
-			if want := []string{"pods serviceaccounts list watch", "/.well-known/openid-configuration /openid/v1/jwks get"}; !slices.Equal(may, want) {
-				t.Errorf("%s: the emulator may %q, want %q", folder, may, want)
+			if got := one.(*rbacv1.ClusterRole); !reflect.DeepEqual(got.Rules, want) || got.AggregationRule != nil {
+				t.Errorf("%s: the emulator may %+v", folder, got)
+			}
+		}
+	}
+}
+
+// Pods cannot drive the emulator, whose control plane issues tokens for any account. The kubelet and the
+// command ready ask where it listens.
+func TestControlPlaneIsClosed(t *testing.T) {
+	deployment := built(t, filepath.Join(manifests, "base"))["Deployment"][0].(*appsv1.Deployment)
+	if replicas := *deployment.Spec.Replicas; replicas != 1 {
+		t.Errorf("%d replicas have keys of their own", replicas)
+	}
+	daemons := built(t, filepath.Join(manifests, "daemonset"))["DaemonSet"][0].(*appsv1.DaemonSet)
+	for _, pod := range []corev1.PodSpec{deployment.Spec.Template.Spec, daemons.Spec.Template.Spec} {
+		emulator := pod.Containers[0]
+		arguments := strings.Join(emulator.Args, " ")
+		for _, want := range []string{"--listen [::]:8254", "--control-listen 127.0.0.1:8255", "--probe-listen [::]:8256"} {
+			if !strings.Contains(arguments, want) {
+				t.Errorf("the arguments %s lack %s", arguments, want)
+			}
+		}
+		control := corev1.EnvVar{Name: "GCP_METADATA_EMULATOR_CONTROL_URL", Value: "http://127.0.0.1:8255"}
+		if !slices.Contains(emulator.Env, control) {
+			t.Errorf("the environment %+v lacks %+v", emulator.Env, control)
+		}
+		if live := emulator.LivenessProbe; live != nil && live.HTTPGet.Port.StrVal != "probes" {
+			t.Errorf("the liveness probe asks %+v", live.HTTPGet)
+		}
+		for _, one := range append(pod.InitContainers, emulator) {
+			if escalates := one.SecurityContext.AllowPrivilegeEscalation; escalates == nil || *escalates || one.ImagePullPolicy != corev1.PullIfNotPresent {
+				t.Errorf("%s: %+v, pull policy %s", one.Name, one.SecurityContext, one.ImagePullPolicy)
 			}
 		}
 	}
