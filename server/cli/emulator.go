@@ -105,7 +105,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	if err != nil {
 		return nil, err
 	}
-	ring, err := f.ringOf(joined, emulated)
+	ring, err := f.ringOf(ctx, joined, emulated)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/keys/disk"
 	"gcp-metadata-emulator/server/clock"
@@ -109,17 +110,20 @@ func (c *keysExportCommand) files(ctx context.Context) (map[string][]byte, error
 	if c.Ephemeral {
 		return bundle.All(), nil
 	}
-	return filesIn(c.StateDir)
+	return filesIn(ctx, c.StateDir)
 }
 
 // filesIn returns the files of the ring in a state directory by their slash-separated names.
-func filesIn(dir string) (map[string][]byte, error) {
+func filesIn(ctx context.Context, dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() || !keys.IsFile(name) {
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
-		files[name], err = os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		below, err := filepath.Rel(dir, path)
+		if name := filepath.ToSlash(below); err == nil && keys.IsFile(name) {
+			files[name], err = input.Read(ctx, path)
+		}
 		return err
 	})
 	if err != nil {
@@ -129,15 +133,15 @@ func filesIn(dir string) (map[string][]byte, error) {
 }
 
 // Run writes the keys of a Secret to a state directory.
-func (c *keysImportCommand) Run(std streams) error {
-	files, err := c.read(std.in)
+func (c *keysImportCommand) Run(ctx context.Context, std streams) error {
+	files, err := c.read(ctx, std.in)
 	if err != nil {
 		return err
 	}
 	if c.StateDir == "" {
 		return &hintError{message: "cannot keep signing keys: there is no home directory", hint: "set a directory with --state-dir"}
 	}
-	known, err := filesIn(c.StateDir)
+	known, err := filesIn(ctx, c.StateDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -183,18 +187,15 @@ func (c *keysImportCommand) keep(files map[string][]byte) error {
 }
 
 // read returns the files in a Secret.
-func (c *keysImportCommand) read(stdin io.Reader) (map[string][]byte, error) {
+func (c *keysImportCommand) read(ctx context.Context, stdin io.Reader) (map[string][]byte, error) {
 	const most = 1 << 20 // Kubernetes keeps no larger Secret
-	from := stdin
-	if c.File != stdinName {
-		file, err := os.Open(c.File)
-		if err != nil {
-			return nil, fmt.Errorf("read the Secret %q: %w", c.File, rootCause(err))
-		}
-		defer func() { _ = file.Close() }() // nothing was written
-		from = file
+	var text []byte
+	var err error
+	if c.File == stdinName {
+		text, err = io.ReadAll(io.LimitReader(stdin, most+1))
+	} else {
+		text, err = input.ReadNamed(ctx, c.File)
 	}
-	text, err := io.ReadAll(io.LimitReader(from, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the Secret %q: %w", c.File, rootCause(err))
 	}
@@ -248,7 +249,7 @@ type keysFlags struct {
 }
 
 // given returns the ring that begins with the keys in the directory, or nil if there is none.
-func (f keysFlags) given(now func() time.Time) (*keys.Ring, error) {
+func (f keysFlags) given(ctx context.Context, now func() time.Time) (*keys.Ring, error) {
 	if f.Keys == "" {
 		return nil, nil //nolint:nilnil // no keys are given
 	}
@@ -264,7 +265,7 @@ func (f keysFlags) given(now func() time.Time) (*keys.Ring, error) {
 		if !ok {
 			continue // Kubernetes adds links of its own
 		}
-		if files[name], err = os.ReadFile(filepath.Join(f.Keys, entry.Name())); err != nil {
+		if files[name], err = input.Read(ctx, filepath.Join(f.Keys, entry.Name())); err != nil {
 			return nil, fmt.Errorf("read the key file %q: %w", filepath.Join(f.Keys, entry.Name()), rootCause(err))
 		}
 	}

@@ -53,11 +53,11 @@ func (f storeFlags) join(ctx context.Context, logger *slog.Logger) (joined *repl
 }
 
 // ringOf returns the key ring of the replicas, or of an emulator that is alone.
-func (f runFlags) ringOf(joined *replica.Replica, emulated *clock.Clock) (*keys.Ring, error) {
+func (f runFlags) ringOf(ctx context.Context, joined *replica.Replica, emulated *clock.Clock) (*keys.Ring, error) {
 	if err := f.misused(joined != nil); err != nil {
 		return nil, err
 	}
-	switch given, err := f.given(emulated.Now); {
+	switch given, err := f.given(ctx, emulated.Now); {
 	case err != nil || given != nil:
 		return given, err
 	case joined == nil:
