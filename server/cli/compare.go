@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/compare"
 	"gcp-metadata-emulator/server/router/hostname"
 )
@@ -49,11 +48,7 @@ func (c *compareCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	scripts, err := server.MetadataScripts()
-	if err != nil {
-		return err
-	}
-	interval, err := consent(ctx, c.Yes, target, std)
+	scripts, interval, err := prepared(ctx, c.Yes, target, std)
 	if err != nil {
 		return err
 	}

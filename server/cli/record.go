@@ -15,6 +15,7 @@ import (
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/record"
 	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/script"
 )
 
 type recordCommand struct {
@@ -44,11 +45,7 @@ func (c *recordCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	scripts, err := server.MetadataScripts()
-	if err != nil {
-		return err
-	}
-	interval, err := consent(ctx, c.Yes, target, std)
+	scripts, interval, err := prepared(ctx, c.Yes, target, std)
 	if err != nil {
 		return err
 	}
@@ -84,6 +81,16 @@ func (c *recordCommand) makeDir() error {
 		return &hintError{message: fmt.Sprintf("the directory %q is not empty", c.Output), hint: "name a new directory with --output"}
 	}
 	return nil
+}
+
+// prepared returns the scripts to ask, and the time between two requests to a server whose owner has agreed.
+func prepared(ctx context.Context, agreed bool, target *url.URL, std streams) ([]script.Script, time.Duration, error) {
+	scripts, err := server.MetadataScripts()
+	if err != nil {
+		return nil, 0, err
+	}
+	interval, err := consent(ctx, agreed, target, std)
+	return scripts, interval, err
 }
 
 // isEmulator reports whether an emulator answers at a loopback address, which can also lead to a real server,
