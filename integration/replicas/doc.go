@@ -2,6 +2,7 @@
 //
 //	go -C integration test ./replicas
 //
-// The tests are skipped, aloud, on machines without the program "etcd" (Debian: etcd-server; the variable
-// ETCD names another program). The flag -rounds says how many times processes are killed.
+// The server is the machine's program "etcd" (Debian: etcd-server), or else built from the module
+// integration/etcd; the variable ETCD names another program. The flag -rounds says how many times processes
+// are killed.
 package replicas

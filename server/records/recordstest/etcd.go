@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -15,34 +16,78 @@ import (
 type Etcd struct {
 	Address string // HOST:PORT for clients
 
-	program, dir string
-	peers        string
-	process      *exec.Cmd
+	program, dir   string
+	scheme         string
+	peers, metrics string // HOST:PORT
+	flags          []string
+	process        *exec.Cmd
 }
 
-// StartEtcd starts a server of etcd that ends with the test. It skips the test if the machine has no
-// program "etcd", which the variable ETCD can name too.
+// StartEtcd starts a server of etcd that ends with the test. The server is the program that the variable
+// ETCD names, or else the machine's program "etcd", or else built from the module integration/etcd.
 func StartEtcd(t testing.TB) *Etcd {
 	t.Helper()
-	program, err := exec.LookPath(os.Getenv("ETCD"))
-	if err != nil {
-		program, err = exec.LookPath("etcd")
+	return start(t, "http")
+}
+
+// TLS names the files, in PEM, with which a server of etcd uses TLS.
+type TLS struct {
+	Cert, Key string // of the server
+	ClientCA  string // of the authority that certificates of clients must be from
+}
+
+// StartSecureEtcd is StartEtcd for a server that only answers clients with a certificate.
+func StartSecureEtcd(t testing.TB, files TLS) *Etcd {
+	t.Helper()
+	return start(t, "https", "--cert-file="+files.Cert, "--key-file="+files.Key, "--client-cert-auth", "--trusted-ca-file="+files.ClientCA)
+}
+
+func start(t testing.TB, scheme string, flags ...string) *Etcd {
+	t.Helper()
+	e := &Etcd{
+		program: program(t), dir: filepath.Join(t.TempDir(), "etcd"), scheme: scheme,
+		Address: freeAddress(t), peers: freeAddress(t), metrics: freeAddress(t), flags: flags,
 	}
-	if err != nil {
-		t.Skip("NO ETCD FOUND: install one (Debian: etcd-server), or name it in the variable ETCD")
-	}
-	e := &Etcd{program: program, dir: filepath.Join(t.TempDir(), "etcd"), Address: freeAddress(t), peers: freeAddress(t)}
 	e.Start(t)
 	t.Cleanup(e.Kill)
 	return e
 }
 
+// program returns the path of a program that is a server of etcd.
+func program(t testing.TB) string {
+	t.Helper()
+	if named := os.Getenv("ETCD"); named != "" {
+		return named
+	}
+	if found, err := exec.LookPath("etcd"); err == nil {
+		return found
+	}
+	root := output(t, "go", "list", "-m", "-f", "{{.Dir}}", "gcp-metadata-emulator")
+	return output(t, "go", "-C", filepath.Join(root, "integration", "etcd"), "tool", "-n", "go.etcd.io/etcd/server/v3")
+}
+
+// output returns what a command prints, without the end of the line.
+func output(t testing.TB, name string, arguments ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), name, arguments...)
+	command.Stderr = t.Output()
+	text, err := command.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", command, err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
 // Start starts the server again after Kill, with the data that it had.
 func (e *Etcd) Start(t testing.TB) {
 	t.Helper()
-	e.process = exec.Command(e.program, "--name=test", "--data-dir="+e.dir, "--log-level=error", //nolint:noctx // Kill ends it
-		"--listen-client-urls=http://"+e.Address, "--advertise-client-urls=http://"+e.Address,
-		"--listen-peer-urls=http://"+e.peers, "--initial-advertise-peer-urls=http://"+e.peers, "--initial-cluster=test=http://"+e.peers)
+	clients, peers := e.scheme+"://"+e.Address, "http://"+e.peers
+	arguments := append([]string{
+		"--name=test", "--data-dir=" + e.dir, "--log-level=error", "--listen-metrics-urls=http://" + e.metrics,
+		"--listen-client-urls=" + clients, "--advertise-client-urls=" + clients,
+		"--listen-peer-urls=" + peers, "--initial-advertise-peer-urls=" + peers, "--initial-cluster=test=" + peers,
+	}, e.flags...)
+	e.process = exec.Command(e.program, arguments...) //nolint:noctx // Kill ends it
 	if err := e.process.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +101,7 @@ func (e *Etcd) Start(t testing.TB) {
 }
 
 func (e *Etcd) isHealthy(ctx context.Context) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.Address+"/health", http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.metrics+"/health", http.NoBody)
 	if err != nil {
 		return false
 	}
