@@ -3,6 +3,7 @@ package server_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func TestReadmeListsPackages(t *testing.T) {
 func TestReadmeListsRules(t *testing.T) {
 	rows := [][]string{{"rule", "rests on", "here"}}
 	section, unnamed := "", compare.Checks()
-	for _, wire := range emulatortest.Must[[]script.Script](t)(server.MetadataScripts()) {
+	for _, wire := range ruled(t, "mds.") {
 		for _, rule := range wire.Rules {
 			for _, check := range rule.Checks {
 				if !slices.Contains(compare.Checks(), check) {
@@ -79,6 +80,31 @@ func TestReadmeListsRules(t *testing.T) {
 		t.Errorf("the checks %q show no rule", unnamed)
 	}
 	emulatortest.Generated(t, "mds/README.md", "rules", emulatortest.TableOf(rows...))
+}
+
+// The program carries the scripts that show rules as testdata/wire has them.
+func TestReadmeScriptsArePacked(t *testing.T) {
+	const file = "testdata/scripts.gz"
+	want := ruled(t, "")
+	if flag.Lookup("update").Value.String() == "true" {
+		packed := emulatortest.Must[[]byte](t)(script.Pack(want))
+		if err := os.WriteFile(file, packed, 0o644); err != nil { //nolint:gosec // as git writes it
+			t.Fatal(err)
+		}
+		return
+	}
+	got := emulatortest.Must[[]script.Script](t)(script.Unpack(emulatortest.Must[[]byte](t)(os.ReadFile(file))))
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("%s (-is +should be; go test -run %s -update writes it):\n%s", file, t.Name(), diff)
+	}
+}
+
+// ruled returns the scripts that show rules, of the routes whose names begin with a prefix.
+func ruled(t *testing.T, prefix string) []script.Script {
+	t.Helper()
+	return slices.DeleteFunc(scriptsIn(t, "wire"), func(wire script.Script) bool {
+		return len(wire.Rules) == 0 || !strings.HasPrefix(wire.Route, prefix)
+	})
 }
 
 // code returns words as code.

@@ -1,21 +1,26 @@
 package server
 
 import (
-	"embed"
-	"fmt"
-	"io/fs"
+	_ "embed"
+	"slices"
+	"strings"
 
 	"gcp-metadata-emulator/server/script"
 )
 
-//go:embed testdata/wire/mds.*.txtar
-var metadataScripts embed.FS
+// Packed, the scripts have a quarter of their size. TestReadmeScriptsArePacked writes the file.
+//
+//go:embed testdata/scripts.gz
+var packedScripts []byte
+
+// Scripts returns the wire scripts that show rules, of the routes whose names begin with one of the
+// prefixes.
+func Scripts(prefixes ...string) ([]script.Script, error) {
+	scripts, err := script.Unpack(packedScripts)
+	return slices.DeleteFunc(scripts, func(wire script.Script) bool {
+		return !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(wire.Route, prefix) })
+	}), err
+}
 
 // MetadataScripts returns the wire scripts of the metadata server, with the rules that they show.
-func MetadataScripts() ([]script.Script, error) {
-	files, err := fs.Sub(metadataScripts, "testdata/wire")
-	if err != nil {
-		return nil, fmt.Errorf("the scripts of this build: %w", err)
-	}
-	return script.Read(files, "mds.*.txtar")
-}
+func MetadataScripts() ([]script.Script, error) { return Scripts("mds.") }

@@ -29,21 +29,21 @@ import (
 //
 // where the last line names exchanges that show the rule, and checks of package compare.
 type Script struct {
-	Route     string // the name of the operation, such as mds.token
-	Rules     []Rule
-	Exchanges []Exchange
+	Route     string     `json:"route"` // the name of the operation, such as mds.token
+	Rules     []Rule     `json:"rules"`
+	Exchanges []Exchange `json:"exchanges"`
 }
 
 // Exchange is a request and the answer that is expected.
 type Exchange struct {
-	Name string
+	Name string `json:"name"`
 
 	// Request is a request line, header fields and a body, in lines. ${NAME} stands for a value.
-	Request string
+	Request string `json:"request"`
 
 	// Response is a status, some of the header fields, with the case of their names, and the whole body.
 	// <<REGEXP>> stands for text that varies. A field "-NAME" must be absent.
-	Response string
+	Response string `json:"response"`
 }
 
 // Basis is a ground on which a rule rests.
@@ -62,12 +62,12 @@ func bases() []Basis { return []Basis{Recorded, Documented, Witnessed, Assumed, 
 
 // Rule is a statement about Google's servers, or about the emulator if it differs on purpose.
 type Rule struct {
-	Section   string
-	Bases     []Basis
-	Statement string
-	Here      string   // how the emulator departs from it; empty: it keeps the rule
-	Shown     []string // names of the exchanges that show it
-	Checks    []string // names of the checks that show it, because one exchange cannot
+	Section   string   `json:"section"`
+	Bases     []Basis  `json:"bases"`
+	Statement string   `json:"statement"`
+	Here      string   `json:"here"`   // how the emulator departs from it; empty: it keeps the rule
+	Shown     []string `json:"shown"`  // names of the exchanges that show it
+	Checks    []string `json:"checks"` // names of the checks that show it, because one exchange cannot
 }
 
 // RestsOn returns the bases, separated by spaces.

@@ -33,6 +33,17 @@ func TestRead(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("script (-want +got):\n%s", diff)
 	}
+	packed, err := script.Pack([]script.Script{want})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpacked, err := script.Unpack(packed)
+	if diff := cmp.Diff([]script.Script{want}, unpacked); diff != "" || err != nil {
+		t.Errorf("script after packing (-want +got): %v\n%s", err, diff)
+	}
+	if _, err := script.Unpack(packed[:len(packed)/2]); err == nil {
+		t.Error("half of a file is unpacked")
+	}
 	if diff := cmp.Diff(want.Rules[1:], got.RulesOf("b")); diff != "" {
 		t.Errorf("rules of b (-want +got):\n%s", diff)
 	}
