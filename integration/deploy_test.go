@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -87,22 +88,16 @@ func TestComposeNetwork(t *testing.T) {
 // probe is a probe of Kubernetes.
 type probe struct {
 	Exec    struct{ Command []string }
-	HTTPGet struct {
-		Path        string
-		HTTPHeaders []struct{ Name, Value string } `yaml:"httpHeaders"`
-	} `yaml:"httpGet"`
+	HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
 }
 
-// line returns a command that asks as the probe asks.
-func (p probe) line() []string {
+// line returns a command that asks as the probe asks: it knows the pod by its address. ports has the
+// addresses of the container's ports, by their names.
+func (p probe) line(ports map[string]string) []string {
 	if p.HTTPGet.Path == "" {
 		return p.Exec.Command
 	}
-	line := []string{"curl", "-sS", "--fail", "http://emulator:8254" + p.HTTPGet.Path}
-	for _, header := range p.HTTPGet.HTTPHeaders {
-		line = append(line, "-H", header.Name+": "+header.Value)
-	}
-	return line
+	return []string{"curl", "-sS", "--fail", "--header", "Host: 10.4.0.5", "http://" + ports[p.HTTPGet.Port] + p.HTTPGet.Path}
 }
 
 // The manifests for Kubernetes give the application what the emulator answers to.
@@ -139,8 +134,10 @@ func TestKubernetesManifests(t *testing.T) {
 		kinds = append(kinds, document.Kind)
 		for _, container := range document.Spec.Template.Spec.Containers {
 			if document.Kind == "Deployment" {
-				d.arguments = container.Args
-				d.probes = map[string][]string{"readiness": container.Readiness.line(), "liveness": container.Liveness.line()}
+				probes := freeAddress(t)
+				d.arguments = withoutPorts(container.Args, probes)
+				ports := map[string]string{"probes": probes}
+				d.probes = map[string][]string{"readiness": container.Readiness.line(ports), "liveness": container.Liveness.line(ports)}
 				continue
 			}
 			d.command = container.Command
@@ -153,4 +150,28 @@ func TestKubernetesManifests(t *testing.T) {
 		t.Fatalf("the manifests are %q, want %q", kinds, want)
 	}
 	d.check(t)
+}
+
+// withoutPorts returns arguments that need no address which another test may have: probes are served at
+// the given one.
+func withoutPorts(arguments []string, probes string) []string {
+	addresses := map[string]string{"--listen": "127.0.0.1:0", "--control-listen": "127.0.0.1:0", "--probe-listen": probes}
+	changed := slices.Clone(arguments)
+	for i, name := range arguments[:len(arguments)-1] {
+		if address, ok := addresses[name]; ok {
+			changed[i+1] = address
+		}
+	}
+	return changed
+}
+
+// freeAddress returns an address at which nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
 }
