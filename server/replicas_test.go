@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,7 +18,6 @@ import (
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/records/recordstest"
 	"gcp-metadata-emulator/server/replica"
-	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
@@ -42,14 +40,11 @@ func newReplicas(t *testing.T, count int) []oneOf {
 		if i > 0 {
 			ring = all[0].Keys
 		}
-		var shared *replica.Replica
 		all[i].link = link
 		all[i].Emulator = emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
-			shared = replica.New(replica.Config{Store: link, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
-			config.World, config.Replica = emulatortest.Must[*world.World](t)(shared.Begin(t.Context(), config.World)), shared
-			config.Keys = ring
+			share(t, config, link)
+			config.Keys, all[i].shared = ring, config.Replica
 		})
-		all[i].shared = shared
 	}
 	return all
 }

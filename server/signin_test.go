@@ -73,7 +73,16 @@ func (b browser) session(t *testing.T) string {
 // console serves the door of console at an address of its own.
 func console(t *testing.T) (*emulatortest.Emulator, string) {
 	t.Helper()
-	e := newDoors(t, func(config *server.Config) { config.Explain = true })
+	return consoleOf(t, func(*server.Config) {})
+}
+
+// consoleOf is console of an emulator that a function configures.
+func consoleOf(t *testing.T, configure func(*server.Config)) (*emulatortest.Emulator, string) {
+	t.Helper()
+	e := newDoors(t, func(config *server.Config) {
+		config.Explain = true
+		configure(config)
+	})
 	listener := emulatortest.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

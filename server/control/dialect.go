@@ -19,12 +19,12 @@ func Dialect() wire.Dialect {
 
 func asAPI(err error) error {
 	known, ok := errors.AsType[*googleapi.Error](err)
-	lost, isLost := errors.AsType[*wire.UnavailableError](err)
+	unavailable, isUnavailable := errors.AsType[*wire.UnavailableError](err)
 	switch {
 	case ok:
 		return known
-	case isLost:
-		return googleapi.Unavailable(lost.Error() + "; hint: " + lost.Refusal().Hint)
+	case isUnavailable:
+		return googleapi.OfUnavailable(unavailable)
 	case errors.Is(err, wire.ErrTooLarge):
 		return &googleapi.Error{
 			Code: http.StatusRequestEntityTooLarge, Status: "INVALID_ARGUMENT",

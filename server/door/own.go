@@ -119,7 +119,11 @@ func (w *watched) redirect(to string) {
 	write(w, http.StatusFound, "text/html", "")
 }
 
-// broken returns the answer if the emulator cannot use its keys.
+// broken returns the answer if the emulator cannot use its keys, or the store that replicas share.
 func broken(err error) *ingress.Refusal {
+	if refused, ok := wire.Unavailable(err); ok {
+		why := refused.Refusal()
+		return &ingress.Refusal{Status: http.StatusServiceUnavailable, Reason: ingress.Reason{Code: why.Code, Sentence: why.Reason, Hint: why.Hint}}
+	}
 	return &ingress.Refusal{Status: http.StatusInternalServerError, Reason: ingress.Reason{Sentence: err.Error()}}
 }

@@ -120,6 +120,10 @@ func (d *Doors) endSignIn(w *watched, at ingress.Door) {
 	}
 	base := baseOf(r, at.Service)
 	user, err := d.config.SignIn.Redeem(r.Context(), query.Get("code"), at.World.IAPClient(), base+world.IAPCallback)
+	if _, lost := wire.Unavailable(err); lost {
+		w.refuse(broken(err))
+		return
+	}
 	if err != nil {
 		w.refuse(iap.Unfinished("the code from the sign-in page cannot be used: " + err.Error()))
 		return

@@ -141,6 +141,13 @@ func Unavailable(message string) *Error {
 	return &Error{Code: http.StatusServiceUnavailable, Message: message, Status: "UNAVAILABLE"}
 }
 
+// OfUnavailable returns the error of status 503 that says why the emulator refuses the request, and what
+// to do.
+func OfUnavailable(refused *wire.UnavailableError) *Error {
+	why := refused.Refusal()
+	return Unavailable(why.Reason + "; hint: " + why.Hint).Because(why)
+}
+
 // OfStatus returns the error of Google's APIs for a status without further details: the name of
 // google.rpc.Code that maps to the status, and the usual words. It returns nil if no name maps to
 // the status.
@@ -197,7 +204,9 @@ func Dialect() wire.Dialect {
 
 func writeError(r *http.Request, err error) wire.Response {
 	var known *Error
-	if bare, ok := errors.AsType[*wire.StatusError](err); ok {
+	if refused, ok := errors.AsType[*wire.UnavailableError](err); ok {
+		known = OfUnavailable(refused)
+	} else if bare, ok := errors.AsType[*wire.StatusError](err); ok {
 		known = OfStatus(bare.Status)
 	}
 	if known == nil && !errors.As(err, &known) {

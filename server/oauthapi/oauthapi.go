@@ -172,6 +172,9 @@ func writeError(r *http.Request, err error) wire.Response {
 	if bare, ok := errors.AsType[*wire.StatusError](err); ok {
 		known = ofStatus(bare.Status)
 	}
+	if refused, ok := errors.AsType[*wire.UnavailableError](err); ok {
+		known.Description = refused.Error()
+	}
 	if known == nil && !errors.As(err, &known) {
 		return errorpage.Error(r, err)
 	}

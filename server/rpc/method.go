@@ -8,6 +8,9 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+
+	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/wire"
 )
 
 // Method answers the calls of one method of an API.
@@ -29,7 +32,13 @@ type Answer struct {
 func Unary[Request any](answer func(context.Context, *Request) (Answer, error)) Method {
 	return Method{
 		request: func() any { return new(Request) },
-		answer:  func(ctx context.Context, request any) (Answer, error) { return answer(ctx, request.(*Request)) },
+		answer: func(ctx context.Context, request any) (Answer, error) {
+			response, err := answer(ctx, request.(*Request))
+			if refused, ok := wire.Unavailable(err); ok {
+				err = googleapi.OfUnavailable(refused)
+			}
+			return response, err
+		},
 	}
 }
 

@@ -21,8 +21,8 @@ type UnavailableError struct {
 	code reason.Code
 }
 
-// unavailable returns the UnavailableError of an error. ok is false for other errors.
-func unavailable(err error) (_ *UnavailableError, ok bool) {
+// Unavailable returns the UnavailableError of an error. ok is false for other errors.
+func Unavailable(err error) (_ *UnavailableError, ok bool) {
 	if lost, ok := errors.AsType[*records.UnreachableError](err); ok {
 		return &UnavailableError{cause: lost, code: reason.StoreUnreachable}, true
 	}

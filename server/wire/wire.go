@@ -292,7 +292,7 @@ func disclose(r *http.Request, logger *slog.Logger, err error) error {
 	if known, ok := errors.AsType[Known](err); ok {
 		return known
 	}
-	if refused, ok := unavailable(err); ok {
+	if refused, ok := Unavailable(err); ok {
 		logger.WarnContext(r.Context(), "request changed nothing", "method", r.Method, "path", r.URL.Path, "error", refused)
 		return refused
 	}
