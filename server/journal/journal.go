@@ -70,11 +70,16 @@ func (e *Exchange) texts() [10]*string {
 }
 
 // redact removes the secrets from the texts of the client. If it finds any, it copies all
-// texts: each may be part of a longer string with the secret in it.
-func (e *Exchange) redact() {
+// texts: each may be part of a longer string with the secret in it. It does not search texts that equal
+// those of another exchange, which has no secrets, and shares their memory.
+func (e *Exchange) redact(other [10]string) {
 	e.redactMissing()
 	hidden := false
-	for _, text := range e.texts() {
+	for i, text := range e.texts() {
+		if *text == other[i] {
+			*text = other[i]
+			continue
+		}
 		shown := Redacted(*text)
 		hidden = hidden || shown != *text
 		*text = shown
@@ -114,7 +119,7 @@ func (e *Exchange) redactMissing() {
 // Redacted returns a copy of the exchange without the secrets of the client.
 func (e *Exchange) Redacted() *Exchange {
 	shown := *e
-	shown.redact()
+	shown.redact([10]string{})
 	return &shown
 }
 
@@ -134,7 +139,7 @@ type Journal struct {
 	bytes   int
 	last    uint64        // the sequence number of the newest exchange
 	dropped uint64        // the number of exchanges dropped since the journal was cleared
-	newest  time.Time     // the latest time of a dropped exchange
+	latest  time.Time     // the latest time of a dropped exchange
 	changed chan struct{} // closed by the next exchange; nil while no reader waits
 }
 
@@ -143,7 +148,7 @@ func New() *Journal { return &Journal{} }
 
 // Append records an exchange without its secrets, and numbers it.
 func (j *Journal) Append(e Exchange) {
-	e.redact()
+	e.redact(j.newest())
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.last++
@@ -164,11 +169,23 @@ func (j *Journal) Append(e Exchange) {
 	}
 }
 
+// newest returns the texts of the newest exchange. The next one often has the same.
+func (j *Journal) newest() (texts [10]string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.count > 0 {
+		for i, text := range j.ring[(j.first+j.count-1)%len(j.ring)].texts() {
+			texts[i] = *text
+		}
+	}
+	return texts
+}
+
 // drop removes the oldest exchange. The caller must hold mu.
 func (j *Journal) drop() {
 	oldest := &j.ring[j.first]
-	if oldest.Time.After(j.newest) { // the clock can be set back, so a later exchange may have an earlier time
-		j.newest = oldest.Time
+	if oldest.Time.After(j.latest) { // the clock can be set back, so a later exchange may have an earlier time
+		j.latest = oldest.Time
 	}
 	j.bytes -= oldest.size()
 	*oldest = Exchange{}
@@ -192,7 +209,7 @@ func (j *Journal) grow() {
 func (j *Journal) Clear() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.ring, j.first, j.count, j.bytes, j.dropped, j.newest = nil, 0, 0, 0, 0, time.Time{}
+	j.ring, j.first, j.count, j.bytes, j.dropped, j.latest = nil, 0, 0, 0, 0, time.Time{}
 }
 
 // Snapshot is the content of a journal at one moment.
@@ -211,7 +228,7 @@ func (j *Journal) Since(sequence uint64) Snapshot {
 	if j.changed == nil {
 		j.changed = make(chan struct{})
 	}
-	snapshot := Snapshot{DroppedTo: j.newest, Last: j.last, Changed: j.changed}
+	snapshot := Snapshot{DroppedTo: j.latest, Last: j.last, Changed: j.changed}
 	before := j.last - uint64(j.count) // the newest sequence number that is no longer recorded
 	if before > sequence {
 		snapshot.Dropped = min(before-sequence, j.dropped)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -117,6 +118,24 @@ func TestSecretsAreFreed(t *testing.T) { // alone: it measures what the process 
 	const much = 8 << 20
 	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > much {
 		t.Errorf("%d short exchanges keep %d bytes", len(j.Since(0).Exchanges), kept)
+	}
+}
+
+// The same request again costs no more memory than its exchange, and its secrets stay hidden.
+func TestRepeatedExchanges(t *testing.T) {
+	t.Parallel()
+	j := journal.New()
+	for _, path := range []string{"/a?key=b", "/a?key=b", "/a?key=REDACTED", "/a?key=b", "/plain", "/plain"} {
+		j.Append(journal.Exchange{Path: strings.Clone(path), UserAgent: strings.Clone("curl/8 " + path)})
+	}
+	all := j.Since(0).Exchanges
+	for i, want := range []string{"/a?key=REDACTED", "/a?key=REDACTED", "/a?key=REDACTED", "/a?key=REDACTED", "/plain", "/plain"} {
+		if got := all[i]; got.Path != want || got.UserAgent != "curl/8 "+want {
+			t.Errorf("exchange %d is %q by %q, want %q", i, got.Path, got.UserAgent, want)
+		}
+	}
+	if unsafe.StringData(all[4].Path) != unsafe.StringData(all[5].Path) {
+		t.Error("two equal paths take memory twice")
 	}
 }
 
