@@ -118,7 +118,11 @@ func (f Found) Subject(r *http.Request) wire.Subject {
 // Repeated slashes count as one.
 func (t *tree) lookUp(path string) place {
 	found := place{node: t.root}
-	for rest := path; rest != ""; {
+	rest, isBelow := strings.CutPrefix(path, "/computeMetadata/v1/")
+	if isBelow { // as nearly every path is
+		found.node = t.base
+	}
+	for rest != "" {
 		var name string
 		name, rest, _ = strings.Cut(rest, "/")
 		if name == "" {

@@ -15,6 +15,7 @@ type tree struct {
 	profile       *profile
 	root          *node
 	computeEngine token.ComputeEngine // the description of the instance in ID tokens
+	base          *node               // the directory computeMetadata/v1
 	top, accounts *node               // the directories instance and instance/service-accounts, or nil
 	osLogin       *node               // the directory oslogin of a VM, or nil
 	enforceScopes bool                // tokens get only the requested scopes
@@ -126,6 +127,7 @@ func (s *Server) newTree(w *world.World, instance *world.Instance, earlier *tree
 	t := &tree{
 		instance: instance, profile: s.profiles[instance.Profile], root: build(instance, before), computeEngine: token.OnInstance(w, instance),
 	}
+	t.base, _ = t.root.find("computeMetadata", "v1")
 	t.top, _ = t.root.find("computeMetadata", "v1", "instance")
 	t.accounts, _ = t.root.find("computeMetadata", "v1", "instance", "service-accounts")
 	t.enforceScopes = isTrue(attribute(t.root, "enable-access-token-enforce-scopes"))

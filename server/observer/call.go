@@ -52,7 +52,7 @@ func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
 		if e.Explain(refusal); e.Reason == "" {
 			e.Explain(refusalOf(err))
 		}
-		o.record(ctx, hostOf(ctx), e, time.Since(begun))
+		o.record(ctx, hostOf(ctx), &e, time.Since(begun))
 		return response, err
 	})
 }
@@ -66,7 +66,7 @@ func (o *Observer) UnknownCall(route string) func(context.Context, *googleapi.Er
 			Time: now, Method: http.MethodPost, Path: method, Route: route, UserAgent: callerOf(ctx), Status: refused.Code,
 		}
 		e.Explain(new(refused.Refusal()))
-		o.record(ctx, hostOf(ctx), e, time.Since(begun))
+		o.record(ctx, hostOf(ctx), &e, time.Since(begun))
 	}
 }
 

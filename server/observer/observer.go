@@ -196,7 +196,7 @@ func (o *Observer) note(r *http.Request, seen *sighting, response *wire.Response
 	if seen.issues {
 		e.Got = o.claimsIn(response.Body)
 	}
-	o.record(r.Context(), r.Host, e, time.Since(seen.begun))
+	o.record(r.Context(), r.Host, &e, time.Since(seen.begun))
 }
 
 // claimsIn returns the claims of the token in the body of an answer.

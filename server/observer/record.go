@@ -15,7 +15,7 @@ import (
 
 // record numbers an exchange in the journal, counts it, and logs it. The journal has the host of refused
 // requests.
-func (o *Observer) record(ctx context.Context, host string, e journal.Exchange, took time.Duration) {
+func (o *Observer) record(ctx context.Context, host string, e *journal.Exchange, took time.Duration) {
 	e.Duration = fixtures.Duration(took)
 	if e.Fault != "" && e.Reason == "" && (e.Status == 0 || e.Status >= http.StatusBadRequest) {
 		e.Explain(&journal.Refusal{Code: reason.Fault, Reason: fmt.Sprintf("the fault %q struck", e.Fault)})
@@ -23,9 +23,9 @@ func (o *Observer) record(ctx context.Context, host string, e journal.Exchange, 
 	if e.Reason != "" {
 		e.Host = host
 	}
-	o.journal.Append(e)
+	o.journal.Append(*e)
 	o.counts.Observe(e.Route, e.Status, took)
-	o.log(ctx, host, &e)
+	o.log(ctx, host, e)
 }
 
 // log logs an exchange: at level info why its request was refused, and at level debug every other one.

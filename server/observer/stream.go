@@ -71,5 +71,5 @@ func (o *Observer) Note(r *http.Request, e journal.Exchange, begun time.Time) {
 	e.Method, e.Path, e.Host, e.UserAgent = r.Method, wire.Target(r), r.Host, userAgent(r)
 	e.Carried = carried(r.Header)
 	e.Fault, _ = r.Context().Value(faultKey{}).(string)
-	o.record(r.Context(), r.Host, e, time.Since(begun))
+	o.record(r.Context(), r.Host, &e, time.Since(begun))
 }

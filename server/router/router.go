@@ -6,6 +6,7 @@
 package router
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -55,7 +56,7 @@ func New(routes []Route, unknown func() http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = withoutLeadingSlashes(r)
-		handler, ok := handlers[firstSegment(r.URL.EscapedPath())]
+		handler, ok := handlers[firstSegment(cmp.Or(r.URL.RawPath, r.URL.Path))] // no segment has escapes
 		if !ok {
 			handler = handlers[""]
 		}

@@ -19,8 +19,12 @@ func (c *Conns) Context(ctx context.Context, conn net.Conn) context.Context {
 // makes progress.
 func Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor < 2 {
+			next.ServeHTTP(w, r)
+			return
+		}
 		conn, known := r.Context().Value(connKey{}).(*tracked)
-		if r.ProtoMajor < 2 || !known {
+		if !known {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -102,7 +102,10 @@ func Named(ctx context.Context, instance string, rule Rule) context.Context {
 // Choose returns the instance that a request is for. It waits only for Pods.
 func (c Chooser) Choose(ctx context.Context, w *world.World, r Request) Choice {
 	way, hasWay := ctx.Value(namedKey{}).(named)
-	byHost := way.choice(w)
+	var byHost Choice
+	if hasWay {
+		byHost = way.choice(w)
+	}
 	if byHost.Rule == ByListener {
 		return byHost
 	}
@@ -110,8 +113,13 @@ func (c Chooser) Choose(ctx context.Context, w *world.World, r Request) Choice {
 	if !hasWay && (len(w.Instances) > 1 || onlyKnown) { // otherwise the Host does not matter
 		byHost = inHost(hostname.Of(r.Host), w)
 	}
-	if byHost.Rule != "" && c.Pods == nil && !onlyKnown {
-		return byHost
+	if c.Pods == nil && !onlyKnown {
+		switch {
+		case byHost.Rule != "":
+			return byHost
+		case !w.HasAddresses(): // the address of the caller does not matter
+			return Choice{Instance: w.DefaultInstance(), Rule: ByDefault}
+		}
 	}
 	peer := Peer(r.Peer)
 	var byPeer Choice
