@@ -67,6 +67,9 @@ type surfaces struct {
 // controlName stands for the control plane's own address.
 const controlName = "control"
 
+// peersName stands for an address of what other replicas ask alone.
+const peersName = "peers"
+
 // probesName stands for an address of the probes alone.
 const probesName = "probes"
 
@@ -131,6 +134,9 @@ func (s surfaces) everything() http.Handler {
 	}
 	return router.WithCalls(s.handler(all), s.rpc)
 }
+
+// at returns the handler for an address that has only some surfaces.
+func (s surfaces) at(name string) http.Handler { return s.handler(s.table().at(name)) }
 
 // named returns the handler for a host name of the table. It also answers gRPC if one of the
 // name's surfaces has calls.

@@ -5,13 +5,38 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/control"
+	"gcp-metadata-emulator/server/event"
+	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/oauth2"
+	"gcp-metadata-emulator/server/peers"
 	"gcp-metadata-emulator/server/replica"
+	"gcp-metadata-emulator/server/retired"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
 )
+
+// Shared is this emulator's part in the replicas that share a world: a *replica.Replica. It is an interface
+// because a program that names no such value does not link what only replicas need.
+type Shared interface {
+	store.Keeper[*world.World]
+	Feed(of *store.Store[*world.World])
+	Start() *world.World
+	Restart(next *world.World) error
+	Reset() error
+
+	Share(of *clock.Clock)
+	ShareFaults(set *fault.Set)
+	ShareEvents(player *event.Player)
+	Retired(name string, size int, told func()) retired.Set
+	Documents(name string, lasts time.Duration) *replica.Documents
+
+	Name() string
+	Members() []replica.Member
+	Health() (ready bool, problem string)
+}
 
 // loaded is the world that Reset restores.
 type loaded interface {
@@ -31,11 +56,10 @@ func (c Config) worlds() (*store.Store[*world.World], loaded) {
 		own.start.Store(c.World)
 		return own.store, own
 	}
-	shared := c.Replica.Worlds
-	kept := store.NewKept(c.World, shared)
+	kept := store.NewKept[*world.World](c.World, c.Replica)
 	kept.Carry(carryPods)
-	shared.Begin(kept)
-	return kept, sharedWorld{shared}
+	c.Replica.Feed(kept)
+	return kept, sharedWorld{c.Replica}
 }
 
 // carryPods gives a new world the pods of the cluster that this process watches.
@@ -59,7 +83,7 @@ func (o *ownWorld) restore() error {
 }
 
 // sharedWorld is the world of replicas.
-type sharedWorld struct{ worlds *replica.Worlds }
+type sharedWorld struct{ worlds Shared }
 
 func (s sharedWorld) world() *world.World { return s.worlds.Start() }
 
@@ -98,6 +122,20 @@ func (s *Server) forgetOwn(c Config) func() {
 			c.Clock.Reset()
 		}
 	}
+}
+
+// peers returns the replicas that share the world, or nil if the emulator is alone.
+func (c Config) peers() *peers.Group {
+	if c.Replica == nil {
+		return nil
+	}
+	return peers.New(peers.Config{Own: c.Replica.Name(), Patience: c.ReplicaTimeout, List: func() []peers.Replica {
+		var all []peers.Replica
+		for _, member := range c.Replica.Members() {
+			all = append(all, peers.Replica(member))
+		}
+		return all
+	}})
 }
 
 // parts returns what the emulator depends on outside of its process.

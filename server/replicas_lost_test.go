@@ -21,10 +21,11 @@ import (
 )
 
 // share makes an emulator a replica.
-func share(t *testing.T, config *server.Config, link *recordstest.Replica) {
+func share(t *testing.T, config *server.Config, link *recordstest.Replica, host string) *replica.Replica {
 	t.Helper()
-	shared := replica.New(replica.Config{Store: link, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	shared := replica.New(replica.Config{Host: host, Store: link, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
 	config.World, config.Replica = emulatortest.Must[*world.World](t)(shared.Begin(t.Context(), config.World)), shared
+	return shared
 }
 
 // A signature takes a key that nobody has made yet, and without the store nobody can: in JSON and in gRPC
@@ -33,8 +34,7 @@ func TestSignaturesWithoutTheStore(t *testing.T) {
 	t.Parallel()
 	link := recordstest.New().Join()
 	e := emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
-		share(t, config, link)
-		config.Keys = keys.NewSharedRing(config.Replica.Files(), config.Clock.Now)
+		config.Keys = keys.NewSharedRing(share(t, config, link, "").Files(), config.Clock.Now)
 	})
 	link.Cut()
 	const name, why = "projects/-/serviceAccounts/" + emulatortest.Worker, "the store that the replicas share does not answer: the test has cut the replica off; hint: "
@@ -79,7 +79,7 @@ func TestCodesWithoutTheStore(t *testing.T) {
 	}
 
 	link := recordstest.New().Join()
-	_, base := consoleOf(t, func(config *server.Config) { share(t, config, link) })
+	_, base := consoleOf(t, func(config *server.Config) { share(t, config, link, "") })
 	b := newBrowser(t, base)
 	shown := b.get(t, "/")
 	link.Cut()

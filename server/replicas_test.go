@@ -42,8 +42,8 @@ func newReplicas(t *testing.T, count int) []oneOf {
 		}
 		all[i].link = link
 		all[i].Emulator = emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
-			share(t, config, link)
-			config.Keys, all[i].shared = ring, config.Replica
+			all[i].shared = share(t, config, link, string(rune('a'+i)))
+			config.Keys, config.ReplicaTimeout = ring, time.Minute
 		})
 	}
 	return all

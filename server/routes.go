@@ -53,7 +53,7 @@ const (
 func (s surfaces) table() table {
 	return table{
 		s.metadataServer(), s.keys(), s.discovery(), s.authorization(), s.oldUserInfo(), s.tokenExchange(),
-		s.accountCredentials(), s.accounts(), s.roles(), s.pools(), s.resources(), s.machines(), s.runServices(), s.controlPlane(), s.probes(), s.webPage(),
+		s.accountCredentials(), s.accounts(), s.roles(), s.pools(), s.resources(), s.machines(), s.runServices(), s.controlPlane(), s.peers(), s.probes(), s.webPage(),
 	}
 }
 
@@ -354,6 +354,19 @@ func (s surfaces) probes() surface {
 	}
 }
 
+// peers is the part of the control plane that other replicas ask.
+func (s surfaces) peers() surface {
+	return surface{
+		Name: "peers", Hosts: []string{controlName, peersName},
+		Dialect: control.Dialect(), Guard: s.control.Guard, Watch: unobserved, Unknown: fallback{control.Dialect(), s.control.Guard(s.control.Unknown)},
+		Routes: []route{
+			{"control.waiters", http.MethodGet, emulatorPath + "/waiters", s.control.Waiters, aboutNothing(), nothing, ofReplica},
+			{"control.faults.list", http.MethodGet, emulatorPath + "/faults", s.control.Faults, aboutNothing(), nothing, ofReplica},
+			{"control.requests.list", http.MethodGet, emulatorPath + "/requests", s.control.Requests, aboutNothing(), nothing, exchanges() + " before expect limit " + ofReplica},
+		},
+	}
+}
+
 // controlPlane is the API with which a test or a developer drives the emulator.
 func (s surfaces) controlPlane() surface {
 	return surface{
@@ -371,18 +384,16 @@ func (s surfaces) controlPlane() surface {
 			{"control.instances.events.play", http.MethodPost, eventsPath, s.control.PlayEvent, aboutNothing(), nothing, noQuery},
 			{"control.instances.events.clear", http.MethodDelete, eventsPath, s.control.ClearEvents, aboutNothing(), nothing, noQuery},
 			{"control.instances.events.cancel", http.MethodDelete, eventsPath + "/{event}", s.control.CancelEvent, aboutNothing(), nothing, noQuery},
-			{"control.explain", http.MethodGet, emulatorPath + "/explain", s.control.ExplainLately, aboutNothing(), nothing, noQuery},
-			{"control.waiters", http.MethodGet, emulatorPath + "/waiters", s.control.Waiters, aboutNothing(), nothing, noQuery},
+			{"control.explain", http.MethodGet, emulatorPath + "/explain", s.control.ExplainLately, aboutNothing(), nothing, ofReplica},
 			{"control.clock.get", http.MethodGet, emulatorPath + "/clock", s.control.Clock, aboutNothing(), nothing, noQuery},
 			{"control.clock.set", http.MethodPut, emulatorPath + "/clock", s.control.SetClock, aboutNothing(), nothing, noQuery},
 			{"control.clock.advance", http.MethodPost, emulatorPath + "/clock:advance", s.control.AdvanceClock, aboutNothing(), nothing, noQuery},
-			{"control.faults.list", http.MethodGet, emulatorPath + "/faults", s.control.Faults, aboutNothing(), nothing, noQuery},
 			{"control.faults.add", http.MethodPost, emulatorPath + "/faults", s.control.AddFault, aboutNothing(), nothing, noQuery},
 			{"control.faults.clear", http.MethodDelete, emulatorPath + "/faults", s.control.ClearFaults, aboutNothing(), nothing, noQuery},
 			{"control.faults.get", http.MethodGet, emulatorPath + "/faults/{fault}", s.control.Fault, aboutNothing(), nothing, noQuery},
 			{"control.faults.remove", http.MethodDelete, emulatorPath + "/faults/{fault}", s.control.RemoveFault, aboutNothing(), nothing, noQuery},
-			{"control.requests.list", http.MethodGet, emulatorPath + "/requests", s.control.Requests, aboutNothing(), nothing, exchanges() + " before expect limit"},
 			{"control.requests.clear", http.MethodDelete, emulatorPath + "/requests", s.control.ClearRequests, aboutNothing(), nothing, noQuery},
+			{"control.replicas", http.MethodGet, emulatorPath + "/replicas", s.control.Replicas, aboutNothing(), nothing, noQuery},
 			{"control.routes", http.MethodGet, emulatorPath + "/routes", s.control.RouteNames, aboutNothing(), nothing, noQuery},
 			{"control.events", http.MethodGet, emulatorPath + "/events", s.control.Events, aboutNothing(), nothing, exchanges()},
 			{"control.reset", http.MethodPost, emulatorPath + "/reset", s.control.Reset, aboutNothing(), nothing, noQuery},

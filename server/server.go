@@ -40,7 +40,6 @@ import (
 	"gcp-metadata-emulator/server/proxy"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/realcredentials"
-	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/router"
 	"gcp-metadata-emulator/server/router/hostname"
@@ -84,7 +83,11 @@ type Config struct {
 
 	// Replica shares the world with other emulators. If it is nil, the emulator is alone. Otherwise World
 	// must be the replicas' world.
-	Replica *replica.Replica
+	Replica Shared
+
+	// ReplicaTimeout is the time for which the answer of another replica is waited for, if a request asks
+	// for what all replicas have; zero means 1 s.
+	ReplicaTimeout time.Duration
 
 	// Pods are the pods of a cluster that is watched, which are instances too. If they are nil, no cluster
 	// is watched.
@@ -125,6 +128,7 @@ type Server struct {
 	proxy      *proxy.Proxy // handles CONNECT, other hosts and TLS
 	drives     http.Handler // the control plane alone
 	probes     http.Handler // probes and measurements alone
+	peers      http.Handler // what other replicas ask alone
 }
 
 // Replace serves another world from the next request on. It answers the requests that wait for a
@@ -215,14 +219,14 @@ func New(config Config) *Server {
 			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: counts, Reset: s.Reset,
 			Routes:       func() []string { return slices.Concat(routes.names(), s.further()) },
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, DoorURLs: config.DoorURLs, PublicURL: config.PublicURL,
-			Events: s.Events, IAMMode: func() string { return string(callers.InForce()) }, Workload: metadata.Workload, Parts: config.parts(), Waiters: waiters(metadata), Purposes: newPurposes(config, issuer, callers, s.doors),
+			Peers: config.peers(), Events: s.Events, IAMMode: func() string { return string(callers.InForce()) }, Workload: metadata.Workload, Parts: config.parts(), Waiters: waiters(metadata), Purposes: newPurposes(config, issuer, callers, s.doors),
 		}),
 		controlApart: config.PublicURL != nil,
 	}
 	all.rpc, all.page = all.newRPC(), page.New(all.perform)
 	entrance := all.entrance(config.AllowedHosts, s.doors, s.neighbours)
 	s.Handler, listening.entrance = entrance, entrance
-	s.drives, s.probes = all.handler(all.table().at(controlName)), all.handler(all.table().at(probesName))
+	s.drives, s.probes, s.peers = all.at(controlName), all.at(probesName), all.at(peersName)
 	s.proxy = newProxy(config, entrance, counts, watch)
 	config.begin(s)
 	return s
@@ -341,6 +345,11 @@ func (s *Server) ServeControl(ctx context.Context, listener net.Listener) error 
 // ServeProbes is Serve for an address at which only probes and measurements answer, under any Host.
 func (s *Server) ServeProbes(ctx context.Context, listener net.Listener) error {
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.probes })
+}
+
+// ServePeers is Serve for an address at which only what other replicas ask answers.
+func (s *Server) ServePeers(ctx context.Context, listener net.Listener) error {
+	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.peers })
 }
 
 // serve gives requests a context of their own, because they may continue for a while after ctx ends.

@@ -112,6 +112,8 @@ const (
 
 	anyQuery query = "any"  // the handler reads the query, or ignores it as Google's servers do
 	noQuery  query = "none" // a request with any parameter is refused
+
+	ofReplica query = "replica" // which replicas the request is about
 )
 
 // exchanges returns the parameters that select exchanges of the journal.

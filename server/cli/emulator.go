@@ -20,7 +20,6 @@ import (
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/journal"
-	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/watch"
 	"gcp-metadata-emulator/server/workloads"
@@ -79,7 +78,7 @@ type emulator struct {
 	secure  *url.URL     // with TLS; nil: TLS is off
 	world   *world.World // the world at the start
 	server  *server.Server
-	replica *replica.Replica // nil: the emulator is alone
+	replica joining // nil: the emulator is alone
 	keys    *keys.Ring
 	logger  *slog.Logger
 	ended   chan error // gets one value when the emulator stops serving
@@ -230,11 +229,14 @@ const stdinName = "-"
 
 func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config {
 	config := server.Config{
-		World: e.world, Replica: e.replica, Keys: e.keys, Clock: emulated, Logger: e.logger, IAM: f.mode(),
+		World: e.world, Keys: e.keys, Clock: emulated, Logger: e.logger, IAM: f.mode(),
 		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls, DoorURLs: e.sites.doorURLs, Explain: f.Explain,
 		Workloads: workloads.Chooser{Callers: f.Callers},
 	}
 	e.cluster.configure(&config)
+	if e.replica != nil {
+		config.Replica = e.replica
+	}
 	if e.control != nil {
 		config.PublicURL = e.url.String
 	}

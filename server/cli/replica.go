@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/clock"
-	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/world"
 )
 
@@ -38,22 +38,25 @@ func (f storeFlags) misused() error {
 	return nil
 }
 
+// joining is this process's part in the replicas: a *replica.Replica. See server.Shared.
+type joining interface {
+	server.Shared
+	Begin(ctx context.Context, own *world.World) (*world.World, error)
+	Announce(ctx context.Context, url string)
+	Files() keys.Files
+}
+
 // join returns this process's part in the replicas, or nil if there is no store. leave ends it; the end of the process does so
 // too, a little later.
-func (f storeFlags) join(ctx context.Context, logger *slog.Logger) (joined *replica.Replica, leave func(), err error) {
-	leave = func() {}
+func (f storeFlags) join(ctx context.Context, logger *slog.Logger) (joined joining, leave func(), err error) {
 	if err := f.misused(); err != nil || f.Store == "" {
-		return nil, leave, err
-	}
-	opened, leave, err := f.open(ctx, logger)
-	if err != nil {
 		return nil, func() {}, err
 	}
-	return replica.New(replica.Config{Store: opened, Timeout: f.StoreTimeout, Grace: f.StoreGrace, Logger: logger}), leave, nil
+	return f.open(ctx, logger)
 }
 
 // ringOf returns the key ring of the replicas, or of an emulator that is alone.
-func (f runFlags) ringOf(ctx context.Context, joined *replica.Replica, emulated *clock.Clock) (*keys.Ring, error) {
+func (f runFlags) ringOf(ctx context.Context, joined joining, emulated *clock.Clock) (*keys.Ring, error) {
 	if err := f.misused(joined != nil); err != nil {
 		return nil, err
 	}

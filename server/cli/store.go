@@ -8,37 +8,39 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 
 	"gcp-metadata-emulator/fixtures/input"
-	"gcp-metadata-emulator/server/records"
+	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/store/etcd"
 )
 
-// open connects to the store. The function that it returns ends the connection.
-func (f storeFlags) open(ctx context.Context, logger *slog.Logger) (records.Store, func(), error) {
+// open connects to the store, and joins the replicas. leave ends both.
+func (f storeFlags) open(ctx context.Context, logger *slog.Logger) (joined joining, leave func(), err error) {
 	endpoints, prefix, err := etcd.Parse(f.Store)
 	if err != nil {
-		return nil, nil, &usageError{fmt.Errorf("--store: %w", err)}
+		return nil, func() {}, &usageError{fmt.Errorf("--store: %w", err)}
 	}
 	secure, err := f.tls(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, func() {}, err
 	}
 	password, err := f.password(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, func() {}, err
 	}
 	opened, err := etcd.Open(ctx, etcd.Config{
 		Endpoints: endpoints, Prefix: prefix, TLS: secure, User: f.StoreUser, Password: password, Timeout: f.StoreTimeout, Logger: logger,
 	})
 	if err != nil {
-		return nil, nil, &hintError{
+		return nil, func() {}, &hintError{
 			message: fmt.Sprintf("cannot use the store %q: %v", f.Store, err),
 			hint:    "see that etcd runs at this address, that it wants TLS and a password as --store-ca, --store-cert and --store-user say, and that the user may read and write below the prefix",
 		}
 	}
-	return opened, opened.Close, nil
+	host, _ := os.Hostname() // without it, the replica has a shorter name
+	return replica.New(replica.Config{Host: host, Store: opened, Timeout: f.StoreTimeout, Grace: f.StoreGrace, Logger: logger}), opened.Close, nil
 }
 
 // tls returns how to use TLS, or nil for plain text.

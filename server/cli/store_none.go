@@ -5,11 +5,9 @@ package cli
 import (
 	"context"
 	"log/slog"
-
-	"gcp-metadata-emulator/server/records"
 )
 
 // open refuses to use a store.
-func (f storeFlags) open(context.Context, *slog.Logger) (records.Store, func(), error) {
-	return nil, nil, needsCluster("--store")
+func (f storeFlags) open(context.Context, *slog.Logger) (joining, func(), error) {
+	return nil, func() {}, needsCluster("--store")
 }

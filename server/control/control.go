@@ -21,6 +21,7 @@ import (
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/metrics"
+	"gcp-metadata-emulator/server/peers"
 	"gcp-metadata-emulator/server/purpose"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/store"
@@ -53,6 +54,7 @@ type Config struct {
 	Parts        []Part                               // on which the emulator depends
 	Waiters      func() []Waiter                      // lists the requests that wait for a metadata change
 	Reset        func() error                         // restores the state at the start
+	Peers        *peers.Group                         // the replicas that share the world; nil: the emulator is alone
 }
 
 // Part is something outside of the process on which the emulator depends.
@@ -85,6 +87,7 @@ type Server struct {
 	waiters      func() []Waiter
 	parts        []Part
 	reset        func() error
+	peers        *peers.Group
 
 	run     string       // a unique ID of this server
 	streams atomic.Int64 // number of open event streams
@@ -96,7 +99,7 @@ func New(config Config) *Server {
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, doorURLs: config.DoorURLs, publicURL: config.PublicURL,
-		purposes: config.Purposes, iamMode: config.IAMMode, workload: config.Workload, waiters: config.Waiters, parts: config.Parts, reset: config.Reset, run: uuid.NewString(),
+		purposes: config.Purposes, iamMode: config.IAMMode, workload: config.Workload, waiters: config.Waiters, parts: config.Parts, reset: config.Reset, peers: config.Peers, run: uuid.NewString(),
 	}
 	s.registerGauges()
 	return s

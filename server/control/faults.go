@@ -4,17 +4,68 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Faults lists the faults with their counters.
-func (s *Server) Faults(*http.Request) (wire.Response, error) {
-	return googleapi.JSON(struct {
-		Faults []fault.Fault `json:"faults"`
-	}{s.faults.List()}), nil
+// faultsPath is the path of the faults.
+const faultsPath = "/emulator/v1/faults"
+
+// shown is a fault with the counters of one replica, or with the sums of all.
+type shown struct {
+	fault.Fault
+
+	Replicas []counters `json:"replicas,omitempty"` // of all replicas
+}
+
+// counters are the counters of a fault in one replica.
+type counters struct {
+	Name     string `json:"name"` // of the replica
+	Requests int    `json:"requests"`
+	Hits     int    `json:"hits"`
+}
+
+// faultList is the list of faults of one replica.
+type faultList struct {
+	Faults []fault.Fault `json:"faults"`
+}
+
+// Faults lists the faults with their counters, in this replica or in others. The replicas share the faults,
+// but each counts its own requests.
+func (s *Server) Faults(r *http.Request) (wire.Response, error) {
+	parts, of, err := gather(s, r, faultsPath, faultList{s.faults.List()})
+	if err != nil {
+		return wire.Response{}, err
+	}
+	answer := struct {
+		Faults []shown `json:"faults"`
+		gathering
+	}{[]shown{}, of}
+	for _, known := range parts[0].has.Faults {
+		one := shown{Fault: known}
+		if of.Replicas != nil {
+			one.count(parts)
+		}
+		answer.Faults = append(answer.Faults, one)
+	}
+	return googleapi.JSON(answer), nil
+}
+
+// count sets the counters to the sums of all replicas. A replica that has not seen the fault yet has no counters.
+func (s *shown) count(parts []part[faultList]) {
+	s.Requests, s.Hits = 0, 0
+	for _, one := range parts {
+		at := slices.IndexFunc(one.has.Faults, func(f fault.Fault) bool { return f.ID == s.ID })
+		if at >= 0 {
+			counted := counters{one.of.Name, one.has.Faults[at].Requests, one.has.Faults[at].Hits}
+			s.Replicas = append(s.Replicas, counted)
+			s.Requests += counted.Requests
+			s.Hits += counted.Hits
+		}
+	}
 }
 
 // AddFault activates a fault and answers with it.

@@ -7,14 +7,19 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/wildcard"
 	"gcp-metadata-emulator/server/wire"
 )
+
+// requestsPath is the path of the journal.
+const requestsPath = "/emulator/v1/requests"
 
 // lookUp is a query of the journal.
 type lookUp struct {
@@ -25,34 +30,50 @@ type lookUp struct {
 	expect *journal.Expectation // nil: no expectation
 }
 
-// Requests lists exchanges in the journal. If the query has an expectation that is not met, it
-// answers with an error.
+// exchange is an exchange, and the replica that has recorded it.
+type exchange struct {
+	journal.Exchange
+
+	Replica string `json:"replica,omitempty"` // empty: the emulator is alone
+}
+
+// recorded is what journals have for a query.
+type recorded struct {
+	Requests  []exchange `json:"requests"`
+	Count     int        `json:"count"`              // number of matching exchanges, returned or not
+	Dropped   uint64     `json:"dropped"`            // number of exchanges that the journal has forgotten, matching or not
+	DroppedTo time.Time  `json:"droppedTo,omitzero"` // no forgotten exchange has a later time
+	Last      *uint64    `json:"last,omitempty"`     // sequence number of the newest exchange, for the next "since"; nil: of several journals
+
+	gathering
+}
+
+// Requests lists exchanges in the journal, or in those of other replicas. If the query has an expectation
+// that is not met, it answers with an error.
 func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 	wanted, err := s.readLookUp(r.URL.Query())
 	if err != nil {
 		return wire.Response{}, err
 	}
 	remembered := s.journal.Since(wanted.since)
-	found := []journal.Exchange{}
-	for _, e := range remembered.Exchanges {
-		if wanted.filter.Matches(e) && (wanted.before == 0 || e.Sequence < wanted.before) {
-			found = append(found, e)
-		}
+	asked := r.URL.Query()
+	asked.Del(replicaParameter)
+	asked.Del("expect") // the number in one journal says nothing
+	parts, of, err := gather(s, r, requestsPath+"?"+asked.Encode(), wanted.find(remembered))
+	if err != nil {
+		return wire.Response{}, err
 	}
 	if wanted.expect != nil {
-		if err := wanted.check(r, len(found), remembered); err != nil {
+		summary := "requests by replica: " + countsByReplica(parts, of.Unanswered)
+		if of.Replica == s.peers.Own() {
+			summary = "requests by route: " + countsByRoute(remembered.Exchanges)
+		}
+		if err := wanted.check(r, parts, of, summary); err != nil {
 			return wire.Response{}, err
 		}
 	}
-	answer := struct {
-		Requests []journal.Exchange `json:"requests"`
-		Count    int                `json:"count"`   // number of matching exchanges, returned or not
-		Dropped  uint64             `json:"dropped"` // number of exchanges that the journal has forgotten, matching or not
-		Last     uint64             `json:"last"`    // sequence number of the newest exchange, for the next "since"
-	}{found, len(found), remembered.Dropped, remembered.Last}
-	if wanted.limit > 0 && len(found) > wanted.limit {
-		answer.Requests = found[len(found)-wanted.limit:]
-	}
+	answer := wanted.merge(parts)
+	answer.gathering = of
 	return googleapi.JSON(answer), nil
 }
 
@@ -70,29 +91,93 @@ func (s *Server) ClearRequests(*http.Request) (wire.Response, error) {
 	return googleapi.JSON(struct{}{}), nil
 }
 
+// find returns what this replica's journal has for the query.
+func (l *lookUp) find(remembered journal.Snapshot) recorded {
+	found := recorded{Requests: []exchange{}, Dropped: remembered.Dropped, DroppedTo: remembered.DroppedTo, Last: &remembered.Last}
+	for _, e := range remembered.Exchanges {
+		if l.filter.Matches(e) && (l.before == 0 || e.Sequence < l.before) {
+			found.Requests = append(found.Requests, exchange{Exchange: e})
+		}
+	}
+	found.Count = len(found.Requests)
+	found.Requests = l.newest(found.Requests)
+	return found
+}
+
+// newest returns the exchanges that the limit leaves.
+func (l *lookUp) newest(list []exchange) []exchange {
+	if l.limit > 0 && len(list) > l.limit {
+		return list[len(list)-l.limit:]
+	}
+	return list
+}
+
+// merge returns what several journals have, in the order of time.
+func (l *lookUp) merge(parts []part[recorded]) recorded {
+	merged := recorded{Requests: []exchange{}, Last: parts[0].has.Last}
+	if len(parts) > 1 {
+		merged.Last = nil
+	}
+	for _, one := range parts {
+		for _, e := range one.has.Requests {
+			merged.Requests = append(merged.Requests, exchange{e.Exchange, one.of.Name})
+		}
+		merged.Count += one.has.Count
+		merged.Dropped += one.has.Dropped
+		if one.has.DroppedTo.After(merged.DroppedTo) {
+			merged.DroppedTo = one.has.DroppedTo
+		}
+	}
+	sort.SliceStable(merged.Requests, func(a, b int) bool { return merged.Requests[a].Time.Before(merged.Requests[b].Time) })
+	merged.Requests = l.newest(merged.Requests)
+	return merged
+}
+
 // check returns an error if the expectation is not met, with the counts that were found. The
-// expectation must hold however many of the forgotten exchanges matched.
-func (l *lookUp) check(r *http.Request, found int, remembered journal.Snapshot) error {
-	forgotten := remembered.Dropped
-	if remembered.DroppedTo.Before(l.filter.From) { // all forgotten exchanges are older
-		forgotten = 0
+// expectation must hold however many of the forgotten exchanges matched, and of those of a replica that has
+// not answered.
+func (l *lookUp) check(r *http.Request, parts []part[recorded], of gathering, summary string) error {
+	found, forgotten := 0, uint64(0)
+	for _, one := range parts {
+		found += one.has.Count
+		if !one.has.DroppedTo.Before(l.filter.From) { // otherwise all forgotten exchanges are older
+			forgotten += one.has.Dropped
+		}
 	}
 	most := found + int(min(forgotten, math.MaxInt32))
+	if len(of.Unanswered) > 0 {
+		most = math.MaxInt
+	}
 	if l.expect.Met(found, most) {
 		return nil
 	}
-	message := fmt.Sprintf("expected %s, found %d for %q; requests by route: %s", l.expect, found, r.URL.RawQuery, summary(remembered.Exchanges))
+	message := fmt.Sprintf("expected %s, found %d for %q; %s", l.expect, found, r.URL.RawQuery, summary)
 	if forgotten > 0 {
 		message += fmt.Sprintf("; the journal has forgotten older requests (%d)", forgotten)
-		if l.expect.Possible(found, most) {
-			message += `, so the result is undecided; use a later "since", or clear the journal before the test`
+	}
+	if most > found && l.expect.Possible(found, most) {
+		message += ", so the result is undecided"
+		if len(of.Unanswered) == 0 {
+			message += `; use a later "since", or clear the journal before the test`
 		}
 	}
 	return &googleapi.Error{Code: http.StatusPreconditionFailed, Message: message, Status: "FAILED_PRECONDITION"}
 }
 
-// summary counts exchanges by route.
-func summary(exchanges []journal.Exchange) string {
+// countsByReplica says how many exchanges each replica has found.
+func countsByReplica(parts []part[recorded], silent []unanswered) string {
+	var counts []string
+	for _, one := range parts {
+		counts = append(counts, fmt.Sprintf("%s %d", one.of.Name, one.has.Count))
+	}
+	for _, one := range silent {
+		counts = append(counts, one.Name+" has not answered")
+	}
+	return strings.Join(counts, ", ")
+}
+
+// countsByRoute counts exchanges by route.
+func countsByRoute(exchanges []journal.Exchange) string {
 	if len(exchanges) == 0 {
 		return "none"
 	}
@@ -117,6 +202,9 @@ func (s *Server) readLookUp(query url.Values) (lookUp, error) {
 	}
 	if err := wildcard.Check(wanted.filter.Route, s.routes()); err != nil {
 		return lookUp{}, googleapi.InvalidArgument(fmt.Sprintf(`"route": %v`, err))
+	}
+	if s.peers != nil && query.Get(replicaParameter) == allReplicas && wanted.since+wanted.before > 0 {
+		return lookUp{}, googleapi.InvalidArgument(`each replica counts its own requests: with "replica=all", give "since" a time, and leave out "before"`)
 	}
 	return wanted, nil
 }

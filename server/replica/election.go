@@ -32,7 +32,7 @@ func (r *Replica) ShareEvents(player *event.Player) {
 		e.tell()
 	})
 	r.store.Copy().Follow(playerFolder, func([]records.Record) { e.tell() })
-	r.Worlds.whenRestarted(e.tell)
+	r.whenRestarted(e.tell)
 	go e.run(r.running)
 }
 

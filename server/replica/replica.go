@@ -5,15 +5,18 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
+	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/records"
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config configures a replica. Every field is required.
+// Config configures a replica. Every field but Host is required.
 type Config struct {
+	Host    string // the name of the machine, with which the name of this replica begins
 	Store   records.Store
 	Timeout time.Duration // for which a change waits for the store
 	Grace   time.Duration // the time without an answer of the store after which this replica is not ready
@@ -29,7 +32,7 @@ const (
 
 // Replica is this process's part in the replicas.
 type Replica struct {
-	Worlds *Worlds // Begin makes it
+	*Worlds // Begin makes it
 
 	name    string          // of this process, which no other has
 	running context.Context //nolint:containedctx // the context of Begin, in which events are played
@@ -43,7 +46,19 @@ type Replica struct {
 
 // New returns a replica that has not begun yet.
 func New(config Config) *Replica {
-	return &Replica{name: rand.Text(), store: config.Store, bounds: bounds{config.Timeout}, grace: config.Grace, logger: config.Logger}
+	return &Replica{name: newName(config.Host), store: config.Store, bounds: bounds{config.Timeout}, grace: config.Grace, logger: config.Logger}
+}
+
+// newName returns a name that no other replica has.
+func newName(host string) string {
+	const enough = 10 // letters, of five random bits each
+	host = strings.Map(func(r rune) rune {
+		if r == '/' || r <= ' ' {
+			return '-'
+		}
+		return r
+	}, host)
+	return strings.TrimPrefix(host+"-"+strings.ToLower(rand.Text()[:enough]), "-")
 }
 
 // Begin joins the replicas with a world. It returns their world, which is the given one if they have had
@@ -71,7 +86,7 @@ func (r *Replica) Health() (ready bool, problem string) {
 		return true, fmt.Sprintf("the store that the replicas share has not answered for %v; changes are refused", silent)
 	}
 	if r.Worlds != nil {
-		if err := r.Worlds.unreadable(); err != nil {
+		if err := r.unreadable(); err != nil {
 			return false, fmt.Sprintf("the world that the replicas share cannot be read: %v", err)
 		}
 	}
@@ -82,7 +97,7 @@ func (r *Replica) Health() (ready bool, problem string) {
 func (r *Replica) Name() string { return r.name }
 
 // Files returns the files with the keys of the replicas.
-func (r *Replica) Files() Files { return Files{r.store, r.bounds} }
+func (r *Replica) Files() keys.Files { return Files{r.store, r.bounds} }
 
 // bounds bounds the waiting for the store.
 type bounds struct{ timeout time.Duration }

@@ -28,7 +28,7 @@ type Retired struct {
 
 // Retired returns the set with a name, which remembers the newest IDs, size of them. It calls told
 // after other replicas have changed the set.
-func (r *Replica) Retired(name string, size int, told func()) *Retired {
+func (r *Replica) Retired(name string, size int, told func()) retired.Set {
 	set := &Retired{r.store, r.bounds, name, size}
 	r.store.Copy().Follow(set.folder(), func([]records.Record) { told() })
 	return set

@@ -122,8 +122,8 @@ func (w *Worlds) prefer(own kept) {
 	}
 }
 
-// Begin makes a store follow the world. It must be NewKept, of World.
-func (w *Worlds) Begin(of *store.Store[*world.World]) {
+// Feed makes a store follow the world. It must be NewKept, of World.
+func (w *Worlds) Feed(of *store.Store[*world.World]) {
 	w.mu.Lock()
 	w.store = of
 	w.mu.Unlock()

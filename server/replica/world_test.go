@@ -37,8 +37,8 @@ func join(t *testing.T, memory *recordstest.Memory, yaml string) part {
 	if _, err := joined.Begin(t.Context(), worldtest.Parse(t, yaml)); err != nil {
 		t.Fatal(err)
 	}
-	worlds := store.NewKept(joined.Worlds.World(), joined.Worlds)
-	joined.Worlds.Begin(worlds)
+	worlds := store.NewKept(joined.World(), joined.Worlds)
+	joined.Feed(worlds)
 	return part{joined, worlds, link}
 }
 
@@ -93,13 +93,13 @@ func TestReplicasHaveOneWorld(t *testing.T) {
 	}
 
 	// What one replica sets, another restores.
-	if err := b.Worlds.Restart(worldtest.Parse(t, "instances: [{name: new}]")); err != nil {
+	if err := b.Restart(worldtest.Parse(t, "instances: [{name: new}]")); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.set("2"); err != nil {
 		t.Fatal(err)
 	}
-	if got := a.Worlds.Start(); got.DefaultInstance().Name != "new" || a.value() != "2" {
+	if got := a.Start(); got.DefaultInstance().Name != "new" || a.value() != "2" {
 		t.Errorf("the first replica restores %q, and has %v", got.DefaultInstance().Name, a.value())
 	}
 }
@@ -217,8 +217,8 @@ func TestLargeWorld(t *testing.T) {
 	if _, err := a.Begin(t.Context(), worldtest.Parse(t, yaml.String())); err != nil {
 		t.Fatal(err)
 	}
-	worlds := store.NewKept(a.Worlds.World(), a.Worlds)
-	a.Worlds.Begin(worlds)
+	worlds := store.NewKept(a.World(), a.Worlds)
+	a.Feed(worlds)
 	written := link.bytes
 	if written < 3<<19 || link.largest > 1<<20+1<<17 || link.operations > records.MaxOperations {
 		t.Errorf("the world was written as %d bytes, at most %d at once, at most %d operations", written, link.largest, link.operations)
@@ -236,7 +236,7 @@ func TestLargeWorld(t *testing.T) {
 		t.Error("another replica reads another world")
 	}
 	// Afterwards a small world replaces it, and nothing of the large one stays.
-	if err := a.Worlds.Restart(worldtest.Parse(t, "{}")); err != nil {
+	if err := a.Restart(worldtest.Parse(t, "{}")); err != nil {
 		t.Fatal(err)
 	}
 	if left := link.Copy().List("world/parts"); len(left) > 2 {
@@ -250,9 +250,9 @@ func TestWorldIsDeleted(t *testing.T) {
 	change := map[string]func(part) error{
 		"edit": func(p part) error { return p.set("2") },
 		"restart": func(p part) error {
-			return p.Worlds.Restart(worldtest.Parse(t, `{instances: [{name: vm, metadata: {instance: {attributes: {a: "2"}}}}]}`))
+			return p.Restart(worldtest.Parse(t, `{instances: [{name: vm, metadata: {instance: {attributes: {a: "2"}}}}]}`))
 		},
-		"reset": func(p part) error { return cmp.Or(p.Worlds.Reset(), p.set("2")) },
+		"reset": func(p part) error { return cmp.Or(p.Reset(), p.set("2")) },
 	}
 	for name, change := range change {
 		t.Run(name, func(t *testing.T) {
@@ -273,7 +273,7 @@ func TestWorldIsDeleted(t *testing.T) {
 			}
 			late := join(t, memory, "{}")
 			for _, one := range []part{a, b, late} {
-				if one.value() != "2" || one.text(t) != b.text(t) || one.Worlds.Start().DefaultInstance().Name != "vm" {
+				if one.value() != "2" || one.text(t) != b.text(t) || one.Start().DefaultInstance().Name != "vm" {
 					t.Errorf("a replica has %v and\n%s", one.value(), one.text(t))
 				}
 			}
@@ -299,12 +299,12 @@ func TestChangesEndInTime(t *testing.T) {
 		if _, err := late.Begin(t.Context(), worldtest.Parse(t, "{}")); err != nil {
 			t.Fatal(err)
 		}
-		worlds := store.NewKept(late.Worlds.World(), late.Worlds)
-		late.Worlds.Begin(worlds)
+		worlds := store.NewKept(late.World(), late.Worlds)
+		late.Feed(worlds)
 		for name, change := range map[string]func() error{
 			"update":  func() error { return (part{worlds: worlds}).set("1") },
-			"restart": func() error { return late.Worlds.Restart(worldtest.Parse(t, "{}")) },
-			"reset":   late.Worlds.Reset,
+			"restart": func() error { return late.Restart(worldtest.Parse(t, "{}")) },
+			"reset":   late.Reset,
 		} {
 			begun := time.Now()
 			if _, lost := errors.AsType[*records.UnreachableError](change()); !lost {

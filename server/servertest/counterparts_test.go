@@ -52,6 +52,7 @@ func counterparts() map[string][]any {
 		"control.credentials":         {emulator.CredentialsFile},
 		"control.environment":         {emulator.Setenv},
 		"control.githubActions.token": {emulator.SetenvGitHubActions},
+		"control.replicas":            {"an emulator of a test is alone"},
 		"control.routes":              {"a test knows the routes that it names"},
 		"control.clients":             {"a test runs the client itself"},
 		"control.services":            {"a test calls the service itself"},
