@@ -47,8 +47,9 @@ func operations(t testing.TB) (http.Handler, []operation) {
 	t.Helper()
 	ring, now, current := keys.NewRing("", time.Now), clock.New(time.Now), world.New(fixtures.Default())
 	worlds, issuer := store.New(current), token.NewIssuer(ring, time.Now)
-	metadata, published := mds.New(worlds, issuer, now, workloads.Chooser{}), publishedkeys.New(worlds, ring, time.Now)
-	credentials := iamcredentials.New(worlds, ring, issuer, guard.New(guard.Config{Worlds: worlds, Issuer: issuer}), time.Now)
+	callers := guard.New(guard.Config{Worlds: worlds, Issuer: issuer})
+	metadata, published := mds.New(callers, now, workloads.Chooser{}), publishedkeys.New(worlds, ring, time.Now)
+	credentials := iamcredentials.New(worlds, ring, issuer, callers, time.Now)
 	read := func(r *http.Request) (wire.Response, error) { return metadata.Answer(r, metadata.Find(r)) }
 	account := current.DefaultInstance().ServiceAccounts[0].Account
 	bearer := emulatortest.Must[token.Token](t)(issuer.Access(t.Context(), token.ForAccount(account, []string{emulatortest.Platform}), time.Hour)).Text

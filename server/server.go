@@ -176,7 +176,7 @@ func New(config Config) *Server {
 	callers := guard.New(guard.Config{Worlds: worlds, Issuer: issuer, Mode: config.IAM})
 	policies := iampolicy.New(worlds)
 	listening := &listeners{}
-	metadata, authorization := mds.New(worlds, issuer, config.Clock, config.Workloads), oauth2.New(worlds, issuer, now, listening.answerAt)
+	metadata, authorization := mds.New(callers, config.Clock, config.Workloads), oauth2.New(worlds, issuer, now, listening.answerAt)
 	config.share(issuer, authorization)
 	routes := surfaces{}.table()
 	s := &Server{

@@ -33,7 +33,7 @@ func (e *emulator) connect(f kubernetesFlags) error {
 	}
 	pods := &world.Pods{}
 	watcher := kubernetes.New(kubernetes.Config{
-		Pods: client.Pods(f.Node), Accounts: client.Accounts(), Into: pods, Logger: e.logger,
+		Pods: client.Pods(f.Node), Accounts: client.Accounts(), Into: pods, Logger: e.logger, Node: f.Node,
 		Changed: func() { e.server.FollowPods() },
 	})
 	issuer := kubernetes.NewIssuer(client.Read, e.logger)

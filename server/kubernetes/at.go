@@ -80,8 +80,11 @@ func (w *Watcher) unknown(address netip.Addr) *journal.Refusal {
 		return refusalf("see /emulator/v1/readyz: the API server of the cluster is not heard",
 			"no pod that was seen has the address %s, and pods cannot be watched at the moment: %s", address, *failure)
 	}
-	return refusalf("check with: kubectl get pods --all-namespaces -o wide; behind a proxy or a NAT the emulator sees another address than the pod's",
-		"no pod has the address %s", address)
+	const hint = "check with: kubectl get pods --all-namespaces -o wide; behind a proxy or a NAT the emulator sees another address than the pod's"
+	if w.config.Node != "" {
+		return refusalf(hint, "no pod of the node %q has the address %s, and other nodes are not watched (--node)", w.config.Node, address)
+	}
+	return refusalf(hint, "no pod has the address %s", address)
 }
 
 // some returns the first names of a list as a text.

@@ -11,8 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -78,18 +76,7 @@ func (s *signingServer) read(_ context.Context, path string) ([]byte, error) {
 func TestIssuerReadsAnAPIServer(t *testing.T) {
 	t.Parallel()
 	s := newSigningServer(t)
-	server := httptest.NewServer(s)
-	defer server.Close()
-	file := filepath.Join(t.TempDir(), "config")
-	config := `{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],
-  users: [{name: a, user: {token: t}}], clusters: [{name: a, cluster: {server: "` + server.URL + `"}}]}`
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	client, err := kubernetes.Connect(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := connected(t, s)
 	issuer := kubernetes.NewIssuer(client.Read, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	keys, known := issuer.Keys(t.Context(), clusterIssuer, "first")
 	if !known || len(keys) != 1 || !s.key.PublicKey.Equal(keys[0]) {

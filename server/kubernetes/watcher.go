@@ -19,13 +19,14 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config configures a watcher. All fields but Patience are required.
+// Config configures a watcher. All fields but Node and Patience are required.
 type Config struct {
 	Pods     cache.ListerWatcher // of the pods to follow
 	Accounts cache.ListerWatcher // of the service accounts of all namespaces
 	Into     Into                // gets what is seen
 	Changed  func()              // called after a pod has got another identity or was removed
 	Logger   *slog.Logger
+	Node     string // of the pods to follow, for error messages; empty: of all nodes
 
 	// Patience is how long a request from an unknown address waits for the pod to be seen; zero means 2 s.
 	Patience time.Duration

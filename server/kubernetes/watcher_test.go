@@ -85,11 +85,18 @@ func prepare(t *testing.T) *rig {
 		into: &into{&world.Pods{}, func(world.Pod) {}}, world: worldtest.Parse(t, "project: {id: my-project}\nserviceAccounts: [{email: a@my-project.iam.gserviceaccount.com}]"),
 	}
 	r.world.TakePods(r.into.Pods)
-	r.Watcher = kubernetes.New(kubernetes.Config{
+	r.configure(func(*kubernetes.Config) {})
+	return r
+}
+
+// configure makes the watcher of the rig again.
+func (r *rig) configure(change func(*kubernetes.Config)) {
+	config := kubernetes.Config{
 		Pods: cache.ListerWatcher(r.pods), Accounts: r.accounts, Into: r.into, Changed: func() { r.changes.Add(1) },
 		Logger: slog.New(slog.NewTextHandler(&r.log, nil)), Patience: patience,
-	})
-	return r
+	}
+	change(&config)
+	r.Watcher = kubernetes.New(config)
 }
 
 // run starts the watcher, and stops it at the end of the test.
@@ -341,6 +348,21 @@ func TestLostWatch(t *testing.T) {
 				t.Errorf("the log does not have %q once: %s", want, r.log.String())
 			}
 		}
+	})
+}
+
+// The refusal of an address says that only the pods of a node are followed.
+func TestOnlyOneNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := prepare(t)
+		r.configure(func(c *kubernetes.Config) { c.Node = "node-1" })
+		r.run()
+		r.account("web", google)
+		r.pods.Add(newPod("web", "10.4.0.5"))
+		synctest.Wait()
+		r.expect("10.4.0.5", "web.web as "+google)
+		r.expect("10.4.0.6", `no pod of the node "node-1" has the address 10.4.0.6, and other nodes are not watched (--node)`)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/token"
@@ -31,7 +32,15 @@ func (s *Server) issue(r *http.Request, n *node, t *tree, q *query) (wire.Respon
 		return t.profile.badQuery(r, "waits for a change, and a token has none"), nil
 	case n.account.Account.Disabled:
 		return because(t.profile.refuse(r, http.StatusNotFound, ""), reason.InactivePrincipal, "service account %q is disabled", n.account.Account.Email), nil
-	case n.kind == identityEndpoint:
+	case n.account.Impersonator != "" && s.callers.InForce() != guard.Off:
+		return s.impersonate(r, n, t, q)
+	}
+	return s.grant(r, n, t, q)
+}
+
+// grant answers with a token for an account that may have it.
+func (s *Server) grant(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
+	if n.kind == identityEndpoint {
 		return s.identity(r, n.account, t, q)
 	}
 	scopes, ok := t.scopes(n.account, q)

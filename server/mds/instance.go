@@ -1,6 +1,7 @@
 package mds
 
 import (
+	"context"
 	"net/http"
 
 	"gcp-metadata-emulator/server/workloads"
@@ -12,9 +13,12 @@ func (s *Server) choose(r *http.Request, w *world.World) workloads.Choice {
 	return s.chooser.Choose(r.Context(), w, workloads.Request{Host: r.Host, Peer: r.RemoteAddr})
 }
 
-// Workload returns the instance that a request for metadata would be for, if it came as r did.
+// Workload returns the instance that a request for metadata would be for, if it came as r did. It does
+// not wait for a pod that has not been seen yet.
 func (s *Server) Workload(r *http.Request) workloads.Choice {
-	return s.choose(r, s.worlds.Load().State)
+	ctx, cancel := context.WithCancel(r.Context())
+	cancel()
+	return s.choose(r.WithContext(ctx), s.worlds.Load().State)
 }
 
 // IsOfInstance reports whether an instance sent a request: it came in at the address of an instance or

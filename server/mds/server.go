@@ -12,6 +12,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/store"
@@ -27,6 +28,7 @@ type Server struct {
 	issuer  *token.Issuer
 	clock   *clock.Clock
 	chooser workloads.Chooser
+	callers *guard.Guard
 
 	profiles map[fixtures.Profile]*profile
 	trees    atomic.Pointer[trees]
@@ -97,9 +99,10 @@ func (s *Server) Settle() {
 	})
 }
 
-// New returns a metadata server for every instance of the current world.
-func New(worlds *store.Store[*world.World], issuer *token.Issuer, emulator *clock.Clock, chooser workloads.Chooser) *Server {
-	return &Server{worlds: worlds, issuer: issuer, clock: emulator, chooser: chooser, profiles: profiles()}
+// New returns a metadata server for every instance of the current world. callers decides whether a pod
+// may have tokens for the account of its annotation.
+func New(callers *guard.Guard, emulator *clock.Clock, chooser workloads.Chooser) *Server {
+	return &Server{worlds: callers.Worlds, issuer: callers.Issuer, clock: emulator, chooser: chooser, callers: callers, profiles: profiles()}
 }
 
 // view is the world at the moment of a request, with the instance that the request is for.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/clock"
+	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/mds"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -38,7 +39,8 @@ instances:
   - {name: pod, profile: gke}
 `))
 	emulated := clock.New(time.Now)
-	return &rig{mds.New(worlds, token.NewIssuer(worldtest.Ring(emulated.Now), emulated.Now), emulated, workloads.Chooser{}), worlds, emulated}
+	callers := guard.New(guard.Config{Worlds: worlds, Issuer: token.NewIssuer(worldtest.Ring(emulated.Now), emulated.Now)})
+	return &rig{mds.New(callers, emulated, workloads.Chooser{}), worlds, emulated}
 }
 
 // get starts a request and returns a channel with its answer.

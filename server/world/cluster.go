@@ -18,14 +18,21 @@ func (w *World) clusterPoolID() string {
 // no Google service account: a member of the project's pool, whose ID stands in the place of an
 // e-mail address.
 func workloadAccount(w *World, kubernetes string) AttachedAccount {
-	principal := w.clusterPoolID() + "[" + kubernetes + "]"
+	principal := w.KubernetesPrincipal(kubernetes)
 	return AttachedAccount{
-		Account:    &ServiceAccount{Email: principal, UniqueID: inventedID(principal), MaxTokenLifetime: DefaultTokenLifetime},
+		Account:    &ServiceAccount{Email: principal.Email, UniqueID: principal.ID, MaxTokenLifetime: DefaultTokenLifetime},
 		Email:      w.clusterPoolID(),
 		Kubernetes: kubernetes,
 		Aliases:    []string{"default"},
 		Scopes:     []string{iam.CloudPlatform},
 	}
+}
+
+// KubernetesPrincipal returns the principal that a Kubernetes service account, NAMESPACE/NAME, is in the
+// policies of the project.
+func (w *World) KubernetesPrincipal(name string) iam.Principal {
+	email := w.clusterPoolID() + "[" + name + "]"
+	return iam.Principal{Kind: iam.KindServiceAccount, Email: email, ID: inventedID(email)}
 }
 
 // HasPod reports whether a principal is a pod of the world. A pod is not a service account of the

@@ -62,6 +62,10 @@ type AttachedAccount struct {
 	// Kubernetes is the Kubernetes service account, NAMESPACE/NAME, of a pod without an annotation.
 	// It stands for no Google service account and gets no ID tokens.
 	Kubernetes string
+
+	// Impersonator is the Kubernetes service account, NAMESPACE/NAME, of a pod of the cluster that is
+	// watched, if its annotation names the account. It needs a role on the account.
+	Impersonator string
 }
 
 func newInstance(w *World, f fixtures.Instance) *Instance {

@@ -166,7 +166,7 @@ func (p *Pods) attached(w *World, name string) (AttachedAccount, bool) {
 		return member, ok
 	}
 	account, ok := w.attachable(fixtures.AttachedAccount{Email: google})
-	return AttachedAccount{Account: account, Email: google, Aliases: []string{"default"}, Scopes: []string{iam.CloudPlatform}}, ok
+	return AttachedAccount{Account: account, Email: google, Aliases: []string{"default"}, Scopes: []string{iam.CloudPlatform}, Impersonator: name}, ok
 }
 
 // account finds an account that only the cluster names.
