@@ -35,7 +35,7 @@ func layers() [][]string {
 		{"server/credentials", "server/attack", "server/compare", "server/ingress"},
 		{"server/replica"},
 		{"server/oslogin", "server/token", "server/event", "server/workloads", "server/world/worldtest"},
-		{"server/accountkeys"},
+		{"server/accountkeys", "server/assertion"},
 		{"server/world"},
 		{"server/doctor", "server/reach/shell"},
 		{"server/iam", "server/reach", "server/store", "server/unplayed", "signer", "server/records/recordstest"},

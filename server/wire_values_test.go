@@ -2,19 +2,21 @@ package server_test
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/assertion"
 	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/iam"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/world"
+	"gcp-metadata-emulator/signer"
 )
 
 const (
@@ -30,25 +32,23 @@ func wireValues(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 	system := emulatortest.Must[*keys.Key](t)(e.Keys.System(emulatortest.Worker).Active(context.Background()))
 	stranger := emulatortest.Must[*keys.Key](t)(keys.NewRing("", time.Now).User(emulatortest.Worker, emulatortest.WorkerID).Active(context.Background()))
 
-	values := map[string]string{"account": emulatortest.Worker, "attribute": "foo-bar", "project-attribute": "enable-oslogin"}
-	for name, changes := range assertionClaims(now.Unix()) {
-		values["assertion:"+name] = emulatortest.Assertion(t, user, changes)
+	values := map[string]string{
+		"account": emulatortest.Worker, "account:escaped": url.QueryEscape(emulatortest.Worker),
+		"target": emulatortest.Target, "target:escaped": url.QueryEscape(emulatortest.Target), "target:id": emulatortest.TargetID,
+		"bearer":    "ya29.anything",
+		"attribute": "foo-bar", "project-attribute": "enable-oslogin",
+	}
+	worker := emulatortest.Account(user)
+	assertions := emulatortest.Must[map[string]string](t)(worker.All(signer.RSA(stranger)))
+	maps.Copy(assertions, emulatortest.Must[map[string]string](t)(worker.SignAll(furtherClaims(now.Unix()))))
+	assertions["system-key"] = emulatortest.Assertion(t, system, nil)
+	for name, text := range assertions {
+		values["assertion:"+name] = text
 	}
 	delegate := emulatortest.Must[*keys.Key](t)(e.Keys.User(delegate, delegateID).Active(context.Background()))
 	for name, changes := range delegationClaims() {
 		values["delegation:"+name] = emulatortest.Assertion(t, delegate, changes)
 	}
-	values["assertion:system-key"] = emulatortest.Assertion(t, system, nil)
-	values["assertion:other-key"] = emulatortest.Assertion(t, stranger, nil)
-	good := values["assertion:good"]
-	values["assertion:two-parts"] = good[:strings.LastIndex(good, ".")]
-	values["assertion:four-parts"] = good + ".AA"
-	values["assertion:no-json"] = "aGVsbG8." + good[strings.Index(good, ".")+1:]
-	values["assertion:tampered"] = tampered(good)
-	for _, algorithm := range []string{"none", "HS256"} {
-		values["assertion:alg-"+algorithm] = withHeader(good, `{"alg":"`+algorithm+`","typ":"JWT"}`)
-	}
-	values["assertion:alg-absent"] = withHeader(good, `{"typ":"JWT"}`)
 
 	maps.Copy(values, tokenValues(t, e, now))
 	maps.Copy(values, userValues(t, e, now))
@@ -60,47 +60,23 @@ func wireValues(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// assertionClaims returns the changes to the claims of a valid assertion, by name. Nil removes a claim.
-func assertionClaims(now int64) map[string]map[string]any {
+// furtherClaims returns the changes to the claims of assertions that name what only the fixture has, are
+// at the very end of a time, or are for another API.
+func furtherClaims(now int64) map[string]map[string]any {
 	return map[string]map[string]any{
-		"good":              {},
-		"id-token":          {"target_audience": "https://service.example.com", "scope": ""},
-		"unique-id":         {"iss": emulatortest.WorkerID},
-		"aud-list":          {"aud": []string{"https://www.googleapis.com/oauth2/v4/token"}},
-		"aud-here":          {"aud": "http://emulator.test:8254/token"},
-		"aud-absent":        {"aud": nil},
-		"aud-wrong":         {"aud": "https://example.com/token"},
-		"iss-unknown":       {"iss": "nobody@demo-project.iam.gserviceaccount.com"},
-		"iss-absent":        {"iss": nil},
-		"iss-disabled":      {"iss": "gone@demo-project.iam.gserviceaccount.com"},
-		"iat-absent":        {"iat": nil},
-		"exp-absent":        {"exp": nil},
-		"iat-text":          {"iat": "soon"},
-		"digits":            {"iat": strconv.FormatInt(now, 10), "exp": strconv.FormatInt(now+3600, 10)},
-		"iat-ahead":         {"iat": now + 300, "exp": now + 3900},
-		"iat-far-ahead":     {"iat": now + 301, "exp": now + 3900},
-		"just-expired":      {"iat": now - 3600, "exp": now},
-		"expired-a-second":  {"iat": now - 3600, "exp": now - 1},
-		"sub-number":        {"sub": 123},
-		"legacy-scopes":     {"scope": "https://spreadsheets.google.com/feeds https://www.googleapis.com/auth/drive"},
-		"expired":           {"iat": now - 7200, "exp": now - 3600},
-		"php":               {"iat": now - 60},
-		"too-long":          {"exp": now + 3901},
-		"backwards":         {"iat": now, "exp": now - 1},
-		"huge":              {"iat": now, "exp": json.Number("1e300")},
-		"scope-absent":      {"scope": nil},
-		"scope-unknown":     {"scope": "https://my-service.example.com"},
-		"scope-some":        {"scope": emulatortest.Platform + " not-a-scope"},
-		"sub-self":          {"sub": emulatortest.Worker},
-		"compute":           {"sub": emulatortest.Worker, "aud": "https://compute.googleapis.com/", "scope": nil},
-		"compute-no-exp":    {"sub": emulatortest.Worker, "aud": "https://compute.googleapis.com/", "scope": nil, "exp": nil},
-		"self-signed-go":    {"sub": emulatortest.Worker, "aud": "", "scope": emulatortest.Platform + " email"},
-		"self-signed-php":   {"sub": emulatortest.Worker, "aud": nil, "scope": emulatortest.Platform + " email", "iat": now - 60},
-		"sub-null":          {"sub": json.RawMessage("null")},
-		"sub-user":          {"sub": "dev@example.com"},
-		"sub-unknown":       {"sub": "nobody@example.com"},
-		"several-scopes":    {"scope": emulatortest.Platform + " openid"},
-		"wrong-and-expired": {"aud": "x", "exp": now - 3600, "iat": now - 7200},
+		"aud-v4":           {"aud": []string{"https://www.googleapis.com/oauth2/v4/token"}},
+		"aud-here":         {"aud": "http://emulator.test:8254/token"},
+		"iss-disabled":     {"iss": "gone@demo-project.iam.gserviceaccount.com"},
+		"iat-5-min-ahead":  {"iat": now + 300, "exp": now + 3900},
+		"iat-far-ahead":    {"iat": now + 301, "exp": now + 3900},
+		"just-expired":     {"iat": now - 3600, "exp": now},
+		"expired-a-second": {"iat": now - 3600, "exp": now - 1},
+		"too-long":         {"exp": now + 3901},
+		"compute":          {"sub": emulatortest.Worker, "aud": "https://compute.googleapis.com/", "scope": nil},
+		"compute-no-exp":   {"sub": emulatortest.Worker, "aud": "https://compute.googleapis.com/", "scope": nil, "exp": nil},
+		"self-signed-go":   {"sub": emulatortest.Worker, "aud": "", "scope": emulatortest.Platform + " email"},
+		"self-signed-php":  {"sub": emulatortest.Worker, "aud": nil, "scope": emulatortest.Platform + " email", "iat": now - 60},
+		"sub-user":         {"sub": "dev@example.com"},
 	}
 }
 
@@ -156,7 +132,7 @@ func tokenValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[stri
 		"access:expired":    emulatortest.Must[token.Token](t)(earlier.Access(ctx, token.ForAccount(account, []string{emulatortest.Platform}), time.Hour)).Text,
 		"access:elsewhere":  emulatortest.Must[token.Token](t)(elsewhere.Access(ctx, token.ForAccount(account, []string{emulatortest.Platform}), time.Hour)).Text,
 		"id":                id,
-		"id:tampered":       tampered(id),
+		"id:tampered":       assertion.Tampered(id),
 		"id:expired":        emulatortest.Must[token.Token](t)(earlier.ID(ctx, claims)).Text,
 		"id:elsewhere":      emulatortest.Must[token.Token](t)(elsewhere.ID(ctx, claims)).Text,
 		"zeros":             strings.Repeat("0", 1<<20+1),
@@ -214,16 +190,4 @@ func exchangeValues(t *testing.T, e *emulatortest.Emulator, now time.Time) map[s
 		"refresh:workforce": emulatortest.Must[string](t)(issuer.Refresh(workforce)),
 		"access:workforce":  emulatortest.Must[token.Token](t)(issuer.Access(t.Context(), workforce, time.Hour)).Text,
 	}
-}
-
-// tampered changes one byte in the middle of a token's claims.
-func tampered(jwt string) string {
-	middle := []byte(jwt)
-	i := strings.Index(jwt, ".") + 10
-	middle[i] ^= 1
-	return string(middle)
-}
-
-func withHeader(jwt, header string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(header)) + jwt[strings.Index(jwt, "."):]
 }

@@ -8,13 +8,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/assertion"
 	"gcp-metadata-emulator/signer"
 )
 
@@ -74,17 +74,18 @@ func signedWith(t *testing.T, pemKey string, claims map[string]any) string {
 	return input + "." + encode(Must[[]byte](t)(rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])))
 }
 
+// Account returns the worker with a key, at the time of emulators.
+func Account(key *keys.Key) assertion.Account {
+	return assertion.Account{
+		Email: Worker, UniqueID: WorkerID, Key: signer.RSA(key), Audience: "https://oauth2.googleapis.com/token", Now: Noon(),
+	}
+}
+
 // Assertion signs a valid assertion of the worker with a key, after changes to its claims. Nil removes
 // a claim.
 func Assertion(t *testing.T, key *keys.Key, changes map[string]any) string {
 	t.Helper()
-	now := Noon().Unix()
-	claims := map[string]any{
-		"iss": Worker, "scope": Platform, "aud": "https://oauth2.googleapis.com/token", "iat": now, "exp": now + 3600,
-	}
-	maps.Copy(claims, changes)
-	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
-	return Must[string](t)(signer.JWT(key, claims))
+	return Must[string](t)(Account(key).Sign(changes))
 }
 
 // ExchangedIDToken returns the ID token that the token endpoint gives the worker for an assertion.
