@@ -51,41 +51,52 @@ func TestReadmeListsPackages(t *testing.T) {
 	emulatortest.Generated(t, "README.md", "packages", emulatortest.TableOf(rows...))
 }
 
-// server/mds/README.md lists the rules of the metadata server: those that a script shows. Each exchange of
-// a script shows a rule.
+// The READMEs list the rules of the metadata server and of Google's public hosts: those that a script
+// shows. Each exchange of their scripts shows a rule.
 func TestReadmeListsRules(t *testing.T) {
-	rows := [][]string{{"rule", "rests on", "here"}}
-	section, unnamed := "", compare.Checks()
-	for _, wire := range ruled(t, "mds.") {
-		for _, rule := range wire.Rules {
-			for _, check := range rule.Checks {
-				if !slices.Contains(compare.Checks(), check) {
-					t.Errorf("there is no check %q, which shows %q", check, rule.Statement)
+	unnamed := compare.Checks()
+	type table struct {
+		file, name string
+		routes     []string
+	}
+	tables := []table{{"mds/README.md", "rules", []string{"mds."}}}
+	for _, surface := range compare.Surfaces() {
+		tables = append(tables, table{"compare/README.md", "rules of " + surface.Name, surface.Routes})
+	}
+	for _, table := range tables {
+		rows := [][]string{{"rule", "rests on", "here"}}
+		section := ""
+		for _, wire := range script.Of(scriptsIn(t, "wire"), table.routes...) {
+			for _, rule := range wire.Rules {
+				for _, check := range rule.Checks {
+					if !slices.Contains(compare.Checks(), check) {
+						t.Errorf("there is no check %q, which shows %q", check, rule.Statement)
+					}
+					unnamed = slices.DeleteFunc(unnamed, func(name string) bool { return name == check })
 				}
-				unnamed = slices.DeleteFunc(unnamed, func(name string) bool { return name == check })
+				if rule.Section != section {
+					section = rule.Section
+					rows = append(rows, []string{"**" + section + "**", "", ""})
+				}
+				rows = append(rows, []string{rule.Statement, rule.RestsOn(), rule.Here})
 			}
-			if rule.Section != section {
-				section = rule.Section
-				rows = append(rows, []string{"**" + section + "**", "", ""})
+			for _, exchange := range wire.Exchanges {
+				if len(wire.RulesOf(exchange.Name)) == 0 {
+					t.Errorf("the exchange %q of %q shows no rule", exchange.Name, wire.Route)
+				}
 			}
-			rows = append(rows, []string{rule.Statement, rule.RestsOn(), rule.Here})
 		}
-		for _, exchange := range wire.Exchanges {
-			if len(wire.RulesOf(exchange.Name)) == 0 {
-				t.Errorf("the exchange %q of %q shows no rule", exchange.Name, wire.Route)
-			}
-		}
+		emulatortest.Generated(t, table.file, table.name, emulatortest.TableOf(rows...))
 	}
 	if len(unnamed) > 0 {
 		t.Errorf("the checks %q show no rule", unnamed)
 	}
-	emulatortest.Generated(t, "mds/README.md", "rules", emulatortest.TableOf(rows...))
 }
 
 // The program carries the scripts that show rules as testdata/wire has them.
 func TestReadmeScriptsArePacked(t *testing.T) {
 	const file = "testdata/scripts.gz"
-	want := ruled(t, "")
+	want := slices.DeleteFunc(scriptsIn(t, "wire"), func(wire script.Script) bool { return len(wire.Rules) == 0 })
 	if flag.Lookup("update").Value.String() == "true" {
 		packed := emulatortest.Must[[]byte](t)(script.Pack(want))
 		if err := os.WriteFile(file, packed, 0o644); err != nil { //nolint:gosec // as git writes it
@@ -97,14 +108,6 @@ func TestReadmeScriptsArePacked(t *testing.T) {
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("%s (-is +should be; go test -run %s -update writes it):\n%s", file, t.Name(), diff)
 	}
-}
-
-// ruled returns the scripts that show rules, of the routes whose names begin with a prefix.
-func ruled(t *testing.T, prefix string) []script.Script {
-	t.Helper()
-	return slices.DeleteFunc(scriptsIn(t, "wire"), func(wire script.Script) bool {
-		return len(wire.Rules) == 0 || !strings.HasPrefix(wire.Route, prefix)
-	})
 }
 
 // code returns words as code.

@@ -2,8 +2,6 @@ package server
 
 import (
 	_ "embed"
-	"slices"
-	"strings"
 
 	"gcp-metadata-emulator/server/script"
 )
@@ -17,9 +15,7 @@ var packedScripts []byte
 // prefixes.
 func Scripts(prefixes ...string) ([]script.Script, error) {
 	scripts, err := script.Unpack(packedScripts)
-	return slices.DeleteFunc(scripts, func(wire script.Script) bool {
-		return !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(wire.Route, prefix) })
-	}), err
+	return script.Of(scripts, prefixes...), err
 }
 
 // MetadataScripts returns the wire scripts of the metadata server, with the rules that they show.

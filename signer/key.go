@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -25,6 +26,11 @@ type Key struct {
 // RSA returns a key that signs with RS256.
 func RSA(key *keys.Key) Key {
 	return Key{id: key.ID(), public: key.Public(), method: jwt.SigningMethodRS256, private: key.Signer()}
+}
+
+// Private returns a key of another emulator, or of Google, that signs with RS256.
+func Private(id string, key *rsa.PrivateKey) Key {
+	return Key{id: id, public: key.Public(), method: jwt.SigningMethodRS256, private: key}
 }
 
 // EC returns a key that signs with ES256.

@@ -1,6 +1,7 @@
-// Package compare asks a real metadata server and an emulator the same requests, and finds the differences
-// between their answers. The requests are those of the wire scripts, those that walk through the real
-// server's tree, and checks that need several requests.
+// Package compare asks a real server and an emulator the same requests, and finds the differences between
+// their answers. The real server is a metadata server, or one of Google's public hosts. The requests are
+// those of the wire scripts, those that walk through a metadata server's tree, and checks that need
+// several requests.
 //
 // It does not start the emulator, which its caller does from a fixture that package compare makes, and it
 // does not print: its result is a report.
@@ -8,6 +9,7 @@ package compare
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -19,13 +21,14 @@ import (
 
 // Options say what is compared.
 type Options struct {
-	Real    *url.URL        // of the metadata server, without TLS
-	Scripts []script.Script // of the metadata server
+	Real    *url.URL        // of the real server; a metadata server's is without TLS
+	Scripts []script.Script // of the real server's routes
+	Roots   *x509.CertPool  // that the real server's certificate is verified with; nil: the system's
 
 	// Emulate starts an emulator of a fixture, and returns its URL. The emulator must answer for every Host.
 	Emulate func(ctx context.Context, fixture []byte) (*url.URL, error)
 
-	Write bool // also send requests that change guest attributes
+	Write bool // also send requests that change something
 
 	Interval time.Duration // between two requests to the real server
 	Limit    int           // of requests to the real server
@@ -36,9 +39,10 @@ type Options struct {
 // Report is the result of a comparison. It is redacted.
 type Report struct {
 	Server      string       `json:"server"`
-	Profile     string       `json:"profile"`
-	Requests    int          `json:"requests"` // to the real server
-	LeftOut     int          `json:"leftOut"`  // requests for which the limit left no room
+	Profile     string       `json:"profile,omitempty"` // of a metadata server
+	Surface     string       `json:"surface,omitempty"` // of a public host
+	Requests    int          `json:"requests"`          // to the real server
+	LeftOut     int          `json:"leftOut"`           // requests for which the limit left no room
 	Differences []Difference `json:"differences"`
 }
 
@@ -62,6 +66,11 @@ type comparison struct {
 	document       *Document
 	found          *findings
 	leftOut        int
+
+	judge func(theirs, ours script.Answer) []Difference
+	frame func(script.Answer) string // of a body, without what differs from answer to answer
+
+	values, ownValues map[string]string // of variables in requests to the real server, and to the emulator
 }
 
 // Run compares. It returns an error if the real server does not answer, or if its answer cannot be
@@ -69,7 +78,7 @@ type comparison struct {
 func Run(ctx context.Context, options Options) (Report, error) {
 	c := &comparison{
 		real: script.NewClient(options.Real, options.Now), scripts: options.Scripts, write: options.Write,
-		found: newFindings(options.Scripts),
+		found: newFindings(options.Scripts), judge: judge, frame: func(a script.Answer) string { return a.Body },
 	}
 	c.real.Interval, c.real.Limit = options.Interval, options.Limit
 	whole, err := c.real.Ask(ctx, script.Get("/computeMetadata/v1/?recursive=true"))
@@ -92,7 +101,11 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	if err := c.compare(ctx); err != nil {
 		return Report{}, err
 	}
-	return c.report(options.Real), nil
+	names := pseudonym.New()
+	c.document.teach(names)
+	report := c.report(options.Real, names)
+	report.Profile = string(c.document.Profile)
+	return report, nil
 }
 
 // compare asks all requests. When the limit is reached, it goes on with counting what is left out.
@@ -130,11 +143,9 @@ func (c *comparison) left(err error) error {
 	return err
 }
 
-func (c *comparison) report(at *url.URL) Report {
-	names := pseudonym.New()
-	c.document.teach(names)
+func (c *comparison) report(at *url.URL, names *pseudonym.Names) Report {
 	report := Report{
-		Server: names.Redact(at.String()), Profile: string(c.document.Profile), Requests: c.real.Asked, LeftOut: c.leftOut,
+		Server: names.Redact(at.String()), Requests: c.real.Asked, LeftOut: c.leftOut,
 		Differences: c.found.list,
 	}
 	for i := range report.Differences {
@@ -146,27 +157,34 @@ func (c *comparison) report(at *url.URL) Report {
 
 // probe asks both servers one request, and returns the answer of the real server.
 func (c *comparison) probe(ctx context.Context, p Probe) (script.Answer, error) {
-	theirs, err := c.real.Ask(ctx, p.Request)
+	theirs, err := c.ask(ctx, p)
 	if isFinal(ctx, err) {
 		return theirs, err
 	}
-	ours, own := c.emulated.Ask(ctx, p.Request)
+	request, _ := bind(p.Request, c.ownValues)
+	ours, own := c.emulated.Ask(ctx, request)
 	if own != nil {
-		return theirs, fmt.Errorf("the emulator does not answer %q: %w", script.Line(p.Request), own)
+		return theirs, fmt.Errorf("the emulator does not answer %q: %w", p.line(), own)
 	}
 	if err != nil {
-		c.found.add(Difference{Aspect: Silence, Request: script.Line(p.Request), Real: err.Error(), Emulated: brief(ours)}, p.Rule)
+		c.found.add(Difference{Aspect: Silence, Request: p.line(), Real: err.Error(), Emulated: brief(ours)}, p.Rule)
 		return theirs, nil //nolint:nilerr // the error is a difference
 	}
-	differences := judge(theirs, ours)
+	differences := c.judge(theirs, ours)
 	if hasAspect(differences, Body) && c.changes(ctx, p, theirs) {
 		return theirs, nil
 	}
 	for _, d := range differences {
-		d.Request = script.Line(p.Request)
+		d.Request = p.line()
 		c.found.add(d, p.Rule)
 	}
 	return theirs, nil
+}
+
+// ask asks the real server.
+func (c *comparison) ask(ctx context.Context, p Probe) (script.Answer, error) {
+	request, _ := bind(p.Request, c.values)
+	return c.real.Ask(ctx, request)
 }
 
 // isFinal reports whether an error of the real server ends the comparison, or a part of it: other errors
@@ -177,6 +195,6 @@ func isFinal(ctx context.Context, err error) bool {
 
 // changes reports whether a value of the real server is another one when it is asked again.
 func (c *comparison) changes(ctx context.Context, p Probe, before script.Answer) bool {
-	again, err := c.real.Ask(ctx, p.Request)
-	return err == nil && again.Body != before.Body
+	again, err := c.ask(ctx, p)
+	return err == nil && c.frame(again) != c.frame(before)
 }

@@ -43,7 +43,7 @@ func judge(theirs, ours script.Answer) []Difference {
 	if theirs.Status != ours.Status {
 		return []Difference{{Aspect: Status, Real: brief(theirs), Emulated: brief(ours)}}
 	}
-	found := judgeHeader(theirs, ours)
+	found := judgeHeader(theirs, ours, form)
 	switch {
 	case isToken(theirs) || isToken(ours):
 		return append(found, judgeFacts(TokenForm, tokenFacts(theirs.Body), tokenFacts(ours.Body))...)
@@ -54,15 +54,17 @@ func judge(theirs, ours script.Answer) []Difference {
 	}
 }
 
-// judgeHeader compares header fields: their presence, values, spelling and order.
-func judgeHeader(theirs, ours script.Answer) []Difference {
+// judgeHeader compares header fields: their presence, values, spelling and order. The function form removes
+// what differs from answer to answer.
+func judgeHeader(theirs, ours script.Answer, form func(a script.Answer, name, value string) string) []Difference {
+	theirs.Headers, ours.Headers = joined(theirs.Headers), joined(ours.Headers)
 	var found []Difference
 	var common, own []string
 	for _, field := range theirs.Headers {
 		name, value := split(field)
 		at := slices.IndexFunc(ours.Headers, func(other string) bool { n, _ := split(other); return strings.EqualFold(n, name) })
 		if at < 0 {
-			found = append(found, Difference{Aspect: MissingField, Real: name + ": " + form(name, value), Emulated: "absent"})
+			found = append(found, Difference{Aspect: MissingField, Real: name + ": " + form(theirs, name, value), Emulated: "absent"})
 			continue
 		}
 		ourName, ourValue := split(ours.Headers[at])
@@ -71,14 +73,14 @@ func judgeHeader(theirs, ours script.Answer) []Difference {
 			found = append(found, Difference{Aspect: FieldCase, Real: name, Emulated: ourName})
 		}
 		isOfBody := strings.EqualFold(name, "Content-Length") && (theirs.Body != ours.Body || isHiddenToken(theirs)) // whose difference is told
-		if a, b := form(name, value), form(name, ourValue); a != b && !isOfBody {
+		if a, b := form(theirs, name, value), form(ours, name, ourValue); a != b && !isOfBody {
 			found = append(found, Difference{Aspect: FieldValue, Real: name + ": " + a, Emulated: name + ": " + b})
 		}
 	}
 	for _, field := range ours.Headers {
 		name, value := split(field)
 		if _, has := theirs.Header(name); !has {
-			found = append(found, Difference{Aspect: ExtraField, Real: "absent", Emulated: name + ": " + form(name, value)})
+			found = append(found, Difference{Aspect: ExtraField, Real: "absent", Emulated: name + ": " + form(ours, name, value)})
 			continue
 		}
 		own = append(own, strings.ToLower(name))
@@ -96,6 +98,21 @@ func isHiddenToken(a script.Answer) bool {
 	return a.Body == "" && kind == "application/json"
 }
 
+// joined returns header fields, with the values of fields of one name in one field.
+func joined(fields []string) []string {
+	var all []string
+	for _, field := range fields {
+		name, value := split(field)
+		at := slices.IndexFunc(all, func(other string) bool { n, _ := split(other); return strings.EqualFold(n, name) })
+		if at < 0 {
+			all = append(all, field)
+			continue
+		}
+		all[at] += " + " + value
+	}
+	return all
+}
+
 // split returns the name and the value of a header field.
 func split(field string) (name, value string) {
 	name, value, _ = strings.Cut(field, ":")
@@ -103,7 +120,7 @@ func split(field string) (name, value string) {
 }
 
 // form returns the value of a header field without the parts that differ from answer to answer.
-func form(name, value string) string {
+func form(_ script.Answer, name, value string) string {
 	switch {
 	case strings.EqualFold(name, "Date"):
 		if _, err := http.ParseTime(value); err == nil {

@@ -13,9 +13,18 @@ import (
 
 // Probe is one request to a real server.
 type Probe struct {
-	Name    string // of the exchange; empty: it is not of a script
-	Request string
+	Name    string      // of the exchange; empty: it is not of a script
+	Request string      // ${NAME} stands for a value that depends on the server
 	Rule    script.Rule // that a difference breaks
+}
+
+// line returns the request line and, because a body has more to say than the line, the name of a POST.
+func (p Probe) line() string {
+	line := script.Line(p.Request)
+	if strings.HasPrefix(line, http.MethodPost) && p.Name != "" {
+		line += " (" + p.Name + ")"
+	}
+	return line
 }
 
 // Probes returns the requests of the scripts that the real server can be asked: without write, those that

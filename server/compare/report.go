@@ -39,7 +39,11 @@ func (r Report) Summary() string {
 	if r.LeftOut > 0 {
 		left = fmt.Sprintf(", %d left out because of the limit", r.LeftOut)
 	}
-	return fmt.Sprintf("%d requests to %s (profile %s)%s: %d differences", r.Requests, r.Server, r.Profile, left, len(r.Differences))
+	kind := "profile " + r.Profile
+	if r.Surface != "" {
+		kind = "surface " + r.Surface
+	}
+	return fmt.Sprintf("%d requests to %s (%s)%s: %d differences", r.Requests, r.Server, kind, left, len(r.Differences))
 }
 
 // WriteJSON writes the report as JSON.
@@ -54,7 +58,7 @@ func (r Report) WriteJSON(to io.Writer) error {
 // bug.
 func (r Report) WriteMarkdown(to io.Writer) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "# Metadata servers compared\n\n%s.\n\nTokens, keys, names, addresses and IDs are replaced by names of their kind; equal values have equal names.\n", r.Summary())
+	fmt.Fprintf(&text, "# Servers compared\n\n%s.\n\nTokens, keys, names, addresses and IDs are replaced by names of their kind; equal values have equal names.\n", r.Summary())
 	if len(r.Differences) > 0 {
 		text.WriteString("\n| difference | real | emulated | request | times | rests on | rule | known of the emulator |\n|---|---|---|---|---|---|---|---|\n")
 	}

@@ -1,7 +1,10 @@
 package script
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -25,17 +28,27 @@ type Client struct {
 	Limit    int           // of requests; 0: none
 	Asked    int           // requests so far
 	Now      func() time.Time
+	Roots    *x509.CertPool // of servers with TLS; nil: the roots of the system
 
-	last time.Time
+	last   time.Time
+	secure bool
 }
 
-// NewClient returns a client of the server at a URL without TLS.
+// NewClient returns a client of the server at a URL.
 func NewClient(at *url.URL, now func() time.Time) *Client {
-	address := at.Host
-	if at.Port() == "" {
-		address = net.JoinHostPort(at.Hostname(), "80")
+	client := &Client{Now: now}
+	client.Lead(at)
+	return client
+}
+
+// Lead leads further requests to the server at a URL. They count with those to the servers before.
+func (c *Client) Lead(at *url.URL) {
+	c.secure = at.Scheme == "https"
+	port := "80"
+	if c.secure {
+		port = "443"
 	}
-	return &Client{Address: address, Host: at.Host, Now: now}
+	c.Address, c.Host = net.JoinHostPort(at.Hostname(), cmp.Or(at.Port(), port)), at.Host
 }
 
 // Ask sends a request and reads the answer. The error is ErrLimit if the limit is reached.
@@ -54,7 +67,7 @@ func (c *Client) AskFor(ctx context.Context, request string, while time.Duration
 	}
 	ctx, cancel := context.WithTimeout(ctx, while+patience)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.Address)
+	conn, err := c.dial(ctx)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -65,6 +78,13 @@ func (c *Client) AskFor(ctx context.Context, request string, while time.Duration
 	}
 	method, _, _ := strings.Cut(request, " ")
 	return ReadAnswer(conn, method)
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	if c.secure {
+		return (&tls.Dialer{Config: &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", c.Address)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", c.Address)
 }
 
 // pace waits until the next request may be sent.

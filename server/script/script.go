@@ -100,6 +100,17 @@ func Read(files fs.FS, pattern string) ([]Script, error) {
 	return scripts, nil
 }
 
+// Of returns the scripts of the routes whose names begin with one of the prefixes.
+func Of(scripts []Script, prefixes ...string) []Script {
+	var found []Script
+	for _, wire := range scripts {
+		if slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(wire.Route, prefix) }) {
+			found = append(found, wire)
+		}
+	}
+	return found
+}
+
 func parse(route string, text []byte) (Script, error) {
 	archive := txtar.Parse(text)
 	script := Script{Route: route}

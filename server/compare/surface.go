@@ -1,0 +1,182 @@
+package compare
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/server/pseudonym"
+	"gcp-metadata-emulator/server/script"
+	"gcp-metadata-emulator/signer"
+)
+
+// Surface is a host of Google's public API, and the routes whose scripts it is asked.
+type Surface struct {
+	Name   string
+	Host   string
+	Routes []string // prefixes of names
+
+	isPublic bool // it asks for no credentials
+}
+
+// Surfaces returns the surfaces that can be compared with the key file of a service account.
+func Surfaces() []Surface {
+	return []Surface{
+		{Name: "tokens", Host: "oauth2.googleapis.com", Routes: []string{"oauth2.token"}},
+		{Name: "iamcredentials", Host: "iamcredentials.googleapis.com", Routes: []string{"iamcredentials."}},
+		{Name: "certs", Host: "www.googleapis.com", Routes: []string{"keys."}, isPublic: true},
+		{Name: "sts", Host: "sts.googleapis.com", Routes: []string{"sts."}},
+	}
+}
+
+// TokenHost is Google's host that gives the account tokens for a surface, or "" if the surface needs none.
+func (s Surface) TokenHost() string {
+	if s.isPublic {
+		return ""
+	}
+	return tokenHost
+}
+
+// Account is the service account of a key file.
+type Account struct {
+	Email    string
+	UniqueID string
+	Project  string // ID
+	Key      signer.Key
+}
+
+// RunSurface compares a public host with an emulator that knows the account. The private key does not
+// leave the process: servers get assertions that are good for them alone, and tokens that they have issued.
+func RunSurface(ctx context.Context, options Options, surface Surface, account Account) (Report, error) {
+	names := account.names()
+	c := &comparison{
+		real: script.NewClient(options.Real, options.Now), scripts: options.Scripts, found: newFindings(options.Scripts),
+		judge: func(theirs, ours script.Answer) []Difference { return judgePublic(theirs, ours, names) },
+		frame: func(a script.Answer) string { return frame(a, names) },
+	}
+	c.real.Interval, c.real.Limit, c.real.Roots = options.Interval, options.Limit, options.Roots
+	visit, err := newVisit(surface, account, options.Now)
+	if err != nil {
+		return Report{}, err
+	}
+	if c.values, err = visit.enter(ctx, c.real, options.Real); err != nil {
+		return Report{}, err
+	}
+	policies, err := c.policies(ctx, surface, account)
+	if err != nil {
+		return Report{}, err
+	}
+	fixture, err := account.fixture(policies)
+	if err != nil {
+		return Report{}, err
+	}
+	at, err := options.Emulate(ctx, fixture)
+	if err != nil {
+		return Report{}, fmt.Errorf("cannot emulate the account of the key file: %w", err)
+	}
+	c.emulated = script.NewClient(at, options.Now)
+	if c.ownValues, err = visit.enter(ctx, c.emulated, at); err != nil {
+		return Report{}, err
+	}
+	c.emulated.Host = c.real.Host
+	if err := c.compareSurface(ctx, surface, c.surfaceChecks(surface, account, options.Write)); err != nil {
+		return Report{}, err
+	}
+	report := c.report(options.Real, names)
+	report.Surface = surface.Name
+	return report, nil
+}
+
+// compareSurface asks the requests of the scripts, and the checks.
+func (c *comparison) compareSurface(ctx context.Context, surface Surface, checks []check) error {
+	for _, p := range surface.probes(c.scripts, c.values) {
+		if _, err := c.probe(ctx, p); c.left(err) != nil {
+			return err
+		}
+	}
+	for _, check := range checks {
+		if err := c.left(c.check(ctx, check)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// probes returns the requests of the scripts for whose variables there are values. None of them changes
+// anything.
+func (s Surface) probes(scripts []script.Script, values map[string]string) []Probe {
+	var probes []Probe
+	for _, wire := range scripts {
+		for _, exchange := range wire.Exchanges {
+			rules := wire.RulesOf(exchange.Name)
+			request, isOwn := s.own(exchange.Request)
+			_, isBound := bind(request, values)
+			isKnown := slices.ContainsFunc(probes, func(p Probe) bool { return p.Request == request })
+			if isOwn && isBound && !isKnown && len(rules) > 0 && !slices.Contains(rules[0].Bases, script.Ours) {
+				probes = append(probes, Probe{Name: wire.Route + ": " + exchange.Name, Request: request, Rule: rules[0]})
+			}
+		}
+	}
+	return probes
+}
+
+// own returns the request of a script without its Host, and whether it is for this host.
+func (s Surface) own(request string) (string, bool) {
+	head, body, _ := strings.Cut(request, "\n\n")
+	for line := range strings.SplitSeq(head, "\n") {
+		if host, ok := strings.CutPrefix(line, "Host: "); ok {
+			return strings.Replace(head, line+"\n", "", 1) + "\n\n" + body, host == s.Host
+		}
+	}
+	return request, true
+}
+
+// policies returns the policies of the real server that decide on the answers: whether the account may
+// impersonate itself.
+func (c *comparison) policies(ctx context.Context, surface Surface, account Account) ([]any, error) {
+	if surface.Name != "iamcredentials" {
+		return []any{}, nil
+	}
+	request, _ := bind("POST /v1/projects/-/serviceAccounts/${account}:generateAccessToken\nAuthorization: Bearer ${bearer}\n"+
+		"Content-Type: application/json\n\n"+`{"scope":["https://www.googleapis.com/auth/cloud-platform"]}`, c.values)
+	answer, err := c.real.Ask(ctx, request)
+	if err != nil || answer.Status != http.StatusOK {
+		return []any{}, err
+	}
+	return []any{map[string]any{"resource": "serviceAccounts/" + account.Email, "bindings": []any{map[string]any{
+		"role": "roles/iam.serviceAccountTokenCreator", "members": []string{"serviceAccount:" + account.Email},
+	}}}}, nil
+}
+
+// fixture returns a fixture with the account, as JSON.
+func (a Account) fixture(policies []any) ([]byte, error) {
+	public, err := x509.MarshalPKIXPublicKey(a.Key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("encode the public key of the key file: %w", err)
+	}
+	return json.Marshal(map[string]any{
+		"strict": true, "project": map[string]any{"id": a.Project}, "policies": policies,
+		"serviceAccounts": []any{map[string]any{
+			"email": a.Email, "uniqueId": a.UniqueID, "publicKeys": []string{string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))},
+		}},
+	})
+}
+
+// names makes names of what identifies the account.
+func (a Account) names() *pseudonym.Names {
+	names := pseudonym.New()
+	name, _, _ := strings.Cut(a.Email, "@")
+	names.Learn(pseudonym.Email, a.Email)
+	names.Learn(pseudonym.Email, url.QueryEscape(a.Email))
+	names.Learn(pseudonym.Name, name)
+	names.Learn(pseudonym.Project, a.Project)
+	names.Learn(pseudonym.ID, a.UniqueID)
+	names.Learn(pseudonym.ID, a.Key.ID())
+	return names
+}

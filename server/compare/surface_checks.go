@@ -1,0 +1,145 @@
+package compare
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // a key ID is the SHA-1 of a certificate, as Google's are: a name, not a protection
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"gcp-metadata-emulator/server/script"
+)
+
+// surfaceChecks returns the checks of a surface. Without write, they change nothing.
+func (c *comparison) surfaceChecks(surface Surface, account Account, write bool) []check {
+	switch {
+	case surface.Name == "certs":
+		return []check{{keyIDs, checkKeyIDs}, {keyForms, checkKeyForms}, {ownKey, account.checkOwnKey}}
+	case surface.Name == "tokens" && write:
+		return []check{{revokedToken, c.checkRevokedToken}}
+	default:
+		return nil
+	}
+}
+
+// The names of the checks of surfaces.
+const (
+	keyIDs       = "key-ids"
+	keyForms     = "key-forms"
+	ownKey       = "own-key"
+	revokedToken = "revoked-token"
+)
+
+// certificates returns certificates in PEM by key ID, or the status if there are none.
+func certificates(ctx context.Context, s *script.Client) (map[string]string, string, error) {
+	answer, err := s.Ask(ctx, "GET /oauth2/v1/certs\n\n")
+	if err != nil {
+		return nil, "", err
+	}
+	var found map[string]string
+	_ = json.Unmarshal([]byte(answer.Body), &found)
+	return found, fmt.Sprintf("status %d", answer.Status), nil
+}
+
+// webKey is what the checks read of a JSON web key.
+type webKey struct {
+	ID      string `json:"kid"`
+	Modulus string `json:"n"`
+}
+
+// webKeys returns the JSON web keys at a path.
+func webKeys(ctx context.Context, s *script.Client, path string) ([]webKey, error) {
+	answer, err := s.Ask(ctx, "GET "+path+"\n\n")
+	if err != nil {
+		return nil, err
+	}
+	var found struct {
+		Keys []webKey `json:"keys"`
+	}
+	_ = json.Unmarshal([]byte(answer.Body), &found)
+	return found.Keys, nil
+}
+
+// checkKeyIDs compares each key ID with the SHA-1 of its certificate.
+func checkKeyIDs(ctx context.Context, s *script.Client) ([]fact, error) {
+	found, is, err := certificates(ctx, s)
+	for id, text := range found {
+		is = "the SHA-1 of the certificate"
+		block, _ := pem.Decode([]byte(text))
+		if block == nil {
+			is = "the ID of a text that is not PEM"
+			break
+		}
+		if sum := sha1.Sum(block.Bytes); hex.EncodeToString(sum[:]) != id { //nolint:gosec // see the import
+			is = "something else"
+			break
+		}
+	}
+	return []fact{{"the ID of a certificate", is}}, err
+}
+
+// checkKeyForms compares the IDs of certificates with those of JSON web keys.
+func checkKeyForms(ctx context.Context, s *script.Client) ([]fact, error) {
+	found, _, err := certificates(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := webKeys(ctx, s, "/oauth2/v3/certs")
+	var ids []string
+	for _, key := range keys {
+		ids = append(ids, key.ID)
+	}
+	slices.Sort(ids)
+	is := "of other keys than the certificates"
+	if slices.Equal(ids, slices.Sorted(maps.Keys(found))) {
+		is = "of the same keys as the certificates"
+	}
+	return []fact{{"the IDs of the JSON web keys", is}}, err
+}
+
+// checkOwnKey looks for the key of the key file among the account's.
+func (a Account) checkOwnKey(ctx context.Context, s *script.Client) ([]fact, error) {
+	keys, err := webKeys(ctx, s, "/service_accounts/v1/jwk/"+a.Email)
+	is := "is not published"
+	public, _ := a.Key.Public().(*rsa.PublicKey)
+	for _, key := range keys {
+		modulus, _ := base64.RawURLEncoding.DecodeString(strings.TrimRight(key.Modulus, "="))
+		if public != nil && bytes.Equal(bytes.TrimLeft(modulus, "\x00"), public.N.Bytes()) {
+			is = "is published"
+		}
+	}
+	return []fact{{"the key of the key file", is}}, err
+}
+
+// checkRevokedToken revokes an access token of the account.
+func (c *comparison) checkRevokedToken(ctx context.Context, s *script.Client) ([]fact, error) {
+	values := c.values
+	if s == c.emulated {
+		values = c.ownValues
+	}
+	var facts []fact
+	for _, step := range []struct{ about, request string }{
+		{"POST of a token to /revoke", "POST /revoke\nContent-Type: application/x-www-form-urlencoded\n\ntoken=${access:email}\n"},
+		{"tokeninfo of a revoked token", "GET /tokeninfo?access_token=${access:email}\n\n"},
+		{"POST of a revoked token to /revoke", "POST /revoke\nContent-Type: application/x-www-form-urlencoded\n\ntoken=${access:email}\n"},
+	} {
+		request, _ := bind(step.request, values)
+		answer, err := s.Ask(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		var got struct {
+			Error string `json:"error"`
+		}
+		_ = json.Unmarshal([]byte(answer.Body), &got)
+		facts = append(facts, fact{step.about, fmt.Sprintf("status %d, error %q", answer.Status, got.Error)})
+	}
+	return facts, nil
+}

@@ -1,0 +1,100 @@
+package compare
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gcp-metadata-emulator/server/assertion"
+	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/script"
+	"gcp-metadata-emulator/signer"
+)
+
+// tokenHost is Google's token endpoint.
+const tokenHost = "oauth2.googleapis.com"
+
+// visit makes the values that an account has for a server: assertions, and tokens that the server
+// gives for them.
+type visit struct {
+	surface  Surface
+	account  Account
+	stranger signer.Key
+	now      func() time.Time
+}
+
+func newVisit(surface Surface, account Account, now func() time.Time) (visit, error) {
+	const bits = 2048
+	stranger, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		return visit{}, fmt.Errorf("generate a key: %w", err)
+	}
+	return visit{surface, account, signer.Private(account.Key.ID(), stranger), now}, nil
+}
+
+// enter returns the values of the variables in scripts for a server. The assertions are for the token
+// endpoint of the same server, or for Google's if the server is one of Google's, so that no server can
+// use them elsewhere.
+func (v visit) enter(ctx context.Context, client *script.Client, at *url.URL) (map[string]string, error) {
+	escaped := url.QueryEscape(v.account.Email)
+	values := map[string]string{
+		"account": v.account.Email, "account:escaped": escaped, "target": v.account.Email, "target:escaped": escaped, "target:id": v.account.UniqueID,
+	}
+	if v.surface.isPublic {
+		return values, nil
+	}
+	endpoint := at
+	if hostname.IsGoogle(hostname.Of(at.Host)) {
+		endpoint = &url.URL{Scheme: "https", Host: tokenHost}
+	}
+	signing := assertion.Account{
+		Email: v.account.Email, UniqueID: v.account.UniqueID, Key: v.account.Key, Audience: endpoint.String() + "/token", Now: v.now(),
+	}
+	signed, err := signing.All(v.stranger)
+	if err != nil {
+		return nil, err
+	}
+	client.Lead(endpoint)
+	tokens, err := exchange(ctx, client, signed)
+	if err != nil {
+		return nil, fmt.Errorf("the token endpoint of %q gives no token for the key file: %w", endpoint.String(), err)
+	}
+	client.Lead(at)
+	maps.Copy(values, tokens)
+	for name, text := range signed {
+		values["assertion:"+name] = text
+	}
+	return values, nil
+}
+
+// exchange gets tokens for assertions.
+func exchange(ctx context.Context, client *script.Client, signed map[string]string) (map[string]string, error) {
+	tokens := map[string]string{}
+	for name, of := range map[string]string{"access": "good", "access:email": "email", "id": "id-token"} {
+		answer, err := client.Ask(ctx, "POST /token\nContent-Type: application/x-www-form-urlencoded\n\n"+
+			"grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion="+signed[of])
+		if err != nil {
+			return nil, err
+		}
+		var got struct {
+			Access string `json:"access_token"`
+			ID     string `json:"id_token"`
+			Error  string `json:"error"`
+			Words  string `json:"error_description"`
+		}
+		_ = json.Unmarshal([]byte(answer.Body), &got)
+		if answer.Status != http.StatusOK || got.Access+got.ID == "" {
+			return nil, fmt.Errorf("its answer is %d, %q, %q", answer.Status, got.Error, got.Words)
+		}
+		tokens[name] = got.Access + got.ID
+	}
+	tokens["bearer"] = tokens["access"]
+	tokens["id:tampered"] = assertion.Tampered(tokens["id"])
+	return tokens, nil
+}
