@@ -109,7 +109,8 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 		return nil, err
 	}
 	e := &emulator{
-		replica: joined, keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).withControl(f.Control).withProbes(f.Probes),
+		replica: joined, keys: ring, logger: logger, ended: make(chan error, 1), hangUps: hangUps, plan: plan.withTLS(f.TLSListen).
+				with(address{hostport: f.Control, control: true}).with(address{hostport: f.Probes, probes: true}).with(address{hostport: f.PeerListen, peers: true}),
 		sites: newSites(), reloads: newReloads(), decided: f.mode() != "",
 	}
 	if err := e.takeFlags(ctx, f); err != nil {
@@ -127,6 +128,7 @@ func (f emulatorFlags) start(ctx context.Context, plan plan, hangUps <-chan os.S
 	defer close(told)
 	e.server = server.New(e.config(f, emulated)) //nolint:contextcheck // a handler in it has the context of its call
 	e.cluster.follow(ctx)
+	e.introduce(ctx, f.peerFlags)
 	go func() {
 		err := e.serve(ctx)
 		ring.Close() // keys that are still being generated are not needed

@@ -65,6 +65,7 @@ type address struct {
 	client             *keys.Client // with TLS, and only for clients with this certificate; nil: for all clients
 	control            bool         // serves only the control plane
 	probes             bool         // serves only probes and measurements
+	peers              bool         // serves only what other replicas ask
 	door               string       // serves only the door of this service
 	neighbour          string       // serves only the neighbour of this API
 }
@@ -129,25 +130,14 @@ func (p plan) withTLS(hostport string) plan {
 	}
 }
 
-// withControl adds an address for the control plane alone, unless hostport is empty.
-func (p plan) withControl(hostport string) plan {
-	if hostport == "" {
+// with adds an address, unless its hostport is empty.
+func (p plan) with(one address) plan {
+	if one.hostport == "" {
 		return p
 	}
 	return func(w *world.World) ([]address, error) {
 		wanted, err := p(w)
-		return append(wanted, address{hostport: hostport, control: true}), err
-	}
-}
-
-// withProbes adds an address for probes and measurements alone, unless hostport is empty.
-func (p plan) withProbes(hostport string) plan {
-	if hostport == "" {
-		return p
-	}
-	return func(w *world.World) ([]address, error) {
-		wanted, err := p(w)
-		return append(wanted, address{hostport: hostport, probes: true}), err
+		return append(wanted, one), err
 	}
 }
 
@@ -202,7 +192,7 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	if err != nil {
 		return err
 	}
-	if want.door == "" && want.neighbour == "" && !want.probes && !isLoopback(want.hostport) && !isConfined(want.hostport) {
+	if want.door == "" && want.neighbour == "" && !want.probes && !want.peers && !isLoopback(want.hostport) && !isConfined(want.hostport) {
 		e.logger.WarnContext(ctx, "other machines may be able to get tokens and keys from this address", "listen", listener.Addr().String())
 	}
 	switch {
@@ -212,6 +202,8 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 		e.logger.InfoContext(ctx, "serving the control plane", "url", baseURL(listener.Addr()).String())
 	case want.probes:
 		e.logger.InfoContext(ctx, "serving probes and metrics", "url", baseURL(listener.Addr()).String())
+	case want.peers:
+		e.logger.InfoContext(ctx, "serving the other replicas", "url", baseURL(listener.Addr()).String())
 	case want.door != "":
 		e.logger.InfoContext(ctx, "serving a service", "url", baseURL(listener.Addr()).String(), "service", want.door)
 	case want.neighbour != "":
@@ -291,6 +283,8 @@ func (e *emulator) answer(ctx context.Context, one *site) {
 			one.err = e.server.ServeControl(ctx, listener)
 		case one.probes:
 			one.err = e.server.ServeProbes(ctx, listener)
+		case one.peers:
+			one.err = e.server.ServePeers(ctx, listener)
 		case one.door != "":
 			one.err = e.server.ServeDoor(ctx, listener, one.door)
 		case one.neighbour != "":

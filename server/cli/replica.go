@@ -23,6 +23,8 @@ type storeFlags struct {
 	StorePasswordFile string        `type:"path" placeholder:"FILE" help:"With --store-user: file with the password."`
 	StoreTimeout      time.Duration `default:"5s" placeholder:"DURATION" help:"With --store: time for which a change waits for etcd before it is refused."`
 	StoreGrace        time.Duration `default:"10s" placeholder:"DURATION" help:"With --store: time without an answer of etcd after which this replica is not ready."`
+
+	peerFlags `embed:""`
 }
 
 // misused returns a usage error if there are flags about a store, and no store.
@@ -32,10 +34,12 @@ func (f storeFlags) misused() error {
 		return &usageError{errors.New("--store-cert and --store-key belong together: give both, or none")}
 	case f.StoreUser == "" != (f.StorePasswordFile == ""):
 		return &usageError{errors.New("--store-user and --store-password-file belong together: give both, or none")}
+	case f.Store == "" && f.Advertise+f.PeerListen != "":
+		return &usageError{errors.New("--advertise and --peer-listen are about other replicas, with which only --store shares a world: add it")}
 	case f.Store == "" && f.StoreCA+f.StoreCert+f.StoreUser != "":
 		return &usageError{errors.New("--store-ca, --store-cert and --store-user are about etcd, which only --store uses: add it")}
 	}
-	return nil
+	return f.peerFlags.misused()
 }
 
 // joining is this process's part in the replicas: a *replica.Replica. See server.Shared.

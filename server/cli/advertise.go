@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+)
+
+// peerFlags holds the flags about what replicas ask each other.
+type peerFlags struct {
+	Advertise  string `placeholder:"URL" help:"With --store: base URL at which the other replicas ask this one for its journal and its counts (default: the address of --peer-listen, or else of the control plane)."`
+	PeerListen string `placeholder:"ADDR" help:"With --store: also serve what the other replicas ask for (/emulator/v1/requests, /emulator/v1/faults, /emulator/v1/waiters; only reading), and nothing else, at this address."`
+}
+
+// misused returns a usage error if the URL is not one.
+func (f peerFlags) misused() error {
+	if f.Advertise == "" {
+		return nil
+	}
+	if _, err := baseOf(f.Advertise); err != nil {
+		return &usageError{fmt.Errorf("--advertise: %w", err)}
+	}
+	return nil
+}
+
+// introduce tells the other replicas how to ask this one, until ctx ends.
+func (e *emulator) introduce(ctx context.Context, flags peerFlags) {
+	if e.replica == nil {
+		return
+	}
+	base := flags.Advertise
+	if base == "" {
+		base = e.ownURL(interfaceAddresses)
+	}
+	if base == "" {
+		e.logger.WarnContext(ctx, "the other replicas cannot ask this one for its journal: it listens on a socket",
+			"replica", e.replica.Name(), "hint", "give it an address with --peer-listen, or a URL with --advertise")
+		return
+	}
+	e.logger.InfoContext(ctx, "the other replicas can ask this one for its journal", "replica", e.replica.Name(), "advertise", base)
+	e.replica.Announce(ctx, base)
+}
+
+// ownURL returns the base URL of the address at which other replicas ask, or an empty one if it is a socket.
+// If the emulator listens on all addresses of this machine, it takes one of them.
+func (e *emulator) ownURL(own func() []netip.Addr) string {
+	at := e.sites.open[0]
+	for _, one := range e.sites.open {
+		if one.control && !at.peers || one.peers {
+			at = one
+		}
+	}
+	tcp, ok := at.Addr().(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	address := tcp.AddrPort()
+	if address.Addr().IsUnspecified() {
+		address = netip.AddrPortFrom(reachable(own()), address.Port())
+	}
+	return (&url.URL{Scheme: "http", Host: netip.AddrPortFrom(address.Addr().Unmap(), address.Port()).String()}).String()
+}
+
+// reachable returns the address by which other machines are most likely to reach this one: the first IPv4
+// address that is not of this machine alone, or else the first such IPv6 address.
+func reachable(own []netip.Addr) netip.Addr {
+	best := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	for _, address := range own {
+		if !address.IsGlobalUnicast() {
+			continue
+		}
+		if address.Is4() {
+			return address
+		}
+		if best.Is4() {
+			best = address
+		}
+	}
+	return best
+}
+
+// interfaceAddresses returns the addresses of this machine.
+func interfaceAddresses() []netip.Addr {
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var own []netip.Addr
+	for _, one := range found {
+		if network, ok := one.(*net.IPNet); ok {
+			if address, ok := netip.AddrFromSlice(network.IP); ok {
+				own = append(own, address.Unmap())
+			}
+		}
+	}
+	return own
+}
