@@ -67,11 +67,20 @@ func metadataServer(flag, text string) (*url.URL, error) {
 	at, err := url.Parse(text)
 	if err != nil || at.Scheme != "http" || at.Host == "" || strings.Trim(at.Path, "/") != "" {
 		return nil, &usageError{&hintError{
-			message: fmt.Sprintf("%s: %q is not the URL of a metadata server", flag, text),
+			message: fmt.Sprintf("%s: %q is not the URL of a metadata server", flag, withoutPassword(text)),
 			hint:    "write http:// and the host, such as http://169.254.169.254",
 		}}
 	}
-	return &url.URL{Scheme: at.Scheme, Host: at.Host}, nil
+	return &url.URL{Scheme: at.Scheme, Host: at.Host}, nil // a user and a password have no meaning
+}
+
+// withoutPassword returns a text that is meant as a URL, without what stands before the host.
+func withoutPassword(text string) string {
+	scheme, rest, _ := strings.Cut(text, "//")
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		return scheme + "//" + rest[at+1:]
+	}
+	return text
 }
 
 // confirm asks the user before requests to a server that is not an emulator of this machine.
@@ -117,7 +126,7 @@ func (c *compareCommand) print(result compare.Report, std streams) error {
 		}
 	}
 	if len(result.Differences) > 0 {
-		return fmt.Errorf("%q and the emulator differ", c.Real)
+		return fmt.Errorf("%q and the emulator differ", withoutPassword(c.Real))
 	}
 	return nil
 }

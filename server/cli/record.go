@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server"
 	"gcp-metadata-emulator/server/record"
 	"gcp-metadata-emulator/server/router/hostname"
@@ -22,13 +23,13 @@ type recordCommand struct {
 	Real    string        `default:"http://169.254.169.254" env:"GCP_METADATA_EMULATOR_RECORD_REAL" placeholder:"URL" help:"URL of the real metadata server (default: ${default}, which this machine has if it is a VM or a pod of Google Cloud)."`
 	For     time.Duration `env:"GCP_METADATA_EMULATOR_RECORD_FOR" placeholder:"DURATION" help:"How long to watch for changes, such as 1h (default: not at all). An interrupt ends it earlier."`
 	Output  string        `type:"path" required:"" env:"GCP_METADATA_EMULATOR_RECORD_OUTPUT" placeholder:"DIR" help:"Directory to write; it must be new or empty."`
-	Secrets bool          `env:"-" help:"Keep secrets, such as keys, and attributes with names like password."`
+	Secrets bool          `env:"-" help:"Keep secrets: keys, tokens, and the values of attributes that are not plain words and numbers or have names like password."`
 	Yes     bool          `env:"-" short:"y" help:"Do not ask before the first request."`
 }
 
 // Help returns examples.
 func (*recordCommand) Help() string {
-	return `Writes down everything that the metadata server of a workload says: its tree, the header and every form of each value, listings, error pages, the claims of its ID tokens, and what changes while it is watched. serve --metadata DIR plays it elsewhere, the changes at their times. At most 400 requests are sent, 5 a second, and they change nothing. Tokens and signatures are never kept.
+	return `Writes down everything that the metadata server of a workload says: its tree, the header and every form of each value, listings, error pages, the claims of its ID tokens, and what changes while it is watched. serve --metadata DIR plays it elsewhere, the changes at their times. At most 400 requests are sent, 5 a second, and they change nothing. Tokens and signatures are never kept. An interrupt ends it: what was recorded until then can be played.
 
 Examples:
   gcp-metadata-emulator record --yes --output my-vm
@@ -40,7 +41,7 @@ Examples:
 func (c *recordCommand) Run(ctx context.Context, std streams) error {
 	target, err := metadataServer("--real", c.Real)
 	if err == nil {
-		err = c.makeDir()
+		err = c.checkDir()
 	}
 	if err != nil {
 		return err
@@ -50,35 +51,53 @@ func (c *recordCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	recording, err := record.Run(ctx, record.Options{
-		Real: target, Scripts: scripts, For: c.For, Secrets: c.Secrets, Interval: interval, Limit: realRequests, Now: time.Now,
+		Real: target, Scripts: scripts, For: c.For, Secrets: c.Secrets, Keep: c.write, Interval: interval, Limit: realRequests, Now: time.Now,
 	})
+	if err == nil {
+		err = c.write(recording)
+	}
 	if err != nil {
 		return err
 	}
-	const private = 0o600 // it may have secrets that nothing recognised
-	for _, name := range slices.Sorted(maps.Keys(recording.Files)) {
-		path := filepath.Join(c.Output, name)
-		if err := replaceFile(path, string(recording.Files[name]), private); err != nil {
-			return fmt.Errorf("write %q: %w", path, rootCause(err))
-		}
-	}
 	_, _ = fmt.Fprintf(std.err, "recorded %s in %q: %d requests, %d left out, %d changes, %d secrets redacted\n",
 		target, c.Output, recording.Requests, recording.LeftOut, recording.Changes, recording.Redacted)
+	switch {
+	case recording.Unplayable != nil:
+		return &hintError{
+			message: fmt.Sprintf("no emulator can play the recording in %q: %s", c.Output, rootCause(recording.Unplayable)),
+			hint:    "edit its files, or report what the server said",
+		}
+	case recording.Interrupted:
+		return &hintError{message: "the recording was interrupted, and lacks answers", hint: fmt.Sprintf("serve --metadata %s plays what it has", c.Output)}
+	}
 	return nil
 }
 
-// makeDir makes the directory, and refuses a directory with files, which could be another recording's.
-func (c *recordCommand) makeDir() error {
-	const private = 0o700
-	if err := os.MkdirAll(c.Output, private); err != nil {
-		return fmt.Errorf("make the directory %q: %w", c.Output, rootCause(err))
-	}
+// checkDir refuses a directory with files, which could be another recording's.
+func (c *recordCommand) checkDir() error {
 	entries, err := os.ReadDir(c.Output)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the directory %q: %w", c.Output, rootCause(err))
 	}
 	if len(entries) > 0 {
 		return &hintError{message: fmt.Sprintf("the directory %q is not empty", c.Output), hint: "name a new directory with --output"}
+	}
+	return nil
+}
+
+// write writes the files of a recording, each at once. The fixture is the last, so that whatever it names exists.
+func (c *recordCommand) write(recording record.Recording) error {
+	const private, privateDir = 0o600, 0o700 // it may have secrets that nothing recognised
+	if err := os.MkdirAll(c.Output, privateDir); err != nil {
+		return fmt.Errorf("make the directory %q: %w", c.Output, rootCause(err))
+	}
+	isFixture := func(name string) bool { return name == fixtures.RecordedFixture }
+	others := slices.DeleteFunc(slices.Sorted(maps.Keys(recording.Files)), isFixture)
+	for _, name := range append(others, fixtures.RecordedFixture) {
+		path := filepath.Join(c.Output, name)
+		if err := replaceFile(path, string(recording.Files[name]), private); err != nil {
+			return fmt.Errorf("write %q: %w", path, rootCause(err))
+		}
 	}
 	return nil
 }

@@ -78,6 +78,10 @@ type entry struct {
 	Path    string `json:"path"`
 	Value   any    `json:"value,omitempty"`
 	Another bool   `json:"another,omitempty"` // the value is made from the old one: see another
+
+	// Recorded, if it is not 0, is the number of the entry of the instance's scenario, from 1 on, whose
+	// recording replaces all values.
+	Recorded int `json:"recorded,omitempty"`
 }
 
 func set(path string, value any) entry { return entry{Path: path, Value: value} }
@@ -224,6 +228,9 @@ func (e entry) apply(w *world.World, name string) (*world.World, error) {
 	instance, ok := w.Instance(name)
 	if !ok {
 		return nil, ErrNoInstance
+	}
+	if e.Recorded > 0 {
+		return w.WithRecording(instance, instance.Scenario[e.Recorded-1].Recording), nil
 	}
 	value := e.Value
 	if e.Another {

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/world"
@@ -22,7 +21,8 @@ type Playing struct {
 	ID       string `json:"id"`
 	Instance string `json:"instance"`
 	Event
-	Set map[string]any `json:"set,omitempty"` // values by path, instead of an event
+	Set      map[string]any `json:"set,omitempty"`      // values by path, instead of an event
+	Recorded bool           `json:"recorded,omitempty"` // all values are those of a recording, instead of an event
 
 	Begins time.Time `json:"begins"` // by the emulator's clock
 	Ends   time.Time `json:"ends"`
@@ -150,8 +150,8 @@ func (p *Player) beginScenarios() {
 func (p *Player) eachScenario(begin func(*run) error) {
 	w, now := p.worlds.Load().State, p.clock.Now()
 	for _, instance := range w.Instances {
-		for _, happening := range instance.Scenario {
-			one := newScenario(w, instance, happening, now)
+		for i := range instance.Scenario {
+			one, happening := newScenario(w, instance, i, now), instance.Scenario[i]
 			err := one.plan(w)
 			if err == nil {
 				err = begin(one)
@@ -163,19 +163,23 @@ func (p *Player) eachScenario(begin func(*run) error) {
 	}
 }
 
-func newScenario(w *world.World, instance *world.Instance, h fixtures.Happening, now time.Time) *run {
+func newScenario(w *world.World, instance *world.Instance, at int, now time.Time) *run {
+	h := instance.Scenario[at]
 	begins := now.Add(time.Duration(h.At))
 	one := &run{Playing: Playing{
-		Instance: instance.Name, Event: happening(h), Set: h.Set, Begins: begins,
+		Instance: instance.Name, Event: happening(h), Set: h.Set, Recorded: h.Recording.Exists(), Begins: begins,
 	}}
-	if h.Event != "" {
+	switch {
+	case h.Event != "":
 		one.steps = one.sequence(w, instance, begins)
-	} else {
-		var at step
+	case h.Recording.Exists():
+		one.steps = []step{{Entries: []entry{{Recorded: at + 1}}}}
+	default:
+		var values step
 		for _, path := range slices.Sorted(maps.Keys(h.Set)) {
-			at.Entries = append(at.Entries, set(path, h.Set[path]))
+			values.Entries = append(values.Entries, set(path, h.Set[path]))
 		}
-		one.steps = []step{at}
+		one.steps = []step{values}
 	}
 	return one
 }

@@ -1,26 +1,29 @@
 // Package pseudonym replaces what identifies somebody or opens something in a text by names of its kind:
-// EMAIL-1, IP-1, TOKEN-1. Two equal values get the same name, so that a reader can still compare them.
+// EMAIL-1, IP-1, TOKEN-1. Two equal values get the same name, so that a reader can still compare them. It also
+// knows which words are plain, so that a caller can replace every other word.
 //
 // It does not redact the journal and the log: package journal does, without telling secrets apart.
 package pseudonym
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
-	"net/netip"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 )
 
-// Kind is what a value is. It is the first part of the value's name.
+// Kind is what a value is. It is a part of the value's name.
 type Kind string
 
 // The kinds of values.
 const (
 	Key     Kind = "KEY"     // a private or public key, or a certificate
 	Token   Kind = "TOKEN"   // an access token or a JWT
+	Login   Kind = "LOGIN"   // a user and a password before the host of a URL
 	Email   Kind = "EMAIL"   // an e-mail address, of an account too
 	IP      Kind = "IP"      // an address
 	MAC     Kind = "MAC"     // an address of an interface
@@ -28,34 +31,80 @@ const (
 	Project Kind = "PROJECT" // the ID of a project
 	Name    Kind = "NAME"    // a name that a user chose
 	Value   Kind = "VALUE"   // a value that a user chose, such as that of an attribute
+	Word    Kind = "WORD"    // a word that is not plain
 )
 
 // Names gives names to values. It is safe for concurrent use.
 type Names struct {
 	mu      sync.Mutex
+	prefix  string // of all names
+	forms   []form
 	names   map[string]string
-	counted map[string]int // by kind
-	learnt  []string       // values that no form shows, the longest first
+	counted map[string]int    // by kind
+	learnt  []string          // values that no form shows
+	known   map[string]bool   // words that may stay
+	learner *strings.Replacer // of the learnt values; nil: it has to be made
 }
 
-// New returns names without values.
-func New() *Names { return &Names{names: map[string]string{}, counted: map[string]int{}} }
+// New returns names for what identifies somebody and for what opens something.
+func New() *Names { return newNames("", forms()) }
 
-// Learn makes Redact replace a value that has no form of its own. It ignores values of one or two letters,
-// which are everywhere.
+// NewOfSecrets returns names only for what opens something, such as keys and tokens. All names begin with a
+// prefix.
+func NewOfSecrets(prefix string) *Names {
+	return newNames(prefix, slices.DeleteFunc(slices.Clone(forms()), func(f form) bool { return !slices.Contains([]Kind{Key, Token, Login}, f.kind) }))
+}
+
+func newNames(prefix string, forms []form) *Names {
+	return &Names{prefix: prefix, forms: forms, names: map[string]string{}, counted: map[string]int{}, known: map[string]bool{}}
+}
+
+// Learn makes Redact replace a value that has no form of its own, in every usual encoding. It ignores values of
+// one or two letters, which are everywhere.
 func (n *Names) Learn(kind Kind, value string) {
-	const shortest = 3
-	if len(value) < shortest || isWellKnown(value) {
-		return
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if slices.Contains(n.learnt, value) {
+	n.learn(kind, value)
+}
+
+func (n *Names) learn(kind Kind, value string) {
+	const shortest = 3
+	if len(value) < shortest || isWellKnown(value) || slices.Contains(n.learnt, value) {
 		return
 	}
 	n.name(kind, value)
-	n.learnt = append(n.learnt, value)
-	slices.SortStableFunc(n.learnt, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	n.learnt, n.learner = append(n.learnt, value), nil
+}
+
+// Hide returns the name of a value, and learns the value.
+func (n *Names) Hide(kind Kind, value string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.learn(kind, value)
+	return n.name(kind, value)
+}
+
+// Name returns the name of a value, and does not learn it: Redact keeps it unless it has a form.
+func (n *Names) Name(kind Kind, value string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.name(kind, value)
+}
+
+// Allow makes RedactWords keep the words of a text.
+func (n *Names) Allow(text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, word := range words().FindAllString(text, -1) {
+		n.known[word] = true
+	}
+}
+
+// Hidden returns the number of values that have names.
+func (n *Names) Hidden() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.names)
 }
 
 // isWellKnown reports whether a value says nothing about anybody, although a user could have chosen it.
@@ -63,27 +112,83 @@ func isWellKnown(value string) bool {
 	return slices.Contains([]string{"default", "true", "false", "none", "googleapis.com", "google"}, strings.ToLower(value))
 }
 
-// Redact returns the text with names in place of values.
+// Redact returns the text with names in place of values, also of values in JSON strings with needless escapes.
 func (n *Names) Redact(text string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, form := range forms() {
-		text = n.redact(text, form)
-	}
-	var pairs []string
-	for _, value := range n.learnt {
-		pairs = append(pairs, value, n.names[value])
-	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	return n.redact(text)
 }
 
-func (n *Names) redact(text string, f form) string {
-	return f.pattern.ReplaceAllStringFunc(text, func(value string) string {
-		if f.isPublic != nil && f.isPublic(value) {
-			return value
+// RedactForms is Redact for a text that may have learnt values by chance, such as the name of an instance.
+func (n *Names) RedactForms(text string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.redactForms(text)
+}
+
+// RedactWords is Redact, and also replaces each word that is neither plain nor allowed.
+func (n *Names) RedactWords(text string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return words().ReplaceAllStringFunc(n.redact(text), func(word string) string {
+		if n.known[word] || isPlainWord(word) {
+			return word
 		}
-		return n.name(f.kind, value)
+		return n.name(Word, word)
 	})
+}
+
+func (n *Names) redact(text string) string {
+	text = n.redactPlainly(text)
+	return literals().ReplaceAllStringFunc(text, func(literal string) string {
+		var decoded string
+		if !strings.Contains(literal, `\`) || json.Unmarshal([]byte(literal), &decoded) != nil {
+			return literal
+		}
+		redacted := n.redact(decoded) // which may be JSON itself, and is shorter
+		if redacted == decoded {
+			return literal
+		}
+		return `"` + escaped(redacted, false) + `"`
+	})
+}
+
+// redactPlainly replaces the values that stand in a text as they are, or in a usual encoding.
+func (n *Names) redactPlainly(text string) string {
+	if n.learner == nil {
+		n.learner = n.replacer()
+	}
+	return n.redactForms(n.learner.Replace(text))
+}
+
+func (n *Names) redactForms(text string) string {
+	for _, form := range n.forms {
+		text = form.pattern.ReplaceAllStringFunc(text, func(value string) string {
+			if form.isPublic != nil && form.isPublic(value) {
+				return value
+			}
+			return n.name(form.kind, value)
+		})
+	}
+	return text
+}
+
+// replacer returns what replaces the learnt values in all encodings. A value that has others as parts comes before
+// them.
+func (n *Names) replacer() *strings.Replacer {
+	instead := map[string]string{}
+	for _, value := range n.learnt {
+		for _, encoded := range encodings(value) {
+			if _, taken := instead[encoded]; !taken {
+				instead[encoded] = n.names[value]
+			}
+		}
+	}
+	var pairs []string
+	for _, encoded := range slices.SortedFunc(maps.Keys(instead), func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) }) {
+		pairs = append(pairs, encoded, instead[encoded])
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // name returns the name of a value. A value that was learnt as another kind keeps its name.
@@ -92,47 +197,9 @@ func (n *Names) name(kind Kind, value string) string {
 		return name
 	}
 	n.counted[string(kind)]++
-	name := fmt.Sprintf("%s-%d", kind, n.counted[string(kind)])
+	name := fmt.Sprintf("%s%s-%d", n.prefix, kind, n.counted[string(kind)])
 	n.names[value] = name
 	return name
 }
 
-// form is how values of a kind look.
-type form struct {
-	kind     Kind
-	pattern  *regexp.Regexp
-	isPublic func(value string) bool // nil: no value is public
-}
-
-// forms returns the forms. A form stands before the forms that match parts of its values.
-func forms() []form {
-	return formsOnce()
-}
-
-var formsOnce = sync.OnceValue(func() []form { //nolint:gochecknoglobals // expressions are compiled once, when they are first needed
-	return []form{
-		{kind: Key, pattern: regexp.MustCompile(`-----BEGIN [A-Z0-9 ]+-----(?:[^-]|-[^-]|\\n)*(?:-----END [A-Z0-9 ]+-----)?`)},
-		{kind: Key, pattern: regexp.MustCompile(`\b(?:ssh-[a-z0-9]+|ecdsa-sha2-[a-z0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{16,}`)},
-		{kind: Key, pattern: regexp.MustCompile(`\bAIza[A-Za-z0-9_-]{35}`)},
-		{kind: Token, pattern: regexp.MustCompile(`\beyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?`)},
-		{kind: Token, pattern: regexp.MustCompile(`\bya29\.[A-Za-z0-9._~-]*[A-Za-z0-9_~-]`)},
-		{kind: Token, pattern: regexp.MustCompile(`\b1//0[A-Za-z0-9_-]{8,}|\bGOCSPX-[A-Za-z0-9_-]+`)},
-		{kind: Email, pattern: regexp.MustCompile(`[A-Za-z0-9._+-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)},
-		{kind: MAC, pattern: regexp.MustCompile(`\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\b`)},
-		{kind: IP, pattern: regexp.MustCompile(`\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b`), isPublic: isPublicIP},
-		{kind: IP, pattern: regexp.MustCompile(`(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){0,7}|(?:[0-9a-fA-F]{1,4}:)+:(?:[0-9a-fA-F]{1,4})?`), isPublic: isPublicIP},
-		{kind: ID, pattern: regexp.MustCompile(`\b[0-9a-f]{24,}\b`)},
-		{kind: ID, pattern: regexp.MustCompile(`\b[0-9]{10,}\b`)},
-	}
-})
-
-// isPublicIP reports whether an address is the same for everybody, or is not an address at all, such as a
-// time of day.
-func isPublicIP(text string) bool {
-	address, err := netip.ParseAddr(text)
-	if err != nil {
-		return true
-	}
-	isMask := strings.HasPrefix(text, "255.")
-	return address.IsLoopback() || address.IsUnspecified() || address.IsLinkLocalUnicast() || isMask
-}
+var literals = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"(?:[^"\\\n]|\\.)*"`) }) //nolint:gochecknoglobals // compiled once, when it is first needed

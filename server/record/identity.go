@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"gcp-metadata-emulator/server/script"
@@ -19,13 +18,13 @@ type identity struct {
 	Claims json.RawMessage `json:"claims"`
 }
 
-// identities asks for an ID token of each format.
-func (r *recorder) identities(ctx context.Context) (map[string]identity, error) {
+// askIdentities asks for an ID token of each format.
+func (r *recorder) askIdentities(ctx context.Context) (map[string]identity, error) {
 	found := map[string]identity{}
-	for format, query := range map[string]string{"standard": "", "full": "&format=full", "full with licenses": "&format=full&licenses=TRUE"} {
-		answer, err := r.ask(ctx, "identity-"+named(format), script.Get(account+"identity?audience=https://record.example.com"+query))
+	for _, form := range []struct{ format, query string }{{"standard", ""}, {"full", "&format=full"}, {"full with licenses", "&format=full&licenses=TRUE"}} {
+		answer, err := r.ask(ctx, "identity-"+strings.ReplaceAll(form.format, " ", "-"), script.Get(account+"identity?audience=https://record.example.com"+form.query))
 		if err != nil {
-			return nil, err
+			return found, err
 		}
 		parts := strings.Split(strings.TrimSpace(answer.Body), ".")
 		const whole = 3
@@ -35,20 +34,8 @@ func (r *recorder) identities(ctx context.Context) (map[string]identity, error) 
 		header, broken := base64.RawURLEncoding.DecodeString(parts[0])
 		claims, alsoBroken := base64.RawURLEncoding.DecodeString(parts[1])
 		if broken == nil && alsoBroken == nil && json.Valid(header) && json.Valid(claims) {
-			found[format] = identity{Header: header, Claims: claims}
+			found[form.format] = identity{Header: header, Claims: claims}
 		}
 	}
 	return found, nil
-}
-
-// withoutToken returns a text without access tokens and without signatures, whose lengths stay.
-func withoutToken(body string) string {
-	body = regexp.MustCompile(`\b(ya29\.(?:[a-z]\.)?)[A-Za-z0-9_-]+`).ReplaceAllStringFunc(body, func(token string) string {
-		prefix := token[:strings.LastIndex(token, ".")+1]
-		return prefix + strings.Repeat("x", len(token)-len(prefix))
-	})
-	return regexp.MustCompile(`\b(eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.)([A-Za-z0-9_-]+)`).ReplaceAllStringFunc(body, func(jwt string) string {
-		end := strings.LastIndex(jwt, ".") + 1
-		return jwt[:end] + strings.Repeat("x", len(jwt)-end)
-	})
 }

@@ -183,6 +183,21 @@ func (w *World) set(instance *Instance, path string, value any) (*World, error) 
 	})
 }
 
+// WithRecording returns a world in which an instance's metadata is that of another recording, with what the
+// fixture puts over it. Edits since the world was made are gone, as they are from the recorded server.
+func (w *World) WithRecording(instance *Instance, recording fixtures.Recording) *World {
+	at := slices.IndexFunc(w.origin.Instances, func(f fixtures.Instance) bool { return f.Name == instance.Name })
+	origin := *w.origin
+	origin.Instances = slices.Clone(origin.Instances)
+	origin.Instances[at].Recording = recording
+	edited := *w
+	edited.origin, edited.accountsByID = &origin, maps.Clone(w.accountsByID)
+	edited.Instances, edited.instancesByName = slices.Clone(w.Instances), maps.Clone(w.instancesByName)
+	replaced := newInstance(&edited, origin.Instances[at])
+	edited.Instances[slices.Index(w.Instances, instance)], edited.instancesByName[instance.Name] = replaced, replaced
+	return &edited
+}
+
 // WithoutMetadata returns a world in which an instance's metadata lacks an entry.
 func (w *World) WithoutMetadata(instance *Instance, path string) (*World, error) {
 	if _, err := w.Metadata(instance, path); err != nil {

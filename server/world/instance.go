@@ -40,6 +40,10 @@ type Instance struct {
 func (w *World) checkScenario(name string, scenario []fixtures.Happening) error {
 	inOrder := slices.SortedStableFunc(slices.Values(scenario), func(a, b fixtures.Happening) int { return cmp.Compare(a.At, b.At) })
 	for _, happening := range inOrder {
+		if happening.Recording.Exists() {
+			instance, _ := w.Instance(name)
+			w = w.WithRecording(instance, happening.Recording)
+		}
 		for _, path := range slices.Sorted(maps.Keys(happening.Set)) {
 			instance, _ := w.Instance(name)
 			next, err := w.WithMetadata(instance, path, happening.Set[path])

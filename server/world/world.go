@@ -156,7 +156,7 @@ func build(f *fixtures.Fixture) (*World, error) {
 		w.addAccount(account)
 	}
 	for _, instance := range f.Instances {
-		for _, recorded := range instance.Recording.Accounts() {
+		for _, recorded := range recordedAccounts(instance) {
 			if _, known := w.attachable(recorded); !known && !fixtures.IsClusterPool(recorded.Email) {
 				w.addAccount(fixtures.ServiceAccount{Email: recorded.Email})
 			}
@@ -178,6 +178,15 @@ func build(f *fixtures.Fixture) (*World, error) {
 	w.addNeighbours(f.Neighbours)
 	w.deriveFromInstances()
 	return w, mistake
+}
+
+// recordedAccounts returns the service accounts of all recordings of an instance.
+func recordedAccounts(instance fixtures.Instance) []fixtures.AttachedAccount {
+	accounts := instance.Recording.Accounts()
+	for _, happening := range instance.Scenario {
+		accounts = append(accounts, happening.Recording.Accounts()...)
+	}
+	return accounts
 }
 
 // Checked makes a world of a fixture, and checks its expressions and the values that scenarios
