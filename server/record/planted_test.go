@@ -78,9 +78,7 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Metadata-Flavor", "Google")
 	w.Header().Set("Server", "Metadata Server for VM")
-	for name, values := range d.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), d.header)
 	path := strings.Trim(strings.TrimPrefix(r.URL.Path, "/computeMetadata/v1"), "/")
 	switch {
 	case strings.HasSuffix(path, "/identity"):
@@ -104,7 +102,7 @@ func (d *double) write(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value)
+	_ = encoder.Encode(value) //nolint:errchkjson // maps of texts and numbers
 }
 
 // entry answers for an entry of the tree. A wait ends with the next change.
@@ -151,9 +149,7 @@ func vm(attributes, instance map[string]any) map[string]any {
 		"name": "some-vm", "id": 5737554347302044216, "zone": "projects/42/zones/us-west1-b", "machineType": "projects/42/machineTypes/e2-medium",
 		"attributes": attributes, "networkInterfaces": []any{},
 	}
-	for name, value := range instance {
-		below[name] = value
-	}
+	maps.Copy(below, instance)
 	return map[string]any{"instance": below, "project": map[string]any{"projectId": "some-project", "numericProjectId": 42, "attributes": map[string]any{}}}
 }
 
@@ -162,8 +158,8 @@ func positions() map[string]func(d *double, text string) {
 	tree := func(instance map[string]any) func(*double, string) {
 		return func(d *double, _ string) { d.tree = vm(map[string]any{}, instance) }
 	}
-	entry := func(make func(text string) map[string]any) func(*double, string) {
-		return func(d *double, text string) { tree(make(text))(d, text) }
+	entry := func(having func(text string) map[string]any) func(*double, string) {
+		return func(d *double, text string) { tree(having(text))(d, text) }
 	}
 	header := func(name string) func(*double, string) {
 		return func(d *double, text string) { d.header = http.Header{name: {strings.ReplaceAll(text, "\n", " ")}} }
