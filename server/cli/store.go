@@ -6,12 +6,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
 
 	"gcp-metadata-emulator/fixtures/input"
+	"gcp-metadata-emulator/server/records"
 	"gcp-metadata-emulator/server/replica"
 	"gcp-metadata-emulator/server/store/etcd"
 )
@@ -26,18 +28,16 @@ func (f storeFlags) open(ctx context.Context, logger *slog.Logger) (joined joini
 	if err != nil {
 		return nil, func() {}, err
 	}
-	password, err := f.password(ctx)
+	config := etcd.Config{Endpoints: endpoints, Prefix: prefix, TLS: secure, User: f.StoreUser, Timeout: f.StoreTimeout, Logger: logger}
+	if f.StoreUser != "" {
+		config.Password = f.password
+	}
+	opened, err := etcd.Open(ctx, config)
+	if lost, ok := errors.AsType[*records.UnreachableError](err); ok {
+		return nil, func() {}, &hintError{message: fmt.Sprintf("cannot use the store %q: %v", f.Store, lost.Err), hint: lost.Hint()}
+	}
 	if err != nil {
 		return nil, func() {}, err
-	}
-	opened, err := etcd.Open(ctx, etcd.Config{
-		Endpoints: endpoints, Prefix: prefix, TLS: secure, User: f.StoreUser, Password: password, Timeout: f.StoreTimeout, Logger: logger,
-	})
-	if err != nil {
-		return nil, func() {}, &hintError{
-			message: fmt.Sprintf("cannot use the store %q: %v", f.Store, err),
-			hint:    "see that etcd runs at this address, that it wants TLS and a password as --store-ca, --store-cert and --store-user say, and that the user may read and write below the prefix",
-		}
 	}
 	host, _ := os.Hostname() // without it, the replica has a shorter name
 	return replica.New(replica.Config{Host: host, Store: opened, Timeout: f.StoreTimeout, Grace: f.StoreGrace, Logger: logger}), opened.Close, nil
@@ -52,7 +52,7 @@ func (f storeFlags) tls(ctx context.Context) (*tls.Config, error) {
 	if f.StoreCA != "" {
 		text, err := input.ReadNamed(ctx, f.StoreCA)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read --store-ca: %w", err)
+			return nil, fmt.Errorf("cannot read --store-ca %q: %w", f.StoreCA, err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
@@ -60,22 +60,32 @@ func (f storeFlags) tls(ctx context.Context) (*tls.Config, error) {
 		}
 	}
 	if f.StoreCert != "" {
-		pair, err := tls.LoadX509KeyPair(f.StoreCert, f.StoreKey)
-		if err != nil {
-			return nil, fmt.Errorf("cannot use --store-cert with --store-key: %w", err)
+		if _, err := f.certificate(nil); err != nil {
+			return nil, err
 		}
-		config.Certificates = []tls.Certificate{pair}
+		config.GetClientCertificate = f.certificate // it is renewed in its files
 	}
 	return config, nil
 }
 
-func (f storeFlags) password(ctx context.Context) (string, error) {
-	if f.StorePasswordFile == "" {
-		return "", nil
+// certificate returns the certificate that proves who this program is.
+func (f storeFlags) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(f.StoreCert, f.StoreKey)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use --store-cert with --store-key: %w", err)
 	}
+	return &pair, nil
+}
+
+// password returns the password of the user at present.
+func (f storeFlags) password(ctx context.Context) (string, error) {
 	text, err := input.ReadNamed(ctx, f.StorePasswordFile)
 	if err != nil {
-		return "", fmt.Errorf("cannot read --store-password-file: %w", err)
+		return "", fmt.Errorf("cannot read --store-password-file %q: %w", f.StorePasswordFile, err)
 	}
-	return strings.TrimSpace(string(text)), nil
+	password := strings.TrimSpace(string(text))
+	if password == "" {
+		return "", &hintError{message: fmt.Sprintf("%q has no password", f.StorePasswordFile), hint: "write the password of --store-user into the file"}
+	}
+	return password, nil
 }

@@ -55,10 +55,22 @@ const (
 // has the records by which it does not.
 var ErrConflict = errors.New("the records have changed meanwhile")
 
-// UnreachableError says that the shared store does not answer. A change may have happened all the same.
+// ProblemError is why a store cannot be used, in the words of the store's own settings.
+type ProblemError struct{ Sentence, Advice string }
+
+func (p *ProblemError) Error() string { return p.Sentence }
+
+// Hint suggests what to do.
+func (p *ProblemError) Hint() string { return p.Advice }
+
+// UnreachableError says that the shared store does not answer, or that a ProblemError keeps this process from
+// using it. A change may have happened all the same.
 type UnreachableError struct{ Err error }
 
 func (e *UnreachableError) Error() string {
+	if _, ok := errors.AsType[*ProblemError](e.Err); ok {
+		return fmt.Sprintf("the store that the replicas share cannot be used: %v", e.Err)
+	}
 	return fmt.Sprintf("the store that the replicas share does not answer: %v", e.Err)
 }
 
@@ -66,6 +78,9 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // Hint suggests what to do.
 func (e *UnreachableError) Hint() string {
+	if problem, ok := errors.AsType[*ProblemError](e.Err); ok {
+		return problem.Hint()
+	}
 	return "see that the servers of --store run and can be reached, and send the request again"
 }
 

@@ -18,7 +18,6 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 
 	"gcp-metadata-emulator/server/records"
 )
@@ -28,8 +27,9 @@ type Config struct {
 	Endpoints []string // HOST:PORT
 	Prefix    string   // of the names of all records, without slashes at its ends
 
-	TLS            *tls.Config // nil: plain text
-	User, Password string
+	TLS      *tls.Config                           // nil: plain text
+	User     string                                // empty: nobody
+	Password func(context.Context) (string, error) // returns the present password of the user; nil without a user
 
 	Timeout time.Duration // for which the first answer is waited for
 	Logger  *slog.Logger
@@ -37,15 +37,17 @@ type Config struct {
 
 // Store is the access of one process. It implements records.Store.
 type Store struct {
-	client *clientv3.Client
-	prefix string
-	copied *records.Copy
-	logger *slog.Logger
+	config  Config
+	prefix  string
+	copied  *records.Copy
+	logger  *slog.Logger
+	session atomic.Pointer[session]
 
 	contact atomic.Int64  // Unix nanoseconds of the last answer
 	isAhead atomic.Bool   // the copy has changes that the servers have lost
 	lost    chan struct{} // has an element if the watch must load all records again
 	leases  leases
+	problem string // that was logged last; only ping knows it
 	ended   sync.WaitGroup
 	end     context.CancelFunc
 }
@@ -55,33 +57,22 @@ const tick = "last"
 
 // Open connects to the servers, and copies all records. Close ends it.
 func Open(ctx context.Context, config Config) (*Store, error) {
-	const alive = 3 * time.Second
-	scheme := "http://"
-	if config.TLS != nil {
-		scheme = "https://"
-	}
-	endpoints := make([]string, len(config.Endpoints))
-	for i, address := range config.Endpoints {
-		endpoints[i] = scheme + address
-	}
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: endpoints, TLS: config.TLS, Username: config.User, Password: config.Password, Logger: zap.NewNop(),
-		DialTimeout: config.Timeout, DialKeepAliveTime: alive, DialKeepAliveTimeout: alive,
-	})
+	begun, err := config.connect(ctx)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, err
 	}
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
-		client: client, prefix: strings.Trim(config.Prefix, "/") + "/", copied: records.NewCopy(), logger: config.Logger, lost: make(chan struct{}, 1),
-		leases: leases{client: client, running: running, timed: make(map[time.Duration]timed)}, end: end,
+		config: config, prefix: config.prefix(), copied: records.NewCopy(), logger: config.Logger, lost: make(chan struct{}, 1),
+		leases: leases{running: running, timed: make(map[time.Duration]timed)}, end: end,
 	}
+	s.session.Store(begun)
 	first, cancel := context.WithTimeout(ctx, config.Timeout)
 	defer cancel()
 	if err := s.load(first); err != nil {
 		end()
-		_ = client.Close() // nothing was written
-		return nil, unreachable(err)
+		_ = begun.client.Close() // nothing was written
+		return nil, unreachable(config.find(ctx, err))
 	}
 	s.ended.Go(func() { s.follow(running) })
 	s.ended.Go(func() { s.ping(running) })
@@ -90,13 +81,26 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 
 // Close ends the access, and with it what is only to last as long as this process.
 func (s *Store) Close() {
-	s.leases.revoke()
+	s.leases.revoke(s.client())
 	s.end()
 	s.ended.Wait()
-	_ = s.client.Close() // nothing is under way
+	_ = s.client().Close() // nothing is under way
 }
 
-// unreachable is the error for one that etcd's client returns.
+func (s *Store) client() *clientv3.Client { return s.session.Load().client }
+
+// failed returns the error for one that etcd's client returns.
+func (s *Store) failed(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return unreachable(s.config.explain(err))
+}
+
+// unreachable returns an error as an UnreachableError.
 func unreachable(err error) error {
 	if _, is := errors.AsType[*records.UnreachableError](err); err == nil || is {
 		return err
@@ -140,12 +144,12 @@ func (s *Store) answered(header *etcdserverpb.ResponseHeader, seen int64) error 
 // Sync asks for the version of the last change, and waits until the copy has it.
 func (s *Store) Sync(ctx context.Context) error {
 	seen := s.copied.Seen()
-	got, err := s.client.Get(ctx, s.prefix+tick)
+	got, err := s.client().Get(ctx, s.prefix+tick)
 	if err == nil {
 		err = s.answered(got.Header, seen)
 	}
 	if err != nil {
-		return unreachable(err)
+		return s.failed(ctx, err)
 	}
 	if len(got.Kvs) == 0 {
 		return nil
@@ -165,7 +169,7 @@ func (s *Store) Commit(ctx context.Context, change records.Change) error {
 		err = s.answered(got.Header, seen)
 	}
 	if err != nil {
-		return unreachable(err)
+		return s.failed(ctx, err)
 	}
 	if got.Succeeded {
 		return unreachable(s.copied.Await(ctx, got.Header.Revision))
@@ -183,7 +187,7 @@ func (s *Store) transact(ctx context.Context, change records.Change) (*clientv3.
 	if err != nil {
 		return nil, err
 	}
-	return s.client.Txn(ctx).If(s.conditions(change)...).Then(operations...).Else(clientv3.OpGet(s.prefix + tick)).Commit()
+	return s.client().Txn(ctx).If(s.conditions(change)...).Then(operations...).Else(clientv3.OpGet(s.prefix + tick)).Commit()
 }
 
 func (s *Store) conditions(change records.Change) []clientv3.Cmp {
@@ -197,7 +201,7 @@ func (s *Store) conditions(change records.Change) []clientv3.Cmp {
 func (s *Store) operations(ctx context.Context, change records.Change) ([]clientv3.Op, error) {
 	all := []clientv3.Op{clientv3.OpPut(s.prefix+tick, "")}
 	for _, entry := range change.Put {
-		lease, err := s.leases.of(ctx, entry)
+		lease, err := s.leases.of(ctx, s.client(), entry)
 		if err != nil {
 			return nil, err
 		}
@@ -214,7 +218,7 @@ func (s *Store) operations(ctx context.Context, change records.Change) ([]client
 
 // load copies all records.
 func (s *Store) load(ctx context.Context) error {
-	got, err := s.client.Get(ctx, s.prefix, clientv3.WithPrefix())
+	got, err := s.client().Get(ctx, s.prefix, clientv3.WithPrefix())
 	if err != nil {
 		return err
 	}
@@ -263,7 +267,7 @@ func (s *Store) watch(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	for news := range s.client.Watch(ctx, s.prefix, clientv3.WithPrefix(), clientv3.WithRev(s.copied.Seen()+1)) {
+	for news := range s.client().Watch(ctx, s.prefix, clientv3.WithPrefix(), clientv3.WithRev(s.copied.Seen()+1)) {
 		if news.CompactRevision > 0 {
 			return errCompacted
 		}
@@ -299,9 +303,12 @@ func (s *Store) ping(ctx context.Context) {
 	for pause(ctx, every) {
 		asked, cancel := context.WithTimeout(ctx, 2*every)
 		seen := s.copied.Seen()
-		if got, err := s.client.Get(asked, s.prefix+tick, clientv3.WithKeysOnly()); err == nil {
+		got, err := s.client().Get(asked, s.prefix+tick, clientv3.WithKeysOnly())
+		if err == nil {
 			_ = s.answered(got.Header, seen) // the watch gets to know
 		}
+		s.report(ctx, err)
+		s.renew(ctx, err)
 		cancel()
 	}
 }
