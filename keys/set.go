@@ -32,7 +32,8 @@ type Set struct {
 
 	loaded atomic.Bool // the folder has been read once, without an error
 
-	looked atomic.Int64 // the last time that refresh looked at the folder, in Unix nanoseconds by the machine's clock
+	begun time.Time    // by the machine's clock
+	look  atomic.Int64 // when refresh looks at the folder again, as the time since begun
 
 	mu   sync.Mutex // guards fill and every change of keys
 	fill *fill
@@ -60,7 +61,7 @@ type fill struct {
 }
 
 func newSet(use Use, folder string, vault *kept, pool *pool, now func() time.Time) *Set {
-	return &Set{use: use, folder: folder, vault: vault, pool: pool, now: now}
+	return &Set{use: use, folder: folder, vault: vault, pool: pool, now: now, begun: time.Now()} //nolint:forbidigo // see refresh
 }
 
 // Active returns the signing key. If there is no key yet, Active waits until one is made or ctx
@@ -260,14 +261,14 @@ const unlooked = 10 * time.Millisecond
 
 // refresh loads new keys of other processes. It may be late by unlooked.
 func (s *Set) refresh() error {
-	now := time.Now() //nolint:forbidigo // other processes go by no emulator's clock
-	if now.Sub(time.Unix(0, s.looked.Load())).Abs() < unlooked {
+	now := time.Since(s.begun) // other processes go by no emulator's clock
+	if now < time.Duration(s.look.Load()) {
 		return nil
 	}
 	if err := s.reread(); err != nil {
 		return err
 	}
-	s.looked.Store(now.UnixNano())
+	s.look.Store(int64(now + unlooked))
 	return nil
 }
 
