@@ -70,9 +70,8 @@ func (v Verdict) Fields(ctx context.Context, issuer *token.Issuer, at ingress.Do
 // agentToken returns the ID token with which the proxy's service agent calls Cloud Run.
 func agentToken(ctx context.Context, issuer *token.Issuer, at ingress.Door) (string, error) {
 	agent := at.World.IAPAgent()
-	issued, err := issuer.CachedID(ctx, token.Claims{
-		Audience: at.Service.Path(at.World.Project), AuthorizedParty: agent.ID, Subject: agent.ID, Email: agent.Email,
-	})
+	identity := token.Claims{AuthorizedParty: agent.ID, Subject: agent.ID, Email: agent.Email}.Identity()
+	issued, err := issuer.CachedID(ctx, identity, at.Service.Path(at.World.Project))
 	if err != nil {
 		return "", fmt.Errorf("issue an ID token for %q: %w", agent.Email, err)
 	}

@@ -122,29 +122,44 @@ func (s *Server) identity(r *http.Request, attached *world.AttachedAccount, t *t
 		return because(t.profile.say(r, http.StatusBadRequest, "non-empty audience parameter required\n"), reason.BadQuery,
 			"the request for an ID token names no audience"), nil
 	}
-	claims := token.Claims{
-		Audience:        q.audience,
-		AuthorizedParty: attached.Account.UniqueID,
-		Subject:         attached.Account.UniqueID,
-	}
 	format := strings.ToLower(q.format)
 	if format != "" && format != "standard" && format != "full" {
 		return t.profile.badQuery(r, "asks for an ID token in a format that is neither standard nor full"), nil
 	}
-	if format == "full" || t.profile.alwaysEmail {
-		claims.Email = attached.Account.Email
-	}
-	if format == "full" && t.profile.describesVM {
-		claims.Google.ComputeEngine = t.computeEngine
-		if !q.licenses {
-			claims.Google.ComputeEngine.Licenses = ""
-		}
-	}
-	issued, err := s.issuer.CachedID(r.Context(), claims)
+	issued, err := s.issuer.CachedID(r.Context(), t.identity(attached.Account, contents{format == "full", q.licenses}), q.audience)
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("issue an ID token for %q: %w", attached.Account.Email, err)
 	}
 	return t.profile.tell(issued, "text/html", issued.Text), nil
+}
+
+// contents says what an ID token tells besides its subject.
+type contents struct{ full, licenses bool }
+
+// identified is an account whose ID tokens have certain contents.
+type identified struct {
+	account *world.ServiceAccount
+	contents
+}
+
+// identity returns what an account's ID tokens claim, whatever their audience.
+func (t *tree) identity(account *world.ServiceAccount, has contents) token.Identity {
+	if known, ok := t.identities.Load(identified{account, has}); ok {
+		return known.(token.Identity)
+	}
+	claims := token.Claims{AuthorizedParty: account.UniqueID, Subject: account.UniqueID}
+	if has.full || t.profile.alwaysEmail {
+		claims.Email = account.Email
+	}
+	if has.full && t.profile.describesVM {
+		claims.Google.ComputeEngine = t.computeEngine
+		if !has.licenses {
+			claims.Google.ComputeEngine.Licenses = ""
+		}
+	}
+	made := claims.Identity()
+	t.identities.Store(identified{account, has}, made)
+	return made
 }
 
 // tell answers with a text that carries a token.

@@ -22,6 +22,7 @@ type tree struct {
 	guestEnabled  bool                // guest attributes are enabled
 	loginEnabled  bool                // OS Login is enabled
 	lastAccess    atomic.Pointer[accessBody]
+	identities    sync.Map // token.Identity by identified
 }
 
 // trees holds the trees of one version of the world. They are built on demand.

@@ -110,7 +110,9 @@ func TestDefectsAreNotCached(t *testing.T) {
 		{token.KindAccess, func(ctx context.Context) (token.Token, error) {
 			return issuer.CachedAccess(ctx, account, []string{"s"})
 		}},
-		{token.KindID, func(ctx context.Context) (token.Token, error) { return issuer.CachedID(ctx, claims) }},
+		{token.KindID, func(ctx context.Context) (token.Token, error) {
+			return issuer.CachedID(ctx, claims.Identity(), claims.Audience)
+		}},
 	} {
 		kind, get := cache.kind, cache.get
 		text := func(defect token.Defect) string {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unique"
 
 	"gcp-metadata-emulator/server/world"
 	"gcp-metadata-emulator/signer"
@@ -143,36 +144,52 @@ func (i *Issuer) signed(ctx context.Context, kind Kind, key signer.Key, claims a
 	return signed, nil
 }
 
+// Identity is the claims of an ID token without an audience. Identities of equal claims are equal, and
+// comparing them costs as much as comparing pointers.
+type Identity struct{ claims unique.Handle[Claims] }
+
+// Identity returns the identity of the claims.
+func (c Claims) Identity() Identity {
+	c.Audience = ""
+	return Identity{unique.Make(c)}
+}
+
+// claimsFor returns the claims for an audience.
+func (i Identity) claimsFor(audience string) Claims {
+	claims := i.claims.Value()
+	claims.Audience = audience
+	return claims
+}
+
 // identityKey identifies a cached ID token. It includes the signing key, because the old key may
 // no longer be published after a rotation.
 type identityKey struct {
-	Claims
-
-	keyID string
+	identity        Identity
+	audience, keyID string
 }
 
 // CachedID is ID with a cache: it returns the same token again while that stays valid for at
-// least MinimumLeft. Concurrent calls with equal claims cause one signature.
-func (i *Issuer) CachedID(ctx context.Context, claims Claims) (Token, error) {
+// least MinimumLeft. Concurrent calls for the same identity and audience cause one signature.
+func (i *Issuer) CachedID(ctx context.Context, identity Identity, audience string) (Token, error) {
 	if defectOf(ctx, KindID) != NoDefect {
-		return i.ID(ctx, claims)
+		return i.ID(ctx, identity.claimsFor(audience))
 	}
 	active, err := i.keys.Google().Active(ctx)
 	if err != nil {
 		return Token{}, err
 	}
-	key := identityKey{claims, active.ID()}
+	key := identityKey{identity, audience, active.ID()}
 	if known, ok := i.identities.lookUp(key); ok {
 		return known, nil
 	}
 	return i.sharedID(ctx, key)
 }
 
-// sharedID issues an ID token that is not in the cache. It is a separate function, so that claims are
+// sharedID issues an ID token that is not in the cache. It is a separate function, so that the key is
 // copied to the heap only if it is called.
 func (i *Issuer) sharedID(ctx context.Context, key identityKey) (Token, error) {
-	return i.identities.get(ctx, key, len(key.Audience), func(ctx context.Context) (Token, error) {
-		return i.ID(ctx, key.Claims)
+	return i.identities.get(ctx, key, len(key.audience), func(ctx context.Context) (Token, error) {
+		return i.ID(ctx, key.identity.claimsFor(key.audience))
 	})
 }
 

@@ -94,7 +94,7 @@ func TestCacheAges(t *testing.T) {
 	ctx := context.Background()
 	caches := map[string]func() (token.Token, error){
 		"access": func() (token.Token, error) { return issuer.CachedAccess(ctx, account, []string{"s"}) },
-		"id":     func() (token.Token, error) { return issuer.CachedID(ctx, token.Claims{Audience: "x", Subject: "1"}) },
+		"id":     func() (token.Token, error) { return issuer.CachedID(ctx, token.Claims{Subject: "1"}.Identity(), "x") },
 	}
 	first := map[string]token.Token{}
 	for name, get := range caches {
@@ -139,7 +139,7 @@ func TestCacheKeys(t *testing.T) {
 	seen := map[string]int{}
 	for range 2 {
 		for i, c := range claims {
-			issued, err := issuer.CachedID(context.Background(), c)
+			issued, err := issuer.CachedID(context.Background(), c.Identity(), c.Audience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -160,7 +160,7 @@ func TestWaitEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	reason := errors.New("stop")
 	cancel(reason)
-	if _, err := issuer.CachedID(ctx, token.Claims{Audience: fmt.Sprint(time.Now())}); !errors.Is(err, reason) {
+	if _, err := issuer.CachedID(ctx, token.Claims{}.Identity(), fmt.Sprint(time.Now())); !errors.Is(err, reason) {
 		t.Errorf("CachedID = %v, want %v", err, reason)
 	}
 }
