@@ -47,7 +47,7 @@ type grammar struct {
 	Fixture     fixtureCommand     `cmd:"" help:"Check a fixture, print it with its defaults, or print the schema of fixtures."`
 	Ready       readyCommand       `cmd:"" help:"Check whether a running emulator is ready, for container health checks."`
 	Doctor      doctorCommand      `cmd:"" help:"Report which server each client library finds, and why."`
-	Compare     compareCommand     `cmd:"" help:"Print how a real metadata server differs from the emulator."`
+	Compare     compareCommand     `cmd:"" help:"Print how a server of Google's differs from the emulator."`
 	Record      recordCommand      `cmd:"" help:"Record a real metadata server for serve --metadata."`
 	Conformance conformanceCommand `cmd:"" help:"Judge how a command fares while servers misbehave."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
@@ -155,6 +155,7 @@ func newParserOf(commands any, std streams, more ...kong.Option) (*kong.Kong, er
 	texts := words{
 		"state_dir": defaultStateDir(), "defects": defects(), "invoker": defaultInvoker, "visitor": defaultVisitor, "callers": callers(),
 		"shells": shells(), "completion_shells": strings.Join(completion.Shells(), ", "), "reach": reachHelp, "instance": instanceHelp, "recording": recordingHelp,
+		"surfaces": surfaces(),
 	}
 	parser, err := kong.New(commands, append(append(more, texts.options()...),
 		kong.Name(program),

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,11 +18,13 @@ import (
 )
 
 type compareCommand struct {
-	Real   string `default:"http://169.254.169.254" env:"GCP_METADATA_EMULATOR_COMPARE_REAL" placeholder:"URL" help:"URL of the real metadata server (default: ${default}, which this machine has if it is a VM or a pod of Google Cloud)."`
-	With   string `env:"GCP_METADATA_EMULATOR_COMPARE_WITH" placeholder:"URL" help:"URL of the server to compare it with (default: an emulator of what the real server says, which runs as long as the comparison)."`
-	Write  bool   `env:"-" help:"Also send requests that the real server must refuse, and write, read and delete one guest attribute."`
-	Yes    bool   `env:"-" short:"y" help:"Do not ask before the first request."`
-	Report string `type:"path" env:"GCP_METADATA_EMULATOR_COMPARE_REPORT" placeholder:"FILE" help:"Also write a report for a bug report: JSON if the name ends in .json, else Markdown."`
+	Surface string `env:"-" enum:", ${surfaces}" default:"" placeholder:"NAME" help:"Compare one of Google's public hosts instead of a metadata server: ${surfaces}. Needs --key."`
+	Key     string `env:"-" type:"path" placeholder:"FILE" help:"Key file of a throw-away service account of Google's, for --surface. The key itself is never sent."`
+	Real    string `env:"GCP_METADATA_EMULATOR_COMPARE_REAL" placeholder:"URL" help:"URL of the real server (default: http://169.254.169.254, which this machine has if it is a VM or a pod of Google Cloud; with --surface, Google's host)."`
+	With    string `env:"GCP_METADATA_EMULATOR_COMPARE_WITH" placeholder:"URL" help:"URL of the server to compare it with (default: an emulator of what the real server says, which runs as long as the comparison)."`
+	Write   bool   `env:"-" help:"Also send requests that the real server must refuse, and write, read and delete one guest attribute; with --surface tokens, revoke an access token."`
+	Yes     bool   `env:"-" short:"y" help:"Do not ask before the first request."`
+	Report  string `type:"path" env:"GCP_METADATA_EMULATOR_COMPARE_REPORT" placeholder:"FILE" help:"Also write a report for a bug report: JSON if the name ends in .json, else Markdown."`
 }
 
 const (
@@ -36,11 +39,19 @@ func (*compareCommand) Help() string {
 Examples:
   gcp-metadata-emulator compare --yes --report differences.md
   gcp-metadata-emulator compare --real http://metadata.google.internal --write
-  gcp-metadata-emulator compare --real http://127.0.0.1:8254 --with http://127.0.0.1:8255`
+  gcp-metadata-emulator compare --real http://127.0.0.1:8254 --with http://127.0.0.1:8255
+  gcp-metadata-emulator compare --surface tokens --key throw-away.json`
 }
 
 // Run compares two servers and prints the differences.
 func (c *compareCommand) Run(ctx context.Context, std streams) error {
+	switch {
+	case c.Surface != "":
+		return c.runSurface(ctx, std)
+	case c.Key != "":
+		return &usageError{&hintError{message: "--key: a metadata server needs no key", hint: "name one of Google's public hosts with --surface"}}
+	}
+	c.Real = cmp.Or(c.Real, "http://169.254.169.254")
 	target, err := metadataServer("--real", c.Real)
 	if err == nil && c.With != "" {
 		_, err = metadataServer("--with", c.With)
@@ -84,8 +95,8 @@ func withoutPassword(text string) string {
 }
 
 // confirm asks the user before requests to a server that is not an emulator of this machine.
-func confirm(std streams, target *url.URL, requests int) error {
-	_, _ = fmt.Fprintf(std.err, "This sends up to %d requests to %s, at most 5 a second. Go on? [y/N] ", requests, target)
+func confirm(std streams, targets string, requests int) error {
+	_, _ = fmt.Fprintf(std.err, "This sends up to %d requests to %s, at most 5 a second. Go on? [y/N] ", requests, targets)
 	answer, err := bufio.NewReader(std.in).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
 		return nil
@@ -99,7 +110,7 @@ func confirm(std streams, target *url.URL, requests int) error {
 // emulate starts an emulator of a fixture that answers for every Host, as long as the context lasts.
 func (c *compareCommand) emulate(ctx context.Context, fixture []byte, std streams) (*url.URL, error) {
 	if c.With != "" {
-		return metadataServer("--with", c.With)
+		return url.Parse(c.With) // which was checked at the start
 	}
 	flags := emulatorFlags{
 		worldFlags: worldFlags{Inline: string(fixture)},

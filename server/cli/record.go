@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
@@ -108,26 +110,26 @@ func prepared(ctx context.Context, agreed bool, target *url.URL, std streams) ([
 	if err != nil {
 		return nil, 0, err
 	}
-	interval, err := consent(ctx, agreed, target, std)
+	interval, err := consent(ctx, agreed, std, target)
 	return scripts, interval, err
 }
 
 // isEmulator reports whether an emulator answers at a loopback address, which can also lead to a real server,
 // as a tunnel does.
 func isEmulator(ctx context.Context, target *url.URL) bool {
-	_, err := clientFlags{URL: target.String()}.get(ctx, "/emulator/v1/livez")
-	return err == nil
+	answer, err := script.NewClient(target, time.Now).Ask(ctx, "GET /emulator/v1/livez\n\n")
+	return err == nil && answer.Status == http.StatusOK
 }
 
 // consent asks the user before requests to a server that is not an emulator of this machine, unless they have agreed,
-// and returns the time between two requests to it.
-func consent(ctx context.Context, agreed bool, target *url.URL, std streams) (time.Duration, error) {
+// and returns the time between two requests to it. The question also names further servers.
+func consent(ctx context.Context, agreed bool, std streams, target *url.URL, further ...string) (time.Duration, error) {
 	switch {
 	case hostname.IsLoopback(hostname.Of(target.Host)) && isEmulator(ctx, target):
 		return 0, nil
 	case agreed:
 		return realInterval, nil
 	default:
-		return realInterval, confirm(std, target, realRequests)
+		return realInterval, confirm(std, strings.Join(append([]string{target.String()}, further...), " and "), realRequests)
 	}
 }

@@ -18,11 +18,11 @@ type Probe struct {
 	Rule    script.Rule // that a difference breaks
 }
 
-// line returns the request line and, because a body has more to say than the line, the name of a POST.
+// line returns the request line, after the name of a POST, whose body says more than the line.
 func (p Probe) line() string {
 	line := script.Line(p.Request)
 	if strings.HasPrefix(line, http.MethodPost) && p.Name != "" {
-		line += " (" + p.Name + ")"
+		line = p.Name + ": " + line
 	}
 	return line
 }

@@ -35,12 +35,13 @@ func Surfaces() []Surface {
 	}
 }
 
-// TokenHost is Google's host that gives the account tokens for a surface, or "" if the surface needs none.
-func (s Surface) TokenHost() string {
-	if s.isPublic {
-		return ""
+// TokenHosts returns the further servers that are asked if the surface's is at a URL: the one that gives the
+// account tokens.
+func (s Surface) TokenHosts(at *url.URL) []string {
+	if endpoint := tokenEndpoint(at); !s.isPublic && endpoint.Host != at.Host {
+		return []string{endpoint.String()}
 	}
-	return tokenHost
+	return nil
 }
 
 // Account is the service account of a key file.
@@ -119,7 +120,7 @@ func (s Surface) probes(scripts []script.Script, values map[string]string) []Pro
 			_, isBound := bind(request, values)
 			isKnown := slices.ContainsFunc(probes, func(p Probe) bool { return p.Request == request })
 			if isOwn && isBound && !isKnown && len(rules) > 0 && !slices.Contains(rules[0].Bases, script.Ours) {
-				probes = append(probes, Probe{Name: wire.Route + ": " + exchange.Name, Request: request, Rule: rules[0]})
+				probes = append(probes, Probe{Name: wire.Route + " " + exchange.Name, Request: request, Rule: rules[0]})
 			}
 		}
 	}

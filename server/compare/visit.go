@@ -17,8 +17,13 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// tokenHost is Google's token endpoint.
-const tokenHost = "oauth2.googleapis.com"
+// tokenEndpoint returns the server that gives tokens for the server at a URL: Google's, or the same server.
+func tokenEndpoint(at *url.URL) *url.URL {
+	if hostname.IsGoogle(hostname.Of(at.Host)) {
+		return &url.URL{Scheme: "https", Host: "oauth2.googleapis.com"}
+	}
+	return at
+}
 
 // visit makes the values that an account has for a server: assertions, and tokens that the server
 // gives for them.
@@ -49,10 +54,7 @@ func (v visit) enter(ctx context.Context, client *script.Client, at *url.URL) (m
 	if v.surface.isPublic {
 		return values, nil
 	}
-	endpoint := at
-	if hostname.IsGoogle(hostname.Of(at.Host)) {
-		endpoint = &url.URL{Scheme: "https", Host: tokenHost}
-	}
+	endpoint := tokenEndpoint(at)
 	signing := assertion.Account{
 		Email: v.account.Email, UniqueID: v.account.UniqueID, Key: v.account.Key, Audience: endpoint.String() + "/token", Now: v.now(),
 	}

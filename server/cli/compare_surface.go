@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gcp-metadata-emulator/fixtures/input"
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/compare"
+	"gcp-metadata-emulator/server/credentials"
+	"gcp-metadata-emulator/server/router/hostname"
+)
+
+func surfaces() string {
+	var names []string
+	for _, surface := range compare.Surfaces() {
+		names = append(names, surface.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// runSurface compares one of Google's public hosts.
+func (c *compareCommand) runSurface(ctx context.Context, std streams) error {
+	i := slices.IndexFunc(compare.Surfaces(), func(s compare.Surface) bool { return s.Name == c.Surface })
+	surface := compare.Surfaces()[i] // the parser knows the same names
+	account, err := c.account(ctx)
+	if err != nil {
+		return err
+	}
+	c.Real = cmp.Or(c.Real, "https://"+surface.Host)
+	target, err := publicHost("--real", c.Real)
+	if err == nil && c.With != "" {
+		_, err = publicHost("--with", c.With)
+	}
+	if err != nil {
+		return err
+	}
+	scripts, err := server.Scripts(surface.Routes...)
+	if err != nil {
+		return err
+	}
+	interval, err := consent(ctx, c.Yes, std, target, surface.TokenHosts(target)...)
+	if err != nil {
+		return err
+	}
+	result, err := compare.RunSurface(ctx, compare.Options{
+		Real: target, Scripts: scripts, Write: c.Write, Interval: interval, Limit: realRequests, Now: time.Now,
+		Emulate: func(ctx context.Context, fixture []byte) (*url.URL, error) { return c.emulate(ctx, fixture, std) },
+	}, surface, account)
+	if err != nil {
+		return err
+	}
+	return c.print(result, std)
+}
+
+// account reads the key file.
+func (c *compareCommand) account(ctx context.Context) (compare.Account, error) {
+	switch {
+	case c.Key == "":
+		return compare.Account{}, &usageError{&hintError{
+			message: fmt.Sprintf("--surface %s needs the key file of a service account", c.Surface),
+			hint:    "create a throw-away account and a key of it, and name the file with --key",
+		}}
+	case c.Write && c.Surface != "tokens":
+		return compare.Account{}, &usageError{&hintError{
+			message: fmt.Sprintf("--write: no request of the surface %q changes anything", c.Surface), hint: "leave out --write",
+		}}
+	}
+	content, err := input.ReadNamed(ctx, c.Key)
+	if err != nil {
+		return compare.Account{}, fmt.Errorf("cannot read the key file %q: %w", c.Key, err)
+	}
+	file, key, err := credentials.ReadKeyFile(content)
+	switch {
+	case errors.Is(err, credentials.ErrKind):
+		return compare.Account{}, &hintError{
+			message: fmt.Sprintf("%q is %v", c.Key, err), cause: err,
+			hint: "create a key of a throw-away account with gcloud iam service-accounts keys create FILE --iam-account EMAIL",
+		}
+	case err != nil:
+		return compare.Account{}, fmt.Errorf("cannot use the key file %q: %w", c.Key, err)
+	case c.Real == "" && cmp.Or(file.UniverseDomain, hostname.DefaultUniverse) != hostname.DefaultUniverse:
+		return compare.Account{}, &hintError{
+			message: fmt.Sprintf("the key file %q is for the universe %q", c.Key, file.UniverseDomain), hint: "name the universe's host with --real",
+		}
+	}
+	return compare.Account{Email: file.ClientEmail, UniqueID: file.ClientID, Project: file.ProjectID, Key: key}, nil
+}
+
+// publicHost returns the URL in a flag, without a path. Only servers of this machine can do without TLS, because
+// tokens are sent to them.
+func publicHost(flag, text string) (*url.URL, error) {
+	at, err := url.Parse(text)
+	isURL := err == nil && at.Host != "" && strings.Trim(at.Path, "/") == ""
+	if !isURL || at.Scheme != "https" && (at.Scheme != "http" || !hostname.IsLoopback(hostname.Of(at.Host))) {
+		return nil, &usageError{&hintError{
+			message: fmt.Sprintf("%s: %q is not the URL of a server to which tokens can be sent", flag, text),
+			hint:    "write https:// and the host; http:// is for servers of this machine",
+		}}
+	}
+	return &url.URL{Scheme: at.Scheme, Host: at.Host}, nil
+}
