@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -86,6 +88,15 @@ func TestJournalsAreGathered(t *testing.T) {
 	until(t, "the journal of one is read at another", func() bool {
 		found := a.gather("requests?replica=" + c.ownName()).Requests
 		return len(found) == 1 && found[0].Replica == c.ownName()
+	})
+
+	until(t, "a command prints the journals of all", func() bool {
+		out, err := exec.Command(emulator, "requests", "--url", "http://"+a.address, "--replica", "all").Output()
+		names := 0
+		for _, one := range all {
+			names += strings.Count(string(out), one.ownName())
+		}
+		return err == nil && names == 3
 	})
 
 	hung := b.ownName()

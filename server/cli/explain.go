@@ -4,21 +4,25 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 
 	"gcp-metadata-emulator/server/explain"
 )
 
 type explainCommand struct {
-	clientFlags `embed:""`
+	clientFlags  `embed:""`
+	replicaFlags `embed:""`
 }
 
 // Run prints what happened lately: a sentence for each finding, and its hint.
 func (c *explainCommand) Run(ctx context.Context, std streams) error {
-	answer, err := c.get(ctx, "/emulator/v1/explain")
+	answer, err := c.get(ctx, "/emulator/v1/explain?"+c.ask(url.Values{}).Encode())
 	if err != nil {
 		return err
 	}
 	var explained struct {
+		gathering
+
 		Findings []explain.Finding `json:"findings"`
 	}
 	if err := json.Unmarshal([]byte(answer), &explained); err != nil {
@@ -30,5 +34,6 @@ func (c *explainCommand) Run(ctx context.Context, std streams) error {
 			_, _ = fmt.Fprintln(std.out, "hint: "+finding.Hint)
 		}
 	}
+	explained.tell(std)
 	return nil
 }

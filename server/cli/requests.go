@@ -19,7 +19,8 @@ import (
 )
 
 type requestsCommand struct {
-	clientFlags `embed:""`
+	clientFlags  `embed:""`
+	replicaFlags `embed:""`
 
 	Follow bool   `short:"f" env:"-" help:"Go on to print requests as they are answered, until interrupted. If the emulator is restarted, go on with the new one."`
 	Route  string `env:"-" placeholder:"ROUTE" help:"Only requests for this route, such as mds.token or iamcredentials.*."`
@@ -36,8 +37,8 @@ func (c *requestsCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	table := exchangeTable{out: std.out}
-	last, err := c.list(ctx, query, &table)
+	table := exchangeTable{out: std.out, ofAll: c.Replica == "all"}
+	last, err := c.list(ctx, std, query, &table)
 	if err != nil {
 		return err
 	}
@@ -52,26 +53,31 @@ func (c *requestsCommand) Run(ctx context.Context, std streams) error {
 
 // query returns the query of the journal, or a usage error.
 func (c *requestsCommand) query() (url.Values, error) {
+	if c.Follow && c.Replica != "" {
+		return nil, &usageError{errors.New("--follow prints what the emulator at --url answers, and cannot follow another replica: leave out --replica, or give the URL of that replica")}
+	}
 	filter := journal.Filter{Route: c.Route}
 	if c.Status == "" {
-		return filter.Query(), nil
+		return c.ask(filter.Query()), nil
 	}
 	filter, _, err := filter.With("status", c.Status)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("--status: %w", err)}
 	}
-	return filter.Query(), nil
+	return c.ask(filter.Query()), nil
 }
 
 // list prints the exchanges in the journal, and returns the number of the newest one.
-func (c *requestsCommand) list(ctx context.Context, query url.Values, table *exchangeTable) (last uint64, err error) {
+func (c *requestsCommand) list(ctx context.Context, std streams, query url.Values, table *exchangeTable) (last uint64, err error) {
 	answer, err := c.get(ctx, "/emulator/v1/requests?"+query.Encode())
 	if err != nil {
 		return 0, err
 	}
 	var found struct {
-		Requests []journal.Exchange `json:"requests"`
-		Last     uint64             `json:"last"`
+		gathering
+
+		Requests []recorded `json:"requests"`
+		Last     uint64     `json:"last"`
 	}
 	if err := json.Unmarshal([]byte(answer), &found); err != nil {
 		return 0, fmt.Errorf("read the list of requests: %w", err)
@@ -79,6 +85,7 @@ func (c *requestsCommand) list(ctx context.Context, query url.Values, table *exc
 	for _, e := range found.Requests {
 		table.add(e)
 	}
+	found.tell(std)
 	return found.Last, table.err
 }
 
@@ -139,7 +146,7 @@ func (f *following) take(name string, data []byte) error {
 	if name != "request" {
 		return nil
 	}
-	var e journal.Exchange
+	var e recorded
 	if err := json.Unmarshal(data, &e); err != nil {
 		return fmt.Errorf("read an event: %w", err)
 	}
@@ -148,19 +155,33 @@ func (f *following) take(name string, data []byte) error {
 	return f.table.err
 }
 
+// recorded is an exchange with the name of the replica that has recorded it.
+type recorded struct {
+	journal.Exchange
+
+	Replica string `json:"replica"`
+}
+
 // exchangeTable prints exchanges in columns.
 type exchangeTable struct {
 	out     io.Writer
+	ofAll   bool // of all replicas, which a column names
 	started bool
 	err     error
 }
 
 // add prints an exchange, after the names of the columns if it is the first one.
-func (t *exchangeTable) add(e journal.Exchange) {
-	const columns = "%-12s  %-6s  %8s  %-40s  %s\n"
+func (t *exchangeTable) add(e recorded) {
+	const columns = "%-12s  %-6s  %8s  %s%-40s  %s\n"
+	column := func(name string) string {
+		if !t.ofAll {
+			return ""
+		}
+		return fmt.Sprintf("%-24s  ", printable(name))
+	}
 	var text strings.Builder
 	if !t.started {
-		fmt.Fprintf(&text, columns, "TIME", "STATUS", "TOOK", "ROUTE", "REQUEST")
+		fmt.Fprintf(&text, columns, "TIME", "STATUS", "TOOK", column("REPLICA"), "ROUTE", "REQUEST")
 		t.started = true
 	}
 	status := "none"
@@ -168,9 +189,9 @@ func (t *exchangeTable) add(e journal.Exchange) {
 		status = strconv.Itoa(e.Status)
 	}
 	took := time.Duration(e.Duration)
-	fmt.Fprintf(&text, columns, e.Time.Local().Format("15:04:05.000"), status, took.Round(took/100+1), printable(e.Route),
+	fmt.Fprintf(&text, columns, e.Time.Local().Format("15:04:05.000"), status, took.Round(took/100+1), column(e.Replica), printable(e.Route),
 		printable(e.Method+" "+e.Path))
-	for _, line := range explanation(e) {
+	for _, line := range explanation(e.Exchange) {
 		fmt.Fprintf(&text, "%12s  %s\n", "", printable(line))
 	}
 	if t.err == nil {

@@ -18,6 +18,8 @@ type clockState struct {
 
 // faultList is the answer of control.faults.list.
 type faultList struct {
+	gathering
+
 	Faults []map[string]any `json:"faults"`
 }
 
@@ -30,6 +32,7 @@ type routeList struct {
 type faulty struct {
 	ID, Route, Effect, Strikes string
 	Requests, Hits             any
+	Replicas                   any // what each replica has counted
 }
 
 // faults is what the page of faults and the clock shows.
@@ -38,15 +41,19 @@ type faults struct {
 	Clock   clockState
 	Routes  []string
 	Defects []token.Defect
+
+	Replicas replicas
 }
 
 func loadFaults(v *visit) any {
-	page := faults{Clock: get[clockState](v, "control.clock.get"), Routes: get[routeList](v, "control.routes").Routes, Defects: token.KindID.Defects()}
-	for _, fault := range get[faultList](v, "control.faults.list").Faults {
+	page := faults{Clock: get[clockState](v, "control.clock.get"), Routes: get[routeList](v, "control.routes").Routes, Defects: token.KindID.Defects(), Replicas: readReplicas(v)}
+	list := getOf[faultList](v, "control.faults.list", page.Replicas)
+	page.Replicas.Silent = list.Unanswered
+	for _, fault := range list.Faults {
 		id, _ := fault["id"].(string)
 		route, _ := fault["route"].(string)
 		page.Faults = append(page.Faults, faulty{
-			ID: id, Route: route, Requests: fault["requests"], Hits: fault["hits"],
+			ID: id, Route: route, Requests: fault["requests"], Hits: fault["hits"], Replicas: fault["replicas"],
 			Effect:  words(fault, "status", "location", "outage", "delay", "hangUp", "malformed", "withoutHeader", "defect", "body"),
 			Strikes: words(fault, "match", "after", "every", "times", "for", "until", "probability", "seed"),
 		})

@@ -99,6 +99,7 @@ type overview struct {
 	Faults   int
 	Lately   []explanation
 	Requests journalled
+	Replicas replicas
 }
 
 // explanation is a sentence about what happened lately.
@@ -122,14 +123,17 @@ func (o overview) Signing() string {
 func (o overview) TemplateMethod(name string) any { return map[string]any{"Signing": o.Signing}[name] }
 
 func loadOverview(v *visit) any {
+	of := readReplicas(v)
+	latest := readRequests(v, map[string]string{"limit": "5", replicaField: of.Chosen})
+	of.Silent = latest.Unanswered
 	ready := v.perform(v.request, Operation{Name: "control.readyz"}) // not being ready is no problem of the page
 	return overview{
 		World: readWorld(v), Base: readEnvironment(v), IAM: get[status](v, "control.livez").IAM, Ready: ready.Status < http.StatusBadRequest, Clock: get[clockState](v, "control.clock.get"),
 		Keys:    get[keyList](v, "control.keys.list").Keys,
-		Waiters: len(get[waiterList](v, "control.waiters").Waiters), Faults: len(get[faultList](v, "control.faults.list").Faults),
-		Lately: get[struct {
+		Waiters: len(getOf[waiterList](v, "control.waiters", of).Waiters), Faults: len(get[faultList](v, "control.faults.list").Faults),
+		Lately: getOf[struct {
 			Findings []explanation `json:"findings"`
-		}](v, "control.explain").Findings,
-		Requests: readRequests(v, map[string]string{"limit": "5"}),
+		}](v, "control.explain", of).Findings,
+		Requests: latest, Replicas: of,
 	}
 }

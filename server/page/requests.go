@@ -39,6 +39,10 @@ type exchange struct {
 
 	Carried json.RawMessage `json:"carried"` // the claims of the token with which it came
 	Got     json.RawMessage `json:"got"`     // the claims of the token in the answer
+
+	Replica string `json:"replica"` // that has recorded it
+
+	Key string `json:"-"` // no other request on the page has it
 }
 
 // missing is a permission that a caller lacked.
@@ -63,6 +67,8 @@ func (e exchange) TemplateMethod(name string) any {
 
 // journalled is the answer of control.requests.list.
 type journalled struct {
+	gathering
+
 	Requests []exchange `json:"requests"`
 	Count    int        `json:"count"`
 	Dropped  uint64     `json:"dropped"`
@@ -79,6 +85,12 @@ func readRequests(v *visit, query map[string]string) (list journalled) {
 	}
 	v.ask(Operation{Name: "control.requests.list", Query: values}, &list)
 	slices.Reverse(list.Requests)
+	for i := range list.Requests {
+		one := &list.Requests[i]
+		if one.Key = strconv.FormatUint(one.Sequence, 10); query[replicaField] == every && one.Replica != "" {
+			one.Key = one.Replica + "." + one.Key // each replica has numbers of its own
+		}
+	}
 	return list
 }
 
@@ -86,19 +98,21 @@ func readRequests(v *visit, query map[string]string) (list journalled) {
 type requests struct {
 	journalled
 
+	Replicas replicas
+
 	Routes []string
-	Open   uint64     // the sequence number of the request that is open
+	Open   string     // the key of the request that is open
 	Kept   url.Values // the filter
 	Older  markup.URL // the query of the next page; empty: there are no older requests
 }
 
 // filters are the parameters that select requests.
 func filters() []string {
-	return []string{"route", "status", "instance", "account", "audience", "since"}
+	return []string{"route", "status", "instance", "account", "audience", "since", replicaField}
 }
 
 func loadRequests(v *visit) any {
-	page := requests{Kept: url.Values{}}
+	page := requests{Kept: url.Values{}, Replicas: readReplicas(v), Open: v.Form.Get("open")}
 	query := map[string]string{"limit": strconv.Itoa(rows), "before": v.Form.Get("before")}
 	for _, name := range filters() {
 		if value := v.Form.Get(name); value != "" {
@@ -107,8 +121,8 @@ func loadRequests(v *visit) any {
 		}
 	}
 	page.journalled = readRequests(v, query)
-	page.Open, _ = strconv.ParseUint(v.Form.Get("open"), 10, 64) // no number opens nothing
-	if shown := len(page.Requests); shown > 0 && page.Count > shown {
+	page.Replicas.Silent = page.Unanswered
+	if shown := len(page.Requests); shown > 0 && page.Count > shown && !page.Replicas.Several() {
 		page.Older = with(page.Kept, "before", strconv.FormatUint(page.Requests[shown-1].Sequence, 10))
 	}
 	page.Routes = get[routeList](v, "control.routes").Routes
@@ -122,10 +136,10 @@ func (r requests) Link(e exchange, before string) markup.URL {
 		kept = maps.Clone(kept)
 		kept.Set("before", before)
 	}
-	if e.Sequence == r.Open {
+	if e.Key == r.Open {
 		return encodedQuery(kept)
 	}
-	return with(kept, "open", strconv.FormatUint(e.Sequence, 10))
+	return with(kept, "open", e.Key)
 }
 
 // TemplateMethod returns the methods for templates.
