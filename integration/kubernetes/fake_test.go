@@ -29,8 +29,8 @@ func beginFake(t *testing.T) *scene {
 	client := fake.NewClientset()
 	var watching sync.WaitGroup // the fake has no versions: it forgets what happens between list and watch
 	watching.Add(len([]string{"pods", "accounts"}))
-	s := begin(t, client,
-		&source{&cache.ListWatch{
+	s := begin(t, client, sources{
+		pods: &source{&cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (apiruntime.Object, error) {
 				return client.CoreV1().Pods("").List(ctx, options)
 			},
@@ -39,7 +39,7 @@ func beginFake(t *testing.T) *scene {
 				return client.CoreV1().Pods("").Watch(ctx, options)
 			},
 		}},
-		&source{&cache.ListWatch{
+		accounts: &source{&cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (apiruntime.Object, error) {
 				return client.CoreV1().ServiceAccounts("").List(ctx, options)
 			},
@@ -47,7 +47,8 @@ func beginFake(t *testing.T) *scene {
 				defer watching.Done()
 				return client.CoreV1().ServiceAccounts("").Watch(ctx, options)
 			},
-		}})
+		}},
+	})
 	watching.Wait()
 	return s
 }

@@ -78,7 +78,10 @@ func (c *Client) Accounts() cache.ListerWatcher {
 	return cache.NewListWatchFromClient(c.rest, "serviceaccounts", metav1.NamespaceAll, fields.Everything())
 }
 
-// Read returns a document of the API server that is not an object of an API.
+// contentTypeJWKS is the only type in which an API server sends keys.
+const contentTypeJWKS = "application/jwk-set+json"
+
+// Read returns a document in JSON of the API server that is not an object of an API.
 func (c *Client) Read(ctx context.Context, path string) ([]byte, error) {
-	return c.rest.Get().AbsPath(path).SetHeader("Accept", runtime.ContentTypeJSON).DoRaw(ctx)
+	return c.rest.Get().AbsPath(path).SetHeader("Accept", runtime.ContentTypeJSON+","+contentTypeJWKS).DoRaw(ctx)
 }

@@ -44,14 +44,17 @@ func newSigningServer(t *testing.T) *signingServer {
 }
 
 func (s *signingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	const typed = "application/jwk-set+json" // an API server sends keys in no other type
 	switch {
 	case s.down.Load():
 		w.WriteHeader(http.StatusForbidden)
+	case r.URL.Path == "/openid/v1/jwks" && !strings.Contains(r.Header.Get("Accept"), typed): // it reads one field
+		w.WriteHeader(http.StatusNotAcceptable)
 	case r.URL.Path == "/.well-known/openid-configuration":
 		_, _ = w.Write([]byte(`{"issuer": "` + clusterIssuer + `", "jwks_uri": "https://10.0.0.1/openid/v1/jwks"}`))
 	case r.URL.Path == "/openid/v1/jwks":
 		s.reads.Add(1)
-		w.Header().Set("Content-Type", "application/jwk-set+json")
+		w.Header().Set("Content-Type", typed)
 		content, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: s.id.Load().(string)}}})
 		if err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -65,7 +68,9 @@ func (s *signingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // read asks the server without a network, which tests with their own time cannot use.
 func (s *signingServer) read(_ context.Context, path string) ([]byte, error) {
 	answer := httptest.NewRecorder()
-	s.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+	request := httptest.NewRequest(http.MethodGet, path, nil)
+	request.Header.Set("Accept", "application/jwk-set+json")
+	s.ServeHTTP(answer, request)
 	if answer.Code != http.StatusOK {
 		return nil, http.ErrNotSupported
 	}
