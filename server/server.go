@@ -37,6 +37,7 @@ import (
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/observer"
 	"gcp-metadata-emulator/server/page"
+	"gcp-metadata-emulator/server/park"
 	"gcp-metadata-emulator/server/proxy"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/realcredentials"
@@ -361,19 +362,22 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 	tunnels := proxy.NewTunnels(listener.Addr())
 	direct, tunnelled := s.httpServer(requests, &conns, handler(tunnels)), s.httpServer(requests, &conns, handler(tunnels))
 	tunnelled.IdleTimeout = tunnelIdleTimeout
-	served := make(chan error, 2)
+	lot := park.New(requests, direct, listener.Addr())
+	served := make(chan error, 3)
 	go func() { served <- direct.Serve(stall.Listener(listener)) }()
+	go func() { served <- direct.Serve(lot) }()
 	go func() { served <- tunnelled.Serve(tunnels) }()
 
 	select {
 	case err := <-served:
-		_, _ = direct.Close(), tunnelled.Close() // one of them still serves
-		return errors.Join(err, other(<-served))
+		_, _ = direct.Close(), tunnelled.Close() // they still serve other listeners
+		return errors.Join(err, other(<-served), other(<-served))
 	case <-ctx.Done():
 	}
 	stop(wire.ErrStopping)
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
 	defer cancel()
+	lot.Drain(late)
 	go func() {
 		conns.Drain(late)
 		cancel()
@@ -387,7 +391,7 @@ func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler
 		})
 	}
 	ending.Wait()
-	return errors.Join(other(<-served), other(<-served))
+	return errors.Join(other(<-served), other(<-served), other(<-served))
 }
 
 // other returns err unless it only says that the server was closed.

@@ -113,10 +113,12 @@ func (q *query) waitsFor(etag string) bool {
 	return q.wait && etag != "" && etag == q.lastETag
 }
 
-// waiting returns a context that ends when the client's timeout has passed.
-func (q *query) waiting(ctx context.Context, emulator *clock.Clock) (context.Context, context.CancelFunc) {
+// end returns a channel that is closed when the client's timeout has passed, and a function that stops
+// the timeout. The channel is nil if there is no timeout.
+func (q *query) end(emulator *clock.Clock) (over <-chan struct{}, stop func()) {
 	if q.timeout == 0 {
-		return ctx, func() {}
+		return nil, func() {}
 	}
-	return emulator.WithTimeout(ctx, q.timeout)
+	ctx, stop := emulator.WithTimeout(context.Background(), q.timeout)
+	return ctx.Done(), stop
 }

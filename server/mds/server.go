@@ -202,37 +202,19 @@ func (s *Server) gone(r *http.Request, found *Found) wire.Response {
 	return found.tree.profile.moved(r, name)
 }
 
-// read answers with the entry at the request's path. If the client waits for a change, it
-// repeats: look, then wait for the next change.
-//
-// Thousands of clients may wait here. The data on a goroutine's stack at this depth decides the
-// stack's size, so the functions from here on pass few large values.
+// read answers with the entry at the request's path. If the client waits for a change, the answer comes
+// later.
 func (s *Server) read(r *http.Request, found Found) (wire.Response, error) {
 	var q query
 	q.parse(r.URL.RawQuery)
-	var parked *parking
-	for {
-		answer, err := s.render(r, &found, &q)
-		if err != nil || !q.waitsFor(answer.etag) {
-			return parked.give(r, found.tree.profile.complete(answer)), err
-		}
-		if parked == nil {
-			if err := wire.DrainBody(r); err != nil { // with unread bytes, net/http cannot detect that the client has gone
-				return wire.Response{}, err
-			}
-			parked = s.park(r, &q, found.tree.instance)
-			defer parked.leave()
-		}
-		parked.looked(found.Revision)
-		select {
-		case <-found.Changed:
-		case <-parked.over:
-			q.wait = false // answer with the present entry
-		}
-		if !s.renew(r, &found) {
-			return s.gone(r, &found), nil
-		}
+	answer, err := s.render(r, &found, &q)
+	if err != nil || !q.waitsFor(answer.etag) {
+		return found.tree.profile.complete(answer), err
 	}
+	if err := wire.DrainBody(r); err != nil { // with unread bytes, net/http cannot detect that the client has gone
+		return wire.Response{}, err
+	}
+	return s.park(r, found, q).wait(), nil
 }
 
 // parking is the state of a waiting request.
@@ -240,30 +222,62 @@ type parking struct {
 	Waiter
 
 	server *Server
-	over   <-chan struct{} // closed at the timeout, or when the client has gone or the server stops
-	cancel context.CancelFunc
+	found  Found
+	query  query
+	over   <-chan struct{}               // closed at the timeout; nil if there is none
+	cancel func()                        // stops the timeout
 	seen   atomic.Uint64                 // the latest revision of the world that the request has seen
 	look   atomic.Pointer[chan struct{}] // closed after the next look; nil if nothing listens
 }
 
-// give marks the response as abandoned if the client has gone. p is nil if the request did not
-// wait.
-func (p *parking) give(r *http.Request, response wire.Response) wire.Response {
-	response.Abandoned = p != nil && wire.IsGone(r.Context())
-	return response
-}
-
-func (s *Server) park(r *http.Request, q *query, instance *world.Instance) *parking {
-	ctx, cancel := q.waiting(r.Context(), s.clock)
+// park begins to wait. It copies its arguments, so that other requests keep them on the stack.
+func (s *Server) park(r *http.Request, found Found, q query) *parking {
 	p := &parking{
-		Waiter: Waiter{Instance: instance.Name, Path: wire.Target(r), Since: s.clock.Now()},
-		server: s, over: ctx.Done(), cancel: cancel,
+		Waiter: Waiter{Instance: found.tree.instance.Name, Path: wire.Target(r), Since: s.clock.Now()},
+		server: s, found: found, query: q,
 	}
+	p.over, p.cancel = q.end(s.clock)
 	s.parked.Store(p, nil)
 	if asked := s.arrival.Swap(nil); asked != nil {
 		close(*asked)
 	}
 	return p
+}
+
+// wait returns a response whose answer comes after the next change.
+func (p *parking) wait() wire.Response {
+	p.looked(p.found.Revision)
+	return wire.Response{Later: &wire.Later{Await: p.await, Then: p.answer}}
+}
+
+// await waits for the next change. Thousands of requests may wait here.
+func (p *parking) await(ctx context.Context) {
+	select {
+	case <-p.found.Changed:
+		return
+	case <-p.over:
+	case <-ctx.Done(): // the client has gone, or the server stops
+	}
+	p.query.wait = false // answer with the present entry
+}
+
+// answer looks at the entry again.
+func (p *parking) answer(r *http.Request) (response wire.Response, err error) {
+	defer func() {
+		if response.Later == nil {
+			p.leave()
+		}
+	}()
+	if !p.server.renew(r, &p.found) {
+		return p.server.gone(r, &p.found), nil
+	}
+	entry, err := p.server.render(r, &p.found, &p.query)
+	if err == nil && p.query.waitsFor(entry.etag) {
+		return p.wait(), nil
+	}
+	response = p.found.tree.profile.complete(entry)
+	response.Abandoned = wire.IsGone(r.Context())
+	return response, err
 }
 
 func (p *parking) leave() {

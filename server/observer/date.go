@@ -14,7 +14,7 @@ import (
 func (o *Observer) Unobserved(route string, answer wire.Answer) wire.Answer {
 	return func(r *http.Request) wire.Response {
 		_, begun := o.clock.Both()
-		response := answer(r)
+		response := answer(r).Now(r)
 		o.date(&response)
 		e := exchangeOf(r, &sighting{route: route}, &response)
 		e.Duration = fixtures.Duration(time.Since(begun))

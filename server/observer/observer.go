@@ -88,7 +88,7 @@ func Named(name string, subject func(*http.Request) wire.Subject, dialect wire.D
 // Observe returns the answer of an operation, observed. It records an exchange before the answer is
 // sent, so that a client that has the answer finds it in the journal.
 //
-// Requests that wait keep the variables of this function on their stacks, so there are few.
+// It observes an answer that comes later when it comes.
 func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
 	return func(r *http.Request) wire.Response {
 		var seen sighting
@@ -108,6 +108,9 @@ func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
 		} else {
 			response = underFaults(o, op, r, found, &seen)
 		}
+		if response.Later != nil {
+			return response.Finally(later(o, &op, found, seen))
+		}
 		settle(op, r, found, &seen, &response)
 		o.note(r, &seen, &response)
 		if seen.hungUp {
@@ -115,6 +118,16 @@ func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
 		}
 		o.date(&response)
 		return response
+	}
+}
+
+// later returns a function that observes an answer when it is known. It is a separate function, so that its
+// arguments are copied to the heap only if it is called.
+func later[Found any](o *Observer, op *Operation[Found], found Found, seen sighting) func(*http.Request, *wire.Response) {
+	return func(r *http.Request, answer *wire.Response) {
+		settle(*op, r, found, &seen, answer)
+		o.note(r, &seen, answer)
+		o.date(answer)
 	}
 }
 
@@ -156,7 +169,7 @@ func underFaults[Found any](o *Observer, op Operation[Found], r *http.Request, f
 	if !isMet {
 		return op.Answer(r, found)
 	}
-	outcome := inject.Answer(r, met, op.Dialect, func(r *http.Request) wire.Response { return op.Answer(r, found) })
+	outcome := inject.Answer(r, met, op.Dialect, func(r *http.Request) wire.Response { return op.Answer(r, found).Now(r) })
 	if !outcome.Struck {
 		o.faults.Missed(met.ID)
 		return outcome.Response

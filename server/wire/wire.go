@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/park"
 	"gcp-metadata-emulator/server/reason"
 )
 
@@ -39,6 +40,9 @@ type Response struct {
 	// Stream, if set, writes the body in pieces, in place of Body. Each write is sent at once,
 	// and fails if the client does not read it.
 	Stream func(w io.Writer)
+
+	// Later, if set, has the answer later. Everything else in this response then means nothing.
+	Later *Later
 
 	// Abandoned means that the client left while the handler waited, so nobody receives the
 	// answer.
@@ -120,6 +124,7 @@ func (d Dialect) Answer(logger *slog.Logger, handle Handler) Answer {
 		if err := safely(&response, r, handle); err != nil {
 			return d.explained(r, disclose(r, logger, err))
 		}
+		d.later(logger, &response)
 		return response
 	}
 }
@@ -134,6 +139,7 @@ func AnswerFound[Found any](
 		if err := safelyFound(&response, r, found, handle); err != nil {
 			return d.explained(r, disclose(r, logger, err))
 		}
+		d.later(logger, &response)
 		return response
 	}
 }
@@ -163,6 +169,10 @@ func (d Dialect) Serve(answer Answer) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		response := answer(r)
+		if response.Later != nil {
+			park.Wait(w, r, &waiting{response, common})
+			return
+		}
 		write(w, r, common, &response)
 	})
 }
