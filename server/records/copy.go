@@ -24,7 +24,7 @@ type Copy struct {
 
 type folder struct {
 	records map[string]Record // by name
-	version int64             // of the last change in the folder
+	changes int64             // of its records that were applied
 }
 
 type follower struct {
@@ -70,12 +70,13 @@ func (c *Copy) Count(name string) int {
 	return 0
 }
 
-// Version returns the version of the last change in a folder, or 0 if nothing has ever been there.
-func (c *Copy) Version(name string) int64 {
+// Changes returns a number that is larger after every change in a folder of this copy, or 0 if nothing has
+// ever been there. It grows too when the store goes back to earlier versions.
+func (c *Copy) Changes(name string) int64 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if in, ok := c.folders[name]; ok {
-		return in.version
+		return in.changes
 	}
 	return 0
 }
@@ -125,8 +126,8 @@ func (c *Copy) Apply(version int64, changed []Record) {
 	c.apply(version, changed)
 }
 
-// Replace applies all records that exist at a version, for a copy that may have missed changes. The
-// version is lower than Seen if the store has lost changes: then the copy goes back.
+// Replace applies all records that exist at a version, for a copy that may have missed changes, or has
+// changes that the store has lost. If the version is lower than Seen, the copy goes back.
 func (c *Copy) Replace(version int64, all []Record) {
 	c.applying.Lock()
 	defer c.applying.Unlock()
@@ -134,7 +135,9 @@ func (c *Copy) Replace(version int64, all []Record) {
 	for _, record := range all {
 		exists[record.Name] = record
 	}
-	c.goBack(version)
+	c.mu.Lock()
+	c.seen = min(c.seen, version-1)
+	c.mu.Unlock()
 	var changed []Record
 	c.mu.RLock()
 	for _, in := range c.folders {
@@ -154,20 +157,6 @@ func (c *Copy) Replace(version int64, all []Record) {
 		}
 	}
 	c.apply(version, changed)
-}
-
-// goBack prepares the copy for a version that may be lower than one that it has seen. All folders count as
-// changed then, because what they had may never have been. The caller must hold applying.
-func (c *Copy) goBack(version int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if version >= c.seen {
-		return
-	}
-	c.seen = version - 1
-	for _, in := range c.folders {
-		in.version = version
-	}
 }
 
 // apply is Apply. The caller must hold applying.
@@ -200,7 +189,7 @@ func (c *Copy) put(name string, record Record) {
 		in = &folder{records: map[string]Record{}}
 		c.folders[name] = in
 	}
-	in.version = max(in.version, record.Version)
+	in.changes++
 	if record.Gone {
 		delete(in.records, record.Name)
 	} else {

@@ -21,8 +21,8 @@ func (f Files) List(folder string) []string {
 	return names
 }
 
-// Version returns the version of the last change in a folder.
-func (f Files) Version(folder string) int64 { return f.store.Copy().Version(folder) }
+// Version returns a number that is larger after every change in a folder.
+func (f Files) Version(folder string) int64 { return f.store.Copy().Changes(folder) }
 
 // Read returns the content of a file, and its version.
 func (f Files) Read(name string) (data []byte, written int64, ok bool) {

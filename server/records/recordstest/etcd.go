@@ -127,6 +127,36 @@ func (e *Etcd) Lose(t testing.TB) {
 	}
 }
 
+// Backup copies the data of the server, after Kill. The function that it returns restores them, after Kill.
+func (e *Etcd) Backup(t testing.TB) (restore func()) {
+	t.Helper()
+	kept := filepath.Join(t.TempDir(), "backup")
+	move := func(from, to string) {
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(e.dir, kept)
+	return func() {
+		e.Lose(t)
+		move(kept, e.dir)
+	}
+}
+
+// Elsewhere starts the server at another address, after Kill, so that nobody else finds it there. The
+// function that it returns ends this, and starts the server at its own address again.
+func (e *Etcd) Elsewhere(t testing.TB) (back func()) {
+	t.Helper()
+	home := e.Address
+	e.Address = freeAddress(t)
+	e.Start(t)
+	return func() {
+		e.Kill()
+		e.Address = home
+		e.Start(t)
+	}
+}
+
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once

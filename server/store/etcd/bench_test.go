@@ -39,9 +39,9 @@ func BenchmarkEdit(b *testing.B) {
 				if err := all[0].Commit(b.Context(), records.Change{Put: []records.Entry{{Name: "world/head", Value: value}}}); err != nil {
 					b.Fatal(err)
 				}
-				version := all[0].Copy().Version("world")
+				changed, _ := all[0].Copy().Find("world/head")
 				for _, s := range all {
-					if err := s.Copy().Await(b.Context(), version); err != nil {
+					if err := s.Copy().Await(b.Context(), changed.Version); err != nil {
 						b.Fatal(err)
 					}
 				}

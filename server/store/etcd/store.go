@@ -5,11 +5,10 @@ package etcd
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,7 +51,8 @@ type Store struct {
 	end     context.CancelFunc
 }
 
-// tick is the name of a record that every change writes. Its version is the version of the last change.
+// tick is the name of a record that every change writes. Its version is the version of the last change, and
+// its value is of this change alone.
 const tick = "last"
 
 // Open connects to the servers, and copies all records. Close ends it.
@@ -133,6 +133,11 @@ func (s *Store) answered(header *etcdserverpb.ResponseHeader, seen int64) error 
 		s.touch()
 		return nil
 	}
+	return s.goBack()
+}
+
+// goBack makes the watch load all records again. It returns errLost.
+func (s *Store) goBack() error {
 	s.isAhead.Store(true)
 	select {
 	case s.lost <- struct{}{}:
@@ -199,7 +204,7 @@ func (s *Store) conditions(change records.Change) []clientv3.Cmp {
 }
 
 func (s *Store) operations(ctx context.Context, change records.Change) ([]clientv3.Op, error) {
-	all := []clientv3.Op{clientv3.OpPut(s.prefix+tick, "")}
+	all := []clientv3.Op{clientv3.OpPut(s.prefix+tick, rand.Text())}
 	for _, entry := range change.Put {
 		lease, err := s.leases.of(ctx, s.client(), entry)
 		if err != nil {
@@ -267,6 +272,7 @@ func (s *Store) watch(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	go s.compare(ctx)
 	for news := range s.client().Watch(ctx, s.prefix, clientv3.WithPrefix(), clientv3.WithRev(s.copied.Seen()+1)) {
 		if news.CompactRevision > 0 {
 			return errCompacted
@@ -303,9 +309,10 @@ func (s *Store) ping(ctx context.Context) {
 	for pause(ctx, every) {
 		asked, cancel := context.WithTimeout(ctx, 2*every)
 		seen := s.copied.Seen()
-		got, err := s.client().Get(asked, s.prefix+tick, clientv3.WithKeysOnly())
-		if err == nil {
-			_ = s.answered(got.Header, seen) // the watch gets to know
+		known, isKnown := s.copied.Find(tick)
+		got, err := s.client().Get(asked, s.prefix+tick)
+		if err == nil && s.answered(got.Header, seen) == nil && isKnown && !s.continues(asked, known, got.Kvs) {
+			_ = s.goBack() // the watch gets to know
 		}
 		s.report(ctx, err)
 		s.renew(ctx, err)
@@ -323,21 +330,4 @@ func pause(ctx context.Context, wait time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// Parse reads the value of --store: etcd://HOST:PORT[,HOST:PORT…]/PREFIX.
-func Parse(text string) (endpoints []string, prefix string, err error) {
-	rest, ok := strings.CutPrefix(text, "etcd://")
-	addresses, prefix, named := strings.Cut(rest, "/")
-	prefix = strings.Trim(prefix, "/")
-	if !ok || !named || prefix == "" {
-		return nil, "", fmt.Errorf("%q is not etcd://HOST:PORT[,HOST:PORT]/PREFIX", text)
-	}
-	endpoints = strings.Split(addresses, ",")
-	for _, address := range endpoints {
-		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
-			return nil, "", fmt.Errorf("%q in %q is not HOST:PORT", address, text)
-		}
-	}
-	return endpoints, prefix, nil
 }
