@@ -56,6 +56,10 @@ type Difference struct {
 	Real     string `json:"real"`
 	Emulated string `json:"emulated"`
 	Count    int    `json:"count"` // of the requests that show it
+
+	// theirs and ours, if they differ, are the bodies that Real and Emulated are parts of: a part of a secret is
+	// not known to be one.
+	theirs, ours string
 }
 
 // comparison is one run.
@@ -94,18 +98,24 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	}
 	at, err := options.Emulate(ctx, fixture)
 	if err != nil {
-		return Report{}, fmt.Errorf("cannot emulate the answer of %q: %w", options.Real, err)
+		// The error may quote the answer.
+		return Report{}, fmt.Errorf("cannot emulate the answer of %q: %s", options.Real, c.names().RedactWords(err.Error()))
 	}
 	c.emulated = script.NewClient(at, options.Now)
 	c.emulated.Host = c.real.Host
 	if err := c.compare(ctx); err != nil {
 		return Report{}, err
 	}
-	names := pseudonym.New()
-	c.document.teach(names)
-	report := c.report(options.Real, names)
+	report := c.report(options.Real, c.names())
 	report.Profile = string(c.document.Profile)
 	return report, nil
+}
+
+// names returns names for what the real server says.
+func (c *comparison) names() *pseudonym.Names {
+	names := pseudonym.New()
+	c.document.teach(names)
+	return names
 }
 
 // compare asks all requests. When the limit is reached, it goes on with counting what is left out.
@@ -148,11 +158,27 @@ func (c *comparison) report(at *url.URL, names *pseudonym.Names) Report {
 		Server: names.Redact(at.String()), Requests: c.real.Asked, LeftOut: c.leftOut,
 		Differences: c.found.list,
 	}
+	for _, wire := range c.scripts {
+		for _, exchange := range wire.Exchanges {
+			names.Allow(exchange.Request + "\n" + exchange.Response)
+		}
+	}
 	for i := range report.Differences {
-		d := &report.Differences[i]
-		d.Request, d.Real, d.Emulated = names.Redact(d.Request), names.Redact(d.Real), names.Redact(d.Emulated)
+		report.Differences[i].redact(names)
 	}
 	return report
+}
+
+// redact replaces what nobody else should see.
+func (d *Difference) redact(names *pseudonym.Names) {
+	if d.theirs == d.ours {
+		d.Real, d.Emulated = names.RedactWords(d.Real), names.RedactWords(d.Emulated)
+	} else {
+		theirs, ours := names.RedactWords(d.theirs), names.RedactWords(d.ours)
+		at := firstDifference(theirs, ours)
+		d.Real, d.Emulated = excerpt(theirs, at), excerpt(ours, at)
+	}
+	d.Request = names.RedactWords(d.Request)
 }
 
 // probe asks both servers one request, and returns the answer of the real server.

@@ -29,8 +29,8 @@ func ReadDocument(answer script.Answer) (*Document, error) {
 	d := &Document{Whole: json.RawMessage(answer.Body)}
 	decoder := json.NewDecoder(strings.NewReader(answer.Body))
 	decoder.UseNumber()
-	if err := decoder.Decode(&d.Tree); err != nil {
-		return nil, fmt.Errorf("the answer is not a JSON object: %w", err)
+	if decoder.Decode(&d.Tree) != nil {
+		return nil, errors.New("the answer is not a JSON object") // the error may quote it
 	}
 	if d.section("instance") == nil {
 		return nil, errors.New(`the answer has no "instance"`)

@@ -60,16 +60,21 @@ func tokenFacts(body string) []fact {
 			Kind    string      `json:"token_type"`
 		}
 		if err := json.Unmarshal([]byte(body), &members); err != nil {
-			return []fact{{"token", "is not JSON: " + err.Error()}}
+			return []fact{{"token", "is not JSON with the members of a token"}} // the error may quote it
 		}
 		token, seconds, kind = members.Token, members.Seconds, members.Kind
 	} else if _, err := fmt.Sscanf(body, "access_token %s\nexpires_in %s\ntoken_type %s", &token, &seconds, &kind); err != nil {
-		return []fact{{"token", "is neither JSON nor lines: " + err.Error()}}
+		return []fact{{"token", "is neither JSON nor lines with the members of a token"}}
 	}
-	const shown = 2
-	parts := strings.SplitN(token, ".", shown+1)
+	if token == "" {
+		return []fact{{"token", "is empty"}}
+	}
+	begins := "not as Google's tokens"
+	if strings.HasPrefix(token, "ya29.") {
+		begins = regexp.MustCompile(`\A(?:ya29\.)(?:[a-z]\.)?`).FindString(token)
+	}
 	frame := strings.NewReplacer(token, "TOKEN", seconds.String(), "SECONDS").Replace(body)
-	return []fact{{"body", frame}, {"token", strings.Join(parts[:min(shown, len(parts))], ".") + "."}, {"token_type", kind}, {"expires_in", lifetime(seconds)}}
+	return []fact{{"body", frame}, {"token", begins}, {"token_type", kind}, {"expires_in", lifetime(seconds)}}
 }
 
 // lifetime puts seconds in words. A metadata server keeps tokens, so that they differ.

@@ -146,11 +146,17 @@ func judgeBody(theirs, ours string) []Difference {
 	case slices.Equal(sortedLines(theirs), sortedLines(ours)):
 		aspect = LineOrder
 	}
+	at := firstDifference(theirs, ours)
+	return []Difference{{Aspect: aspect, Real: excerpt(theirs, at), Emulated: excerpt(ours, at), theirs: theirs, ours: ours}}
+}
+
+// firstDifference returns the number of the first bytes that two texts have in common.
+func firstDifference(theirs, ours string) int {
 	at := 0
 	for at < min(len(theirs), len(ours)) && theirs[at] == ours[at] {
 		at++
 	}
-	return []Difference{{Aspect: aspect, Real: excerpt(theirs, at), Emulated: excerpt(ours, at)}}
+	return at
 }
 
 func sortedLines(text string) []string {

@@ -10,7 +10,7 @@ import (
 // form is how values of a kind look.
 type form struct {
 	kind     Kind
-	pattern  *regexp.Regexp
+	pattern  *regexp.Regexp          // its last group, if it has any, is the value
 	isPublic func(value string) bool // nil: no value is public
 }
 
@@ -29,6 +29,8 @@ var formsOnce = sync.OnceValue(func() []form { //nolint:gochecknoglobals // expr
 		{kind: Token, pattern: regexp.MustCompile(`\b1(?:/|%2[Ff])(?:/|%2[Ff])0[A-Za-z0-9_-]{8,}|\bGOCSPX-[A-Za-z0-9_-]+`)},
 		{kind: Login, pattern: regexp.MustCompile(`(?:/|\\/|%2[Ff]){2}[^\s/@"<>]+(?::|%3[Aa])[^\s/@"<>]+(?:@|%40)`)},
 		{kind: Email, pattern: regexp.MustCompile(`[A-Za-z0-9._+-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)},
+		{kind: Name, pattern: regexp.MustCompile(`\b[a-z0-9-]+(?:\.[a-z0-9-]+)?\.c\.[a-z0-9.:-]+\.internal\b`)},
+		{kind: Project, pattern: regexp.MustCompile(`\bprojects(?:/|\\/|%2[Ff])([a-z][a-z0-9-]{4,28}[a-z0-9])\b`), isPublic: isGooglesProject},
 		{kind: MAC, pattern: regexp.MustCompile(`\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\b`)},
 		{kind: IP, pattern: regexp.MustCompile(`\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b`), isPublic: isPublicIP},
 		{kind: IP, pattern: regexp.MustCompile(`(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){0,7}|(?:[0-9a-fA-F]{1,4}:)+:(?:[0-9a-fA-F]{1,4})?`), isPublic: isPublicIP},
@@ -36,6 +38,9 @@ var formsOnce = sync.OnceValue(func() []form { //nolint:gochecknoglobals // expr
 		{kind: ID, pattern: regexp.MustCompile(`\b[0-9]{10,}\b`)},
 	}
 })
+
+// isGooglesProject reports whether a project is one of those that have images for everybody.
+func isGooglesProject(id string) bool { return strings.HasSuffix(id, "-cloud") }
 
 // isMasked reports whether a token is only the form of a token: see Mask.
 func isMasked(token string) bool { return Mask(token) == token }

@@ -163,11 +163,13 @@ func (n *Names) redactPlainly(text string) string {
 
 func (n *Names) redactForms(text string) string {
 	for _, form := range n.forms {
-		text = form.pattern.ReplaceAllStringFunc(text, func(value string) string {
+		text = form.pattern.ReplaceAllStringFunc(text, func(found string) string {
+			groups := form.pattern.FindStringSubmatch(found)
+			value := groups[len(groups)-1]
 			if form.isPublic != nil && form.isPublic(value) {
-				return value
+				return found
 			}
-			return n.name(form.kind, value)
+			return strings.TrimSuffix(found, value) + n.name(form.kind, value)
 		})
 	}
 	return text

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -20,8 +21,8 @@ func (r *Recording) add(ctx context.Context, file, document string, profile fixt
 		}
 	}
 	r.Files[file] = []byte(document)
-	if r.Unplayable == nil {
-		r.Unplayable = err
+	if r.Unplayable == nil && err != nil {
+		r.Unplayable = errors.New(newRedactor().names.RedactWords(err.Error())) // it quotes the document
 	}
 }
 

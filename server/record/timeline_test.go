@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -132,7 +133,7 @@ func TestOddEntriesAreLeftOut(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, after := range []int64{2, 5, 9, 20, 33} {
-		t.Run(fmt.Sprint(after), func(t *testing.T) {
+		t.Run(strconv.FormatInt(after, 10), func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			var requests atomic.Int64

@@ -71,7 +71,7 @@ func ReadAnswer(from io.Reader, method string) (Answer, error) {
 	}
 	response, err := http.ReadResponse(bufio.NewReader(io.MultiReader(strings.NewReader(head.String()), reader)), &http.Request{Method: method})
 	if err != nil {
-		return Answer{}, fmt.Errorf("the answer is not HTTP: %w", err)
+		return Answer{}, errors.New("the answer is not HTTP/1.1") // the error may quote the answer, which can have secrets
 	}
 	defer response.Body.Close() //nolint:errcheck // it was read to its end
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxBody+1))
