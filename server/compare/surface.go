@@ -130,12 +130,12 @@ func (s Surface) probes(scripts []script.Script, values map[string]string) []Pro
 // own returns the request of a script without its Host, and whether it is for this host.
 func (s Surface) own(request string) (string, bool) {
 	head, body, _ := strings.Cut(request, "\n\n")
-	for line := range strings.SplitSeq(head, "\n") {
-		if host, ok := strings.CutPrefix(line, "Host: "); ok {
-			return strings.Replace(head, line+"\n", "", 1) + "\n\n" + body, host == s.Host
-		}
+	before, host, has := strings.Cut(head, "\nHost: ")
+	if !has {
+		return request, true
 	}
-	return request, true
+	host, after, _ := strings.Cut(host+"\n", "\n")
+	return before + strings.TrimSuffix("\n"+after, "\n") + "\n\n" + body, host == s.Host
 }
 
 // policies returns the policies of the real server that decide on the answers: whether the account may
