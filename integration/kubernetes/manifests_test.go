@@ -14,6 +14,7 @@ import (
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -49,6 +50,7 @@ func TestManifests(t *testing.T) {
 	for folder, want := range map[string]string{
 		"plain":     "Deployment Job Service",
 		"base":      "ClusterRole ClusterRoleBinding Deployment Namespace NetworkPolicy Service ServiceAccount",
+		"replicas":  "ClusterRole ClusterRoleBinding Deployment Namespace NetworkPolicy Service ServiceAccount",
 		"daemonset": "ClusterRole ClusterRoleBinding ConfigMap DaemonSet Namespace ServiceAccount",
 		"rbac":      "ClusterRole ClusterRoleBinding ServiceAccount",
 	} {
@@ -94,18 +96,51 @@ func TestControlPlaneIsClosed(t *testing.T) {
 	}
 }
 
+// A replica tells the others the address of its pod, at a port that only replicas reach.
+func TestReplicasAskEachOther(t *testing.T) {
+	kinds := built(t, filepath.Join(manifests, "replicas"))
+	deployment := kinds["Deployment"][0].(*appsv1.Deployment)
+	pod := deployment.Spec.Template.Spec
+	emulator := pod.Containers[0]
+	if arguments := strings.Join(emulator.Args, " "); *deployment.Spec.Replicas < 2 || !strings.HasSuffix(arguments, "--peer-listen [::]:8257 --advertise http://$(POD_IP):8257") ||
+		strings.Contains(arguments, "--keys") || len(pod.Volumes)+len(emulator.VolumeMounts) > 0 {
+		t.Errorf("%d replicas have the arguments %s and the volumes %+v", *deployment.Spec.Replicas, arguments, pod.Volumes)
+	}
+	if !slices.ContainsFunc(emulator.Env, func(v corev1.EnvVar) bool {
+		return v.Name == "POD_IP" && v.ValueFrom != nil && v.ValueFrom.FieldRef.FieldPath == "status.podIP"
+	}) {
+		t.Errorf("the environment %+v lacks the address of the pod", emulator.Env)
+	}
+	from := map[string]networkingv1.NetworkPolicyPeer{}
+	for _, one := range kinds["NetworkPolicy"] {
+		for _, rule := range one.(*networkingv1.NetworkPolicy).Spec.Ingress {
+			for _, port := range rule.Ports {
+				from[port.Port.StrVal] = rule.From[0]
+			}
+		}
+	}
+	if peers := from["peers"]; peers.NamespaceSelector != nil || !reflect.DeepEqual(peers.PodSelector.MatchLabels, deployment.Spec.Template.Labels) {
+		t.Errorf("what replicas ask is open to %+v", peers)
+	}
+	if len(from) != 3 {
+		t.Errorf("pods reach the ports %v", slices.Sorted(maps.Keys(from)))
+	}
+}
+
 // emulatorPods returns the pods that have an emulator for others, by folder.
 func emulatorPods(t *testing.T) map[string]corev1.PodSpec {
 	t.Helper()
 	deployment := func(folder string) corev1.PodSpec {
 		one := built(t, filepath.Join(manifests, folder))["Deployment"][0].(*appsv1.Deployment)
-		if replicas := *one.Spec.Replicas; replicas != 1 {
+		spec := one.Spec.Template.Spec
+		shares := slices.ContainsFunc(spec.Containers[0].Env, func(v corev1.EnvVar) bool { return v.Name == "GCP_METADATA_EMULATOR_STORE" })
+		if replicas := *one.Spec.Replicas; replicas != 1 && !shares {
 			t.Errorf("%s: %d replicas have keys of their own", folder, replicas)
 		}
-		return one.Spec.Template.Spec
+		return spec
 	}
 	daemons := built(t, filepath.Join(manifests, "daemonset"))["DaemonSet"][0].(*appsv1.DaemonSet)
-	return map[string]corev1.PodSpec{"base": deployment("base"), "plain": deployment("plain"), "daemonset": daemons.Spec.Template.Spec}
+	return map[string]corev1.PodSpec{"base": deployment("base"), "plain": deployment("plain"), "replicas": deployment("replicas"), "daemonset": daemons.Spec.Template.Spec}
 }
 
 // The strict decoding finds a field with a typing error.
