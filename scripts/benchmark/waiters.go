@@ -16,7 +16,7 @@ const (
 	// promptly limits the time from a change to the last answer.
 	promptly = 2 * time.Second
 	// roomy limits the process's memory with all requests waiting, in bytes.
-	roomy = 250_000_000
+	roomy = 200 << 20
 )
 
 // waiters measures the cost of requests that wait for a change of metadata, and the time until
@@ -39,7 +39,7 @@ func (b *bench) waiters(ctx context.Context) (table, error) {
 	return table{
 		intro: fmt.Sprintf("An emulator with requests that wait for a change, each on its own connection: resident memory, and "+
 			"the time from one change to the last answer ÷ the time of a constant server for as many requests, median (lowest–highest) of %d rounds.", b.rounds),
-		header: []string{"waiters", "resident", "growth", "up to 250 MB", "answered by a change", "all within 2 s"},
+		header: []string{"waiters", "resident", "growth", "up to 200 MiB", "answered by a change", "all within 2 s"},
 		rows:   rows,
 	}, nil
 }
