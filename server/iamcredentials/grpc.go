@@ -11,11 +11,11 @@ import (
 
 // beginCall begins a call in gRPC, for the resource name of a service account.
 func (s *Server) beginCall(ctx context.Context, method, name string) (call, error) {
-	credential, err := rpc.Bearer(ctx, API(), method)
+	credential, err := rpc.Bearer(ctx, s.api, method)
 	if err != nil {
 		return call{}, err
 	}
-	return s.begin(ctx, credential, API(), method, name)
+	return s.begin(ctx, credential, s.api, method, name)
 }
 
 // CallGenerateAccessToken issues an access token for a service account.

@@ -12,7 +12,7 @@ import (
 // read starts a call over HTTP. It checks the credential, the account and the query, then reads
 // the message with its own fields and the fields of all methods.
 func (s *Server) read(r *http.Request, method string, fields ...string) (call, googleapi.Message, error) {
-	return s.readOf(r, API(), method, append(fields, "delegates")...)
+	return s.readOf(r, s.api, method, append(fields, "delegates")...)
 }
 
 // readOf is read for a method of any API. The fields of the message include the account's name.
@@ -154,12 +154,11 @@ const everywhere = "0x0"
 
 // AllowedLocations answers that the credentials of a service account are valid everywhere.
 func (s *Server) AllowedLocations(r *http.Request) (wire.Response, error) {
-	api := API()
-	credential, err := guard.Bearer(r, api, "GetAllowedLocations")
+	credential, err := guard.Bearer(r, s.api, "GetAllowedLocations")
 	if err != nil {
 		return wire.Response{}, err
 	}
-	if _, err := s.begin(r.Context(), credential, api, "GetAllowedLocations", r.PathValue("account")); err != nil {
+	if _, err := s.begin(r.Context(), credential, s.api, "GetAllowedLocations", r.PathValue("account")); err != nil {
 		return wire.Response{}, err
 	}
 	return googleapi.Reply(r, allowedLocations{[]string{}, everywhere}), nil
@@ -167,7 +166,7 @@ func (s *Server) AllowedLocations(r *http.Request) (wire.Response, error) {
 
 // AllowedLocationsOfPool is AllowedLocations for the principals of an identity pool.
 func (s *Server) AllowedLocationsOfPool(r *http.Request) (wire.Response, error) {
-	if _, err := s.guard.Caller(r, API(), "GetAllowedLocations"); err != nil {
+	if _, err := s.guard.Caller(r, s.api, "GetAllowedLocations"); err != nil {
 		return wire.Response{}, err
 	}
 	return googleapi.Reply(r, allowedLocations{[]string{}, everywhere}), nil

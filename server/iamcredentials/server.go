@@ -28,13 +28,14 @@ type Server struct {
 	issuer *token.Issuer
 	guard  *guard.Guard
 	now    func() time.Time
+	api    guard.API
 }
 
 // New returns an IAM Credentials API.
 func New(
 	worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issuer, guard *guard.Guard, now func() time.Time,
 ) *Server {
-	return &Server{worlds: worlds, keys: ring, issuer: issuer, guard: guard, now: now}
+	return &Server{worlds: worlds, keys: ring, issuer: issuer, guard: guard, now: now, api: API()}
 }
 
 // API returns the names and scopes of the IAM Credentials API.
@@ -66,10 +67,11 @@ func (s *Server) begin(ctx context.Context, credential string, api guard.API, me
 // accountID returns the account's ID from a resource name, projects/ANY/serviceAccounts/ID.
 // Some clients send only the ID.
 func accountID(name string) string {
-	parts := strings.Split(name, "/")
-	const length = 4
-	if len(parts) == length && parts[0] == "projects" && parts[1] != "" && parts[2] == "serviceAccounts" {
-		return parts[length-1]
+	below, isPath := strings.CutPrefix(name, "projects/")
+	project, rest, _ := strings.Cut(below, "/")
+	id, isAccount := strings.CutPrefix(rest, "serviceAccounts/")
+	if isPath && project != "" && isAccount && !strings.Contains(id, "/") {
+		return id
 	}
 	return name
 }

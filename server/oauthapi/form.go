@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/server/wire"
@@ -23,9 +24,12 @@ func TokenParameters() []string {
 // newline after a token in a file, and several clients send the content of a file as it is.
 func withBareTokens(parameters url.Values) url.Values {
 	const whiteSpace = " \t\n\v\f\r"
-	for _, name := range TokenParameters() {
-		for i, token := range parameters[name] {
-			parameters[name][i] = strings.Trim(token, whiteSpace)
+	for name, values := range parameters {
+		if !slices.Contains(TokenParameters(), name) {
+			continue
+		}
+		for i, token := range values {
+			values[i] = strings.Trim(token, whiteSpace)
 		}
 	}
 	return parameters
@@ -43,7 +47,7 @@ func ReadForm(r *http.Request) (url.Values, error) {
 		return nil, err
 	}
 	if len(body) == 0 { // of any type
-		return url.Values{}, nil
+		return nil, nil //nolint:nilnil // no parameters
 	}
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
