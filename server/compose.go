@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 
 	"gcp-metadata-emulator/server/cloudrun"
@@ -62,6 +63,8 @@ type surfaces struct {
 	rpc func() http.Handler // answers calls in gRPC
 
 	controlApart bool // the control plane is served only under controlName
+
+	whole table // the table of all surfaces, if it has been made
 }
 
 // controlName stands for the control plane's own address.
@@ -127,7 +130,7 @@ func (s surfaces) entrance(allowed []hostname.Pattern, to *doors, beside *neighb
 // everything returns the handler that leads a request to a surface by its path alone. Programs that
 // were pointed here in place of a Google API may call methods that the emulator does not play.
 func (s surfaces) everything() http.Handler {
-	all := s.table()
+	all := slices.Clone(s.table())
 	all[0].Unknown = fallback{all[0].Dialect, googleapi.Unplayed(all[0].Unknown.Handle)}
 	if s.controlApart {
 		all = all.without(controlName)

@@ -51,6 +51,9 @@ const (
 // Routes that begin with the same segment are tried in this order; the most frequent routes come
 // first.
 func (s surfaces) table() table {
+	if s.whole != nil {
+		return s.whole
+	}
 	return table{
 		s.metadataServer(), s.keys(), s.discovery(), s.authorization(), s.oldUserInfo(), s.tokenExchange(),
 		s.accountCredentials(), s.accounts(), s.roles(), s.pools(), s.resources(), s.machines(), s.runServices(), s.controlPlane(), s.peers(), s.probes(), s.webPage(),

@@ -175,8 +175,7 @@ func New(config Config) *Server {
 	now := config.Clock.Now
 	issuer := token.NewIssuer(config.Keys, now)
 	callers := guard.New(guard.Config{Worlds: worlds, Issuer: issuer, Mode: config.IAM})
-	policies := iampolicy.New(worlds)
-	listening := &listeners{}
+	policies, listening := iampolicy.New(worlds), &listeners{}
 	metadata, authorization := mds.New(callers, config.Clock, config.Workloads), oauth2.New(worlds, issuer, now, listening.answerAt)
 	config.share(issuer, authorization)
 	routes := surfaces{}.table()
@@ -225,6 +224,7 @@ func New(config Config) *Server {
 		controlApart: config.PublicURL != nil,
 	}
 	all.rpc, all.page = all.newRPC(), page.New(all.perform)
+	all.whole = all.table()
 	entrance := all.entrance(config.AllowedHosts, s.doors, s.neighbours)
 	s.Handler, listening.entrance = entrance, entrance
 	s.drives, s.probes, s.peers = all.at(controlName), all.at(probesName), all.at(peersName)
