@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -115,6 +116,30 @@ func TestAnotherReplicaPlaysTheRest(t *testing.T) {
 		if got := one.Events.List(); len(got) > 0 {
 			t.Errorf("replica %d still plays %d events", i, len(got))
 		}
+	}
+}
+
+// The replica that is elected stays so, but does nothing any more: another one plays its steps.
+func TestElectedReplicaHangs(t *testing.T) {
+	t.Parallel()
+	all := newReplicasOf(t, 3, time.Second/20)
+	all[0].at(t, http.MethodPut, "clock", `{"now": "2030-01-01T00:00:00Z", "frozen": true}`)
+	await(t, "nobody is elected", func() bool { return elected(all, all[0]) >= 0 })
+	first := elected(all, all[0])
+	rest := slices.Delete(slices.Clone(all), first, first+1)
+	rest[0].at(t, http.MethodPost, "instances/full-vm/events", `{"type": "live-migrate", "in": "5s"}`)
+	all[first].link.Cut()
+	rest[1].at(t, http.MethodPost, "clock:advance", `{"duration": "1h"}`)
+	await(t, "nobody plays", func() bool {
+		return rest[0].value(t, "full-vm", "virtual-clock/drift-token") == "1" && len(rest[1].Events.List()) == 0
+	})
+	if now := elected(all, rest[0]); now != first {
+		t.Errorf("replica %d is elected, want %d still", now, first)
+	}
+	all[first].link.Connect()
+	await(t, "the replica that has hung does not go on", func() bool { return len(all[first].Events.List()) == 0 })
+	if got := all[first].value(t, "full-vm", "virtual-clock/drift-token"); got != "1" {
+		t.Errorf("the drift token is %q", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -21,9 +22,10 @@ import (
 )
 
 // share makes an emulator a replica.
-func share(t *testing.T, config *server.Config, link *recordstest.Replica, host string) *replica.Replica {
+func share(t *testing.T, config *server.Config, of replica.Config) *replica.Replica {
 	t.Helper()
-	shared := replica.New(replica.Config{Host: host, Store: link, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	of.Timeout, of.Grace, of.Logger = time.Minute, cmp.Or(of.Grace, time.Minute), slog.New(slog.DiscardHandler)
+	shared := replica.New(of)
 	config.World, config.Replica = emulatortest.Must[*world.World](t)(shared.Begin(t.Context(), config.World)), shared
 	return shared
 }
@@ -34,7 +36,7 @@ func TestSignaturesWithoutTheStore(t *testing.T) {
 	t.Parallel()
 	link := recordstest.New().Join()
 	e := emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
-		config.Keys = keys.NewSharedRing(share(t, config, link, "").Files(), config.Clock.Now)
+		config.Keys = keys.NewSharedRing(share(t, config, replica.Config{Store: link}).Files(), config.Clock.Now)
 	})
 	link.Cut()
 	const name, why = "projects/-/serviceAccounts/" + emulatortest.Worker, "the store that the replicas share does not answer: the test has cut the replica off; hint: "
@@ -79,7 +81,7 @@ func TestCodesWithoutTheStore(t *testing.T) {
 	}
 
 	link := recordstest.New().Join()
-	_, base := consoleOf(t, func(config *server.Config) { share(t, config, link, "") })
+	_, base := consoleOf(t, func(config *server.Config) { share(t, config, replica.Config{Store: link}) })
 	b := newBrowser(t, base)
 	shown := b.get(t, "/")
 	link.Cut()

@@ -32,6 +32,12 @@ type oneOf struct {
 // newReplicas starts emulators that share the world of fixture.yaml.
 func newReplicas(t *testing.T, count int) []oneOf {
 	t.Helper()
+	return newReplicasOf(t, count, 0)
+}
+
+// newReplicasOf is newReplicas with a time for which the replicas wait for others.
+func newReplicasOf(t *testing.T, count int, grace time.Duration) []oneOf {
+	t.Helper()
 	memory := recordstest.New()
 	all := make([]oneOf, count)
 	for i := range all {
@@ -42,7 +48,7 @@ func newReplicas(t *testing.T, count int) []oneOf {
 		}
 		all[i].link = link
 		all[i].Emulator = emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
-			all[i].shared = share(t, config, link, string(rune('a'+i)))
+			all[i].shared = share(t, config, replica.Config{Host: string(rune('a' + i)), Store: link, Grace: grace})
 			config.Keys, config.ReplicaTimeout = ring, time.Minute
 		})
 	}

@@ -94,10 +94,10 @@ func (p *Player) PlayShared() (next time.Time, err error) {
 	}
 	for {
 		list := p.keeper.List()
-		if len(list) == 0 {
+		first, ok := firstOf(list)
+		if !ok {
 			return time.Time{}, nil
 		}
-		first := slices.MinFunc(list, func(a, b Kept) int { return a.due().Compare(b.due()) })
 		if first.due().After(p.clock.Now()) {
 			return first.due(), nil
 		}
@@ -106,6 +106,30 @@ func (p *Player) PlayShared() (next time.Time, err error) {
 		}
 		p.settle()
 	}
+}
+
+// Due returns the next step of all events that several processes share, and when it is due. ok is false if
+// there is none.
+func (p *Player) Due() (next Step, due time.Time, ok bool) {
+	first, ok := firstOf(p.keeper.List())
+	if !ok {
+		return Step{}, time.Time{}, false
+	}
+	return Step{first.ID, first.Done}, first.due(), true
+}
+
+// Step is a step of an event, the first being number 0.
+type Step struct {
+	Event  string
+	Number int
+}
+
+// firstOf returns the event whose next step is due first.
+func firstOf(list []Kept) (first Kept, ok bool) {
+	if len(list) == 0 {
+		return Kept{}, false
+	}
+	return slices.MinFunc(list, func(a, b Kept) int { return a.due().Compare(b.due()) }), true
 }
 
 func (p *Player) beginRun() error {

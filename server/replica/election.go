@@ -18,6 +18,9 @@ type election struct {
 	replica *Replica
 	player  *event.Player
 	news    chan struct{} // has an element if something that matters may have changed
+
+	late  event.Step // that was due when the replica looked last, and not its own to play; only run knows it
+	since time.Time  // the time at which it was late first
 }
 
 // ShareEvents makes the events of a player those of the replicas. While this replica is elected and the
@@ -45,7 +48,6 @@ func (e *election) tell() {
 
 // run plays events until the context ends.
 func (e *election) run(ctx context.Context) {
-	const again = time.Second
 	forget := func() {}
 	defer func() { forget() }()
 	for ctx.Err() == nil {
@@ -55,9 +57,9 @@ func (e *election) run(ctx context.Context) {
 			return
 		}
 		forget()
-		next, err := e.play() //nolint:contextcheck // a change that has begun goes on when the process ends
+		next, again := e.play() //nolint:contextcheck // a change that has begun goes on when the process ends
 		switch {
-		case err != nil:
+		case again > 0:
 			retry := time.AfterFunc(again, e.tell)
 			forget = func() { retry.Stop() }
 		case !next.IsZero():
@@ -68,13 +70,39 @@ func (e *election) run(ctx context.Context) {
 	}
 }
 
-// play plays what is due if this replica is elected, and returns the time of the next step.
-func (e *election) play() (next time.Time, err error) {
+// play plays what is due if this replica is elected, or if the replica that is elected has not played it. It
+// returns the time of the next step by the shared clock, or else the time after which it wants to look again.
+func (e *election) play() (next time.Time, again time.Duration) {
+	const retry = time.Second
 	elected, err := e.elect()
-	if err != nil || !elected {
-		return time.Time{}, err
+	if err != nil {
+		return time.Time{}, retry
 	}
-	return e.player.PlayShared()
+	if !elected {
+		if next, again = e.watch(); again > 0 || !next.IsZero() || e.late == (event.Step{}) {
+			return next, again
+		}
+		e.replica.logger.Warn("the replica that plays events has not played a step; playing it here", "event", e.late.Event, "step", e.late.Number)
+	}
+	if next, err = e.player.PlayShared(); err != nil {
+		return time.Time{}, retry
+	}
+	return next, 0
+}
+
+// watch looks at the next step, which another replica must play. It returns the time of the step, or else
+// how much longer this replica waits for the other one, which hangs perhaps. Without either, late is the
+// step that this replica has waited for long enough, or there is no step at all.
+func (e *election) watch() (due time.Time, wait time.Duration) {
+	next, due, ok := e.player.Due()
+	if !ok || due.After(e.replica.clock.Now()) {
+		e.late = event.Step{}
+		return due, 0
+	}
+	if next != e.late {
+		e.late, e.since = next, time.Now() //nolint:forbidigo // a process hangs by the machine's clock
+	}
+	return time.Time{}, max(0, e.replica.grace-time.Since(e.since))
 }
 
 // elect elects this replica, unless another one is elected.

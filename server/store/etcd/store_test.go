@@ -169,17 +169,17 @@ func TestServerIsRestoredFromABackup(t *testing.T) {
 			server.Kill()
 			restore()
 			back := server.Elsewhere(t)
-			want := "folder/kept"
+			want := []string{"folder/kept"}
 			elsewhere := open(t, server.Address)
 			for i := range changes {
 				put(elsewhere, fmt.Sprint("new-", i))
-				want += fmt.Sprint(" folder/new-", i)
+				want = append(want, fmt.Sprint("folder/new-", i))
 			}
-			want += fmt.Sprintf(" folder/x=new-%d", changes-1)
+			want = append(want, fmt.Sprintf("folder/x=new-%d", changes-1))
 			before := a.Copy().Changes("folder")
 			back()
 			for _, s := range []*etcd.Store{a, b} {
-				for list(s) != want {
+				for list(s) != strings.Join(want, " ") {
 					select {
 					case <-time.After(10 * time.Millisecond):
 					case <-t.Context().Done():
