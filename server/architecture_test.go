@@ -48,6 +48,7 @@ func layers() [][]string {
 		{"keys"},
 		{"keys/disk"},
 		{"fixtures/input", "fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/markup", "server/nameserver", "server/park", "server/peers", "server/stall", "server/watch", "server/reach/javaoptions", "server/conformance", "server/pseudonym", "server/reason", "server/records", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
+		{"server/order"},
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gcp-metadata-emulator/server/order"
 )
 
 // Run describes an emulator in the background.
@@ -151,7 +153,7 @@ func All(dirs ...string) []Run {
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Run) int { return a.Started.Compare(b.Started) })
+	order.SortStable(all, func(a, b Run) int { return a.Started.Compare(b.Started) })
 	return all
 }
 

@@ -20,6 +20,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/guard"
+	"gcp-metadata-emulator/server/order"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
@@ -63,7 +64,7 @@ func listed(w *world.World, r *http.Request) []target {
 			list = append(list, target{service: service, instance: instance})
 		}
 	}
-	slices.SortFunc(list, func(a, b target) int { return cmp.Compare(a.service.Name, b.service.Name) })
+	order.Sort(list, func(a, b target) int { return cmp.Compare(a.service.Name, b.service.Name) })
 	return list
 }
 

@@ -14,6 +14,7 @@ import (
 	"gcp-metadata-emulator/server/filter"
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/order"
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
@@ -216,6 +217,6 @@ func machines(w *world.World, zone string) []instance {
 			found = append(found, describe(w, i))
 		}
 	}
-	slices.SortFunc(found, func(a, b instance) int { return cmp.Compare(a.Name, b.Name) })
+	order.Sort(found, func(a, b instance) int { return cmp.Compare(a.Name, b.Name) })
 	return found
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/server/order"
 	"gcp-metadata-emulator/server/reach"
 )
 
@@ -126,7 +127,7 @@ func (s Surroundings) apis(c client, usual Surroundings) []Finding {
 	if len(findings) == 1 {
 		findings[0].APIs = nil
 	}
-	slices.SortStableFunc(findings, func(a, b Finding) int {
+	order.SortStable(findings, func(a, b Finding) int {
 		return -cmp.Compare(min(len(a.Change), 1), min(len(b.Change), 1))
 	})
 	return findings

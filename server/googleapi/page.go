@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+
+	"gcp-metadata-emulator/server/order"
 )
 
 // PageSizes are the limits of the pages of a list.
@@ -50,7 +52,7 @@ func (s PageSizes) Page(size int, token string) (Page, error) {
 // items by their names, so that pages stay correct when items come and go meanwhile.
 func Cut[T any](page Page, items []T, name func(T) string) (part []T, next string) {
 	rest := slices.DeleteFunc(slices.Clone(items), func(item T) bool { return name(item) <= page.after })
-	slices.SortFunc(rest, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
+	order.Sort(rest, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
 	if len(rest) > page.size {
 		rest = rest[:page.size]
 		next = base64.RawURLEncoding.EncodeToString([]byte(name(rest[page.size-1])))

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/template/parse"
+
+	"gcp-metadata-emulator/server/order"
 )
 
 // pipe returns the value of a pipeline, and declares its variables.
@@ -215,7 +217,7 @@ func entries(value reflect.Value) (keys, elements []reflect.Value, err error) {
 		}
 	case kind == reflect.Map:
 		keys = value.MapKeys()
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		order.Sort(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 		for _, key := range keys {
 			elements = append(elements, bare(value.MapIndex(key)))
 		}

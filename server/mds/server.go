@@ -14,6 +14,7 @@ import (
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/guard"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/order"
 	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/token"
@@ -53,7 +54,7 @@ func (s *Server) Waiters() []Waiter {
 		list = append(list, waiter.(*parking).Waiter)
 		return true
 	})
-	slices.SortFunc(list, func(a, b Waiter) int { return a.Since.Compare(b.Since) })
+	order.Sort(list, func(a, b Waiter) int { return a.Since.Compare(b.Since) })
 	return list
 }
 

@@ -1,9 +1,9 @@
 package reach
 
 import (
-	"slices"
 	"strings"
 
+	"gcp-metadata-emulator/server/order"
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
@@ -95,7 +95,7 @@ func OverriddenAPIs() []Variable {
 	for _, name := range append(strings.Fields(otherAPIs), "cloudresourcemanager", "compute", "iam", "iamcredentials", "run") {
 		list = append(list, Variable{name, overridePrefix + strings.ToUpper(name)})
 	}
-	slices.SortFunc(list, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
+	order.Sort(list, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 

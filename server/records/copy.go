@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"sync"
+
+	"gcp-metadata-emulator/server/order"
 )
 
 // Copy is what a process has seen of the records. Its reader methods are safe for concurrent use, and
@@ -57,7 +59,9 @@ func (c *Copy) List(name string) []Record {
 	if !ok {
 		return nil
 	}
-	return slices.SortedFunc(maps.Values(in.records), func(a, b Record) int { return cmp.Compare(a.Name, b.Name) })
+	list := slices.Collect(maps.Values(in.records))
+	order.Sort(list, func(a, b Record) int { return cmp.Compare(a.Name, b.Name) })
+	return list
 }
 
 // Count returns the number of records in a folder.

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"gcp-metadata-emulator/server/event"
+	"gcp-metadata-emulator/server/order"
 	"gcp-metadata-emulator/server/records"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/world"
@@ -82,7 +83,7 @@ func (e *events) follow(changed []records.Record) {
 		one.event.ID = strconv.Itoa(number)
 		e.known = append(e.known, one)
 	}
-	slices.SortFunc(e.known, func(a, b known) int { return cmp.Compare(a.name, b.name) })
+	order.Sort(e.known, func(a, b known) int { return cmp.Compare(a.name, b.name) })
 }
 
 // find returns an event by its ID.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"slices"
 	"strings"
 
+	"gcp-metadata-emulator/server/order"
 	"gcp-metadata-emulator/server/records"
 	"gcp-metadata-emulator/server/retired"
 )
@@ -82,7 +82,7 @@ func (s *Retired) retirement(id string) records.Change {
 		return change
 	}
 	known := s.store.Copy().List(s.folder())
-	slices.SortFunc(known, func(a, b records.Record) int { return strings.Compare(retired.Age(s.idOf(a)), retired.Age(s.idOf(b))) })
+	order.Sort(known, func(a, b records.Record) int { return strings.Compare(retired.Age(s.idOf(a)), retired.Age(s.idOf(b))) })
 	oldest := known[:atOnce]
 	for _, record := range oldest {
 		change.Delete = append(change.Delete, record.Name)

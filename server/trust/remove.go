@@ -11,6 +11,7 @@ import (
 
 	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/keys"
+	"gcp-metadata-emulator/server/order"
 )
 
 // Folders of earlier authorities stay, because programs may still use them. The emulator cannot
@@ -34,7 +35,7 @@ func removeOthers(dir, own string) {
 			others = append(others, info)
 		}
 	}
-	slices.SortFunc(others, func(a, b fs.FileInfo) int { return cmp.Compare(b.ModTime().UnixNano(), a.ModTime().UnixNano()) })
+	order.Sort(others, func(a, b fs.FileInfo) int { return cmp.Compare(b.ModTime().UnixNano(), a.ModTime().UnixNano()) })
 	for _, old := range others[min(keptMost, len(others)):] {
 		if time.Since(old.ModTime()) > inUse {
 			remove(filepath.Join(dir, old.Name()))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/order"
 	"gcp-metadata-emulator/server/profiles"
 )
 
@@ -38,7 +39,8 @@ type Instance struct {
 // checkScenario sets the values of a scenario one after the other, and returns an error for the
 // first value that cannot be set.
 func (w *World) checkScenario(name string, scenario []fixtures.Happening) error {
-	inOrder := slices.SortedStableFunc(slices.Values(scenario), func(a, b fixtures.Happening) int { return cmp.Compare(a.At, b.At) })
+	inOrder := slices.Clone(scenario)
+	order.SortStable(inOrder, func(a, b fixtures.Happening) int { return cmp.Compare(a.At, b.At) })
 	for _, happening := range inOrder {
 		if happening.Recording.Exists() {
 			instance, _ := w.Instance(name)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+
+	"gcp-metadata-emulator/server/order"
 )
 
 // networks finds the instance that asks from an address.
@@ -34,7 +36,7 @@ func networksOf(instances []*Instance) networks {
 			}
 		}
 	}
-	slices.SortFunc(found.lengths, func(a, b prefixLength) int { return cmp.Compare(b.prefix, a.prefix) })
+	order.Sort(found.lengths, func(a, b prefixLength) int { return cmp.Compare(b.prefix, a.prefix) })
 	return found
 }
 

@@ -5,13 +5,13 @@ import (
 	"maps"
 	"net/netip"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/iam"
+	"gcp-metadata-emulator/server/order"
 )
 
 // Pod is a pod of a Kubernetes cluster.
@@ -129,7 +129,7 @@ func (w *World) Pods() []Pod {
 		all = append(all, one.(*pod).Pod)
 		return true
 	})
-	slices.SortFunc(all, func(a, b Pod) int { return cmp.Compare(a.Name, b.Name) })
+	order.Sort(all, func(a, b Pod) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 
