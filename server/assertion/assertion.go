@@ -78,6 +78,7 @@ func (a Account) changes() map[string]map[string]any {
 		"good":              {},
 		"id-token":          {"target_audience": "https://service.example.com", "scope": ""},
 		"email":             {"scope": iam.CloudPlatform + " email"},
+		"email-only":        {"scope": "email"},
 		"unique-id":         {"iss": a.UniqueID},
 		"aud-list":          {"aud": []string{a.Audience}},
 		"aud-absent":        {"aud": nil},

@@ -27,7 +27,7 @@ func Checks() []string {
 	for _, c := range checks() {
 		names = append(names, c.name)
 	}
-	return append(names, writing().name, keyIDs, keyForms, ownKey, revokedToken)
+	return append(names, writing().name, keyIDs, keyForms, ownKey, revokedToken, permissions, smallScope)
 }
 
 func checks() []check {

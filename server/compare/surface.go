@@ -144,8 +144,7 @@ func (c *comparison) policies(ctx context.Context, surface Surface, account Acco
 	if surface.Name != "iamcredentials" {
 		return []any{}, nil
 	}
-	request, _ := bind("POST /v1/projects/-/serviceAccounts/${account}:generateAccessToken\nAuthorization: Bearer ${bearer}\n"+
-		"Content-Type: application/json\n\n"+`{"scope":["https://www.googleapis.com/auth/cloud-platform"]}`, c.values)
+	request, _ := bind(impersonating("generateAccessToken", "bearer", `{"scope":["https://www.googleapis.com/auth/cloud-platform"]}`), c.values)
 	answer, err := c.real.Ask(ctx, request)
 	if err != nil || answer.Status != http.StatusOK {
 		return []any{}, err

@@ -22,6 +22,8 @@ func (c *comparison) surfaceChecks(surface Surface, account Account, write bool)
 	switch {
 	case surface.Name == "certs":
 		return []check{{keyIDs, checkKeyIDs}, {keyForms, checkKeyForms}, {ownKey, account.checkOwnKey}}
+	case surface.Name == "iamcredentials":
+		return []check{{permissions, c.checkPermissions}, {smallScope, c.checkSmallScope}}
 	case surface.Name == "tokens" && write:
 		return []check{{revokedToken, c.checkRevokedToken}}
 	default:
@@ -35,6 +37,8 @@ const (
 	keyForms     = "key-forms"
 	ownKey       = "own-key"
 	revokedToken = "revoked-token"
+	permissions  = "permissions"
+	smallScope   = "small-scope"
 )
 
 // certificates returns certificates in PEM by key ID, or the status if there are none.
@@ -118,28 +122,81 @@ func (a Account) checkOwnKey(ctx context.Context, s *script.Client) ([]fact, err
 	return []fact{{"the key of the key file", is}}, err
 }
 
+// step is one of the requests of a check.
+type step struct{ about, request string }
+
 // checkRevokedToken revokes an access token of the account.
 func (c *comparison) checkRevokedToken(ctx context.Context, s *script.Client) ([]fact, error) {
+	const revoke = "POST /revoke\nContent-Type: application/x-www-form-urlencoded\n\ntoken=${access:email}\n"
+	return c.steps(ctx, s, []step{
+		{"POST of a token to /revoke", revoke},
+		{"tokeninfo of a revoked token", "GET /tokeninfo?access_token=${access:email}\n\n"},
+		{"POST of a revoked token to /revoke", revoke},
+	})
+}
+
+// checkPermissions asks each method for a credential of the account itself. Unless it may impersonate itself, the
+// answers name the permissions that it lacks.
+func (c *comparison) checkPermissions(ctx context.Context, s *script.Client) ([]fact, error) {
+	return c.steps(ctx, s, []step{
+		{"generateAccessToken", impersonating("generateAccessToken", "bearer", `{"scope":["https://www.googleapis.com/auth/cloud-platform"]}`)},
+		{"generateIdToken", impersonating("generateIdToken", "bearer", `{"audience":"https://service.example.com"}`)},
+		{"signBlob", impersonating("signBlob", "bearer", `{"payload":"aGVsbG8="}`)},
+		{"signJwt", impersonating("signJwt", "bearer", `{"payload":"{}"}`)},
+	})
+}
+
+// checkSmallScope asks with a token whose scope is too small.
+func (c *comparison) checkSmallScope(ctx context.Context, s *script.Client) ([]fact, error) {
+	return c.steps(ctx, s, []step{
+		{"a token with the scope email", impersonating("generateAccessToken", "access:email-only", `{"scope":["https://www.googleapis.com/auth/cloud-platform"]}`)},
+	})
+}
+
+// impersonating returns the request for a credential of the account, with a token by its name.
+func impersonating(method, token, body string) string {
+	return "POST /v1/projects/-/serviceAccounts/${account}:" + method +
+		"\nAuthorization: Bearer ${" + token + "}\nContent-Type: application/json\n\n" + body
+}
+
+// steps asks the requests of a check in turn.
+func (c *comparison) steps(ctx context.Context, s *script.Client, steps []step) ([]fact, error) {
 	values := c.values
 	if s == c.emulated {
 		values = c.ownValues
 	}
 	var facts []fact
-	for _, step := range []struct{ about, request string }{
-		{"POST of a token to /revoke", "POST /revoke\nContent-Type: application/x-www-form-urlencoded\n\ntoken=${access:email}\n"},
-		{"tokeninfo of a revoked token", "GET /tokeninfo?access_token=${access:email}\n\n"},
-		{"POST of a revoked token to /revoke", "POST /revoke\nContent-Type: application/x-www-form-urlencoded\n\ntoken=${access:email}\n"},
-	} {
+	for _, step := range steps {
 		request, _ := bind(step.request, values)
 		answer, err := s.Ask(ctx, request)
 		if err != nil {
 			return nil, err
 		}
-		var got struct {
-			Error string `json:"error"`
-		}
-		_ = json.Unmarshal([]byte(answer.Body), &got)
-		facts = append(facts, fact{step.about, fmt.Sprintf("status %d, error %q", answer.Status, got.Error)})
+		facts = append(facts, fact{step.about, fmt.Sprintf("status %d%s", answer.Status, errorIn(answer.Body))})
 	}
 	return facts, nil
+}
+
+// errorIn describes the error in a body: its code, and the reasons and permissions in its details.
+func errorIn(body string) string {
+	var answer struct {
+		Error any `json:"error"`
+	}
+	_ = json.Unmarshal([]byte(body), &answer)
+	switch problem := answer.Error.(type) {
+	case string:
+		return fmt.Sprintf(", error %q", problem)
+	case map[string]any:
+		var described strings.Builder
+		fmt.Fprintf(&described, ", error %q", problem["status"])
+		details, _ := problem["details"].([]any)
+		for _, detail := range details {
+			members, _ := detail.(map[string]any)
+			metadata, _ := members["metadata"].(map[string]any)
+			fmt.Fprintf(&described, ", reason %q, permission %q", members["reason"], metadata["permission"])
+		}
+		return described.String()
+	default:
+		return ""
+	}
 }

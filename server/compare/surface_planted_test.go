@@ -115,6 +115,7 @@ func inSurfaces() map[string][]plant {
 			{"a list for a string", nil, in("prettyPrint=false", replacing(`"accessToken":("[^"]*")`, `"accessToken":[$1]`)), []shown{{compare.Body, "query-noise-2"}}},
 			{"200 with an error", nil, answering("/default:generateAccessToken HTTP", 200), []shown{{compare.Status, "account-form"}}},
 			{"another type", nil, with("Content-Type", "application/json"), []shown{{compare.FieldValue, "Content-Type: application/json"}}},
+			{"another reason", nil, in("generateAccessToken", replacing("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "SCOPE")), []shown{{compare.Behaviour, `reason "SCOPE"`}}},
 			{"405 for 404", nil, answering("GET /v1/projects/-/serviceAccounts/"+emulatortest.Worker+":signBlob ", 405), []shown{{compare.Status, ":signBlob"}}},
 		},
 		"certs": {

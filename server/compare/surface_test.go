@@ -3,9 +3,11 @@ package compare_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -87,4 +89,35 @@ func accountOf(t *testing.T, e *emulatortest.Emulator) compare.Account {
 	t.Helper()
 	key := emulatortest.Must[*keys.Key](t)(e.Keys.User(emulatortest.Worker, emulatortest.WorkerID).Active(t.Context()))
 	return compare.Account{Email: emulatortest.Worker, UniqueID: emulatortest.WorkerID, Project: "demo-project", Key: signer.RSA(key)}
+}
+
+// A permission that an account has at one server only is a difference, with the refusal's reason.
+func TestPermissionsDiffer(t *testing.T) {
+	t.Parallel()
+	surface := compare.Surfaces()[1]
+	e := emulate(t, publicFixture(impersonates))
+	options := surfaceOptions(t, surface, e.URL)
+	emulated := options.Emulate
+	options.Emulate = func(ctx context.Context, fixture []byte) (*url.URL, error) {
+		var world map[string]any
+		if err := json.Unmarshal(fixture, &world); err != nil {
+			return nil, err
+		}
+		delete(world, "policies")
+		changed, err := json.Marshal(world)
+		if err != nil {
+			return nil, err
+		}
+		return emulated(ctx, changed)
+	}
+	report, err := compare.RunSurface(t.Context(), options, surface, accountOf(t, e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `generateAccessToken: status 403, error "PERMISSION_DENIED", reason "IAM_PERMISSION_DENIED", permission "iam.serviceAccounts.getAccessToken"`
+	if !slices.ContainsFunc(report.Differences, func(d compare.Difference) bool {
+		return d.Aspect == compare.Behaviour && d.Real == "generateAccessToken: status 200" && d.Emulated == want
+	}) {
+		t.Errorf("no difference says %s: %+v", want, report.Differences)
+	}
 }

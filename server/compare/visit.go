@@ -78,7 +78,7 @@ func (v visit) enter(ctx context.Context, client *script.Client, at *url.URL) (m
 // exchange gets tokens for assertions.
 func exchange(ctx context.Context, client *script.Client, signed map[string]string) (map[string]string, error) {
 	tokens := map[string]string{}
-	for name, of := range map[string]string{"access": "good", "access:email": "email", "id": "id-token"} {
+	for name, of := range map[string]string{"access": "good", "access:email": "email", "access:email-only": "email-only", "id": "id-token"} {
 		answer, err := client.Ask(ctx, "POST /token\nContent-Type: application/x-www-form-urlencoded\n\n"+
 			"grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion="+signed[of])
 		if err != nil {
