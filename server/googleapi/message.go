@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/fixtures/spelling"
+	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/reason"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -180,7 +182,10 @@ func unexpectedToken(body []byte, offset int64) *Error {
 	}
 	mark := strings.Repeat(" ", max(0, min(int(offset)-start, len(excerpt)))) + "^"
 	return InvalidArgument("Invalid JSON payload received. Unexpected token.\n" +
-		strings.ToValidUTF8(string(excerpt), "\uFFFD") + "\n" + mark)
+		strings.ToValidUTF8(string(excerpt), "\uFFFD") + "\n" + mark).Because(journal.Refusal{
+		// The excerpt can have a part of a secret, which nobody recognises in a log.
+		Code: reason.InvalidArgument, Reason: fmt.Sprintf("The body is not a JSON object: byte %d is unexpected.", offset),
+	})
 }
 
 func invalidValue(field, kind string, value json.RawMessage) *Error {
@@ -296,14 +301,18 @@ func (m Message) Mask(field string) ([]string, error) {
 	return MaskPaths(text), err
 }
 
-// MaskPaths returns the paths of a google.protobuf.FieldMask in snake case; none if it is empty.
+// MaskPaths returns the paths of a google.protobuf.FieldMask in snake case; none if it is empty. A path that may be a
+// secret stays, so that it is recognised as one in messages about it.
 func MaskPaths(text string) []string {
 	if text == "" {
 		return nil
 	}
 	paths := strings.Split(text, ",")
 	for i, path := range paths {
-		paths[i] = spelling.Separated(strings.TrimSpace(path), "_")
+		paths[i] = strings.TrimSpace(path)
+		if journal.Redacted(paths[i]) == paths[i] {
+			paths[i] = spelling.Separated(paths[i], "_")
+		}
 	}
 	return paths
 }
