@@ -1,16 +1,25 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/emulatortest"
+	"gcp-metadata-emulator/server/records"
+	"gcp-metadata-emulator/server/records/recordstest"
+	"gcp-metadata-emulator/server/replica"
 )
 
 // Every replica knows the events of all, plays them by the shared clock, and ends them.
@@ -157,4 +166,49 @@ func TestEventsWaitForTheStore(t *testing.T) {
 	}
 	one.link.Connect()
 	await(t, "the step is lost", func() bool { return one.value(t, "full-vm", "preempted") == "TRUE" })
+}
+
+// refusing is a store that refuses the second change with events.
+type refusing struct {
+	records.Store
+
+	changes *atomic.Int32
+}
+
+func (r refusing) Commit(ctx context.Context, change records.Change) error {
+	isOfEvents := func(entry records.Entry) bool { return strings.HasPrefix(entry.Name, "events/") }
+	if slices.ContainsFunc(change.Put, isOfEvents) && r.changes.Add(1) == 2 {
+		return &records.UnreachableError{Err: errors.New("the test refuses the change")}
+	}
+	return r.Store.Commit(ctx, change)
+}
+
+// A replica ends after it has begun some of many scenarios: another one begins the others.
+func TestScenariosBegunInPart(t *testing.T) {
+	t.Parallel()
+	const count = 250
+	memory, changes := recordstest.New(), &atomic.Int32{}
+	var all [2]*emulatortest.Emulator
+	for i := range all {
+		link := memory.Join()
+		all[i] = emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
+			share(t, config, replica.Config{Host: string(rune('a' + i)), Store: refusing{link, changes}})
+		})
+	}
+	instances := make([]string, count)
+	for i := range instances {
+		instances[i] = fmt.Sprintf(`{"name": "vm-%d", "scenario": [{"at": "1h", "event": "preempt"}]}`, i)
+	}
+	got := oneOf{Emulator: all[0]}.ask(t.Context(), http.MethodPut, local+"/emulator/v1/state", `{"instances": [`+strings.Join(instances, ",")+`]}`)
+	await(t, "the scenarios do not begin", func() bool { return len(all[1].Events.List()) == count })
+	if _, err := all[0].Events.PlayShared(); err != nil || changes.Load() != 4 {
+		t.Errorf("status %d; the events were kept in %d changes, one of which was refused: %v", got.Code, changes.Load(), err)
+	}
+	names := map[string]bool{}
+	for _, one := range all[0].Events.List() {
+		names[one.Instance] = true
+	}
+	if len(names) != count {
+		t.Errorf("%d instances have a scenario", len(names))
+	}
 }

@@ -1,8 +1,8 @@
 package replicas_test
 
 import (
-	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +23,7 @@ func TestReplicaHangs(t *testing.T) {
 		if err := victim.process.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		want := fmt.Sprint(i + 1)
+		want := strconv.Itoa(i + 1)
 		until(t, "another replica plays the event", func() bool { return token(others[1]) == want })
 		if status, text := others[1].set("told", want); status != http.StatusOK {
 			t.Errorf("without replica %s, an edit has status %d: %s", victim.name, status, text)

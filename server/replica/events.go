@@ -32,6 +32,9 @@ const (
 type count struct {
 	Last  int `json:"last"`  // the number of the newest event
 	Begun int `json:"begun"` // the newest run whose scenarios have begun
+
+	Beginning int `json:"beginning,omitempty"` // the newest run some of whose scenarios have begun
+	Added     int `json:"added,omitempty"`     // how many of them, as long as others have not
 }
 
 // events keeps the events of the replicas. It implements event.Keeper.
@@ -133,25 +136,29 @@ func (e *events) commit(change records.Change) error {
 	return e.store.Commit(ctx, change)
 }
 
-// add keeps as many events of a list as fit into one change, under the numbers after the last one.
-func (e *events) add(list []event.Kept, after count, version int64) (added int, err error) {
+// entriesOf returns the records of as many events of a list as fit into one change, under the numbers after
+// the last one.
+func entriesOf(list []event.Kept, last int) ([]records.Entry, error) {
 	entries := make([]records.Entry, len(list))
 	for i, one := range list {
 		text, err := json.Marshal(one)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		entries[i] = records.Entry{Name: nameOfEvent(after.Last + 1 + i), Value: text}
+		entries[i] = records.Entry{Name: nameOfEvent(last + 1 + i), Value: text}
 	}
-	added = prefix(entries, records.MaxBytes, records.MaxOperations-1)
-	after.Last += added
+	return entries[:prefix(entries, records.MaxBytes, records.MaxOperations-1)], nil
+}
+
+// add keeps events, and counts them.
+func (e *events) add(entries []records.Entry, after count, version int64) error {
 	text, err := json.Marshal(after)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return added, e.commit(records.Change{
+	return e.commit(records.Change{
 		If:  []records.Condition{{Name: countName, Version: version}},
-		Put: append(entries[:added:added], records.Entry{Name: countName, Value: text}),
+		Put: append(entries, records.Entry{Name: countName, Value: text}),
 	})
 }
 
@@ -162,36 +169,45 @@ func (e *events) Add(one event.Kept) (event.Kept, error) {
 		if err != nil {
 			return event.Kept{}, err
 		}
-		_, err = e.add([]event.Kept{one}, now, version)
-		if errors.Is(err, records.ErrConflict) {
+		entries, err := entriesOf([]event.Kept{one}, now.Last)
+		if err != nil {
+			return event.Kept{}, err
+		}
+		now.Last++
+		if err = e.add(entries, now, version); errors.Is(err, records.ErrConflict) {
 			continue
 		}
-		one.ID = strconv.Itoa(now.Last + 1)
+		one.ID = strconv.Itoa(now.Last)
 		return one, err
 	}
 }
 
-// BeginRun keeps the scenarios of a run, unless a replica has done so.
+// BeginRun keeps the scenarios of a run, unless a replica has done so. If a replica has kept some of them,
+// because they do not fit into one change, it goes on from there.
 func (e *events) BeginRun(run int, scenarios func() []event.Kept) error {
 	var list []event.Kept
-	for hasBegun := false; ; {
+	for {
 		now, version, err := e.count()
-		if err != nil || !hasBegun && now.Begun >= run {
+		if err != nil || now.Begun >= run || now.Beginning > run {
 			return err
 		}
-		if !hasBegun {
+		if now.Beginning < run {
+			now.Beginning, now.Added = run, 0
+		}
+		if list == nil {
 			list = scenarios()
 		}
-		now.Begun = max(now.Begun, run)
-		added, err := e.add(list, now, version)
-		if errors.Is(err, records.ErrConflict) {
-			continue
-		}
+		rest := list[min(now.Added, len(list)):]
+		entries, err := entriesOf(rest, now.Last)
 		if err != nil {
 			return err
 		}
-		if hasBegun, list = true, list[added:]; len(list) == 0 {
-			return nil
+		now.Last, now.Added = now.Last+len(entries), now.Added+len(entries)
+		if len(entries) == len(rest) {
+			now.Begun, now.Added = run, 0
+		}
+		if err = e.add(entries, now, version); err != nil && !errors.Is(err, records.ErrConflict) {
+			return err
 		}
 	}
 }
