@@ -171,8 +171,9 @@ func (b *bench) round(ctx context.Context, subjects []*subject, duration time.Du
 		defer closeAll()
 		runs[s] = run
 	}
-	for left := duration; left > 0; left -= slice {
-		for _, s := range subjects {
+	for left, first := duration, 0; left > 0; left, first = left-slice, first+1 {
+		for i := range subjects {
+			s := subjects[(first+i)%len(subjects)] // no server is always the first after a pause
 			result, cpu, err := s.turn(ctx, runs[s], b.limits(min(left, slice)))
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
