@@ -36,7 +36,7 @@ type Answer struct {
 
 // Limits of a request to another replica.
 const (
-	Patience = time.Second // the usual one
+	patience = time.Second // the usual one
 	MaxBytes = 8 << 20     // of an answer; a full journal has about 2 MiB
 	atOnce   = 64          // requests
 )
@@ -56,7 +56,7 @@ type Group struct{ config Config }
 // New returns a group.
 func New(config Config) *Group {
 	const headers = 16 << 10
-	config.Patience = cmp.Or(config.Patience, Patience)
+	config.Patience = cmp.Or(config.Patience, patience)
 	if config.Transport == nil {
 		config.Transport = &http.Transport{Proxy: nil, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: headers}
 	}
