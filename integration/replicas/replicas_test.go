@@ -69,11 +69,14 @@ type answer struct {
 	at     time.Time
 }
 
-// An edit at one replica wakes a waiter at another. The test reports how fast.
+// An edit at one replica wakes a waiter at another, usually within 200 ms. On a busy machine, it may take
+// longer if etcd itself does: a change of etcd reaches a watch of another client later then, too.
 func TestWaitersElsewhereAreWoken(t *testing.T) {
 	t.Parallel()
-	all := newReplicas(t, recordstest.StartEtcd(t))
-	var took []time.Duration
+	server := recordstest.StartEtcd(t)
+	all := newReplicas(t, server)
+	bare := newBare(t, server)
+	var took, tookBare []time.Duration
 	last := ""
 	for i := range 30 {
 		value := fmt.Sprint("v", i)
@@ -95,11 +98,18 @@ func TestWaitersElsewhereAreWoken(t *testing.T) {
 			t.Fatalf("the waiter's answer has status %d and is %s, want %s in it", got.status, got.text, want)
 		}
 		took = append(took, got.at.Sub(begun))
+		tookBare = append(tookBare, bare.change(t))
 		last = value
 	}
 	until(t, "the last edit is everywhere", func() bool { return all[1].attribute("told") == last && all[2].attribute("told") == last })
 	slices.Sort(took)
-	t.Logf("from an edit at one replica until a waiter at another has its answer: median %v, slowest %v", took[len(took)/2], took[len(took)-1])
+	slices.Sort(tookBare)
+	median, medianBare := took[len(took)/2], tookBare[len(tookBare)/2]
+	t.Logf("from an edit at one replica until a waiter at another has its answer: median %v, slowest %v; from a change of etcd until a watch has it: median %v",
+		median, took[len(took)-1], medianBare)
+	if most := max(200*time.Millisecond, 20*medianBare); median > most {
+		t.Errorf("the median is %v, want at most %v", median, most)
+	}
 }
 
 func TestRotationRevocationAndTime(t *testing.T) {
