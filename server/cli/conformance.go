@@ -37,7 +37,7 @@ type conformanceCommand struct {
 
 // Help returns examples.
 func (*conformanceCommand) Help() string {
-	return `The command runs once for each behaviour of the servers, such as a moment of 503, each time in a fresh world, and is judged by its exit status, by the number of its requests, and by whether it prints tokens. The exit code is 1 if the command fails under a behaviour that it has to survive, or does not fail when it has to; a note is no failure.
+	return `The command runs once for each behaviour of the servers, such as a moment of 503, each time in a fresh world, and is judged by its exit status, by the number of its requests, and by whether it prints tokens. The exit code is 1 if the command fails under a behaviour that it has to survive, or does not fail when it has to; a note is no failure. It is 2 if the flags are wrong.
 
 Examples:
   gcp-metadata-emulator conformance -- python app.py

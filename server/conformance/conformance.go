@@ -54,6 +54,8 @@ func Behaviours() []Behaviour {
 		{Name: "slow-start", Does: "the metadata server needs two seconds for each of the first two requests", Program: Succeeds, Faults: all(`"delay": "2s", "times": 2`), Because: "a machine that boots, and GKE's metadata server, need some seconds"},
 		{Name: "unavailable-twice", Does: "the first two requests for an access token get 503", Program: Succeeds, Faults: token(`"status": 503, "times": 2`), Because: "Google says to retry a 503"},
 		{Name: "unavailable", Does: "every request for an access token gets 503", Program: Fails, Faults: token(`"status": 503`), Because: "a program that waits for ever hides the failure"},
+		{Name: "error-once", Does: "the first request for an access token gets 500", Program: Succeeds, Advised: true, Faults: token(`"status": 500, "times": 1`), Because: "Google's libraries retry after errors of a server"},
+		{Name: "too-many-requests", Does: "the first request for an access token gets 429", Program: Succeeds, Advised: true, Faults: token(`"status": 429, "times": 1`), Because: "metadata servers limit requests, and answer a moment later"},
 		{Name: "hang-up", Does: "the connection of the first request for an access token breaks off", Program: Succeeds, Advised: true, Faults: token(`"hangUp": true, "times": 1`), Because: "a migration to another host can break connections"},
 		{Name: "no-account", Does: "there is no service account: 404 for each access token", Program: Fails, Faults: token(`"status": 404`), Because: "no retry helps"},
 		{Name: "half-an-answer", Does: "access tokens are JSON that breaks off", Program: Fails, Advised: true, Faults: token(`"malformed": true`), Because: "an answer that cannot be read has no token"},
