@@ -107,6 +107,19 @@ func TestPagesAreHarmless(t *testing.T) {
 	}
 }
 
+// The page of faults names every effect of a fault, also those that are objects.
+func TestPageOfFaultsShowsEffects(t *testing.T) {
+	t.Parallel()
+	e := emulatortest.New(t)
+	e.Fail(t, `{"route": "mds.token", "match": {"path": "/a", "account": "b"}, "body": {"c": 1}, "withHeader": {"X-D": "e"}}`)
+	shown := e.Exchange(t, "GET /emulator/faults\n\n").Body
+	for _, want := range []string{`withHeader {"X-D":"e"}, body {"c":1}`, "account b, path /a"} {
+		if !strings.Contains(html.UnescapeString(shown), want) {
+			t.Errorf("the page does not show %s:\n%s", want, shown)
+		}
+	}
+}
+
 // Every field has a label, every ID exists once, every label and every reference leads to an element,
 // and every link to a page.
 func TestPagesAreWhole(t *testing.T) {

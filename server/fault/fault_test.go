@@ -189,7 +189,7 @@ func TestFor(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for rule, want := range map[string]string{
-		`{}`:                                               `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "outage" or "defect"`,
+		`{}`:                                               `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "withHeader", "outage" or "defect"`,
 		`{"status":503}`:                                   `"route": a fault needs the name of a route, such as "mds.token" or "mds.*"`,
 		`{"route":"mds.tokn","status":503}`:                `"route": there is no route "mds.tokn"; did you mean "mds.token"?`,
 		`{"route":"x","status":503}`:                       `"route": there is no route "x"; use one of: mds.identity, mds.metadata, mds.token, oauth2.token`,
@@ -202,7 +202,7 @@ func TestRefusals(t *testing.T) {
 		`{"route":"*","location":"http://x/"}`:             `"location": it needs a "status" of a redirect: 301, 302, 303, 307 or 308`,
 		`{"route":"*","status":307,"location":"a b\n"}`:    `"location": "a b\n" is not a URL`,
 		`{"route":"*","withoutHeader":"a b"}`:              `"withoutHeader": "a b" is not the name of a header field`,
-		`{"route":"*","withoutHeader":"content-length"}`:   `"withoutHeader": "content-length" marks the end of the answer and cannot be removed: use "hangUp": "body" instead`,
+		`{"route":"*","withoutHeader":"content-length"}`:   `"withoutHeader": "content-length" marks the end of the answer and cannot be changed: use "hangUp": "body" instead`,
 		`{"route":"*","body":null}`:                        `"body": null is not a body: write "" for an empty one`,
 		`{"route":"*","status":503,"body":null}`:           `"body": null is not a body: write "" for an empty one`,
 		`{"route":"*","status":200}`:                       `"status": 200 changes nothing on its own: add a "body"`,
@@ -298,6 +298,8 @@ func TestStrikes(t *testing.T) {
 		`"malformed":true`:                      {body, message},
 		`"malformed":true,"delay":"1s"`:         {body, none, message},
 		`"withoutHeader":"ETag"`:                {body, none},
+		`"withHeader":{"X":"y"}`:                {body, none},
+		`"withHeader":{"X":"y"},"delay":"1s"`:   {body, none, message},
 		`"withoutHeader":"ETag","status":500`:   {body, none, message},
 		`"defect":"expired"`:                    {body, message},
 		`"defect":"expired","delay":"1s"`:       {body, message},

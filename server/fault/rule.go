@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/wildcard"
 )
@@ -29,6 +31,7 @@ type Rule struct {
 	HangUp        HangUp            `json:"hangUp,omitempty"`        // before or during the answer
 	Malformed     bool              `json:"malformed,omitempty"`     // ends the body halfway, with a matching Content-Length
 	WithoutHeader string            `json:"withoutHeader,omitempty"` // removes this header field
+	WithHeader    map[string]string `json:"withHeader,omitempty"`    // sets these header fields
 	Outage        Outage            `json:"outage,omitempty"`        // a named set of effects
 	Defect        string            `json:"defect,omitempty"`        // the defect of the minted token
 
@@ -119,7 +122,7 @@ func (r Rule) expanded() Rule {
 // check validates a rule whose outage has not been expanded.
 func (r Rule) check(routes []string, defects Defects) error {
 	for _, one := range []func() *RuleError{
-		r.checkEffect, r.checkOutage, func() *RuleError { return checkRoute(r.expanded().Route, routes) },
+		r.checkEffect, r.checkHeader, r.checkOutage, func() *RuleError { return checkRoute(r.expanded().Route, routes) },
 		func() *RuleError { return r.checkDefect(defects) }, r.checkMatch, r.checkChoice,
 	} {
 		if problem := one(); problem != nil {
@@ -156,13 +159,44 @@ func (r Rule) checkEffect() *RuleError {
 		return &RuleError{"location", `it needs a "status" of a redirect: 301, 302, 303, 307 or 308`}
 	case r.Location != "" && !isReference(r.Location):
 		return &RuleError{"location", fmt.Sprintf("%q is not a URL", r.Location)}
-	case r.WithoutHeader != "" && !isFieldName(r.WithoutHeader):
-		return &RuleError{"withoutHeader", fmt.Sprintf("%q is not the name of a header field", r.WithoutHeader)}
-	case isFraming(r.WithoutHeader):
-		return &RuleError{"withoutHeader", fmt.Sprintf(`%q marks the end of the answer and cannot be removed: use "hangUp": "body" instead`, r.WithoutHeader)}
-	case r.Status == 0 && r.Body == nil && r.Delay == 0 && r.HangUp == Never && !r.Malformed && r.WithoutHeader == "" &&
+	case r.Status == 0 && r.Body == nil && r.Delay == 0 && r.HangUp == Never && !r.Malformed && !r.changesHeader() &&
 		r.Outage == NoOutage && r.Defect == "":
-		return &RuleError{"", `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "outage" or "defect"`}
+		return &RuleError{"", `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "withHeader", "outage" or "defect"`}
+	}
+	return nil
+}
+
+// changesHeader reports whether the rule removes or sets header fields.
+func (r Rule) changesHeader() bool { return r.WithoutHeader != "" || len(r.WithHeader) > 0 }
+
+func (r Rule) checkHeader() *RuleError {
+	if problem := checkField("withoutHeader", r.WithoutHeader); r.WithoutHeader != "" && problem != nil {
+		return problem
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.WithHeader)) {
+		value := r.WithHeader[name]
+		if problem := checkField("withHeader", name); problem != nil {
+			return problem
+		}
+		switch {
+		case value == "":
+			return &RuleError{"withHeader", fmt.Sprintf(`%q needs a value: use "withoutHeader" to remove the field`, name)}
+		case !httpguts.ValidHeaderFieldValue(value):
+			return &RuleError{"withHeader", fmt.Sprintf("%q is not the value of a header field", value)}
+		case strings.EqualFold(name, r.WithoutHeader):
+			return &RuleError{"withHeader", fmt.Sprintf(`%q is also in "withoutHeader": leave it out of one of them`, name)}
+		}
+	}
+	return nil
+}
+
+// checkField checks the name of a header field that a member of the rule removes or sets.
+func checkField(member, name string) *RuleError {
+	switch {
+	case !httpguts.ValidHeaderFieldName(name):
+		return &RuleError{member, fmt.Sprintf("%q is not the name of a header field", name)}
+	case isFraming(name):
+		return &RuleError{member, fmt.Sprintf(`%q marks the end of the answer and cannot be changed: use "hangUp": "body" instead`, name)}
 	}
 	return nil
 }
@@ -184,7 +218,7 @@ func (r Rule) strikes(answer Answer) bool {
 	const ok = 200
 	switch answer {
 	case WithoutBody:
-		return r.Defect == "" && (r.Status != 0 || r.Body != nil || r.Delay > 0 || r.HangUp != Never || r.WithoutHeader != "")
+		return r.Defect == "" && (r.Status != 0 || r.Body != nil || r.Delay > 0 || r.HangUp != Never || r.changesHeader())
 	case Message:
 		return r.Status != 0 && r.Status != ok || r.Delay > 0 || r.HangUp != Never || r.Malformed || r.Defect != ""
 	case WithBody:
@@ -221,14 +255,6 @@ func (r Rule) checkDefect(defects Defects) *RuleError {
 		return &RuleError{"defect", `a defect needs an answer with a token: leave out "status", "body", "outage" and "hangUp": "before"`}
 	}
 	return nil
-}
-
-// isFieldName reports whether text is a token (RFC 9110, section 5.6.2).
-func isFieldName(text string) bool {
-	const others = "!#$%&'*+-.^_`|~"
-	return !strings.ContainsFunc(text, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune(others, r)
-	})
 }
 
 // isFraming reports whether clients need the field to find the end of an answer.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -135,6 +136,24 @@ func TestWithoutHeader(t *testing.T) {
 		got := e.Get(t, path)
 		if value, ok := got.Header(name); ok || got.Status != http.StatusOK || got.Body == "" {
 			t.Errorf("%s: %s is %q in %+v", path, name, value, got)
+		}
+	}
+}
+
+// A field that is set replaces the usual one, in whatever spelling.
+func TestWithHeader(t *testing.T) {
+	t.Parallel()
+	e := emulatortest.New(t)
+	e.Fail(t, `{"route": "mds.*", "withHeader": {"metadata-flavor": "Other", "Content-Type": "text/x", "Date": "never", "X-New": "new"}}`)
+	got := e.Get(t, "/")
+	fields := map[string][]string{}
+	for _, line := range got.Headers {
+		name, value, _ := strings.Cut(line, ": ")
+		fields[strings.ToLower(name)] = append(fields[strings.ToLower(name)], value)
+	}
+	for name, want := range map[string]string{"metadata-flavor": "Other", "content-type": "text/x", "date": "never", "x-new": "new"} {
+		if !slices.Equal(fields[name], []string{want}) {
+			t.Errorf("%s is %q, want %q", name, fields[name], want)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func loadFaults(v *visit) any {
 		route, _ := fault["route"].(string)
 		page.Faults = append(page.Faults, faulty{
 			ID: id, Route: route, Requests: fault["requests"], Hits: fault["hits"], Replicas: fault["replicas"],
-			Effect:  words(fault, "status", "location", "outage", "delay", "hangUp", "malformed", "withoutHeader", "defect", "body"),
+			Effect:  words(fault, "status", "location", "outage", "delay", "hangUp", "malformed", "withoutHeader", "withHeader", "defect", "body"),
 			Strikes: words(fault, "match", "after", "every", "times", "for", "until", "probability", "seed"),
 		})
 	}
@@ -68,10 +68,12 @@ func words(fault map[string]any, names ...string) string {
 		switch value := fault[name].(type) {
 		case nil:
 		case map[string]any:
-			for _, inner := range []string{"account", "audience", "path"} {
-				if value[inner] != nil {
-					parts = append(parts, fmt.Sprintf("%s %v", inner, value[inner]))
-				}
+			if name == "match" {
+				parts = append(parts, words(value, "account", "audience", "path"))
+				continue
+			}
+			if text, err := json.Marshal(value); err == nil {
+				parts = append(parts, name+" "+string(text))
 			}
 		default:
 			parts = append(parts, fmt.Sprintf("%s %v", name, value))

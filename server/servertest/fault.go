@@ -48,6 +48,16 @@ func Redirect(status int, location string) Effect {
 // WithoutHeader omits a header field, such as "Metadata-Flavor".
 func WithoutHeader(name string) Effect { return func(r *fault.Rule) { r.WithoutHeader = name } }
 
+// WithHeader sets a header field, such as "Metadata-Flavor".
+func WithHeader(name, value string) Effect {
+	return func(r *fault.Rule) {
+		if r.WithHeader == nil {
+			r.WithHeader = map[string]string{}
+		}
+		r.WithHeader[name] = value
+	}
+}
+
 // Outage makes a metadata server behave as at [fault.Boot] or during a [fault.LiveMigration].
 func Outage(of fault.Outage) Effect { return func(r *fault.Rule) { r.Outage = of } }
 

@@ -204,7 +204,7 @@ func TestFail(t *testing.T) {
 		}
 	}
 	emu.Reset()
-	emu.Fail("mds.*", servertest.Malformed(), servertest.WithoutHeader("Metadata-Flavor"), servertest.Delay(time.Millisecond), servertest.Probability(1, 0))
+	emu.Fail("mds.*", servertest.Malformed(), servertest.WithoutHeader("Metadata-Flavor"), servertest.WithHeader("X-Other", "a"), servertest.Delay(time.Millisecond), servertest.Probability(1, 0))
 	if _, body := get(t, emu.Client(), token); json.Valid([]byte(body)) {
 		t.Errorf("a malformed answer is %s", body)
 	}

@@ -1,5 +1,5 @@
 // Package inject spoils the answers of requests that meet a fault: it puts a status, a body, a
-// delay, a hang-up, a broken body, a missing header field or a defective token in place.
+// delay, a hang-up, a broken body, a missing or wrong header field or a defective token in place.
 //
 // It owns the effects of faults on answers over HTTP and in gRPC. Package fault owns the rules,
 // and decides which request meets which fault; package observer asks both for each request.
@@ -57,6 +57,9 @@ func Answer(r *http.Request, met fault.Fault, dialect wire.Dialect, surface wire
 		struck = struck || met.Defect == ""
 		response.Header = append(slices.Clip(response.Header), wire.Field{Name: met.WithoutHeader})
 	}
+	if changed := with(dialect, &response, met.WithHeader); changed {
+		struck = struck || met.Defect == ""
+	}
 	if met.HangUp == fault.DuringBody {
 		response = hangingUp(response)
 	}
@@ -91,6 +94,18 @@ func sends(dialect wire.Dialect, response *wire.Response, name string) bool {
 	default:
 		return slices.ContainsFunc(slices.Collect(maps.Keys(response.Shared)), func(field string) bool { return strings.EqualFold(field, name) })
 	}
+}
+
+// with sets header fields of an answer, and reports whether that changes the answer.
+func with(dialect wire.Dialect, response *wire.Response, fields map[string]string) (changed bool) {
+	usual := slices.Concat(dialect.Header, response.Header)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		field := wire.Field{Name: name, Value: fields[name]}
+		changed = changed || !slices.Contains(usual, field)
+		// The field may be spelled otherwise, so that setting it does not replace it.
+		response.Header = append(slices.Clip(response.Header), wire.Field{Name: name}, field)
+	}
+	return changed
 }
 
 // malformed returns the first half of a body, as if it were the whole body. It is never JSON.

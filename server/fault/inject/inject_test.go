@@ -41,6 +41,8 @@ func TestAnswer(t *testing.T) {
 		"redirected":                  {fault.Rule{Status: 307, Location: "http://x/"}, whole, http.MethodGet, "Temporary Redirect", true, false},
 		"without a header":            {fault.Rule{WithoutHeader: "x-a"}, whole, http.MethodGet, "12345", true, false},
 		"without a header it lacks":   {fault.Rule{WithoutHeader: "X-B"}, whole, http.MethodGet, "12345", false, false},
+		"with a header":               {fault.Rule{WithHeader: map[string]string{"x-a": "c"}}, whole, http.MethodGet, "12345", true, false},
+		"with the header it has":      {fault.Rule{WithHeader: map[string]string{"X-A": "b"}}, whole, http.MethodGet, "12345", false, false},
 		"defect":                      {fault.Rule{Defect: "expired"}, defective, http.MethodGet, "12345", true, false},
 		"defect of an answer without": {fault.Rule{Defect: "expired"}, whole, http.MethodGet, "12345", false, false},
 	} {
