@@ -31,7 +31,8 @@ type Config struct {
 
 	// Explain puts the reason of a refusal into the header X-Emulator-Reason.
 	Explain bool
-	// IsInternal reports whether a workload of the project sent a request. If it is nil, none did.
+	// IsInternal reports whether a workload of the project sent a request. If it is nil, none did. It may
+	// wait for news of a pod, so only requests to services with internal traffic ask it.
 	IsInternal func(*http.Request) bool
 	// Observe is called once for each request, when its answer is known and before it is sent. It may
 	// be nil.
@@ -210,13 +211,14 @@ func (d *Doors) Judge(ctx context.Context, service, token string, addresses ...s
 	return ingress.Decide(request, at)
 }
 
-// facts returns the parts of a request that the decision depends on.
-func facts(r *http.Request, isInternal func(*http.Request) bool) ingress.Request {
+// facts returns the parts of a request that the decision depends on. Only a service with internal traffic
+// depends on the sender, and the answer may take a while.
+func (d *Doors) facts(r *http.Request, service *world.Service) ingress.Request {
 	return ingress.Request{
 		Path:          pathOf(r),
 		Authorization: r.Header[ingress.Authorization],
 		Serverless:    r.Header[ingress.Serverless],
-		IsInternal:    isInternal != nil && isInternal(r),
+		IsInternal:    service.Internal && d.config.IsInternal != nil && d.config.IsInternal(r),
 	}
 }
 

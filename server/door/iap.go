@@ -15,7 +15,7 @@ const (
 
 // decide decides about a request.
 func (d *Doors) decide(r *http.Request, at ingress.Door) ingress.Verdict {
-	known := facts(r, d.config.IsInternal)
+	known := d.facts(r, at.Service)
 	if !iap.Guards(at.Service) {
 		return ingress.Decide(known, at)
 	}

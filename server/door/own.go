@@ -32,7 +32,7 @@ const (
 
 // ownAnswer returns a function that answers a request for Identity-Aware Proxy itself, or nil.
 func (d *Doors) ownAnswer(r *http.Request, at ingress.Door) func(*watched) {
-	if !iap.Guards(at.Service) || at.Closed(facts(r, d.config.IsInternal)) != nil {
+	if !iap.Guards(at.Service) || at.Closed(d.facts(r, at.Service)) != nil {
 		return nil
 	}
 	path, mode := pathOf(r), modeOf(r)
@@ -58,7 +58,7 @@ func (d *Doors) ownAnswer(r *http.Request, at ingress.Door) func(*watched) {
 
 // identity answers with the caller's names.
 func (d *Doors) identity(w *watched, at ingress.Door) {
-	asked := d.proxied(w.request, facts(w.request, d.config.IsInternal), at)
+	asked := d.proxied(w.request, d.facts(w.request, at.Service), at)
 	email, subject, ok := iap.Decide(asked, at).Identity()
 	if !ok {
 		w.refuse(iap.NoIdentity())

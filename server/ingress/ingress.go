@@ -20,7 +20,7 @@ type Request struct {
 	Path          string   // as it was sent, without the query
 	Authorization []string // the values of the header Authorization
 	Serverless    []string // those of X-Serverless-Authorization
-	IsInternal    bool     // a workload of the project has sent it
+	IsInternal    bool     // a workload of the project has sent it; only counts for internal traffic
 }
 
 // Door is the door at which a request arrives, with the world at that moment.

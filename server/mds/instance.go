@@ -22,7 +22,8 @@ func (s *Server) Workload(r *http.Request) workloads.Choice {
 }
 
 // IsOfInstance reports whether an instance sent a request: it came in at the address of an instance or
-// from one of its addresses, or the entrance found the instance's name in its Host.
+// from one of its addresses, or the entrance found the instance's name in its Host. It waits a while for a
+// pod that has not been seen yet, as metadata does: a new pod may call a service before the news of the pod.
 func (s *Server) IsOfInstance(r *http.Request) bool {
 	choice := s.chooser.Choose(r.Context(), s.worlds.Load().State, workloads.Request{Peer: r.RemoteAddr})
 	return choice.Instance != nil && choice.Rule != workloads.ByDefault
