@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+
+	"gcp-metadata-emulator/server/peers"
 )
 
 // peerFlags holds the flags about what replicas ask each other.
@@ -14,15 +16,25 @@ type peerFlags struct {
 	PeerListen string `placeholder:"ADDR" help:"With --store: also serve what the other replicas ask for (/emulator/v1/requests, /emulator/v1/faults, /emulator/v1/waiters; only reading), and nothing else, at this address."`
 }
 
-// misused returns a usage error if the URL is not one.
+// misused returns a usage error if replicas cannot use the URL.
 func (f peerFlags) misused() error {
+	_, err := f.advertised()
+	return err
+}
+
+// advertised returns the given URL, or an empty one. The error does not show the URL, which may have a password.
+func (f peerFlags) advertised() (string, error) {
 	if f.Advertise == "" {
-		return nil
+		return "", nil
 	}
-	if _, err := baseOf(f.Advertise); err != nil {
-		return &usageError{fmt.Errorf("--advertise: %w", err)}
+	base, err := peers.Base(f.Advertise)
+	if err != nil {
+		return "", &usageError{&hintError{
+			message: fmt.Sprintf("--advertise: replicas cannot ask this one at the URL: %v", err),
+			hint:    "give the host and the port at which the other replicas reach this one, and nothing else, such as http://10.4.0.7:8254", cause: err,
+		}}
 	}
-	return nil
+	return base.String(), nil
 }
 
 // introduce tells the other replicas how to ask this one, until ctx ends.
@@ -30,7 +42,7 @@ func (e *emulator) introduce(ctx context.Context, flags peerFlags) {
 	if e.replica == nil {
 		return
 	}
-	base := flags.Advertise
+	base, _ := flags.advertised() // the flags have been checked
 	if base == "" {
 		base = e.ownURL(interfaceAddresses)
 	}

@@ -60,3 +60,16 @@ func TestOwnURL(t *testing.T) {
 		}
 	}
 }
+
+// The URL is announced in one spelling, whatever the flag has.
+func TestAdvertised(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"": "", "http://10.4.0.7:8254": "http://10.4.0.7:8254", "HTTP://replica-0.replicas:8254/": "http://replica-0.replicas:8254",
+		"http://[fd00::7]:8254#": "http://[fd00::7]:8254",
+	} {
+		if got, err := (peerFlags{Advertise: given}).advertised(); err != nil || got != want {
+			t.Errorf("%q: %q (%v), want %q", given, got, err, want)
+		}
+	}
+}
