@@ -95,7 +95,7 @@ func TestReadmeListsRules(t *testing.T) {
 
 // The program carries the scripts that show rules as testdata/wire has them.
 func TestReadmeScriptsArePacked(t *testing.T) {
-	const file = "testdata/scripts.gz"
+	const file = "scripts.gz"
 	want := slices.DeleteFunc(scriptsIn(t, "wire"), func(wire script.Script) bool { return len(wire.Rules) == 0 })
 	if flag.Lookup("update").Value.String() == "true" {
 		packed := emulatortest.Must[[]byte](t)(script.Pack(want))

@@ -8,7 +8,7 @@ import (
 
 // Packed, the scripts have a quarter of their size. TestReadmeScriptsArePacked writes the file.
 //
-//go:embed testdata/scripts.gz
+//go:embed scripts.gz
 var packedScripts []byte
 
 // Scripts returns the wire scripts that show rules, of the routes whose names begin with one of the
