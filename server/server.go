@@ -67,6 +67,9 @@ type Config struct {
 	Workloads    workloads.Chooser // decides which instance a request for metadata is for
 	ProxyAllowed []hostname.Target // other hosts to which it forwards requests, as a forward proxy
 
+	// GivenKeys is the directory whose keys Keys began with, if later keys do not get there. It may be empty.
+	GivenKeys string
+
 	// InstanceURLs returns the base URLs of the instances that have an address of their own at
 	// present, by name.
 	InstanceURLs func() map[string]string
@@ -215,7 +218,7 @@ func New(config Config) *Server {
 		publishedKeys:  publishedkeys.New(worlds, config.Keys, now),
 		credentials:    screen,
 		control: control.New(control.Config{
-			Worlds: worlds, Keys: config.Keys, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
+			Worlds: worlds, Keys: config.Keys, GivenKeys: config.GivenKeys, Logger: config.Logger, Issuer: issuer, Credentials: credentials.New(config.Keys, issuer),
 			Clock: s.Clock, Faults: s.Faults, Journal: s.Journal, Requests: counts, Reset: s.Reset,
 			Routes:       func() []string { return slices.Concat(routes.names(), s.further()) },
 			AllowedHosts: config.AllowedHosts, InstanceURLs: config.InstanceURLs, DoorURLs: config.DoorURLs, PublicURL: config.PublicURL,

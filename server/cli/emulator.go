@@ -231,7 +231,7 @@ const stdinName = "-"
 
 func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config {
 	config := server.Config{
-		World: e.world, Keys: e.keys, Clock: emulated, Logger: e.logger, IAM: f.mode(),
+		World: e.world, Keys: e.keys, GivenKeys: f.Keys, Clock: emulated, Logger: e.logger, IAM: f.mode(),
 		AllowedHosts: f.AllowHost, ProxyAllowed: f.ProxyAllow, InstanceURLs: e.sites.urls, DoorURLs: e.sites.doorURLs, Explain: f.Explain,
 		Workloads: workloads.Chooser{Callers: f.Callers},
 	}

@@ -8,6 +8,7 @@ package control
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 
@@ -55,6 +56,8 @@ type Config struct {
 	Waiters      func() []Waiter                      // lists the requests that wait for a metadata change
 	Reset        func() error                         // restores the state at the start
 	Peers        *peers.Group                         // the replicas that share the world; nil: the emulator is alone
+	GivenKeys    string                               // the directory that Keys began with and does not change; empty: there is none
+	Logger       *slog.Logger                         // warns of rotations of GivenKeys
 }
 
 // Part is something outside of the process on which the emulator depends.
@@ -88,6 +91,8 @@ type Server struct {
 	parts        []Part
 	reset        func() error
 	peers        *peers.Group
+	givenKeys    string
+	logger       *slog.Logger
 
 	run     string       // a unique ID of this server
 	streams atomic.Int64 // number of open event streams
@@ -99,7 +104,8 @@ func New(config Config) *Server {
 		worlds: config.Worlds, keys: config.Keys, issuer: config.Issuer, credentials: config.Credentials,
 		clock: config.Clock, faults: config.Faults, player: config.Events, journal: config.Journal, requests: config.Requests, routes: config.Routes,
 		allowedHosts: config.AllowedHosts, instanceURLs: config.InstanceURLs, doorURLs: config.DoorURLs, publicURL: config.PublicURL,
-		purposes: config.Purposes, iamMode: config.IAMMode, workload: config.Workload, waiters: config.Waiters, parts: config.Parts, reset: config.Reset, peers: config.Peers, run: uuid.NewString(),
+		purposes: config.Purposes, iamMode: config.IAMMode, workload: config.Workload, waiters: config.Waiters, parts: config.Parts, reset: config.Reset, peers: config.Peers,
+		givenKeys: config.GivenKeys, logger: config.Logger, run: uuid.NewString(),
 	}
 	s.registerGauges()
 	return s

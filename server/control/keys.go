@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -20,8 +21,22 @@ type signingKey struct {
 	NotAfter  string     `json:"notAfter"`
 }
 
+// keyList is the answer about keys.
+type keyList struct {
+	Keys     []signingKey `json:"keys"`
+	Warnings []string     `json:"warnings,omitempty"`
+}
+
 // Keys lists the published signing keys of Google's own tokens.
 func (s *Server) Keys(*http.Request) (wire.Response, error) {
+	list, err := s.signingKeys()
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.JSON(keyList{Keys: list}), nil
+}
+
+func (s *Server) signingKeys() ([]signingKey, error) {
 	list := []signingKey{}
 	for _, signs := range []struct {
 		use string
@@ -33,7 +48,7 @@ func (s *Server) Keys(*http.Request) (wire.Response, error) {
 	} {
 		published, err := signs.set.States()
 		if err != nil {
-			return wire.Response{}, fmt.Errorf("read the signing keys: %w", err)
+			return nil, fmt.Errorf("read the signing keys: %w", err)
 		}
 		for _, key := range published {
 			list = append(list, signingKey{
@@ -42,13 +57,11 @@ func (s *Server) Keys(*http.Request) (wire.Response, error) {
 			})
 		}
 	}
-	return googleapi.JSON(struct {
-		Keys []signingKey `json:"keys"`
-	}{list}), nil
+	return list, nil
 }
 
 // RotateKeys retires the active signing keys of Google's own tokens, and answers like Keys. The member
-// "keep" limits how many retired keys remain published.
+// "keep" limits how many retired keys remain published. A warning says so if nobody else hears of the rotation.
 func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Keep *int32 `json:"keep"`
@@ -65,5 +78,21 @@ func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
 	if err := s.keys.Rotate(r.Context(), keep); err != nil {
 		return wire.Response{}, fmt.Errorf("rotate the signing keys: %w", err)
 	}
-	return s.Keys(r)
+	list, err := s.signingKeys()
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.JSON(keyList{Keys: list, Warnings: s.warnOfRotation(r.Context())}), nil
+}
+
+// warnOfRotation logs and returns a warning if the keys are those of a directory that is only read: other
+// emulators may have begun with the same keys, and do not follow.
+func (s *Server) warnOfRotation(ctx context.Context) []string {
+	if s.givenKeys == "" {
+		return nil
+	}
+	const hint = "share the keys of replicas with --store; or, with one emulator, keep them in a directory that can be written: keys import, and --state-dir"
+	warning := fmt.Sprintf("only this process knows the rotated keys, until it ends: the directory %q of --keys still has the old ones", s.givenKeys)
+	s.logger.WarnContext(ctx, warning, "hint", hint)
+	return []string{warning + "; " + hint}
 }
