@@ -91,8 +91,8 @@ func (s *Server) warnOfRotation(ctx context.Context) []string {
 	if s.givenKeys == "" {
 		return nil
 	}
-	const hint = "share the keys of replicas with --store; or, with one emulator, keep them in a directory that can be written: keys import, and --state-dir"
-	warning := fmt.Sprintf("only this process knows the rotated keys, until it ends: the directory %q of --keys still has the old ones", s.givenKeys)
-	s.logger.WarnContext(ctx, warning, "hint", hint)
-	return []string{warning + "; " + hint}
+	const problem, hint = "only this process knows the rotated keys, until it ends",
+		"share the keys of replicas with --store; or, with one emulator, keep them in a directory that can be written: keys import, and --state-dir"
+	s.logger.WarnContext(ctx, problem, "keys", s.givenKeys, "hint", hint)
+	return []string{fmt.Sprintf("%s: the directory %q of --keys still has the old ones; %s", problem, s.givenKeys, hint)}
 }
