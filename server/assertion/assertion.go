@@ -82,7 +82,7 @@ func (a Account) changes() map[string]map[string]any {
 		"unique-id":         {"iss": a.UniqueID},
 		"aud-list":          {"aud": []string{a.Audience}},
 		"aud-absent":        {"aud": nil},
-		"aud-wrong":         {"aud": "https://example.com/token"},
+		"aud-wrong":         {"aud": "https://token.invalid/"}, // a host that nobody can have (RFC 6761, section 6.4)
 		"iss-unknown":       {"iss": "nobody@" + domain},
 		"iss-absent":        {"iss": nil},
 		"iat-absent":        {"iat": nil},

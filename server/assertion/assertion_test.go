@@ -1,6 +1,7 @@
 package assertion_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,13 @@ func TestAll(t *testing.T) {
 		}
 		if got := parsed.SignedBy(own.Public()); got != want.signed {
 			t.Errorf("%q is signed by the account: %t, want %t", name, got, want.signed)
+		}
+	}
+	for name, text := range all {
+		if parsed, err := signer.Parse(text); err == nil {
+			if aud, _ := parsed.Claims["aud"].(string); strings.Contains(aud, "://") && aud != account.Audience && aud != "https://token.invalid/" {
+				t.Errorf("%q is good for %q", name, aud)
+			}
 		}
 	}
 	for _, name := range []string{"two-parts", "four-parts", "no-json"} {

@@ -87,7 +87,7 @@ func inSurfaces() map[string][]plant {
 			{"no Cache-Control", nil, without("Cache-Control"), []shown{{compare.ExtraField, "Cache-Control"}}},
 			{"another type", nil, with("Content-Type", "application/json"), []shown{{compare.FieldValue, "Content-Type: application/json"}}},
 			{"any audience", nil, func(request string, a *script.Answer) {
-				if assertionOf(request, "https://example.com/token") {
+				if assertionOf(request, "https://token.invalid/") {
 					a.Status = 200
 				}
 			}, []shown{{compare.Status, "oauth2.token aud-wrong"}}},
