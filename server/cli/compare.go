@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ type compareCommand struct {
 	Write   bool   `env:"-" help:"Also send requests that the real server must refuse, and write, read and delete one guest attribute; with --surface tokens, revoke an access token."`
 	Yes     bool   `env:"-" short:"y" help:"Do not ask before the first request."`
 	Report  string `type:"path" env:"GCP_METADATA_EMULATOR_COMPARE_REPORT" placeholder:"FILE" help:"Also write a report for a bug report: JSON if the name ends in .json, else Markdown."`
+
+	with *url.URL // that --with names; nil: an emulator is started
 }
 
 const (
@@ -53,8 +56,8 @@ func (c *compareCommand) Run(ctx context.Context, std streams) error {
 	}
 	c.Real = cmp.Or(c.Real, "http://169.254.169.254")
 	target, err := metadataServer("--real", c.Real)
-	if err == nil && c.With != "" {
-		_, err = metadataServer("--with", c.With)
+	if err == nil {
+		c.with, err = c.checkedWith(metadataServer)
 	}
 	if err != nil {
 		return err
@@ -85,11 +88,18 @@ func metadataServer(flag, text string) (*url.URL, error) {
 	return &url.URL{Scheme: at.Scheme, Host: at.Host}, nil // a user and a password have no meaning
 }
 
+// checkedWith returns the URL in --with, or nil.
+func (c *compareCommand) checkedWith(check func(flag, text string) (*url.URL, error)) (*url.URL, error) {
+	if c.With == "" {
+		return nil, nil //nolint:nilnil // an emulator is started
+	}
+	return check("--with", c.With)
+}
+
 // withoutPassword returns a text that is meant as a URL, without what stands before the host.
 func withoutPassword(text string) string {
-	scheme, rest, _ := strings.Cut(text, "//")
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		return scheme + "//" + rest[at+1:]
+	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+		return regexp.MustCompile(`\A[a-z]*://`).FindString(text) + text[at+1:]
 	}
 	return text
 }
@@ -109,8 +119,8 @@ func confirm(std streams, targets string, requests int) error {
 
 // emulate starts an emulator of a fixture that answers for every Host, as long as the context lasts.
 func (c *compareCommand) emulate(ctx context.Context, fixture []byte, std streams) (*url.URL, error) {
-	if c.With != "" {
-		return url.Parse(c.With) // which was checked at the start
+	if c.with != nil {
+		return c.with, nil
 	}
 	flags := emulatorFlags{
 		worldFlags: worldFlags{Inline: string(fixture)},

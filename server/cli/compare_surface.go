@@ -33,10 +33,10 @@ func (c *compareCommand) runSurface(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	c.Real = cmp.Or(c.Real, "https://"+surface.Host)
+	c.Real = cmp.Or(c.Real, surface.URL(account.Universe))
 	target, err := publicHost("--real", c.Real)
-	if err == nil && c.With != "" {
-		_, err = publicHost("--with", c.With)
+	if err == nil {
+		c.with, err = c.checkedWith(publicHost)
 	}
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func (c *compareCommand) runSurface(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	interval, err := consent(ctx, c.Yes, std, target, surface.TokenHosts(target)...)
+	interval, err := consent(ctx, c.Yes, std, target, surface.TokenHosts(target, account.Universe)...)
 	if err != nil {
 		return err
 	}
@@ -85,12 +85,8 @@ func (c *compareCommand) account(ctx context.Context) (compare.Account, error) {
 		}
 	case err != nil:
 		return compare.Account{}, fmt.Errorf("cannot use the key file %q: %w", c.Key, err)
-	case c.Real == "" && cmp.Or(file.UniverseDomain, hostname.DefaultUniverse) != hostname.DefaultUniverse:
-		return compare.Account{}, &hintError{
-			message: fmt.Sprintf("the key file %q is for the universe %q", c.Key, file.UniverseDomain), hint: "name the universe's host with --real",
-		}
 	}
-	return compare.Account{Email: file.ClientEmail, UniqueID: file.ClientID, Project: file.ProjectID, Key: key}, nil
+	return compare.Account{Email: file.ClientEmail, UniqueID: file.ClientID, Project: file.ProjectID, Universe: file.UniverseDomain, Key: key}, nil
 }
 
 // publicHost returns the URL in a flag, without a path. Only servers of this machine can do without TLS, because
@@ -100,7 +96,7 @@ func publicHost(flag, text string) (*url.URL, error) {
 	isURL := err == nil && at.Host != "" && strings.Trim(at.Path, "/") == ""
 	if !isURL || at.Scheme != "https" && (at.Scheme != "http" || !hostname.IsLoopback(hostname.Of(at.Host))) {
 		return nil, &usageError{&hintError{
-			message: fmt.Sprintf("%s: %q is not the URL of a server to which tokens can be sent", flag, text),
+			message: fmt.Sprintf("%s: %q is not the URL of a server to which tokens can be sent", flag, withoutPassword(text)),
 			hint:    "write https:// and the host; http:// is for servers of this machine",
 		}}
 	}

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/server/pseudonym"
+	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/script"
 	"gcp-metadata-emulator/signer"
 )
@@ -35,10 +37,13 @@ func Surfaces() []Surface {
 	}
 }
 
-// TokenHosts returns the further servers that are asked if the surface's is at a URL: the one that gives the
-// account tokens.
-func (s Surface) TokenHosts(at *url.URL) []string {
-	if endpoint := tokenEndpoint(at); !s.isPublic && endpoint.Host != at.Host {
+// URL returns the URL of the surface's host in a universe; "" is Google's own.
+func (s Surface) URL(universe string) string { return "https://" + inUniverse(s.Host, universe) }
+
+// TokenHosts returns the further server that is asked if the server of the surface is at a URL: the server that
+// gives tokens to the account. There is none if it is the same server.
+func (s Surface) TokenHosts(at *url.URL, universe string) []string {
+	if endpoint := tokenEndpoint(at, universe); !s.isPublic && endpoint.Host != at.Host {
 		return []string{endpoint.String()}
 	}
 	return nil
@@ -49,6 +54,7 @@ type Account struct {
 	Email    string
 	UniqueID string
 	Project  string // ID
+	Universe string // domain; empty: Google's own
 	Key      signer.Key
 }
 
@@ -62,7 +68,7 @@ func RunSurface(ctx context.Context, options Options, surface Surface, account A
 		frame: func(a script.Answer) string { return frame(a, names) },
 	}
 	c.real.Interval, c.real.Limit, c.real.Roots = options.Interval, options.Limit, options.Roots
-	visit, err := newVisit(surface, account, options.Now)
+	visit, err := newVisit(surface, account, names, options.Now)
 	if err != nil {
 		return Report{}, err
 	}
@@ -161,7 +167,7 @@ func (a Account) fixture(policies []any) ([]byte, error) {
 		return nil, fmt.Errorf("encode the public key of the key file: %w", err)
 	}
 	return json.Marshal(map[string]any{
-		"strict": true, "project": map[string]any{"id": a.Project}, "policies": policies,
+		"strict": true, "universeDomain": cmp.Or(a.Universe, hostname.DefaultUniverse), "project": map[string]any{"id": a.Project}, "policies": policies,
 		"serviceAccounts": []any{map[string]any{
 			"email": a.Email, "uniqueId": a.UniqueID, "publicKeys": []string{string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))},
 		}},

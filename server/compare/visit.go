@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -9,20 +10,32 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"gcp-metadata-emulator/server/assertion"
+	"gcp-metadata-emulator/server/pseudonym"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/script"
 	"gcp-metadata-emulator/signer"
 )
 
-// tokenEndpoint returns the server that gives tokens for the server at a URL: Google's, or the same server.
-func tokenEndpoint(at *url.URL) *url.URL {
-	if hostname.IsGoogle(hostname.Of(at.Host)) {
-		return &url.URL{Scheme: "https", Host: "oauth2.googleapis.com"}
+// tokenEndpoint returns the server that gives tokens for the server at a URL: Google's in the universe, or the same
+// server.
+func tokenEndpoint(at *url.URL, universe string) *url.URL {
+	if hostname.IsGoogle(hostname.Canonical(hostname.Of(at.Host), universe)) {
+		return &url.URL{Scheme: "https", Host: inUniverse("oauth2.googleapis.com", universe)}
 	}
 	return at
+}
+
+// inUniverse returns the name that one of Google's API hosts has in a universe.
+func inUniverse(host, universe string) string {
+	api, ok := strings.CutSuffix(host, hostname.DefaultUniverse)
+	if !ok {
+		return host
+	}
+	return api + cmp.Or(universe, hostname.DefaultUniverse)
 }
 
 // visit makes the values that an account has for a server: assertions, and tokens that the server
@@ -31,16 +44,17 @@ type visit struct {
 	surface  Surface
 	account  Account
 	stranger signer.Key
+	names    *pseudonym.Names
 	now      func() time.Time
 }
 
-func newVisit(surface Surface, account Account, now func() time.Time) (visit, error) {
+func newVisit(surface Surface, account Account, names *pseudonym.Names, now func() time.Time) (visit, error) {
 	const bits = 2048
 	stranger, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
 		return visit{}, fmt.Errorf("generate a key: %w", err)
 	}
-	return visit{surface, account, signer.Private(account.Key.ID(), stranger), now}, nil
+	return visit{surface, account, signer.Private(account.Key.ID(), stranger), names, now}, nil
 }
 
 // enter returns the values of the variables in scripts for a server. The assertions are for the token
@@ -54,7 +68,7 @@ func (v visit) enter(ctx context.Context, client *script.Client, at *url.URL) (m
 	if v.surface.isPublic {
 		return values, nil
 	}
-	endpoint := tokenEndpoint(at)
+	endpoint := tokenEndpoint(at, v.account.Universe)
 	signing := assertion.Account{
 		Email: v.account.Email, UniqueID: v.account.UniqueID, Key: v.account.Key, Audience: endpoint.String() + "/token", Now: v.now(),
 	}
@@ -63,7 +77,7 @@ func (v visit) enter(ctx context.Context, client *script.Client, at *url.URL) (m
 		return nil, err
 	}
 	client.Lead(endpoint)
-	tokens, err := exchange(ctx, client, signed)
+	tokens, err := v.exchange(ctx, client, signed)
 	if err != nil {
 		return nil, fmt.Errorf("the token endpoint of %q gives no token for the key file: %w", endpoint.String(), err)
 	}
@@ -76,7 +90,7 @@ func (v visit) enter(ctx context.Context, client *script.Client, at *url.URL) (m
 }
 
 // exchange gets tokens for assertions.
-func exchange(ctx context.Context, client *script.Client, signed map[string]string) (map[string]string, error) {
+func (v visit) exchange(ctx context.Context, client *script.Client, signed map[string]string) (map[string]string, error) {
 	tokens := map[string]string{}
 	for name, of := range map[string]string{"access": "good", "access:email": "email", "access:email-only": "email-only", "id": "id-token"} {
 		answer, err := client.Ask(ctx, "POST /token\nContent-Type: application/x-www-form-urlencoded\n\n"+
@@ -92,7 +106,8 @@ func exchange(ctx context.Context, client *script.Client, signed map[string]stri
 		}
 		_ = json.Unmarshal([]byte(answer.Body), &got)
 		if answer.Status != http.StatusOK || got.Access+got.ID == "" {
-			return nil, fmt.Errorf("its answer is %d, %q, %q", answer.Status, got.Error, got.Words)
+			// The answer may repeat the assertion.
+			return nil, fmt.Errorf("its answer is %d, %q, %q", answer.Status, v.names.RedactWords(got.Error), v.names.RedactWords(got.Words))
 		}
 		tokens[name] = got.Access + got.ID
 	}
