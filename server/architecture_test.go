@@ -37,7 +37,7 @@ func layers() [][]string {
 		{"server/oslogin", "server/token", "server/event", "server/workloads", "server/world/worldtest"},
 		{"server/accountkeys", "server/assertion"},
 		{"server/world"},
-		{"server/doctor", "server/reach/shell"},
+		{"server/conformance", "server/doctor", "server/reach/shell"},
 		{"server/iam", "server/reach", "server/store", "server/unplayed", "signer", "server/records/recordstest"},
 		{"server/explain"},
 		{"server/fault", "server/journal", "server/metrics"},
@@ -47,7 +47,7 @@ func layers() [][]string {
 		{"fixtures"},
 		{"keys"},
 		{"keys/disk"},
-		{"fixtures/input", "fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/markup", "server/nameserver", "server/park", "server/peers", "server/stall", "server/watch", "server/reach/javaoptions", "server/conformance", "server/pseudonym", "server/reason", "server/records", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
+		{"fixtures/input", "fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/markup", "server/nameserver", "server/park", "server/peers", "server/stall", "server/watch", "server/reach/javaoptions", "server/pseudonym", "server/reason", "server/records", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
 		{"server/order"},
 	}
 }

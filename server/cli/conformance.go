@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"gcp-metadata-emulator/server/conformance"
+	"gcp-metadata-emulator/server/journal"
 )
 
 type conformanceCommand struct {
@@ -37,7 +38,7 @@ type conformanceCommand struct {
 
 // Help returns examples.
 func (*conformanceCommand) Help() string {
-	return `The command runs once for each behaviour of the servers, such as a moment of 503, each time in a fresh world, and is judged by its exit status, by the number of its requests, and by whether it prints tokens. The exit code is 1 if the command fails under a behaviour that it has to survive, or does not fail when it has to; a note is no failure. It is 2 if the flags are wrong.
+	return `The command runs once for each behaviour of the servers, such as a moment of 503, each time in a fresh world, and is judged by its exit status, by the number of its requests, and by whether it prints tokens or writes them to files below the current directory. The exit code is 1 if the command fails under a behaviour that it has to survive, or does not fail when it has to; a note is no failure. It is 2 if the flags are wrong.
 
 Examples:
   gcp-metadata-emulator conformance -- python app.py
@@ -169,17 +170,17 @@ func (t trial) run(ctx context.Context, b conformance.Behaviour, signals chan os
 	if err != nil {
 		return conformance.Observation{}, fmt.Errorf("make a file for the output of the command: %w", rootCause(err))
 	}
-	defer func() { _ = errors.Join(output.Close(), os.Remove(output.Name())) }() // it has been read
 	std := streams{in: strings.NewReader(""), out: output, err: output}
 	var late sync.Once
 	timedOut := false
 	timer := time.AfterFunc(t.timeout, func() { late.Do(func() { timedOut = true; signals <- syscall.SIGTERM }) })
+	const slack = 10 * time.Millisecond // the times of files are less exact
 	began := time.Now()
 	err = t.exec.runCommand(t.emulator, signals, child{command: t.command, grace: stopGrace}, std) //nolint:contextcheck // a signal ends it, not a context
 	took := time.Since(began)
 	timer.Stop()
 	late.Do(func() {}) // the timer's function has ended, or never begins
-	seen := conformance.Observation{TimedOut: timedOut, Took: took, Output: t.read(output)}
+	seen := conformance.Observation{TimedOut: timedOut, Took: took, Output: t.take(output), Files: conformance.WithTokens(os.DirFS("."), began.Add(-slack))}
 	if status, ok := errors.AsType[statusError](err); ok {
 		seen.Status, err = int(status), nil
 	}
@@ -189,8 +190,9 @@ func (t trial) run(ctx context.Context, b conformance.Behaviour, signals chan os
 	return seen, err
 }
 
-// read returns the beginning of the output of the command, and shows it.
-func (t trial) read(output *os.File) string {
+// take returns the beginning of the output of the command, shows it, and removes the file.
+func (t trial) take(output *os.File) string {
+	defer func() { _ = errors.Join(output.Close(), os.Remove(output.Name())) }() // it has been read
 	const most = 1 << 20
 	text, _ := io.ReadAll(io.NewSectionReader(output, 0, most)) // a part of it is better than nothing
 	if t.shown != nil {
@@ -230,24 +232,18 @@ func (t trial) prepare(ctx context.Context, b conformance.Behaviour) error {
 	return nil
 }
 
-// requests returns the routes of the requests since the last reset.
-func (t trial) requests(ctx context.Context) ([]string, error) {
+// requests returns the requests since the last reset.
+func (t trial) requests(ctx context.Context) ([]journal.Exchange, error) {
 	const most = 1000
 	answer, err := t.control.get(ctx, "/emulator/v1/requests?"+url.Values{"limit": {strconv.Itoa(most)}}.Encode())
 	if err != nil {
 		return nil, err
 	}
 	var list struct {
-		Requests []struct {
-			Route string `json:"route"`
-		} `json:"requests"`
+		Requests []journal.Exchange `json:"requests"`
 	}
 	if err := json.Unmarshal([]byte(answer), &list); err != nil {
 		return nil, fmt.Errorf("read the emulator's journal: %w", err)
 	}
-	routes := make([]string, len(list.Requests))
-	for i, request := range list.Requests {
-		routes[i] = request.Route
-	}
-	return routes, nil
+	return list.Requests, nil
 }
