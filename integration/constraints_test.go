@@ -96,6 +96,7 @@ func TestJavaObeysTheConstraints(t *testing.T) {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	ring := keys.NewRing(dir, time.Now)
+	t.Cleanup(ring.Wait)
 	ring.Certify(hostname.Domains())
 	authority, err := ring.Authority()
 	if err != nil {

@@ -25,8 +25,9 @@ import (
 )
 
 // certifier returns a ring whose authority certifies the names below domains.
-func certifier(dir string, now func() time.Time) *keys.Ring {
-	ring := keys.NewRing(dir, now)
+func certifier(t testing.TB, dir string, now func() time.Time) *keys.Ring {
+	t.Helper()
+	ring := newRing(t, dir, now)
 	ring.Certify([]string{"googleapis.com", "accounts.google.com", "www.gstatic.com", "metadata.google.internal", "metadata.goog"})
 	return ring
 }
@@ -36,8 +37,8 @@ func certifier(dir string, now func() time.Time) *keys.Ring {
 func TestAuthorityOfNoDomains(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	wide := authority(t, certifier(dir, time.Now))
-	narrow := authority(t, keys.NewRing(dir, time.Now))
+	wide := authority(t, certifier(t, dir, time.Now))
+	narrow := authority(t, newRing(t, dir, time.Now))
 	if narrow.Certificate() == wide.Certificate() {
 		t.Error("an authority for more domains is used")
 	}
@@ -54,7 +55,7 @@ func TestAuthorityOfAddresses(t *testing.T) {
 	dir := t.TempDir()
 	own := []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd20:ce::254")}
 	certifying := func(addresses ...netip.Addr) *keys.Authority {
-		ring := keys.NewRing(dir, time.Now)
+		ring := newRing(t, dir, time.Now)
 		ring.Certify([]string{"googleapis.com"}, addresses...)
 		return authority(t, ring)
 	}
@@ -125,7 +126,7 @@ func chain(t *testing.T, leaf *tls.Certificate) *x509.CertPool {
 // machine.
 func TestLeaves(t *testing.T) {
 	t.Parallel()
-	authority := authority(t, certifier("", at("1999-11-21T10:00:00Z")))
+	authority := authority(t, certifier(t, "", at("1999-11-21T10:00:00Z")))
 	pool := roots(t, authority.Certificate())
 	hosts := []string{
 		"oauth2.googleapis.com", "oauth2.mtls.googleapis.com", "www.googleapis.com", "accounts.google.com",
@@ -161,7 +162,7 @@ func bracketed(host string) string {
 
 func TestLeafIsMadeOnce(t *testing.T) {
 	t.Parallel()
-	authority := authority(t, certifier("", time.Now))
+	authority := authority(t, certifier(t, "", time.Now))
 	made := make([]*tls.Certificate, 16)
 	var group sync.WaitGroup
 	for i := range made {
@@ -185,7 +186,7 @@ func TestLeafIsMadeOnce(t *testing.T) {
 func TestAuthorityIsUselessElsewhere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	pool := roots(t, authority(t, certifier(dir, time.Now)).Certificate())
+	pool := roots(t, authority(t, certifier(t, dir, time.Now)).Certificate())
 	data, err := os.ReadFile(filepath.Join(dir, "ca", "1.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +258,7 @@ func TestAuthorityIsKept(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range certificates {
 		group.Go(func() {
-			if authority, err := certifier(dir, time.Now).Authority(); err == nil {
+			if authority, err := certifier(t, dir, time.Now).Authority(); err == nil {
 				certificates[i] = authority.Certificate()
 			}
 		})
@@ -277,14 +278,14 @@ func TestAuthorityIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	var fileError *keys.FileError
-	if _, err := certifier(dir, time.Now).Authority(); !errors.As(err, &fileError) || fileError.Hint() == "" {
+	if _, err := certifier(t, dir, time.Now).Authority(); !errors.As(err, &fileError) || fileError.Hint() == "" {
 		t.Errorf("a damaged file: %v", err)
 	}
-	if err := certifier(dir, time.Now).Load(); !errors.As(err, &fileError) || !strings.HasSuffix(fileError.Path, filepath.Join("ca", "2.pem")) {
+	if err := certifier(t, dir, time.Now).Load(); !errors.As(err, &fileError) || !strings.HasSuffix(fileError.Path, filepath.Join("ca", "2.pem")) {
 		t.Errorf("a damaged file, at the start: %v", err)
 	}
 	elsewhere := t.TempDir()
-	if err := certifier(elsewhere, time.Now).Load(); err != nil {
+	if err := certifier(t, elsewhere, time.Now).Load(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(elsewhere, "ca")); err == nil {
@@ -298,11 +299,11 @@ func TestAuthorityGoesByTheMachinesClock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	now := time.Now()
-	ring := certifier(dir, func() time.Time { return now })
+	ring := certifier(t, dir, func() time.Time { return now })
 	first := authority(t, ring).Certificate()
 	for _, years := range []int{-40, -2, 2, 11, 400} {
 		now = time.Now().AddDate(years, 0, 0)
-		for name, ring := range map[string]*keys.Ring{"the same process": ring, "another": certifier(dir, func() time.Time { return now })} {
+		for name, ring := range map[string]*keys.Ring{"the same process": ring, "another": certifier(t, dir, func() time.Time { return now })} {
 			authority := authority(t, ring)
 			if authority.Certificate() != first {
 				t.Errorf("%+d years, %s: got a different authority", years, name)
@@ -323,7 +324,7 @@ func TestAuthorityExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		ring := certifier(dir, time.Now)
+		ring := certifier(t, dir, time.Now)
 		first := authority(t, ring)
 		of := leaf(t, first, "localhost")
 		time.Sleep(2 * 366 * 24 * time.Hour)
@@ -335,7 +336,7 @@ func TestAuthorityExpires(t *testing.T) {
 		if second.Certificate() == first.Certificate() {
 			t.Error("an expired authority is used")
 		}
-		if again := authority(t, certifier(dir, time.Now)); again.Certificate() != second.Certificate() {
+		if again := authority(t, certifier(t, dir, time.Now)); again.Certificate() != second.Certificate() {
 			t.Error("the expired authority was used instead of the valid one")
 		}
 	})
@@ -355,13 +356,13 @@ func TestAuthorityOfAnotherDayIsLeftOut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) { // in the year 2000
-		_ = authority(t, certifier(dir, time.Now))
+		_ = authority(t, certifier(t, dir, time.Now))
 	})
 	move(t, filepath.Join(dir, "ca", "1.pem"), filepath.Join(dir, "ca", "2.pem"))
 	elsewhere := t.TempDir()
-	first := authority(t, certifier(elsewhere, time.Now)).Certificate()
+	first := authority(t, certifier(t, elsewhere, time.Now)).Certificate()
 	move(t, filepath.Join(elsewhere, "ca", "1.pem"), filepath.Join(dir, "ca", "1.pem"))
-	if got := authority(t, certifier(dir, time.Now)).Certificate(); got != first {
+	if got := authority(t, certifier(t, dir, time.Now)).Certificate(); got != first {
 		t.Error("got a different authority")
 	}
 }

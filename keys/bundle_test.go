@@ -68,7 +68,7 @@ func TestBundle(t *testing.T) {
 func TestCheckFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	settle(t, keys.NewRing(dir, time.Now))
+	settle(t, newRing(t, dir, time.Now))
 	files := map[string][]byte{}
 	for _, file := range kept(t, dir) {
 		content, err := os.ReadFile(file)

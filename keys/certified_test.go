@@ -18,7 +18,7 @@ import (
 // certificate.
 func TestParsePublic(t *testing.T) {
 	t.Parallel()
-	key := active(t, keys.NewRing("", time.Now).User("a@b.c", "4711"))
+	key := active(t, newRing(t, "", time.Now).User("a@b.c", "4711"))
 	for text, id := range map[string]string{key.Certificate(): key.ID(), key.PublicKey(): fingerprint(t, key.PublicKey())} {
 		public, err := keys.ParsePublic([]byte(text))
 		if err != nil {
@@ -49,11 +49,11 @@ func fingerprint(t *testing.T, text string) string {
 func TestIAP(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	key, err := keys.NewRing(dir, time.Now).IAP()
+	key, err := newRing(t, dir, time.Now).IAP()
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := keys.NewRing(dir, time.Now).IAP()
+	again, err := newRing(t, dir, time.Now).IAP()
 	if err != nil || again.ID() != key.ID() || len(key.ID()) != 6 {
 		t.Errorf("the key is %v, then %v (%v)", key.ID(), again.ID(), err)
 	}

@@ -23,7 +23,7 @@ func (m *moved) to(text string) { m.unix.Store(at(text)().Unix()) }
 func TestEveryTimeHasItsKeys(t *testing.T) {
 	t.Parallel()
 	var clock moved
-	ring := keys.NewRing("", clock.now)
+	ring := newRing(t, "", clock.now)
 	first := map[string]string{}
 	for _, now := range []string{
 		"2026-11-01T00:00:00Z", "1999-05-04T03:02:01Z", "1970-01-01T00:00:00Z", "2026-10-31T23:00:00Z", "9998-12-31T23:59:59Z", "2026-11-01T00:00:00Z",
@@ -61,7 +61,7 @@ func TestKeepWhile(t *testing.T) {
 	var clock moved
 	var lasts atomic.Bool
 	clock.to("2026-11-01T00:00:00Z")
-	ring, elsewhere := keys.NewRing(dir, clock.now), keys.NewRing(dir, clock.now)
+	ring, elsewhere := newRing(t, dir, clock.now), newRing(t, dir, clock.now)
 	ring.KeepWhile(lasts.Load)
 	known := func(ring *keys.Ring) []string {
 		t.Helper()
@@ -109,7 +109,7 @@ func TestNextIsActiveAfterClock(t *testing.T) {
 	var lasts atomic.Bool
 	clock.to("2026-11-01T00:00:00Z")
 	dir := t.TempDir()
-	ring := keys.NewRing(dir, clock.now)
+	ring := newRing(t, dir, clock.now)
 	ring.KeepWhile(lasts.Load)
 	set := ring.Google()
 	for _, kept := range []bool{true, false, true, true, false, false, true, true} {
@@ -123,7 +123,7 @@ func TestNextIsActiveAfterClock(t *testing.T) {
 	for range 5 { // there are more than nine files then, and 10 comes before 2 in a listing
 		rotate(t, set, keys.KeepAll)
 	}
-	later := keys.NewRing(dir, clock.now).Google()
+	later := newRing(t, dir, clock.now).Google()
 	kept := ids(published(t, later))
 	here := slices.DeleteFunc(ids(published(t, set)), func(id string) bool { return !slices.Contains(kept, id) })
 	if diff := cmp.Diff(kept, here); diff != "" {
@@ -137,7 +137,7 @@ func TestReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var clock moved
 		clock.to("2026-11-01T00:00:00Z")
-		set := keys.NewRing("", clock.now).Google()
+		set := newRing(t, "", clock.now).Google()
 		for _, now := range []string{"2026-11-01T00:00:00Z", "2027-11-01T00:00:00Z", "2026-10-01T00:00:00Z"} {
 			clock.to(now)
 			for _, want := range []bool{false, true} {

@@ -30,9 +30,9 @@ func TestKeepContent(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, rings := range map[string][2]*keys.Ring{
-		"one ring":        {keys.NewRing("", time.Now)},
-		"two processes":   {keys.NewRing(dir, time.Now), keys.NewRing(dir, time.Now)},
-		"a later process": {keys.NewRing(dir, time.Now), keys.NewRing(dir, time.Now)},
+		"one ring":        {newRing(t, "", time.Now)},
+		"two processes":   {newRing(t, dir, time.Now), newRing(t, dir, time.Now)},
+		"a later process": {newRing(t, dir, time.Now), newRing(t, dir, time.Now)},
 	} {
 		reader := rings[1]
 		if reader == nil {
@@ -43,7 +43,7 @@ func TestKeepContent(t *testing.T) {
 			t.Errorf("%s: kept under %x, then under %x", name, id, again)
 		}
 		checkKept(t, reader, id, name)
-		checkKept(t, keys.NewRing("", time.Now), id, "")
+		checkKept(t, newRing(t, "", time.Now), id, "")
 		checkKept(t, reader, keys.ContentID{}, "")
 	}
 }
@@ -52,11 +52,11 @@ func TestKeepContent(t *testing.T) {
 func TestKeptContentWasChanged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	id := keep(t, keys.NewRing(dir, time.Now), "admin: false")
+	id := keep(t, newRing(t, dir, time.Now), "admin: false")
 	if err := os.WriteFile(filepath.Join(dir, "contents", fmt.Sprintf("%x", id)), []byte("admin: true"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	checkKept(t, keys.NewRing(dir, time.Now), id, "")
+	checkKept(t, newRing(t, dir, time.Now), id, "")
 }
 
 // The oldest content gives way to new content, in memory and in the directory.
@@ -65,7 +65,7 @@ func TestKeptContentIsBounded(t *testing.T) {
 	const most = 4096
 	dir := t.TempDir()
 	folder := filepath.Join(dir, "contents")
-	first := keep(t, keys.NewRing(dir, time.Now), "first")
+	first := keep(t, newRing(t, dir, time.Now), "first")
 	past := time.Now().Add(-time.Hour)
 	if err := os.Chtimes(filepath.Join(folder, fmt.Sprintf("%x", first)), past, past); err != nil {
 		t.Fatal(err)
@@ -75,17 +75,17 @@ func TestKeptContentIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ring := keys.NewRing(dir, time.Now)
+	ring := newRing(t, dir, time.Now)
 	checkKept(t, ring, first, "first")
 	last := keep(t, ring, "last")
-	later := keys.NewRing(dir, time.Now)
+	later := newRing(t, dir, time.Now)
 	checkKept(t, later, last, "last")
 	checkKept(t, later, first, "")
 	if files, err := os.ReadDir(folder); err != nil || len(files) != most {
 		t.Errorf("%d files, %v; want %d", len(files), err, most)
 	}
 
-	inMemory := keys.NewRing("", time.Now)
+	inMemory := newRing(t, "", time.Now)
 	large := strings.Repeat("x", 6<<20)
 	oldest, newest := keep(t, inMemory, large+"1"), keys.ContentID{}
 	for i := range 2 {

@@ -30,7 +30,7 @@ func every(sample int) int {
 func TestDamagedBytes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	settle(t, keys.NewRing(dir, time.Now))
+	settle(t, newRing(t, dir, time.Now))
 	counts := map[string]int{}
 	damage(t, dir, counts)
 	t.Logf("files of this version: %v", counts)
@@ -44,7 +44,7 @@ func TestDamagedBytes(t *testing.T) {
 func TestDamagedBytesOfEarlierVersions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	settle(t, keys.NewRing(dir, time.Now))
+	settle(t, newRing(t, dir, time.Now))
 	if err := os.Remove(filepath.Join(dir, "keys", "google", "1.retired")); err != nil { // a time, likewise
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func damage(t *testing.T, dir string, counts map[string]int) {
 		}
 		files[path] = content
 	}
-	want := all(t, keys.NewRing(dir, time.Now))
+	want := all(t, newRing(t, dir, time.Now))
 	step, count := every(97), 0
 	for path, content := range files {
 		for at := range content {
@@ -110,9 +110,9 @@ func restore(t *testing.T, files map[string][]byte) {
 func checkDamage(t *testing.T, dir, path string, want map[string][]string) (what string) {
 	t.Helper()
 	var told troubles
-	ring := told.of(keys.NewRing(dir, time.Now))
+	ring := told.of(newRing(t, dir, time.Now))
 	if filepath.Base(filepath.Dir(path)) == "contents" {
-		id := keep(t, keys.NewRing("", time.Now), "content")
+		id := keep(t, newRing(t, "", time.Now), "content")
 		content, ok, err := ring.KeptContent(id)
 		switch {
 		case err != nil || ok && string(content) != "content":

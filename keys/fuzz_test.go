@@ -9,7 +9,7 @@ import (
 
 // FuzzParsePublic checks that a public key that is read can be read again from its own text.
 func FuzzParsePublic(f *testing.F) {
-	key, err := keys.NewRing("", time.Now).User("a@b.c", "1").Active(f.Context())
+	key, err := newRing(f, "", time.Now).User("a@b.c", "1").Active(f.Context())
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestLaxAuthorityIsReplaced(t *testing.T) {
 		"any subject":        func(_, issuer *x509.Certificate) { issuer.ExtraExtensions = nil },
 	} {
 		dir := t.TempDir()
-		_ = authority(t, certifier(dir, time.Now))
+		_ = authority(t, certifier(t, dir, time.Now))
 		file := filepath.Join(dir, "ca", "1.pem")
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -66,7 +66,7 @@ func TestLaxAuthorityIsReplaced(t *testing.T) {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := authority(t, certifier(dir, time.Now)).Certificate(); got == string(lax) {
+		if got := authority(t, certifier(t, dir, time.Now)).Certificate(); got == string(lax) {
 			t.Errorf("an authority for %s was used", name)
 		}
 	}
@@ -77,7 +77,7 @@ func TestLaxAuthorityIsReplaced(t *testing.T) {
 func TestAuthorityWithoutAnIssuerIsReplaced(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	_ = authority(t, certifier(dir, time.Now))
+	_ = authority(t, certifier(t, dir, time.Now))
 	file := filepath.Join(dir, "ca", "1.pem")
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -95,13 +95,13 @@ func TestAuthorityWithoutAnIssuerIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []error
-	ring := certifier(dir, time.Now)
+	ring := certifier(t, dir, time.Now)
 	ring.ReportTrouble(func(trouble error) { told = append(told, trouble) })
 	second := authority(t, ring)
 	if len(told) != 1 || !strings.Contains(told[0].Error(), file) {
 		t.Errorf("the notice is %v", told)
 	}
-	if again := authority(t, certifier(dir, time.Now)); again.Certificate() != second.Certificate() {
+	if again := authority(t, certifier(t, dir, time.Now)); again.Certificate() != second.Certificate() {
 		t.Error("there is a new authority at every start")
 	}
 	if kept, err := os.ReadFile(file); err != nil || !strings.HasSuffix(string(kept), string(alone)) {

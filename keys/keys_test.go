@@ -74,7 +74,7 @@ func ids(all []*keys.Key) []string {
 func TestCertificate(t *testing.T) {
 	t.Parallel()
 	now := at("2026-11-21T10:00:00Z")
-	ring := keys.NewRing("", now)
+	ring := newRing(t, "", now)
 	google := published(t, ring.Google())
 	if len(google) != 2 {
 		t.Fatalf("%d keys are published, want 2", len(google))
@@ -131,7 +131,7 @@ func TestCertificate(t *testing.T) {
 
 func TestJWK(t *testing.T) {
 	t.Parallel()
-	key := active(t, keys.NewRing("", time.Now).Google())
+	key := active(t, newRing(t, "", time.Now).Google())
 	jwk := key.JWK()
 	modulus, err := base64.RawURLEncoding.DecodeString(jwk.Modulus)
 	if err != nil || new(big.Int).SetBytes(modulus).Cmp(key.Public().N) != 0 {
@@ -146,14 +146,14 @@ func TestJWK(t *testing.T) {
 func TestKept(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
-	first := keys.NewRing(dir, time.Now)
+	first := newRing(t, dir, time.Now)
 	google, system := ids(published(t, first.Google())), active(t, first.System("a@b.c")).ID()
 	secret, err := first.Secret()
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	second := keys.NewRing(dir, time.Now)
+	second := newRing(t, dir, time.Now)
 	if err := second.Load(); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestManyAtOnceShareKeys(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range count {
 		group.Go(func() {
-			ring := keys.NewRing(dir, time.Now)
+			ring := newRing(t, dir, time.Now)
 			got[i] = ids(published(t, ring.Google()))
 			got[i] = append(got[i], active(t, ring.User("a@b.c", "1")).ID())
 			secret, err := ring.Secret()
@@ -219,7 +219,7 @@ func TestManyAtOnceShareKeys(t *testing.T) {
 func TestClose(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	ring := keys.NewRing(dir, time.Now)
+	ring := newRing(t, dir, time.Now)
 	set := ring.User("a@b.c", "1")
 	key := active(t, set)
 	ring.Close()
@@ -237,7 +237,7 @@ func TestClose(t *testing.T) {
 func TestOtherProcessesKeysAreKnown(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	here, there := keys.NewRing(dir, time.Now).User("a@b.c", "1"), keys.NewRing(dir, time.Now).User("a@b.c", "1")
+	here, there := newRing(t, dir, time.Now).User("a@b.c", "1"), newRing(t, dir, time.Now).User("a@b.c", "1")
 	if known, err := here.Known(); err != nil || len(known) != 0 {
 		t.Fatalf("Known = %v, %v; want none", known, err)
 	}
@@ -250,7 +250,7 @@ func TestOtherProcessesKeysAreKnown(t *testing.T) {
 func TestDamagedFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	published(t, keys.NewRing(dir, time.Now).Google())
+	published(t, newRing(t, dir, time.Now).Google())
 	path := filepath.Join(dir, "keys", "google", "1.pem")
 	whole, err := os.ReadFile(path)
 	if err != nil {
@@ -268,7 +268,7 @@ func TestDamagedFile(t *testing.T) {
 			if err := os.WriteFile(path, damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			ring := keys.NewRing(dir, time.Now)
+			ring := newRing(t, dir, time.Now)
 			var fileError *keys.FileError
 			for _, err := range []error{ring.Load(), ring.Warm(context.Background())} {
 				if !errors.As(err, &fileError) || fileError.Path != path || !strings.Contains(err.Error(), path) || fileError.Hint() == "" {
@@ -284,7 +284,7 @@ func TestDamagedFile(t *testing.T) {
 
 func otherPrivateKey(t *testing.T) string {
 	t.Helper()
-	private, err := active(t, keys.NewRing("", time.Now).Google()).PrivateKey()
+	private, err := active(t, newRing(t, "", time.Now).Google()).PrivateKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestDamagedSecret(t *testing.T) {
 	if err := os.WriteFile(path, []byte("abc"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := keys.NewRing(dir, time.Now).Secret()
+	_, err := newRing(t, dir, time.Now).Secret()
 	if err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error is %v; want an error that names %s", err, path)
 	}
@@ -313,7 +313,7 @@ func TestExpiry(t *testing.T) {
 	t.Parallel()
 	start := at("2026-11-01T00:00:00Z")()
 	var now atomic.Int64
-	set := keys.NewRing(t.TempDir(), func() time.Time { return time.Unix(now.Load(), 0) }).Google()
+	set := newRing(t, t.TempDir(), func() time.Time { return time.Unix(now.Load(), 0) }).Google()
 
 	now.Store(start.Unix())
 	first := ids(published(t, set))
@@ -349,7 +349,7 @@ func TestWaitEndsWithContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := keys.NewRing("", time.Now).Google().Active(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := newRing(t, "", time.Now).Google().Active(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Active = %v, want %v", err, context.Canceled)
 	}
 }
@@ -357,7 +357,7 @@ func TestWaitEndsWithContext(t *testing.T) {
 func TestFolderNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	ring := keys.NewRing(filepath.Join(dir, "state"), time.Now)
+	ring := newRing(t, filepath.Join(dir, "state"), time.Now)
 	for _, email := range []string{"..", ".", "../../x@y", "a/b@c", `a\b@c`, strings.Repeat("'", 100) + "@d.e"} {
 		active(t, ring.User(email, "1"))
 	}
@@ -372,10 +372,19 @@ func TestFolderNames(t *testing.T) {
 }
 
 func BenchmarkActive(b *testing.B) {
-	set := keys.NewRing("", time.Now).Google()
+	set := newRing(b, "", time.Now).Google()
 	for b.Loop() {
 		if _, err := set.Active(context.Background()); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// newRing returns a ring that has written all of its files when the test ends: a temporary folder is
+// removed then.
+func newRing(t testing.TB, dir string, now func() time.Time) *keys.Ring {
+	t.Helper()
+	ring := keys.NewRing(dir, now)
+	t.Cleanup(ring.Wait)
+	return ring
 }

@@ -68,7 +68,7 @@ func ExampleRing_SignWith() {
 func TestForeignSigners(t *testing.T) {
 	t.Parallel()
 	var signed atomic.Int64
-	bound := keys.NewRing(t.TempDir(), time.Now)
+	bound := newRing(t, t.TempDir(), time.Now)
 	bound.SignWith(func(key *rsa.PrivateKey) (crypto.Signer, error) { return load(key, &signed), nil })
 	t.Cleanup(bound.Wait)
 	device := keys.NewRingOf(func() (crypto.Signer, error) {
@@ -132,9 +132,9 @@ func checkSignatures(t *testing.T, name string, key *keys.Key) {
 func TestBoundKeysAreKept(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	before := active(t, keys.NewRing(dir, time.Now).Google())
+	before := active(t, newRing(t, dir, time.Now).Google())
 	var signed atomic.Int64
-	bound := keys.NewRing(dir, time.Now)
+	bound := newRing(t, dir, time.Now)
 	bound.SignWith(func(key *rsa.PrivateKey) (crypto.Signer, error) { return load(key, &signed), nil })
 	after := active(t, bound.Google())
 	if after.ID() != before.ID() {
@@ -181,7 +181,7 @@ func TestUnfitSigners(t *testing.T) {
 	elliptical := func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 	other := func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, keys.Bits) }
 	bound := func(signer func() (crypto.Signer, error)) *keys.Ring {
-		ring := keys.NewRing("", time.Now)
+		ring := newRing(t, "", time.Now)
 		ring.SignWith(func(*rsa.PrivateKey) (crypto.Signer, error) { return signer() })
 		return ring
 	}

@@ -135,7 +135,7 @@ func TestRemovedWhileRunning(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "state")
 			var told troubles
-			ring := told.of(keys.NewRing(dir, time.Now))
+			ring := told.of(newRing(t, dir, time.Now))
 			settle(t, ring)
 			if err := os.RemoveAll(dir); err != nil {
 				t.Fatal(err)
@@ -143,11 +143,11 @@ func TestRemovedWhileRunning(t *testing.T) {
 			notice(t, ring)
 			ring.Wait()
 			want := all(t, ring)
-			later := keys.NewRing(dir, time.Now)
+			later := newRing(t, dir, time.Now)
 			if diff := cmp.Diff(want, all(t, later)); diff != "" {
 				t.Errorf("a later process has other keys:\n%s", diff)
 			}
-			checkKept(t, later, keep(t, keys.NewRing("", time.Now), "content"), "content")
+			checkKept(t, later, keep(t, newRing(t, "", time.Now), "content"), "content")
 			told.checkTold(t, "removed while the emulator was running", filepath.Join(dir, "keys", "google"))
 		})
 	}
@@ -158,7 +158,7 @@ func TestRotationIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	var told troubles
-	ring := told.of(keys.NewRing(dir, time.Now))
+	ring := told.of(newRing(t, dir, time.Now))
 	want := ids(published(t, ring.Google()))
 	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -180,12 +180,12 @@ func TestRemovedAndTakenByAnotherProcess(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	var told troubles
-	ring := told.of(keys.NewRing(dir, time.Now))
+	ring := told.of(newRing(t, dir, time.Now))
 	before := ids(published(t, ring.Google()))
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	other := ids(published(t, keys.NewRing(dir, time.Now).Google()))
+	other := ids(published(t, newRing(t, dir, time.Now).Google()))
 	known, err := ring.Google().Known()
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestMissingFiles(t *testing.T) {
 		t.Run(removed, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			settle(t, keys.NewRing(dir, time.Now))
+			settle(t, newRing(t, dir, time.Now))
 			removed := strings.ReplaceAll(removed, "%40", "@")
 			by := strings.ReplaceAll(by, "%40", "@")
 			path := filepath.Join(dir, filepath.FromSlash(removed))
@@ -223,7 +223,7 @@ func TestMissingFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			var told troubles
-			all(t, told.of(keys.NewRing(dir, time.Now)))
+			all(t, told.of(newRing(t, dir, time.Now)))
 			told.checkTold(t, path, filepath.Join(dir, filepath.FromSlash(by)), "missing")
 		})
 	}
@@ -236,10 +236,10 @@ func TestExposedFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			ring := keys.NewRing(dir, time.Now)
+			ring := newRing(t, dir, time.Now)
 			settle(t, ring)
 			var before troubles
-			all(t, before.of(keys.NewRing(dir, time.Now)))
+			all(t, before.of(newRing(t, dir, time.Now)))
 			if texts := before.texts(); len(texts) > 0 {
 				t.Errorf("a directory in order is told of: %q", texts)
 			}
@@ -248,7 +248,7 @@ func TestExposedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			var told troubles
-			all(t, told.of(keys.NewRing(dir, time.Now)))
+			all(t, told.of(newRing(t, dir, time.Now)))
 			told.checkTold(t, "other users can change", `"`+path+`"`)
 		})
 	}
@@ -259,7 +259,7 @@ func TestExposedFiles(t *testing.T) {
 func TestLitter(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	settle(t, keys.NewRing(dir, time.Now))
+	settle(t, newRing(t, dir, time.Now))
 	litter := []string{
 		filepath.Join(dir, ".unfinished", ".new-1"), filepath.Join(dir, "tmp", ".new-1-1"), filepath.Join(dir, "keys", "google", ".new-123"),
 		filepath.Join(dir, "ca", ".new-123"), filepath.Join(dir, "keys", "accounts", "a@b.c", "user", ".new-123"),
@@ -284,7 +284,7 @@ func TestLitter(t *testing.T) {
 		}
 	}
 	unlock := writing(t, dir)
-	ring := keys.NewRing(dir, time.Now)
+	ring := newRing(t, dir, time.Now)
 	all(t, ring)
 	for _, path := range litter {
 		if _, err := os.Stat(path); err != nil {
@@ -292,7 +292,7 @@ func TestLitter(t *testing.T) {
 		}
 	}
 	unlock()
-	all(t, keys.NewRing(dir, time.Now))
+	all(t, newRing(t, dir, time.Now))
 	for _, path := range litter {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s remains: %v", path, err)
@@ -309,7 +309,7 @@ func TestLitter(t *testing.T) {
 func TestFilesOfEarlierVersions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	ring := keys.NewRing(dir, time.Now)
+	ring := newRing(t, dir, time.Now)
 	settle(t, ring)
 	want := all(t, ring)
 	files := kept(t, dir)
@@ -317,10 +317,10 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 		unseal(t, path)
 	}
 	var told troubles
-	if diff := cmp.Diff(want, all(t, told.of(keys.NewRing(dir, time.Now)))); diff != "" {
+	if diff := cmp.Diff(want, all(t, told.of(newRing(t, dir, time.Now)))); diff != "" {
 		t.Errorf("the keys have changed:\n%s", diff)
 	}
-	checkKept(t, keys.NewRing(dir, time.Now), keep(t, keys.NewRing("", time.Now), "content"), "content")
+	checkKept(t, newRing(t, dir, time.Now), keep(t, newRing(t, "", time.Now), "content"), "content")
 	if texts := told.texts(); len(texts) > 0 {
 		t.Errorf("the files are told of: %q", texts)
 	}
@@ -364,7 +364,7 @@ func TestSecretOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	var told troubles
-	ring := told.of(keys.NewRing(dir, time.Now))
+	ring := told.of(newRing(t, dir, time.Now))
 	before, err := ring.Secret()
 	if err != nil {
 		t.Fatal(err)
@@ -372,7 +372,7 @@ func TestSecretOfAnotherProcess(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keys.NewRing(dir, time.Now).Secret(); err != nil {
+	if _, err := newRing(t, dir, time.Now).Secret(); err != nil {
 		t.Fatal(err)
 	}
 	ring.Check()
@@ -386,10 +386,10 @@ func TestSecretOfAnotherProcess(t *testing.T) {
 func TestLoadWhileServing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, err := keys.NewRing(dir, time.Now).Authority(); err != nil {
+	if _, err := newRing(t, dir, time.Now).Authority(); err != nil {
 		t.Fatal(err)
 	}
-	ring := keys.NewRing(dir, time.Now)
+	ring := newRing(t, dir, time.Now)
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if _, err := ring.Authority(); err != nil {
@@ -408,7 +408,7 @@ func TestDamagedFileOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var told troubles
-	ring, other := told.of(keys.NewRing(dir, time.Now)), keys.NewRing(dir, time.Now)
+	ring, other := told.of(newRing(t, dir, time.Now)), newRing(t, dir, time.Now)
 	published(t, ring.Google())
 	rotate(t, other.Google(), keys.KeepAll) // makes a third key
 	rotate(t, other.Google(), keys.KeepAll) // makes a fourth key

@@ -55,13 +55,13 @@ func TestRotate(t *testing.T) {
 	var now atomic.Int64
 	now.Store(at("2026-11-01T00:00:00Z")().Unix())
 	clock := func() time.Time { return time.Unix(now.Load(), 0) }
-	set, elsewhere := keys.NewRing(dir, clock).Google(), keys.NewRing(dir, clock).Google()
+	set, elsewhere := newRing(t, dir, clock).Google(), newRing(t, dir, clock).Google()
 	published(t, elsewhere)
 
 	names := &states{}
 	check := func(what string, want ...string) {
 		t.Helper()
-		later := keys.NewRing(dir, clock).Google() // a process that starts now
+		later := newRing(t, dir, clock).Google() // a process that starts now
 		for _, place := range []*keys.Set{set, elsewhere, later} {
 			if diff := cmp.Diff(want, names.of(t, place)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -90,7 +90,7 @@ func TestRotate(t *testing.T) {
 
 func TestRotateInMemory(t *testing.T) {
 	t.Parallel()
-	set, names := keys.NewRing("", at("2026-11-01T00:00:00Z")).System("a@b.c"), &states{}
+	set, names := newRing(t, "", at("2026-11-01T00:00:00Z")).System("a@b.c"), &states{}
 	active(t, set)
 	rotate(t, set, keys.KeepAll)
 	if diff := cmp.Diff([]string{"0 retired", "1 active"}, names.of(t, set)); diff != "" {
@@ -103,8 +103,8 @@ func TestAdd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, sets := range map[string][]*keys.Set{
-		"two processes": {keys.NewRing(dir, time.Now).User("a@b.c", "1"), keys.NewRing(dir, time.Now).User("a@b.c", "1")},
-		"in memory":     {keys.NewRing("", time.Now).User("a@b.c", "1")},
+		"two processes": {newRing(t, dir, time.Now).User("a@b.c", "1"), newRing(t, dir, time.Now).User("a@b.c", "1")},
+		"in memory":     {newRing(t, "", time.Now).User("a@b.c", "1")},
 	} {
 		var mu sync.Mutex
 		added := map[string]bool{}

@@ -4,15 +4,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"gcp-metadata-emulator/keys"
 )
 
 // The ring reports waits for keys that it has to generate, and no others.
 func TestReportWaits(t *testing.T) {
 	t.Parallel()
-	ring := keys.NewRing("", time.Now)
-	defer ring.Wait()
+	ring := newRing(t, "", time.Now)
 	var waits atomic.Int64
 	ring.ReportWaits(func(took time.Duration) {
 		if took <= 0 {

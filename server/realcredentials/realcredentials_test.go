@@ -48,6 +48,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{world: world.New(fixtures.Default()), dir: t.TempDir()}
 	r.ring = keys.NewRing(r.dir, time.Now)
+	t.Cleanup(r.ring.Wait)
 	r.issuer = token.NewIssuer(r.ring, time.Now)
 	logger := slog.New(slog.NewTextHandler(&r.logs, nil))
 	guard := realcredentials.New(store.New(r.world), r.ring, r.issuer, logger)
