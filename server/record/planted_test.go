@@ -165,7 +165,10 @@ func positions() map[string]func(d *double, text string) {
 		return func(d *double, text string) { d.header = http.Header{name: {strings.ReplaceAll(text, "\n", " ")}} }
 	}
 	return map[string]func(*double, string){
-		"an attribute":         func(d *double, text string) { d.tree = vm(map[string]any{"config": text}, nil) },
+		"an attribute": func(d *double, text string) { d.tree = vm(map[string]any{"config": text}, nil) },
+		"the name of an attribute": func(d *double, text string) {
+			d.tree = vm(map[string]any{strings.ReplaceAll(text, "\n", " "): "some value"}, nil)
+		},
 		"JSON in an attribute": func(d *double, text string) { d.tree = vm(map[string]any{"config": `{"a":["` + text + `"]}`}, nil) },
 		"a project's attribute": func(d *double, text string) {
 			d.tree["project"].(map[string]any)["attributes"] = map[string]any{"c": text}

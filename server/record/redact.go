@@ -30,7 +30,7 @@ func (r *redactor) key(path []string, key string) string {
 		return r.names.Hide(pseudonym.Name, key)
 	}
 	for _, word := range strings.FieldsFunc(key, func(c rune) bool { return strings.ContainsRune("-_.@:/", c) }) {
-		if len(word) > longest && !pseudonym.IsPlain(word) && !isGoogles(path) && !pseudonym.IsSecretName(word) {
+		if len(word) > longest && !pseudonym.IsPlain(word) && !isGoogles(append(slices.Clone(path), key)) && !pseudonym.IsSecretName(word) {
 			return r.names.Hide(pseudonym.Name, key)
 		}
 	}
