@@ -25,13 +25,13 @@ type recordCommand struct {
 	Real    string        `default:"http://169.254.169.254" env:"GCP_METADATA_EMULATOR_RECORD_REAL" placeholder:"URL" help:"URL of the real metadata server (default: ${default}, which this machine has if it is a VM or a pod of Google Cloud)."`
 	For     time.Duration `env:"GCP_METADATA_EMULATOR_RECORD_FOR" placeholder:"DURATION" help:"How long to watch for changes, such as 1h (default: not at all). An interrupt ends it earlier."`
 	Output  string        `type:"path" required:"" env:"GCP_METADATA_EMULATOR_RECORD_OUTPUT" placeholder:"DIR" help:"Directory to write; it must be new or empty."`
-	Secrets bool          `env:"-" help:"Keep secrets: keys, tokens, and the values of attributes that are not plain words and numbers or have names like password."`
+	Secrets bool          `env:"-" help:"Keep the values of attributes, and keys and tokens in them. Without this flag, names like REDACTED-VALUE-1 replace them."`
 	Yes     bool          `env:"-" short:"y" help:"Do not ask before the first request."`
 }
 
 // Help returns examples.
 func (*recordCommand) Help() string {
-	return `Writes down everything that the metadata server of a workload says: its tree, the header and every form of each value, listings, error pages, the claims of its ID tokens, and what changes while it is watched. serve --metadata DIR plays it elsewhere, the changes at their times. At most 400 requests are sent, 5 a second, and they change nothing. Tokens and signatures are never kept. An interrupt ends it: what was recorded until then can be played.
+	return `Writes down everything that the metadata server of a workload says: its tree, the header and every form of each value, listings, error pages, the claims of its ID tokens, and what changes while it is watched. serve --metadata DIR plays it elsewhere, the changes at their times. At most 400 requests are sent, 5 a second, and they change nothing. With --secrets it plays exactly what was recorded; without it, names replace the values of attributes. Access tokens and signatures of the server itself are never kept. An interrupt ends it: what was recorded until then can be played.
 
 Examples:
   gcp-metadata-emulator record --yes --output my-vm

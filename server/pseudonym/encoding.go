@@ -8,13 +8,18 @@ import (
 	"strings"
 )
 
-// encodings returns a value as it stands in texts: as it is, and as JSON, HTML, URLs and base64 have it.
+// encodings returns a value as it stands in texts: as it is, on one line, without its last line end, and as JSON, HTML,
+// URLs and base64 have it.
 func encodings(value string) []string {
-	const shortest = 8 // of a value whose base64 cannot be part of other words
+	const shortest = 8 // of a value whose base64, or whose only line, cannot be part of other words
 	inJSON := escaped(value, false)
 	all := []string{
 		value, inJSON, escaped(value, true), strings.ReplaceAll(inJSON, "/", `\/`), html.EscapeString(value),
 		url.QueryEscape(value), url.PathEscape(value), strings.ReplaceAll(url.QueryEscape(value), "+", "%20"),
+	}
+	if trimmed := strings.TrimRight(value, "\n"); strings.Contains(value, "\n") && len(trimmed) >= shortest {
+		joined := strings.ReplaceAll(trimmed, "\n", " ")
+		all = append(all, trimmed, joined, html.EscapeString(joined))
 	}
 	if len(value) >= shortest {
 		for before := range 3 {

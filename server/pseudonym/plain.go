@@ -23,7 +23,7 @@ var plainOnce = sync.OnceValue(func() plain { //nolint:gochecknoglobals // expre
 			`(?:north|south)?(?:north|south|east|west|central|northeast|southeast|northwest|southwest)[0-9]{1,2}`, // of regions
 			`(?i:ipv[46]s?|dhcpv[46]|utf8|sha(?:1|256|512)|[rehp]s(?:256|384|512)|http2|oauth2|ya29|x509|base64|e?x86)`,
 		}, `|`) + `)\z`),
-		secretName:  regexp.MustCompile(`(?i)passw|passphrase|pwd|secret|token|credential|private|signature|cookie|api[-_]?key|(?:access|account|encryption|signing|master|ssh|license)[-_]?keys?\b|kube-env|windows-keys|authorization`),
+		secretName:  regexp.MustCompile(`(?i)passw|passphrase|pwd|secret|token|credential|private|signature|cookie|api[-_]?key|(?:access|account|encryption|signing|master|ssh|license)[-_]?keys?\b|kube-env|windows-keys|authorization|(?:\A|[^a-z/])(?:pass|pw|auth)(?:[^a-z/]|\z)`),
 		credentials: regexp.MustCompile(`://[^/\s]*@`),
 	}
 })
@@ -38,10 +38,10 @@ func isPlainWord(word string) bool { return plainOnce().plainWord.MatchString(wo
 func IsSecretName(name string) bool { return plainOnce().secretName.MatchString(name) }
 
 // IsPlain reports whether a value is too plain to be a secret: it is one short line of plain words, none of which
-// announces a secret.
+// announces a secret, and has no escapes.
 func IsPlain(value string) bool {
 	const longest, most = 128, 12
-	if len(value) > longest || strings.ContainsAny(value, "\n\r") || IsSecretName(value) || plainOnce().credentials.MatchString(value) {
+	if len(value) > longest || strings.ContainsAny(value, "\n\r\\") || IsSecretName(value) || plainOnce().credentials.MatchString(value) {
 		return false
 	}
 	found := words().FindAllString(value, -1)

@@ -126,16 +126,23 @@ func (n *Names) RedactForms(text string) string {
 	return n.redactForms(text)
 }
 
-// RedactWords is Redact, and also replaces each word that is neither plain nor allowed.
+// RedactWords is Redact, and also replaces each word that is neither plain nor allowed. On a line with escapes it
+// also replaces plain words, unless they are very short, because it cannot tell where a word begins after an escape.
 func (n *Names) RedactWords(text string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return words().ReplaceAllStringFunc(n.redact(text), func(word string) string {
-		if n.known[word] || isPlainWord(word) {
-			return word
-		}
-		return n.name(Word, word)
-	})
+	const short = 3
+	var out strings.Builder
+	for line := range strings.Lines(n.redact(text)) {
+		hasEscapes := strings.Contains(line, `\`)
+		out.WriteString(words().ReplaceAllStringFunc(line, func(word string) string {
+			if n.known[word] || isPlainWord(word) && (!hasEscapes || len(word) <= short) {
+				return word
+			}
+			return n.name(Word, word)
+		}))
+	}
+	return out.String()
 }
 
 func (n *Names) redact(text string) string {

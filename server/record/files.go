@@ -83,9 +83,18 @@ func (r *recorder) learn() {
 	if r.redactor == nil {
 		return
 	}
-	_ = r.shown(string(r.document.Whole))
+	documents := []string{string(r.document.Whole)}
 	for _, change := range r.changes {
-		_ = r.shown(change.document)
+		documents = append(documents, change.document)
+	}
+	for _, e := range r.exchanges {
+		r.redactor.kept.WriteString(e.request)
+	}
+	for _, document := range documents {
+		r.redactor.studyDocument(document)
+	}
+	for _, document := range documents {
+		_ = r.shown(document)
 	}
 	for _, e := range r.exchanges {
 		if path, isOfTree := steps(e.request); isOfTree && e.answer.Status == 200 && !isOfToken(path) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,10 @@ func kinds() map[string][2]string {
 		"a secret on one line": {"-----BEGIN RSA PRIVATE KEY-----\\n" + body + "\\n-----END RSA PRIVATE KEY-----", "MIIEvQIBADAN"},
 		"an SSH key":           {"dev:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPlanted dev", "AAAAC3NzaC1lZDI1NTE5"},
 		"a script":             {"#!/bin/sh\nmysql --password=swordfish42 db\n", "swordfish42"},
+		"lines of words":       {"alpha\nhuntertwo\n", "huntertwo"},
+		"a script of words":    {"#!/usr/bin/python3\npassword = 'swordfish'\n", "swordfish"},
+		"words":                {"letmeinplease", "letmeinplease"},
+		"a command":            {"mysql -u root -popensesame db", "opensesame"},
 		"lines of base64":      {"c2VjcmV0LXBsYW50\nZWQtaW4tbGluZXM5\n", "ZWQtaW4tbGluZXM5"},
 		"a URL with a user":    {"https://app:swordfish@db.example.com/x", "swordfish"},
 	}
@@ -124,10 +129,8 @@ func (d *double) entry(w http.ResponseWriter, r *http.Request, path string) {
 	case value == nil:
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = fmt.Fprintln(w, d.page)
-	case r.URL.Query().Get("alt") == "text" && isDirectory:
-		for name, below := range directory {
-			_, _ = fmt.Fprintln(w, name, below)
-		}
+	case r.URL.Query().Get("alt") == "text" && isDirectory && r.URL.Query().Has("recursive"):
+		writeText(w, "", directory, fixtures.Naming{})
 	case isDirectory && !r.URL.Query().Has("recursive"):
 		for name, below := range directory {
 			if _, isBelow := below.(map[string]any); isBelow {
@@ -140,6 +143,18 @@ func (d *double) entry(w http.ResponseWriter, r *http.Request, path string) {
 		_, _ = w.Write([]byte(text))
 	default:
 		d.write(w, value)
+	}
+}
+
+// writeText writes an object of the tree as text: a line with the path of each value, which may have further lines.
+func writeText(w io.Writer, above string, directory map[string]any, naming fixtures.Naming) {
+	for _, key := range slices.Sorted(maps.Keys(directory)) {
+		path := above + naming.Name(key)
+		if below, isDirectory := directory[key].(map[string]any); isDirectory {
+			writeText(w, path+"/", below, naming.Below(key))
+			continue
+		}
+		_, _ = fmt.Fprintln(w, path, directory[key])
 	}
 }
 

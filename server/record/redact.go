@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/base64"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,10 +14,19 @@ import (
 )
 
 // redactor replaces secrets. It keeps what Google's server makes of the properties of a workload, unless it has
-// the form of a key or of a token, and of everything else only what is plain.
-type redactor struct{ names *pseudonym.Names }
+// the form of a key or of a token. It keeps nothing that a user has set but switches and numbers, and of everything
+// else only what is plain.
+type redactor struct {
+	names *pseudonym.Names
+	paths map[string]bool // of the entries of the tree, see pathOf
+	kept  strings.Builder // texts of the answers that stay, whatever has the same value
+}
 
-func newRedactor() *redactor { return &redactor{pseudonym.NewOfSecrets("REDACTED-")} }
+func newRedactor() *redactor {
+	names := pseudonym.NewOfSecrets("REDACTED-")
+	names.Allow("REDACTED KEY LOGIN NAME TOKEN VALUE WORD") // of which the names are made
+	return &redactor{names: names, paths: map[string]bool{}}
+}
 
 // document returns a document of the tree below a path, in JSON.
 func (r *redactor) document(text string, base []string) (string, error) {
@@ -40,19 +50,29 @@ func (r *redactor) key(path []string, key string) string {
 // value returns the value at a path of the tree.
 func (r *redactor) value(path []string, text string) string {
 	name := nameOf(path)
-	isKept := text == "" || strings.EqualFold(text, "true") || strings.EqualFold(text, "false")
 	isSecret := pseudonym.IsSecretName(name)
+	isSwitch := text == "" || strings.EqualFold(text, "true") || strings.EqualFold(text, "false")
+	isNumber := regexp.MustCompile(`\A-?[0-9]{1,18}(?:\.[0-9]{1,18})?\z`).MatchString(text)
+	isName := regexp.MustCompile(`\AREDACTED-[A-Z]+-[0-9]+\z`).MatchString(text) // of an earlier recording, or of Redact
 	switch {
-	case isKept:
+	case isSwitch, isNumber && !isSecret, isName:
 		return text
 	case isGoogles(path), slices.Contains(googlesAttributes(), name):
 		return r.names.RedactForms(text)
-	case isSecret && (pseudonym.IsPlain(text) && len(text) < len("password")):
-		return r.names.Name(pseudonym.Value, text) // a word that other texts may have, too
-	case isSecret || !pseudonym.IsPlain(text):
-		return r.names.Hide(pseudonym.Value, text)
+	case !pseudonym.IsPlain(text), isSecret, isOfUser(path) && !isSetting(name, text):
+		return r.hide(text)
 	}
-	return text
+	return r.names.Redact(text) // an attribute may have the same value
+}
+
+// hide returns the name of a value. Every other answer gets this name in place of the value too, unless the value is
+// a short word or stands in what is kept.
+func (r *redactor) hide(text string) string {
+	isShort := pseudonym.IsPlain(text) && len(text) < len("password")
+	if isShort || strings.Contains(r.kept.String(), text) {
+		return r.names.Name(pseudonym.Value, text)
+	}
+	return r.names.Hide(pseudonym.Value, text)
 }
 
 // nameOf returns the last key of a path.
@@ -65,9 +85,32 @@ func nameOf(path []string) string {
 	return ""
 }
 
-// googlesAttributes returns attributes of clusters and groups, whose values have words that are not plain.
+// googlesAttributes returns attributes that Google sets on machines of clusters and groups, whose values have words that are not plain.
 func googlesAttributes() []string {
-	return []string{"cluster-name", "cluster-location", "cluster-uid", "created-by", "instance-template", "vmdnssetting"}
+	return []string{"cluster-name", "cluster-location", "cluster-uid", "created-by", "instance-template"}
+}
+
+// isSetting reports whether an attribute is one that Google documents and whose values are words of a list, and whether
+// its value is a word: https://cloud.google.com/compute/docs/metadata/predefined-metadata-keys.
+func isSetting(name, text string) bool {
+	return !strings.Contains(text, " ") && slices.Contains([]string{
+		"block-project-ssh-keys", "cos-update-strategy", "disable-account-manager", "disable-https-mds-setup",
+		"disable-legacy-endpoints", "enable-access-token-enforce-scopes", "enable-guest-attributes", "enable-os-inventory",
+		"enable-osconfig", "enable-oslogin", "enable-oslogin-2fa", "enable-oslogin-certificates", "enable-oslogin-sk",
+		"enable-windows-ssh", "enable-workload-certificate", "gci-ensure-gke-docker", "gci-metrics-enabled",
+		"gci-update-strategy", "google-compute-default-region", "google-compute-default-zone", "google-logging-enabled",
+		"google-logging-use-fluentbit", "google-monitoring-enabled", "osconfig-disabled-features", "osconfig-log-level",
+		"serial-port-enable", "serial-port-logging-enable", "vmdnssetting",
+	}, strings.ToLower(name))
+}
+
+// isOfUser reports whether a user sets the value at a path: an attribute, or the description.
+func isOfUser(path []string) bool {
+	if len(path) < 2 {
+		return false
+	}
+	ofUsers := []string{"attributes", "description", "guestAttributes", "partnerAttributes"}
+	return slices.Contains(ofUsers, fixtures.Naming{}.Canonical(path[1]))
 }
 
 // isGoogles reports whether Google chooses the value at a path, or a form for it that no secret has, as for the
@@ -93,11 +136,19 @@ func isGoogles(path []string) bool {
 	return path[0] == "instance" && !isOwn && (misfit == nil || misfit.IsOfType())
 }
 
-// steps returns the path of the tree that a request is for, and whether it is for the tree.
+// steps returns the path of the tree that a request is for, and whether it is for the tree, in any spelling that a
+// server may take for its own.
 func steps(request string) ([]string, bool) {
 	target, _, _ := strings.Cut(strings.TrimPrefix(script.Line(request), "GET "), "?")
-	below, isOfTree := strings.CutPrefix(target, root)
-	return strings.FieldsFunc(below, func(c rune) bool { return c == '/' }), isOfTree
+	if decoded, err := url.PathUnescape(target); err == nil {
+		target = decoded
+	}
+	path := strings.FieldsFunc(target, func(c rune) bool { return c == '/' })
+	const above = 2 // computeMetadata and the version
+	if len(path) < above || path[0] != "computeMetadata" {
+		return path, false
+	}
+	return path[above:], true
 }
 
 // exchange returns a request and its answer.
@@ -137,22 +188,12 @@ func (r *redactor) entry(path []string, request string, answer script.Answer) st
 	target, query, _ := strings.Cut(script.Line(request), "?")
 	switch {
 	case strings.Contains(query, "recursive"):
+		return r.lines(path, answer.Body)
 	case strings.HasSuffix(target, "/"):
 		return answer.Body // a listing: its words are those of the tree
 	default:
 		return r.value(path, answer.Body)
 	}
-	var lines strings.Builder
-	for line := range strings.Lines(answer.Body) {
-		name, value, isEntry := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		if !isEntry {
-			lines.WriteString(line)
-			continue
-		}
-		below := append(slices.Clone(path), strings.Split(name, "/")...)
-		lines.WriteString(name + " " + r.value(below, value) + strings.Repeat("\n", strings.Count(line, "\n")))
-	}
-	return lines.String()
 }
 
 // field returns a field of a header.
@@ -165,9 +206,11 @@ func (r *redactor) field(field string) string {
 			return field
 		}
 	case "cache-control", "content-type", "date", "server":
-		return name + ": " + r.names.RedactWords(value)
+		if r.names.RedactWords(value) == value {
+			return field
+		}
 	}
-	return r.names.RedactWords(name) + ": " + r.value([]string{"header", name}, value)
+	return r.names.RedactWords(name) + ": " + r.names.RedactWords(r.value([]string{"header", name}, value))
 }
 
 // claims returns a part of an ID token.
@@ -205,13 +248,13 @@ func (r *redactor) identity(token string) (string, bool) {
 	return strings.Join(append(parts[:2], strings.Repeat("x", len(parts[2]))), "."), true
 }
 
-// masked returns an answer without access tokens and without signatures, whose lengths stay. Nobody needs them.
+// masked returns the answer to a request for a token without access tokens and without signatures, whose lengths stay.
+// Nobody needs them. Every other answer stays.
 func masked(request string, answer script.Answer) script.Answer {
-	path, _ := steps(request)
-	if isOfToken(path) {
-		answer.Body = maskedMembers(answer.Body)
+	if path, _ := steps(request); !isOfToken(path) {
+		return answer
 	}
-	answer.Body = maskedTokens(answer.Body)
+	answer.Body = maskedTokens(maskedMembers(answer.Body))
 	answer.Headers = slices.Clone(answer.Headers)
 	for i, field := range answer.Headers {
 		answer.Headers[i] = maskedTokens(field)

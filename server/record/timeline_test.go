@@ -67,7 +67,7 @@ func TestOddChangesArePlayed(t *testing.T) {
 	served := httptest.NewServer(d)
 	defer served.Close()
 	recording, err := record.Run(ctx, record.Options{
-		Real: emulatortest.Must[*url.URL](t)(url.Parse(served.URL)), For: time.Hour, Limit: 100, Now: ticking(),
+		Real: emulatortest.Must[*url.URL](t)(url.Parse(served.URL)), For: time.Hour, Secrets: true, Limit: 100, Now: ticking(),
 	})
 	if err != nil || recording.Unplayable != nil || recording.Changes != len(documents)-1 {
 		t.Fatalf("%d changes are recorded of %d: %v %v", recording.Changes, len(documents)-1, err, recording.Unplayable)
@@ -116,7 +116,7 @@ func TestOddEntriesAreLeftOut(t *testing.T) {
 	d.tree = vm(map[string]any{"a b": "odd name", "fine": "x"}, map[string]any{"void": nil, "list": []any{nil, "y"}, "machine-type": "twice"})
 	served := httptest.NewServer(d)
 	defer served.Close()
-	recording, err := record.Run(t.Context(), record.Options{Real: emulatortest.Must[*url.URL](t)(url.Parse(served.URL)), Limit: 60, Now: time.Now})
+	recording, err := record.Run(t.Context(), record.Options{Real: emulatortest.Must[*url.URL](t)(url.Parse(served.URL)), Secrets: true, Limit: 60, Now: time.Now})
 	if err != nil || recording.Unplayable != nil {
 		t.Fatal(err, recording.Unplayable)
 	}
@@ -151,7 +151,7 @@ func TestInterrupted(t *testing.T) {
 				t.Fatalf("%v: interrupted: %t, after %d requests", err, recording.Interrupted, recording.Requests)
 			}
 			again := emulate(t, fixtures.Files{Recording: written(t, recording)})
-			if _, body := again.Metadata(t, "instance/attributes/?recursive=true"); body != `{"a":"b","password":"REDACTED-VALUE-1"}` {
+			if _, body := again.Metadata(t, "instance/attributes/?recursive=true"); body != `{"a":"REDACTED-VALUE-1","password":"REDACTED-VALUE-2"}` {
 				t.Errorf("the attributes are %s", body)
 			}
 		})
