@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -17,36 +18,94 @@ import (
 // After a backup was restored, other changes may have the versions of those that were lost, so that no
 // version tells the histories apart. The values of the tick do: each change gives it one of its own.
 
-// compare compares each change with the change before it, until the context ends. It finds other changes
-// under versions that the copy has seen if there are still more of them, which the watch gets.
-func (s *Store) compare(ctx context.Context) {
-	from := s.copied.Seen()
-	last, isKnown := s.copied.Find(tick)
-	if isKnown {
-		from = last.Version
-	}
-	for news := range s.client().Watch(ctx, s.prefix+tick, clientv3.WithPrevKV(), clientv3.WithRev(from+1)) {
-		for _, event := range news.Events {
-			if before := event.PrevKv; isKnown && before != nil && !isRecord(before, last) {
-				_ = s.goBack() // it is the watch that has the error
-				return
-			}
-			last, isKnown = records.Record{Version: event.Kv.ModRevision, Value: event.Kv.Value}, event.Type == clientv3.EventTypePut
-		}
-	}
+// history is how far the changes that the servers have are known to continue those that were loaded. The two
+// watches may get changes at different times, and so from different servers: they must get the same ticks.
+type history struct {
+	seen    int64          // the version up to which they do
+	last    records.Record // the tick at this version
+	isKnown bool           // there was one
+
+	mu    sync.Mutex
+	ahead [2][]records.Record // the ticks that one watch has got already, in their order; only one of them has any
 }
 
-// continues reports whether what the servers have goes on from the tick that the copy had. now is the tick
-// that the servers have by now.
-func (s *Store) continues(ctx context.Context, known records.Record, now []*mvccpb.KeyValue) bool {
-	if len(now) > 0 && isRecord(now[0], known) {
-		return true
+// The watches of a history.
+const (
+	ofAll = iota
+	ofTick
+)
+
+// begin returns the history of records that were just loaded.
+func (s *Store) begin() *history {
+	last, isKnown := s.copied.Find(tick)
+	return &history{seen: s.copied.Seen(), last: last, isKnown: isKnown}
+}
+
+// compare compares each change with the change before it, until the context ends or the servers cannot say
+// what the change before was. It finds other changes under versions that the copy has seen if there are
+// still more of them, which the watch gets.
+func (s *Store) compare(ctx context.Context) error {
+	known := s.compared
+	for news := range s.client().Watch(ctx, s.prefix+tick, clientv3.WithPrevKV(), clientv3.WithRev(known.seen+1)) {
+		if err := problemOf(news); err != nil {
+			return err
+		}
+		for _, event := range news.Events {
+			if err := known.follow(event); err != nil {
+				return err
+			}
+		}
 	}
-	then, err := s.client().Get(ctx, s.prefix+tick, clientv3.WithRev(known.Version))
-	if errors.Is(err, rpctypes.ErrCompacted) {
-		return false // nobody can know
+	return context.Cause(ctx)
+}
+
+// follow adds a change of the tick, if it continues the history.
+func (h *history) follow(event *clientv3.Event) error {
+	before := event.PrevKv
+	switch {
+	case before == nil && !event.IsCreate():
+		return errCompacted // between the change and this answer
+	case h.isKnown != (before != nil), before != nil && !isRecord(before, h.last):
+		return errLost
 	}
-	return err != nil || len(then.Kvs) > 0 && isRecord(then.Kvs[0], known)
+	h.last = records.Record{Version: event.Kv.ModRevision, Value: event.Kv.Value}
+	h.seen, h.isKnown = h.last.Version, event.Type == clientv3.EventTypePut
+	return h.meet(ofTick, event.Kv)
+}
+
+// meet compares a tick that one watch has got with the tick that the other one gets.
+func (h *history) meet(watch int, got *mvccpb.KeyValue) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	other := &h.ahead[1-watch]
+	if len(*other) == 0 {
+		h.ahead[watch] = append(h.ahead[watch], records.Record{Version: got.ModRevision, Value: got.Value})
+		return nil
+	}
+	if !isRecord(got, (*other)[0]) {
+		return errLost
+	}
+	*other = (*other)[1:]
+	return nil
+}
+
+// continues returns an error unless what the servers have goes on from the tick that the copy had, or compare
+// gets to know whether it does. seen is the version that the copy had, and now the tick of the servers since.
+func (s *Store) continues(ctx context.Context, seen int64, known records.Record, now []*mvccpb.KeyValue) error {
+	switch {
+	case len(now) > 0 && (isRecord(now[0], known) || now[0].ModRevision > seen):
+		return nil
+	case len(now) > 0:
+		return errLost
+	}
+	then, err := s.client().Get(ctx, s.prefix+tick, clientv3.WithRev(known.Version)) // before somebody deleted it
+	switch {
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return errCompacted
+	case err == nil && (len(then.Kvs) == 0 || !isRecord(then.Kvs[0], known)):
+		return errLost
+	}
+	return nil
 }
 
 func isRecord(one *mvccpb.KeyValue, record records.Record) bool {

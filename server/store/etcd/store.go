@@ -42,13 +42,14 @@ type Store struct {
 	logger  *slog.Logger
 	session atomic.Pointer[session]
 
-	contact atomic.Int64  // Unix nanoseconds of the last answer
-	isAhead atomic.Bool   // the copy has changes that the servers have lost
-	lost    chan struct{} // has an element if the watch must load all records again
-	leases  leases
-	problem string // that was logged last; only ping knows it
-	ended   sync.WaitGroup
-	end     context.CancelFunc
+	contact  atomic.Int64 // Unix nanoseconds of the last answer
+	isAhead  atomic.Bool  // the copy has changes that the servers have lost
+	stale    chan error   // has an element if all records must be loaded again: why
+	leases   leases
+	compared *history // since the last load; only follow knows it
+	problem  string   // that was logged last; only ping knows it
+	ended    sync.WaitGroup
+	end      context.CancelFunc
 }
 
 // tick is the name of a record that every change writes. Its version is the version of the last change, and
@@ -63,7 +64,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
-		config: config, prefix: config.prefix(), copied: records.NewCopy(), logger: config.Logger, lost: make(chan struct{}, 1),
+		config: config, prefix: config.prefix(), copied: records.NewCopy(), logger: config.Logger, stale: make(chan error, 1),
 		leases: leases{running: running, timed: make(map[time.Duration]timed)}, end: end,
 	}
 	s.session.Store(begun)
@@ -133,17 +134,16 @@ func (s *Store) answered(header *etcdserverpb.ResponseHeader, seen int64) error 
 		s.touch()
 		return nil
 	}
-	return s.goBack()
+	return s.reload(errLost)
 }
 
-// goBack makes the watch load all records again. It returns errLost.
-func (s *Store) goBack() error {
-	s.isAhead.Store(true)
+// reload makes the watch load all records again. It returns the reason.
+func (s *Store) reload(why error) error {
 	select {
-	case s.lost <- struct{}{}:
+	case s.stale <- why:
 	default: // the watch will load all records anyway
 	}
-	return errLost
+	return why
 }
 
 // Sync asks for the version of the last change, and waits until the copy has it.
@@ -233,6 +233,7 @@ func (s *Store) load(ctx context.Context) error {
 		all = append(all, records.Record{Name: s.name(kv.Key), Value: kv.Value, Version: kv.ModRevision, Created: kv.CreateRevision})
 	}
 	s.copied.Replace(got.Header.Revision, all)
+	s.compared = s.begin()
 	s.isAhead.Store(false)
 	return nil
 }
@@ -248,58 +249,89 @@ func (s *Store) follow(ctx context.Context) {
 			return
 		}
 		s.logger.WarnContext(ctx, "the watch of the store has ended; watching again", "error", err)
+		if errors.Is(err, errLost) {
+			s.isAhead.Store(true)
+		}
 		if !pause(ctx, again) {
 			return
 		}
 		if errors.Is(err, errCompacted) || errors.Is(err, errLost) {
-			if err := s.load(ctx); err != nil {
-				s.logger.WarnContext(ctx, "cannot read the store again", "error", err)
-			}
+			s.loadAgain(ctx)
+		}
+	}
+}
+
+// loadAgain copies all records, as soon as the servers let it, or until the context ends.
+func (s *Store) loadAgain(ctx context.Context) {
+	const again = time.Second
+	for {
+		err := s.load(ctx)
+		if err == nil {
+			return
+		}
+		s.logger.WarnContext(ctx, "cannot read the store again", "error", err)
+		if !pause(ctx, again) {
+			return
 		}
 	}
 }
 
 var errCompacted = errors.New("the store has forgotten the changes that were missed")
 
-// watch applies changes until the watch ends.
+// watch applies changes until the watch ends, or all records must be loaded again.
 func (s *Store) watch(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
+	var also sync.WaitGroup
+	defer also.Wait()
 	defer cancel(nil)
-	go func() {
+	also.Go(func() {
 		select {
-		case <-s.lost:
-			cancel(errLost)
+		case why := <-s.stale:
+			cancel(why)
 		case <-ctx.Done():
 		}
-	}()
-	go s.compare(ctx)
+	})
+	also.Go(func() { cancel(s.compare(ctx)) })
 	for news := range s.client().Watch(ctx, s.prefix, clientv3.WithPrefix(), clientv3.WithRev(s.copied.Seen()+1)) {
-		if news.CompactRevision > 0 {
-			return errCompacted
-		}
-		if err := news.Err(); err != nil {
+		if err := problemOf(news); err != nil {
 			return cmp.Or(context.Cause(ctx), err)
 		}
 		s.touch()
-		s.apply(news.Events)
+		if err := s.apply(news.Events); err != nil {
+			return err
+		}
 	}
 	return context.Cause(ctx)
 }
 
-// apply applies events, those of one change together.
-func (s *Store) apply(events []*clientv3.Event) {
+// problemOf returns why a watch has ended, or nil.
+func problemOf(news clientv3.WatchResponse) error {
+	if news.CompactRevision > 0 {
+		return errCompacted
+	}
+	return news.Err()
+}
+
+// apply applies events, those of one change together, up to a change of a history that the servers have lost.
+func (s *Store) apply(events []*clientv3.Event) error {
 	for len(events) > 0 {
 		version := events[0].Kv.ModRevision
 		var changed []records.Record
 		for len(events) > 0 && events[0].Kv.ModRevision == version {
-			kv := events[0].Kv
+			kv, name := events[0].Kv, s.name(events[0].Kv.Key)
+			if name == tick {
+				if err := s.compared.meet(ofAll, kv); err != nil {
+					return err
+				}
+			}
 			changed = append(changed, records.Record{
-				Name: s.name(kv.Key), Value: kv.Value, Version: version, Created: kv.CreateRevision, Gone: events[0].Type == clientv3.EventTypeDelete,
+				Name: name, Value: kv.Value, Version: version, Created: kv.CreateRevision, Gone: events[0].Type == clientv3.EventTypeDelete,
 			})
 			events = events[1:]
 		}
 		s.copied.Apply(version, changed)
 	}
+	return nil
 }
 
 // ping asks for an answer every second, so that a loss of the servers, or of their data, is noticed
@@ -311,8 +343,10 @@ func (s *Store) ping(ctx context.Context) {
 		seen := s.copied.Seen()
 		known, isKnown := s.copied.Find(tick)
 		got, err := s.client().Get(asked, s.prefix+tick)
-		if err == nil && s.answered(got.Header, seen) == nil && isKnown && !s.continues(asked, known, got.Kvs) {
-			_ = s.goBack() // the watch gets to know
+		if err == nil && s.answered(got.Header, seen) == nil && isKnown {
+			if why := s.continues(asked, seen, known, got.Kvs); why != nil {
+				_ = s.reload(why) // the watch gets to know
+			}
 		}
 		s.report(ctx, err)
 		s.renew(ctx, err)

@@ -4,7 +4,7 @@ package etcd_test
 
 import (
 	"errors"
-	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -17,8 +17,13 @@ import (
 
 func open(t *testing.T, address string) *etcd.Store {
 	t.Helper()
+	return openLogging(t, address, t.Output())
+}
+
+func openLogging(t *testing.T, address string, log io.Writer) *etcd.Store {
+	t.Helper()
 	s, err := etcd.Open(t.Context(), etcd.Config{
-		Endpoints: []string{address}, Prefix: t.Name(), Timeout: time.Minute, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Endpoints: []string{address}, Prefix: t.Name(), Timeout: time.Minute, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -138,71 +143,4 @@ func TestServerLosesItsData(t *testing.T) {
 			t.Errorf("the copy has %s", got)
 		}
 	}
-}
-
-// The server comes back from a backup, and as many changes happen to it as were lost, or more, before the
-// copies ask it again: the copies have what the server has.
-func TestServerIsRestoredFromABackup(t *testing.T) {
-	t.Parallel()
-	for name, changes := range map[string]int{"as far as before": 3, "further than before": 5, "not so far": 2} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := recordstest.StartEtcd(t)
-			a, b := open(t, server.Address), open(t, server.Address)
-			put := func(s *etcd.Store, name string) {
-				t.Helper()
-				err := s.Commit(t.Context(), records.Change{Put: []records.Entry{{Name: "folder/" + name}, {Name: "folder/x", Value: []byte(name)}}})
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			put(a, "kept")
-			server.Kill()
-			restore := server.Backup(t)
-			server.Start(t)
-			for i := range 3 {
-				put(open(t, server.Address), fmt.Sprint("lost-", i))
-			}
-			if err := errors.Join(a.Sync(t.Context()), b.Sync(t.Context())); err != nil {
-				t.Fatal(err)
-			}
-			server.Kill()
-			restore()
-			back := server.Elsewhere(t)
-			want := []string{"folder/kept"}
-			elsewhere := open(t, server.Address)
-			for i := range changes {
-				put(elsewhere, fmt.Sprint("new-", i))
-				want = append(want, fmt.Sprint("folder/new-", i))
-			}
-			want = append(want, fmt.Sprintf("folder/x=new-%d", changes-1))
-			before := a.Copy().Changes("folder")
-			back()
-			for _, s := range []*etcd.Store{a, b} {
-				for list(s) != strings.Join(want, " ") {
-					select {
-					case <-time.After(10 * time.Millisecond):
-					case <-t.Context().Done():
-						t.Fatalf("the copy has %s, want %s", list(s), want)
-					}
-				}
-				if s.Copy().Changes("folder") <= before {
-					t.Error("the folder does not count as changed")
-				}
-			}
-			put(a, "after")
-			if err := b.Sync(t.Context()); err != nil || list(b) != list(a) {
-				t.Errorf("afterwards, the copies have %s and %s: %v", list(a), list(b), err)
-			}
-		})
-	}
-}
-
-// list returns the names and the values of the records of the tests.
-func list(s *etcd.Store) string {
-	var all []string
-	for _, record := range s.Copy().List("folder") {
-		all = append(all, strings.TrimSuffix(record.Name+"="+string(record.Value), "="))
-	}
-	return strings.Join(all, " ")
 }
