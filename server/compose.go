@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"slices"
 	"sync"
 
 	"gcp-metadata-emulator/server/cloudrun"
@@ -130,7 +129,7 @@ func (s surfaces) entrance(allowed []hostname.Pattern, to *doors, beside *neighb
 // everything returns the handler that leads a request to a surface by its path alone. Programs that
 // were pointed here in place of a Google API may call methods that the emulator does not play.
 func (s surfaces) everything() http.Handler {
-	all := slices.Clone(s.table())
+	all := s.table().without(peersName) // the control plane has the same paths
 	all[0].Unknown = fallback{all[0].Dialect, googleapi.Unplayed(all[0].Unknown.Handle)}
 	if s.controlApart {
 		all = all.without(controlName)

@@ -67,7 +67,7 @@ func pathOf(asks mds.Operation) string {
 // variables in braces: "GET /emulator/v1/faults/{fault}".
 func ControlRoutes() map[string]string {
 	routes := map[string]string{}
-	for _, route := range slices.Concat((surfaces{}).controlPlane().Routes, (surfaces{}).probes().Routes, (surfaces{}).peers().Routes) {
+	for _, route := range slices.Concat((surfaces{}).controlPlane().Routes, (surfaces{}).probes().Routes) {
 		routes[route.Method+" "+strings.ReplaceAll(route.Path, ":.+}", "}")] = route.Name
 	}
 	return routes

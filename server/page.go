@@ -25,7 +25,7 @@ func (s surfaces) home(otherwise wire.Handler) wire.Handler {
 // perform performs an operation of the control plane for the page, as a request with this method and
 // path would.
 func (s surfaces) perform(r *http.Request, op page.Operation) wire.Response {
-	for _, plane := range []surface{s.controlPlane(), s.probes(), s.peers()} {
+	for _, plane := range []surface{s.controlPlane(), s.probes()} {
 		for _, route := range plane.Routes {
 			if route.Name == op.Name {
 				return s.performOn(r, plane, route, op)

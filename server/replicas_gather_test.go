@@ -54,6 +54,7 @@ type gathered struct {
 	} `json:"waiters"`
 	Findings []struct {
 		Rule     string   `json:"rule"`
+		Sentence string   `json:"sentence"`
 		Requests []uint64 `json:"requests"`
 		Evidence []struct {
 			Replica  string   `json:"replica"`
@@ -243,7 +244,7 @@ func TestReplicasThatDoNotAnswer(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{
 		"dead": "it cannot be reached", "garbage": "its answer is not one of a replica of this version", "huge": "its answer is larger than 8 MiB",
 		"redirect": "it answered with status 302", "twin": fmt.Sprintf("another replica answers at its URL, %q", all[0].shared.Name()),
-		"unfit": "its answer cannot be read",
+		"unfit": "its answer is not one of a replica of this version",
 	}, reasons); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -256,7 +257,7 @@ func TestReplicasThatDoNotAnswer(t *testing.T) {
 		}
 	}
 	one := all[2].ask(t.Context(), http.MethodGet, local+"/emulator/v1/requests?replica=dead", "")
-	if one.Code != http.StatusServiceUnavailable || !strings.Contains(one.Body.String(), `the replica \"dead\" at `+dead.URL) {
+	if one.Code != http.StatusServiceUnavailable || !strings.Contains(one.Body.String(), `the replica \"dead\" at \"`+dead.URL+`\" has not answered`) {
 		t.Errorf("of the dead one: status %d: %s", one.Code, one.Body)
 	}
 }
@@ -269,7 +270,7 @@ func (o oneOf) commit(t *testing.T, change records.Change) {
 	}
 }
 
-// The address of what other replicas ask has nothing else, and refuses the same requests as the control plane.
+// The address for other replicas has nothing else, leaves them no choice of replicas, and refuses the same requests as the control plane.
 func TestServePeers(t *testing.T) {
 	t.Parallel()
 	one := newKnown(t, 1)[0]
@@ -278,7 +279,9 @@ func TestServePeers(t *testing.T) {
 	address := net.JoinHostPort("127.0.0.1", port)
 	for operation, want := range map[string]int{
 		"GET /emulator/v1/requests": http.StatusOK, "GET /emulator/v1/faults": http.StatusOK, "GET /emulator/v1/waiters": http.StatusOK,
-		"DELETE /emulator/v1/requests": http.StatusNotFound, "POST /emulator/v1/faults": http.StatusNotFound,
+		"DELETE /emulator/v1/requests": http.StatusOK, "POST /emulator/v1/faults": http.StatusNotFound,
+		"GET /emulator/v1/requests?replica=all": http.StatusBadRequest, "DELETE /emulator/v1/requests?replica=all": http.StatusBadRequest,
+		"GET /emulator/v1/waiters?replica=all": http.StatusBadRequest, "GET /emulator/v1/faults?replica=all": http.StatusBadRequest,
 		"POST /emulator/v1/tokens": http.StatusNotFound, "GET /emulator/v1/state": http.StatusNotFound, "GET /emulator/": http.StatusNotFound,
 		"GET /computeMetadata/v1/instance/name": http.StatusNotFound,
 	} {

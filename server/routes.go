@@ -357,16 +357,23 @@ func (s surfaces) probes() surface {
 	}
 }
 
-// peers is the part of the control plane that other replicas ask.
+// peers is the part of the control plane that other replicas ask, each replica for itself.
 func (s surfaces) peers() surface {
 	return surface{
-		Name: "peers", Hosts: []string{controlName, peersName},
+		Name: "peers", Hosts: []string{peersName},
 		Dialect: control.Dialect(), Guard: s.control.Guard, Watch: unobserved, Unknown: fallback{control.Dialect(), s.control.Guard(s.control.Unknown)},
-		Routes: []route{
-			{"control.waiters", http.MethodGet, emulatorPath + "/waiters", s.control.Waiters, aboutNothing(), nothing, ofReplica},
-			{"control.faults.list", http.MethodGet, emulatorPath + "/faults", s.control.Faults, aboutNothing(), nothing, ofReplica},
-			{"control.requests.list", http.MethodGet, emulatorPath + "/requests", s.control.Requests, aboutNothing(), nothing, exchanges() + " before expect limit " + ofReplica},
-		},
+		Routes: s.gathered(noQuery),
+	}
+}
+
+// gathered are the routes for the state that each replica keeps to itself. The parameter that chooses replicas may be
+// there is none.
+func (s surfaces) gathered(choice query) []route {
+	return []route{
+		{"control.waiters", http.MethodGet, emulatorPath + "/waiters", s.control.Waiters, aboutNothing(), nothing, choice.also("limit")},
+		{"control.faults.list", http.MethodGet, emulatorPath + "/faults", s.control.Faults, aboutNothing(), nothing, choice},
+		{"control.requests.list", http.MethodGet, emulatorPath + "/requests", s.control.Requests, aboutNothing(), nothing, choice.also(exchanges() + " before expect limit")},
+		{"control.requests.clear", http.MethodDelete, emulatorPath + "/requests", s.control.ClearRequests, aboutNothing(), nothing, choice},
 	}
 }
 
@@ -375,7 +382,7 @@ func (s surfaces) controlPlane() surface {
 	return surface{
 		Name: "control", Hosts: []string{controlName},
 		Dialect: control.Dialect(), Guard: s.control.Guard, Watch: unobserved, Unknown: fallback{control.Dialect(), page.Home(s.control.Guard, s.control.Guard(control.Parameters(nil, s.control.Unknown)))},
-		Routes: []route{
+		Routes: append(s.gathered(ofReplica), []route{
 			{"control.openapi", http.MethodGet, emulatorPath + "/openapi.json", s.control.OpenAPI, aboutNothing(), nothing, noQuery},
 			{"control.state.get", http.MethodGet, emulatorPath + "/state", s.control.State, aboutNothing(), nothing, noQuery},
 			{"control.state.set", http.MethodPut, emulatorPath + "/state", s.control.SetState, aboutNothing(), nothing, noQuery},
@@ -395,7 +402,6 @@ func (s surfaces) controlPlane() surface {
 			{"control.faults.clear", http.MethodDelete, emulatorPath + "/faults", s.control.ClearFaults, aboutNothing(), nothing, noQuery},
 			{"control.faults.get", http.MethodGet, emulatorPath + "/faults/{fault}", s.control.Fault, aboutNothing(), nothing, noQuery},
 			{"control.faults.remove", http.MethodDelete, emulatorPath + "/faults/{fault}", s.control.RemoveFault, aboutNothing(), nothing, noQuery},
-			{"control.requests.clear", http.MethodDelete, emulatorPath + "/requests", s.control.ClearRequests, aboutNothing(), nothing, noQuery},
 			{"control.replicas", http.MethodGet, emulatorPath + "/replicas", s.control.Replicas, aboutNothing(), nothing, noQuery},
 			{"control.routes", http.MethodGet, emulatorPath + "/routes", s.control.RouteNames, aboutNothing(), nothing, noQuery},
 			{"control.events", http.MethodGet, emulatorPath + "/events", s.control.Events, aboutNothing(), nothing, exchanges()},
@@ -412,7 +418,7 @@ func (s surfaces) controlPlane() surface {
 			{"control.clients", http.MethodGet, emulatorPath + "/clients", s.control.Clients, aboutNothing(), nothing, noQuery},
 			{"control.githubActions.token", http.MethodGet, emulatorPath + "/github-actions/token", s.control.GitHubToken, aboutNothing(), nothing, "api-version audience environment ref repository"},
 			{"control.credentials", http.MethodGet, emulatorPath + "/credentials/{type}", s.control.Credentials, aboutNothing(), nothing, "account source url"},
-		},
+		}...),
 	}
 }
 

@@ -119,6 +119,14 @@ const (
 // exchanges returns the parameters that select exchanges of the journal.
 func exchanges() query { return query(strings.Join(journal.Parameters(), " ")) }
 
+// also returns a query with more parameters.
+func (q query) also(more query) query {
+	if q == noQuery {
+		return more
+	}
+	return q + " " + more
+}
+
 // parameters returns the names in a query. limited is false if the query may have any parameter.
 func (q query) parameters() (names []string, limited bool) {
 	if q == anyQuery {

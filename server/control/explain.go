@@ -1,10 +1,15 @@
 package control
 
 import (
+	"cmp"
 	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
 
 	"gcp-metadata-emulator/server/explain"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/peers"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -21,28 +26,29 @@ type evidence struct {
 	Requests []uint64 `json:"requests"` // their sequence numbers
 }
 
+// considered is the number of exchanges of all replicas together that are looked at.
+const considered = 8000
+
 // ExplainLately says in sentences what happened lately, in this replica or in others.
 func (s *Server) ExplainLately(r *http.Request) (wire.Response, error) {
-	everything := lookUp{}
-	parts, of, err := gather(s, r, requestsPath, everything.find(s.journal.Since(0)))
+	found, waiting, err := s.lately(r)
 	if err != nil {
 		return wire.Response{}, err
 	}
-	waiting, _, err := s.waitersOf(r)
-	if err != nil {
-		return wire.Response{}, err
-	}
-	found := everything.merge(parts)
 	now, machine := s.clock.Both()
-	window := explain.Window{Dropped: found.Dropped, Now: now, Machine: machine, Frozen: s.clock.Frozen()}
+	window := explain.Window{
+		Dropped: found.Dropped, Unread: uint64(found.Count - len(found.Requests)), //nolint:gosec // not negative
+		Now: now, Machine: machine, Frozen: s.clock.Frozen(),
+	}
+	of := found.gathering
 	for i, e := range found.Requests {
 		if of.Replicas != nil {
 			e.Sequence = uint64(i)
 		}
 		window.Exchanges = append(window.Exchanges, e.Exchange)
 	}
-	for _, waiter := range waiting.Waiters {
-		window.Waiters = append(window.Waiters, explain.Waiter{Instance: waiter.Instance, Since: waiter.Since})
+	for _, one := range waiting.Instances {
+		window.Waiters = append(window.Waiters, explain.Waiters(one))
 	}
 	findings := []finding{}
 	for _, one := range explain.Explain(window) {
@@ -56,6 +62,28 @@ func (s *Server) ExplainLately(r *http.Request) (wire.Response, error) {
 		Findings []finding `json:"findings"`
 		gathering
 	}{findings, of}), nil
+}
+
+// lately returns the exchanges and the waiting requests that a request is about. It asks for both at once. A replica
+// that has not answered one of the questions counts as unanswered. The more replicas there are, the fewer exchanges
+// each of them is asked for.
+func (s *Server) lately(r *http.Request) (recorded, waiterList, error) {
+	share := lookUp{limit: considered}
+	if r.URL.Query().Get(replicaParameter) == allReplicas {
+		share.limit = max(1, considered/max(1, len(s.peers.All())))
+	}
+	var found merging
+	of, failed := gathering{}, error(nil)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		_, of, failed = gather(s, r, source[recorded]{
+			asked: peers.Question{Method: http.MethodGet, Path: requestsPath, Query: url.Values{"limit": {strconv.Itoa(share.limit)}}},
+			own:   func() recorded { return share.find(s.journal.Since(0)) }, add: found.add,
+		})
+	})
+	waiting, err := s.waitersOf(r, 1)
+	asking.Wait()
+	return found.done(of.without(waiting.Unanswered)), waiting, cmp.Or(failed, err)
 }
 
 // evidenceIn names exchanges at some places of a list by their replicas.

@@ -8,6 +8,7 @@ import (
 
 	"gcp-metadata-emulator/server/fault"
 	"gcp-metadata-emulator/server/googleapi"
+	"gcp-metadata-emulator/server/peers"
 	"gcp-metadata-emulator/server/wire"
 )
 
@@ -30,13 +31,17 @@ type counters struct {
 
 // faultList is the list of faults of one replica.
 type faultList struct {
+	gathering
+
 	Faults []fault.Fault `json:"faults"`
 }
 
 // Faults lists the faults with their counters, in this replica or in others. The replicas share the faults,
 // but each counts its own requests.
 func (s *Server) Faults(r *http.Request) (wire.Response, error) {
-	parts, of, err := gather(s, r, faultsPath, faultList{s.faults.List()})
+	parts, of, err := gather(s, r, source[faultList]{
+		asked: peers.Question{Method: http.MethodGet, Path: faultsPath}, own: func() faultList { return faultList{Faults: s.faults.List()} },
+	})
 	if err != nil {
 		return wire.Response{}, err
 	}

@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/event"
 	"gcp-metadata-emulator/server/googleapi"
-	"gcp-metadata-emulator/server/journal"
 	"gcp-metadata-emulator/server/wire"
 	"gcp-metadata-emulator/server/world"
 )
@@ -118,55 +116,4 @@ func editError(err error) error {
 	default:
 		return err
 	}
-}
-
-// Waiter describes a request that waits for a metadata change.
-type Waiter struct {
-	Instance string    `json:"instance"`
-	Path     string    `json:"path"` // includes the query; secrets are hidden when shown
-	Since    time.Time `json:"since"`
-}
-
-// waitersPath is the path of the waiting requests.
-const waitersPath = "/emulator/v1/waiters"
-
-// waiterList has the waiting requests of one replica, or of several.
-type waiterList struct {
-	Waiters []shownWaiter `json:"waiters"`
-}
-
-// shownWaiter is a waiting request, and the replica at which it waits.
-type shownWaiter struct {
-	Waiter
-
-	Replica string `json:"replica,omitempty"` // empty: the emulator is alone
-}
-
-// Waiters lists the waiting requests.
-func (s *Server) Waiters(r *http.Request) (wire.Response, error) {
-	list, of, err := s.waitersOf(r)
-	if err != nil {
-		return wire.Response{}, err
-	}
-	return googleapi.JSON(struct {
-		waiterList
-		gathering
-	}{list, of}), nil
-}
-
-// waitersOf returns the waiting requests that a request is about.
-func (s *Server) waitersOf(r *http.Request) (waiterList, gathering, error) {
-	var own waiterList
-	for _, waiter := range s.waiters() {
-		waiter.Path = journal.Redacted(waiter.Path)
-		own.Waiters = append(own.Waiters, shownWaiter{Waiter: waiter})
-	}
-	parts, of, err := gather(s, r, waitersPath, own)
-	all := waiterList{[]shownWaiter{}}
-	for _, one := range parts {
-		for _, waiter := range one.has.Waiters {
-			all.Waiters = append(all.Waiters, shownWaiter{waiter.Waiter, one.of.Name})
-		}
-	}
-	return all, of, err
 }

@@ -35,64 +35,96 @@ func (s *Server) Replicas(*http.Request) (wire.Response, error) {
 	}{list}), nil
 }
 
-// gathering says of which replicas an answer is.
+// gathering names the replicas that have answered a request, and those that have not.
 type gathering struct {
-	Replica    string          `json:"replica,omitempty"`    // of this one alone
-	Replicas   []peers.Replica `json:"replicas,omitempty"`   // of these, because all were wanted
-	Unanswered []unanswered    `json:"unanswered,omitempty"` // and not of these
-	Alone      bool            `json:"alone,omitempty"`      // all were wanted, and this emulator shares its world with no other
+	Replica    string             `json:"replica,omitempty"`    // the only one that was asked
+	Replicas   []peers.Replica    `json:"replicas,omitempty"`   // that have answered, if all were asked
+	Unanswered []peers.Unanswered `json:"unanswered,omitempty"` // all were asked, and these have not answered
+	Alone      bool               `json:"alone,omitempty"`      // all were asked, and this emulator shares its world with no other
 }
 
-// unanswered is a replica that has not answered.
-type unanswered struct {
-	peers.Replica
+// from returns the replica that an answer names.
+func (g gathering) from() string { return g.Replica }
 
-	Reason string `json:"reason"`
+// without moves replicas that have not answered another question to those that have not answered.
+func (g gathering) without(silent []peers.Unanswered) gathering {
+	for _, one := range silent {
+		before := len(g.Replicas)
+		g.Replicas = slices.DeleteFunc(g.Replicas, func(of peers.Replica) bool { return of.Name == one.Name })
+		if len(g.Replicas) < before {
+			g.Unanswered = append(g.Unanswered, one)
+		}
+	}
+	return g
 }
 
-// part is what one replica has.
+// part is the answer of one replica.
 type part[T any] struct {
 	of  peers.Replica // without a name if the emulator is alone
 	has T
 }
 
-// gather returns what the replicas have that a request is about. own is what this replica has, and the others
-// answer with the same type when they are asked for a resource. Only if all replicas are wanted, some of them
-// need not answer.
-func gather[T any](s *Server, r *http.Request, resource string, own T) ([]part[T], gathering, error) {
-	of, err := s.chosen(r.URL.Query().Get(replicaParameter))
-	if err != nil {
-		return nil, gathering{}, err
-	}
+// source is a question to replicas, whose answers have a type.
+type source[T interface{ from() string }] struct {
+	asked peers.Question
+	own   func() T           // returns this replica's own answer
+	add   func(one *part[T]) // handles each answer as it comes, one at a time, and may make it smaller; nil: keeps it
+}
+
+// gather returns the answers of the replicas that a request is about, this one first and then by name. Only if all
+// replicas are wanted, some of them need not answer.
+func gather[T interface{ from() string }](s *Server, r *http.Request, from source[T]) ([]part[T], gathering, error) {
 	var parts []part[T]
-	if of.own != nil {
-		parts = append(parts, part[T]{*of.own, own})
-	}
-	var silent []unanswered
-	for _, answer := range s.peers.Ask(r.Context(), resource, of.others) {
-		one := part[T]{of: answer.Replica}
-		if answer.Reason == "" && json.Unmarshal(answer.Body, &one.has) != nil {
-			answer.Reason = "its answer cannot be read: run the same version of the emulator in every replica"
-		}
-		if answer.Reason != "" {
-			silent = append(silent, unanswered{answer.Replica, answer.Reason})
-			continue
+	keep := func(one part[T]) {
+		if from.add != nil {
+			from.add(&one)
 		}
 		parts = append(parts, one)
 	}
-	if of.all {
-		found := gathering{Unanswered: silent, Alone: s.peers == nil}
-		for _, one := range parts {
-			if !found.Alone {
-				found.Replicas = append(found.Replicas, one.of)
-			}
+	of, err := s.ask(r, from.asked, func(own peers.Replica) { keep(part[T]{own, from.own()}) }, func(of peers.Replica, answer []byte) error {
+		one := part[T]{of: of}
+		if json.Unmarshal(answer, &one.has) != nil {
+			return peers.ErrForeign
 		}
-		return parts, found, nil
+		if err := of.Check(one.has.from()); err != nil {
+			return err
+		}
+		keep(one)
+		return nil
+	})
+	slices.SortFunc(parts, func(a, b part[T]) int {
+		own := s.peers.Own()
+		switch {
+		case a.of.Name == own:
+			return -1
+		case b.of.Name == own:
+			return 1
+		}
+		return strings.Compare(a.of.Name, b.of.Name)
+	})
+	return parts, of, err
+}
+
+// ask calls own if a request is about this replica, and asks the others that it is about. See peers.Group.Ask.
+func (s *Server) ask(r *http.Request, asked peers.Question, own func(peers.Replica), take func(peers.Replica, []byte) error) (gathering, error) {
+	of, err := s.chosen(r)
+	if err != nil {
+		return gathering{}, err
+	}
+	if of.own != nil {
+		own(*of.own)
+	}
+	silent := s.peers.Ask(r.Context(), asked, of.others, take)
+	if of.all {
+		return of.gathering(silent), nil
 	}
 	for _, one := range silent {
-		return nil, gathering{}, googleapi.Unavailable(fmt.Sprintf("the replica %q at %s does not say what it has: %s", one.Name, one.URL, one.Reason))
+		return gathering{}, googleapi.Unavailable(fmt.Sprintf("the replica %q at %q has not answered: %s", one.Name, one.URL, one.Reason))
 	}
-	return parts, gathering{Replica: parts[0].of.Name}, nil
+	if of.own != nil {
+		return gathering{Replica: of.own.Name}, nil
+	}
+	return gathering{Replica: of.others[0].Name}, nil
 }
 
 // chosen are the replicas that a request is about.
@@ -102,8 +134,27 @@ type chosen struct {
 	all    bool // all were wanted
 }
 
-// chosen returns the replicas that a value of the parameter means.
-func (s *Server) chosen(value string) (chosen, error) {
+// gathering names the replicas that have answered.
+func (c chosen) gathering(silent []peers.Unanswered) gathering {
+	if c.own.Name == "" {
+		return gathering{Alone: true}
+	}
+	answered := []peers.Replica{*c.own}
+	for _, one := range c.others {
+		if !slices.ContainsFunc(silent, func(u peers.Unanswered) bool { return u.Name == one.Name }) {
+			answered = append(answered, one)
+		}
+	}
+	return gathering{Replicas: answered, Unanswered: silent}
+}
+
+// chosen returns the replicas that a request is about. Another replica may only ask for this one, so that no question
+// is passed on.
+func (s *Server) chosen(r *http.Request) (chosen, error) {
+	value := r.URL.Query().Get(replicaParameter)
+	if from := r.Header.Get(peers.Marker); from != "" && value != "" {
+		return chosen{}, googleapi.InvalidArgument(fmt.Sprintf("the replica %q may ask this one for its own answer alone; leave out %q", from, replicaParameter))
+	}
 	all := s.peers.All()
 	own := peers.Replica{Name: s.peers.Own()}
 	var others []peers.Replica

@@ -7,13 +7,13 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
 
 	"gcp-metadata-emulator/server/googleapi"
 	"gcp-metadata-emulator/server/journal"
+	"gcp-metadata-emulator/server/peers"
 	"gcp-metadata-emulator/server/wildcard"
 	"gcp-metadata-emulator/server/wire"
 )
@@ -59,7 +59,11 @@ func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 	asked := r.URL.Query()
 	asked.Del(replicaParameter)
 	asked.Del("expect") // the number in one journal says nothing
-	parts, of, err := gather(s, r, requestsPath+"?"+asked.Encode(), wanted.find(remembered))
+	merged := merging{limit: wanted.limit}
+	parts, of, err := gather(s, r, source[recorded]{
+		asked: peers.Question{Method: http.MethodGet, Path: requestsPath, Query: asked},
+		own:   func() recorded { return wanted.find(remembered) }, add: merged.add,
+	})
 	if err != nil {
 		return wire.Response{}, err
 	}
@@ -72,8 +76,7 @@ func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 			return wire.Response{}, err
 		}
 	}
-	answer := wanted.merge(parts)
-	answer.gathering = of
+	answer := merged.done(of)
 	return googleapi.JSON(answer), nil
 }
 
@@ -85,10 +88,19 @@ func (s *Server) RouteNames(*http.Request) (wire.Response, error) {
 	}{names}), nil
 }
 
-// ClearRequests clears the journal.
-func (s *Server) ClearRequests(*http.Request) (wire.Response, error) {
-	s.journal.Clear()
-	return googleapi.JSON(struct{}{}), nil
+// ClearRequests clears the journal, or those of other replicas.
+func (s *Server) ClearRequests(r *http.Request) (wire.Response, error) {
+	_, of, err := gather(s, r, source[gathering]{
+		asked: peers.Question{Method: http.MethodDelete, Path: requestsPath},
+		own: func() gathering {
+			s.journal.Clear()
+			return gathering{}
+		},
+	})
+	if err != nil {
+		return wire.Response{}, err
+	}
+	return googleapi.JSON(of), nil
 }
 
 // find returns what this replica's journal has for the query.
@@ -100,37 +112,10 @@ func (l *lookUp) find(remembered journal.Snapshot) recorded {
 		}
 	}
 	found.Count = len(found.Requests)
-	found.Requests = l.newest(found.Requests)
+	if l.limit > 0 {
+		found.Requests = found.Requests[max(0, found.Count-l.limit):]
+	}
 	return found
-}
-
-// newest returns the exchanges that the limit leaves.
-func (l *lookUp) newest(list []exchange) []exchange {
-	if l.limit > 0 && len(list) > l.limit {
-		return list[len(list)-l.limit:]
-	}
-	return list
-}
-
-// merge returns what several journals have, in the order of time.
-func (l *lookUp) merge(parts []part[recorded]) recorded {
-	merged := recorded{Requests: []exchange{}, Last: parts[0].has.Last}
-	if len(parts) > 1 {
-		merged.Last = nil
-	}
-	for _, one := range parts {
-		for _, e := range one.has.Requests {
-			merged.Requests = append(merged.Requests, exchange{e.Exchange, one.of.Name})
-		}
-		merged.Count += one.has.Count
-		merged.Dropped += one.has.Dropped
-		if one.has.DroppedTo.After(merged.DroppedTo) {
-			merged.DroppedTo = one.has.DroppedTo
-		}
-	}
-	sort.SliceStable(merged.Requests, func(a, b int) bool { return merged.Requests[a].Time.Before(merged.Requests[b].Time) })
-	merged.Requests = l.newest(merged.Requests)
-	return merged
 }
 
 // check returns an error if the expectation is not met, with the counts that were found. The
@@ -165,7 +150,7 @@ func (l *lookUp) check(r *http.Request, parts []part[recorded], of gathering, su
 }
 
 // countsByReplica says how many exchanges each replica has found.
-func countsByReplica(parts []part[recorded], silent []unanswered) string {
+func countsByReplica(parts []part[recorded], silent []peers.Unanswered) string {
 	var counts []string
 	for _, one := range parts {
 		counts = append(counts, fmt.Sprintf("%s %d", one.of.Name, one.has.Count))
@@ -243,13 +228,18 @@ func (l *lookUp) setSince(value string) string {
 	return ""
 }
 
-func (l *lookUp) setLimit(value string) string {
+func (l *lookUp) setLimit(value string) (problem string) {
+	l.limit, problem = readLimit(value)
+	return problem
+}
+
+// readLimit reads a maximum number of requests, or returns a description of the mistake.
+func readLimit(value string) (limit int, problem string) {
 	limit, err := strconv.Atoi(value)
 	if err != nil || limit <= 0 {
-		return fmt.Sprintf("%q is not a positive number of requests", value)
+		return 0, fmt.Sprintf("%q is not a positive number of requests", value)
 	}
-	l.limit = limit
-	return ""
+	return limit, ""
 }
 
 func (l *lookUp) setBefore(value string) string {

@@ -21,17 +21,19 @@ import (
 type Window struct {
 	Exchanges []journal.Exchange // without secrets, oldest first
 	Dropped   uint64             // the number of earlier exchanges that the journal has forgotten
+	Unread    uint64             // the number of earlier exchanges that the journals have, and that are not here because there are too many replicas
 
 	Now     time.Time // by the emulator's clock
 	Machine time.Time // by the machine's clock
 	Frozen  bool      // the emulator's clock stands
-	Waiters []Waiter
+	Waiters []Waiters
 }
 
-// Waiter is a request that waits for a change of metadata.
-type Waiter struct {
+// Waiters are the requests that wait for a change of an instance's metadata.
+type Waiters struct {
 	Instance string
-	Since    time.Time
+	Count    int
+	Since    time.Time // the first of them waits
 }
 
 // Finding is one sentence about what happened.

@@ -65,7 +65,7 @@ func TestRules(t *testing.T) {
 	frozen, behind, parked, dropped := window(keys), window(keys), window(keys), window(keys)
 	frozen.Frozen, frozen.Now = true, noon().Add(-time.Hour)
 	behind.Now = noon().Add(-2 * time.Hour)
-	parked.Waiters = []explain.Waiter{{Instance: "vm", Since: noon().Add(time.Minute)}, {Instance: "vm", Since: noon()}, {Instance: "pod", Since: noon()}}
+	parked.Waiters = []explain.Waiters{{Instance: "vm", Count: 2, Since: noon()}, {Instance: "pod", Count: 1, Since: noon()}}
 	dropped.Dropped = 1
 	for _, test := range []struct {
 		name, rule string

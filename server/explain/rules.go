@@ -236,33 +236,32 @@ func clock(w Window) []Finding {
 
 // waiting finds requests that wait for a change of metadata.
 func waiting(w Window) []Finding {
-	var order []string
-	waiters := map[string][]Waiter{}
-	for _, waiter := range w.Waiters {
-		if waiters[waiter.Instance] == nil {
-			order = append(order, waiter.Instance)
-		}
-		waiters[waiter.Instance] = append(waiters[waiter.Instance], waiter)
-	}
 	var found []Finding
-	for _, instance := range order {
-		first := slices.MinFunc(waiters[instance], func(a, b Waiter) int { return a.Since.Compare(b.Since) })
-		n, verb := len(waiters[instance]), "wait"
-		if n == 1 {
+	for _, waiters := range w.Waiters {
+		verb := "wait"
+		if waiters.Count == 1 {
 			verb = "waits"
 		}
 		found = append(found, Finding{
-			Sentence: fmt.Sprintf("%s %s for a change of the metadata of instance %q, the first since %s", count(n, "request"), verb, instance, first.Since.UTC().Format(time.RFC3339)),
-			Hint:     "PUT /emulator/v1/instances/" + instance + "/metadata/PATH changes an entry",
+			Sentence: fmt.Sprintf("%s %s for a change of the metadata of instance %q, the first since %s", count(waiters.Count, "request"), verb, waiters.Instance, waiters.Since.UTC().Format(time.RFC3339)),
+			Hint:     "PUT /emulator/v1/instances/" + waiters.Instance + "/metadata/PATH changes an entry",
 		})
 	}
 	return found
 }
 
-// forgotten finds that the journal no longer has every exchange.
+// forgotten finds that the journal no longer has every exchange, or that not all of them are here.
 func forgotten(w Window) []Finding {
-	if w.Dropped == 0 {
-		return nil
+	number := func(of uint64) string { return count(int(min(of, 1<<31-1)), "earlier request") }
+	var found []Finding
+	if w.Dropped > 0 {
+		found = append(found, Finding{Sentence: fmt.Sprintf("the journal has forgotten %s, about which nothing is said here", number(w.Dropped))})
 	}
-	return []Finding{{Sentence: fmt.Sprintf("the journal has forgotten %s, about which nothing is said here", count(int(min(w.Dropped, 1<<31-1)), "earlier request"))}}
+	if w.Unread > 0 {
+		found = append(found, Finding{
+			Sentence: number(w.Unread) + " of the replicas are left out, because the replicas are many",
+			Hint:     "GET /emulator/v1/explain?replica=NAME is about all requests of one replica",
+		})
+	}
+	return found
 }

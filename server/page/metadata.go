@@ -21,6 +21,7 @@ type waiterList struct {
 		Path     string    `json:"path"`
 		Since    time.Time `json:"since"`
 	} `json:"waiters"`
+	Count int `json:"count"`
 }
 
 // playing is an event of an instance that has not ended.

@@ -122,18 +122,24 @@ func (o overview) Signing() string {
 // TemplateMethod returns the methods for templates.
 func (o overview) TemplateMethod(name string) any { return map[string]any{"Signing": o.Signing}[name] }
 
+// loadOverview asks for the answers of replicas at once, because each of them may take as long as a replica that hangs.
 func loadOverview(v *visit) any {
 	of := readReplicas(v)
-	latest := readRequests(v, map[string]string{"limit": "5", replicaField: of.Chosen})
-	of.Silent = latest.Unanswered
-	ready := v.perform(v.request, Operation{Name: "control.readyz"}) // not being ready is no problem of the page
-	return overview{
-		World: readWorld(v), Base: readEnvironment(v), IAM: get[status](v, "control.livez").IAM, Ready: ready.Status < http.StatusBadRequest, Clock: get[clockState](v, "control.clock.get"),
-		Keys:    get[keyList](v, "control.keys.list").Keys,
-		Waiters: len(getOf[waiterList](v, "control.waiters", of).Waiters), Faults: len(get[faultList](v, "control.faults.list").Faults),
-		Lately: getOf[struct {
-			Findings []explanation `json:"findings"`
-		}](v, "control.explain", of).Findings,
-		Requests: latest, Replicas: of,
+	page := overview{Replicas: of}
+	var lately struct {
+		Findings []explanation `json:"findings"`
 	}
+	var waiting waiterList
+	v.together(func(v *visit) {
+		page.Requests = readRequests(v, map[string]string{"limit": "5", replicaField: of.Chosen})
+	}, func(v *visit) {
+		waiting = getOf[waiterList](v, "control.waiters", of, "limit", "1")
+	}, func(v *visit) {
+		v.ask(Operation{Name: "control.explain", Query: of.query()}, &lately)
+	})
+	page.Replicas.Silent, page.Waiters, page.Lately = page.Requests.Unanswered, waiting.Count, lately.Findings
+	ready := v.perform(v.request, Operation{Name: "control.readyz"}) // not being ready is no problem of the page
+	page.World, page.Base, page.IAM, page.Ready = readWorld(v), readEnvironment(v), get[status](v, "control.livez").IAM, ready.Status < http.StatusBadRequest
+	page.Clock, page.Keys, page.Faults = get[clockState](v, "control.clock.get"), get[keyList](v, "control.keys.list").Keys, len(get[faultList](v, "control.faults.list").Faults)
+	return page
 }

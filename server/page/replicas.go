@@ -43,12 +43,20 @@ func (r replicas) TemplateMethod(name string) any {
 	return map[string]any{"Several": r.Several}[name]
 }
 
-// getOf is get, of the chosen replicas.
-func getOf[T any](v *visit, name string, of replicas) (answer T) {
+// query returns the query of an operation about the chosen replicas, with more parameters: names and values take turns.
+func (r replicas) query(more ...string) url.Values {
 	query := url.Values{}
-	if of.Chosen != "" {
-		query.Set(replicaField, of.Chosen)
+	if r.Chosen != "" {
+		query.Set(replicaField, r.Chosen)
 	}
-	v.ask(Operation{Name: name, Query: query}, &answer)
+	for i := 0; i+1 < len(more); i += 2 {
+		query.Set(more[i], more[i+1])
+	}
+	return query
+}
+
+// getOf is get, of the chosen replicas.
+func getOf[T any](v *visit, name string, of replicas, more ...string) (answer T) {
+	v.ask(Operation{Name: name, Query: of.query(more...)}, &answer)
 	return answer
 }

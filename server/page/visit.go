@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"gcp-metadata-emulator/server/wire"
 )
@@ -121,6 +122,23 @@ func (v *visit) text(op Operation) string {
 func get[T any](v *visit, name string) (answer T) {
 	v.ask(Operation{Name: name}, &answer)
 	return answer
+}
+
+// together asks for several things at once. Each function has a visit of its own. The problem of the first of them counts.
+func (v *visit) together(asks ...func(*visit)) {
+	each := make([]visit, len(asks))
+	var asking sync.WaitGroup
+	for i, ask := range asks {
+		each[i] = visit{request: v.request, perform: v.perform}
+		asking.Go(func() { ask(&each[i]) })
+	}
+	asking.Wait()
+	for _, one := range each {
+		v.trouble = errors.Join(v.trouble, one.trouble)
+		if one.Problem != "" {
+			v.fail(one.status, one.Problem)
+		}
+	}
 }
 
 // fail notes the first problem.

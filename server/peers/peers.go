@@ -1,15 +1,14 @@
-// Package peers asks the replicas that share a world for what each of them has for itself, such as its
+// Package peers asks the replicas that share a world for the state that each of them keeps to itself, such as its
 // journal.
 //
-// It owns the requests between replicas, and the limits of them: a replica that hangs, that is dead, or that
-// sends anything else than an emulator's answer costs the others no more than a bounded time and size. Package
-// replica decides which replicas there are, and package control decides what to ask and what the answers mean.
+// It owns the requests between replicas, and their limits: all answers to a question together cost a bounded time and
+// size, however many replicas there are, and whatever a replica sends. It does not know which replicas exist, which
+// package replica does, and neither chooses the questions nor reads the answers, which package control does.
 package peers
 
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,32 +25,46 @@ type Replica struct {
 	URL  string `json:"url,omitempty"` // at which the other replicas ask it; empty: they cannot
 }
 
-// Answer is a replica's answer.
-type Answer struct {
+// Unanswered is a replica without an answer.
+type Unanswered struct {
 	Replica
 
-	Body   []byte // a JSON object that names the replica
-	Reason string // why there is no answer; empty: there is one
+	Reason string `json:"reason"`
 }
 
-// Limits of a request to another replica.
+// Question is a request to the control planes of replicas.
+type Question struct {
+	Method, Path string
+	Query        url.Values
+}
+
+// Marker is the header field of a request from another replica, with the name of that replica.
+const Marker = "X-Emulator-Replica"
+
+// Limits of the requests to other replicas.
 const (
-	patience = time.Second // the usual one
+	patience = time.Second // the usual time from a question until the last byte of the last answer
 	MaxBytes = 8 << 20     // of an answer; a full journal has about 2 MiB
-	atOnce   = 64          // requests
+	MaxTotal = 16 << 20    // of the answers to a question
+	maxAll   = 32 << 20    // of the answers to all questions that are open
+	atOnce   = 256         // requests that are open
 )
 
 // Config configures a Group. Own and List are required.
 type Config struct {
 	Own      string           // the name of this replica
 	List     func() []Replica // returns the replicas that are known, this one too if it has a URL
-	Patience time.Duration    // for which an answer is waited for; zero means the usual one
+	Patience time.Duration    // from a question until the last byte of the last answer; zero means the usual time
 
 	Transport http.RoundTripper // nil: connections to the URLs, without a proxy
 }
 
 // Group is all replicas, as one of them sees them. Nil stands for an emulator that is alone.
-type Group struct{ config Config }
+type Group struct {
+	config Config
+	places chan struct{} // one for each open request
+	bytes  room          // for the answers to all questions that are open
+}
 
 // New returns a group.
 func New(config Config) *Group {
@@ -60,7 +73,7 @@ func New(config Config) *Group {
 	if config.Transport == nil {
 		config.Transport = &http.Transport{Proxy: nil, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: headers}
 	}
-	return &Group{config}
+	return &Group{config: config, places: make(chan struct{}, atOnce), bytes: room{free: maxAll}}
 }
 
 // Own returns the name of this replica, or an empty one if the emulator is alone.
@@ -83,78 +96,173 @@ func (g *Group) All() []Replica {
 	return all
 }
 
-// Ask asks replicas for a resource of their control planes, all at once. The answers have the order of the
-// replicas.
-func (g *Group) Ask(ctx context.Context, resource string, of []Replica) []Answer {
-	answers := make([]Answer, len(of))
-	places := make(chan struct{}, atOnce)
+// Ask asks replicas a question, all at once. It passes the answers to take, one at a time and as they come, and
+// returns the replicas, in their order, that have not answered or whose answer take has refused.
+func (g *Group) Ask(ctx context.Context, asked Question, of []Replica, take func(of Replica, answer []byte) error) []Unanswered {
+	if len(of) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, g.config.Patience, fmt.Errorf("it has not answered within %v", g.config.Patience))
+	defer cancel()
+	answers := room{free: MaxTotal}
+	defer func() { g.bytes.give(MaxTotal - answers.free) }()
+	reasons := make([]error, len(of))
 	var asking sync.WaitGroup
+	var taking sync.Mutex
 	for i, one := range of {
-		places <- struct{}{}
+		if reasons[i] = g.enter(ctx); reasons[i] != nil {
+			continue
+		}
 		asking.Go(func() {
-			answers[i] = g.ask(ctx, resource, one)
-			<-places
+			body, err := g.read(ctx, asked, one, &answers)
+			<-g.places
+			if err != nil {
+				reasons[i] = err
+				return
+			}
+			taking.Lock()
+			defer taking.Unlock()
+			if reasons[i] = take(one, body); reasons[i] != nil {
+				g.release(int64(len(body)), &answers)
+			}
 		})
 	}
 	asking.Wait()
-	return answers
+	var silent []Unanswered
+	for i, one := range of {
+		if reasons[i] != nil {
+			silent = append(silent, Unanswered{one, reasons[i].Error()})
+		}
+	}
+	return silent
 }
 
-func (g *Group) ask(ctx context.Context, resource string, of Replica) Answer {
-	late := fmt.Errorf("it has not answered within %v", g.config.Patience)
-	ctx, cancel := context.WithTimeoutCause(ctx, g.config.Patience, late)
-	defer cancel()
-	body, err := g.read(ctx, resource, of)
-	switch {
-	case err == nil:
-		return Answer{Replica: of, Body: body}
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
+// enter takes a place for a request.
+func (g *Group) enter(ctx context.Context) error {
+	select {
+	case g.places <- struct{}{}:
+		if ctx.Err() == nil {
+			return nil
+		}
+		<-g.places
+	case <-ctx.Done():
 	}
-	return Answer{Replica: of, Reason: err.Error()}
+	return fmt.Errorf("it was not asked: %d other requests to replicas have not been answered within %v", atOnce, g.config.Patience)
 }
 
-// read returns the body of an answer that is the replica's own. It names the local host, for which every
-// control plane answers, whatever the address is. It follows no redirect.
-func (g *Group) read(ctx context.Context, resource string, of Replica) ([]byte, error) {
-	if of.URL == "" {
-		return nil, errors.New("it has no URL: start it with --advertise")
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, of.URL+resource, http.NoBody)
+// read returns an answer.
+func (g *Group) read(ctx context.Context, asked Question, of Replica, answers *room) ([]byte, error) {
+	request, err := g.request(ctx, asked, of)
 	if err != nil {
-		return nil, fmt.Errorf("its URL cannot be used: %w", unwrapped(err))
+		return nil, err
 	}
-	request.Host = "localhost"
 	response, err := g.config.Transport.RoundTrip(request)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
 		return nil, fmt.Errorf("it cannot be reached: %w", unwrapped(err))
 	}
 	defer func() { _ = response.Body.Close() }() // nothing was written
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("it answered with status %d", response.StatusCode)
 	}
+	taken, err := g.admit(response.ContentLength, answers)
+	if err != nil {
+		return nil, err
+	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxBytes+1))
 	switch {
+	case err != nil && ctx.Err() != nil:
+		err = context.Cause(ctx)
 	case err != nil:
-		return nil, fmt.Errorf("its answer broke off: %w", err)
+		err = fmt.Errorf("its answer broke off: %w", err)
 	case len(body) > MaxBytes:
-		return nil, fmt.Errorf("its answer is larger than %d MiB", MaxBytes>>20)
+		err = errTooLarge()
 	}
-	return body, isOf(of, body)
+	if err != nil {
+		body = nil
+	}
+	g.release(taken-int64(len(body)), answers)
+	return body, err
 }
 
-// isOf returns an error if an answer does not name the replica that was asked.
-func isOf(asked Replica, body []byte) error {
-	var answer struct {
-		Replica string `json:"replica"`
+// request returns a request to a replica. It names the local host, for which every control plane answers, whatever
+// the address is.
+func (g *Group) request(ctx context.Context, asked Question, of Replica) (*http.Request, error) {
+	if of.URL == "" {
+		return nil, errors.New("it has no URL: start it with --advertise")
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Replica == "" {
-		return errors.New("its answer is not one of a replica of this version")
+	at, err := Base(of.URL)
+	if err != nil {
+		return nil, fmt.Errorf("its URL cannot be used: %w", err)
 	}
-	if answer.Replica != asked.Name {
-		return fmt.Errorf("another replica answers at its URL, %q: give each replica a URL of its own with --advertise", answer.Replica)
+	at.Path, at.RawQuery = asked.Path, asked.Query.Encode()
+	return (&http.Request{
+		Method: asked.Method, URL: at, Host: "localhost", Header: http.Header{Marker: {g.config.Own}},
+	}).WithContext(ctx), nil
+}
+
+// admit takes room for an answer before it is read. An answer of unknown length gets as much as the longest one.
+func (g *Group) admit(length int64, answers *room) (taken int64, err error) {
+	if length < 0 {
+		length = MaxBytes
 	}
-	return nil
+	switch {
+	case length > MaxBytes:
+		return 0, errTooLarge()
+	case !answers.take(length):
+		return 0, fmt.Errorf("the answers of all replicas are larger than %d MiB together: ask for fewer requests, or ask this replica alone", MaxTotal>>20)
+	case !g.bytes.take(length):
+		answers.give(length)
+		return 0, fmt.Errorf("the answers to several questions are larger than %d MiB together: ask again later", maxAll>>20)
+	}
+	return length, nil
+}
+
+// release gives room back.
+func (g *Group) release(bytes int64, answers *room) {
+	answers.give(bytes)
+	g.bytes.give(bytes)
+}
+
+func errTooLarge() error { return fmt.Errorf("its answer is larger than %d MiB", MaxBytes>>20) }
+
+// Check returns an error if an answer names another replica than the one that was asked, or none.
+func (r Replica) Check(named string) error {
+	switch named {
+	case r.Name:
+		return nil
+	case "":
+		return ErrForeign
+	}
+	return fmt.Errorf("another replica answers at its URL, %q: give each replica a URL of its own with --advertise", named)
+}
+
+// ErrForeign is the error about an answer that no replica of this version sends.
+var ErrForeign = errors.New("its answer is not one of a replica of this version: run the same version of the emulator in every replica")
+
+// room is a number of bytes that are free.
+type room struct {
+	mu   sync.Mutex
+	free int64
+}
+
+// take reports whether it has taken some bytes.
+func (r *room) take(bytes int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if bytes > r.free {
+		return false
+	}
+	r.free -= bytes
+	return true
+}
+
+func (r *room) give(bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free += bytes
 }
 
 // unwrapped returns an error without the method and the URL of the request.
