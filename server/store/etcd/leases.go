@@ -19,8 +19,8 @@ type leases struct {
 
 	mu    sync.Mutex
 	timed map[time.Duration]timed
-	own   clientv3.LeaseID                        // kept alive until the process ends
-	alive <-chan *clientv3.LeaseKeepAliveResponse // closed when the own lease is not kept alive any more; nil: there is none
+	own   clientv3.LeaseID   // kept alive until the process ends, or the servers do not know it; or NoLease
+	stop  context.CancelFunc // ends keeping it alive
 }
 
 type timed struct {
@@ -63,50 +63,76 @@ func (l *leases) lasting(ctx context.Context, client *clientv3.Client, lasts tim
 func (l *leases) mine(ctx context.Context, client *clientv3.Client) (clientv3.LeaseID, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.alive != nil {
+	if l.own != clientv3.NoLease {
 		return l.own, nil
 	}
 	got, err := client.Grant(ctx, ownTTL)
 	if err != nil {
 		return 0, err
 	}
-	return got.ID, l.keep(client, got.ID)
+	l.own = got.ID
+	l.keep(client) //nolint:contextcheck // the lease outlives the change
+	return got.ID, nil
 }
 
-// keep keeps a lease alive until it ends, or the process, or the client. The caller must hold mu.
-func (l *leases) keep(client *clientv3.Client, id clientv3.LeaseID) error {
-	alive, err := client.KeepAlive(l.running, id)
-	if err != nil {
-		return err
-	}
-	l.own, l.alive = id, alive
+// keep begins to keep the own lease alive. The caller must hold mu.
+func (l *leases) keep(client *clientv3.Client) {
+	id := l.own
+	var ctx context.Context
+	ctx, l.stop = context.WithCancel(l.running)
 	go func() {
-		for range alive { // nothing is to be done with the answers
-		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.alive == alive {
-			l.alive = nil
+		for ctx.Err() == nil && l.keepWhile(ctx, client, id) {
 		}
 	}()
-	return nil
+}
+
+// keepWhile keeps a lease alive until etcd's client gives up, which it does if no server answers for as long
+// as the lease lasts. It reports whether to go on: servers that start again give each lease all its time.
+func (l *leases) keepWhile(ctx context.Context, client *clientv3.Client, id clientv3.LeaseID) bool {
+	const again = 500 * time.Millisecond
+	alive, err := client.KeepAlive(ctx, id)
+	if err == nil {
+		for range alive { // nothing is to be done with the answers
+		}
+	}
+	return l.isKnown(ctx, client, id) && pause(ctx, again)
+}
+
+// isKnown reports whether the servers may know an own lease. If they do not, later changes use another one.
+func (l *leases) isKnown(ctx context.Context, client *clientv3.Client, id clientv3.LeaseID) bool {
+	left, err := client.TimeToLive(ctx, id)
+	if err != nil || left.TTL >= 0 {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own == id {
+		l.own = clientv3.NoLease
+		l.stop()
+	}
+	return false
 }
 
 // move makes another client keep the own lease alive.
 func (l *leases) move(to *clientv3.Client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.alive != nil && l.keep(to, l.own) != nil {
-		l.alive = nil
+	if l.own != clientv3.NoLease {
+		l.stop()
+		l.keep(to)
 	}
 }
 
-// forget makes later changes use new leases.
-func (l *leases) forget() {
+// forget makes later changes use new leases, because the servers do not know one of them. The own lease
+// stays if they know it.
+func (l *leases) forget(ctx context.Context, client *clientv3.Client) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	clear(l.timed)
-	l.alive = nil
+	own := l.own
+	l.mu.Unlock()
+	if own != clientv3.NoLease {
+		l.isKnown(ctx, client, own)
+	}
 }
 
 // revoke ends the records of this process at once.
@@ -114,7 +140,8 @@ func (l *leases) revoke(client *clientv3.Client) {
 	const most = time.Second
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.alive != nil {
+	if l.own != clientv3.NoLease {
+		l.stop()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(l.running), most)
 		defer cancel()
 		_, _ = client.Revoke(ctx, l.own) // otherwise it ends soon by itself

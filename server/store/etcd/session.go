@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -50,12 +51,22 @@ func (c Config) connect(ctx context.Context) (*session, error) {
 	made.client, err = clientv3.New(clientv3.Config{
 		Endpoints: endpoints, TLS: c.TLS, Username: c.User, Password: made.password, Logger: zap.NewNop(),
 		DialTimeout: c.Timeout, DialKeepAliveTime: alive, DialKeepAliveTimeout: alive,
-		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(stale)},
+		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(stale), grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: often(), MinConnectTimeout: c.Timeout,
+		})},
 	})
 	if err != nil {
 		return nil, unreachable(c.find(ctx, err))
 	}
 	return made, nil
+}
+
+// often makes the client try to connect every second or so, however long the servers are away, so that it is
+// back before the leases end to which servers that start again give all their time.
+func often() backoff.Config {
+	config := backoff.DefaultConfig
+	config.BaseDelay, config.MaxDelay = time.Second/10, time.Second
+	return config
 }
 
 var errStale = status.Error(codes.Unauthenticated, "etcd has forgotten the token of this connection")
@@ -102,7 +113,7 @@ func (s *Store) renew(ctx context.Context, after error) {
 		return
 	}
 	s.session.Store(next)
-	s.leases.move(next.client)
-	_ = old.client.Close() // the watch goes on with the next client
+	s.leases.move(next.client) //nolint:contextcheck // the lease outlives the ping
+	_ = old.client.Close()     // the watch goes on with the next client
 	s.logger.InfoContext(ctx, "signed in to the store again", "user", s.config.User)
 }

@@ -167,7 +167,7 @@ func (s *Store) Commit(ctx context.Context, change records.Change) error {
 	seen := s.copied.Seen()
 	got, err := s.transact(ctx, change)
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) { // the servers have lost it
-		s.leases.forget()
+		s.leases.forget(ctx, s.client())
 		got, err = s.transact(ctx, change)
 	}
 	if err == nil {
