@@ -31,7 +31,7 @@ type recordCommand struct {
 
 // Help returns examples.
 func (*recordCommand) Help() string {
-	return `Writes down everything that the metadata server of a workload says: its tree, the header and every form of each value, listings, error pages, the claims of its ID tokens, and what changes while it is watched. serve --metadata DIR plays it elsewhere, the changes at their times. At most 400 requests are sent, 5 a second, and they change nothing. With --secrets it plays exactly what was recorded; without it, names replace the values of attributes. Access tokens and signatures of the server itself are never kept. An interrupt ends it: what was recorded until then can be played.
+	return `Writes down everything that the metadata server of a workload says: its tree, the header and every form of each value, listings, error pages, the claims of its ID tokens, and what changes while it is watched. serve --metadata DIR plays it elsewhere, the changes at their times. At most 400 requests are sent, 5 a second, and they change nothing; while it watches, at most one request a second follows, until it has seen 900 changes. With --secrets it plays exactly what was recorded; without it, names replace the values of attributes. Access tokens and signatures of the server itself are never kept. An interrupt ends it: what was recorded until then can be played. The exit code is 1 if anything was left out.
 
 Examples:
   gcp-metadata-emulator record --yes --output my-vm
@@ -48,12 +48,16 @@ func (c *recordCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	if c.For > 0 {
+		_, _ = fmt.Fprintf(std.err, "After the first requests, this watches for %s, with at most one request a second.\n", c.For)
+	}
 	scripts, interval, err := prepared(ctx, c.Yes, target, std)
 	if err != nil {
 		return err
 	}
 	recording, err := record.Run(ctx, record.Options{
-		Real: target, Scripts: scripts, For: c.For, Secrets: c.Secrets, Keep: c.write, Interval: interval, Limit: realRequests, Now: time.Now,
+		Real: target, Scripts: scripts, For: c.For, Secrets: c.Secrets, Keep: c.write,
+		Interval: interval, Pace: time.Second, Limit: realRequests, Now: time.Now,
 	})
 	if err == nil {
 		err = c.write(recording)
@@ -63,6 +67,12 @@ func (c *recordCommand) Run(ctx context.Context, std streams) error {
 	}
 	_, _ = fmt.Fprintf(std.err, "recorded %s in %q: %d requests, %d left out, %d changes, %d secrets redacted\n",
 		target, c.Output, recording.Requests, recording.LeftOut, recording.Changes, recording.Redacted)
+	return c.lacking(recording)
+}
+
+// lacking returns an error if a recording is not whole.
+func (c *recordCommand) lacking(recording record.Recording) error {
+	playable := fmt.Sprintf("serve --metadata %s plays what it has", c.Output)
 	switch {
 	case recording.Unplayable != nil:
 		return &hintError{
@@ -70,7 +80,17 @@ func (c *recordCommand) Run(ctx context.Context, std streams) error {
 			hint:    "edit its files, or report what the server said",
 		}
 	case recording.Interrupted:
-		return &hintError{message: "the recording was interrupted, and lacks answers", hint: fmt.Sprintf("serve --metadata %s plays what it has", c.Output)}
+		return &hintError{message: "the recording was interrupted, and lacks answers", hint: playable}
+	case recording.Unwatched > 0:
+		return &hintError{
+			message: fmt.Sprintf("the watch ended %s too early, because the server had changed %d times", recording.Unwatched.Round(time.Second), recording.Changes),
+			hint:    "record again if you need later changes; " + playable,
+		}
+	case recording.LeftOut > 0:
+		return &hintError{
+			message: fmt.Sprintf("the recording lacks the answers to %d requests, because it sends at most %d", recording.LeftOut, realRequests),
+			hint:    fmt.Sprintf("the tree is whole, and %s; only %s lacks the last requests", playable, record.ExchangesFile),
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -29,6 +30,9 @@ type Recording struct {
 	Redacted    int   // values that were replaced
 	Interrupted bool  // not everything was asked
 	Unplayable  error // why no emulator can play it; nil: one can
+
+	// Unwatched is how long the server was not watched, because it had changed MaxChanges times.
+	Unwatched time.Duration
 }
 
 // instance is the instance of the fixture.
@@ -48,7 +52,7 @@ type happening struct {
 // recording puts everything into files, without secrets unless they are wanted.
 func (r *recorder) recording(ctx context.Context) (Recording, error) {
 	played := instance{Name: r.document.Name(), Profile: r.document.Profile, Recording: TreeFile}
-	made := Recording{Files: map[string][]byte{}, Requests: r.client.Asked, LeftOut: r.leftOut, Changes: len(r.changes)}
+	made := Recording{Files: map[string][]byte{}, Requests: r.client.Asked, LeftOut: r.leftOut, Changes: len(r.changes), Unwatched: r.unwatched}
 	r.learn()
 	made.add(ctx, TreeFile, r.shown(string(r.document.Whole)), r.document.Profile)
 	for i, change := range r.changes {

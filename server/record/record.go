@@ -31,7 +31,8 @@ type Options struct {
 	Keep func(Recording) error
 
 	Interval time.Duration // between two requests
-	Limit    int           // of requests
+	Pace     time.Duration // between two requests while changes are watched, if that is longer
+	Limit    int           // of requests before changes are watched
 	Now      func() time.Time
 }
 
@@ -46,6 +47,8 @@ type recorder struct {
 	identities map[string]identity
 	changes    []change
 	leftOut    int
+	unwatched  time.Duration // see Recording
+	values     []string      // paths of values that directories list
 }
 
 // exchange is a request with its answer.
@@ -99,7 +102,11 @@ func (r *recorder) survey(ctx context.Context) (err error) {
 	if r.identities, err = r.askIdentities(ctx); err == nil {
 		err = r.walk(ctx, root)
 	}
-	for _, path := range []string{root + "?recursive=true&alt=text", "/", "/computeMetadata/", account + "token"} {
+	more := []string{root + "?recursive=true&alt=text", "/", "/computeMetadata/", account + "token"}
+	for _, path := range r.values {
+		more = append(more, path+"?alt=json", path+"?alt=text")
+	}
+	for _, path := range more {
 		if err == nil {
 			_, err = r.ask(ctx, "", script.Get(path))
 		}
@@ -132,7 +139,7 @@ func (r *recorder) keep(name, request string, answer script.Answer) {
 	r.exchanges = append(r.exchanges, exchange{name, request, masked(request, answer)})
 }
 
-// walk asks for each directory and each value below a directory, in all forms.
+// walk asks for each directory and each value below a directory.
 func (r *recorder) walk(ctx context.Context, directory string) error {
 	listing, err := r.ask(ctx, "", script.Get(directory))
 	if err != nil || listing.Status != http.StatusOK {
@@ -144,7 +151,8 @@ func (r *recorder) walk(ctx context.Context, directory string) error {
 		case strings.HasSuffix(name, "/"):
 			err = r.walk(ctx, directory+name)
 		default:
-			err = r.forms(ctx, directory+name)
+			r.values = append(r.values, directory+name)
+			_, err = r.ask(ctx, "", script.Get(directory+name))
 		}
 		if err != nil {
 			return err
@@ -155,16 +163,6 @@ func (r *recorder) walk(ctx context.Context, directory string) error {
 
 // isAskable reports whether a listed name can stand in a request.
 func isAskable(name string) bool { return fixtures.IsEntryName(strings.TrimSuffix(name, "/")) }
-
-// forms asks for a value in each form.
-func (r *recorder) forms(ctx context.Context, path string) error {
-	for _, form := range []string{"", "?alt=json", "?alt=text"} {
-		if _, err := r.ask(ctx, "", script.Get(path+form)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // save gives the recording so far to the caller.
 func (r *recorder) save(ctx context.Context) error {

@@ -39,7 +39,7 @@ func TestRecordedIsTheSame(t *testing.T) {
 			original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte("instances: [{name: some-vm, profile: " + profile + ", metadata: " + metadata + "}]")})
 			recording := run(t.Context(), t, original, 0, row.secrets)
 			if recording.Redacted != 0 || recording.LeftOut != 0 {
-				t.Errorf("%d values are redacted, and %d requests left out", recording.Redacted, recording.LeftOut)
+				t.Errorf("%d values are redacted, and %d requests left out, after %d", recording.Redacted, recording.LeftOut, recording.Requests)
 			}
 			again := emulate(t, fixtures.Files{Recording: written(t, recording)})
 			report, err := compare.Run(t.Context(), compare.Options{
@@ -141,7 +141,7 @@ func TestSecrets(t *testing.T) {
 func run(ctx context.Context, t *testing.T, e *emulator, while time.Duration, secrets bool) record.Recording {
 	t.Helper()
 	return emulatortest.Must[record.Recording](t)(record.Run(ctx, record.Options{
-		Real: at(t, e), Scripts: scripts(t), For: while, Secrets: secrets, Limit: 500, Now: time.Now,
+		Real: at(t, e), Scripts: scripts(t), For: while, Secrets: secrets, Limit: 400, Now: time.Now,
 	}))
 }
 

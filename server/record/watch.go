@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -11,25 +10,29 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
+// MaxChanges is how many changes are recorded. An emulator plays up to 1,000 events at a time.
+const MaxChanges = 900
+
 const (
-	mostChanges = 900             // an emulator plays up to 1,000 events at a time
 	longestWait = time.Minute     // that one request asks for
 	pollEvery   = 5 * time.Second // of a server without ETags, which cannot wait
 )
 
-// watch waits for changes of the tree until the time is over, the context ends or the limit is reached.
+// watch waits for changes of the tree until the time is over, the context ends or there are too many changes.
 func (r *recorder) watch(ctx context.Context, began time.Time) error {
 	known := r.document
-	if r.client.Limit > 0 {
-		r.client.Limit = r.client.Asked + requestsOfWatch(r.options.For)
-	}
+	r.client.Limit, r.client.Interval = 0, max(r.client.Interval, r.options.Pace)
 	for until := r.options.Now().Add(r.options.For); ; {
 		left := until.Sub(r.options.Now())
-		if left <= 0 || len(r.changes) >= mostChanges {
+		if left <= 0 {
+			return nil
+		}
+		if len(r.changes) >= MaxChanges {
+			r.unwatched = left
 			return nil
 		}
 		answer, err := r.next(ctx, min(left, longestWait))
-		if ctx.Err() != nil || errors.Is(err, script.ErrLimit) {
+		if ctx.Err() != nil {
 			return nil //nolint:nilerr // what was seen so far counts
 		}
 		current, odd := compare.ReadDocument(answer)
@@ -63,13 +66,6 @@ func (r *recorder) next(ctx context.Context, while time.Duration) (script.Answer
 	seconds := max(1, int(while/time.Second))
 	request := fmt.Sprintf("%s?recursive=true&wait_for_change=true&timeout_sec=%d&last_etag=%s", root, seconds, r.etag)
 	return r.client.AskFor(ctx, script.Get(request), while)
-}
-
-// requestsOfWatch returns the number of requests that a watch may send: one for each wait that ends without a
-// change, one for each look at a server that cannot wait, and a hundred for changes.
-func requestsOfWatch(while time.Duration) int {
-	const forChanges = 100
-	return forChanges + int(while/pollEvery)
 }
 
 // pause waits for a while, or until the context ends.
