@@ -4,18 +4,23 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"gcp-metadata-emulator/server/compare"
 	"gcp-metadata-emulator/server/router/hostname"
+	"gcp-metadata-emulator/server/script"
 )
 
 type compareCommand struct {
@@ -31,8 +36,8 @@ type compareCommand struct {
 }
 
 const (
-	realRequests = 400                    // the most that a comparison or a recording sends
-	realInterval = 200 * time.Millisecond // between two of them
+	realRequests = compare.MaxRequests // that a comparison or a recording sends to a server
+	realInterval = compare.Interval    // between two of them
 )
 
 // Help returns examples.
@@ -62,18 +67,71 @@ func (c *compareCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	scripts, interval, err := prepared(ctx, c.Yes, target, std)
+	if err := c.checkReport(); err != nil {
+		return err
+	}
+	scripts, interval, err := prepared(ctx, c.Yes, target, std, c.farWith()...)
 	if err != nil {
 		return err
 	}
-	result, err := compare.Run(ctx, compare.Options{
-		Real: target, Scripts: scripts, Write: c.Write, Interval: interval, Limit: realRequests, Now: time.Now,
-		Emulate: func(ctx context.Context, fixture []byte) (*url.URL, error) { return c.emulate(ctx, fixture, std) },
-	})
+	result, err := compare.Run(ctx, c.options(target, scripts, interval, std))
 	if err != nil {
-		return err
+		return c.advised(err)
 	}
 	return c.print(result, std)
+}
+
+func (c *compareCommand) options(target *url.URL, scripts []script.Script, interval time.Duration, std streams) compare.Options {
+	options := compare.Options{
+		Real: target, With: c.with, Scripts: scripts, Write: c.Write, Interval: interval, Limit: realRequests, Now: time.Now,
+		Emulate: func(ctx context.Context, fixture []byte) (*url.URL, error) { return emulate(ctx, fixture, std) },
+	}
+	if len(c.farWith()) > 0 {
+		options.WithInterval = realInterval
+	}
+	return options
+}
+
+// farWith returns the server in --with if it is not on this machine, so that its owner must agree too.
+func (c *compareCommand) farWith() []string {
+	if c.with == nil || hostname.IsLoopback(hostname.Of(c.with.Host)) {
+		return nil
+	}
+	return []string{c.with.String()}
+}
+
+// checkReport refuses a file that the report cannot be written to, before any request is sent.
+func (c *compareCommand) checkReport() error {
+	if c.Report == "" {
+		return nil
+	}
+	var err error
+	if info, known := os.Stat(c.Report); known == nil && info.IsDir() {
+		err = syscall.EISDIR
+	} else if probe, failed := os.CreateTemp(filepath.Dir(c.Report), ".report-*"); failed != nil {
+		err = rootCause(failed)
+	} else {
+		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the report %q: %w", c.Report, err)
+	}
+	return nil
+}
+
+// advised returns the error of a comparison, with a hint if a server cannot be reached.
+func (c *compareCommand) advised(err error) error {
+	if _, isUnreachable := errors.AsType[*script.UnreachableError](err); !isUnreachable {
+		return err
+	}
+	hint := "name a server that this machine can reach with --real"
+	if c.with != nil {
+		hint += " and --with"
+	}
+	if _, isUntrusted := errors.AsType[*tls.CertificateVerificationError](err); isUntrusted {
+		hint = "if you trust the server, name the file with the certificate of its authority in SSL_CERT_FILE, or name another server with --real"
+	}
+	return &hintError{message: err.Error(), hint: hint, cause: err}
 }
 
 // metadataServer returns the URL in a flag, without TLS and without a path.
@@ -104,9 +162,14 @@ func withoutPassword(text string) string {
 	return text
 }
 
-// confirm asks the user before requests to a server that is not an emulator of this machine.
-func confirm(std streams, targets string, requests int) error {
-	_, _ = fmt.Fprintf(std.err, "This sends up to %d requests to %s, at most 5 a second. Go on? [y/N] ", requests, targets)
+// confirm asks the user before requests to servers.
+func confirm(std streams, targets []string, requests int) error {
+	slices.Sort(targets[1:])
+	to := strings.Join(slices.Compact(targets), " and ")
+	if to != targets[0] {
+		to = "each of " + to
+	}
+	_, _ = fmt.Fprintf(std.err, "This sends up to %d requests to %s, at most 5 a second. Go on? [y/N] ", requests, to)
 	answer, err := bufio.NewReader(std.in).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
 		return nil
@@ -118,10 +181,7 @@ func confirm(std streams, targets string, requests int) error {
 }
 
 // emulate starts an emulator of a fixture that answers for every Host, as long as the context lasts.
-func (c *compareCommand) emulate(ctx context.Context, fixture []byte, std streams) (*url.URL, error) {
-	if c.with != nil {
-		return c.with, nil
-	}
+func emulate(ctx context.Context, fixture []byte, std streams) (*url.URL, error) {
 	flags := emulatorFlags{
 		worldFlags: worldFlags{Inline: string(fixture)},
 		runFlags:   runFlags{Ephemeral: true, AllowHost: []hostname.Pattern{hostname.Any()}, LogLevel: "error", LogFormat: "text"},
@@ -133,7 +193,8 @@ func (c *compareCommand) emulate(ctx context.Context, fixture []byte, std stream
 	return e.url, nil
 }
 
-// print writes the table and the report, and fails if there is a difference.
+// print writes the table and the report, and fails if there is a difference, or if there could be one in the answers to
+// requests that were left out.
 func (c *compareCommand) print(result compare.Report, std streams) error {
 	if len(result.Differences) > 0 {
 		if err := result.WriteTable(std.out); err != nil {
@@ -148,6 +209,12 @@ func (c *compareCommand) print(result compare.Report, std streams) error {
 	}
 	if len(result.Differences) > 0 {
 		return fmt.Errorf("%q and the emulator differ", withoutPassword(c.Real))
+	}
+	if result.LeftOut > 0 {
+		return &hintError{
+			message: fmt.Sprintf("the comparison is not complete: %d requests were left out because of the limit", result.LeftOut),
+			hint:    fmt.Sprintf("compare a server with fewer entries: at most %d requests are sent", realRequests),
+		}
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"gcp-metadata-emulator/fixtures/input"
 	"gcp-metadata-emulator/server"
@@ -41,20 +40,24 @@ func (c *compareCommand) runSurface(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkReport(); err != nil {
+		return err
+	}
 	scripts, err := server.Scripts(surface.Routes...)
 	if err != nil {
 		return err
 	}
-	interval, err := consent(ctx, c.Yes, std, target, surface.TokenHosts(target, account.Universe)...)
+	further := append(surface.TokenHosts(target, account.Universe), c.farWith()...)
+	if c.with != nil {
+		further = append(further, surface.TokenHosts(c.with, account.Universe)...)
+	}
+	interval, err := consent(ctx, c.Yes, std, target, further...)
 	if err != nil {
 		return err
 	}
-	result, err := compare.RunSurface(ctx, compare.Options{
-		Real: target, Scripts: scripts, Write: c.Write, Interval: interval, Limit: realRequests, Now: time.Now,
-		Emulate: func(ctx context.Context, fixture []byte) (*url.URL, error) { return c.emulate(ctx, fixture, std) },
-	}, surface, account)
+	result, err := compare.RunSurface(ctx, c.options(target, scripts, interval, std), surface, account)
 	if err != nil {
-		return err
+		return c.advised(err)
 	}
 	return c.print(result, std)
 }

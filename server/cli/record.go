@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
@@ -125,12 +124,12 @@ func (c *recordCommand) write(recording record.Recording) error {
 }
 
 // prepared returns the scripts to ask, and the time between two requests to a server whose owner has agreed.
-func prepared(ctx context.Context, agreed bool, target *url.URL, std streams) ([]script.Script, time.Duration, error) {
+func prepared(ctx context.Context, agreed bool, target *url.URL, std streams, further ...string) ([]script.Script, time.Duration, error) {
 	scripts, err := server.MetadataScripts()
 	if err != nil {
 		return nil, 0, err
 	}
-	interval, err := consent(ctx, agreed, std, target)
+	interval, err := consent(ctx, agreed, std, target, further...)
 	return scripts, interval, err
 }
 
@@ -141,15 +140,15 @@ func isEmulator(ctx context.Context, target *url.URL) bool {
 	return err == nil && answer.Status == http.StatusOK
 }
 
-// consent asks the user before requests to a server that is not an emulator of this machine, unless they have agreed,
-// and returns the time between two requests to it. The question also names further servers.
+// consent asks the user before requests to servers, unless the user has agreed, or the only server is an emulator of this
+// machine. It returns the time between two requests to the target.
 func consent(ctx context.Context, agreed bool, std streams, target *url.URL, further ...string) (time.Duration, error) {
 	switch {
-	case hostname.IsLoopback(hostname.Of(target.Host)) && isEmulator(ctx, target):
+	case len(further) == 0 && hostname.IsLoopback(hostname.Of(target.Host)) && isEmulator(ctx, target):
 		return 0, nil
 	case agreed:
 		return realInterval, nil
 	default:
-		return realInterval, confirm(std, strings.Join(append([]string{target.String()}, further...), " and "), realRequests)
+		return realInterval, confirm(std, append([]string{target.String()}, further...), realRequests)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -48,18 +49,21 @@ func (c *comparison) check(ctx context.Context, check check) error {
 	theirs, err := check.run(ctx, c.real)
 	switch {
 	case isFinal(ctx, err):
-		return err
+		return c.named(err)
 	case err != nil:
-		c.found.add(Difference{Aspect: Silence, Request: "the check " + check.name, Real: err.Error(), Emulated: "an answer"}, c.found.ruleOf(check.name))
+		c.found.add(Difference{Aspect: Silence, Request: "the check " + check.name, Real: err.Error(), Emulated: "an answer"}, c.found.rulesOf(check.name))
 		return nil //nolint:nilerr // the error is a difference
 	}
 	ours, err := check.run(ctx, c.emulated)
+	if errors.Is(err, script.ErrLimit) {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("check %q of the emulator: %w", check.name, err)
 	}
 	for _, d := range judgeFacts(Behaviour, theirs, ours) {
 		d.Request = "the check " + check.name
-		c.found.add(d, c.found.ruleOf(check.name))
+		c.found.add(d, c.found.rulesOf(check.name))
 	}
 	return nil
 }

@@ -13,28 +13,40 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"gcp-metadata-emulator/server/pseudonym"
 	"gcp-metadata-emulator/server/script"
 )
 
-// Options say what is compared.
+// MaxRequests and Interval keep a comparison from being a burden to a real server.
+const (
+	MaxRequests = 400                    // that a comparison sends to a server
+	Interval    = 200 * time.Millisecond // between two of them
+)
+
+// Options say which servers are compared, and how.
 type Options struct {
 	Real    *url.URL        // of the real server; a metadata server's is without TLS
+	With    *url.URL        // of the server that the real server is compared with; nil: Emulate starts an emulator
 	Scripts []script.Script // of the real server's routes
-	Roots   *x509.CertPool  // that the real server's certificate is verified with; nil: the system's
+	Roots   *x509.CertPool  // for the real server's certificate; nil: the system's
 
 	// Emulate starts an emulator of a fixture, and returns its URL. The emulator must answer for every Host.
 	Emulate func(ctx context.Context, fixture []byte) (*url.URL, error)
 
 	Write bool // also send requests that change something
 
-	Interval time.Duration // between two requests to the real server
-	Limit    int           // of requests to the real server
+	Interval     time.Duration // between two requests to the real server
+	WithInterval time.Duration // between two requests to the server of With
+	Limit        int           // of requests to each of them
 
 	Now func() time.Time // the machine's time
 }
+
+// root is the root of a metadata server's tree.
+const root = "/computeMetadata/v1/"
 
 // Report is the result of a comparison. It is redacted.
 type Report struct {
@@ -49,7 +61,7 @@ type Report struct {
 // Difference is one way in which the servers differ.
 type Difference struct {
 	Aspect   Aspect `json:"aspect"`
-	Rule     string `json:"rule"`           // of the table of rules
+	Rule     string `json:"rule"`           // of the table of rules, or several of them
 	RestsOn  string `json:"restsOn"`        // R, D, W, A: what the rule rests on
 	Here     string `json:"here,omitempty"` // how the emulator is known to depart from the rule
 	Request  string `json:"request"`        // the first request that shows it
@@ -57,76 +69,123 @@ type Difference struct {
 	Emulated string `json:"emulated"`
 	Count    int    `json:"count"` // of the requests that show it
 
+	rules []script.Rule // that Rule, RestsOn and Here describe
+
 	// theirs and ours, if they differ, are the bodies that Real and Emulated are parts of: a part of a secret is
 	// not known to be one.
 	theirs, ours string
+
+	// isChosen is true if a user chose the bodies, which can be too short for a name to be learnt.
+	isChosen bool
 }
 
 // comparison is one run.
 type comparison struct {
+	options        Options
 	real, emulated *script.Client
-	scripts        []script.Script
-	write          bool
 	document       *Document
 	found          *findings
+	names          *pseudonym.Names
 	leftOut        int
 
+	planned []Probe         // of the scripts
+	asked   map[string]bool // requests that both servers were asked
+
 	judge func(theirs, ours script.Answer) []Difference
-	frame func(script.Answer) string // of a body, without what differs from answer to answer
+	frame func(script.Answer) string // of a body, without the parts that differ from answer to answer
 
 	values, ownValues map[string]string // of variables in requests to the real server, and to the emulator
+}
+
+func newComparison(options Options, names *pseudonym.Names) *comparison {
+	c := &comparison{options: options, found: newFindings(options.Scripts), names: names, asked: map[string]bool{}}
+	c.real = script.NewClient(options.Real, options.Now)
+	c.real.Interval, c.real.Limit, c.real.Roots = options.Interval, options.Limit, options.Roots
+	return c
 }
 
 // Run compares. It returns an error if the real server does not answer, or if its answer cannot be
 // emulated.
 func Run(ctx context.Context, options Options) (Report, error) {
-	c := &comparison{
-		real: script.NewClient(options.Real, options.Now), scripts: options.Scripts, write: options.Write,
-		found: newFindings(options.Scripts), judge: judge, frame: func(a script.Answer) string { return a.Body },
-	}
-	c.real.Interval, c.real.Limit = options.Interval, options.Limit
-	whole, err := c.real.Ask(ctx, script.Get("/computeMetadata/v1/?recursive=true"))
+	c := newComparison(options, pseudonym.New())
+	c.judge, c.frame = judge, func(a script.Answer) string { return a.Body }
+	c.real.Heard = func(request string, answer script.Answer) { teach(c.names, request, answer) }
+	whole, err := c.real.Ask(ctx, script.Get(root+"?recursive=true"))
 	if err != nil {
 		return Report{}, fmt.Errorf("cannot ask %q: %w", options.Real, err)
 	}
 	if c.document, err = ReadDocument(whole); err != nil {
 		return Report{}, fmt.Errorf("%q does not answer ?recursive=true as a metadata server: %w", options.Real, err)
 	}
-	fixture, err := c.document.fixture()
-	if err != nil {
+	if err := c.emulate(ctx); err != nil {
 		return Report{}, err
 	}
-	at, err := options.Emulate(ctx, fixture)
-	if err != nil {
-		// The error may quote the answer.
-		return Report{}, fmt.Errorf("cannot emulate the answer of %q: %s", options.Real, c.names().RedactWords(err.Error()))
+	c.emulated.Heard = c.real.Heard
+	if _, err := c.emulated.Ask(ctx, script.Get(root+"?recursive=true")); err != nil { // it teaches names
+		return Report{}, fmt.Errorf("the emulator does not answer ?recursive=true: %w", err)
 	}
-	c.emulated = script.NewClient(at, options.Now)
-	c.emulated.Host = c.real.Host
 	if err := c.compare(ctx); err != nil {
 		return Report{}, err
 	}
-	report := c.report(options.Real, c.names())
+	report := c.report()
 	report.Profile = string(c.document.Profile)
 	return report, nil
 }
 
-// names returns names for what the real server says.
-func (c *comparison) names() *pseudonym.Names {
-	names := pseudonym.New()
-	c.document.teach(names)
-	return names
+// emulate finds the server that the real server is compared with: the server of the options, or an emulator of the
+// document.
+func (c *comparison) emulate(ctx context.Context) error {
+	if c.options.With != nil {
+		c.lead(c.options.With)
+		return nil
+	}
+	fixture, dropped, err := c.document.fixture()
+	if err != nil {
+		return err
+	}
+	at, err := c.options.Emulate(ctx, fixture)
+	if err != nil {
+		// The error may quote the answer.
+		return &unplayableError{fmt.Sprintf("cannot emulate the answer of %q: %s", c.options.Real, c.names.RedactWords(err.Error()))}
+	}
+	for _, path := range dropped {
+		c.found.add(Difference{
+			Aspect: Unplayable, Request: script.Line(script.Get(root + "?recursive=true")), Real: path, Emulated: "left out",
+		}, c.found.rulesOf("every-document"))
+	}
+	c.lead(at)
+	return nil
 }
 
-// compare asks all requests. When the limit is reached, it goes on with counting what is left out.
+// lead makes the server at a URL the server that the real server is compared with.
+func (c *comparison) lead(at *url.URL) {
+	c.emulated = script.NewClient(at, c.options.Now)
+	c.emulated.Host = c.real.Host
+	if c.options.With != nil {
+		c.emulated.Interval, c.emulated.Limit = c.options.WithInterval, c.options.Limit
+	}
+}
+
+// unplayableError is the error of an answer that no fixture can have.
+type unplayableError struct{ message string }
+
+func (e *unplayableError) Error() string { return e.message }
+
+// Hint returns the way that needs no fixture.
+func (*unplayableError) Hint() string {
+	return "report the answer as a bug, or name an emulator with a fixture of your own with --with"
+}
+
+// compare asks all requests: first everything that the real server lists, then the checks, then the other requests
+// of the scripts. When the limit is reached, it goes on with counting the requests that are left out.
 func (c *comparison) compare(ctx context.Context) error {
-	for _, p := range c.document.Probes(c.scripts, c.write) {
-		if _, err := c.probe(ctx, p); c.left(err) != nil {
-			return err
-		}
+	c.planned = c.document.Probes(c.options.Scripts, c.options.Write)
+	values, err := c.walk(ctx, root)
+	if err != nil {
+		return err
 	}
 	all := checks()
-	if c.write {
+	if c.options.Write {
 		all = append(all, writing())
 	}
 	for _, check := range all {
@@ -134,14 +193,24 @@ func (c *comparison) compare(ctx context.Context) error {
 			return err
 		}
 	}
-	values, err := c.walk(ctx, "/computeMetadata/v1/")
+	later := c.planned
 	for _, path := range values {
-		if err == nil {
-			_, err = c.probe(ctx, Probe{Request: script.Get(path + "?alt=json"), Rule: c.found.ruleOf("every-document")})
-			err = c.left(err)
+		later = append(later, Probe{Request: script.Get(path + "?alt=json"), Rules: c.found.rulesOf("every-document")})
+	}
+	return c.probes(ctx, later)
+}
+
+// probes asks the requests that were not asked before.
+func (c *comparison) probes(ctx context.Context, probes []Probe) error {
+	for _, p := range probes {
+		if c.asked[p.Request] {
+			continue
+		}
+		if _, err := c.probe(ctx, p); c.left(err) != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // left counts a request that the limit left out.
@@ -153,47 +222,58 @@ func (c *comparison) left(err error) error {
 	return err
 }
 
-func (c *comparison) report(at *url.URL, names *pseudonym.Names) Report {
+func (c *comparison) report() Report {
 	report := Report{
-		Server: names.Redact(at.String()), Requests: c.real.Asked, LeftOut: c.leftOut,
-		Differences: c.found.list,
+		Server: c.names.Redact(c.options.Real.String()), Requests: c.real.Asked, LeftOut: c.leftOut,
+		Differences: c.found.described(),
 	}
-	for _, wire := range c.scripts {
+	for _, wire := range c.options.Scripts {
 		for _, exchange := range wire.Exchanges {
-			names.Allow(exchange.Request + "\n" + exchange.Response)
+			c.names.Allow(exchange.Request + "\n" + exchange.Response)
 		}
 	}
 	for i := range report.Differences {
-		report.Differences[i].redact(names)
+		report.Differences[i].redact(c.names)
 	}
 	return report
 }
 
-// redact replaces what nobody else should see.
+// redact replaces everything that nobody else should see.
 func (d *Difference) redact(names *pseudonym.Names) {
 	if d.theirs == d.ours {
 		d.Real, d.Emulated = names.RedactWords(d.Real), names.RedactWords(d.Emulated)
 	} else {
-		theirs, ours := names.RedactWords(d.theirs), names.RedactWords(d.ours)
+		theirs, ours := d.redactBody(names, d.theirs), d.redactBody(names, d.ours)
 		at := firstDifference(theirs, ours)
 		d.Real, d.Emulated = excerpt(theirs, at), excerpt(ours, at)
 	}
 	d.Request = names.RedactWords(d.Request)
 }
 
+func (d *Difference) redactBody(names *pseudonym.Names, body string) string {
+	value := strings.Trim(body, "\"\n")
+	if d.isChosen && value != "" && len(value) < shortestLearnt {
+		return strings.Replace(body, value, names.Name(pseudonym.Value, value), 1)
+	}
+	return names.RedactWords(body)
+}
+
 // probe asks both servers one request, and returns the answer of the real server.
 func (c *comparison) probe(ctx context.Context, p Probe) (script.Answer, error) {
+	c.asked[p.Request] = true
 	theirs, err := c.ask(ctx, p)
 	if isFinal(ctx, err) {
-		return theirs, err
+		return theirs, c.named(err)
 	}
 	request, _ := bind(p.Request, c.ownValues)
 	ours, own := c.emulated.Ask(ctx, request)
-	if own != nil {
-		return theirs, fmt.Errorf("the emulator does not answer %q: %w", p.line(), own)
-	}
-	if err != nil {
-		c.found.add(Difference{Aspect: Silence, Request: p.line(), Real: err.Error(), Emulated: brief(ours)}, p.Rule)
+	switch {
+	case errors.Is(own, script.ErrLimit):
+		return theirs, own
+	case own != nil:
+		return theirs, fmt.Errorf("the emulator does not answer %q: %w", c.names.RedactWords(p.line()), own)
+	case err != nil:
+		c.found.add(Difference{Aspect: Silence, Request: p.line(), Real: err.Error(), Emulated: brief(ours)}, p.Rules)
 		return theirs, nil //nolint:nilerr // the error is a difference
 	}
 	differences := c.judge(theirs, ours)
@@ -201,8 +281,8 @@ func (c *comparison) probe(ctx context.Context, p Probe) (script.Answer, error) 
 		return theirs, nil
 	}
 	for _, d := range differences {
-		d.Request = p.line()
-		c.found.add(d, p.Rule)
+		d.Request, d.isChosen = p.line(), isChosen(p.Request)
+		c.found.add(d, p.Rules)
 	}
 	return theirs, nil
 }
@@ -216,7 +296,16 @@ func (c *comparison) ask(ctx context.Context, p Probe) (script.Answer, error) {
 // isFinal reports whether an error of the real server ends the comparison, or a part of it: other errors
 // are differences.
 func isFinal(ctx context.Context, err error) bool {
-	return err != nil && (errors.Is(err, script.ErrLimit) || ctx.Err() != nil)
+	_, isUnreachable := errors.AsType[*script.UnreachableError](err)
+	return err != nil && (isUnreachable || errors.Is(err, script.ErrLimit) || ctx.Err() != nil)
+}
+
+// named returns the error of a real server that cannot be reached with the URL of the server.
+func (c *comparison) named(err error) error {
+	if _, isUnreachable := errors.AsType[*script.UnreachableError](err); isUnreachable {
+		return fmt.Errorf("cannot ask %q: %w", c.options.Real, err)
+	}
+	return err
 }
 
 // changes reports whether a value of the real server is another one when it is asked again.

@@ -50,7 +50,7 @@ func options(t *testing.T, at string) compare.Options {
 		Emulate: func(_ context.Context, fixture []byte) (*url.URL, error) {
 			return url.Parse(emulate(t, string(fixture)).URL) //nolint:contextcheck // it ends with the test
 		},
-		Limit: 400, Now: time.Now,
+		Limit: compare.MaxRequests, Now: time.Now,
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"gcp-metadata-emulator/fixtures"
-	"gcp-metadata-emulator/server/pseudonym"
 	"gcp-metadata-emulator/server/script"
 )
 
@@ -40,9 +39,15 @@ func ReadDocument(answer script.Answer) (*Document, error) {
 	return d, nil
 }
 
-// fixture returns a fixture of the same instance, as JSON.
-func (d *Document) fixture() ([]byte, error) {
-	return json.Marshal(map[string]any{"instances": []any{map[string]any{"profile": d.Profile, "recording": d.Whole}}})
+// fixture returns a fixture of the same instance, as JSON, and the paths of entries that it cannot have.
+func (d *Document) fixture() (fixture []byte, dropped []string, err error) {
+	var recording any = d.Whole
+	less, dropped := fixtures.Prune(d.Tree)
+	if len(dropped) > 0 {
+		recording = less
+	}
+	fixture, err = json.Marshal(map[string]any{"instances": []any{map[string]any{"profile": d.Profile, "recording": recording}}})
+	return fixture, dropped, err
 }
 
 // section returns the object below keys, or nil.
@@ -68,36 +73,6 @@ func (d *Document) variables() map[string]string {
 		}
 	}
 	return values
-}
-
-// teach makes names of what users chose, which has no form of its own.
-func (d *Document) teach(names *pseudonym.Names) {
-	for _, section := range []string{"instance", "project"} {
-		for _, value := range d.section(section, "attributes") {
-			learn(names, pseudonym.Value, value)
-		}
-	}
-	for _, namespace := range d.section("instance", "guestAttributes") {
-		entries, _ := namespace.(map[string]any)
-		for _, value := range entries {
-			learn(names, pseudonym.Value, value)
-		}
-	}
-	learn(names, pseudonym.Project, d.section("project")["projectId"])
-	learn(names, pseudonym.Name, d.section("instance")["name"])
-	learn(names, pseudonym.Name, d.section("instance")["hostname"])
-	learn(names, pseudonym.Value, d.section("instance")["description"])
-	if tags, ok := d.section("instance")["tags"].([]any); ok {
-		for _, tag := range tags {
-			learn(names, pseudonym.Name, tag)
-		}
-	}
-}
-
-func learn(names *pseudonym.Names, kind pseudonym.Kind, value any) {
-	if text, ok := value.(string); ok {
-		names.Learn(kind, text)
-	}
 }
 
 // Name returns the name of the instance, or "" if the server does not tell it.

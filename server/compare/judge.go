@@ -30,6 +30,7 @@ const (
 	Unreadable   Aspect = "listed, but not readable"
 	TokenForm    Aspect = "form of an access token"
 	IdentityForm Aspect = "form of an ID token"
+	Unplayable   Aspect = "entry that no fixture can have"
 	Behaviour    Aspect = "behaviour" // of several requests: see the checks
 )
 

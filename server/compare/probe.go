@@ -13,9 +13,9 @@ import (
 
 // Probe is one request to a real server.
 type Probe struct {
-	Name    string      // of the exchange; empty: it is not of a script
-	Request string      // ${NAME} stands for a value that depends on the server
-	Rule    script.Rule // that a difference breaks
+	Name    string        // of the exchange; empty: it is not of a script
+	Request string        // ${NAME} stands for a value that depends on the server
+	Rules   []script.Rule // that a difference breaks
 }
 
 // line returns the request line, after the name of a POST, whose body says more than the line.
@@ -28,27 +28,51 @@ func (p Probe) line() string {
 }
 
 // Probes returns the requests of the scripts that the real server can be asked: without write, those that
-// change nothing.
+// change nothing. If exchanges for several profiles have the same request, the exchanges for the real server's profile
+// show its rules. An exchange without a Host is for a VM, and shows the rules of other profiles unless they have one of
+// their own.
 func (d *Document) Probes(scripts []script.Script, write bool) []Probe {
+	own := d.probesOf(scripts, write, func(isAbout bool) bool { return isAbout || d.Profile == fixtures.GCE })
+	for _, p := range d.probesOf(scripts, write, func(isAbout bool) bool { return !isAbout && d.Profile != fixtures.GCE }) {
+		if !slices.ContainsFunc(own, p.isLike) {
+			own = append(own, p)
+		}
+	}
+	return own
+}
+
+// probesOf returns the requests of the exchanges that are for an instance, or for none.
+func (d *Document) probesOf(scripts []script.Script, write bool, isWanted func(isAbout bool) bool) []Probe {
 	values := d.variables()
-	seen := map[string]bool{}
 	var probes []Probe
 	for _, wire := range scripts {
 		for _, exchange := range wire.Exchanges {
-			rules := wire.RulesOf(exchange.Name)
+			_, isAbout := profileOf(exchange.Request)
 			isFit := write && d.canWrite(wire.Route, exchange) || d.canRead(wire.Route, exchange)
-			if len(rules) == 0 || slices.Contains(rules[0].Bases, script.Ours) || !isFit {
-				continue
-			}
-			request, ok := bind(exchange.Request, values)
-			if ok && !seen[request] {
-				seen[request] = true
-				probes = append(probes, Probe{Name: exchange.Name, Request: request, Rule: rules[0]})
+			request, isBound := bind(exchange.Request, values)
+			if isWanted(isAbout) && isFit && isBound {
+				probes = added(probes, Probe{Name: exchange.Name, Request: request, Rules: wire.RulesOf(exchange.Name)})
 			}
 		}
 	}
 	return probes
 }
+
+// added adds a probe, or its rules to the probe with the same request. A probe that shows how the emulator differs on
+// purpose is not added.
+func added(probes []Probe, p Probe) []Probe {
+	isOurs := func(r script.Rule) bool { return slices.Contains(r.Bases, script.Ours) }
+	if len(p.Rules) == 0 || slices.ContainsFunc(p.Rules, isOurs) {
+		return probes
+	}
+	if i := slices.IndexFunc(probes, p.isLike); i >= 0 {
+		probes[i].Rules = joinedRules(probes[i].Rules, p.Rules)
+		return probes
+	}
+	return append(probes, p)
+}
+
+func (p Probe) isLike(other Probe) bool { return p.Request == other.Request }
 
 // canRead reports whether an exchange changes nothing, and is about a server of this profile.
 func (d *Document) canRead(route string, exchange script.Exchange) bool {
@@ -103,10 +127,21 @@ func bind(request string, values map[string]string) (string, bool) {
 	return request, !strings.Contains(request, "${")
 }
 
+// listed returns the request for an entry that the real server lists. It shows the rules of a check, and those of the
+// script that has the same request.
+func (c *comparison) listed(path, check string) Probe {
+	p := Probe{Request: script.Get(path)}
+	if i := slices.IndexFunc(c.planned, p.isLike); i >= 0 {
+		p = c.planned[i]
+	}
+	p.Rules = joinedRules(p.Rules, c.found.rulesOf(check))
+	return p
+}
+
 // walk asks for each directory and each value below a directory, as the real server lists them, and
 // returns the paths of the values.
 func (c *comparison) walk(ctx context.Context, directory string) ([]string, error) {
-	listing, err := c.probe(ctx, Probe{Request: script.Get(directory), Rule: c.found.ruleOf("every-listing")})
+	listing, err := c.probe(ctx, c.listed(directory, "every-listing"))
 	if err != nil || listing.Status != http.StatusOK {
 		return nil, c.left(err)
 	}
@@ -116,6 +151,8 @@ func (c *comparison) walk(ctx context.Context, directory string) ([]string, erro
 		var below []string
 		switch {
 		case name == "" || name == "token" || name == "identity": // checks compare them
+			continue
+		case !fixtures.IsEntryName(strings.TrimSuffix(name, "/")): // no request can have it
 			continue
 		case strings.HasSuffix(name, "/"):
 			below, err = c.walk(ctx, directory+name)
@@ -132,14 +169,14 @@ func (c *comparison) walk(ctx context.Context, directory string) ([]string, erro
 
 // value asks for a value that a directory lists. It returns its path if it can be read.
 func (c *comparison) value(ctx context.Context, path string) ([]string, error) {
-	answer, err := c.probe(ctx, Probe{Request: script.Get(path), Rule: c.found.ruleOf("every-value")})
+	answer, err := c.probe(ctx, c.listed(path, "every-value"))
 	switch {
 	case err != nil || answer.Status == 0: // the difference is the silence
 		return nil, c.left(err)
 	case answer.Status != http.StatusOK:
 		c.found.add(Difference{
 			Aspect: Unreadable, Request: script.Line(script.Get(path)), Real: "is listed, and answers " + brief(answer), Emulated: "lists what can be read",
-		}, c.found.ruleOf("every-listing"))
+		}, c.found.rulesOf("every-listing"))
 		return nil, nil
 	default:
 		return []string{path}, nil

@@ -86,7 +86,6 @@ func TestReportHasNoSecrets(t *testing.T) {
 			t.Parallel()
 			e := emulate(t, "instances: [{name: payload-vm1, metadata: {instance: {attributes: {other: 'some own value', phrase: 'battery staple'}}}}]")
 			o := options(t, "http://"+spoilt(t, e.Address, []plant{plantSecret(secret[0])}))
-			o.Limit = 250
 			report, err := compare.Run(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)

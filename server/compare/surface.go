@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/server/pseudonym"
@@ -18,7 +17,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Surface is a host of Google's public API, and the routes whose scripts it is asked.
+// Surface is a host of Google's public API, and the routes whose scripts have the requests for it.
 type Surface struct {
 	Name   string
 	Host   string
@@ -61,33 +60,23 @@ type Account struct {
 // RunSurface compares a public host with an emulator that knows the account. The private key does not
 // leave the process: servers get assertions that are good for them alone, and tokens that they have issued.
 func RunSurface(ctx context.Context, options Options, surface Surface, account Account) (Report, error) {
-	names := account.names()
-	c := &comparison{
-		real: script.NewClient(options.Real, options.Now), scripts: options.Scripts, found: newFindings(options.Scripts),
-		judge: func(theirs, ours script.Answer) []Difference { return judgePublic(theirs, ours, names) },
-		frame: func(a script.Answer) string { return frame(a, names) },
-	}
-	c.real.Interval, c.real.Limit, c.real.Roots = options.Interval, options.Limit, options.Roots
-	visit, err := newVisit(surface, account, names, options.Now)
+	c := newComparison(options, account.names())
+	c.judge = func(theirs, ours script.Answer) []Difference { return judgePublic(theirs, ours, c.names) }
+	c.frame = func(a script.Answer) string { return frame(a, c.names) }
+	visit, err := newVisit(surface, account, c.names, options.Now)
 	if err != nil {
 		return Report{}, err
 	}
 	if c.values, err = visit.enter(ctx, c.real, options.Real); err != nil {
 		return Report{}, err
 	}
-	policies, err := c.policies(ctx, surface, account)
-	if err != nil {
-		return Report{}, err
+	at := options.With
+	if at == nil {
+		if at, err = c.emulateAccount(ctx, surface, account); err != nil {
+			return Report{}, err
+		}
 	}
-	fixture, err := account.fixture(policies)
-	if err != nil {
-		return Report{}, err
-	}
-	at, err := options.Emulate(ctx, fixture)
-	if err != nil {
-		return Report{}, fmt.Errorf("cannot emulate the account of the key file: %w", err)
-	}
-	c.emulated = script.NewClient(at, options.Now)
+	c.lead(at)
 	if c.ownValues, err = visit.enter(ctx, c.emulated, at); err != nil {
 		return Report{}, err
 	}
@@ -95,17 +84,32 @@ func RunSurface(ctx context.Context, options Options, surface Surface, account A
 	if err := c.compareSurface(ctx, surface, c.surfaceChecks(surface, account, options.Write)); err != nil {
 		return Report{}, err
 	}
-	report := c.report(options.Real, names)
+	report := c.report()
 	report.Surface = surface.Name
 	return report, nil
 }
 
+// emulateAccount starts an emulator that knows the account.
+func (c *comparison) emulateAccount(ctx context.Context, surface Surface, account Account) (*url.URL, error) {
+	policies, err := c.policies(ctx, surface, account)
+	if err != nil {
+		return nil, err
+	}
+	fixture, err := account.fixture(policies)
+	if err != nil {
+		return nil, err
+	}
+	at, err := c.options.Emulate(ctx, fixture)
+	if err != nil {
+		return nil, fmt.Errorf("cannot emulate the account of the key file: %w", err)
+	}
+	return at, nil
+}
+
 // compareSurface asks the requests of the scripts, and the checks.
 func (c *comparison) compareSurface(ctx context.Context, surface Surface, checks []check) error {
-	for _, p := range surface.probes(c.scripts, c.values) {
-		if _, err := c.probe(ctx, p); c.left(err) != nil {
-			return err
-		}
+	if err := c.probes(ctx, surface.probes(c.options.Scripts, c.values)); err != nil {
+		return err
 	}
 	for _, check := range checks {
 		if err := c.left(c.check(ctx, check)); err != nil {
@@ -121,12 +125,9 @@ func (s Surface) probes(scripts []script.Script, values map[string]string) []Pro
 	var probes []Probe
 	for _, wire := range scripts {
 		for _, exchange := range wire.Exchanges {
-			rules := wire.RulesOf(exchange.Name)
 			request, isOwn := s.own(exchange.Request)
-			_, isBound := bind(request, values)
-			isKnown := slices.ContainsFunc(probes, func(p Probe) bool { return p.Request == request })
-			if isOwn && isBound && !isKnown && len(rules) > 0 && !slices.Contains(rules[0].Bases, script.Ours) {
-				probes = append(probes, Probe{Name: wire.Route + " " + exchange.Name, Request: request, Rule: rules[0]})
+			if _, isBound := bind(request, values); isOwn && isBound {
+				probes = added(probes, Probe{Name: wire.Route + " " + exchange.Name, Request: request, Rules: wire.RulesOf(exchange.Name)})
 			}
 		}
 	}

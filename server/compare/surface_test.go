@@ -61,7 +61,7 @@ func surfaceOptions(t *testing.T, surface compare.Surface, at string) compare.Op
 	t.Helper()
 	all := emulatortest.Must[[]script.Script](t)(script.Read(os.DirFS("../testdata/wire"), "*.txtar"))
 	return compare.Options{
-		Real: emulatortest.Must[*url.URL](t)(url.Parse(at)), Scripts: script.Of(all, surface.Routes...), Limit: 400, Now: time.Now,
+		Real: emulatortest.Must[*url.URL](t)(url.Parse(at)), Scripts: script.Of(all, surface.Routes...), Limit: compare.MaxRequests, Now: time.Now,
 		Emulate: func(_ context.Context, fixture []byte) (*url.URL, error) {
 			return url.Parse("http://" + served(t, emulate(t, string(fixture)).Serve)) //nolint:contextcheck // it ends with the test
 		},

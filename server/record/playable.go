@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
-	"slices"
 	"strings"
 
 	"gcp-metadata-emulator/fixtures"
@@ -35,7 +33,7 @@ func play(ctx context.Context, document string, profile fixtures.Profile) error 
 	return err
 }
 
-// without returns a document without entries that a fixture refuses: nulls, and names that no request can have.
+// without returns a document without the entries that a fixture refuses.
 func without(document string) string {
 	decoder := json.NewDecoder(strings.NewReader(document))
 	decoder.UseNumber()
@@ -43,33 +41,7 @@ func without(document string) string {
 	if decoder.Decode(&tree) != nil {
 		return document
 	}
-	less, _ := indented(pruned(tree, fixtures.Naming{})) // it was JSON
+	kept, _ := fixtures.Prune(tree)
+	less, _ := indented(kept) // it was JSON
 	return string(less)
-}
-
-// pruned returns a value of the tree without its odd entries.
-func pruned(value any, naming fixtures.Naming) any {
-	switch value := value.(type) {
-	case map[string]any:
-		kept, taken := map[string]any{}, map[string]bool{}
-		for _, name := range slices.Sorted(maps.Keys(value)) {
-			canonical := naming.Canonical(name)
-			isFit := naming.InDocument() || value[name] != nil && fixtures.IsEntryName(name) && !taken[canonical]
-			if isFit {
-				taken[canonical] = true
-				kept[name] = pruned(value[name], naming.Below(name))
-			}
-		}
-		return kept
-	case []any:
-		kept := []any{}
-		for _, item := range value {
-			if naming.InDocument() || item != nil {
-				kept = append(kept, pruned(item, naming))
-			}
-		}
-		return kept
-	default:
-		return value
-	}
 }

@@ -16,6 +16,13 @@ import (
 // ErrLimit is the error of a request for which the limit leaves no room.
 var ErrLimit = errors.New("the limit of requests is reached")
 
+// UnreachableError is the error of a request that was not sent, because there is no connection to the server: the
+// server cannot be reached, or its certificate cannot be verified.
+type UnreachableError struct{ Err error }
+
+func (e *UnreachableError) Error() string { return e.Err.Error() }
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
 // patience is how long a server may take to answer, beyond the time that a request asks it to wait.
 const patience = 10 * time.Second
 
@@ -29,6 +36,9 @@ type Client struct {
 	Asked    int           // requests so far
 	Now      func() time.Time
 	Roots    *x509.CertPool // of servers with TLS; nil: the roots of the system
+
+	// Heard, if it is not nil, is called with each answer before Ask returns it.
+	Heard func(request string, answer Answer)
 
 	last   time.Time
 	secure bool
@@ -69,7 +79,7 @@ func (c *Client) AskFor(ctx context.Context, request string, while time.Duration
 	defer cancel()
 	conn, err := c.dial(ctx)
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, &UnreachableError{err}
 	}
 	defer conn.Close() //nolint:errcheck // the answer was read
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
@@ -77,7 +87,11 @@ func (c *Client) AskFor(ctx context.Context, request string, while time.Duration
 		return Answer{}, err
 	}
 	method, _, _ := strings.Cut(request, " ")
-	return ReadAnswer(conn, method)
+	answer, err := ReadAnswer(conn, method)
+	if err == nil && c.Heard != nil {
+		c.Heard(request, answer)
+	}
+	return answer, err
 }
 
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
