@@ -43,8 +43,8 @@ func Behaviours() []Behaviour {
 		{Name: "no-universe", Does: "the metadata server does not know its universe domain", Program: Succeeds, Faults: rules(`"match": {"path": "*/universe/*"}, "status": 404`, "mds.metadata"), Because: "older servers answer 404, which means googleapis.com"},
 		{Name: "redirect", Does: "the first request for an access token is led to itself by a 307", Program: Succeeds, Advised: true, Faults: rules(`"status": 307, "location": "token", "times": 1`, "mds.token"), Because: "metadata servers redirect, at least to the name with its slash"},
 		{Name: "huge-attribute", Does: "an attribute has 256 KiB", Program: Succeeds, Metadata: map[string]string{"instance/attributes/conformance-huge": strings.Repeat("0123456789abcde\n", largest/16)}, Because: "that is the limit of Google's"},
-		{Name: "clock-ahead", Does: "the servers' clock is ten minutes ahead", Program: Succeeds, Advised: true, Clock: skew, Because: "clocks differ, and expires_in does not depend on them"},
-		{Name: "clock-behind", Does: "the servers' clock is ten minutes behind", Program: Succeeds, Advised: true, Clock: -skew, Because: "clocks differ, and expires_in does not depend on them"},
+		{Name: "clock-ahead", Does: "the servers' clock is ten minutes ahead", Program: Succeeds, Advised: true, Clock: skew, Because: "clocks differ, and expires_in does not depend on them, unlike the times in ID tokens"},
+		{Name: "clock-behind", Does: "the servers' clock is ten minutes behind", Program: Succeeds, Advised: true, Clock: -skew, Because: "clocks differ, and expires_in does not depend on them, unlike the times in ID tokens"},
 	}
 }
 
