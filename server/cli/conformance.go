@@ -38,7 +38,7 @@ type conformanceCommand struct {
 
 // Help returns examples.
 func (*conformanceCommand) Help() string {
-	return `The command runs once for each behaviour of the servers, such as a moment of 503, each time in a fresh world, and is judged by its exit status, by the number of its requests, and by whether it prints tokens or writes them to files below the current directory. The exit code is 1 if the command fails under a behaviour that it has to survive, or does not fail when it has to; a note is no failure. It is 2 if the flags are wrong.
+	return `The command runs once for each behaviour of the servers, such as a moment of 503, each time in a fresh world, and is judged by its exit status, by the number of its requests, and by whether it prints tokens or writes them to files below the current directory. The exit code is 1 if the command fails under a behaviour that it has to survive, or does not fail when it has to; a note is no failure. It is 2 if the flags are wrong, and 128+N after signal N, which ends the command and all further runs.
 
 Examples:
   gcp-metadata-emulator conformance -- python app.py
@@ -107,7 +107,7 @@ func (c *conformanceCommand) runAll(behaviours []conformance.Behaviour, command 
 	if err != nil {
 		return nil, err
 	}
-	signals := make(chan os.Signal, 8)
+	signals := make(chan os.Signal, mostSignals)
 	signal.Notify(signals, heard()...)
 	defer signal.Stop(signals)
 	trial := trial{emulator: e, control: clientFlags{URL: e.url.String()}, exec: execCommand{Reach: c.Reach, emulatorFlags: c.emulatorFlags}, timeout: c.Timeout, command: command}
@@ -119,6 +119,9 @@ func (c *conformanceCommand) runAll(behaviours []conformance.Behaviour, command 
 	for _, b := range behaviours {
 		_, _ = fmt.Fprintf(std.err, "%s: %s\n", b.Name, b.Does)
 		seen, err := trial.run(serving, b, signals)
+		if number := early(signals); err == nil && number != 0 {
+			err = statusError(bySignal + int(number))
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -160,8 +163,31 @@ type trial struct {
 	shown    io.Writer // for the output of the command; nil: it is not shown
 }
 
-// run runs the command once, in a fresh world with a behaviour.
-func (t trial) run(ctx context.Context, b conformance.Behaviour, signals chan os.Signal) (conformance.Observation, error) {
+// mostSignals is how many signals wait until the command is told of them.
+const mostSignals = 8
+
+// relay passes signals on to the command of a trial until the trial is over, and returns the first of them that
+// ends this program too, or 0.
+func relay(from <-chan os.Signal, to chan<- os.Signal, over <-chan struct{}) syscall.Signal {
+	var first syscall.Signal
+	for {
+		select {
+		case received := <-from:
+			if number, ok := received.(syscall.Signal); ok && first == 0 && ends(number) {
+				first = number
+			}
+			select {
+			case to <- received:
+			case <-over:
+			}
+		case <-over:
+			return first
+		}
+	}
+}
+
+// run runs the command once, in a fresh world with a behaviour. A signal from outside ends all trials.
+func (t trial) run(ctx context.Context, b conformance.Behaviour, outside <-chan os.Signal) (conformance.Observation, error) {
 	if err := t.prepare(ctx, b); err != nil {
 		return conformance.Observation{}, fmt.Errorf("prepare %q: %w", b.Name, err)
 	}
@@ -171,18 +197,34 @@ func (t trial) run(ctx context.Context, b conformance.Behaviour, signals chan os
 		return conformance.Observation{}, fmt.Errorf("make a file for the output of the command: %w", rootCause(err))
 	}
 	std := streams{in: strings.NewReader(""), out: output, err: output}
+	signals := make(chan os.Signal, mostSignals) // of this trial: the timer's signal must not reach the next command
+	over, ending := make(chan struct{}), make(chan syscall.Signal)
+	go func() { ending <- relay(outside, signals, over) }()
 	var late sync.Once
 	timedOut := false
-	timer := time.AfterFunc(t.timeout, func() { late.Do(func() { timedOut = true; signals <- syscall.SIGTERM }) })
+	timer := time.AfterFunc(t.timeout, func() {
+		late.Do(func() {
+			timedOut = true
+			select {
+			case signals <- syscall.SIGTERM:
+			default: // it has more signals than it can take
+			}
+		})
+	})
 	const slack = 10 * time.Millisecond // the times of files are less exact
 	began := time.Now()
 	err = t.exec.runCommand(t.emulator, signals, child{command: t.command, grace: stopGrace}, std) //nolint:contextcheck // a signal ends it, not a context
 	took := time.Since(began)
 	timer.Stop()
 	late.Do(func() {}) // the timer's function has ended, or never begins
+	close(over)
+	ended := <-ending
 	seen := conformance.Observation{TimedOut: timedOut, Took: took, Output: t.take(output), Files: conformance.WithTokens(os.DirFS("."), began.Add(-slack))}
 	if status, ok := errors.AsType[statusError](err); ok {
 		seen.Status, err = int(status), nil
+	}
+	if ended != 0 {
+		return seen, statusError(bySignal + int(ended))
 	}
 	if err == nil {
 		seen.Requests, err = t.requests(ctx)
