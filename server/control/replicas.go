@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sort"
 	"strings"
 
 	"gcp-metadata-emulator/server/googleapi"
@@ -92,17 +93,14 @@ func gather[T interface{ from() string }](s *Server, r *http.Request, from sourc
 		keep(one)
 		return nil
 	})
-	slices.SortFunc(parts, func(a, b part[T]) int {
-		own := s.peers.Own()
-		switch {
-		case a.of.Name == own:
-			return -1
-		case b.of.Name == own:
-			return 1
-		}
-		return strings.Compare(a.of.Name, b.of.Name)
-	})
+	sort.Slice(parts, func(a, b int) bool { return s.isBefore(parts[a].of.Name, parts[b].of.Name) })
 	return parts, of, err
+}
+
+// isBefore reports whether the answer of a replica is before that of another.
+func (s *Server) isBefore(a, b string) bool {
+	own := s.peers.Own()
+	return a == own || b != own && a < b
 }
 
 // ask calls own if a request is about this replica, and asks the others that it is about. See peers.Group.Ask.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -123,8 +124,10 @@ func (l *waiterList) wait(more waitedFor, at map[string]int) {
 
 // cut leaves the requests that have waited longest.
 func (l *waiterList) cut(limit int) {
-	slices.SortFunc(l.Waiters, func(a, b shownWaiter) int {
-		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Path, b.Path))
+	list := l.Waiters
+	sort.Slice(list, func(i, j int) bool {
+		a, b := &list[i], &list[j]
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Path, b.Path)) < 0
 	})
 	if limit > 0 && len(l.Waiters) > limit {
 		l.Waiters = slices.Delete(l.Waiters, limit, len(l.Waiters))
