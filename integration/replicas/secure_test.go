@@ -291,6 +291,10 @@ func TestPasswordChanges(t *testing.T) {
 		return status == http.StatusServiceUnavailable && strings.Contains(text, "hint: grant it to a role of the user")
 	})
 	b.call(t, http.MethodGet, identity+"without-rights", "")
+	until(t, "the replica is not ready because of missing rights", func() bool {
+		status, text := b.try(http.MethodGet, "/emulator/v1/readyz", "")
+		return status == http.StatusServiceUnavailable && strings.Contains(text, `etcd does not let the user \"emulators\" read`)
+	})
 	g.do(t, func(ctx context.Context, admin *clientv3.Client) error {
 		_, err := admin.RoleGrantPermission(ctx, "emulators", prefix, end, readWrite)
 		return err

@@ -97,4 +97,7 @@ type Store interface {
 	// Contact returns the last time at which the store answered, by the machine's clock. It returns the
 	// zero time while the copy has changes that the store has lost.
 	Contact() time.Time
+	// Problem returns why the store refuses this process at present, as an *UnreachableError of a ProblemError,
+	// or nil.
+	Problem() error
 }

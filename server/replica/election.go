@@ -21,6 +21,7 @@ type election struct {
 
 	late  event.Step // that was due when the replica looked last, and not its own to play; only run knows it
 	since time.Time  // the time at which it was late first
+	told  event.Step // that the log names last as late
 }
 
 // ShareEvents makes the events of a player those of the replicas. While this replica is elected and the
@@ -82,7 +83,7 @@ func (e *election) play() (next time.Time, again time.Duration) {
 		if next, again = e.watch(); again > 0 || !next.IsZero() || e.late == (event.Step{}) {
 			return next, again
 		}
-		e.replica.logger.Warn("the replica that plays events has not played a step; playing it here", "event", e.late.Event, "step", e.late.Number)
+		e.warn()
 	}
 	if next, err = e.player.PlayShared(); err != nil {
 		return time.Time{}, retry
@@ -90,14 +91,27 @@ func (e *election) play() (next time.Time, again time.Duration) {
 	return next, 0
 }
 
+// warn logs, once for each step, that the other replica has not played it.
+func (e *election) warn() {
+	if e.told != e.late {
+		e.told = e.late
+		e.replica.logger.Warn("the replica that plays events has not played a step; playing it here", "event", e.late.Event, "step", e.late.Number)
+	}
+}
+
 // watch looks at the next step, which another replica must play. It returns the time of the step, or else
-// how much longer this replica waits for the other one, which hangs perhaps. Without either, late is the
-// step that this replica has waited for long enough, or there is no step at all.
+// how much longer this replica waits for the other one, which hangs perhaps. While the store does not answer,
+// no replica can play it, and no wait begins. Without either, late is the step that this replica has waited
+// for long enough, or there is no step at all.
 func (e *election) watch() (due time.Time, wait time.Duration) {
 	next, due, ok := e.player.Due()
 	if !ok || due.After(e.replica.clock.Now()) {
 		e.late = event.Step{}
 		return due, 0
+	}
+	if e.replica.silence() > usual {
+		e.late = event.Step{}
+		return time.Time{}, usual
 	}
 	if next != e.late {
 		e.late, e.since = next, time.Now() //nolint:forbidigo // a process hangs by the machine's clock

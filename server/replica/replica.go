@@ -72,18 +72,26 @@ func (r *Replica) Begin(ctx context.Context, own *world.World) (*world.World, er
 	return worlds.World(), nil
 }
 
+// usual is the longest time without an answer of a store that can be reached: it is asked every second.
+const usual = 2 * time.Second
+
+// silence returns for how long the store has not answered. It is very long while the store has lost changes.
+func (r *Replica) silence() time.Duration { return time.Since(r.store.Contact()) }
+
 // Health reports whether the store has answered lately, and what is wrong if not.
 func (r *Replica) Health() (ready bool, problem string) {
-	const usual = 2 * time.Second // the store is asked every second
-	contact := r.store.Contact()
-	silent := time.Since(contact).Round(time.Second)
+	silent := r.silence().Round(time.Second)
+	problem = fmt.Sprintf("the store that the replicas share has not answered for %v", silent)
+	if err := r.store.Problem(); err != nil {
+		problem = err.Error()
+	}
 	switch {
-	case contact.IsZero():
+	case r.store.Contact().IsZero():
 		return false, "the store that the replicas share has lost changes; its records are being read again"
 	case silent > r.grace:
-		return false, fmt.Sprintf("the store that the replicas share has not answered for %v", silent)
+		return false, problem
 	case silent > usual:
-		return true, fmt.Sprintf("the store that the replicas share has not answered for %v; changes are refused", silent)
+		return true, problem + "; changes are refused"
 	}
 	if r.Worlds != nil {
 		if err := r.unreadable(); err != nil {

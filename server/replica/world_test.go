@@ -164,6 +164,7 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		link := recordstest.New().Join()
+		refuse := func() { link.Refuse(&records.ProblemError{Sentence: "it is full"}) }
 		joined := replica.New(replica.Config{Store: link, Timeout: time.Minute, Grace: 10 * time.Second, Logger: slog.New(slog.DiscardHandler)})
 		for _, step := range []struct {
 			do    func()
@@ -174,6 +175,9 @@ func TestHealth(t *testing.T) {
 			{link.Cut, 2 * time.Second, "true "},
 			{link.Cut, 3 * time.Second, "true the store that the replicas share has not answered for 5s; changes are refused"},
 			{link.Cut, 6 * time.Second, "false the store that the replicas share has not answered for 11s"},
+			{link.Connect, time.Second, "true "},
+			{refuse, 3 * time.Second, "true the store that the replicas share cannot be used: it is full; changes are refused"},
+			{refuse, 8 * time.Second, "false the store that the replicas share cannot be used: it is full"},
 			{link.Connect, time.Second, "true "},
 		} {
 			step.do()

@@ -35,6 +35,7 @@ type Replica struct {
 	memory *Memory
 	copied *records.Copy
 	cut    bool
+	refuse error
 	seen   time.Time
 }
 
@@ -53,6 +54,20 @@ func (r *Replica) Cut() {
 	r.memory.mu.Lock()
 	defer r.memory.mu.Unlock()
 	r.cut = true
+}
+
+// Refuse cuts a replica off from the memory, which says why.
+func (r *Replica) Refuse(why *records.ProblemError) {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	r.cut, r.refuse = true, &records.UnreachableError{Err: why}
+}
+
+// Problem returns why the memory refuses the replica, or nil.
+func (r *Replica) Problem() error {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	return r.refuse
 }
 
 // End cuts a replica off, and ends its own records, as if its process had been killed some time ago.
@@ -74,7 +89,7 @@ func (r *Replica) End() {
 func (r *Replica) Connect() {
 	r.memory.mu.Lock()
 	defer r.memory.mu.Unlock()
-	r.cut = false
+	r.cut, r.refuse = false, nil
 	r.catchUp()
 }
 

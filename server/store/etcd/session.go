@@ -83,17 +83,21 @@ func stale( //nolint:revive // its arguments are those of a grpc.UnaryClientInte
 	return err
 }
 
-// report logs why the servers refuse this program, once.
+// report keeps why the servers refuse this program, and logs it once.
 func (s *Store) report(ctx context.Context, err error) {
-	problem := ""
-	explained, ok := errors.AsType[*records.ProblemError](s.config.explain(err))
-	if ok {
-		problem = explained.Sentence
+	problem, _ := errors.AsType[*records.ProblemError](s.config.explain(err))
+	before := s.problem.Swap(problem)
+	if problem != nil && (before == nil || *before != *problem) {
+		s.logger.WarnContext(ctx, "the store refuses this program", "error", problem.Sentence, "hint", problem.Advice)
 	}
-	if problem != "" && problem != s.problem {
-		s.logger.WarnContext(ctx, "the store refuses this program", "error", problem, "hint", explained.Advice)
+}
+
+// Problem returns why the servers refuse this program, or nil.
+func (s *Store) Problem() error {
+	if problem := s.problem.Load(); problem != nil {
+		return unreachable(problem)
 	}
-	s.problem = problem
+	return nil
 }
 
 // renew connects again after an error, if that helps: etcd has forgotten the token of the connection, or

@@ -46,8 +46,8 @@ type Store struct {
 	isAhead  atomic.Bool  // the copy has changes that the servers have lost
 	stale    chan error   // has an element if all records must be loaded again: why
 	leases   leases
-	compared *history // since the last load; only follow knows it
-	problem  string   // that was logged last; only ping knows it
+	compared *history                             // since the last load; only follow knows it
+	problem  atomic.Pointer[records.ProblemError] // why the servers have refused the last ping; nil: they have not
 	ended    sync.WaitGroup
 	end      context.CancelFunc
 }
