@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/compare"
 	"gcp-metadata-emulator/server/router/hostname"
 	"gcp-metadata-emulator/server/script"
@@ -28,6 +29,7 @@ type compareCommand struct {
 	Key     string `env:"-" type:"path" placeholder:"FILE" help:"Key file of a throw-away service account of Google's, for --surface. The key itself is never sent."`
 	Real    string `env:"GCP_METADATA_EMULATOR_COMPARE_REAL" placeholder:"URL" help:"URL of the real server (default: http://169.254.169.254, which this machine has if it is a VM or a pod of Google Cloud; with --surface, Google's host)."`
 	With    string `env:"GCP_METADATA_EMULATOR_COMPARE_WITH" placeholder:"URL" help:"URL of the server to compare it with (default: an emulator of what the real server says, which runs as long as the comparison)."`
+	Profile string `env:"-" enum:", gce, gke, cloud-run, cloud-functions, app-engine" default:"" placeholder:"NAME" help:"Profile of the real metadata server: gce, gke, cloud-run, cloud-functions or app-engine (default: a guess, which takes Cloud Functions and App Engine for Cloud Run)."`
 	Write   bool   `env:"-" help:"Also send requests that the real server must refuse, and write, read and delete one guest attribute; with --surface tokens, revoke an access token."`
 	Yes     bool   `env:"-" short:"y" help:"Do not ask before the first request."`
 	Report  string `type:"path" env:"GCP_METADATA_EMULATOR_COMPARE_REPORT" placeholder:"FILE" help:"Also write a report for a bug report: JSON if the name ends in .json, else Markdown."`
@@ -54,6 +56,8 @@ Examples:
 // Run compares two servers and prints the differences.
 func (c *compareCommand) Run(ctx context.Context, std streams) error {
 	switch {
+	case c.Surface != "" && c.Profile != "":
+		return &usageError{&hintError{message: "--profile: one of Google's public hosts has no profile", hint: "leave out --profile, or --surface"}}
 	case c.Surface != "":
 		return c.runSurface(ctx, std)
 	case c.Key != "":
@@ -83,7 +87,8 @@ func (c *compareCommand) Run(ctx context.Context, std streams) error {
 
 func (c *compareCommand) options(target *url.URL, scripts []script.Script, interval time.Duration, std streams) compare.Options {
 	options := compare.Options{
-		Real: target, With: c.with, Scripts: scripts, Write: c.Write, Interval: interval, Limit: realRequests, Now: time.Now,
+		Real: target, With: c.with, Scripts: scripts, Profile: fixtures.Profile(c.Profile), Write: c.Write,
+		Interval: interval, Limit: realRequests, Now: time.Now,
 		Emulate: func(ctx context.Context, fixture []byte) (*url.URL, error) { return emulate(ctx, fixture, std) },
 	}
 	if len(c.farWith()) > 0 {

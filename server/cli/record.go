@@ -25,6 +25,7 @@ type recordCommand struct {
 	For     time.Duration `env:"GCP_METADATA_EMULATOR_RECORD_FOR" placeholder:"DURATION" help:"How long to watch for changes, such as 1h (default: not at all). An interrupt ends it earlier."`
 	Output  string        `type:"path" required:"" env:"GCP_METADATA_EMULATOR_RECORD_OUTPUT" placeholder:"DIR" help:"Directory to write; it must be new or empty."`
 	Secrets bool          `env:"-" help:"Keep the values of attributes, and keys and tokens in them. Without this flag, names like REDACTED-VALUE-1 replace them."`
+	Profile string        `env:"-" enum:", gce, gke, cloud-run, cloud-functions, app-engine" default:"" placeholder:"NAME" help:"Profile of the server: gce, gke, cloud-run, cloud-functions or app-engine (default: a guess, which takes Cloud Functions and App Engine for Cloud Run)."`
 	Yes     bool          `env:"-" short:"y" help:"Do not ask before the first request."`
 }
 
@@ -55,7 +56,7 @@ func (c *recordCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	recording, err := record.Run(ctx, record.Options{
-		Real: target, Scripts: scripts, For: c.For, Secrets: c.Secrets, Keep: c.write,
+		Real: target, Scripts: scripts, For: c.For, Secrets: c.Secrets, Profile: fixtures.Profile(c.Profile), Keep: c.write,
 		Interval: interval, Pace: time.Second, Limit: realRequests, Now: time.Now,
 	})
 	if err == nil {

@@ -8,6 +8,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/pseudonym"
 	"gcp-metadata-emulator/server/script"
 )
@@ -37,6 +39,8 @@ type Options struct {
 	Emulate func(ctx context.Context, fixture []byte) (*url.URL, error)
 
 	Write bool // also send requests that change something
+
+	Profile fixtures.Profile // of the real metadata server; empty: it is guessed, see ReadDocument
 
 	Interval     time.Duration // between two requests to the real server
 	WithInterval time.Duration // between two requests to the server of With
@@ -117,6 +121,7 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	if c.document, err = ReadDocument(whole); err != nil {
 		return Report{}, fmt.Errorf("%q does not answer ?recursive=true as a metadata server: %w", options.Real, err)
 	}
+	c.document.Profile = cmp.Or(options.Profile, c.document.Profile)
 	if err := c.emulate(ctx); err != nil {
 		return Report{}, err
 	}

@@ -26,11 +26,15 @@ func TestSelf(t *testing.T) {
 		t.Run(profile, func(t *testing.T) {
 			t.Parallel()
 			e := emulate(t, "instances: [{name: some-vm, profile: "+profile+", metadata: "+metadata+"}]")
-			report, err := compare.Run(t.Context(), options(t, e.URL))
+			options := options(t, e.URL)
+			options.Profile = fixtures.Profile(profile)
+			report, err := compare.Run(t.Context(), options)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%d requests to a server with profile %s", report.Requests, report.Profile)
+			if report.Profile != profile {
+				t.Errorf("the server is compared as one of the profile %q", report.Profile)
+			}
 			for _, d := range report.Differences {
 				t.Errorf("%+v", d)
 			}

@@ -20,7 +20,7 @@ type Document struct {
 	Profile fixtures.Profile
 }
 
-// ReadDocument reads the answer to ?recursive=true.
+// ReadDocument reads the answer to ?recursive=true, and guesses the profile.
 func ReadDocument(answer script.Answer) (*Document, error) {
 	if answer.Status != http.StatusOK {
 		return nil, fmt.Errorf("the status is %d", answer.Status)

@@ -6,6 +6,7 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type Options struct {
 	Scripts []script.Script // whose requests are recorded too
 	For     time.Duration   // how long changes are watched
 	Secrets bool            // keep secrets
+
+	Profile fixtures.Profile // of the server; empty: it is guessed, see compare.ReadDocument
 
 	// Keep, if it is not nil, is called before changes are watched and after each of them, with all that is
 	// recorded so far: the program may be killed while it waits.
@@ -79,6 +82,7 @@ func Run(ctx context.Context, options Options) (Recording, error) {
 	if r.document, err = compare.ReadDocument(whole); err != nil {
 		return Recording{}, fmt.Errorf("%q does not answer ?recursive=true as a metadata server: %w", options.Real, err)
 	}
+	r.document.Profile = cmp.Or(options.Profile, r.document.Profile)
 	r.etag, _ = whole.Header("ETag")
 	r.keep("tree", script.Get(root+"?recursive=true"), whole)
 	interrupted := r.survey(ctx) != nil

@@ -37,13 +37,16 @@ func TestRecordedIsTheSame(t *testing.T) {
 			t.Parallel()
 			profile, metadata := row.profile, row.metadata
 			original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte("instances: [{name: some-vm, profile: " + profile + ", metadata: " + metadata + "}]")})
-			recording := run(t.Context(), t, original, 0, row.secrets)
+			recording := runAs(t.Context(), t, original, record.Options{Profile: fixtures.Profile(profile), Secrets: row.secrets})
 			if recording.Redacted != 0 || recording.LeftOut != 0 {
 				t.Errorf("%d values are redacted, and %d requests left out, after %d", recording.Redacted, recording.LeftOut, recording.Requests)
 			}
+			if want := `"profile": "` + profile + `"`; !strings.Contains(string(recording.Files[fixtures.RecordedFixture]), want) {
+				t.Errorf("the fixture lacks %s: %s", want, recording.Files[fixtures.RecordedFixture])
+			}
 			again := emulate(t, fixtures.Files{Recording: written(t, recording)})
 			report, err := compare.Run(t.Context(), compare.Options{
-				Real: at(t, original), Scripts: scripts(t), Limit: 400, Now: time.Now,
+				Real: at(t, original), Scripts: scripts(t), Profile: fixtures.Profile(profile), Limit: 400, Now: time.Now,
 				Emulate: func(context.Context, []byte) (*url.URL, error) { return at(t, again), nil },
 			})
 			if err != nil {
@@ -140,9 +143,14 @@ func TestSecrets(t *testing.T) {
 
 func run(ctx context.Context, t *testing.T, e *emulator, while time.Duration, secrets bool) record.Recording {
 	t.Helper()
-	return emulatortest.Must[record.Recording](t)(record.Run(ctx, record.Options{
-		Real: at(t, e), Scripts: scripts(t), For: while, Secrets: secrets, Limit: 400, Now: time.Now,
-	}))
+	return runAs(ctx, t, e, record.Options{For: while, Secrets: secrets})
+}
+
+// runAs records an emulator as the command does.
+func runAs(ctx context.Context, t *testing.T, e *emulator, options record.Options) record.Recording {
+	t.Helper()
+	options.Real, options.Scripts, options.Limit, options.Now = at(t, e), scripts(t), 400, time.Now
+	return emulatortest.Must[record.Recording](t)(record.Run(ctx, options))
 }
 
 func at(t *testing.T, e *emulator) *url.URL {
