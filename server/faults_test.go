@@ -27,6 +27,8 @@ func TestFaultsThatStrikeNobody(t *testing.T) {
 		{`"route": "mds.token", "defect": "revoked"`, "HEAD " + emulatortest.AttachedPath + "default/token\nMetadata-Flavor: Google\n\n", metadata(emulatortest.AttachedPath + "default/token")},
 		{`"route": "mds.*", "malformed": true`, "HEAD /\n\n", "GET /\n\n"},
 		{`"route": "*", "withoutHeader": "WWW-Authenticate"`, "GET /\n\n", "POST /v1/projects/-/serviceAccounts/" + emulatortest.Worker + ":signBlob\n\n{}"},
+		{`"route": "*", "withHeader": {"Metadata-Flavor": "Google"}`, "GET /\n\n", "GET /oauth2/v3/certs\n\n"},
+		{`"route": "*", "withHeader": {"Content-Type": "application/json; charset=UTF-8"}`, "GET /oauth2/v3/certs\n\n", "GET /\n\n"},
 		{`"route": "mds.*", "withHeader": {"Metadata-Flavor": "Other"}`, "GET /oauth2/v3/certs\n\n", "GET /\n\n"},
 		{`"route": "mds.*", "withoutHeader": "Metadata-Flavor", "body": ""`, "GET /oauth2/v3/certs\n\n", "GET /\n\n"},
 	} {

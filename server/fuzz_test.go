@@ -56,7 +56,7 @@ func FuzzRequest(f *testing.F) {
 		"/emulator/v1/tokens":                             `{"kind":"id","audience":"a","claims":{"exp":1e300}}`,
 		"/emulator/v1/tokens:verify":                      `{"token":"a.b.c"}`,
 		"/emulator/v1/tokens:principal":                   `{"token":"ya29.c.x","permission":"p","resource":"project"}`,
-		"/emulator/v1/faults":                             `{"route":"mds.*","status":503,"times":1}`,
+		"/emulator/v1/faults":                             `{"route":"mds.*","status":503,"times":1,"withHeader":{"X-A":"b"}}`,
 		"/emulator/v1/clock:advance":                      `{"duration":"1h"}`,
 		"/emulator/v1/instances/-/metadata/instance/tags": `{"value":["a"]}`,
 		"/v1/token":                                       `{"grantType":"urn:ietf:params:oauth:grant-type:token-exchange","options":"{}"}`,

@@ -98,10 +98,10 @@ func sends(dialect wire.Dialect, response *wire.Response, name string) bool {
 
 // with sets header fields of an answer, and reports whether that changes the answer.
 func with(dialect wire.Dialect, response *wire.Response, fields map[string]string) (changed bool) {
-	usual := slices.Concat(dialect.Header, response.Header)
+	usual := append(slices.Concat(dialect.Header, response.Header), wire.Field{Name: "Content-Type", Value: response.ContentType})
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		field := wire.Field{Name: name, Value: fields[name]}
-		changed = changed || !slices.Contains(usual, field)
+		changed = changed || !slices.Contains(usual, field) && !slices.Contains(response.Shared[name], field.Value)
 		// The field may be spelled otherwise, so that setting it does not replace it.
 		response.Header = append(slices.Clip(response.Header), wire.Field{Name: name}, field)
 	}
