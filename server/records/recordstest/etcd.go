@@ -2,6 +2,7 @@ package recordstest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ type Etcd struct {
 	scheme         string
 	peers, metrics string // HOST:PORT
 	flags          []string
+	name, cluster  string // of the server, and of all that are one store
 	process        *exec.Cmd
 }
 
@@ -44,13 +46,41 @@ func StartSecureEtcd(t testing.TB, files TLS) *Etcd {
 
 func start(t testing.TB, scheme string, flags ...string) *Etcd {
 	t.Helper()
-	e := &Etcd{
-		program: program(t), dir: filepath.Join(t.TempDir(), "etcd"), scheme: scheme,
-		Address: freeAddress(t), peers: freeAddress(t), metrics: freeAddress(t), flags: flags,
-	}
+	e := newEtcd(t, "test", scheme, flags...)
+	e.cluster = e.member()
 	e.Start(t)
 	t.Cleanup(e.Kill)
 	return e
+}
+
+func newEtcd(t testing.TB, name, scheme string, flags ...string) *Etcd {
+	t.Helper()
+	return &Etcd{
+		program: program(t), dir: filepath.Join(t.TempDir(), "etcd"), scheme: scheme, name: name,
+		Address: freeAddress(t), peers: freeAddress(t), metrics: freeAddress(t), flags: flags,
+	}
+}
+
+// member returns what servers that are one store know of this one.
+func (e *Etcd) member() string { return e.name + "=http://" + e.peers }
+
+// StartEtcds starts servers of etcd that are one store, and end with the test.
+func StartEtcds(t testing.TB, count int) []*Etcd {
+	t.Helper()
+	all, members := make([]*Etcd, count), make([]string, count)
+	for i := range all {
+		all[i] = newEtcd(t, fmt.Sprint("test-", i), "http")
+		members[i] = all[i].member()
+	}
+	for _, one := range all {
+		one.cluster = strings.Join(members, ",")
+		one.run(t)
+		t.Cleanup(one.Kill)
+	}
+	for _, one := range all {
+		one.await(t)
+	}
+	return all
 }
 
 // program returns the path of a program that is a server of etcd.
@@ -81,16 +111,27 @@ func output(t testing.TB, name string, arguments ...string) string {
 // Start starts the server again after Kill, with the data that it had.
 func (e *Etcd) Start(t testing.TB) {
 	t.Helper()
+	e.run(t)
+	e.await(t)
+}
+
+func (e *Etcd) run(t testing.TB) {
+	t.Helper()
 	clients, peers := e.scheme+"://"+e.Address, "http://"+e.peers
 	arguments := append([]string{
-		"--name=test", "--data-dir=" + e.dir, "--log-level=error", "--listen-metrics-urls=http://" + e.metrics,
+		"--name=" + e.name, "--data-dir=" + e.dir, "--log-level=error", "--listen-metrics-urls=http://" + e.metrics,
 		"--listen-client-urls=" + clients, "--advertise-client-urls=" + clients,
-		"--listen-peer-urls=" + peers, "--initial-advertise-peer-urls=" + peers, "--initial-cluster=test=" + peers,
+		"--listen-peer-urls=" + peers, "--initial-advertise-peer-urls=" + peers, "--initial-cluster=" + e.cluster,
 	}, e.flags...)
 	e.process = exec.Command(e.program, arguments...) //nolint:noctx // Kill ends it
 	if err := e.process.Start(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// await waits until the server answers.
+func (e *Etcd) await(t testing.TB) {
+	t.Helper()
 	for !e.isHealthy(t.Context()) {
 		select {
 		case <-time.After(20 * time.Millisecond):
