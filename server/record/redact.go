@@ -57,7 +57,7 @@ func (r *redactor) value(path []string, text string) string {
 	switch {
 	case isSwitch, isNumber && !isSecret, isName:
 		return text
-	case isGoogles(path), slices.Contains(googlesAttributes(), name):
+	case isGoogles(path) && !isOfUser(path), slices.Contains(googlesAttributes(), name):
 		return r.names.RedactForms(text)
 	case !pseudonym.IsPlain(text), isSecret, isOfUser(path) && !isSetting(name, text):
 		return r.hide(text)
