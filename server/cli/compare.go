@@ -159,7 +159,7 @@ func (c *compareCommand) checkedWith(check func(flag, text string) (*url.URL, er
 	return check("--with", c.With)
 }
 
-// withoutPassword returns a text that is meant as a URL, without what stands before the host.
+// withoutPassword returns a text that is meant as a URL, without a user and a password before the host.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return regexp.MustCompile(`\A[a-z]*://`).FindString(text) + text[at+1:]

@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// check is a sequence of requests to one server, and what it shows of the server. Rules of the scripts
+// check is a sequence of requests to one server, and the facts that the answers show. Rules of the scripts
 // name checks.
 type check struct {
 	name string

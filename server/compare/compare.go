@@ -1,7 +1,7 @@
 // Package compare asks a real server and an emulator the same requests, and finds the differences between
-// their answers. The real server is a metadata server, or one of Google's public hosts. The requests are
-// those of the wire scripts, those that walk through a metadata server's tree, and checks that need
-// several requests.
+// their answers. The real server is a metadata server, or one of Google's public hosts. It takes the
+// requests from the wire scripts and from the listings of a metadata server, and it makes checks that need several
+// requests.
 //
 // It does not start the emulator, which its caller does from a fixture that package compare makes, and it
 // does not print: its result is a report.
@@ -66,7 +66,7 @@ type Report struct {
 type Difference struct {
 	Aspect   Aspect `json:"aspect"`
 	Rule     string `json:"rule"`           // of the table of rules, or several of them
-	RestsOn  string `json:"restsOn"`        // R, D, W, A: what the rule rests on
+	RestsOn  string `json:"restsOn"`        // R, D, W, A: the evidence for the rule
 	Here     string `json:"here,omitempty"` // how the emulator is known to depart from the rule
 	Request  string `json:"request"`        // the first request that shows it
 	Real     string `json:"real"`

@@ -15,10 +15,10 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// fact is something that is known of an answer or of several, in words.
+// fact is a statement about an answer or about several, in words.
 type fact struct{ about, is string }
 
-// judgeFacts compares facts by what they are about.
+// judgeFacts compares facts about the same subject.
 func judgeFacts(aspect Aspect, theirs, ours []fact) []Difference {
 	var found []Difference
 	about := func(name string) func(fact) bool { return func(f fact) bool { return f.about == name } }

@@ -56,7 +56,7 @@ func judge(theirs, ours script.Answer) []Difference {
 }
 
 // judgeHeader compares header fields: their presence, values, spelling and order. The function form removes
-// what differs from answer to answer.
+// the parts that differ from answer to answer.
 func judgeHeader(theirs, ours script.Answer, form func(a script.Answer, name, value string) string) []Difference {
 	theirs.Headers, ours.Headers = joined(theirs.Headers), joined(ours.Headers)
 	var found []Difference
@@ -136,7 +136,7 @@ func form(_ script.Answer, name, value string) string {
 	return value
 }
 
-// judgeBody compares bodies byte for byte, and names what differs as exactly as possible.
+// judgeBody compares bodies byte for byte, and names the difference as exactly as possible.
 func judgeBody(theirs, ours string) []Difference {
 	aspect := Body
 	switch {

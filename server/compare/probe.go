@@ -27,7 +27,7 @@ func (p Probe) line() string {
 	return line
 }
 
-// Probes returns the requests of the scripts that the real server can be asked: without write, those that
+// Probes returns the requests of the scripts that the real server can be asked: without write, requests that
 // change nothing. If exchanges for several profiles have the same request, the exchanges for the real server's profile
 // show its rules. An exchange without a Host is for a VM, and shows the rules of other profiles unless they have one of
 // their own.
@@ -127,8 +127,8 @@ func bind(request string, values map[string]string) (string, bool) {
 	return request, !strings.Contains(request, "${")
 }
 
-// listed returns the request for an entry that the real server lists. It shows the rules of a check, and those of the
-// script that has the same request.
+// listed returns the request for an entry that the real server lists. It shows the rules of a check, and the rules of
+// the script that has the same request.
 func (c *comparison) listed(path, check string) Probe {
 	p := Probe{Request: script.Get(path)}
 	if i := slices.IndexFunc(c.planned, p.isLike); i >= 0 {

@@ -175,7 +175,7 @@ func (a Account) fixture(policies []any) ([]byte, error) {
 	})
 }
 
-// names makes names of what identifies the account.
+// names makes names of the values that identify the account.
 func (a Account) names() *pseudonym.Names {
 	names := pseudonym.New()
 	name, _, _ := strings.Cut(a.Email, "@")

@@ -52,7 +52,7 @@ func certificates(ctx context.Context, s *script.Client) (map[string]string, str
 	return found, fmt.Sprintf("status %d", answer.Status), nil
 }
 
-// webKey is what the checks read of a JSON web key.
+// webKey has the members of a JSON web key that the checks read.
 type webKey struct {
 	ID      string `json:"kid"`
 	Modulus string `json:"n"`
@@ -89,7 +89,7 @@ func checkKeyIDs(ctx context.Context, s *script.Client) ([]fact, error) {
 	return []fact{{"the ID of a certificate", is}}, err
 }
 
-// checkKeyForms compares the IDs of certificates with those of JSON web keys.
+// checkKeyForms compares the IDs of certificates with the IDs of JSON web keys.
 func checkKeyForms(ctx context.Context, s *script.Client) ([]fact, error) {
 	found, _, err := certificates(ctx, s)
 	if err != nil {
