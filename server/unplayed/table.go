@@ -1,7 +1,11 @@
 package unplayed
 
 import (
+	"bytes"
+	"compress/gzip"
 	_ "embed"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -9,14 +13,15 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// source holds the methods of APIs, from Google's discovery documents
+// packed holds the methods of APIs, compressed from methods.txt to a sixth of its size (TestReadmeMethodsArePacked in
+// package server writes it). They come from Google's discovery documents
 // (https://www.googleapis.com/discovery/v1/apis). A line without an indent names an API and its host.
 // Every other line adds segments to the path of the nearest line above it with a smaller indent, and
 // has the methods of that path: an HTTP method and a name. The resource of the line above begins a
 // name that begins with a dot.
 //
-//go:embed methods.txt
-var source string
+//go:embed methods.gz
+var packed []byte
 
 // api holds the methods of one API.
 type api struct {
@@ -31,7 +36,20 @@ type node struct {
 }
 
 // apis returns the table. Most programs call only what the emulator plays, so it is read late.
-var apis = sync.OnceValue(func() []*api { return read(source) }) //nolint:gochecknoglobals // one copy serves every emulator
+var apis = sync.OnceValue(func() []*api { return read(unpack(packed)) }) //nolint:gochecknoglobals // one copy serves every emulator
+
+// unpack returns a compressed text.
+func unpack(packed []byte) string {
+	reader, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		panic(fmt.Sprintf("unpack the methods of APIs: %v", err)) // a test has read the same bytes
+	}
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		panic(fmt.Sprintf("unpack the methods of APIs: %v", err))
+	}
+	return string(text)
+}
 
 // line is a line of the table above the current one.
 type line struct {
