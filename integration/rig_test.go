@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gcp-metadata-emulator/server/emulatortest/aloud"
 )
 
 // The emulator's default fixture.
@@ -264,11 +265,8 @@ func lookPath(t *testing.T, program, without string) string {
 	return path
 }
 
-// skip skips a test and says so on standard error too, because go test hides the log of a skipped
-// test.
+// skip skips a test aloud.
 func skip(t *testing.T, reason ...any) {
 	t.Helper()
-	text := strings.TrimSuffix(fmt.Sprintln(reason...), "\n")
-	fmt.Fprintf(os.Stderr, "integration: SKIPPED: %s: %s\n", t.Name(), text)
-	t.Skip(text)
+	aloud.Skip(t, reason...)
 }

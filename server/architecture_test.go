@@ -47,7 +47,7 @@ func layers() [][]string {
 		{"fixtures"},
 		{"keys"},
 		{"keys/disk"},
-		{"fixtures/input", "fixtures/spelling", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/markup", "server/nameserver", "server/park", "server/peers", "server/stall", "server/watch", "server/reach/javaoptions", "server/pseudonym", "server/reason", "server/records", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
+		{"fixtures/input", "fixtures/spelling", "server/emulatortest/aloud", "server/background", "server/condition", "server/router/hostname", "server/loopback", "server/lru", "server/markup", "server/nameserver", "server/park", "server/peers", "server/stall", "server/watch", "server/reach/javaoptions", "server/pseudonym", "server/reason", "server/records", "server/retired", "server/script", "server/cli/completion", "server/cli/manual"},
 		{"server/order"},
 	}
 }
