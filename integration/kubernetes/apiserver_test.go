@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"gcp-metadata-emulator/server/emulatortest/aloud"
+	watched "gcp-metadata-emulator/server/kubernetes"
+	"gcp-metadata-emulator/server/records/recordstest"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -31,7 +37,7 @@ type apiserver struct {
 	program string
 	dir     string
 	port    string
-	etcd    string // its URL
+	etcd    *recordstest.Etcd
 	process *exec.Cmd
 	config  *rest.Config
 }
@@ -41,20 +47,19 @@ const (
 	issuer     = "https://kubernetes.default.svc.cluster.local"
 )
 
-// startAPIServer starts an API server, or skips the test if none was built.
-func startAPIServer(t *testing.T) *apiserver {
+// startAPIServer starts an API server, or skips the test if the variable names none. Everything else that is
+// missing fails the test.
+func startAPIServer(t *testing.T) cluster {
 	t.Helper()
-	program := os.Getenv(binary)
-	if program == "" {
-		t.Skipf("WITHOUT A REAL API SERVER: set %s to the program that scripts/kubernetes/apiserver builds", binary)
+	program, named := os.LookupEnv(binary)
+	switch {
+	case !named:
+		aloud.Skip(t, "WITHOUT A REAL API SERVER, nobody tries the rights of scripts/kubernetes/rbac, tokens and keys that an API server makes, and its "+
+			"protobuf: set "+binary+" to the program that scripts/kubernetes/apiserver builds")
+	case program == "":
+		t.Fatalf("the variable %q is empty: scripts/kubernetes/apiserver has failed", binary)
 	}
-	etcd, err := exec.LookPath("etcd")
-	if err != nil {
-		t.Skip("WITHOUT A REAL API SERVER: etcd is not installed (apt-get install etcd-server)")
-	}
-	s := &apiserver{t: t, program: program, dir: t.TempDir(), port: freePort(t), etcd: "http://127.0.0.1:" + freePort(t)}
-	s.run(etcd, "etcd.log", "--data-dir", filepath.Join(s.dir, "etcd"), "--listen-client-urls", s.etcd, "--advertise-client-urls", s.etcd,
-		"--listen-peer-urls", "http://127.0.0.1:"+freePort(t), "--unsafe-no-fsync")
+	s := &apiserver{t: t, program: program, dir: t.TempDir(), port: freePort(t), etcd: recordstest.StartEtcd(t)}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +112,7 @@ func (s *apiserver) run(program, log string, arguments ...string) *exec.Cmd {
 func (s *apiserver) start() {
 	s.t.Helper()
 	file := func(name string) string { return filepath.Join(s.dir, name) }
-	s.process = s.run(s.program, "apiserver.log", "--etcd-servers="+s.etcd, "--secure-port="+s.port, "--bind-address=127.0.0.1", "--cert-dir="+file("certs"),
+	s.process = s.run(s.program, "apiserver.log", "--etcd-servers=http://"+s.etcd.Address, "--secure-port="+s.port, "--bind-address=127.0.0.1", "--cert-dir="+file("certs"),
 		"--service-account-issuer="+issuer, "--service-account-key-file="+file("sa.key"), "--service-account-signing-key-file="+file("sa.key"),
 		"--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC", "--token-auth-file="+file("tokens.csv"),
 		"--disable-admission-plugins=ServiceAccount", "--profiling=false")
@@ -124,6 +129,19 @@ func (s *apiserver) start() {
 	}
 	s.t.Fatal("the API server does not get ready")
 }
+
+// sources connects with the rights that the manifests give the emulator.
+func (s *apiserver) sources() *watched.Client {
+	s.t.Helper()
+	client, err := watched.Connect(kubeconfig(s.t, s.config.Host, s.emulatorToken(s.client())))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return client
+}
+
+// forget does nothing: the test's process keeps nothing for the API server.
+func (*apiserver) forget() {}
 
 // kill ends the API server without a warning.
 func (s *apiserver) kill() {
@@ -143,19 +161,46 @@ func (s *apiserver) client() kubernetes.Interface {
 	return client
 }
 
-// kubeconfig writes the file that leads a program with a token to the API server.
-func (s *apiserver) kubeconfig(token string) string {
-	s.t.Helper()
+// kubeconfig writes the file that leads a program with a token to an API server.
+func kubeconfig(t *testing.T, url, token string) string {
+	t.Helper()
 	config := clientcmdapi.NewConfig()
-	config.Clusters["test"] = &clientcmdapi.Cluster{Server: s.config.Host, InsecureSkipTLSVerify: true}
+	config.Clusters["test"] = &clientcmdapi.Cluster{Server: url, InsecureSkipTLSVerify: true}
 	config.AuthInfos["test"] = &clientcmdapi.AuthInfo{Token: token}
 	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
 	config.CurrentContext = "test"
-	file := filepath.Join(s.dir, fmt.Sprintf("kubeconfig-%d", len(token)))
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	must(t)(nil, clientcmd.WriteToFile(*config, file))
+	return file
+}
+
+// emulatorToken creates the objects of rbac.yaml, and returns a token of the emulator's service account.
+func (s *apiserver) emulatorToken(admin kubernetes.Interface) string {
+	s.t.Helper()
+	var of *corev1.ServiceAccount
+	for _, object := range decodeFile(s.t, "../../scripts/kubernetes/rbac/rbac.yaml") {
+		var err error
+		switch object := object.(type) {
+		case *corev1.ServiceAccount:
+			object.Namespace = metav1.NamespaceDefault
+			of, err = admin.CoreV1().ServiceAccounts(object.Namespace).Create(s.t.Context(), object, metav1.CreateOptions{})
+		case *rbacv1.ClusterRole:
+			_, err = admin.RbacV1().ClusterRoles().Create(s.t.Context(), object, metav1.CreateOptions{})
+		case *rbacv1.ClusterRoleBinding:
+			object.Subjects[0].Namespace = metav1.NamespaceDefault
+			_, err = admin.RbacV1().ClusterRoleBindings().Create(s.t.Context(), object, metav1.CreateOptions{})
+		default:
+			s.t.Fatalf("the file has a %T", object)
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	token, err := admin.CoreV1().ServiceAccounts(of.Namespace).CreateToken(s.t.Context(), of.Name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	return file
+	return token.Status.Token
 }
 
 func freePort(t *testing.T) string {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"gcp-metadata-emulator/server/emulatortest/aloud"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -35,12 +36,12 @@ func TestRedirect(t *testing.T) {
 	}
 	for _, program := range []string{"nft", "ip", "unshare", "nsenter", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("WITHOUT THE REDIRECT OF A NODE: %s is not installed (apt-get install nftables iproute2 util-linux curl)", program)
+			aloud.Skip(t, "WITHOUT THE REDIRECT OF A NODE:", program, "is not installed (apt-get install nftables iproute2 util-linux curl)")
 		}
 	}
 	unshare := []string{"--map-root-user", "--net", "--fork", "--kill-child"}
 	if output, err := exec.Command("unshare", append(unshare, "nft", "list", "ruleset")...).CombinedOutput(); err != nil {
-		t.Skipf("WITHOUT THE REDIRECT OF A NODE: the rights for a network with nftables are missing: %v %s", err, output)
+		aloud.Skip(t, "WITHOUT THE REDIRECT OF A NODE: the rights for a network with nftables are missing:", err, string(output))
 	}
 	command := exec.CommandContext(t.Context(), "unshare", append(unshare, os.Args[0], "-test.run=^TestRedirect$", "-test.v")...)
 	command.Env = append(os.Environ(), onNode+"=yes")
@@ -69,7 +70,7 @@ func newNodeScene(t *testing.T) *nodeScene {
 	go func() { _ = cloud.Serve(listen(t, "169.254.169.254:80")) }()
 	t.Cleanup(func() { _ = cloud.Close() })
 
-	s := &nodeScene{scene: beginFake(t), pods: map[string]string{}}
+	s := &nodeScene{scene: begin(t, newFakeAPI(t)), pods: map[string]string{}}
 	s.daemon = built(t, filepath.Join(manifests, "daemonset"))["DaemonSet"][0].(*appsv1.DaemonSet).Spec.Template.Spec
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
