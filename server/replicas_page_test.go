@@ -36,7 +36,7 @@ func TestPagesOfReplicas(t *testing.T) {
 	recordAtAll(t, all)
 	a.at(t, http.MethodPost, "faults", `{"route": "mds.metadata", "status": 503}`)
 	b.ask(t.Context(), http.MethodGet, "http://full-vm/computeMetadata/v1/instance/id", "")
-	const silent = "What replica x at http://127.0.0.1:1 has is missing: it cannot be reached"
+	const silent = "The page leaves out replica x at http://127.0.0.1:1: it cannot be reached"
 	nameA, nameB := a.shared.Name(), b.shared.Name()
 	for _, test := range []struct {
 		path      string

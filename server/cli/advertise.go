@@ -10,10 +10,10 @@ import (
 	"gcp-metadata-emulator/server/peers"
 )
 
-// peerFlags holds the flags about what replicas ask each other.
+// peerFlags holds the flags about the requests between replicas.
 type peerFlags struct {
 	Advertise  string `placeholder:"URL" help:"With --store: base URL at which the other replicas ask this one for its journal and its counts (default: the address of --peer-listen, or else of the control plane)."`
-	PeerListen string `placeholder:"ADDR" help:"With --store: also serve what the other replicas ask for (/emulator/v1/requests, /emulator/v1/faults, /emulator/v1/waiters; only reading), and nothing else, at this address."`
+	PeerListen string `placeholder:"ADDR" help:"With --store: also serve the routes that the other replicas ask (/emulator/v1/requests, which they can clear, /emulator/v1/faults and /emulator/v1/waiters), and nothing else, at this address."`
 }
 
 // misused returns a usage error if replicas cannot use the URL.

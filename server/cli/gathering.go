@@ -7,12 +7,12 @@ import (
 	"gcp-metadata-emulator/server/peers"
 )
 
-// replicaFlags holds the flag of commands that ask what each replica has for itself.
+// replicaFlags holds the flag of commands about the state that each replica keeps to itself.
 type replicaFlags struct {
 	Replica string `env:"-" placeholder:"NAME" help:"Ask the replica with this name, or all replicas with \"all\" (default: the replica at --url)."`
 }
 
-// ask adds to a query which replicas it is about.
+// ask adds the chosen replicas to a query.
 func (f replicaFlags) ask(query url.Values) url.Values {
 	if f.Replica != "" {
 		query.Set("replica", f.Replica)
@@ -20,7 +20,7 @@ func (f replicaFlags) ask(query url.Values) url.Values {
 	return query
 }
 
-// gathering says of which replicas an answer is not.
+// gathering names the replicas that have not answered.
 type gathering struct {
 	Unanswered []struct {
 		peers.Replica
@@ -30,12 +30,12 @@ type gathering struct {
 	Alone bool `json:"alone"`
 }
 
-// tell warns of what an answer lacks.
+// tell warns that an answer lacks replicas.
 func (g gathering) tell(std streams) {
 	if g.Alone {
 		_, _ = fmt.Fprintf(std.err, "%s: this emulator shares its world with no other: it was started without --store\n", program)
 	}
 	for _, one := range g.Unanswered {
-		_, _ = fmt.Fprintf(std.err, "%s: what replica %q at %q has is missing: %s\n", program, one.Name, one.URL, one.Reason)
+		_, _ = fmt.Fprintf(std.err, "%s: the answer leaves out replica %q at %q: %s\n", program, one.Name, one.URL, one.Reason)
 	}
 }

@@ -46,7 +46,7 @@ func (m *merging) order() {
 	}
 }
 
-// done returns what the journals have, and of which replicas they are.
+// done returns the exchanges of all journals, with the names of their replicas.
 func (m *merging) done(of gathering) recorded {
 	if m.recorded.Requests == nil {
 		m.recorded.Requests = []exchange{}

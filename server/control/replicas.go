@@ -13,8 +13,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// replicaParameter is the parameter that says which replicas a request is about: this one if it is missing,
-// one by its name, or all of them.
+// replicaParameter is the parameter that names the replica that a request is about, or all of them. Without it, the
+// request is about this replica.
 const (
 	replicaParameter = "replica"
 	allReplicas      = "all"

@@ -37,7 +37,7 @@ type exchange struct {
 	Replica string `json:"replica,omitempty"` // empty: the emulator is alone
 }
 
-// recorded is what journals have for a query.
+// recorded is the answer of journals to a query.
 type recorded struct {
 	Requests  []exchange `json:"requests"`
 	Count     int        `json:"count"`              // number of matching exchanges, returned or not
@@ -103,7 +103,7 @@ func (s *Server) ClearRequests(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(of), nil
 }
 
-// find returns what this replica's journal has for the query.
+// find returns the answer of this replica's journal to the query.
 func (l *lookUp) find(remembered journal.Snapshot) recorded {
 	found := recorded{Requests: []exchange{}, Dropped: remembered.Dropped, DroppedTo: remembered.DroppedTo, Last: &remembered.Last}
 	for _, e := range remembered.Exchanges {

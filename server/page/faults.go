@@ -32,7 +32,7 @@ type routeList struct {
 type faulty struct {
 	ID, Route, Effect, Strikes string
 	Requests, Hits             any
-	Replicas                   any // what each replica has counted
+	Replicas                   any // the counts of each replica
 }
 
 // faults is what the page of faults and the clock shows.

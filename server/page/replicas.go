@@ -10,7 +10,7 @@ type replica struct {
 	Reason string `json:"reason"` // why it has not answered
 }
 
-// gathering is the part of an answer that says of which replicas it is not.
+// gathering is the part of an answer that names the replicas that have not answered.
 type gathering struct {
 	Unanswered []replica `json:"unanswered"`
 }
@@ -19,7 +19,7 @@ type gathering struct {
 type replicas struct {
 	All    []replica // none: the emulator is alone
 	Chosen string    // empty: the one that shows the page
-	Silent []replica // what they have is missing
+	Silent []replica // have not answered
 }
 
 // replicaField is the field with the chosen replica, and the parameter of the operations.

@@ -24,8 +24,8 @@ func (r *Replica) Members() []Member {
 	return all
 }
 
-// Announce tells the other replicas a URL at which they can ask this one, until the context ends. It tells
-// them again if the store has lost the record.
+// Announce tells the other replicas a URL at which they can ask this one, as peers.Base has it, until the context ends.
+// It tells them again if the store has lost the record.
 func (r *Replica) Announce(ctx context.Context, url string) {
 	own := records.Entry{Name: membersFolder + "/" + r.name, Value: []byte(url), Mine: true}
 	news := make(chan struct{}, 1)
