@@ -67,6 +67,9 @@ func (c *recordCommand) Run(ctx context.Context, std streams) error {
 	}
 	_, _ = fmt.Fprintf(std.err, "recorded %s in %q: %d requests, %d left out, %d changes, %d secrets redacted\n",
 		target, c.Output, recording.Requests, recording.LeftOut, recording.Changes, recording.Redacted)
+	if n := len(recording.Dropped); n > 0 {
+		_, _ = fmt.Fprintf(std.err, "%d entries cannot be played, because they are null or their names cannot stand in a request\n", n)
+	}
 	return c.lacking(recording)
 }
 

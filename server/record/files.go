@@ -17,6 +17,7 @@ import (
 const (
 	TreeFile      = "recursive.json"  // the answer to ?recursive=true, byte for byte if nothing was redacted
 	ChangeFile    = "change-%d.json"  // the same after a change, from 1 on
+	playableFile  = "playable-"       // before the name of a file: the same without entries that no emulator can play
 	ExchangesFile = "exchanges.txtar" // requests and answers with their header, in the form of package script
 	IdentityFile  = "identity.json"   // headers and claims of ID tokens by format
 )
@@ -25,11 +26,12 @@ const (
 type Recording struct {
 	Files       map[string][]byte // by name
 	Requests    int
-	LeftOut     int   // requests for which the limit left no room
-	Changes     int   // that were seen
-	Redacted    int   // values that were replaced
-	Interrupted bool  // not everything was asked
-	Unplayable  error // why no emulator can play it; nil: one can
+	LeftOut     int             // requests for which the limit left no room
+	Changes     int             // that were seen
+	Redacted    int             // values that were replaced
+	Dropped     map[string]bool // paths of entries that no emulator can play
+	Interrupted bool            // not everything was asked
+	Unplayable  error           // why no emulator can play it; nil: one can
 
 	// Unwatched is how long the server was not watched, because it had changed MaxChanges times.
 	Unwatched time.Duration
@@ -51,13 +53,13 @@ type happening struct {
 
 // recording puts everything into files, without secrets unless they are wanted.
 func (r *recorder) recording(ctx context.Context) (Recording, error) {
-	played := instance{Name: r.document.Name(), Profile: r.document.Profile, Recording: TreeFile}
-	made := Recording{Files: map[string][]byte{}, Requests: r.client.Asked, LeftOut: r.leftOut, Changes: len(r.changes), Unwatched: r.unwatched}
+	played := instance{Name: r.document.Name(), Profile: r.document.Profile}
+	made := Recording{Files: map[string][]byte{}, Dropped: map[string]bool{}, Requests: r.client.Asked, LeftOut: r.leftOut, Changes: len(r.changes), Unwatched: r.unwatched}
 	r.learn()
-	made.add(ctx, TreeFile, r.shown(string(r.document.Whole)), r.document.Profile)
+	played.Recording = made.add(ctx, TreeFile, r.shown(string(r.document.Whole)), r.document.Profile)
 	for i, change := range r.changes {
 		file := fmt.Sprintf(ChangeFile, i+1)
-		made.add(ctx, file, r.shown(change.document), r.document.Profile)
+		file = made.add(ctx, file, r.shown(change.document), r.document.Profile)
 		played.Scenario = append(played.Scenario, happening{change.at.String(), file})
 	}
 	if r.redactor != nil {
@@ -91,9 +93,12 @@ func (r *recorder) learn() {
 	for _, change := range r.changes {
 		documents = append(documents, change.document)
 	}
-	for _, e := range r.exchanges {
-		r.redactor.kept.WriteString(e.request)
+	for _, wire := range r.options.Scripts {
+		for _, e := range wire.Exchanges {
+			r.redactor.kept.WriteString(e.Request) // with variables in the place of what a user has named
+		}
 	}
+	r.redactor.kept.WriteString(script.Get(root + account)) // and of requests without a script
 	for _, document := range documents {
 		r.redactor.studyDocument(document)
 	}

@@ -16,7 +16,9 @@ func (r *redactor) study(path []string, value any) {
 	case map[string]any:
 		r.paths[text] = r.paths[text] || isDocument
 		for key, below := range value {
-			r.kept.WriteString(key + " " + fixtures.Naming{}.Name(key) + "\n")
+			if !isOfUser(append(slices.Clone(path), key)) || len(path) < 2 {
+				r.kept.WriteString(key + " " + fixtures.Naming{}.Name(key) + "\n")
+			}
 			r.study(append(slices.Clone(path), key), below)
 		}
 	case []any:
@@ -74,7 +76,11 @@ func (r *redactor) lines(path []string, body string) string {
 	var out strings.Builder
 	for _, l := range found {
 		value, ended := strings.CutSuffix(l.value, "\n")
-		out.WriteString(l.name + r.value(l.path, value))
+		shown := r.value(l.path, value)
+		if l.name != "" && strings.Contains(shown, "\n") {
+			shown = r.hide(value) // the further lines can be another value, whose name is hidden
+		}
+		out.WriteString(l.name + shown)
 		if ended {
 			out.WriteByte('\n')
 		}

@@ -9,19 +9,27 @@ import (
 	"gcp-metadata-emulator/fixtures"
 )
 
-// add adds a document of the tree. If no emulator can play it because of entries that no metadata server should have,
-// they are left out: the exchanges still have them.
-func (r *Recording) add(ctx context.Context, file, document string, profile fixtures.Profile) {
-	err := play(ctx, document, profile)
-	if err != nil {
-		if less := without(document); play(ctx, less, profile) == nil {
-			document, err = less, nil
-		}
-	}
+// add adds a document of the tree, and returns the name of the file to play. If no emulator can play the document because
+// of entries that no metadata server should have, that is another file without them.
+func (r *Recording) add(ctx context.Context, file, document string, profile fixtures.Profile) string {
 	r.Files[file] = []byte(document)
-	if r.Unplayable == nil && err != nil {
+	err := play(ctx, document, profile)
+	if err == nil {
+		return file
+	}
+	less, dropped := without(document)
+	if play(ctx, less, profile) == nil {
+		for _, path := range dropped {
+			r.Dropped[path] = true
+		}
+		file = playableFile + file
+		r.Files[file] = []byte(less)
+		return file
+	}
+	if r.Unplayable == nil {
 		r.Unplayable = errors.New(newRedactor().names.RedactWords(err.Error())) // it quotes the document
 	}
+	return file
 }
 
 // play returns an error if a fixture cannot have the document of an instance.
@@ -33,15 +41,15 @@ func play(ctx context.Context, document string, profile fixtures.Profile) error 
 	return err
 }
 
-// without returns a document without the entries that a fixture refuses.
-func without(document string) string {
+// without returns a document without the entries that a fixture refuses, and the paths of these entries.
+func without(document string) (string, []string) {
 	decoder := json.NewDecoder(strings.NewReader(document))
 	decoder.UseNumber()
 	var tree map[string]any
 	if decoder.Decode(&tree) != nil {
-		return document
+		return document, nil
 	}
-	kept, _ := fixtures.Prune(tree)
+	kept, dropped := fixtures.Prune(tree)
 	less, _ := indented(kept) // it was JSON
-	return string(less)
+	return string(less), dropped
 }

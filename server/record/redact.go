@@ -39,8 +39,13 @@ func (r *redactor) key(path []string, key string) string {
 	if shown := r.names.RedactForms(key); shown != key {
 		return r.names.Hide(pseudonym.Name, key)
 	}
+	below := append(slices.Clone(path), key)
+	isOdd := !regexp.MustCompile(`\A[A-Za-z0-9._@:/-]*\z`).MatchString(key) // Google allows no such names of attributes
+	if shown := r.names.Redact(key); isName(shown) || isOdd && (isOfUser(below) || shown != key) {
+		return r.names.Hide(pseudonym.Name, key) // it is the value of an attribute, or has one
+	}
 	for _, word := range strings.FieldsFunc(key, func(c rune) bool { return strings.ContainsRune("-_.@:/", c) }) {
-		if len(word) > longest && !pseudonym.IsPlain(word) && !isGoogles(append(slices.Clone(path), key)) && !pseudonym.IsSecretName(word) {
+		if len(word) > longest && !pseudonym.IsPlain(word) && !isGoogles(below) && !pseudonym.IsSecretName(word) {
 			return r.names.Hide(pseudonym.Name, key)
 		}
 	}
@@ -53,9 +58,8 @@ func (r *redactor) value(path []string, text string) string {
 	isSecret := pseudonym.IsSecretName(name)
 	isSwitch := text == "" || strings.EqualFold(text, "true") || strings.EqualFold(text, "false")
 	isNumber := regexp.MustCompile(`\A-?[0-9]{1,18}(?:\.[0-9]{1,18})?\z`).MatchString(text)
-	isName := regexp.MustCompile(`\AREDACTED-[A-Z]+-[0-9]+\z`).MatchString(text) // of an earlier recording, or of Redact
 	switch {
-	case isSwitch, isNumber && !isSecret, isName:
+	case isSwitch, isNumber && !isSecret, isName(text):
 		return text
 	case isGoogles(path) && !isOfUser(path), slices.Contains(googlesAttributes(), name):
 		return r.names.RedactForms(text)
@@ -63,6 +67,11 @@ func (r *redactor) value(path []string, text string) string {
 		return r.hide(text)
 	}
 	return r.names.Redact(text) // an attribute may have the same value
+}
+
+// isName reports whether a text is a name that replaces a value, maybe one of an earlier recording.
+func isName(text string) bool {
+	return regexp.MustCompile(`\AREDACTED-[A-Z]+-[0-9]+\z`).MatchString(text)
 }
 
 // hide returns the name of a value. Every other answer gets this name in place of the value too, unless the value is

@@ -120,6 +120,11 @@ func TestOddEntriesAreLeftOut(t *testing.T) {
 	if err != nil || recording.Unplayable != nil {
 		t.Fatal(err, recording.Unplayable)
 	}
+	answer := httptest.NewRecorder()
+	d.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/computeMetadata/v1/?recursive=true", nil))
+	if diff := cmp.Diff(answer.Body.String(), string(recording.Files[record.TreeFile])); diff != "" || len(recording.Dropped) != 4 {
+		t.Errorf("%d entries are dropped (-answered +recorded):\n%s", len(recording.Dropped), diff)
+	}
 	again := emulate(t, fixtures.Files{Recording: written(t, recording)})
 	if _, body := again.Metadata(t, "instance/attributes/?recursive=true"); body != `{"fine":"x"}` {
 		t.Errorf("the attributes are %s", body)
