@@ -343,6 +343,7 @@ func TestLostWatch(t *testing.T) {
 		if ready, problem := r.Health(); !ready || problem != "" || r.Lost() != 0 {
 			t.Errorf("health: %v, %s; %d lost", ready, problem, r.Lost())
 		}
+		synctest.Wait() // nobody writes into the log now
 		for _, want := range []string{"cannot watch a cluster; still serving what was seen", "watching a cluster again"} {
 			if strings.Count(r.log.String(), want) != 1 {
 				t.Errorf("the log does not have %q once: %s", want, r.log.String())
