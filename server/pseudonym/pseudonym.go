@@ -1,4 +1,4 @@
-// Package pseudonym replaces what identifies somebody or opens something in a text by names of its kind:
+// Package pseudonym replaces identifiers and secrets in a text by names of their kind:
 // EMAIL-1, IP-1, TOKEN-1. Two equal values get the same name, so that a reader can still compare them. It also
 // knows which words are plain, so that a caller can replace every other word.
 //
