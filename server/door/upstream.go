@@ -37,6 +37,18 @@ type hooks struct {
 	fail    func(http.ResponseWriter, *http.Request, error)
 }
 
+// modify completes an answer, and lets the proxy send every piece of its body to the client at once. The
+// proxy does so if it does not know the length. FlushInterval would also send the header of an answer
+// without a body on its own; in HTTP/2 its last frame would then carry data, and a gRPC client finds no
+// trailers in it.
+func (h hooks) modify(answer *http.Response) error {
+	err := h.receive(answer)
+	if answer.ContentLength > 0 {
+		answer.ContentLength = -1
+	}
+	return err
+}
+
 func newUpstreams(logger *slog.Logger, patience time.Duration, service hooks) *upstreams {
 	dial := dialUpstream(outward.Dialer{Dialer: net.Dialer{Timeout: dialTimeout}})
 	one, two := &http.Protocols{}, &http.Protocols{}
@@ -48,10 +60,9 @@ func newUpstreams(logger *slog.Logger, patience time.Duration, service hooks) *u
 		return &httputil.ReverseProxy{
 			Rewrite:        steps.rewrite,
 			Transport:      patient{next: next, starting: u.starting},
-			FlushInterval:  -1, // sends every piece of an answer to the client at once
 			ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 			BufferPool:     &buffers{},
-			ModifyResponse: steps.receive,
+			ModifyResponse: steps.modify,
 			ErrorHandler:   steps.fail,
 		}
 	}
