@@ -1,15 +1,11 @@
 package keys
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"gcp-metadata-emulator/keys/disk"
 )
 
 // Set holds the keys of one signer, oldest first, in the order in which the set got and
@@ -52,13 +48,6 @@ type numbered struct {
 
 // passing is the first number of keys that are only in memory. No directory reaches it.
 const passing = 1 << 30
-
-// fill is one run to make a set's missing keys.
-type fill struct {
-	progress chan struct{} // closed, and replaced, with each key; closed at the end
-	done     bool
-	err      error
-}
 
 func newSet(use Use, folder string, vault *kept, pool *pool, now func() time.Time) *Set {
 	return &Set{use: use, folder: folder, vault: vault, pool: pool, now: now, begun: time.Now()} //nolint:forbidigo // see refresh
@@ -183,191 +172,6 @@ func (s *Set) Ready() (bool, error) {
 		s.ensure()
 	}
 	return len(usable) > 0, nil
-}
-
-// await waits for at least count usable keys and returns them.
-func (s *Set) await(ctx context.Context, count int) ([]numbered, error) {
-	if err := s.refresh(); err != nil {
-		return nil, err
-	}
-	var begun time.Time // of the waiting
-	for {
-		usable := s.usable()
-		if len(usable) >= s.use.wanted() {
-			s.pool.reportWait(begun)
-			return usable, nil
-		}
-		progress, run := s.ensure()
-		if usable := s.usable(); len(usable) >= count {
-			s.pool.reportWait(begun)
-			return usable, nil // the rest is made in the background
-		}
-		if begun.IsZero() {
-			begun = time.Now() //nolint:forbidigo // keys take real time
-		}
-		select {
-		case <-progress:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-		if err := s.failure(run); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// ensure starts a run unless one is under way. The returned channel is closed at the run's next
-// progress.
-func (s *Set) ensure() (<-chan struct{}, *fill) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fill == nil || s.fill.done {
-		run := &fill{progress: make(chan struct{})}
-		s.fill = run
-		s.pool.start(func() { s.complete(run) })
-	}
-	return s.fill.progress, s.fill
-}
-
-func (s *Set) failure(run *fill) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return run.err
-}
-
-// complete loads the keys on disk and makes the missing ones. It belongs to no request, so the
-// cancellation of one request does not fail the others.
-func (s *Set) complete(run *fill) {
-	s.mu.Lock()
-	err := s.load()
-	for err == nil && len(s.usable()) < s.use.wanted() {
-		close(run.progress)
-		run.progress = make(chan struct{})
-		s.mu.Unlock()
-		private, makeErr := s.pool.take()
-		s.mu.Lock()
-		if err = makeErr; err == nil {
-			_, _, err = s.keep(private)
-		}
-	}
-	run.done, run.err = true, err
-	close(run.progress)
-	s.mu.Unlock()
-}
-
-// unlooked is the time for which refresh does not look at a folder again. A look costs as much
-// as a small request.
-const unlooked = 10 * time.Millisecond
-
-// refresh loads new keys of other processes. It may be late by unlooked.
-func (s *Set) refresh() error {
-	now := time.Since(s.begun) // other processes go by no emulator's clock
-	if now < time.Duration(s.look.Load()) {
-		return nil
-	}
-	if err := s.reread(); err != nil {
-		return err
-	}
-	s.look.Store(int64(now + unlooked))
-	return nil
-}
-
-// reread loads new keys of other processes.
-func (s *Set) reread() error {
-	stamp := s.vault.stamp(s.folder)
-	if stamp != disk.Changing && stamp == s.seen.Load() {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.load()
-	if err == nil {
-		s.seen.Store(stamp) // after an error, the next look reads the folder again
-		return nil
-	}
-	if s.canDoWithout(err) {
-		return nil
-	}
-	return err
-}
-
-// canDoWithout reports whether the keys in memory suffice although the folder cannot be read or
-// written. If they do, it tells of the error.
-func (s *Set) canDoWithout(err error) bool {
-	_, isFile := errors.AsType[*FileError](err)
-	can := isFile && s.loaded.Load() && len(s.usable()) > 0
-	if can {
-		s.vault.tell(err)
-	}
-	return can
-}
-
-// load reads the files of unknown keys, and writes the files of known keys that somebody has
-// removed. One file in trouble does not keep it from the others; the error is the first one. The
-// caller must hold mu.
-func (s *Set) load() error {
-	names, err := s.vault.names(s.folder)
-	if err != nil {
-		return err
-	}
-	err = s.restore(names)
-	for _, name := range names {
-		if number, ok := numberOf(name, keySuffix); ok && s.find(number) < 0 {
-			err = cmp.Or(err, s.loadKey(number))
-		}
-	}
-	for _, name := range names {
-		err = cmp.Or(err, s.loadMark(name))
-	}
-	if err == nil {
-		s.loaded.Store(true)
-	}
-	return err
-}
-
-func (s *Set) loadKey(number int) error {
-	name := fileName(s.folder, number, keySuffix)
-	modified := s.vault.modified(name)
-	key, err := load(s.vault, name, pairForm(s.use, s.pool))
-	if err == nil {
-		s.put(numbered{Key: key, number: number, modified: modified})
-	}
-	return err
-}
-
-// keep certifies a private key under the next number. If another process has used that number,
-// keep loads that process's key and returns private to the pool. If keys must not last, the key
-// stays in memory. The caller must hold mu.
-func (s *Set) keep(private private) (key *Key, kept bool, err error) {
-	notBefore := s.use.notBefore(s.now(), len(s.usable()))
-	number := s.next()
-	key, err = newKey(private, s.use, notBefore)
-	if err != nil {
-		return nil, false, err
-	}
-	taken := false
-	if number < passing {
-		taken, err = s.write(key, number)
-	}
-	if err != nil {
-		s.pool.give(private) // the key took long to find, and the error may be temporary
-		return nil, false, err
-	}
-	if taken {
-		s.pool.give(private)
-		return nil, false, s.loadKey(number)
-	}
-	s.put(numbered{Key: key, number: number, modified: s.vault.modified(fileName(s.folder, number, keySuffix))})
-	return key, true, nil
-}
-
-// write writes the file of a key. taken reports that another process has used its number.
-func (s *Set) write(key *Key, number int) (taken bool, err error) {
-	data, err := key.encode()
-	if err != nil {
-		return false, err
-	}
-	return s.vault.create(fileName(s.folder, number, keySuffix), data)
 }
 
 // next returns the number of the next key.

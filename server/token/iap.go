@@ -38,3 +38,16 @@ func (i *Issuer) mintIAP(ctx context.Context, order Order) (Token, error) {
 	}
 	return i.signed(ctx, KindIAP, signer.EC(key), claims, Token{Issued: issued, Expires: expires})
 }
+
+// proxyAuthority returns Identity-Aware Proxy as authority if the token names its key.
+func (i *Issuer) proxyAuthority(parsed *signer.Parsed) (authority, error) {
+	key, err := i.keys.IAP()
+	switch {
+	case err != nil:
+		return authority{}, err
+	case key.ID() != parsed.KeyID():
+		return authority{}, unpublished(parsed)
+	default:
+		return authority{kind: KindIAP, key: key.Public()}, nil
+	}
+}
