@@ -177,3 +177,17 @@ func addresses(of net.Addr) []string {
 	}
 	return list
 }
+
+// HandleService has a handler in this process answer the requests that the door of a service lets
+// in, in place of the service's upstream. It affects doors that are served later, and the main
+// address.
+func (s *Server) HandleService(service string, handler http.Handler) {
+	s.doors.handle(service, handler)
+}
+
+// Door returns the door of a service, as middleware: it lets through to the handler what Cloud Run
+// would let through. The addresses are base URLs at which the result is served; tokens may name
+// them as their audience, besides the service's own URLs.
+func (s *Server) Door(service string, handler http.Handler, addresses ...string) http.Handler {
+	return s.doors.before(service, handler, addresses...)
+}

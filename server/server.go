@@ -8,16 +8,11 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
-	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
-	"gcp-metadata-emulator/keys"
 	"gcp-metadata-emulator/server/clock"
 	"gcp-metadata-emulator/server/cloudrun"
 	"gcp-metadata-emulator/server/compute"
@@ -37,75 +32,18 @@ import (
 	"gcp-metadata-emulator/server/oauth2"
 	"gcp-metadata-emulator/server/observer"
 	"gcp-metadata-emulator/server/page"
-	"gcp-metadata-emulator/server/park"
 	"gcp-metadata-emulator/server/proxy"
 	"gcp-metadata-emulator/server/publishedkeys"
 	"gcp-metadata-emulator/server/realcredentials"
 	"gcp-metadata-emulator/server/resourcemanager"
 	"gcp-metadata-emulator/server/router"
-	"gcp-metadata-emulator/server/router/hostname"
-	"gcp-metadata-emulator/server/stall"
 	"gcp-metadata-emulator/server/store"
 	"gcp-metadata-emulator/server/sts"
 	"gcp-metadata-emulator/server/token"
 	"gcp-metadata-emulator/server/tokeninfo"
 	"gcp-metadata-emulator/server/userinfo"
-	"gcp-metadata-emulator/server/wire"
-	"gcp-metadata-emulator/server/workloads"
 	"gcp-metadata-emulator/server/world"
 )
-
-// Config configures an emulator. World, Keys, Clock and Logger are required.
-type Config struct {
-	World        *world.World
-	Keys         *keys.Ring
-	Clock        *clock.Clock // also the clock of Keys
-	Logger       *slog.Logger
-	IAM          guard.Mode         // whether bearer tokens are checked and policies enforced; empty: the world decides
-	AllowedHosts []hostname.Pattern // further host names under which the emulator answers
-
-	Workloads    workloads.Chooser // decides which instance a request for metadata is for
-	ProxyAllowed []hostname.Target // other hosts to which it forwards requests, as a forward proxy
-
-	// GivenKeys is the directory whose keys Keys began with, if later keys do not get there. It may be empty.
-	GivenKeys string
-
-	// InstanceURLs returns the base URLs of the instances that have an address of their own at
-	// present, by name.
-	InstanceURLs func() map[string]string
-
-	// DoorURLs returns the base URLs of the doors that have an address of their own at present, by
-	// the names of their services. If it is nil, no door has one.
-	DoorURLs func() map[string]string
-
-	// Explain makes doors tell clients why they were refused, in the header X-Emulator-Reason.
-	Explain bool
-
-	// PublicURL returns the base URL of all surfaces but the control plane, which is then served only
-	// by ServeControl. If it is nil, the control plane is served with the other surfaces.
-	PublicURL func() string
-
-	// Replica shares the world with other emulators. If it is nil, the emulator is alone. Otherwise World
-	// must be the replicas' world.
-	Replica Shared
-
-	// ReplicaTimeout is the time for which the answer of another replica is waited for, if a request asks
-	// for what all replicas have; zero means 1 s.
-	ReplicaTimeout time.Duration
-
-	// Pods are the pods of a cluster that is watched, which are instances too. If they are nil, no cluster
-	// is watched.
-	Pods *world.Pods
-
-	// Cluster knows the keys of the tokens of the cluster that is watched. If it is nil, there is none.
-	Cluster sts.Cluster
-
-	Parts []control.Part // outside of the process, on which the emulator depends
-
-	// ShutdownTimeout is the time that unfinished requests have to finish when an address closes;
-	// zero means 5 s.
-	ShutdownTimeout time.Duration
-}
 
 // Server is an emulator. It is an http.Handler, and any number of them run in one process.
 type Server struct {
@@ -277,156 +215,5 @@ func waiters(metadata *mds.Server) func() []control.Waiter {
 			list = append(list, control.Waiter(waiter))
 		}
 		return list
-	}
-}
-
-// Limits of connections. Writing has no limit here, because a client may wait for a change of metadata
-// for any time: package stall limits the time for which a client does not read.
-const (
-	readHeaderTimeout = 10 * time.Second
-	readTimeout       = time.Minute
-	idleTimeout       = 10 * time.Minute
-	tunnelIdleTimeout = time.Minute // the number of tunnels is limited
-	maxHeaderBytes    = 64 << 10
-	shutdownTimeout   = 5 * time.Second
-)
-
-// Serve answers the connections of a listener until the context ends, and closes the listener. It
-// then answers waiting requests at once, and lets other requests finish. It returns nil if the end
-// of the context stopped it.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	return s.serveAPIs(ctx, context.WithoutCancel(ctx), listener)
-}
-
-// TLS returns a listener whose connections use TLS, with certificates of the emulator's authority.
-func (s *Server) TLS(listener net.Listener) net.Listener {
-	return s.proxy.TLS(stall.Listener(listener))
-}
-
-// MutualTLS is TLS for clients that authenticate themselves with a certificate of a pool.
-func (s *Server) MutualTLS(listener net.Listener, clients *x509.CertPool) net.Listener {
-	return s.proxy.MutualTLS(stall.Listener(listener), clients)
-}
-
-// ServeInstance is Serve for the address of one instance: the instance's metadata server answers
-// there, beside every other surface.
-func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name string) error {
-	return s.serveAPIs(ctx, workloads.Named(context.WithoutCancel(ctx), name, workloads.ByListener), listener)
-}
-
-// ServeDoor is Serve for an address of one service: every request is for this service.
-func (s *Server) ServeDoor(ctx context.Context, listener net.Listener, service string) error {
-	handler, end := s.doors.serveAt(listener, service)
-	defer end()
-	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return handler })
-}
-
-// ServeNeighbour is Serve for an address of the neighbour of one API, by its host name.
-func (s *Server) ServeNeighbour(ctx context.Context, listener net.Listener, host string) error {
-	handler := s.neighbours.to(host)
-	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return handler })
-}
-
-// HandleService has a handler in this process answer the requests that the door of a service lets
-// in, in place of the service's upstream. It affects doors that are served later, and the main
-// address.
-func (s *Server) HandleService(service string, handler http.Handler) {
-	s.doors.handle(service, handler)
-}
-
-// Door returns the door of a service, as middleware: it lets through to the handler what Cloud Run
-// would let through. The addresses are base URLs at which the result is served; tokens may name
-// them as their audience, besides the service's own URLs.
-func (s *Server) Door(service string, handler http.Handler, addresses ...string) http.Handler {
-	return s.doors.before(service, handler, addresses...)
-}
-
-// ServeControl is Serve for an address of the control plane.
-func (s *Server) ServeControl(ctx context.Context, listener net.Listener) error {
-	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.drives })
-}
-
-// ServeProbes is Serve for an address at which only probes and measurements answer, under any Host.
-func (s *Server) ServeProbes(ctx context.Context, listener net.Listener) error {
-	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.probes })
-}
-
-// ServePeers is Serve for an address at which only what other replicas ask answers.
-func (s *Server) ServePeers(ctx context.Context, listener net.Listener) error {
-	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.peers })
-}
-
-// serve gives requests a context of their own, because they may continue for a while after ctx ends.
-func (s *Server) serve(ctx, base context.Context, listener net.Listener, handler func(*proxy.Tunnels) http.Handler) error {
-	defer s.doors.Close()
-	requests, stop := context.WithCancelCause(base)
-	defer stop(nil)
-	var conns stall.Conns
-	tunnels := proxy.NewTunnels(listener.Addr())
-	direct, tunnelled := s.httpServer(requests, &conns, handler(tunnels)), s.httpServer(requests, &conns, handler(tunnels))
-	tunnelled.IdleTimeout = tunnelIdleTimeout
-	lot := park.New(requests, direct, listener.Addr())
-	served := make(chan error, 3)
-	go func() { served <- direct.Serve(stall.Listener(listener)) }()
-	go func() { served <- direct.Serve(lot) }()
-	go func() { served <- tunnelled.Serve(tunnels) }()
-
-	select {
-	case err := <-served:
-		_, _ = direct.Close(), tunnelled.Close() // they still serve other listeners
-		return errors.Join(err, other(<-served), other(<-served))
-	case <-ctx.Done():
-	}
-	stop(wire.ErrStopping)
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
-	defer cancel()
-	lot.Drain(late)
-	go func() {
-		conns.Drain(late)
-		cancel()
-	}()
-	var ending sync.WaitGroup
-	for _, server := range []*http.Server{direct, tunnelled} {
-		ending.Go(func() {
-			if err := server.Shutdown(late); err != nil {
-				_ = server.Close() // cut off the remaining requests
-			}
-		})
-	}
-	ending.Wait()
-	return errors.Join(other(<-served), other(<-served), other(<-served))
-}
-
-// other returns err unless it only says that the server was closed.
-func other(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
-}
-
-// httpServer returns the server of one address, or of the tunnels that begin there. It speaks
-// HTTP/2 if TLS negotiates it, and to clients that start with it (RFC 9113, section 3.3), as
-// clients of gRPC do.
-func (s *Server) httpServer(requests context.Context, conns *stall.Conns, handler http.Handler) *http.Server {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http.Server{
-		Handler:           stall.Handler(handler),
-		Protocols:         &protocols,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          s.proxy.ErrorLog(),
-		BaseContext:       func(net.Listener) context.Context { return requests },
-		ConnState:         conns.Track,
-		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return proxy.ConnContext(conns.Context(ctx, conn), conn)
-		},
-
-		DisableGeneralOptionsHandler: true,
 	}
 }
