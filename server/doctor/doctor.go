@@ -2,7 +2,7 @@
 // for Google's APIs on this machine: the emulator, Google, another server or nothing. For each
 // prediction it says which rule leads there and what to change.
 //
-// The rules of each client are data, in clients.go. Package reach has the environment variables that
+// The rules of each client are data, in clients.go; rules.go explains the columns. Package reach has the environment variables that
 // lead clients to an emulator; the command line probes servers and writes the report.
 package doctor
 
