@@ -41,7 +41,7 @@ type soak struct {
 	// still is held for reading during changes of the world, and for writing by work that needs a
 	// world without other changes. Lock it after calm.
 	still sync.RWMutex
-	// undone changes with each reset.
+	// undone changes before and after each reset.
 	undone atomic.Int64
 
 	requests atomic.Int64 // answered requests
@@ -174,7 +174,9 @@ func (s *soak) get(ctx context.Context, address string) (header http.Header, sta
 // pass waits until emulator time has passed. It returns false if the test ends or the clock is
 // reset first.
 func (s *soak) pass(d time.Duration) bool {
+	s.calm.RLock() // between the two changes of undone, a reset would go unnoticed
 	undone, begun := s.undone.Load(), s.emu.Now()
+	s.calm.RUnlock()
 	seconds := int(d/time.Second) + 1
 	_, status, _ := s.get(s.ctx, fmt.Sprintf("%sinstance/zone?wait_for_change=true&timeout_sec=%d", root, seconds))
 	ended := s.emu.Now()
