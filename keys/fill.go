@@ -71,7 +71,7 @@ func (s *Set) complete(run *fill) {
 		close(run.progress)
 		run.progress = make(chan struct{})
 		s.mu.Unlock()
-		private, makeErr := s.pool.take()
+		private, makeErr := s.take()
 		s.mu.Lock()
 		if err = makeErr; err == nil {
 			_, _, err = s.keep(private)
@@ -80,6 +80,13 @@ func (s *Set) complete(run *fill) {
 	run.done, run.err = true, err
 	close(run.progress)
 	s.mu.Unlock()
+}
+
+func (s *Set) take() (private, error) {
+	if len(s.usable()) > 0 {
+		return s.pool.takeCalmly()
+	}
+	return s.pool.take()
 }
 
 // keep certifies a private key under the next number. If another process has used that number,

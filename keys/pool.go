@@ -93,8 +93,15 @@ func (p *pool) make(bits int) (private, error) {
 	return p.generated(bits)
 }
 
-// take returns a private key for the caller alone.
-func (p *pool) take() (private, error) {
+// take returns a private key for the caller alone. All workers search for it.
+func (p *pool) take() (private, error) { return p.takeFrom(p.workers) }
+
+// takeCalmly is take for a set that can sign already. Only one worker searches, because searches on
+// every processor would delay the requests that the set can serve by now.
+func (p *pool) takeCalmly() (private, error) { return p.takeFrom(1) }
+
+// takeFrom is take with at most the given number of workers, or with the running ones if they are more.
+func (p *pool) takeFrom(workers int) (private, error) {
 	p.mu.Lock()
 	if n := len(p.spares); n > 0 {
 		key := p.spares[n-1]
@@ -104,7 +111,7 @@ func (p *pool) take() (private, error) {
 	}
 	result := make(chan made, 1)
 	p.waiting = append(p.waiting, result)
-	for p.running < p.workers {
+	for p.running < workers {
 		p.running++
 		p.startLocked(p.work)
 	}
