@@ -26,6 +26,7 @@ type Shared interface {
 	Start() *world.World
 	Restart(next *world.World) error
 	Reset() error
+	WhenReset(forget func())
 
 	Share(of *clock.Clock)
 	ShareFaults(set *fault.Set)
@@ -43,7 +44,10 @@ type loaded interface {
 	world() *world.World
 	// replace makes another world the present world too.
 	replace(w *world.World) error
-	// restore makes it the present world, and forgets what several processes share.
+	// whenRestored sets the function that forgets what this process remembers beside the world.
+	whenRestored(forget func())
+	// restore makes it the present world, and forgets, in each process that shares it, what happened since. If it
+	// is refused, nobody forgets anything.
 	restore() error
 }
 
@@ -69,6 +73,8 @@ func carryPods(from, to *world.World) { to.TakePodsOf(from) }
 type ownWorld struct {
 	store *store.Store[*world.World]
 	start atomic.Pointer[world.World]
+
+	forget func()
 }
 
 func (o *ownWorld) world() *world.World { return o.start.Load() }
@@ -78,8 +84,14 @@ func (o *ownWorld) replace(w *world.World) error {
 	return o.store.Update(func(*world.World) (*world.World, error) { return w, nil })
 }
 
+func (o *ownWorld) whenRestored(forget func()) { o.forget = forget }
+
 func (o *ownWorld) restore() error {
-	return o.store.Update(func(*world.World) (*world.World, error) { return o.world(), nil })
+	err := o.store.Update(func(*world.World) (*world.World, error) { return o.world(), nil })
+	if err == nil {
+		o.forget()
+	}
+	return err
 }
 
 // sharedWorld is the world of replicas.
@@ -88,6 +100,8 @@ type sharedWorld struct{ worlds Shared }
 func (s sharedWorld) world() *world.World { return s.worlds.Start() }
 
 func (s sharedWorld) replace(w *world.World) error { return s.worlds.Restart(w) }
+
+func (s sharedWorld) whenRestored(forget func()) { s.worlds.WhenReset(forget) }
 
 func (s sharedWorld) restore() error { return s.worlds.Reset() }
 
@@ -113,14 +127,12 @@ func (c Config) begin(s *Server) {
 	c.Replica.ShareEvents(s.Events)
 }
 
-// forgetOwn returns a function that clears the faults and makes the clock follow the machine's, unless
-// replicas share them: then restore does both.
-func (s *Server) forgetOwn(c Config) func() {
-	return func() {
-		if c.Replica == nil {
-			_ = s.Faults.Clear() // fails only with replicas
-			c.Clock.Reset()
-		}
+// forgetOwn clears the faults and makes the clock follow the machine's, unless replicas share them: then
+// restore does both.
+func (s *Server) forgetOwn(c Config) {
+	if c.Replica == nil {
+		_ = s.Faults.Clear() // fails only with replicas
+		c.Clock.Reset()
 	}
 }
 

@@ -56,8 +56,7 @@ type Server struct {
 	Events  *event.Player
 
 	worlds *store.Store[*world.World]
-	loaded loaded   // Reset restores it
-	forget []func() // Reset calls them
+	loaded loaded // Reset restores it
 	issuer *token.Issuer
 	logger *slog.Logger
 
@@ -93,22 +92,8 @@ func (s *Server) World() store.Snapshot[*world.World] { return s.worlds.Load() }
 
 // Reset restores the world that New or Replace was given last, and the machine's time. It clears
 // faults, events, the journal, revocations, unfinished flows and spent codes, and starts scenarios
-// again. Keys stay. The error is like that of Replace.
-func (s *Server) Reset() error {
-	err := s.Events.Replace(func() error {
-		if err := s.loaded.restore(); err != nil {
-			return err // a reset that is refused forgets nothing
-		}
-		for _, forget := range s.forget {
-			forget()
-		}
-		return nil
-	})
-	if err == nil {
-		s.Journal.Clear()
-	}
-	return err
-}
+// again, in all replicas that share the world. Keys stay. The error is like that of Replace.
+func (s *Server) Reset() error { return s.Events.Replace(s.loaded.restore) }
 
 // New composes an emulator.
 func New(config Config) *Server {
@@ -126,7 +111,13 @@ func New(config Config) *Server {
 		worlds: worlds, loaded: loaded, issuer: issuer, logger: config.Logger, metadata: metadata, listeners: listening,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}
-	s.forget = []func(){s.forgetOwn(config), issuer.Reset, metadata.Reset, authorization.Reset}
+	loaded.whenRestored(func() {
+		s.forgetOwn(config)
+		issuer.Reset()
+		metadata.Reset()
+		authorization.Reset()
+		s.Journal.Clear()
+	})
 	warnOfRoles(config.Logger, config.World)
 	counts := metrics.NewRequests(routes.names())
 	issuer.Measure(counts)

@@ -32,6 +32,8 @@ type head struct {
 	World []string `json:"world"`
 	Start []string `json:"start"`
 	Run   int      `json:"run,omitempty"` // counts how often the world was restarted, which ends events
+
+	Resets int `json:"resets,omitempty"` // counts the resets, at which each replica forgets what it keeps to itself
 }
 
 // names reports whether the head needs a part.
@@ -40,7 +42,7 @@ func (h head) names(digest string) bool {
 }
 
 func (h head) equals(other head) bool {
-	return slices.Equal(h.World, other.World) && slices.Equal(h.Start, other.Start) && h.Run == other.Run
+	return slices.Equal(h.World, other.World) && slices.Equal(h.Start, other.Start) && h.Run == other.Run && h.Resets == other.Resets
 }
 
 // Worlds keeps the world in records. It implements store.Keeper.
@@ -57,6 +59,7 @@ type Worlds struct {
 	pending map[string]kept // the versions that this process commits at the moment, by the text of their head
 	unread  error           // why the newest version cannot be read; nil: it was read
 	ended   func()          // called, on a goroutine of its own, when another process has restarted the world
+	forget  func()          // called when this or another process has reset the world
 }
 
 // sighted is a head that this process has seen. The zero value stands for none.
@@ -73,7 +76,7 @@ type kept struct {
 
 // openWorlds joins the replicas with a world. If they have one, the result's world is theirs.
 func openWorlds(ctx context.Context, shared records.Store, within bounds, logger *slog.Logger, own *world.World) (*Worlds, error) {
-	w := &Worlds{records: shared, bounds: within, logger: logger, pending: map[string]kept{}, ended: func() {}}
+	w := &Worlds{records: shared, bounds: within, logger: logger, pending: map[string]kept{}, ended: func() {}, forget: func() {}}
 	if err := shared.Sync(ctx); err != nil {
 		return nil, err
 	}
@@ -177,29 +180,6 @@ func (w *Worlds) Restart(next *world.World) error {
 	return context.Cause(ctx)
 }
 
-// Reset restores the world, and removes whatever else a reset removes, in one change.
-func (w *Worlds) Reset() error {
-	ctx, cancel := w.Bound()
-	defer cancel()
-	for ctx.Err() == nil {
-		if err := w.unreadable(); err != nil {
-			return err
-		}
-		w.mu.Lock()
-		seen, start := w.seen, w.start
-		w.mu.Unlock()
-		if err := w.commit(ctx, seen, start, start, records.Change{Folders: forgetting()}); !errors.Is(err, records.ErrConflict) {
-			return err
-		}
-	}
-	return context.Cause(ctx)
-}
-
-// forgetting returns the folders that a reset empties.
-func forgetting() []string {
-	return []string{retiredFolder + "/" + SpentName, retiredFolder + "/" + RevokedName, forgottenFolder, documentsFolder + "/" + DevicesName, stateFolder, faultsFolder, eventsFolder}
-}
-
 // replace commits a version, and a change of other records. start returns the world that a reset restores
 // from now on; without a text, it is the new world.
 func (w *Worlds) replace(ctx context.Context, current, next *world.World, start func(*Worlds) kept, also records.Change) error {
@@ -230,9 +210,12 @@ func (w *Worlds) replace(ctx context.Context, current, next *world.World, start 
 // commit makes a version the newest, if the head is as this process has seen it, and makes a change of
 // other records.
 func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept, also records.Change) error {
-	next := head{Run: seen.head.Run}
+	next := head{Run: seen.head.Run, Resets: seen.head.Resets}
 	if slices.Contains(also.Folders, eventsFolder) { // not an edit
 		next.Run++
+	}
+	if slices.Contains(also.Folders, faultsFolder) { // a reset
+		next.Resets++
 	}
 	parts := map[string][]byte{}
 	next.World = divide(fresh.text, parts)
@@ -305,7 +288,7 @@ func (w *Worlds) follow(changed []records.Record) {
 func (w *Worlds) lose() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.seen, w.unread = sighted{head: head{Run: w.seen.head.Run}}, nil // events still belong to the same run
+	w.seen, w.unread = sighted{head: head{Run: w.seen.head.Run, Resets: w.seen.head.Resets}}, nil // events still belong to the same run
 	w.logger.Warn("the world that the replicas share was deleted from the store; still serving it",
 		"hint", "the next change of the world writes it again; to end a world, stop its replicas first")
 }
@@ -340,6 +323,9 @@ func (w *Worlds) see(record records.Record) error {
 	}
 	if next.Run != w.seen.head.Run && !mine && w.store != nil {
 		go w.ended()
+	}
+	if next.Resets > w.seen.head.Resets && w.store != nil { // it is smaller if the store has lost resets
+		w.forget()
 	}
 	isSame := slices.Equal(next.World, w.seen.head.World)
 	w.seen, w.start = sighted{record.Version, next}, start

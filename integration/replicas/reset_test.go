@@ -1,0 +1,37 @@
+package replicas_test
+
+import (
+	"net/http"
+	"syscall"
+	"testing"
+
+	"gcp-metadata-emulator/server/records/recordstest"
+)
+
+// A reset at one replica clears the journals and the faults of all, whether or not they know each other's
+// addresses. A replica that is stopped meanwhile clears its journal when it goes on.
+func TestResetClearsEveryJournal(t *testing.T) {
+	t.Parallel()
+	all := newReplicas(t, recordstest.StartEtcd(t))
+	count := func(one *replica) int { return len(one.gather("requests?route=mds.metadata").Requests) }
+	for round, at := range all {
+		all[0].call(t, http.MethodPost, "/emulator/v1/faults", `{"route": "mds.metadata", "status": 503, "times": 1}`)
+		for _, one := range all {
+			until(t, "the fault is known", func() bool { return len(one.gather("faults").Faults) == 1 })
+			if status, _ := one.try(http.MethodGet, "/computeMetadata/v1/instance/name", ""); status != http.StatusServiceUnavailable || count(one) != 1 {
+				t.Errorf("in round %d, a request has status %d, and the journal has %d", round, status, count(one))
+			}
+		}
+		at.call(t, http.MethodPost, "/emulator/v1/reset", "")
+		for _, one := range all {
+			until(t, "the journal is cleared", func() bool { return count(one) == 0 && len(one.gather("faults").Faults) == 0 })
+		}
+	}
+
+	at, stopped := all[0], all[1]
+	stopped.call(t, http.MethodGet, "/computeMetadata/v1/instance/name", "")
+	signal(t, stopped, syscall.SIGSTOP)
+	at.call(t, http.MethodPost, "/emulator/v1/reset", "")
+	signal(t, stopped, syscall.SIGCONT)
+	until(t, "the journal is cleared when the replica goes on", func() bool { return count(stopped) == 0 })
+}

@@ -1,0 +1,62 @@
+package server_test
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"gcp-metadata-emulator/server/records"
+)
+
+// A reset at one replica makes every replica forget what it keeps to itself: its journal, cached tokens, and
+// how often guest attributes were queried. A replica that the store does not reach forgets it later.
+func TestResetReachesEveryReplica(t *testing.T) {
+	t.Parallel()
+	all := newReplicas(t, 3)
+	const token = "http://full-vm/computeMetadata/v1/instance/service-accounts/default/token"
+	all[0].at(t, http.MethodPut, "clock", `{"now": "2030-01-01T00:00:00Z", "frozen": true}`)
+	tokens := make([]string, len(all))
+	for i, one := range all {
+		tokens[i] = one.ok(t, http.MethodGet, token, "")
+		for one.ask(t.Context(), http.MethodGet, guestAttribute, "").Code != http.StatusTooManyRequests { //nolint:revive // the limit is what the loop wants
+		}
+	}
+	late := all[2]
+	late.link.Cut()
+	all[1].at(t, http.MethodPost, "reset", "")
+	all[1].at(t, http.MethodPut, "clock", `{"now": "2030-01-01T00:00:00Z", "frozen": true}`) // cached tokens would still be good
+	if got := late.gather(t, "requests").Count; got == 0 {
+		t.Error("a replica that the reset has not reached has no requests")
+	}
+	late.link.Connect()
+	for i, one := range all {
+		await(t, "a journal is not cleared", func() bool { return one.gather(t, "requests").Count == 0 })
+		await(t, "the clock is not set", func() bool { return one.Clock.Now().Year() == 2030 })
+		if slices.Contains(tokens, one.ok(t, http.MethodGet, token, "")) {
+			t.Errorf("after the reset, replica %d has the token from before", i)
+		}
+		if got := one.ask(t.Context(), http.MethodGet, guestAttribute, "").Code; got != http.StatusNotFound {
+			t.Errorf("after the reset, a query of guest attributes has status %d", got)
+		}
+	}
+}
+
+// Nothing but a reset clears a journal: neither another world, nor the removal of all faults, nor the loss of
+// the world, whose next edit writes it again.
+func TestOnlyResetsClearJournals(t *testing.T) {
+	t.Parallel()
+	all := newReplicas(t, 2)
+	all[1].value(t, "full-vm", "name")
+	all[0].at(t, http.MethodPost, "reset", "")
+	all[1].value(t, "full-vm", "name")
+	all[0].at(t, http.MethodPut, "state", `{"instances": [{"name": "full-vm"}]}`)
+	all[0].at(t, http.MethodDelete, "faults", "")
+	if err := all[0].link.Commit(t.Context(), records.Change{Folders: []string{"world", "world/parts"}}); err != nil {
+		t.Fatal(err)
+	}
+	all[0].at(t, http.MethodPut, "instances/full-vm/metadata/instance/attributes/told", `{"value": "again"}`)
+	await(t, "the world is not written again", func() bool { return all[1].value(t, "full-vm", "attributes/told") == "again" })
+	if got := all[1].gather(t, "requests?instance=full-vm&route=mds.metadata").Requests; len(got) < 2 || got[0].Sequence != 2 {
+		t.Errorf("the requests are %+v", got)
+	}
+}
