@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,8 @@ type Shared interface {
 
 	Name() string
 	Members() []replica.Member
+	Seen() int64
+	CatchUp(ctx context.Context, version int64) error
 	Health() (ready bool, problem string)
 }
 
@@ -127,12 +130,17 @@ func (c Config) begin(s *Server) {
 	c.Replica.ShareEvents(s.Events)
 }
 
-// forgetOwn clears the faults and makes the clock follow the machine's, unless replicas share them: then
-// restore does both.
-func (s *Server) forgetOwn(c Config) {
-	if c.Replica == nil {
-		_ = s.Faults.Clear() // fails only with replicas
-		c.Clock.Reset()
+// forgetting returns a function that calls others, and that clears the faults and makes the clock follow the
+// machine's, unless replicas share them: then restore does both.
+func (s *Server) forgetting(c Config, others ...func()) func() {
+	return func() {
+		if c.Replica == nil {
+			_ = s.Faults.Clear() // fails only with replicas
+			c.Clock.Reset()
+		}
+		for _, forget := range others {
+			forget()
+		}
 	}
 }
 
@@ -141,13 +149,16 @@ func (c Config) peers() *peers.Group {
 	if c.Replica == nil {
 		return nil
 	}
-	return peers.New(peers.Config{Own: c.Replica.Name(), Patience: c.ReplicaTimeout, List: func() []peers.Replica {
+	list := func() []peers.Replica {
 		var all []peers.Replica
 		for _, member := range c.Replica.Members() {
 			all = append(all, peers.Replica(member))
 		}
 		return all
-	}})
+	}
+	return peers.New(peers.Config{
+		Own: c.Replica.Name(), Patience: c.ReplicaTimeout, List: list, Seen: c.Replica.Seen, CatchUp: c.Replica.CatchUp,
+	})
 }
 
 // parts returns what the emulator depends on outside of its process.

@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"gcp-metadata-emulator/server/records"
@@ -18,7 +19,7 @@ func TestResetReachesEveryReplica(t *testing.T) {
 	tokens := make([]string, len(all))
 	for i, one := range all {
 		tokens[i] = one.ok(t, http.MethodGet, token, "")
-		for one.ask(t.Context(), http.MethodGet, guestAttribute, "").Code != http.StatusTooManyRequests { //nolint:revive // the limit is what the loop wants
+		for one.ask(t.Context(), http.MethodGet, guestAttribute, "").Code != http.StatusTooManyRequests {
 		}
 	}
 	late := all[2]
@@ -38,6 +39,44 @@ func TestResetReachesEveryReplica(t *testing.T) {
 		if got := one.ask(t.Context(), http.MethodGet, guestAttribute, "").Code; got != http.StatusNotFound {
 			t.Errorf("after the reset, a query of guest attributes has status %d", got)
 		}
+	}
+}
+
+// A reset is answered after the other replicas have seen it, so that none clears its journal later. Only a replica
+// that cannot be asked need not have.
+func TestResetWaitsForReplicas(t *testing.T) {
+	t.Parallel()
+	all := newKnown(t, 3)
+	late := all[2]
+	for _, one := range all {
+		one.value(t, "full-vm", "name")
+	}
+	late.link.Cut()
+	answered := make(chan string, 1)
+	go func() {
+		answered <- all[0].ask(t.Context(), http.MethodPost, local+"/emulator/v1/reset", "").Body.String()
+	}()
+	await(t, "the reset does not happen", func() bool { return all[1].gather(t, "requests").Count == 0 })
+	select {
+	case answer := <-answered:
+		t.Errorf("before a replica has seen the reset, the answer is %s", answer)
+	default:
+	}
+	late.link.Connect()
+	if answer := <-answered; strings.Count(answer, `"name"`) != len(all) || strings.Contains(answer, "unanswered") {
+		t.Errorf("the answer is %s", answer)
+	}
+	if got := late.gather(t, "requests").Count; got != 0 {
+		t.Errorf("after the reset, a replica has %d requests", got)
+	}
+
+	gone := records.Change{Put: []records.Entry{{Name: "members/gone", Value: []byte("http://127.0.0.1:1")}}}
+	if err := late.link.Commit(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	answer := all[1].ok(t, http.MethodPost, local+"/emulator/v1/reset", "")
+	if _, unanswered, _ := strings.Cut(answer, `"unanswered"`); strings.Count(unanswered, `"name": "gone"`) != 1 {
+		t.Errorf("without a replica, the answer is %s", answer)
 	}
 }
 

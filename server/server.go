@@ -111,13 +111,7 @@ func New(config Config) *Server {
 		worlds: worlds, loaded: loaded, issuer: issuer, logger: config.Logger, metadata: metadata, listeners: listening,
 		shutdownTimeout: cmp.Or(config.ShutdownTimeout, shutdownTimeout),
 	}
-	loaded.whenRestored(func() {
-		s.forgetOwn(config)
-		issuer.Reset()
-		metadata.Reset()
-		authorization.Reset()
-		s.Journal.Clear()
-	})
+	loaded.whenRestored(s.forgetting(config, issuer.Reset, metadata.Reset, authorization.Reset, s.Journal.Clear))
 	warnOfRoles(config.Logger, config.World)
 	counts := metrics.NewRequests(routes.names())
 	issuer.Measure(counts)

@@ -1,9 +1,11 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"sort"
 	"strings"
@@ -105,6 +107,7 @@ func (s *Server) isBefore(a, b string) bool {
 
 // ask calls own if a request is about this replica, and asks the others that it is about. See peers.Group.Ask.
 func (s *Server) ask(r *http.Request, asked peers.Question, own func(peers.Replica), take func(peers.Replica, []byte) error) (gathering, error) {
+	s.peers.CatchUp(r)
 	of, err := s.chosen(r)
 	if err != nil {
 		return gathering{}, err
@@ -153,18 +156,10 @@ func (s *Server) chosen(r *http.Request) (chosen, error) {
 	if from := r.Header.Get(peers.Marker); from != "" && value != "" {
 		return chosen{}, googleapi.InvalidArgument(fmt.Sprintf("the replica %q may ask this one for its own answer alone; leave out %q", from, replicaParameter))
 	}
-	all := s.peers.All()
-	own := peers.Replica{Name: s.peers.Own()}
-	var others []peers.Replica
-	for _, one := range all {
-		if one.Name == own.Name {
-			own = one
-		} else {
-			others = append(others, one)
-		}
-	}
+	everybody := s.everybody()
+	own, others := *everybody.own, everybody.others
 	if value == allReplicas {
-		return chosen{own: &own, others: others, all: true}, nil
+		return everybody, nil
 	}
 	if value == "" || value == own.Name {
 		return chosen{own: &own}, nil
@@ -172,13 +167,40 @@ func (s *Server) chosen(r *http.Request) (chosen, error) {
 	if at := slices.IndexFunc(others, func(one peers.Replica) bool { return one.Name == value }); at >= 0 {
 		return chosen{others: others[at : at+1]}, nil
 	}
-	if len(all) == 0 {
+	if own.Name == "" {
 		return chosen{}, googleapi.NotFound(fmt.Sprintf(
 			"there is no replica %q: this emulator was started without --store, so it shares its world with no other; leave out %q", value, replicaParameter))
 	}
-	names := make([]string, len(all))
-	for i, one := range all {
-		names[i] = one.Name
+	var names []string
+	for _, one := range s.peers.All() {
+		names = append(names, one.Name)
 	}
 	return chosen{}, googleapi.NotFound(fmt.Sprintf("there is no replica %q; use %q, or one of: %s", value, allReplicas, strings.Join(names, ", ")))
+}
+
+// everybody returns all replicas.
+func (s *Server) everybody() chosen {
+	own := peers.Replica{Name: s.peers.Own()}
+	var others []peers.Replica
+	for _, one := range s.peers.All() {
+		if one.Name == own.Name {
+			own = one
+		} else {
+			others = append(others, one)
+		}
+	}
+	return chosen{own: &own, others: others, all: true}
+}
+
+// settle returns when the other replicas have seen what this one has changed, and names those that do not say so.
+func (s *Server) settle(ctx context.Context) gathering {
+	everybody := s.everybody()
+	asked := peers.Question{Method: http.MethodGet, Path: requestsPath, Query: url.Values{"limit": {"1"}}}
+	return everybody.gathering(s.peers.Ask(ctx, asked, everybody.others, func(of peers.Replica, answer []byte) error {
+		var has gathering
+		if json.Unmarshal(answer, &has) != nil {
+			return peers.ErrForeign
+		}
+		return of.Check(has.from())
+	}))
 }

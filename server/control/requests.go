@@ -55,14 +55,18 @@ func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
-	remembered := s.journal.Since(wanted.since)
+	var remembered journal.Snapshot
 	asked := r.URL.Query()
 	asked.Del(replicaParameter)
 	asked.Del("expect") // the number in one journal says nothing
 	merged := merging{limit: wanted.limit}
 	parts, of, err := gather(s, r, source[recorded]{
 		asked: peers.Question{Method: http.MethodGet, Path: requestsPath, Query: asked},
-		own:   func() recorded { return wanted.find(remembered) }, add: merged.add,
+		own: func() recorded {
+			remembered = s.journal.Since(wanted.since)
+			return wanted.find(remembered)
+		},
+		add: merged.add,
 	})
 	if err != nil {
 		return wire.Response{}, err

@@ -7,10 +7,14 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Reset restores the emulator's state at its start.
-func (s *Server) Reset(*http.Request) (wire.Response, error) {
+// Reset restores the emulator's state at its start. If replicas share the state, it answers when the others have
+// forgotten theirs too, and names those that do not say so.
+func (s *Server) Reset(r *http.Request) (wire.Response, error) {
 	if err := s.reset(); err != nil {
 		return wire.Response{}, err
 	}
-	return googleapi.JSON(struct{}{}), nil
+	if s.peers == nil {
+		return googleapi.JSON(struct{}{}), nil
+	}
+	return googleapi.JSON(s.settle(r.Context())), nil
 }

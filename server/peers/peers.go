@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -41,6 +42,10 @@ type Question struct {
 // Marker is the header field of a request from another replica, with the name of that replica.
 const Marker = "X-Emulator-Replica"
 
+// seenMarker is the header field with the version of the newest change that the asking replica has seen. The answer
+// is given after that change.
+const seenMarker = "X-Emulator-Seen"
+
 // Limits of the requests to other replicas.
 const (
 	patience = time.Second // the usual time from a question until the last byte of the last answer
@@ -50,11 +55,14 @@ const (
 	atOnce   = 256         // requests that are open
 )
 
-// Config configures a Group. Own and List are required.
+// Config configures a Group. Own and List are required, and so are Seen and CatchUp outside of tests.
 type Config struct {
 	Own      string           // the name of this replica
 	List     func() []Replica // returns the replicas that are known, this one too if it has a URL
 	Patience time.Duration    // from a question until the last byte of the last answer; zero means the usual time
+
+	Seen    func() int64                                   // returns the version of the newest change that this replica has seen
+	CatchUp func(ctx context.Context, version int64) error // returns when this replica has seen a change
 
 	Transport http.RoundTripper // nil: connections to the URLs, without a proxy
 }
@@ -137,6 +145,18 @@ func (g *Group) Ask(ctx context.Context, asked Question, of []Replica, take func
 	return silent
 }
 
+// CatchUp waits, if a request is from another replica, until this one has seen what the other one had seen when it
+// asked. If that takes longer than the other one waits for the answer, CatchUp returns too.
+func (g *Group) CatchUp(r *http.Request) {
+	version, err := strconv.ParseInt(r.Header.Get(seenMarker), 10, 64)
+	if g == nil || g.config.CatchUp == nil || err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), g.config.Patience)
+	defer cancel()
+	_ = g.config.CatchUp(ctx, version) // nobody waits for the answer any more
+}
+
 // enter takes a place for a request.
 func (g *Group) enter(ctx context.Context) error {
 	select {
@@ -198,9 +218,11 @@ func (g *Group) request(ctx context.Context, asked Question, of Replica) (*http.
 		return nil, fmt.Errorf("its URL cannot be used: %w", err)
 	}
 	at.Path, at.RawQuery = asked.Path, asked.Query.Encode()
-	return (&http.Request{
-		Method: asked.Method, URL: at, Host: "localhost", Header: http.Header{Marker: {g.config.Own}},
-	}).WithContext(ctx), nil
+	headers := http.Header{Marker: {g.config.Own}}
+	if g.config.Seen != nil {
+		headers.Set(seenMarker, strconv.FormatInt(g.config.Seen(), 10))
+	}
+	return (&http.Request{Method: asked.Method, URL: at, Host: "localhost", Header: headers}).WithContext(ctx), nil
 }
 
 // admit takes room for an answer before it is read. An answer of unknown length gets as much as the longest one.

@@ -24,6 +24,14 @@ func (r *Replica) Members() []Member {
 	return all
 }
 
+// Seen returns the version of the newest change that this replica has seen.
+func (r *Replica) Seen() int64 { return r.store.Copy().Seen() }
+
+// CatchUp returns when this replica has seen every change up to a version, or with the cause of the context's end.
+func (r *Replica) CatchUp(ctx context.Context, version int64) error {
+	return r.store.Copy().Await(ctx, version)
+}
+
 // Announce tells the other replicas a URL at which they can ask this one, as peers.Base has it, until the context ends.
 // It tells them again if the store has lost the record.
 func (r *Replica) Announce(ctx context.Context, url string) {
