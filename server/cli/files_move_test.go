@@ -1,39 +1,19 @@
 package cli_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
-	"syscall"
 	"testing"
 )
 
 // trialsVariable sets the number of rounds of trials that are short otherwise.
 const trialsVariable = "GCP_METADATA_EMULATOR_TRIALS"
-
-// trials returns the number of rounds of a trial.
-func trials(t *testing.T, usual int) int {
-	t.Helper()
-	text := os.Getenv(trialsVariable)
-	if text == "" {
-		return usual
-	}
-	rounds, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rounds
-}
 
 // watched is an emulator that watches a fixture in root/parent/folder/mount, a directory as Kubernetes
 // mounts a ConfigMap: the fixture and a key set are links to ..data/NAME, and ..data is a link to the
@@ -41,11 +21,10 @@ func trials(t *testing.T, usual int) int {
 type watched struct {
 	*testing.T
 
+	serving
+
 	root  string
-	url   string
-	log   *os.File
-	end   func() // ends the emulator; the log is complete then
-	round int    // the role in the fixture
+	round int // the role in the fixture
 	etag  string
 }
 
@@ -169,37 +148,7 @@ func startWatched(t *testing.T) *watched {
 	t.Helper()
 	w := &watched{T: t, root: t.TempDir(), etag: "0"}
 	w.mount(w.path("parent", "folder", "mount"))
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	w.do(err)
-	w.log = log
-	command := exec.CommandContext(context.WithoutCancel(t.Context()), "gcp-metadata-emulator", "serve", "--listen", "127.0.0.1:0", "--ephemeral", "--watch",
-		"--url-file", filepath.Join(t.TempDir(), "url"), "--fixture", w.path("parent", "folder", "mount", "world.yaml"))
-	stderr, err := command.StderrPipe()
-	w.do(err, command.Start())
-	ready := make(chan string, 1)
-	copied := make(chan struct{})
-	go func() {
-		defer close(copied)
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			fmt.Fprintln(log, lines.Text())
-			if _, rest, found := strings.Cut(lines.Text(), "msg=serving url="); found {
-				url, _, _ := strings.Cut(rest, " ")
-				ready <- url
-			}
-		}
-	}()
-	w.end = sync.OnceFunc(func() {
-		w.do(command.Process.Signal(syscall.SIGTERM))
-		<-copied
-		w.do(command.Wait(), log.Close())
-	})
-	t.Cleanup(w.end)
-	select {
-	case w.url = <-ready:
-	case <-copied:
-		content, _ := os.ReadFile(log.Name())
-		t.Fatalf("the emulator has not started:\n%s", content)
-	}
+	w.serving = startServing(t, "--watch", "--fixture", w.path("parent", "folder", "mount", "world.yaml"))
 	w.await()
 	return w
 }
@@ -210,7 +159,7 @@ func TestFilesMove(t *testing.T) {
 	t.Parallel()
 	w := startWatched(t)
 	at, made := w.path("parent", "folder", "mount"), 0
-	for range trials(t, 1) {
+	for range sized(t, trialsVariable, 1) {
 		for name, change := range changes() {
 			for _, nothing := range same() {
 				nothing(w, at)
@@ -222,7 +171,7 @@ func TestFilesMove(t *testing.T) {
 		}
 	}
 	w.end()
-	content, err := os.ReadFile(w.log.Name())
+	content, err := os.ReadFile(w.log)
 	w.do(err)
 	reloaded := bytes.Count(content, []byte("msg=reloaded"))
 	if reloaded != made {
