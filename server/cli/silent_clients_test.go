@@ -71,7 +71,9 @@ func awaitWaiters(t *testing.T, url string, want int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got struct{ Count int }
+		var got struct {
+			Count int `json:"count"`
+		}
 		err = json.NewDecoder(response.Body).Decode(&got)
 		_ = response.Body.Close()
 		if err != nil {
