@@ -211,10 +211,9 @@ func TestReplicasThatDoNotAnswer(t *testing.T) {
 		t.Cleanup(web.Close)
 		return web.URL
 	}
-	dead := httptest.NewServer(http.NotFoundHandler())
-	dead.Close()
+	const dead = "http://127.0.0.1:1" // nothing listens there
 	members := map[string]string{
-		"dead":    dead.URL,
+		"dead":    dead,
 		"garbage": serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "\x00{") }),
 		"unfit": serve(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"replica": "unfit", "requests": 7}`)
@@ -257,7 +256,7 @@ func TestReplicasThatDoNotAnswer(t *testing.T) {
 		}
 	}
 	one := all[2].ask(t.Context(), http.MethodGet, local+"/emulator/v1/requests?replica=dead", "")
-	if one.Code != http.StatusServiceUnavailable || !strings.Contains(one.Body.String(), `the replica \"dead\" at \"`+dead.URL+`\" has not answered`) {
+	if one.Code != http.StatusServiceUnavailable || !strings.Contains(one.Body.String(), `the replica \"dead\" at \"`+dead+`\" has not answered`) {
 		t.Errorf("of the dead one: status %d: %s", one.Code, one.Body)
 	}
 }

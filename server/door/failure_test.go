@@ -3,9 +3,7 @@ package door_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -187,15 +185,9 @@ func TestSlowUpload(t *testing.T) {
 
 func TestNoUpstream(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := listener.Addr().String()
-	_ = listener.Close()
 	for ingress, want := range map[string]string{
-		"traffic: all":                    `service "orders" has no upstream: write one in its ingress, such as upstream: http://127.0.0.1:8080`,
-		`upstream: "http://` + dead + `"`: "nothing listens at http://" + dead + `, the upstream of service "orders"`,
+		"traffic: all":                   `service "orders" has no upstream: write one in its ingress, such as upstream: http://127.0.0.1:8080`,
+		`upstream: "http://127.0.0.1:1"`: `nothing listens at http://127.0.0.1:1, the upstream of service "orders"`,
 	} {
 		r := startAt(t, "authentication: none, "+ingress, door.Config{Patience: -1, Explain: true})
 		answer := do(t, r.Client(), get(t, r.URL))
@@ -205,61 +197,10 @@ func TestNoUpstream(t *testing.T) {
 	}
 }
 
-// Requests wait for an upstream that has yet to start, with their bodies.
-func TestUpstreamStarts(t *testing.T) {
-	t.Parallel()
-	reserved, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := reserved.Addr().String()
-	_ = reserved.Close()
-	r := startAt(t, `authentication: none, upstream: "http://`+address+`"`, door.Config{Patience: time.Minute})
-	replies := make(chan string)
-	for range 3 {
-		go func() {
-			request := get(t, r.URL)
-			request.Method, request.Body, request.ContentLength = http.MethodPost, io.NopCloser(strings.NewReader("abc")), 3
-			answer, err := r.Client().Do(request)
-			if err != nil {
-				replies <- err.Error()
-				return
-			}
-			defer answer.Body.Close()
-			body, _ := io.ReadAll(answer.Body)
-			replies <- fmt.Sprintf("%d %s", answer.StatusCode, body)
-		}()
-	}
-	impatient, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if answer, err := r.Client().Do(get(t, r.URL).WithContext(impatient)); err == nil {
-		_ = answer.Body.Close()
-		t.Errorf("an answer before the start: %d", answer.StatusCode)
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Skipf("the address is taken: %v", err)
-	}
-	upstream := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })}
-	go func() { _ = upstream.Serve(listener) }()
-	t.Cleanup(func() { _ = upstream.Close() })
-	for range 3 {
-		if got := <-replies; got != "200 abc" {
-			t.Error(got)
-		}
-	}
-}
-
 // The wait for an upstream is bounded.
 func TestUpstreamNeverStarts(t *testing.T) {
 	t.Parallel()
-	reserved, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := reserved.Addr().String()
-	_ = reserved.Close()
-	r := startAt(t, `authentication: none, upstream: "http://`+address+`"`, door.Config{Patience: 100 * time.Millisecond})
+	r := startAt(t, `authentication: none, upstream: "http://127.0.0.1:1"`, door.Config{Patience: 100 * time.Millisecond})
 	if answer := do(t, r.Client(), get(t, r.URL)); answer.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("status %d", answer.StatusCode)
 	}

@@ -108,9 +108,7 @@ func TestAwait(t *testing.T) {
 }
 
 func TestAwaitStopsWithContext(t *testing.T) {
-	server := httptest.NewServer(http.NotFoundHandler())
-	addr := server.Listener.Addr().String()
-	server.Close() // nothing listens any more
+	const addr = "127.0.0.1:1" // nothing listens there
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errGone)
 	defer cancel()
 	_, err := load.Await(ctx, addr, load.Request{Method: "GET", Target: "/"}.Compile(addr))
