@@ -4,13 +4,14 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"net"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v4"
+
+	"gcp-metadata-emulator/server/records/recordstest"
 )
 
 // deployment is the part of a deployment file that has to agree with the emulator.
@@ -134,7 +135,7 @@ func TestKubernetesManifests(t *testing.T) {
 		kinds = append(kinds, document.Kind)
 		for _, container := range document.Spec.Template.Spec.Containers {
 			if document.Kind == "Deployment" {
-				probes := freeAddress(t)
+				probes := recordstest.FreeAddress(t)
 				d.arguments = withoutPorts(container.Args, probes)
 				ports := map[string]string{"probes": probes}
 				d.probes = map[string][]string{"readiness": container.Readiness.line(ports), "liveness": container.Liveness.line(ports)}
@@ -163,15 +164,4 @@ func withoutPorts(arguments []string, probes string) []string {
 		}
 	}
 	return changed
-}
-
-// freeAddress returns an address at which nothing listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }

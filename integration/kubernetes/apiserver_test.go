@@ -36,7 +36,7 @@ type apiserver struct {
 	t       *testing.T
 	program string
 	dir     string
-	port    string
+	address string
 	etcd    *recordstest.Etcd
 	process *exec.Cmd
 	config  *rest.Config
@@ -59,7 +59,7 @@ func startAPIServer(t *testing.T) cluster {
 	case program == "":
 		t.Fatalf("the variable %q is empty: scripts/kubernetes/apiserver has failed", binary)
 	}
-	s := &apiserver{t: t, program: program, dir: t.TempDir(), port: freePort(t), etcd: recordstest.StartEtcd(t)}
+	s := &apiserver{t: t, program: program, dir: t.TempDir(), address: recordstest.FreeAddress(t), etcd: recordstest.StartEtcd(t)}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func startAPIServer(t *testing.T) cluster {
 	s.write("sa.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}))
 	s.write("tokens.csv", []byte(adminToken+",admin,admin,system:masters\n"))
 	s.config = &rest.Config{
-		Host: "https://127.0.0.1:" + s.port, BearerToken: adminToken, QPS: -1,
+		Host: "https://" + s.address, BearerToken: adminToken, QPS: -1,
 		TLSClientConfig: rest.TLSClientConfig{Insecure: true}, // it makes its own certificate
 	}
 	s.start()
@@ -112,7 +112,11 @@ func (s *apiserver) run(program, log string, arguments ...string) *exec.Cmd {
 func (s *apiserver) start() {
 	s.t.Helper()
 	file := func(name string) string { return filepath.Join(s.dir, name) }
-	s.process = s.run(s.program, "apiserver.log", "--etcd-servers=http://"+s.etcd.Address, "--secure-port="+s.port, "--bind-address=127.0.0.1", "--cert-dir="+file("certs"),
+	host, port, err := net.SplitHostPort(s.address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.process = s.run(s.program, "apiserver.log", "--etcd-servers=http://"+s.etcd.Address, "--secure-port="+port, "--bind-address="+host, "--cert-dir="+file("certs"),
 		"--service-account-issuer="+issuer, "--service-account-key-file="+file("sa.key"), "--service-account-signing-key-file="+file("sa.key"),
 		"--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC", "--token-auth-file="+file("tokens.csv"),
 		"--disable-admission-plugins=ServiceAccount", "--profiling=false")
@@ -201,18 +205,4 @@ func (s *apiserver) emulatorToken(admin kubernetes.Interface) string {
 		s.t.Fatal(err)
 	}
 	return token.Status.Token
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

@@ -65,7 +65,7 @@ func newReplicas(t *testing.T, server *recordstest.Etcd) []*replica {
 
 func newReplica(t testing.TB, name, store string, flags ...string) *replica {
 	t.Helper()
-	r := &replica{name: name, store: "etcd://" + store + "/" + t.Name(), flags: flags, address: "127.0.0.1:0"}
+	r := &replica{name: name, store: "etcd://" + store + "/" + t.Name(), flags: flags}
 	r.start(t)
 	t.Cleanup(func() {
 		r.kill()
@@ -81,7 +81,7 @@ func (r *replica) start(t testing.TB) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "url")
 	r.log = &bytes.Buffer{}
-	arguments := append([]string{"serve", "--ephemeral", "--listen", r.address, "--url-file", file, "--store", r.store, "--store-timeout", "30s"}, r.flags...)
+	arguments := append([]string{"serve", "--ephemeral", "--listen", "127.0.0.1:0", "--url-file", file, "--store", r.store, "--store-timeout", "30s"}, r.flags...)
 	r.process = exec.Command(emulator, arguments...)
 	r.process.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	if cores := os.Getenv("GOMAXPROCS"); cores != "" {

@@ -1,9 +1,9 @@
 package recordstest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +23,8 @@ type Etcd struct {
 	flags          []string
 	name, cluster  string // of the server, and of all that are one store
 	process        *exec.Cmd
+	said           *bytes.Buffer // by the process; complete when it has ended
+	ended          chan struct{} // closed when the process has ended
 }
 
 // StartEtcd starts a server of etcd that ends with the test. The server is the program that the variable
@@ -57,7 +59,7 @@ func newEtcd(t testing.TB, name, scheme string, flags ...string) *Etcd {
 	t.Helper()
 	return &Etcd{
 		program: program(t), dir: filepath.Join(t.TempDir(), "etcd"), scheme: scheme, name: name,
-		Address: freeAddress(t), peers: freeAddress(t), metrics: freeAddress(t), flags: flags,
+		Address: FreeAddress(t), peers: FreeAddress(t), metrics: FreeAddress(t), flags: flags,
 	}
 }
 
@@ -124,9 +126,17 @@ func (e *Etcd) run(t testing.TB) {
 		"--listen-peer-urls=" + peers, "--initial-advertise-peer-urls=" + peers, "--initial-cluster=" + e.cluster,
 	}, e.flags...)
 	e.process = exec.Command(e.program, arguments...) //nolint:noctx // Kill ends it
+	e.said = &bytes.Buffer{}
+	e.process.Stdout, e.process.Stderr = e.said, e.said
 	if err := e.process.Start(); err != nil {
 		t.Fatal(err)
 	}
+	process, ended := e.process, make(chan struct{})
+	e.ended = ended
+	go func() {
+		defer close(ended)
+		_ = process.Wait()
+	}()
 }
 
 // await waits until the server answers.
@@ -135,6 +145,8 @@ func (e *Etcd) await(t testing.TB) {
 	for !e.isHealthy(t.Context()) {
 		select {
 		case <-time.After(20 * time.Millisecond):
+		case <-e.ended:
+			t.Fatalf("the server of etcd has ended: %v\n%s", e.process.ProcessState, e.said)
 		case <-t.Context().Done():
 			t.Fatal("the server of etcd does not answer")
 		}
@@ -157,7 +169,7 @@ func (e *Etcd) isHealthy(ctx context.Context) bool {
 // Kill ends the server at once, as kill -9 does.
 func (e *Etcd) Kill() {
 	_ = e.process.Process.Kill()
-	_ = e.process.Wait()
+	<-e.ended
 }
 
 // Lose deletes the data of the server, after Kill.
@@ -189,21 +201,11 @@ func (e *Etcd) Backup(t testing.TB) (restore func()) {
 func (e *Etcd) Elsewhere(t testing.TB) (back func()) {
 	t.Helper()
 	home := e.Address
-	e.Address = freeAddress(t)
+	e.Address = FreeAddress(t)
 	e.Start(t)
 	return func() {
 		e.Kill()
 		e.Address = home
 		e.Start(t)
 	}
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
