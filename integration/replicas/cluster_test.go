@@ -45,26 +45,31 @@ func TestLeaderIsKilled(t *testing.T) {
 	}
 }
 
-// leaderOf returns the server that leads the others.
-func leaderOf(t *testing.T, servers []*recordstest.Etcd) *recordstest.Etcd {
+// leaderOf returns the server that leads the others. On a busy machine there may be none for a moment, because
+// the others have not heard from it in time.
+func leaderOf(t *testing.T, servers []*recordstest.Etcd) (leader *recordstest.Etcd) {
 	t.Helper()
-	var leader *recordstest.Etcd
-	for _, one := range servers {
-		client, err := clientv3.New(clientv3.Config{Endpoints: []string{one.Address}})
-		if err != nil {
-			t.Fatal(err)
+	until(t, "a server leads", func() bool {
+		for _, one := range servers {
+			if leads(t, one) {
+				leader = one
+			}
 		}
-		status, err := client.Status(t.Context(), one.Address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if status.Leader == status.Header.GetMemberId() {
-			leader = one
-		}
-		_ = client.Close()
-	}
-	if leader == nil {
-		t.Fatal("no server leads")
-	}
+		return leader != nil
+	})
 	return leader
+}
+
+func leads(t *testing.T, one *recordstest.Etcd) bool {
+	t.Helper()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{one.Address}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	status, err := client.Status(t.Context(), one.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status.Leader == status.Header.GetMemberId()
 }
