@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -279,20 +280,30 @@ func newDouble() *double {
 	}
 }
 
-// checkHidden records a server, and looks for parts of a secret.
+// checkHidden records a server until it has no further change, and looks for parts of a secret.
 func checkHidden(t *testing.T, d *double, about string, parts ...string) {
 	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	options := record.Options{Limit: 60, Now: time.Now}
+	changes := len(d.changes)
+	if changes > 0 {
+		options.For = time.Hour
+		d.asked = func(r *http.Request) {
+			if r.URL.Query().Has("wait_for_change") && len(d.changes) == 0 {
+				cancel()
+			}
+		}
+	}
 	server := httptest.NewServer(d)
 	defer server.Close()
-	while := time.Duration(0)
-	if len(d.changes) > 0 {
-		while = time.Millisecond
-	}
-	recording, err := record.Run(t.Context(), record.Options{
-		Real: emulatortest.Must[*url.URL](t)(url.Parse(server.URL)), For: while, Limit: 60, Now: time.Now,
-	})
+	options.Real = emulatortest.Must[*url.URL](t)(url.Parse(server.URL))
+	recording, err := record.Run(ctx, options)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if recording.Changes != changes {
+		t.Errorf("%s: %d changes are recorded", about, recording.Changes)
 	}
 	if recording.Unplayable != nil {
 		t.Errorf("%s: the recording cannot be played: %v", about, recording.Unplayable)
