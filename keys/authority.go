@@ -29,8 +29,8 @@ const organization = "gcp-metadata-emulator"
 const (
 	authorityLifetime = 10 * 365 * 24 * time.Hour
 
-	// around is the validity before and after the moment of issue. A year each way suits
-	// clients whose clock is wrong, and the sum stays below Apple's limit of 825 days
+	// around is the validity before and after the moment of issue. A year each way suits clients
+	// with a wrong clock, and the sum stays below Apple's limit of 825 days
 	// (https://support.apple.com/103769).
 	around = 366 * 24 * time.Hour
 

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Bundle keeps the files of a ring in memory. It implements Files, so that a ring can begin with the keys
-// of another one. It is safe for concurrent use.
+// Bundle keeps the files of a ring in memory. It implements Files, so a ring can begin with the keys of
+// another. It is safe for concurrent use.
 type Bundle struct {
 	mu       sync.Mutex
 	files    map[string]bundled
@@ -143,8 +143,8 @@ func CheckFiles(files map[string][]byte, now func() time.Time) error {
 // escape begins the two hexadecimal digits of a byte that a flat name cannot have.
 const escape = '_'
 
-// FlatName returns the name of a file of a ring as one that has no folders, with the characters that the
-// keys of a Kubernetes Secret may have.
+// FlatName returns a name without folders for a file of a ring, with the characters that the keys of a
+// Kubernetes Secret may have.
 func FlatName(name string) string {
 	var flat strings.Builder
 	for _, c := range []byte(name) {

@@ -161,9 +161,9 @@ func parsePublicBlock(block *pem.Block) (*Certified, error) {
 	}
 }
 
-// bare returns a key that came without a certificate. It makes a certificate on first use,
-// valid from 1970 to 9999, and signs it with a throw-away key. Verifiers never check that
-// signature: in Google's lists of published keys, a certificate only wraps the key.
+// bare returns a key that came without a certificate. It makes a certificate on first use, valid
+// from 1970 to 9999, and signs it with a throw-away key. Verifiers never check this signature: in
+// Google's lists of published keys, a certificate only wraps the key.
 func bare(public *rsa.PublicKey) *Certified {
 	der, _ := x509.MarshalPKIXPublicKey(public) // never fails for an RSA key
 	key := &Certified{id: fingerprint(der), public: public, notBefore: time.Unix(0, 0).UTC(), notAfter: endOfTime(), bare: true}

@@ -9,8 +9,8 @@ import (
 	"fmt"
 )
 
-// Client is a certificate, with its key, by which a client authenticates itself to an emulator. Only the
-// emulator that made it accepts it: it is not issued by the authority, which certifies servers only.
+// Client is a certificate, with its key, for a client of an emulator. Only the emulator that made it
+// accepts it: the authority did not issue it, because the authority certifies servers only.
 type Client struct {
 	cert *x509.Certificate
 	file []byte

@@ -28,13 +28,13 @@ const (
 	keptInTotal = 16 << 20 // bytes in memory
 )
 
-// touchEvery is the time after which a kept content in use is marked as such again, so that other
-// processes do not prune it.
+// touchEvery is the time between two marks of a kept content in use. The marks keep other processes
+// from pruning it.
 const touchEvery = time.Minute
 
 // contents keeps the part of a token's content that is too long for the token itself. Tokens with
 // the same content share one entry, so the number of entries does not grow with the number of
-// tokens. The oldest entries give way to new ones.
+// tokens. If there are too many, new entries replace the oldest.
 type contents struct {
 	vault *kept
 
@@ -159,7 +159,7 @@ func (r *Ring) KeptContent(id ContentID) (content []byte, ok bool, err error) {
 
 func (id ContentID) file() string { return contentsFolder + "/" + hex.EncodeToString(id[:]) }
 
-// form returns the form of a content's file, whose name is the content's digest.
+// form returns the form of a content's file. Its name is the content's digest.
 func (id ContentID) form() form[[]byte] {
 	same := func(data []byte) ([]byte, error) { return data, nil }
 	return form[[]byte]{encode: same, decode: func(data []byte) ([]byte, error) {

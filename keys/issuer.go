@@ -13,9 +13,9 @@ import (
 	"fmt"
 )
 
-// An authority has two certificates. The root, which clients trust, has signed one other certificate,
-// the issuer's, and its key is gone. The issuer's key, which the ring keeps, signs the certificates of
-// servers. Java's verifier ignores what a root says of itself, but obeys the constraints of the issuer.
+// An authority has two certificates. Clients trust the root. The root has signed one other certificate,
+// the issuer's, and its key is gone. The ring keeps the issuer's key, which signs the certificates of
+// servers. Java's verifier ignores the constraints of a root, but obeys the issuer's.
 
 // newIssuer makes a root and an issuer for the given names, and returns the authority's PEM file: the
 // root, the issuer's certificate, then the issuer's private key.
@@ -131,10 +131,10 @@ const (
 	addressName   = 7
 )
 
-// narrow returns the name constraints of an issuer (RFC 5280, section 4.2.1.10). They are those of
-// constrain, and also permit no subject but the empty one: a verifier takes the subject for the name of
-// a server if a certificate has no other name. Package x509 cannot write that constraint, and its
-// verifier refuses certificates with it if the extension is critical.
+// narrow returns the name constraints of an issuer (RFC 5280, section 4.2.1.10). They are the
+// constraints of constrain, and also permit only the empty subject: if a certificate has no other name,
+// a verifier takes the subject for the name of a server. Package x509 cannot write this constraint, and
+// its verifier refuses a certificate if the extension is critical.
 func narrow(names permitted) (pkix.Extension, error) {
 	subject, err := asn1.Marshal(pkix.Name{CommonName: nobody}.ToRDNSequence())
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Every kept file begins with a line that has the SHA-256 of the file's name and of the rest of the
+// Every kept file begins with a line with the SHA-256 of the file's name and of the rest of the
 // file. Programs that read PEM skip such a line.
 const (
 	checksumLabel = "checksum: "
@@ -28,7 +28,7 @@ func seal(name string, data []byte) []byte { return append([]byte(checksum(name,
 var errDamaged = errors.New("its checksum does not match: it is damaged, or belongs to another file name")
 
 // unseal returns the data in a file, and whether the file has a checksum. Files of earlier versions
-// have none.
+// have no checksum.
 func unseal(name string, file []byte) (data []byte, sealed bool, err error) {
 	if !strings.HasPrefix(string(file[:min(len(file), len(checksumLabel))]), checksumLabel) {
 		return file, false, nil
@@ -39,7 +39,8 @@ func unseal(name string, file []byte) (data []byte, sealed bool, err error) {
 	return file[checksumLine:], true, nil
 }
 
-// sweep removes what killed processes have left unfinished, and tells if others can change the vault.
+// sweep removes unfinished files of killed processes, and reports whether others can change the
+// vault.
 func (k *kept) sweep() {
 	k.vault.sweep()
 	if exposure := k.vault.exposure(); exposure != "" {
@@ -50,7 +51,7 @@ func (k *kept) sweep() {
 // errClosed reports a write after the ring was closed.
 var errClosed = errors.New("the keys have been closed")
 
-// kept is a vault whose files have checksums. It can be closed, so that a process does not end in
+// kept is a vault with a checksum in each file. It can be closed, so that a process does not end in
 // the middle of a write.
 type kept struct {
 	vault  vault
@@ -96,8 +97,8 @@ func (k *kept) unusable(name string, err error) error {
 	return &FileError{Path: k.path(name), Problem: "cannot be used", Err: err}
 }
 
-// create stores data under a new name. taken reports that the name is taken, in which case create
-// stores nothing.
+// create stores data under a new name. If the name is taken, taken is true, and create stores
+// nothing.
 func (k *kept) create(name string, data []byte) (taken bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -154,8 +155,8 @@ func (k *kept) close() {
 type form[T any] struct {
 	decode func(data []byte) (T, error)
 	encode func(T) ([]byte, error)
-	// verify reports damage to a file without a checksum that decode and encode do not notice; nil:
-	// there is none.
+	// verify reports damage to a file without a checksum, if decode and encode do not notice it. It
+	// may be nil.
 	verify func(T) error
 }
 

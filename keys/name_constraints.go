@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Certify sets the domains whose names the ring's authority certifies, and further addresses. Without a
-// call of Certify, the authority certifies only this machine. Callers call it before they use the ring.
+// Certify sets the domains and further addresses that the ring's authority certifies. Without a call of
+// Certify, the authority certifies only this machine. Call it before the ring is used.
 func (r *Ring) Certify(domains []string, addresses ...netip.Addr) {
 	r.domains, r.addresses = slices.Clone(domains), slices.Clone(addresses)
 }

@@ -15,9 +15,9 @@ type private struct {
 	plain  *rsa.PrivateKey // nil: the private half cannot leave its signer
 }
 
-// Bind returns the signer that signs with a private key in place of Go's own cryptography, such as
-// a key object of OpenSSL or of a PKCS #11 token into which Bind has loaded the key. The signer must
-// sign a digest of SHA-256 or SHA-1 with RSASSA-PKCS1-v1_5, and must be safe for concurrent use.
+// Bind returns a signer for a private key that replaces Go's own cryptography, such as a key object
+// of OpenSSL, or of a PKCS #11 token after Bind has loaded the key into it. The signer must sign a
+// digest of SHA-256 or SHA-1 with RSASSA-PKCS1-v1_5, and must be safe for concurrent use.
 type Bind func(key *rsa.PrivateKey) (crypto.Signer, error)
 
 // SignWith makes every RSA key of the ring sign by the signer that bind returns for it, whether the
@@ -25,10 +25,10 @@ type Bind func(key *rsa.PrivateKey) (crypto.Signer, error)
 // the ring is used.
 func (r *Ring) SignWith(bind Bind) { r.pool.bind, r.users.bind = bind, bind }
 
-// NewRingOf returns a ring whose keys never leave their signers, such as keys in a PKCS #11 token.
-// The ring calls generate for each RSA-2048 key that Google's systems sign with. It keeps the
-// certificates in memory, so a later ring has other key IDs. The keys of service account key
-// files must be known to their holders: Go makes those keys.
+// NewRingOf returns a ring with keys that never leave their signers, such as keys in a PKCS #11
+// token. The ring calls generate for each RSA-2048 key of Google's systems. It keeps the
+// certificates in memory, so a later ring has other key IDs. Go makes the keys of service account
+// key files, because their holders must know them.
 func NewRingOf(generate func() (crypto.Signer, error), now func() time.Time) *Ring {
 	pool := newPool()
 	pool.isForeign = true
@@ -53,7 +53,7 @@ func foreign(signer crypto.Signer) (private, error) {
 	return private{public: public, signer: signer}, nil
 }
 
-// bound returns a private half whose signer is the signer of p.bind.
+// bound returns a private half with the signer of p.bind.
 func (p *pool) bound(key *rsa.PrivateKey) (private, error) {
 	if p.bind == nil {
 		return private{public: &key.PublicKey, signer: key, plain: key}, nil

@@ -9,9 +9,9 @@ import (
 	"gcp-metadata-emulator/keys/disk"
 )
 
-// restore writes the files of known keys that somebody has removed. names lists the folder's files. It
-// tells of files that are missing and unknown. One file in trouble does not keep it from the others;
-// the error is the first one. The caller must hold mu.
+// restore writes the files of known keys again if somebody has removed them. names lists the folder's
+// files. It reports missing and unknown files. If one file fails, it continues with the others, and
+// returns the first error. The caller must hold mu.
 func (s *Set) restore(names []string) error {
 	var failed error
 	restored := false
@@ -80,8 +80,8 @@ func (s *Set) restoreMarks(key numbered, names []string) (restored bool, err err
 	return restored, nil
 }
 
-// displace moves a key to the numbers of keys that are only in memory, and retires it: the processes
-// that share the folder now do not know it.
+// displace moves a key to the numbers of keys that are only in memory, and retires it, because the
+// processes with the same folder do not know it now.
 func (s *Set) displace(key numbered) {
 	next := slices.Clone(s.all())
 	next = slices.DeleteFunc(next, func(k numbered) bool { return k.number == key.number })
@@ -103,7 +103,7 @@ func (s *Set) tellMissing(names []string) {
 	}
 }
 
-// referred returns the numbers of keys that there must have been, and the files that show it.
+// referred returns the numbers of keys that must have existed, and the files that prove it.
 func (s *Set) referred(names []string) map[int]string {
 	by, last := map[int]string{}, 0
 	for _, name := range names {

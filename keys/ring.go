@@ -41,8 +41,8 @@ type Ring struct {
 	iap       *ECKey       // likewise
 }
 
-// NewRing returns a ring that keeps its keys below dir/keys, or only in memory if dir is empty.
-// It neither reads nor makes keys yet. now decides which keys have expired.
+// NewRing returns a ring that keeps its keys below dir/keys. If dir is empty, it keeps them only in
+// memory. It does not read or make keys yet. now decides which keys have expired.
 func NewRing(dir string, now func() time.Time) *Ring {
 	if dir == "" {
 		return newRing(memory{}, newPool(), now)
@@ -67,8 +67,8 @@ func (r *Ring) KeepWhile(lasts func() bool) {
 	r.vault.lasts = func() bool { return r.vault.stored && lasts() }
 }
 
-// ReportWaits makes the ring call report with the time for which a caller waited until a key was
-// generated. Callers whose key exists do not wait.
+// ReportWaits makes the ring call report whenever a caller has waited for the generation of a key.
+// If the key exists, the caller does not wait.
 func (r *Ring) ReportWaits(report func(time.Duration)) {
 	r.pool.waited.Store(&report)
 	r.users.waited.Store(&report)
@@ -88,9 +88,9 @@ func (r *Ring) Wait() {
 // its keys in the pool of r's key files.
 func (r *Ring) Stranger() *Ring { return newRing(memory{}, r.users, r.now) }
 
-// Load reads Google's own keys, the secret, and the certificate authority if there is one.
-// It makes no keys except the secret. The error names an unusable file, or a read-only
-// directory. Load also removes what killed processes have left unfinished.
+// Load reads Google's own keys, the secret, and the certificate authority, if any. It makes no keys
+// except the secret. The error names an unusable file, or a read-only directory. Load also removes
+// unfinished files of killed processes.
 func (r *Ring) Load() error {
 	r.vault.sweep()
 	var keysErr error

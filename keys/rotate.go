@@ -49,8 +49,8 @@ func (s *Set) States() ([]Stated, error) {
 // KeepAll makes [Set.Rotate] publish every retired key until its normal end.
 const KeepAll = -1
 
-// Rotate rotates the keys for ID tokens, and those of Google's other own sets that have keys
-// already. See [Set.Rotate].
+// Rotate rotates the keys for ID tokens, and Google's other own sets if they have keys already. See
+// [Set.Rotate].
 func (r *Ring) Rotate(ctx context.Context, keep int) error {
 	for _, set := range r.Own() {
 		known, err := set.Known()

@@ -46,8 +46,8 @@ func (r *Ring) Check() {
 	}
 }
 
-// restoreSingle writes a file if it is missing. The error is errReplaced if another process has made
-// another file in its place; this process keeps what its users have seen.
+// restoreSingle writes a file if it is missing. If another process has made another file in its
+// place, the error is errReplaced, and this process keeps the content that its users have seen.
 func (r *Ring) restoreSingle(file single) error {
 	modified := r.vault.modified(file.name)
 	if modified == file.modified && modified != 0 {

@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// Stock shares private keys among any number of rings in one process, such as a test's. Each
-// ring takes the same keys in the same order, so that only the ring with the most keys has to
-// wait. The rings make their own certificates, so their key IDs differ. A Stock is safe for
-// concurrent use.
+// Stock shares private keys among any number of rings in one process, such as a test's. Each ring
+// takes the same keys in the same order, so only the ring with the most keys has to wait. The rings
+// make their own certificates, so their key IDs differ. A Stock is safe for concurrent use.
 type Stock struct {
 	mu   sync.Mutex
 	keys []func() (private, error)

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// troubles reports what is wrong with kept files although the ring works.
+// troubles reports problems with kept files that do not stop the ring.
 type troubles struct {
 	mu     sync.Mutex
 	report func(error)
@@ -18,9 +18,9 @@ const mostTold = 1000
 
 func newTroubles() *troubles { return &troubles{report: func(error) {}, told: map[string]bool{}} }
 
-// ReportTrouble makes the ring call report with what is wrong with its files although the ring
-// works: an ExposedError, a RemovedError, a MissingError, a ReplacedError, or a FileError of a file that is not needed
-// at the moment. Call it before the ring is used.
+// ReportTrouble makes the ring call report for problems with its files that do not stop it: an ExposedError,
+// a RemovedError, a MissingError, a ReplacedError, or a FileError of a file that is not needed at the moment.
+// Call it before the ring is used.
 func (r *Ring) ReportTrouble(report func(error)) { r.vault.report = report }
 
 // tell reports trouble, once for each text.
@@ -87,8 +87,8 @@ func (e *MissingError) Hint() string {
 	return "restore the file from a copy; if you have deleted it on purpose, there is nothing to do"
 }
 
-// ReplacedError reports that the ring has made a new certificate authority, because the constraints of
-// the one before it are not those of this version, or because it has expired.
+// ReplacedError reports that the ring has made a new certificate authority, because the previous
+// authority has other constraints than this version, or has expired.
 type ReplacedError struct {
 	Old, New string // paths
 }
@@ -97,7 +97,7 @@ func (e *ReplacedError) Error() string {
 	return fmt.Sprintf("there is a new certificate authority, %q: %q has expired, or does not have the constraints of this emulator", e.New, e.Old)
 }
 
-// Hint suggests what to do about the error.
+// Hint advises the user.
 func (e *ReplacedError) Hint() string {
 	return "if you have trusted the certificate by hand, trust the new one: GET /emulator/v1/ca.pem"
 }

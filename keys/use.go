@@ -19,7 +19,7 @@ const (
 	// eight days, and each key lives for a little over two intervals.
 	stagger = 8 * 24 * time.Hour
 
-	// backdate moves the start of a validity into the past, for verifiers whose clock is late.
+	// backdate moves the start of a validity into the past, for verifiers with a slow clock.
 	backdate = 15 * time.Minute
 
 	// spare is the remaining validity of a key below which it signs no more. It exceeds the
@@ -68,9 +68,9 @@ func (u Use) notAfter(notBefore time.Time) time.Time {
 // section 4.1.2.5). It is also the latest possible expiry.
 func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
-// notBefore returns the start of validity for a key made now. usable is the number of usable
-// keys in the set. If the use has a next key, a key that becomes active at once is dated back,
-// so that the two keys do not expire together.
+// notBefore returns the start of validity for a key made now. usable is the number of usable keys
+// in the set. If the use has a next key, a key that becomes active at once is dated back. The two
+// keys then do not expire together.
 func (u Use) notBefore(now time.Time, usable int) time.Time {
 	if u.ahead && usable == 0 {
 		return now.Add(-backdate - stagger)

@@ -21,18 +21,19 @@ type vault interface {
 	// modified returns a number that changes if a file gets other content, or 0 if there is no such
 	// file.
 	modified(name string) int64
-	// read returns a file's content, and how other users can change it. The error is
-	// fs.ErrNotExist if there is no such file.
+	// read returns a file's content, and how other users can change it. If the file does not exist,
+	// the error is fs.ErrNotExist.
 	read(name string) (data []byte, exposure string, err error)
 	// create stores data under a new name. The error is fs.ErrExist if the name is taken.
 	create(name string, data []byte) error
 	// replace stores data under a name that is taken already.
 	replace(name string, data []byte) error
-	// touch makes a file the latest for prune. The error is fs.ErrNotExist if there is no such file.
+	// touch makes a file the latest for prune. If the file does not exist, the error is
+	// fs.ErrNotExist.
 	touch(name string) error
 	// prune removes the oldest files of a folder, until it has at most the given number.
 	prune(folder string, most int) error
-	// sweep removes what killed processes have left unfinished.
+	// sweep removes unfinished files of killed processes.
 	sweep()
 	// exposure says how other users can change the vault itself.
 	exposure() string
@@ -108,7 +109,8 @@ func (d directory) prune(folder string, most int) error {
 	return d.failure(folder, "cannot be pruned", d.folder.Prune(folder, most), nil)
 }
 
-// failure returns an error with the path of a file, unless the error is the one that callers expect.
+// failure returns an error with the path of a file. If the error is the expected one, failure
+// returns it unchanged.
 func (d directory) failure(name, problem string, err, expected error) error {
 	if err == nil || errors.Is(err, expected) {
 		return err

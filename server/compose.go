@@ -69,7 +69,7 @@ type surfaces struct {
 // controlName stands for the control plane's own address.
 const controlName = "control"
 
-// peersName stands for an address of what other replicas ask alone.
+// peersName stands for an address that serves only other replicas.
 const peersName = "peers"
 
 // probesName stands for an address of the probes alone.
@@ -126,8 +126,8 @@ func (s surfaces) entrance(allowed []hostname.Pattern, to *doors, beside *neighb
 	})
 }
 
-// everything returns the handler that leads a request to a surface by its path alone. Programs that
-// were pointed here in place of a Google API may call methods that the emulator does not play.
+// everything returns the handler that leads a request to a surface by its path alone. If a program
+// uses this address in place of a Google API, it may call methods that the emulator does not play.
 func (s surfaces) everything() http.Handler {
 	all := s.table().without(peersName) // the control plane has the same paths
 	all[0].Unknown = fallback{all[0].Dialect, googleapi.Unplayed(all[0].Unknown.Handle)}
@@ -150,8 +150,8 @@ func (s surfaces) named(name string) http.Handler {
 	return router.WithCalls(s.handler(at), s.rpc)
 }
 
-// handler returns the handler for the routes of some surfaces. The first surface answers paths
-// whose first segment no route has.
+// handler returns the handler for the routes of some surfaces. If no route has the first segment of
+// a path, the first surface answers.
 func (s surfaces) handler(all table) http.Handler {
 	var routes []router.Route
 	for _, surface := range all {
@@ -192,7 +192,7 @@ func (s surfaces) serve(surface surface, route route) http.Handler {
 	return surface.Dialect.Serve(observer.Observe(s.observer, op))
 }
 
-// tree returns the HTTP handler of the metadata tree, whose operations are the entries of a surface.
+// tree returns the HTTP handler of the metadata tree. Its operations are the entries of a surface.
 func (s surfaces) tree(surface surface) http.Handler {
 	var rows [mds.Operations]entry
 	for _, row := range surface.Entries {

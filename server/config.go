@@ -26,7 +26,7 @@ type Config struct {
 	Workloads    workloads.Chooser // decides which instance a request for metadata is for
 	ProxyAllowed []hostname.Target // other hosts to which it forwards requests, as a forward proxy
 
-	// GivenKeys is the directory whose keys Keys began with, if later keys do not get there. It may be empty.
+	// GivenKeys is the directory with the first keys of Keys, if later keys do not get there. It may be empty.
 	GivenKeys string
 
 	// InstanceURLs returns the base URLs of the instances that have an address of their own at
@@ -48,15 +48,15 @@ type Config struct {
 	// must be the replicas' world.
 	Replica Shared
 
-	// ReplicaTimeout is the time for which the answer of another replica is waited for, if a request asks
-	// for what all replicas have; zero means 1 s.
+	// ReplicaTimeout limits the wait for another replica's answer if a request asks all replicas. Zero means
+	// 1 s.
 	ReplicaTimeout time.Duration
 
 	// Pods are the pods of a cluster that is watched, which are instances too. If they are nil, no cluster
 	// is watched.
 	Pods *world.Pods
 
-	// Cluster knows the keys of the tokens of the cluster that is watched. If it is nil, there is none.
+	// Cluster knows the keys of the watched cluster's tokens. If no cluster is watched, it is nil.
 	Cluster sts.Cluster
 
 	Parts []control.Part // outside of the process, on which the emulator depends

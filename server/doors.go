@@ -67,7 +67,7 @@ func (d *doors) to(service string, addresses ...string) http.Handler {
 	return d.observed(service, d.To(service, addresses...))
 }
 
-// before returns the door to a service whose requests a handler answers.
+// before returns the door to a service with a handler behind it.
 func (d *doors) before(service string, handler http.Handler, addresses ...string) http.Handler {
 	return d.observed(service, d.Before(service, handler, addresses...))
 }
@@ -84,7 +84,7 @@ func (d *doors) handle(service string, handler http.Handler) {
 	d.handlers.Delete(service)
 }
 
-// address is where a door is served.
+// address is the address of a door.
 type address struct {
 	service string
 	urls    []string
@@ -152,8 +152,8 @@ func (d *doors) note(r *http.Request, p door.Passage) {
 	d.observer.Note(r, e, p.Begun)
 }
 
-// failure returns the reason for an answer in place of an upstream that failed, or nil. A status of 0 means
-// that the client has gone.
+// failure returns the reason if an upstream failed and the door answered instead, or nil. If the client has
+// gone, the status is 0.
 func failure(status int, why string) *journal.Refusal {
 	if status == 0 || why == "" {
 		return &journal.Refusal{Reason: why}
@@ -185,8 +185,8 @@ func (s *Server) HandleService(service string, handler http.Handler) {
 	s.doors.handle(service, handler)
 }
 
-// Door returns the door of a service, as middleware: it lets through to the handler what Cloud Run
-// would let through. The addresses are base URLs at which the result is served; tokens may name
+// Door returns the door of a service, as middleware: it passes a request to the handler if Cloud Run
+// would let it through. The addresses are base URLs at which the result is served; tokens may name
 // them as their audience, besides the service's own URLs.
 func (s *Server) Door(service string, handler http.Handler, addresses ...string) http.Handler {
 	return s.doors.before(service, handler, addresses...)

@@ -26,8 +26,8 @@ func (s *Server) serveAPIs(ctx, base context.Context, listener net.Listener) err
 
 // answerAt reports whether a host, in the form of hostname.Of, and a port lead to one of the
 // listeners: by the listener's own address, or by a name for which the entrance answers there. Names
-// of Google's APIs and of services do not count, because every port of theirs is the emulator's only
-// by proxy.
+// of Google's APIs and of services do not count, because their ports are the emulator's only by
+// proxy.
 func (l *listeners) answerAt(host, port string) bool {
 	found := false
 	l.open.Range(func(listener, _ any) bool {

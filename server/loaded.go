@@ -19,8 +19,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Shared is this emulator's part in the replicas that share a world: a *replica.Replica. It is an interface
-// because a program that names no such value does not link what only replicas need.
+// Shared is this emulator's part in the replicas of a world: a *replica.Replica. It is an interface, so
+// that a program without a replica does not link the code of replicas.
 type Shared interface {
 	store.Keeper[*world.World]
 	Feed(of *store.Store[*world.World])
@@ -108,7 +108,7 @@ func (s sharedWorld) whenRestored(forget func()) { s.worlds.WhenReset(forget) }
 
 func (s sharedWorld) restore() error { return s.worlds.Reset() }
 
-// share replaces what the parts of the emulator remember by what replicas share.
+// share makes the parts of the emulator share their memory with the replicas.
 func (c Config) share(issuer *token.Issuer, authorization *oauth2.Server) {
 	const deviceLasts = 2 * time.Hour // by the machine's clock; devices expire before, by the emulator's
 	if c.Replica == nil {
@@ -161,7 +161,7 @@ func (c Config) peers() *peers.Group {
 	})
 }
 
-// parts returns what the emulator depends on outside of its process.
+// parts returns the emulator's dependencies outside of its process.
 func (c Config) parts() []control.Part {
 	if c.Replica == nil {
 		return c.Parts

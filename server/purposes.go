@@ -13,14 +13,14 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// newPurposes returns the judge of what tokens are good for.
+// newPurposes returns the judge of tokens and their purposes.
 func newPurposes(config Config, issuer *token.Issuer, callers *guard.Guard, to *doors) *purpose.Judge {
 	return purpose.New(purpose.Config{
 		Worlds: to.worlds, Issuer: issuer, Clock: config.Clock, Guard: callers, APIs: apis, AtDoor: to.judge,
 	})
 }
 
-// apis returns the Google APIs that the emulator plays, or that the neighbours of a world play.
+// apis returns the Google APIs of the emulator, and of the neighbours of a world.
 func apis(w *world.World) []guard.API {
 	list := []guard.API{iamcredentials.API(), guard.IAM(), resourcemanager.API(), cloudrun.API(), compute.API(), userinfo.API()}
 	for _, one := range w.Neighbours {

@@ -47,9 +47,8 @@ const (
 	eventsPath   = emulatorPath + "/instances/{instance}/events"
 )
 
-// table returns every operation that the emulator serves. Google's methods have Google's names.
-// Routes that begin with the same segment are tried in this order; the most frequent routes come
-// first.
+// table returns every operation of the emulator. Google's methods have Google's names. Routes with
+// the same first segment are tried in this order; the most frequent routes come first.
 func (s surfaces) table() table {
 	if s.whole != nil {
 		return s.whole
@@ -366,8 +365,8 @@ func (s surfaces) peers() surface {
 	}
 }
 
-// gathered are the routes for the state that each replica keeps to itself. The parameter that chooses replicas may be
-// there is none.
+// gathered returns the routes for the state that each replica keeps to itself. choice is the parameter that
+// chooses replicas.
 func (s surfaces) gathered(choice query) []route {
 	return []route{
 		{"control.waiters", http.MethodGet, emulatorPath + "/waiters", s.control.Waiters, aboutNothing(), nothing, choice.also("limit")},

@@ -11,8 +11,7 @@ import (
 //go:embed scripts.gz
 var packedScripts []byte
 
-// Scripts returns the wire scripts that show rules, of the routes whose names begin with one of the
-// prefixes.
+// Scripts returns the wire scripts with rules, of the routes with one of the prefixes.
 func Scripts(prefixes ...string) ([]script.Script, error) {
 	scripts, err := script.Unpack(packedScripts)
 	return script.Of(scripts, prefixes...), err

@@ -73,7 +73,7 @@ func (s *Server) ServeProbes(ctx context.Context, listener net.Listener) error {
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.probes })
 }
 
-// ServePeers is Serve for an address at which only what other replicas ask answers.
+// ServePeers is Serve for an address with only the routes that other replicas ask.
 func (s *Server) ServePeers(ctx context.Context, listener net.Listener) error {
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return s.peers })
 }

@@ -144,7 +144,7 @@ type table []surface
 // unknownRoute is the route name of requests that no surface answers.
 const unknownRoute = "unknown"
 
-// names returns the operations that are observed, and that a fault can strike.
+// names returns the observed operations. A fault can strike each of them.
 func (t table) names() []string {
 	names := []string{unknownRoute}
 	for _, s := range t {
@@ -202,7 +202,7 @@ func (t table) hosts() []string {
 	return slices.Compact(names)
 }
 
-// paths returns the paths of a surface whose paths have no variables.
+// paths returns the paths of a surface without variables in its paths.
 func (s surface) paths() []string {
 	var paths []string
 	for _, route := range s.Routes {

@@ -30,7 +30,7 @@ func Blob(key *keys.Key, data []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// Parsed is a JWT whose signature has not been verified yet.
+// Parsed is a JWT with an unverified signature.
 type Parsed struct {
 	Header map[string]any
 	Claims map[string]any // numbers are json.Number
@@ -46,10 +46,10 @@ var ErrMalformed = errors.New("not a JSON Web Token")
 func malformed(why string) error { return fmt.Errorf("%w: %s", ErrMalformed, why) }
 
 // Parse decodes a JWT without verifying it. It takes only the one form that RFC 7515 and RFC 7519
-// allow, so that no two texts are the same token, and no two programs read one text differently:
-// unpadded base64url, and JSON objects without duplicate members and without anything after them. It
+// allow: unpadded base64url, and JSON objects without duplicate members and without anything after
+// them. No two texts are therefore the same token, and no two programs read one text differently. It
 // refuses the header crit, because the emulator knows no extensions. The error wraps ErrMalformed and
-// says what is wrong.
+// describes the mistake.
 func Parse(text string) (*Parsed, error) {
 	return parse(jwt.NewParser(jwt.WithJSONNumber(), jwt.WithStrictDecoding()), text, text)
 }
@@ -62,7 +62,7 @@ func ParseAssertion(text string) (*Parsed, error) {
 	return parse(parser, strings.ReplaceAll(strings.ReplaceAll(text, "+", "-"), "/", "_"), text)
 }
 
-// parse decodes text, whose signature is over the first two segments of sent.
+// parse decodes text. The signature is over the first two segments of sent.
 func parse(parser *jwt.Parser, text, sent string) (*Parsed, error) {
 	if strings.ContainsAny(text, "\r\n") { // package base64 would skip them
 		return nil, malformed("it has a line break")
@@ -97,8 +97,8 @@ func parse(parser *jwt.Parser, text, sent string) (*Parsed, error) {
 	}, nil
 }
 
-// objectProblem says what is wrong with a text that has to be one JSON object with distinct members
-// (RFC 7515, section 4, and RFC 7519, section 4), or returns "".
+// objectProblem describes the mistake in a text that has to be one JSON object with distinct
+// members (RFC 7515, section 4, and RFC 7519, section 4), or returns "".
 func objectProblem(text []byte) string {
 	object := map[string]any{}
 	switch {
@@ -123,13 +123,13 @@ func (p *Parsed) BeginsBy(now time.Time) bool {
 	return ok && !from.After(now)
 }
 
-// KeyID returns the key ID in the header, or "" if the header has none.
+// KeyID returns the key ID in the header. If the header has no key ID, it returns "".
 func (p *Parsed) KeyID() string {
 	id, _ := p.Header["kid"].(string)
 	return id
 }
 
-// Has reports whether the token has a claim. A claim that is null or an empty text counts as
+// Has reports whether the token has a claim. If a claim is null or an empty text, it counts as
 // missing, because some clients send every claim that they know.
 func (p *Parsed) Has(claim string) bool {
 	value := p.Claims[claim]
@@ -179,7 +179,7 @@ func (p *Parsed) SignedBy(key *rsa.PublicKey) bool {
 	return p.IsRS256() && p.method.Verify(p.input, p.signature, key) == nil
 }
 
-// MadeBy reports whether key made the token's RS256 signature, of whatever text. If so, and SignedBy is
+// MadeBy reports whether key made the token's RS256 signature, for any text. If so, and SignedBy is
 // false, somebody has changed the token afterwards. Otherwise another key has signed it.
 func (p *Parsed) MadeBy(key *rsa.PublicKey) bool {
 	if !p.IsRS256() || len(p.signature) != key.Size() {

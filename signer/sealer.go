@@ -47,9 +47,9 @@ func (s *Sealer) Seal(content []byte) string {
 	return s.prefix + base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, content, nil))
 }
 
-// Open returns the content of a token from Seal. The error is always ErrNotSealed. It accepts only the text
-// that Seal has returned, because a revoked token must not be good in another spelling: base64 may have
-// bits that mean nothing, and its decoder skips line breaks.
+// Open returns the content of a token from Seal. The error is always ErrNotSealed. It accepts only the
+// exact text of Seal, because a revoked token must not be valid in another spelling: base64 may have
+// meaningless bits, and its decoder skips line breaks.
 func (s *Sealer) Open(token string) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(token, s.prefix)
 	if !ok {

@@ -1,9 +1,9 @@
 // Package disk keeps small files so that they outlast the end of a process, a power cut and damage
 // by other users.
 //
-// A [Folder] holds files that are written whole or not at all, and that are never replaced by the
-// way. What it has written is on the disk before it returns. [Replace] writes a file for other
-// programs, and follows no link that somebody else may have laid.
+// A [Folder] holds files. It writes a file whole or not at all, and never replaces one by accident.
+// It returns after the file is on the disk. [Replace] writes a file for other programs. If another
+// user may have made a link, it does not follow the link.
 //
 // The package does not know what the files contain.
 package disk
@@ -32,12 +32,12 @@ const (
 	unfinished         = ".new-"
 )
 
-// forsaken is the age from which an unfinished file of an earlier version is litter. A process of
-// that version may still be writing a younger file, without a lock.
+// forsaken is the age at which an unfinished file of an earlier version is litter. If the file is
+// younger, a process of that version may still be writing it, without a lock.
 const forsaken = time.Minute
 
-// Special stamps: of a folder that may change again without a new stamp, and of a folder that
-// does not exist.
+// Special stamps: Changing if a folder may change again without a new stamp, and Absent if a
+// folder does not exist.
 const (
 	Changing int64 = 0
 	Absent   int64 = -1
@@ -66,8 +66,8 @@ func NewFolderOn(root string, system System) *Folder { return &Folder{root: root
 // Path returns the name as a person finds it on disk.
 func (f *Folder) Path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
 
-// Names lists the files of a folder. A folder that does not exist has none. Names removes
-// unfinished files that killed processes of earlier versions have left there.
+// Names lists the files of a folder. If the folder does not exist, there are none. Names removes
+// unfinished files of killed processes of earlier versions.
 func (f *Folder) Names(folder string) ([]string, error) {
 	entries, err := f.system.ReadDir(f.Path(folder))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -103,8 +103,8 @@ func (f *Folder) Stamp(folder string) int64 {
 	}
 }
 
-// Modified returns the time of a file's last change in Unix nanoseconds, or 0 if there is no such
-// file.
+// Modified returns the time of a file's last change in Unix nanoseconds, or 0 if the file does not
+// exist.
 func (f *Folder) Modified(name string) int64 {
 	info, err := f.system.Stat(f.Path(name))
 	if err != nil {
@@ -113,8 +113,8 @@ func (f *Folder) Modified(name string) int64 {
 	return info.ModTime().UnixNano()
 }
 
-// Read returns a file's content and its description. The error is fs.ErrNotExist if there is no
-// such file.
+// Read returns a file's content and its description. If the file does not exist, the error is
+// fs.ErrNotExist.
 func (f *Folder) Read(name string) ([]byte, fs.FileInfo, error) {
 	file, err := f.system.Open(f.Path(name))
 	if err != nil {
@@ -147,7 +147,7 @@ func (f *Folder) Create(name string, data []byte) error {
 	})
 }
 
-// Replace stores data under a name, in place of what is there.
+// Replace stores data under a name, and replaces an existing file.
 func (f *Folder) Replace(name string, data []byte) error {
 	return f.store(name, data, func(temporary, path string) error {
 		err := f.system.Rename(temporary, path)
@@ -225,8 +225,8 @@ func (f *Folder) writeTemporary(data []byte) (path string, err error) {
 	return path, err
 }
 
-// Touch makes a file the latest of its folder for Prune. The error is fs.ErrNotExist if there is no
-// such file.
+// Touch makes a file the latest of its folder for Prune. If the file does not exist, the error is
+// fs.ErrNotExist.
 func (f *Folder) Touch(name string) error { return f.system.Touch(f.Path(name)) }
 
 // Prune removes the oldest files of a folder, until it has at most the given number. It goes by the
@@ -251,9 +251,9 @@ func (f *Folder) Prune(folder string, most int) error {
 	return nil
 }
 
-// Sweep removes what killed processes have left unfinished in the folders of unfinished files, and
-// reports the number of removed files. It leaves files alone that are not unfinished files of a
-// Folder: the root may be a folder that other programs use too.
+// Sweep removes unfinished files of killed processes from the folders of unfinished files, and
+// returns their number. It does not remove any other file, because other programs may use the root
+// too.
 func (f *Folder) Sweep() (removed int) {
 	for folder, age := range map[string]time.Duration{temporaries: 0, earlierTemporaries: forsaken} {
 		entries, err := f.system.ReadDir(f.Path(folder))

@@ -26,9 +26,9 @@ func (e *LinkError) Hint() string {
 // WriteFile writes a file for other programs, with a content and a mode. Nobody can read half of it,
 // or read a secret through the file's previous mode.
 //
-// It writes through links, except through those in folders that everybody can write to: another user
-// can have laid them. The error is a LinkError then. If the path is not a regular file, such as
-// /dev/stdout or a pipe, WriteFile writes to it directly.
+// It follows links. If a link is in a folder that everybody can write to, another user can have made
+// it, and the error is a LinkError. If the path is not a regular file, such as /dev/stdout or a
+// pipe, WriteFile writes to it directly.
 func WriteFile(path string, content []byte, mode fs.FileMode) error {
 	found, err := resolve(path)
 	if err != nil {
@@ -70,8 +70,8 @@ func (found target) in(path string, do func(folder *os.Root, name string) error)
 	return do(folder, filepath.Base(found.path))
 }
 
-// check checks that the opened folder is the folder of the target, and that the path has not been led
-// elsewhere meanwhile.
+// check checks that the opened folder is the folder of the target, and that the path still leads
+// there.
 func (found target) check(path string, folder *os.Root) error {
 	again, err := resolve(path)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // notWaiting makes opening a pipe return at once.
 const notWaiting = syscall.O_NONBLOCK
 
-// lock locks a folder itself, so that there is no file for the lock.
+// lock locks a folder itself, so the lock needs no file.
 func lock(folder string, kind Lock) (unlock func(), err error) {
 	file, err := os.Open(folder)
 	if err != nil {
@@ -38,7 +38,7 @@ func lock(folder string, kind Lock) (unlock func(), err error) {
 	}
 }
 
-// syncFolder treats file systems that cannot do it as done: there is no other way on them.
+// syncFolder returns no error if the file system cannot sync folders: it offers no other way.
 func syncFolder(path string) error {
 	file, err := os.Open(path)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package accountkeys lists the keys of a service account: the keys in its key files, the
 // system-managed keys that Google keeps for it, and uploaded keys.
 //
-// It combines package keys, which holds the keys themselves, with package world, which knows
-// whether a key is disabled or deleted.
+// It combines two packages: package keys holds the keys themselves, and package world knows whether
+// a key is disabled or deleted.
 package accountkeys
 
 import (
@@ -54,7 +54,7 @@ func Of(ring *keys.Ring, account *world.ServiceAccount) ([]Key, error) {
 	return all, nil
 }
 
-// Usable returns the keys of an account whose signatures are accepted.
+// Usable returns the keys of an account that are neither disabled nor deleted.
 func Usable(ring *keys.Ring, account *world.ServiceAccount) ([]Key, error) {
 	all, err := Of(ring, account)
 	return slices.DeleteFunc(all, func(key Key) bool { return key.Disabled }), err

@@ -1,6 +1,6 @@
 // Package assertion makes the assertions that the wire scripts of the token endpoint name: valid
-// ones, and ones that are wrong in one way each. Tests send them to the emulator, and package compare
-// also to a real server.
+// assertions, and assertions with one defect each. Tests send them to the emulator, and package
+// compare also to a real server.
 //
 // It does not know the answers: the scripts do.
 package assertion
@@ -49,8 +49,8 @@ func (a Account) SignAll(changes map[string]map[string]any) (map[string]string, 
 	return signed, nil
 }
 
-// All returns assertions by the names that scripts have for them. The stranger is a key that the
-// account does not have. No assertion is at the very end of a time, because requests take time.
+// All returns assertions by their names in scripts. The account does not have the stranger's key.
+// No assertion is at the very end of a time, because requests take time.
 func (a Account) All(stranger signer.Key) (map[string]string, error) {
 	all, err := a.SignAll(a.changes())
 	if err != nil {

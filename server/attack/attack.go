@@ -1,8 +1,8 @@
 // Package attack tries out which tokens a service lets in: a good token, and tokens with every defect
-// that package token can make, in the places of the good one.
+// that package token can make, in the places of the good token.
 //
-// It sends requests to that service only. It does not make tokens: the caller's Mint does, so that the
-// emulator whose keys the service trusts signs them.
+// It sends requests to this service only. It does not make tokens: the caller's Mint does, so that the
+// emulator with the service's trusted keys signs them.
 package attack
 
 import (
@@ -117,7 +117,7 @@ func (t Target) send(ctx context.Context, client *http.Client, text string) (int
 	return response.StatusCode, response.Body.Close()
 }
 
-// scheme returns what stands before the token in the header field.
+// scheme returns the text before the token in the header field.
 func (t Target) scheme() string {
 	if strings.HasSuffix(strings.ToLower(t.Header), "authorization") {
 		return "Bearer "

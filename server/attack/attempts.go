@@ -56,7 +56,7 @@ func attempts(target Target) []attempt {
 	return append(list, attempt{name: "replayed", rule: mayEnter, again: true, why: "a token can be used until it expires, unless the service remembers it"})
 }
 
-// judged is a defect, and what it means if a token with it is let in.
+// judged is a defect, and the consequence if a service lets in a token with it.
 type judged struct {
 	defect token.Defect
 	rule   rule

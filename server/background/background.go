@@ -1,10 +1,11 @@
 // Package background keeps track of the emulators that run without a terminal: it starts them, finds
 // them by their URLs, ends them, and keeps and follows their logs.
 //
-// Each run has three files of its own in a private directory: a lock that the emulator holds until
-// its process has ended, a log, and a record that it writes once it is ready. The lock proves that
-// the process in the record still is this emulator, so that a process that got the same ID later is
-// never ended. The package does not know what an emulator does, and does not choose directories.
+// Each run has three files in a private directory: a lock, a log, and a record. The emulator holds
+// the lock until its process has ended, and writes the record when it is ready. The lock proves that
+// the process in the record is still this emulator. If another process gets the same ID later, it is
+// therefore never ended. The package does not know what an emulator does, and does not choose
+// directories.
 package background
 
 import (
@@ -66,9 +67,9 @@ func (f Files) Remove() {
 	}
 }
 
-// New makes the lock and the log of a run that is about to start, in a directory that only the
-// present user can change. It removes the files of old runs there. Until started is called, the files
-// count as in use even if the run does not hold its lock yet.
+// New makes the lock and the log of a run before it starts, in a directory that only the present user
+// can change. It removes the files of old runs there. Until started is called, the files count as in
+// use even if the run does not hold its lock yet.
 func New(dir, id string) (files Files, started func(), err error) {
 	const privateFolder = 0o700
 	if err := os.MkdirAll(dir, privateFolder); err != nil {
@@ -139,8 +140,8 @@ func Read(files Files) (Run, error) {
 	return run, nil
 }
 
-// All returns the runs in some directories that have become ready, the oldest first. It passes over
-// directories that other users can change, and over records that it cannot read.
+// All returns the runs in some directories that have become ready, the oldest first. It skips
+// directories that other users can change, and unreadable records.
 func All(dirs ...string) []Run {
 	var all []Run
 	for _, dir := range dirs {
@@ -169,10 +170,10 @@ func listed(dir, suffix string) []Files {
 	return found
 }
 
-// keptRuns is the number of ended runs whose logs stay.
+// keptRuns is the number of ended runs with logs.
 const keptRuns = 5
 
-// prune removes the files of all ended runs but the latest, and those of runs that were killed before
+// prune removes the files of all ended runs except the latest, and of runs that were killed before
 // they were ready.
 func prune(dir string) {
 	for _, files := range slices.Concat(listed(dir, lockSuffix), listed(dir, startSuffix)) {
@@ -197,7 +198,8 @@ var ErrEnded = errors.New("the emulator has ended already")
 
 // Stop asks the emulator to end, and waits until its process has ended or ctx ends.
 func (r Run) Stop(ctx context.Context) error {
-	// Whoever holds the lock now was alive when the process was looked up, so this is its process.
+	// If the lock is held now, its holder was alive when FindProcess looked up the process, so this
+	// is the holder.
 	process, err := os.FindProcess(r.Process)
 	if err != nil || !r.IsRunning() {
 		return ErrEnded

@@ -62,8 +62,8 @@ func CopyLog(w io.Writer, files Files) error {
 	return nil
 }
 
-// FollowLog writes the whole log of a run and then whatever the emulator appends, until its process
-// or ctx ends. It copes with a log that is cut, replaced or removed meanwhile.
+// FollowLog writes the whole log of a run, and then each addition, until the emulator's process or
+// ctx ends. The log may be cut, replaced or removed meanwhile.
 func FollowLog(ctx context.Context, w io.Writer, run Run) error {
 	if older, err := os.ReadFile(run.files.Older()); err == nil {
 		if _, err := w.Write(older); err != nil {
@@ -87,7 +87,7 @@ func FollowLog(ctx context.Context, w io.Writer, run Run) error {
 	}
 }
 
-// follower copies what is appended to a file.
+// follower copies the additions to a file.
 type follower struct {
 	path string
 	out  io.Writer
@@ -115,7 +115,7 @@ func (f *follower) copy() error {
 	return f.drain()
 }
 
-// drain writes what the open file has beyond the part that has been written.
+// drain writes the unwritten rest of the open file.
 func (f *follower) drain() error {
 	if f.file == nil {
 		return nil

@@ -31,7 +31,7 @@ type Attempt struct {
 	Last     int // the status of the last answer; 0: there was none
 }
 
-// Next returns the attempt after one that was answered with a status, or with 0 if there was no answer.
+// Next returns the next attempt after an answer with a status, or with status 0 if there was no answer.
 func (a Attempt) Next(status int) Attempt {
 	a.Number, a.Last = a.Number+1, status
 	if status != 0 && status != http.StatusServiceUnavailable {
@@ -47,7 +47,8 @@ type Caller struct {
 
 	// Success holds the statuses that it takes for success; nil: 200 to 299.
 	Success []int
-	// Retries holds the statuses after which it tries again; nil: all but those of success.
+	// Retries holds the statuses after which it tries again. If it is nil, it tries again after
+	// every status except success.
 	Retries []int
 
 	audience func(target *url.URL) string
@@ -64,8 +65,7 @@ type backoff struct {
 	factor       float64
 }
 
-// The name of a request that no service of Google's sends: a program that uses one of Google's
-// libraries.
+// The name of a request of a program with one of Google's libraries, not of a service of Google's.
 const program = "program"
 
 // Named returns the caller with this name. An empty name means a program.
@@ -81,8 +81,8 @@ func Named(name string) (Caller, bool) {
 	return all[at], true
 }
 
-// callers returns all callers. Real services try more often than these, for hours: the numbers of
-// attempts are those after which a person has seen enough.
+// callers returns all callers. Real services try more often than these, for hours. These numbers of
+// attempts are enough for a person who watches.
 func callers() []Caller {
 	const few = 5
 	push := backoff{100 * time.Millisecond, time.Minute, 2}
@@ -129,8 +129,8 @@ func (c Caller) IsSuccess(status int) bool {
 	return status >= 200 && status <= 299
 }
 
-// Again reports whether the caller tries again after an answer, and after which time. A status of 0
-// means that there was no answer.
+// Again reports whether the caller tries again after an answer, and after which time. If there was
+// no answer, the status is 0.
 func (c Caller) Again(a Attempt) (after time.Duration, again bool) {
 	failed := !c.IsSuccess(a.Last) && (c.Retries == nil || slices.Contains(c.Retries, a.Last))
 	if !failed || a.Number >= c.Attempts {
@@ -160,7 +160,7 @@ func (c Caller) Body(m Message) []byte {
 }
 
 // Header returns the header of a request for a message. Fields that identify the caller override
-// those of the message, and the message overrides all others.
+// the message's fields, and the message overrides all others.
 func (c Caller) Header(m Message, a Attempt) http.Header {
 	header := http.Header{}
 	if m.Body != nil || c.wrap != nil {
@@ -242,7 +242,8 @@ func eventarc(header http.Header, m Message, a Attempt) {
 		"Ce-Type", "google.cloud.pubsub.topic.v1.messagePublished", "Ce-Time", m.Time.UTC().Format(time.RFC3339Nano))
 }
 
-// workflows sets the user agent of Workflows, which stands before one that the step sets.
+// workflows sets the user agent of Workflows. If the step sets a user agent, it follows the one of
+// Workflows.
 func workflows(header http.Header, _ Message, _ Attempt) {
 	const own = "GoogleCloudWorkflows; (+https://cloud.google.com/workflows/docs)"
 	set(header, "User-Agent", strings.TrimSpace(own+" "+header.Get("User-Agent")))

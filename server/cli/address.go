@@ -37,13 +37,13 @@ func listenAt(ctx context.Context, address string) (net.Listener, error) {
 	return config.Listen(ctx, "tcp", address)
 }
 
-// isMalformed reports whether an address could not be listened on because it is none.
+// isMalformed reports whether listening failed because the text is not an address.
 func isMalformed(err error) bool {
 	_, malformed := errors.AsType[*net.AddrError](err)
 	return malformed
 }
 
-// listenHint says what to do if an address cannot be listened on.
+// listenHint returns advice if listening on an address fails.
 func listenHint(ctx context.Context, address string, err error) string {
 	const choose = "choose another with --listen HOST:PORT, or --listen 127.0.0.1:0 for any free port"
 	_, isSocket := socketPath(address)

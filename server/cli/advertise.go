@@ -22,7 +22,8 @@ func (f peerFlags) misused() error {
 	return err
 }
 
-// advertised returns the given URL, or an empty one. The error does not show the URL, which may have a password.
+// advertised returns the given URL, or an empty URL. The error does not show the URL, which may have a
+// password.
 func (f peerFlags) advertised() (string, error) {
 	if f.Advertise == "" {
 		return "", nil
@@ -55,8 +56,8 @@ func (e *emulator) introduce(ctx context.Context, flags peerFlags) {
 	e.replica.Announce(ctx, base)
 }
 
-// ownURL returns the base URL of the address at which other replicas ask, or an empty one if it is a socket.
-// If the emulator listens on all addresses of this machine, it takes one of them.
+// ownURL returns the base URL at which other replicas ask. If the address is a socket, the URL is empty. If
+// the emulator listens on all addresses of this machine, ownURL chooses one of them.
 func (e *emulator) ownURL(own func() []netip.Addr) string {
 	at := e.sites.open[0]
 	for _, one := range e.sites.open {
@@ -76,7 +77,7 @@ func (e *emulator) ownURL(own func() []netip.Addr) string {
 }
 
 // reachable returns the address by which other machines are most likely to reach this one: the first IPv4
-// address that is not of this machine alone, or else the first such IPv6 address.
+// address that is not local to this machine, or else the first such IPv6 address.
 func reachable(own []netip.Addr) netip.Addr {
 	best := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	for _, address := range own {

@@ -38,7 +38,7 @@ Examples:
     gcp-metadata-emulator attack --header X-Goog-Iap-Jwt-Assertion --audience /projects/123456789012/apps/demo-project http://127.0.0.1:8081/`
 }
 
-// Run attacks a service and prints what it let in.
+// Run attacks a service and prints the result.
 func (c *attackCommand) Run(ctx context.Context, std streams) error {
 	if err := c.check(); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (c *attackCommand) Run(ctx context.Context, std streams) error {
 	return nil
 }
 
-// check refuses targets that are not URLs or that are on other machines.
+// check refuses a target if it is not a URL, or is on another machine.
 func (c *attackCommand) check() error {
 	target, err := url.Parse(c.Target)
 	if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {

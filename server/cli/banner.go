@@ -8,7 +8,7 @@ import (
 	"log/slog"
 )
 
-// announce says in the log where the emulator serves.
+// announce logs the address of the emulator.
 func (e *emulator) announce(ctx context.Context) {
 	e.logger.InfoContext(ctx, "serving", "url", e.url.String(), "page", e.page(), "project", e.world.Project.ID,
 		"instance", e.world.DefaultInstance().Name)
@@ -28,7 +28,7 @@ func (f runFlags) hasBanner(ctx context.Context, logger *slog.Logger) bool {
 	return f.LogFormat == "text" && logger.Enabled(ctx, slog.LevelInfo)
 }
 
-// printBanner says what runs, where, and how to use it.
+// printBanner prints the address of the emulator, and how to use it.
 func (e *emulator) printBanner(w io.Writer) {
 	control := ""
 	if e.control != nil {

@@ -85,7 +85,7 @@ func (c *callCommand) Run(ctx context.Context, std streams) error {
 // callTimeout limits how long one request may take: the deadline of Cloud Tasks.
 const callTimeout = 10 * time.Minute
 
-// message returns the caller and what it has to send, or a usage error.
+// message returns the caller and its message, or a usage error.
 func (c *callCommand) message(ctx context.Context) (from caller.Caller, m caller.Message, err error) {
 	from, known := caller.Named(c.From)
 	if !known {
@@ -107,7 +107,7 @@ func (c *callCommand) message(ctx context.Context) (from caller.Caller, m caller
 	return from, m, err
 }
 
-// body returns the data of the request, or nil if there is none.
+// body returns the data of the request, or nil if the user gave none.
 func (c *callCommand) body(ctx context.Context) ([]byte, error) {
 	if c.Data == nil {
 		return nil, nil
@@ -123,8 +123,8 @@ func (c *callCommand) body(ctx context.Context) ([]byte, error) {
 	return data, nil
 }
 
-// address returns the URL to which a request for the target is sent: the emulator's, if the target is
-// a URL of one of its services.
+// address returns the URL for a request to the target. If the target is a URL of one of the
+// emulator's services, this is the emulator's.
 func (c *callCommand) address(ctx context.Context, target *url.URL) (*url.URL, error) {
 	host := hostname.Of(target.Host)
 	if hostname.IsLoopback(host) {
@@ -179,7 +179,7 @@ func (c *callCommand) idToken(ctx context.Context, audience string) (string, err
 	return order.mint(ctx)
 }
 
-// perform sends a request and prints the answer. Its status is 0 if there is none.
+// perform sends a request and prints the answer. If there is no answer, the status is 0.
 func perform(client *http.Client, request *http.Request, std streams) (status int, err error) {
 	answer, err := client.Do(request)
 	if err != nil {

@@ -19,8 +19,8 @@ type child struct {
 	grace time.Duration // how long it may take to end after a signal; zero: as long as it likes
 }
 
-// run runs the command and ends the processes that it leaves behind. It passes signals on to
-// the command. A signal that arrives before the command starts prevents the start.
+// run runs the command, and then ends its remaining processes. It passes signals on to the command.
+// If a signal arrives before the command starts, it does not start the command.
 func (c child) run(signals <-chan os.Signal, std streams) error {
 	child := exec.Command(c.command[0], c.command[1:]...) //nolint:gosec,noctx // the user's own command, which no context may kill
 	child.Env = c.environment
@@ -62,8 +62,8 @@ type notRunError struct {
 	status int // the exit status of a shell in the same case
 }
 
-// The exit statuses of a shell whose command it cannot run, or cannot find
-// (POSIX.1-2024, Shell Command Language, 2.8.2).
+// The exit statuses of a shell if it cannot run or find its command (POSIX.1-2024, Shell Command
+// Language, 2.8.2).
 const (
 	cannotRun = 126
 	notFound  = 127

@@ -71,16 +71,16 @@ func Main() int {
 	return run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 }
 
-// interruptible returns a context that ends when the user interrupts the program. Only commands
-// that need it call this function. exec does not: it passes all signals on to its command.
+// interruptible returns a context that ends when the user interrupts the program. exec does not
+// call this function: it passes all signals on to its command.
 func interruptible() (context.Context, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	return ctx, nil
 }
 
-// forgetEmptyVariables unsets the emulator's variables that are empty. A compose file sets such
-// variables when it passes on variables that its caller has not set.
+// forgetEmptyVariables unsets the emulator's empty variables. If a compose file passes on a
+// variable that its caller has not set, the variable is empty.
 func forgetEmptyVariables() {
 	for _, entry := range os.Environ() {
 		if name, value, _ := strings.Cut(entry, "="); value == "" && strings.HasPrefix(name, envPrefix+"_") {

@@ -32,7 +32,7 @@ func (f kubernetesFlags) misused() error {
 	return nil
 }
 
-// cluster is a Kubernetes cluster whose pods are instances. Nil stands for no cluster.
+// cluster is a Kubernetes cluster. Its pods are instances. Nil stands for no cluster.
 type cluster struct {
 	finds workloads.Pods
 	pods  *world.Pods

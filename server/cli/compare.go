@@ -198,8 +198,8 @@ func emulate(ctx context.Context, fixture []byte, std streams) (*url.URL, error)
 	return e.url, nil
 }
 
-// print writes the table and the report, and fails if there is a difference, or if there could be one in the answers to
-// requests that were left out.
+// print writes the table and the report. It fails if there is a difference, or if requests were left out and
+// could have shown one.
 func (c *compareCommand) print(result compare.Report, std streams) error {
 	if len(result.Differences) > 0 {
 		if err := result.WriteTable(std.out); err != nil {

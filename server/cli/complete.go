@@ -30,12 +30,12 @@ func (c *completionCommand) Run(std streams) error {
 	return err
 }
 
-// completeCommand is what the scripts of the shells run.
+// completeCommand is the command in the scripts of the shells.
 type completeCommand struct {
 	Words []string `arg:"" optional:"" passthrough:"partial" help:"Words after the program's name."`
 }
 
-// Run prints what may replace the last word: a candidate in each line and, after a tab, its help.
+// Run prints the candidates for the last word: one in each line and, after a tab, its help.
 func (c *completeCommand) Run(parsed *kong.Context, vars words, std streams) error {
 	typed := c.Words
 	if len(typed) > 0 && typed[0] == "--" {

@@ -48,8 +48,7 @@ func (c *serveCommand) detach(ctx context.Context, std streams) error {
 	return err
 }
 
-// notStarted returns the error of a start that has failed, after it has printed what the emulator had
-// to say about that.
+// notStarted prints the messages of an emulator that has not started, and returns the error.
 func notStarted(err error, files background.Files, std streams) error {
 	defer files.Remove()
 	if !errors.Is(err, background.ErrNotReady) {
@@ -104,8 +103,8 @@ func (c *serveCommand) backgroundDir() string {
 	return dirs[0]
 }
 
-// backgroundDirs returns the directories for files of emulators in the background: below the state
-// directory, if there is one, and then below a directory that does not outlive the user's session.
+// backgroundDirs returns the directories for files of emulators in the background: in the state
+// directory, if there is one, and then in a directory that ends with the user's session.
 func backgroundDirs() []string {
 	const name = "background"
 	var dirs []string
@@ -121,8 +120,8 @@ func backgroundDirs() []string {
 	return append(dirs, filepath.Join(session, name))
 }
 
-// inBackground returns the latest emulator that was started in the background at a URL. A running one
-// comes before one that has ended.
+// inBackground returns the latest emulator in the background at a URL. A running emulator comes
+// before an ended one.
 func inBackground(at string) (found background.Run, ok bool) {
 	for _, run := range background.All(backgroundDirs()...) {
 		if canonicalURL(run.URL) == canonicalURL(at) && (!ok || run.IsRunning() || !found.IsRunning()) {
@@ -168,7 +167,7 @@ func noneInBackground(ctx context.Context, at string) error {
 	return &hintError{message: fmt.Sprintf("no emulator was started in the background at %q", at), hint: hint}
 }
 
-// emulatorAt describes the emulator that answers at an address, if there is one.
+// emulatorAt describes the emulator that answers at an address, if any.
 func emulatorAt(ctx context.Context, hostport string) (description string, ok bool) {
 	at := "http://" + hostport
 	if _, isSocket := socketPath(hostport); isSocket {

@@ -37,8 +37,8 @@ type doctorCommand struct {
 }
 
 // Run reports the server that each client finds. It fails if a client does not find default
-// credentials at the emulator. If the user names no clients, only clients that environment
-// variables can redirect count.
+// credentials at the emulator. If the user names no clients, only clients count that environment
+// variables can redirect.
 func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	base, err := c.base()
 	if err != nil {
@@ -118,8 +118,8 @@ func (c *doctorCommand) accepts(ctx context.Context, secret doctor.Credential) b
 	return err == nil && json.Unmarshal([]byte(answer), &verdict) == nil && verdict.Valid
 }
 
-// versionOf returns what a program prints as its version, or "" if it is not installed, or takes longer
-// than a version should.
+// versionOf returns the version that a program prints. If the program is not installed, or is too slow,
+// the version is "".
 func versionOf(ctx context.Context, program string) string {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -143,8 +143,8 @@ func errorsFirst(list ...error) error {
 	return nil
 }
 
-// judge returns an error if a client does not find its default credentials at the emulator. All clients
-// count that the user named; otherwise those count that variables can lead there.
+// judge returns an error if a client does not find its default credentials at the emulator. If the user
+// named clients, all of them count; otherwise only the clients count that variables can lead there.
 func judge(findings []doctor.Finding, named bool) error {
 	var all, lost, others int
 	for _, finding := range findings {

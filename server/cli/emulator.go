@@ -163,8 +163,8 @@ func (e *emulator) warm(ctx context.Context) {
 	}
 }
 
-// freeAfterStart gives back the memory that only the start needed. It costs as much CPU time as hundreds of
-// requests, so it lets those pass that a client sends at once.
+// freeAfterStart gives back memory after the start. This costs as much CPU time as hundreds of requests, so
+// it waits for a pause after a client's first requests.
 func freeAfterStart(ctx context.Context) {
 	const quiet = time.Second
 	select {
@@ -245,7 +245,7 @@ func (e *emulator) config(f emulatorFlags, emulated *clock.Clock) server.Config 
 	return config
 }
 
-// mode returns what the flags say of policies, or an empty mode if they say nothing.
+// mode returns the mode of the flags for policies. If no flag sets it, the mode is empty.
 func (f emulatorFlags) mode() guard.Mode {
 	if f.Strict {
 		return guard.Enforce

@@ -114,7 +114,8 @@ func (c *envCommand) target(ctx context.Context, std streams) (target reach.Targ
 	return target, err
 }
 
-// variables returns the variables that lead to the target, and the names of those that lead away.
+// variables returns the variables that lead to the target, and the names of the variables that lead
+// elsewhere.
 func (c *envCommand) variables(target reach.Target) (set []reach.Variable, obstacles []string) {
 	if c.Reach == reachTakeover {
 		return target.Takeover()
@@ -175,8 +176,8 @@ func (c *envCommand) trusting(ctx context.Context, target *reach.Target) error {
 	return err
 }
 
-// throughProxy returns a proxy whose authority programs trust through files in dir. The files
-// also contain the roots that the programs trust already.
+// throughProxy returns a proxy, and writes files into dir that make programs trust its authority.
+// The files also have the programs' own trusted roots.
 func throughProxy(dir, authority string) (*reach.Proxy, error) {
 	var preset []string
 	for _, name := range reach.CertificateFiles() {
@@ -189,7 +190,7 @@ func throughProxy(dir, authority string) (*reach.Proxy, error) {
 	return &reach.Proxy{Trust: files, Preset: os.Getenv}, nil
 }
 
-// errNoCache means that nothing names a directory for files that can be recreated.
+// errNoCache means that no variable names a directory for caches.
 var errNoCache = errors.New("there is no cache directory")
 
 // userCache returns the user's directory for files that can be recreated.
@@ -226,8 +227,8 @@ func (f clientFlags) instances(ctx context.Context) ([]listed, error) {
 	return list.Instances, nil
 }
 
-// tellWorkload says of which instance the programs here get the metadata, if it is not simply the first
-// one. It says nothing if it cannot be known.
+// tellWorkload names the instance of the programs here, if it is not simply the first one. If the
+// instance is unknown, it prints nothing.
 func (f clientFlags) tellWorkload(ctx context.Context, std streams) {
 	answer, err := f.get(ctx, "/emulator/v1/instances")
 	var list struct {
@@ -287,8 +288,8 @@ func noProxy() string {
 	return strings.Trim(os.Getenv("NO_PROXY")+","+os.Getenv("no_proxy"), ",")
 }
 
-// warnOfObstacles names the variables that lead away from the emulator, for a format that cannot
-// unset variables. Not every client treats an empty variable as unset.
+// warnOfObstacles names the variables that lead elsewhere, for a format that cannot unset
+// variables. Not every client treats an empty variable as unset.
 func warnOfObstacles(std streams, present reach.Environment, format string, obstacles []string) {
 	for _, name := range obstacles {
 		if present[name] != "" {

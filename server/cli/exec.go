@@ -250,8 +250,8 @@ func childEnvironment(target reach.Target, variables []reach.Variable, obstacles
 	return environment
 }
 
-// tellGcloud says in the log that the command does not use the caller's configuration of gcloud, if
-// there is one.
+// tellGcloud logs that the command does not use the caller's configuration of gcloud, if the caller
+// has one.
 func tellGcloud(ctx context.Context, logger *slog.Logger) {
 	home, _ := os.UserHomeDir() // without HOME, the directory does not exist
 	folder := cmp.Or(os.Getenv("CLOUDSDK_CONFIG"), filepath.Join(home, ".config", "gcloud"))
@@ -260,7 +260,7 @@ func tellGcloud(ctx context.Context, logger *slog.Logger) {
 	}
 }
 
-// warnOfUserFiles names the user's files that libraries read whatever the environment says.
+// warnOfUserFiles names the user's files that libraries read in any environment.
 func warnOfUserFiles(std streams) {
 	for _, file := range reach.UserFiles() {
 		_, _ = fmt.Fprintf(std.err, "%s: %s prefer %q to a metadata server\n"+

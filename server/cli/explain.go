@@ -14,7 +14,7 @@ type explainCommand struct {
 	replicaFlags `embed:""`
 }
 
-// Run prints what happened lately: a sentence for each finding, and its hint.
+// Run prints the latest findings: a sentence for each, and its hint.
 func (c *explainCommand) Run(ctx context.Context, std streams) error {
 	answer, err := c.get(ctx, "/emulator/v1/explain?"+c.ask(url.Values{}).Encode())
 	if err != nil {

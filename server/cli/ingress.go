@@ -144,7 +144,8 @@ func (c *ingressCommand) tell(e *emulator, std streams) {
 	_, _ = fmt.Fprintf(std.err, "hint: call it with: %s call --url %s --as %s %s\n", program, e.url, account, door)
 }
 
-// watchUpstream says when the command listens at the service's address, and what to do if it does not.
+// watchUpstream reports when the command listens at the service's address. If the command does not, it
+// gives advice.
 func (c *ingressCommand) watchUpstream(ctx context.Context, std streams) {
 	at, err := url.Parse(c.Upstream)
 	if err != nil {

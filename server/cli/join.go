@@ -48,8 +48,8 @@ func (c *execCommand) join(parsed *kong.Context, signals <-chan os.Signal, comma
 	return run.run(signals, std)
 }
 
-// flagForStart returns the name of a flag on the command line that matters only to an emulator that
-// exec starts, or an empty text.
+// flagForStart returns the name of a flag on the command line that only matters if exec starts an
+// emulator, or an empty text.
 func flagForStart(parsed *kong.Context) string {
 	forBoth := []string{"url", "control-url", "reach", "instance", "github-actions", "log-level", "log-format"}
 	for _, step := range parsed.Path {

@@ -67,7 +67,7 @@ type secretMetadata struct {
 	Namespace string `yaml:"namespace,omitempty"`
 }
 
-// Run prints a Secret. It makes the keys of Google and the authority if the state directory has none.
+// Run prints a Secret. If the state directory has no keys of Google and no authority, it makes them.
 func (c *keysExportCommand) Run(ctx context.Context, std streams) error {
 	files, err := c.files(ctx)
 	if err != nil {
@@ -248,7 +248,7 @@ type keysFlags struct {
 	Keys string `type:"path" placeholder:"DIR" help:"Begin with the keys in DIR, which is only read: the mounted Secret that keys export has made. Nothing is kept on disk."`
 }
 
-// given returns the ring that begins with the keys in the directory, or nil if there is none.
+// given returns the ring with the keys in the directory, or nil if there is no directory.
 func (f keysFlags) given(ctx context.Context, now func() time.Time) (*keys.Ring, error) {
 	if f.Keys == "" {
 		return nil, nil //nolint:nilnil // no keys are given

@@ -57,8 +57,8 @@ func (s *sites) publish() {
 	s.doors.Store(&doors)
 }
 
-// address is an address to listen on. instance is the instance that it serves; empty means the
-// default instance, or the one named by the Host header.
+// address is an address to listen on. instance is the instance at this address; if it is empty, the
+// Host header names the instance, or it is the default instance.
 type address struct {
 	hostport, instance string
 	secure             bool         // with TLS
@@ -217,8 +217,8 @@ func (e *emulator) openOne(ctx context.Context, want address) error {
 	return nil
 }
 
-// move closes instances' addresses that are no longer wanted, and opens new ones. It skips an
-// address that it cannot open.
+// move closes instances' addresses that are not in wanted, and opens new ones. If it cannot open an
+// address, it skips the address.
 func (e *emulator) move(ctx context.Context, wanted []address) {
 	own, others := e.sites.open[:1:1], e.sites.open[1:]
 	e.sites.open = own

@@ -11,5 +11,5 @@ import (
 // lockFile always fails, so directories of killed runs are never removed.
 func lockFile(string) (*os.File, error) { return nil, errors.ErrUnsupported }
 
-// isPrivate returns false, because there are no locks to rely on.
+// isPrivate returns false, because this system has no locks to rely on.
 func isPrivate(fs.FileInfo) bool { return false }

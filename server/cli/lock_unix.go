@@ -22,8 +22,8 @@ func lockFile(path string) (*os.File, error) {
 	return file, nil
 }
 
-// isPrivate reports whether info describes a directory, not a link, that belongs to the present
-// user and that no other user can change.
+// isPrivate reports whether info describes a directory, not a link, of the present user, and no
+// other user can change it.
 func isPrivate(info fs.FileInfo) bool {
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	const writable = 0o022 // by others

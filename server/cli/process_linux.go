@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endWithUs makes a command that is about to start get SIGTERM if this program is killed. The
-// kernel watches the thread that starts the command, so that thread must live until done is
-// called.
+// endWithUs makes a command get SIGTERM if this program is killed. Call it before the command
+// starts. The kernel watches the thread that starts the command, so this thread must live until
+// done is called.
 func endWithUs(command *exec.Cmd) (done func()) {
 	runtime.LockOSThread()
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -35,9 +35,9 @@ type family struct {
 // the same ID.
 type births map[int]string
 
-// startFamily starts a command whose streams are files. This process becomes the subreaper: the
-// kernel makes it the parent of orphaned descendants. If a shell replaced itself with this
-// program, the program may already have children, which are not the command's.
+// startFamily starts a command with files as streams. This process becomes the subreaper: the
+// kernel makes it the parent of orphaned descendants. If a shell replaced itself with this program,
+// the program may already have children, which are not the command's.
 func startFamily(command *exec.Cmd) (*family, error) {
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // without kernel support, orphans get another parent
 	f := &family{ended: make(chan ending, 1), alone: make(chan struct{}), earlier: births{}}
@@ -85,7 +85,7 @@ func (f *family) isOver() bool {
 	}
 }
 
-// noChild means that this process has no children.
+// noChild means: this process has no children.
 const noChild = -1
 
 // nextChild waits for a child to end. With WNOHANG it returns 0 if no child has ended.

@@ -11,8 +11,7 @@ const (
 	reminder = 10 * time.Second // between two lines about work that goes on
 )
 
-// tellProgress logs work that takes longer than a moment, with what is known about how far it is, until
-// done is called.
+// tellProgress logs slow work, with its known progress, until done is called.
 func tellProgress(ctx context.Context, logger *slog.Logger, work string, far func() []any) (done func()) {
 	begun := time.Now()
 	over, told := make(chan struct{}), make(chan struct{})

@@ -110,7 +110,8 @@ func (c *recordCommand) checkDir() error {
 	return nil
 }
 
-// write writes the files of a recording, each at once. The fixture is the last, so that whatever it names exists.
+// write writes the files of a recording, each at once. It writes the fixture last, so that all of the
+// fixture's files exist.
 func (c *recordCommand) write(recording record.Recording) error {
 	const private, privateDir = 0o600, 0o700 // it may have secrets that nothing recognised
 	if err := os.MkdirAll(c.Output, privateDir); err != nil {
@@ -127,7 +128,8 @@ func (c *recordCommand) write(recording record.Recording) error {
 	return nil
 }
 
-// prepared returns the scripts to ask, and the time between two requests to a server whose owner has agreed.
+// prepared returns the scripts, and the time between two requests to the server. Unless agreed is true, it
+// asks the user first.
 func prepared(ctx context.Context, agreed bool, target *url.URL, std streams, further ...string) ([]script.Script, time.Duration, error) {
 	scripts, err := server.MetadataScripts()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// loaded is the world in the files, or the error in them, with what the files held.
+// loaded is the world in the files, or the error in them, and a record of the files' content.
 type loaded struct {
 	fixture *fixtures.Fixture
 	world   *world.World
@@ -129,8 +129,8 @@ func hintOf(err error) []any {
 	return []any{"hint", hinted.Hint()}
 }
 
-// tell logs what the author of a fixture may not expect. With a mode of the flags, it is known whether
-// policies are enforced.
+// tell logs facts about a fixture that its author may not expect. If the flags set a mode, it is known
+// whether policies are enforced.
 func (e *emulator) tell(ctx context.Context, fixture *fixtures.Fixture) {
 	for _, note := range fixture.Notes() {
 		if note.IsAboutPolicies && e.decided {

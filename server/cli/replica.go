@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// storeFlags holds the flags of replicas, which share what changes. Every build has them, but only the
+// storeFlags holds the flags of replicas, which share their state. Every build has them, but only the
 // build with the tag "cluster" accepts them.
 type storeFlags struct {
 	Store             string        `placeholder:"URL" help:"Share the world, the keys and whatever else changes with other emulators, in etcd: etcd://HOST:PORT[,HOST:PORT…]/PREFIX. Needs the build with the tag \"cluster\"."`
@@ -50,8 +50,8 @@ type joining interface {
 	Files() keys.Files
 }
 
-// join returns this process's part in the replicas, or nil if there is no store. leave ends it; the end of the process does so
-// too, a little later.
+// join returns this process's part in the replicas, or nil if there is no store. leave ends it. If the
+// process ends, its part ends a little later.
 func (f storeFlags) join(ctx context.Context, logger *slog.Logger) (joined joining, leave func(), err error) {
 	if err := f.misused(); err != nil || f.Store == "" {
 		return nil, func() {}, err

@@ -97,8 +97,8 @@ type following struct {
 	last  uint64    // the number of the newest exchange that has been printed or passed over
 }
 
-// follow prints exchanges as they are recorded. If the emulator ends, it waits for another one at the
-// same URL, whose exchanges it prints from the first one on.
+// follow prints exchanges as they are recorded. If the emulator ends, it waits for another emulator
+// at the same URL, and prints its exchanges from the first one on.
 func (c *requestsCommand) follow(ctx context.Context, std streams, f *following) error {
 	const pause = 250 * time.Millisecond
 	ticker := time.NewTicker(pause)
@@ -199,7 +199,7 @@ func (t *exchangeTable) add(e recorded) {
 	}
 }
 
-// explanation returns what is known about the instance, a fault and a refusal, one line each.
+// explanation returns the known facts about the instance, a fault and a refusal, one line each.
 func explanation(e journal.Exchange) []string {
 	var lines []string
 	if e.Instance != "" && e.ChosenBy != string(workloads.ByDefault) {

@@ -38,8 +38,8 @@ func needsPort(address string) error {
 	return nil
 }
 
-// listenOnSocket listens on a socket. It replaces one that a killed process left behind, but no
-// other file and no socket that somebody serves. The socket's mode follows umask.
+// listenOnSocket listens on a socket. It replaces the socket of a killed process, but no other file
+// and no served socket. The socket's mode follows umask.
 func listenOnSocket(ctx context.Context, path string) (net.Listener, error) {
 	if path == "" {
 		return nil, errors.New("the path of the socket is missing")
@@ -72,7 +72,7 @@ func isAbandoned(path string) bool {
 	return false
 }
 
-// endpoint is where the commands find a running emulator.
+// endpoint leads the commands to a running emulator.
 type endpoint struct {
 	base string                                                               // of its URLs
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // nil: as usual

@@ -68,7 +68,7 @@ func (f storeFlags) tls(ctx context.Context) (*tls.Config, error) {
 	return config, nil
 }
 
-// certificate returns the certificate that proves who this program is.
+// certificate returns the certificate that identifies this program.
 func (f storeFlags) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(f.StoreCert, f.StoreKey)
 	if err != nil {

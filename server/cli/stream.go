@@ -9,7 +9,7 @@ import (
 
 // readEvents reads server-sent events
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html) until the stream ends or take
-// fails. It knows the fields that the emulator sends: event and data, each on one line.
+// fails. It knows only the fields of the emulator's events: event and data, each on one line.
 func readEvents(from io.Reader, take func(name string, data []byte) error) error {
 	lines := bufio.NewReader(from)
 	var name string

@@ -80,9 +80,8 @@ func writeHosts(dir string, w *world.World) (reach.Variable, error) {
 	return reach.Variable{Name: hostsVariable, Value: file}, os.WriteFile(file, []byte(text.String()), readable)
 }
 
-// warnOfNames warns that programs do not find the emulator under the names of Google's servers.
-// It is silent if the machine's hosts file has the names, or if the caller will replace that
-// file.
+// warnOfNames warns if programs do not find the emulator under the names of Google's servers. If
+// the machine's hosts file has the names, or the caller will replace this file, it prints nothing.
 func warnOfNames(file string, std streams) {
 	machine := hostsFile()
 	for _, line := range reach.HostsLines() {
@@ -104,8 +103,8 @@ func printHosts(to io.Writer, w *world.World) {
 	}
 }
 
-// furtherHosts returns the names of the services of a world that only services can have, the names of
-// Cloud Run's API for their regions, and the names of the APIs that neighbours emulate.
+// furtherHosts returns three kinds of names: names of a world's services that only services can have,
+// names of Cloud Run's API for their regions, and names of the APIs of neighbours.
 func furtherHosts(w *world.World) []string {
 	var hosts []string
 	for _, service := range w.Services() {

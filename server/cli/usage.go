@@ -93,8 +93,8 @@ type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
-// printHelp prints the help of a command. The parser's own synopsis of a command that runs another
-// one has the flags at the end, where they would go to that other command.
+// printHelp prints the help of a command. If a command runs another command, the parser's own
+// synopsis has the flags at the end, although there they would go to the other command.
 func printHelp(options kong.HelpOptions, parsed *kong.Context) error {
 	if node := parsed.Selected(); node != nil && completion.PassesOn(node) {
 		synopsis := "[flags] -- COMMAND [ARG...]"
@@ -109,8 +109,8 @@ func printHelp(options kong.HelpOptions, parsed *kong.Context) error {
 	return kong.DefaultHelpPrinter(options, parsed)
 }
 
-// warnOfVariables names the emulator's variables that no flag has, with the most similar one that
-// a flag has.
+// warnOfVariables names the emulator's variables without a flag, each with the most similar
+// variable of a flag.
 func warnOfVariables(model *kong.Application, std streams) {
 	for name, known := range unknownVariables(model) {
 		_, _ = fmt.Fprintf(std.err, "%s: ignoring the unknown variable %q%s\n", program, name, proposal(name, known))
@@ -125,7 +125,8 @@ func hasUnknownVariable(model *kong.Application) bool {
 	return false
 }
 
-// unknownVariables yields the emulator's variables that no flag of a model has, each with the known ones.
+// unknownVariables yields the emulator's variables without a flag in a model, each with the known
+// variables.
 func unknownVariables(model *kong.Application) iter.Seq2[string, []string] {
 	return func(yield func(string, []string) bool) {
 		var known []string
@@ -144,8 +145,8 @@ func unknownVariables(model *kong.Application) iter.Seq2[string, []string] {
 	}
 }
 
-// proposal proposes one of the known variables. Only what follows the prefix, which all of them
-// have, counts.
+// proposal proposes one of the known variables. All of them have the same prefix, so it compares
+// only the rest.
 func proposal(name string, known []string) string {
 	const prefix = envPrefix + "_"
 	rest := make([]string, len(known))
@@ -158,8 +159,8 @@ func proposal(name string, known []string) string {
 	return ""
 }
 
-// variables returns the variables of a command's flags and of its subcommands' flags, and those
-// that lead programs to an emulator.
+// variables returns the variables of a command's flags and of its subcommands' flags, and the
+// variables that lead programs to an emulator.
 func variables(node *kong.Node) []string {
 	known := []string{reach.BeforeVariable, reach.TLSVariable, hostsVariable}
 	_ = kong.Visit(node, func(visited kong.Visitable, next kong.Next) error {
@@ -180,8 +181,8 @@ func isOfOrchestrator(name string) bool {
 		rest == "PORT" || strings.HasPrefix(rest, "PORT_")
 }
 
-// warnOfMisplaced tells the user about flags of this program that stand after the name of the
-// command to run: they go to that command. "--" says that they are meant to.
+// warnOfMisplaced warns the user about flags of this program after the name of the command to run:
+// they go to that command. If the user writes "--", the flags are meant for it.
 func warnOfMisplaced(parsed *kong.Context, arguments []string, std streams) {
 	if len(arguments) == 0 || arguments[0] == "--" {
 		return

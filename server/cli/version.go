@@ -33,8 +33,7 @@ func printVersion(w io.Writer) error {
 // A build in an image or from an archive does not know its commit.
 var stamp string //nolint:gochecknoglobals // the linker can set only variables
 
-// version returns the version that the build was given, the module's version or, if both are
-// unknown, the commit that was built.
+// version returns the version given to the build, or else the module's version, or else the commit.
 func version() string {
 	if stamp != "" {
 		return stamp

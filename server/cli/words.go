@@ -6,9 +6,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// words are texts of the program that helps, enums and defaults of flags contain by name, as "${NAME}".
-// They are not variables of kong, because kong looks through all of its variables again for each
-// flag, which took a quarter of the program's start.
+// words are texts of the program. Help, enums and defaults of flags refer to them as "${NAME}". They
+// are not variables of kong, because kong looks through all of its variables again for each flag. That
+// took a quarter of the program's start.
 type words map[string]string
 
 // options returns the options that put the words into a parser's model.

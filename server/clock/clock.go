@@ -1,7 +1,7 @@
 // Package clock is the emulator's time, which every token, certificate, cache and answer uses.
 //
-// It follows the machine's time until somebody sets, freezes or advances it; then it runs on
-// from its new time, or stands still. A change wakes the waiters whose moment it brings. Real
+// It follows the machine's time until somebody sets, freezes or advances it; then it runs on from
+// its new time, or stands still. If a change brings the moment of waiters, it wakes them. Real
 // waits, such as a fault's delay or a connection's timeout, use the machine's time instead.
 package clock
 
@@ -286,13 +286,13 @@ func (c *Clock) forget(a *alarm) {
 	}
 }
 
-// At calls a function when the emulator's time reaches moment. If it has already, the call
-// happens before At returns. If a method such as Advance reaches it, the call happens before
-// that method returns.
+// At calls a function when the emulator's time reaches moment. If it has already, the call happens
+// before At returns. If a method such as Advance reaches it, the call happens before this method
+// returns.
 //
-// Functions run one at a time, in the order of their moments. They must neither change the
-// clock nor call At. If the clock is set back, the moment comes later. stop makes the clock
-// forget the function.
+// Functions run one at a time, in the order of their moments. They must not change the clock or
+// call At. If the clock is set back, the moment comes later. stop makes the clock forget the
+// function.
 func (c *Clock) At(moment time.Time, call func()) (stop func()) {
 	waiting := &alarm{call: call}
 	waiting.ring = func() {

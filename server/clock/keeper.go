@@ -24,7 +24,7 @@ type Keeper interface {
 	Replace(current, next Course) error
 }
 
-// ErrOutdated says that a clock is on another course than the one that was to be replaced.
+// ErrOutdated means that somebody has changed the clock before its replacement.
 var ErrOutdated = errors.New("the clock has been changed meanwhile")
 
 // Keep makes the clock one of several processes'. Call it, and then Follow, before the clock is used.

@@ -1,11 +1,11 @@
-// Package cloudrun is the part of the Cloud Run Admin API that manages services and their policies:
-// version 2 (https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services), and of
-// version 1, which has the form of Knative, the methods that read services and handle policies.
+// Package cloudrun is the part of the Cloud Run Admin API that manages services and their policies: version 2
+// (https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services), and of version 1, in the
+// form of Knative, the methods that read services and handle policies.
 //
-// A service of the API is an instance of the world that has an ingress. Its identity, its metadata
-// server and its door are those of the instance, and nothing runs its container: whoever wants
-// answers from it says by the annotation UpstreamAnnotation where the service listens. Package world
-// makes the changes, and package iampolicy has the methods for policies. Changes last until the world is replaced.
+// A service of the API is an instance of the world with an ingress. It has the instance's identity, metadata
+// server and door. Nothing runs its container: the annotation UpstreamAnnotation has the address at which the
+// service listens. Package world makes the changes, and package iampolicy has the methods for policies.
+// Changes last until the world is replaced.
 package cloudrun
 
 import (
@@ -71,7 +71,7 @@ func (s *Server) isOurs(r *http.Request) bool {
 	return s.worlds.Load().State.Project.Is(r.PathValue("project"))
 }
 
-// denied returns Google's error about what the caller may not see, whether it exists or not.
+// denied returns Google's error if the caller must not see a resource, whether it exists or not.
 func denied(permission, resource string) error {
 	return googleapi.PermissionDenied(fmt.Sprintf("Permission '%s' denied on resource '%s' (or it may not exist).", permission, resource))
 }
@@ -125,8 +125,8 @@ func isIn(r *http.Request, service *world.Service) bool {
 	return asked == "" || asked == "-" || asked == service.Region
 }
 
-// region returns the region that a request is about: the path's, or else the host name's. It is
-// empty if neither names one, as when a client calls the emulator by the emulator's own address.
+// region returns the region of a request: the path's, or else the host name's. If neither names a
+// region, as when a client calls the emulator by its own address, it is empty.
 func region(r *http.Request) string {
 	if location := r.PathValue("location"); location != "" {
 		return location

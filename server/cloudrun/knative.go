@@ -16,7 +16,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// The messages of version 1, which are those of Knative
+// The messages of version 1. They have the form of Knative
 // (https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services).
 type (
 	knativeService struct {
@@ -178,7 +178,7 @@ func (t target) knative(project world.Project) knativeService {
 	return k
 }
 
-// annotations are a service's own annotations, and those that stand for fields of version 2.
+// annotations returns a service's own annotations, and annotations for fields of version 2.
 func annotations(m *runpb.Service) map[string]string {
 	const prefix = "run.googleapis.com/"
 	set := m.GetAnnotations()
@@ -268,8 +268,8 @@ func containerOf(c *runpb.Container) container {
 	return k
 }
 
-// traffic are the targets of a service's traffic. Its status names the revision that is the latest
-// one; its spec does not.
+// traffic returns the targets of a service's traffic. Its status names the latest revision; its
+// spec does not.
 func traffic(targets []*runpb.TrafficTargetStatus, latest string) []trafficTarget {
 	list := make([]trafficTarget, len(targets))
 	for i, t := range targets {

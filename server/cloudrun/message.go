@@ -30,7 +30,7 @@ func read(r *http.Request, into proto.Message) error {
 	return nil
 }
 
-// complaint is what a protojson error says, which has spaces of several kinds.
+// complaint returns the text of a protojson error, which has spaces of several kinds.
 func complaint(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
 	return strings.TrimSpace(strings.TrimPrefix(text, "proto:"))
@@ -72,7 +72,7 @@ func decode(document map[string]any, into proto.Message) error {
 	return protojson.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true}.Unmarshal(text, into)
 }
 
-// take copies the fields at some paths from one message to another one of the same type. A path has
+// take copies the fields at some paths from one message to another of the same type. A path has
 // names in snake case or in camel case, with dots between them.
 func take(to, from proto.Message, paths []string) error {
 	for _, path := range paths {

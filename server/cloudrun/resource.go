@@ -20,12 +20,12 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// UpstreamAnnotation is the annotation of a service that says where the service listens, as in
+// UpstreamAnnotation is the annotation with the address at which a service listens, as in
 // "http://127.0.0.1:8080".
 const UpstreamAnnotation = "gcp-metadata-emulator/upstream"
 
 // Cloud Run's defaults (https://cloud.google.com/run/docs/container-contract), and the image of
-// services that have none.
+// services without an image.
 const (
 	defaultPort        = 8080
 	defaultConcurrency = 80
@@ -58,7 +58,7 @@ func (t target) message(project world.Project) *runpb.Service {
 	return m
 }
 
-// written is what a client has written of a service.
+// written returns the client's own description of a service.
 func written(resource map[string]any) *runpb.Service {
 	m := &runpb.Service{}
 	if err := decode(resource, m); err != nil { // a person has written a fixture with another form
@@ -67,7 +67,7 @@ func written(resource map[string]any) *runpb.Service {
 	return m
 }
 
-// fillIn sets what the world knows of a service, and what Cloud Run sets if a client does not.
+// fillIn sets the world's values of a service, and Cloud Run's defaults for missing fields.
 func (t target) fillIn(m *runpb.Service) {
 	if m.GetTemplate() == nil {
 		m.Template = &runpb.RevisionTemplate{}
@@ -131,7 +131,7 @@ func checks(a fixtures.Authentication) (iap, invokerDisabled bool) {
 		a == fixtures.AuthenticateIAP || a == fixtures.AuthenticateNone
 }
 
-// setStatus sets what says that a service is ready, as every service here is at once.
+// setStatus marks a service as ready. Every service here is ready at once.
 func setStatus(m *runpb.Service) {
 	ready := func(kind string) *runpb.Condition {
 		return &runpb.Condition{Type: kind, State: runpb.Condition_CONDITION_SUCCEEDED, LastTransitionTime: m.GetUpdateTime()}
@@ -152,7 +152,7 @@ func setStatus(m *runpb.Service) {
 	}
 }
 
-// revisionOf is the name of the only revision of a service: the one that the client has chosen, or
+// revisionOf returns the name of the only revision of a service: the client's choice, or
 // SERVICE-00001-abc.
 func revisionOf(m *runpb.Service) string {
 	if chosen := m.GetTemplate().GetRevision(); chosen != "" {

@@ -170,7 +170,7 @@ func flag(r *http.Request, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return query.Get(name) == "true" })
 }
 
-// patched is a service with the fields of another one that a mask names.
+// patched returns a service with the fields of another service that a mask names.
 func patched(current, asked *runpb.Service, mask string) (*runpb.Service, error) {
 	if asked.GetEtag() != "" && asked.GetEtag() != current.GetEtag() {
 		return nil, googleapi.Aborted(fmt.Sprintf("The etag %s belongs to an earlier version of the service.", asked.GetEtag()))

@@ -44,7 +44,7 @@ func (e edit) create(r *http.Request, id string, asked *runpb.Service) (fixtures
 	}, asked)
 }
 
-// checkID refuses what cannot be the name of a service
+// checkID refuses a text that cannot be the name of a service
 // (https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services/create).
 func checkID(id string) error {
 	const longest = 49
@@ -55,7 +55,7 @@ func checkID(id string) error {
 		"Invalid service_id %q. It must begin with a letter, have only lower-case letters, digits and hyphens, not end with a hyphen, and be shorter than 50 characters.", id))
 }
 
-// write describes an instance whose service is as a client has asked for.
+// write describes an instance with the service of a client's request.
 func (e edit) write(f fixtures.Instance, asked *runpb.Service) (fixtures.Instance, error) {
 	ingress := *f.Ingress
 	ingress.CustomAudiences = asked.GetCustomAudiences()
@@ -86,7 +86,8 @@ func (e edit) write(f fixtures.Instance, asked *runpb.Service) (fixtures.Instanc
 	return f, err
 }
 
-// kept is what a service remembers of what a client has written: no field that is made anew each time.
+// kept returns the fields of a client's service that are remembered: all except the fields that are
+// computed each time.
 func (e edit) kept(asked *runpb.Service) (map[string]any, error) {
 	asked.Generation++
 	asked.UpdateTime, asked.LastModifier = timestamppb.New(e.now), e.caller.Principal.Email
@@ -97,8 +98,8 @@ func (e edit) kept(asked *runpb.Service) (map[string]any, error) {
 	return encode(asked)
 }
 
-// account finds the service account that a service is to run as, and which the caller has to be
-// allowed to act as: the project's default account unless the client names one.
+// account finds the service account of a service: the client's choice, or else the project's
+// default account. The caller must be allowed to act as this account.
 func (e edit) account(asked *runpb.Service) (email string, err error) {
 	email = asked.GetTemplate().GetServiceAccount()
 	if email == "" {
@@ -135,7 +136,7 @@ func speaksHTTP2(asked *runpb.Service) bool {
 	return false
 }
 
-// check refuses what Cloud Run refuses, and what a fixture could not say.
+// check refuses a service if Cloud Run would refuse it, or a fixture cannot describe it.
 func check(ingress fixtures.Ingress, asked *runpb.Service) error {
 	timeout := time.Duration(ingress.RequestTimeout)
 	switch {

@@ -120,8 +120,8 @@ func describe(w *world.World, i *world.Instance) instance {
 
 func timestamp(t time.Time) string { return t.Format("2006-01-02T15:04:05.000-07:00") }
 
-// fingerprint returns what clients send with a change, to say which state they change: eight bytes
-// that differ with the value.
+// fingerprint returns eight bytes that differ with the value. Clients send them with a change, to
+// name the state that they change.
 func fingerprint(value any) string {
 	const size = 8
 	sum := sha256.Sum256([]byte(wire.Compact(value)))

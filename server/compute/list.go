@@ -50,7 +50,7 @@ type query struct {
 	page        googleapi.Page
 }
 
-// readQuery reads the query parameters that every list has. own names further ones.
+// readQuery reads the query parameters of every list. own names further parameters.
 func readQuery(r *http.Request, own ...string) (query, error) {
 	if err := googleapi.CheckQuery(r, append(own, "filter", "maxResults", "orderBy", "pageToken", "returnPartialSuccess")...); err != nil {
 		return query{}, err
@@ -139,7 +139,7 @@ type located interface {
 	zone() string
 }
 
-// aggregation is what differs between aggregated lists.
+// aggregation holds the differences between aggregated lists.
 type aggregation struct {
 	kind   string
 	name   string   // of the items

@@ -69,7 +69,7 @@ func scopes(w *world.World) []string {
 	return names
 }
 
-// creationOfPlaces returns the time at which Google says that zones and regions were created.
+// creationOfPlaces returns the time at which zones and regions were created, according to Google.
 func creationOfPlaces() time.Time {
 	const behindUTC = -8 * 60 * 60
 	return time.Unix(0, 0).In(time.FixedZone("", behindUTC))

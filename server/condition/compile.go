@@ -78,7 +78,7 @@ func isOf(t *cel.Type, kind types.Kind) bool {
 	return t.Kind() == kind || t.Kind() == types.DynKind || t.Kind() == types.TypeParamKind
 }
 
-// checkForm refuses an expression that compiles but that Google refuses.
+// checkForm refuses an expression if it compiles, but Google would refuse it.
 func (k *kind) checkForm(text string) error {
 	written, issues := k.bare.Parse(text)
 	if issues.Err() != nil {

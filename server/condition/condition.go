@@ -73,8 +73,8 @@ func NewMapping(attribute, expression string) (*Mapping, error) {
 	return &Mapping{program}, nil
 }
 
-// Value evaluates the mapping of the claims of a token. Lists are []any. Value returns nil when
-// the claims have no such value.
+// Value evaluates the mapping of the claims of a token. Lists are []any. If the claims have no such
+// value, Value returns nil.
 func (m *Mapping) Value(claims map[string]any) any {
 	return native(evaluate(m.program, map[string]any{assertion: claims}))
 }
@@ -109,7 +109,7 @@ func (a *Attributes) Accepts(p Principal) bool {
 	}))
 }
 
-// evaluate returns the value of an expression, or nil if it has none.
+// evaluate returns the value of an expression, or nil if there is no value.
 func evaluate(program cel.Program, variables map[string]any) ref.Val {
 	value, _, err := program.Eval(variables)
 	if err != nil {

@@ -266,7 +266,7 @@ func unfit(i issue) Error {
 	return Error{Message: fmt.Sprintf("want %s, got %s", typeName(want), typeName(got))}
 }
 
-// fieldless explains the selection of a field of a value that has none.
+// fieldless explains an error: the expression selects a field of a value without fields.
 func fieldless(i issue) Error {
 	name, _ := quoted(i.words)
 	return Error{Message: typeName(name) + " has no fields"}

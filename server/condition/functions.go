@@ -47,8 +47,8 @@ func between(text, before, after string) string {
 	return part
 }
 
-// requestFunctions declares Google's functions on the request and its resource. The emulator's
-// APIs send no attributes, its resources have no tags, and it has no forwarding rules.
+// requestFunctions declares Google's functions on the request and its resource. The emulator's APIs
+// send no attributes, its resources have no tags, and there are no forwarding rules.
 func requestFunctions() []cel.EnvOption {
 	text, texts := cel.StringType, cel.ListType(cel.StringType)
 	options := []cel.EnvOption{

@@ -109,8 +109,8 @@ func federationLanguage() []cel.EnvOption {
 	)
 }
 
-// bindingLanguage is the language of conditions. It declares attributes that the emulator has no
-// value of, too, so that a condition that names them compiles. It does not hold.
+// bindingLanguage is the language of conditions. It also declares attributes without a value in the
+// emulator. A condition with such an attribute therefore compiles, but does not hold.
 func bindingLanguage() []cel.EnvOption {
 	return append(append(sharedLanguage(), requestFunctions()...),
 		cel.Variable(requestTime, cel.TimestampType),

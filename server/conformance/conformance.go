@@ -1,6 +1,6 @@
-// Package conformance knows how a program should fare when Google's servers behave in ways that they are
-// known for: a slow start, a moment of 503, rotated keys. It judges what a program did by how it ended, what
-// it asked, and whether it printed or wrote tokens.
+// Package conformance knows how a program should fare when Google's servers behave in known, unusual ways: a
+// slow start, a moment of 503, rotated keys. It judges a program by its end, by its requests, and by tokens
+// that it printed or wrote.
 //
 // It does not run the program or the emulator: its caller does, and package fault makes the behaviour.
 package conformance
@@ -41,7 +41,7 @@ type Behaviour struct {
 // Baseline is the name of the behaviour without anything odd.
 const Baseline = "baseline"
 
-// Observation is what a program did.
+// Observation is the observed conduct of a program.
 type Observation struct {
 	Status   int           // exit status
 	TimedOut bool          // it had to be ended
@@ -69,7 +69,7 @@ type Result struct {
 	Grounds   []string // sentences; empty if there is nothing to say
 }
 
-// Judge judges what a program did under a behaviour, given what it did under the baseline.
+// Judge judges a program under a behaviour, given its conduct under the baseline.
 func Judge(b Behaviour, seen, usual Observation) Result {
 	r := Result{Behaviour: b, Observed: seen, Verdict: Good}
 	switch {

@@ -14,8 +14,8 @@ import (
 	"gcp-metadata-emulator/server/reason"
 )
 
-// habits returns functions each of which finds one thing that is worth knowing about what a program did under a
-// behaviour, and describes it in a sentence, or returns "".
+// habits returns functions. Each finds one notable habit of a program under a behaviour, and describes it in
+// a sentence, or returns "".
 func habits() []func(Behaviour, Observation) string {
 	return []func(Behaviour, Observation) string{prints, writes, misspeaks, polls, insists, hurries}
 }
@@ -36,19 +36,19 @@ func writes(_ Behaviour, seen Observation) string {
 	return ""
 }
 
-// misspeaks finds requests that a metadata server refuses whatever they are for.
+// misspeaks finds requests that a metadata server refuses for any path.
 func misspeaks(_ Behaviour, seen Observation) string {
 	return said("refused", seen.Requests, func(e journal.Exchange) bool {
 		return e.Code == reason.FlavorMissing || e.Code == reason.Forwarded
 	})
 }
 
-// polls finds that the program does not keep tokens that it could use again.
+// polls finds that the program does not keep tokens for later use.
 func polls(_ Behaviour, seen Observation) string {
 	return said("token-polling", seen.Requests, func(e journal.Exchange) bool { return e.Fault == "" })
 }
 
-// insists finds that the program repeats requests that no retry helps.
+// insists finds that the program repeats requests although no retry helps.
 func insists(b Behaviour, seen Observation) string {
 	if !b.Final {
 		return ""

@@ -55,7 +55,7 @@ type (
 	}
 )
 
-// WriteJUnit writes the results in JUnit's XML. A failure has the end of what the program printed, without
+// WriteJUnit writes the results in JUnit's XML. A failure has the end of the program's output, without
 // tokens.
 func WriteJUnit(to io.Writer, results []Result) error {
 	all := suite{totals: totals{Name: "conformance", Tests: len(results)}}

@@ -1,9 +1,9 @@
 // Package credentials makes credential files for Google's client libraries
-// (https://cloud.google.com/docs/authentication/application-default-credentials). All URLs in
-// them lead to an emulator.
+// (https://cloud.google.com/docs/authentication/application-default-credentials). All URLs in them
+// lead to an emulator.
 //
-// The package knows which file leads which library to the emulator without TLS. Package control
-// decides who may get a file.
+// The package knows the right file for each library, without TLS. Package control decides who may
+// get a file.
 package credentials
 
 import (
@@ -211,8 +211,8 @@ func chosenUser(w *world.World, id string) (*world.User, error) {
 	return user, nil
 }
 
-// chosenClient returns the fixture's first OAuth client, or a made-up one if there is none.
-// Libraries refuse a file without a secret, so the client always has one.
+// chosenClient returns the fixture's first OAuth client. If there is none, it invents a client.
+// Libraries refuse a file without a secret, so the client always has a secret.
 func chosenClient(w *world.World) world.OAuthClient {
 	client := world.OAuthClient{ID: "emulator.apps.googleusercontent.com"}
 	if len(w.OAuthClients) > 0 {
@@ -224,8 +224,8 @@ func chosenClient(w *world.World) world.OAuthClient {
 	return client
 }
 
-// externalAccount is the file of a workload that uses the default instance's metadata server as
-// identity provider. Its ID tokens are exchanged for federated tokens of a pool that trusts them.
+// externalAccount is the file of a workload with the default instance's metadata server as identity
+// provider. A pool that trusts its ID tokens exchanges them for federated tokens.
 type externalAccount struct {
 	Type             string           `json:"type"`
 	Audience         string           `json:"audience"`

@@ -41,7 +41,7 @@ func defaults(file string, further ...step) []step {
 	return append([]step{{reads: adcVariable}, {reads: file}}, further...)
 }
 
-// compiledIn returns the endpoint of a host of Google that is used whatever a file says.
+// compiledIn returns the endpoint of a host of Google that no file can change.
 func compiledIn(host string) []endpoint { return []endpoint{{host: host}} }
 
 // tokenURI returns the endpoint of the token server that a file names, or Google's if it names none.
@@ -58,14 +58,14 @@ func federation(further ...endpoint) []endpoint {
 }
 
 // projectOfPool returns the endpoint that some clients ask for the project of an external account.
-// They do not ask if variables name the project, or if one of the variables in besides is set,
-// which name a metadata server that knows the project.
+// If a variable names the project, they do not ask. They also do not ask if one of the variables in
+// besides is set, because these name a metadata server, which knows the project.
 func projectOfPool(besides string) endpoint {
 	return endpoint{host: "cloudresourcemanager.googleapis.com", unless: "GOOGLE_CLOUD_PROJECT GCLOUD_PROJECT " + besides}
 }
 
-// impersonation returns the endpoints of impersonation by clients that follow the URL of the
-// account in the file. The clients of impersonationAtGoogle ignore that URL and ask Google.
+// impersonation returns the endpoints of impersonation, if a client follows the URL of the account
+// in the file. Clients with impersonationAtGoogle ignore this URL and ask Google.
 func impersonation() []endpoint {
 	return []endpoint{{field: "source_credentials"}, {field: "service_account_impersonation_url"}}
 }
@@ -143,7 +143,7 @@ func metadataTLS() []step {
 	}
 }
 
-// gcloud returns the rules of gcloud, which has its own store of credentials and asks a metadata
+// gcloud returns the rules of gcloud. It has its own store of credentials, and asks a metadata
 // server as a last resort. Every property of its configuration is also a variable, which takes
 // precedence.
 func gcloud(types map[string][]endpoint, sources string, library proxies) client {

@@ -1,6 +1,6 @@
-// Package doctor predicts what each client library and tool finds when it looks for credentials and
-// for Google's APIs on this machine: the emulator, Google, another server or nothing. For each
-// prediction it says which rule leads there and what to change.
+// Package doctor predicts which server each client library and tool finds when it looks for
+// credentials and for Google's APIs on this machine: the emulator, Google, another server or
+// nothing. Each prediction has the rule that leads there, and the change that would help.
 //
 // The rules of each client are data, in clients.go; rules.go explains the columns. Package reach has the environment variables that
 // lead clients to an emulator; the command line probes servers and writes the report.
@@ -18,7 +18,7 @@ import (
 	"gcp-metadata-emulator/server/reach"
 )
 
-// Surroundings holds everything that decides where programs look for Google's servers.
+// Surroundings holds all facts that decide where programs look for Google's servers.
 type Surroundings struct {
 	Variable func(name string) string
 	Home     string                                   // the home directory
@@ -64,7 +64,7 @@ const (
 	ForAPIs        = "apis"        // to call hosts of Google that are compiled in
 )
 
-// Finding is the result for a client: the server, the rule that leads to it, and the change that would
+// Finding is the result for a client: the server, the rule that leads there, and the change that would
 // lead to the emulator.
 type Finding struct {
 	Client      string   `json:"client"`
@@ -109,8 +109,8 @@ func (s Surroundings) Diagnose() []Finding {
 	return findings
 }
 
-// apis returns the findings for the hosts of Google that a client calls: one for each verdict and
-// remedy, those without a remedy last.
+// apis returns the findings for the hosts of Google that a client calls, one for each verdict and
+// remedy. Findings without a remedy are last.
 func (s Surroundings) apis(c client, usual Surroundings) []Finding {
 	var findings []Finding
 	for _, one := range c.apis {
@@ -148,7 +148,7 @@ func (s Surroundings) arguments() string {
 	return " " + s.Arguments
 }
 
-// Usual returns surroundings of the same emulator that have only the variables that exec and env set by
+// Usual returns surroundings of the same emulator with only the variables that exec and env set by
 // default.
 func (s Surroundings) Usual() Surroundings {
 	set := map[string]string{}

@@ -78,8 +78,8 @@ func typeOf(credential map[string]any) string {
 	return kind
 }
 
-// follow returns the first of a client's endpoints that is not the emulator, or the last endpoint.
-// credential is the content of the file that the client has read, or nil.
+// follow returns the first of a client's endpoints at another server than the emulator, or the last
+// endpoint. credential is the content of the client's credential file, or nil.
 func (s Surroundings) follow(c client, by request, endpoints []endpoint, credential map[string]any) Finding {
 	var found Finding
 	for _, one := range endpoints {
@@ -146,7 +146,7 @@ func inside(credential map[string]any, field string) any {
 	return inside(nested, rest)
 }
 
-// atGoogle returns the server that answers for a host of Google that a client has compiled in.
+// atGoogle returns the server that answers for a client's compiled-in host of Google.
 func (s Surroundings) atGoogle(c client, by request, one endpoint) Finding {
 	switch {
 	case one.variable != "":
@@ -183,8 +183,8 @@ func (s Surroundings) endpoint(c client, written string, by request) Finding {
 	return s.connect(c, parsed.Scheme, withPort(parsed.Host, port), by)
 }
 
-// connect returns the server that a client reaches for a host and port, through a proxy if it uses
-// one. With TLS, it also checks whether the client trusts the emulator.
+// connect returns the server that a client reaches for a host and port, also through a proxy. With
+// TLS, it also checks whether the client trusts the emulator.
 func (s Surroundings) connect(c client, scheme, hostport string, by request) Finding {
 	found := s.byProxy(c, scheme, hostport)
 	if found.Finds == "" {

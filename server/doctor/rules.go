@@ -4,9 +4,8 @@ import (
 	"gcp-metadata-emulator/server/reach"
 )
 
-// client holds the rules by which a library or tool finds Google's servers. Strings can hold lists
-// whose entries are separated by spaces; in a list of variables, the first variable that is set
-// counts.
+// client holds the rules by which a library or tool finds Google's servers. Strings can hold lists,
+// with spaces between the entries. In a list of variables, the first set variable counts.
 type client struct {
 	name string
 
@@ -19,9 +18,9 @@ type client struct {
 	metadata string // the metadata server if no variable names one; empty: it looks for no credentials
 	alone    bool   // it does not use a proxy for the metadata server
 
-	// pings lists the variables that name the metadata server in the client's check whether there
-	// is one, if they differ from hosts. The check uses no proxy. The client skips it on a machine
-	// whose firmware names Google.
+	// pings lists the variables with the name of the metadata server for the client's check of its
+	// existence, if they differ from hosts. The check uses no proxy. If the machine's firmware
+	// names Google, the client skips it.
 	pings string
 
 	proxies proxies
@@ -82,8 +81,8 @@ type proxies struct {
 	direct bool // it uses no proxy for this machine
 }
 
-// ways are the forms of entries that a client supports in the list of hosts that need no proxy. All
-// clients support names, addresses, and names that begin with a dot for the names below.
+// ways are the forms that a client supports in the list of hosts without a proxy. All clients
+// support names, addresses, and a name with a leading dot for the names below it.
 type ways uint
 
 const (

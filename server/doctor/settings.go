@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/server/reach/javaoptions"
 )
 
-// setting returns the value of a variable or of a property of gcloud or Java, and the rule that says
-// where the value comes from.
+// setting returns the value of a variable or of a property of gcloud or Java, and the rule with the
+// source of the value.
 func (s Surroundings) setting(name string) (value, rule string) {
 	if strings.HasPrefix(name, "-D") {
 		return s.javaSetting(name)
@@ -93,8 +93,8 @@ func (s Surroundings) path(path string) string {
 	return path
 }
 
-// file returns the credential file that a variable names, or that exists at a path. It is empty if
-// there is no such file.
+// file returns the credential file in a variable or at a path. If the file does not exist, the name
+// is empty.
 func (s Surroundings) file(reads string) (file string, by request) {
 	if strings.Contains(reads, "/") {
 		file = s.path(reads)
@@ -145,7 +145,8 @@ func (s Surroundings) holds(when condition) (by request, holds bool) {
 }
 
 // term returns the rule by which a term of a condition holds, or "", and the variable of the term.
-// The rule has no value if the term only asks whether the variable is set: the value may be secret.
+// If the term only asks whether the variable is set, the rule has no value, because the value may
+// be secret.
 func (s Surroundings) term(term string) (rule, name string) {
 	if path, text, isFile := strings.Cut(term, "^"); isFile {
 		return s.beginning(s.path(path), text), ""
@@ -171,8 +172,8 @@ func (s Surroundings) term(term string) (rule, name string) {
 	}
 }
 
-// beginning returns the rule that a file exists and begins with a text, or "" if it does not. The text may
-// end with "<" and the age that the file must not have reached.
+// beginning returns the rule "the file exists and begins with the text", or "" if it does not hold. The
+// text may end with "<" and an age; the file must be younger.
 func (s Surroundings) beginning(file, text string) string {
 	if text == "" {
 		if _, err := s.Age(file); err != nil { // clients look for a file that they cannot read, too

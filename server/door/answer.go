@@ -160,7 +160,7 @@ type watched struct {
 	noted   bool
 }
 
-// Unwrap lets http.ResponseController find what the wrapped writer can do.
+// Unwrap gives http.ResponseController access to the wrapped writer.
 func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.

@@ -1,9 +1,9 @@
-// Package door is the reverse proxy in front of a service: it asks package ingress or package iap who
-// may call, answers refusals as Google's front end does, and forwards every other request to the service's
+// Package door is the reverse proxy in front of a service: it asks package ingress or package iap who may
+// call, answers refusals as Google's front end does, and forwards every other request to the service's
 // upstream with the header fields that a container sees in the cloud
 // (https://cloud.google.com/run/docs/container-contract).
 //
-// It does not decide who may call. It does not write the journal: Config.Observe does.
+// It does not decide about callers. It does not write the journal: Config.Observe does.
 package door
 
 import (
@@ -40,7 +40,7 @@ type Config struct {
 	// SignIn lets people sign in to services behind Identity-Aware Proxy. Without it only programs get in.
 	SignIn SignIn
 	// Patience limits how long a request waits for an upstream that still refuses connections. Zero
-	// means DefaultPatience; a negative value means that requests do not wait.
+	// means DefaultPatience; if it is negative, requests do not wait.
 	Patience time.Duration
 }
 
@@ -89,7 +89,8 @@ func (d *Doors) To(service string, addresses ...string) http.Handler {
 	})
 }
 
-// Before returns the door to the named service, whose requests a handler in this process answers.
+// Before returns the door to the named service. A handler in this process answers the service's
+// requests.
 func (d *Doors) Before(service string, next http.Handler, addresses ...string) http.Handler {
 	enter := func(w http.ResponseWriter, r *http.Request, p *passage) {
 		inner := p.request(r)
@@ -103,8 +104,7 @@ func (d *Doors) Before(service string, next http.Handler, addresses ...string) h
 	})
 }
 
-// Nowhere returns the handler of requests for a name that only a service could have, and that no
-// service has.
+// Nowhere returns the handler of requests for a service's name, if no service has this name.
 func (d *Doors) Nowhere() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := &passage{Passage: Passage{Bytes: -1}}
@@ -113,7 +113,7 @@ func (d *Doors) Nowhere() http.Handler {
 	})
 }
 
-// visit is the door at which a request arrives, and the way on for requests that are let in.
+// visit is the door at which a request arrives, and the way on for admitted requests.
 type visit struct {
 	service   string
 	addresses []string

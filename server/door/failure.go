@@ -49,8 +49,8 @@ func outcome(r *http.Request, service *world.Service, err error) (status int, wh
 	}
 }
 
-// interruption returns the status and the sentence for a request whose context has ended. The status
-// is 0 if the client has gone.
+// interruption returns the status and the sentence for a request after the end of its context. If
+// the client has gone, the status is 0.
 func interruption(cause error) (status int, why string) {
 	if errors.Is(cause, wire.ErrStopping) {
 		return http.StatusServiceUnavailable, "the emulator is being stopped"

@@ -51,7 +51,7 @@ func isForged(name string) bool {
 }
 
 // forward sets the fields that describe the client. The front end appends the client's address to
-// the addresses that the client sends. In the cloud clients always use TLS.
+// the addresses in the request. In the cloud, clients always use TLS.
 func (p *passage) forward(header http.Header, in *http.Request) {
 	client, _, err := net.SplitHostPort(in.RemoteAddr)
 	if err != nil {
@@ -67,7 +67,7 @@ func (p *passage) forward(header http.Header, in *http.Request) {
 	header["Forwarded"] = []string{`for="` + client + `";proto=https`}
 }
 
-// dropForgedTrailers removes the trailers of a request that only Google may send. Programs that add
+// dropForgedTrailers removes trailers of a request if only Google may send them. Programs that add
 // trailers to the header would trust them.
 func dropForgedTrailers(out *http.Request) {
 	if len(out.Trailer) == 0 { // net/http drops trailers that the header does not announce

@@ -27,7 +27,7 @@ func (d *Doors) decide(r *http.Request, at ingress.Door) ingress.Verdict {
 	return verdict.Verdict
 }
 
-// complete adds to a verdict what takes the emulator's keys.
+// complete adds the parts of a verdict that need the emulator's keys.
 func (d *Doors) complete(r *http.Request, at ingress.Door, verdict *iap.Verdict) error {
 	switch {
 	case verdict.SignsIn:

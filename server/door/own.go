@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// The paths that belong to Identity-Aware Proxy at every door that it guards
+// The paths of Identity-Aware Proxy at every door that it guards
 // (https://cloud.google.com/iap/docs/sessions-howto).
 const (
 	proxyPaths    = "/_gcp_iap/"

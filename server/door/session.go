@@ -17,8 +17,8 @@ const sessionLifetime = time.Hour
 // sessionForm returns the form of sealed sessions.
 func sessionForm() token.Form { return token.Form{Prefix: "iap-session-"} }
 
-// session says who has signed in to a service. The door keeps no sessions: the browser's cookie has
-// the session, sealed.
+// session names the user who has signed in to a service. The door keeps no sessions: the browser's
+// cookie has the session, sealed.
 type session struct {
 	Service string `json:"service"`
 	User    string `json:"user"` // the unique ID
@@ -36,7 +36,7 @@ func sessionCookie(service string) string {
 	return "GCP_IAP_AUTH_TOKEN_" + strings.ToUpper(hex.EncodeToString(sum[:digits]))
 }
 
-// sessionOf returns the unique ID of the user who has signed in to a service with the browser.
+// sessionOf returns the unique ID of the user of the browser's session at a service.
 func (d *Doors) sessionOf(r *http.Request, at ingress.Door) string {
 	cookie, err := r.Cookie(sessionCookie(at.Service.Name))
 	if err != nil {

@@ -23,18 +23,19 @@ type SignIn struct {
 	Redeem func(ctx context.Context, code, client, redirectURI string) (*world.User, error)
 }
 
-// nonceCookie begins the name of the cookie that binds a sign-in to the browser that has begun it.
+// nonceCookie begins the name of the cookie that binds a sign-in to its browser.
 const nonceCookie = "GCP_IAP_XSRF_NONCE_"
 
 // stateForm returns the form of sealed states.
 func stateForm() token.Form { return token.Form{Prefix: "iap-state-"} }
 
-// nothing is the shared part of a sealed text that has none.
+// nothing is the shared part of a sealed text without one.
 type nothing struct{}
 
 const signInLifetime = 10 * time.Minute
 
-// state is what a door knows of a sign-in when the browser comes back. It is sealed.
+// state is the door's memory of a sign-in until the browser comes back. The browser carries it,
+// sealed.
 type state struct {
 	Service string `json:"service"`
 	Target  string `json:"target"` // the path and the query that the browser wanted
@@ -67,8 +68,8 @@ func (d *Doors) beginSignIn(r *http.Request, at ingress.Door, refusal *ingress.R
 	return nil
 }
 
-// baseOf returns the base URL at which a browser reaches a door. Callers that use a URL of the service
-// use TLS, which ends before the door.
+// baseOf returns the base URL at which a browser reaches a door. If a caller uses a URL of the
+// service, it uses TLS, which ends before the door.
 func baseOf(r *http.Request, service *world.Service) string {
 	if public := "https://" + strings.ToLower(r.Host); r.TLS != nil || slices.Contains(service.URLs, public) {
 		return public
@@ -84,8 +85,8 @@ func cookieAt(base, name, value string, lifetime time.Duration) *http.Cookie {
 	}
 }
 
-// targetOf returns the path and the query to which a sign-in leads back. A mode that starts a sign-in
-// would start it again.
+// targetOf returns the path and the query to which a sign-in leads back. It leaves out the mode that
+// starts a sign-in, because it would start it again.
 func targetOf(r *http.Request) string {
 	if modeOf(r) != forceLogin {
 		return wire.Target(r)

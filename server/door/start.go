@@ -36,7 +36,7 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// unclosed is a body that a transport cannot close, so that it can be read in the next attempt.
+// unclosed is a body that a transport cannot close, so the next attempt can read it.
 type unclosed struct{ io.Reader }
 
 // Close implements io.Closer.
@@ -50,7 +50,7 @@ func hostport(r *http.Request) string {
 	return net.JoinHostPort(r.URL.Hostname(), r.URL.Scheme) // net knows the ports of http and https
 }
 
-// starting holds the upstreams for which requests wait. One goroutine per upstream tries to connect,
+// starting holds the upstreams with waiting requests. One goroutine per upstream tries to connect,
 // as long as a request waits.
 type starting struct {
 	dial     dialFunc

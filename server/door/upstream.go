@@ -75,7 +75,7 @@ func newUpstreams(logger *slog.Logger, patience time.Duration, service hooks) *u
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // dialUpstream returns a function that connects to upstreams. The author of a fixture may name any
-// address, but does not decide where a name leads.
+// address, but does not decide the address of a name.
 func dialUpstream(dialer outward.Dialer) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		if outward.IsAddress(address) {
@@ -119,8 +119,8 @@ func (d *Doors) forward(w http.ResponseWriter, r *http.Request, p *passage) {
 	}
 }
 
-// maxHops is the number of proxies after which a request is taken for one that goes in circles. A
-// request through real load balancers passes a few.
+// maxHops is the number of proxies after which a request seems to go in circles. A request through
+// real load balancers passes a few.
 const maxHops = 32
 
 // hops returns the number of proxies that the request says it has passed.

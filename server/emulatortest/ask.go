@@ -130,7 +130,7 @@ func (e *Emulator) Invoke(t *testing.T, bearer, call, body string, into any) str
 	return "OK"
 }
 
-// Do is Invoke for a call that must succeed, on an emulator that accepts every bearer token.
+// Do is Invoke on an emulator that accepts every bearer token. The call must succeed.
 func (e *Emulator) Do(t *testing.T, call, body string) map[string]any {
 	t.Helper()
 	var answer map[string]any

@@ -105,8 +105,8 @@ func CheckAllowed(t *testing.T, methods []Method, allowed map[string][]string) {
 	}
 }
 
-// CheckRevoked checks that a request with a token of the worker succeeds, and that the same request
-// is refused after the token has been revoked. The request has %s in the place of the token.
+// CheckRevoked checks that a request with a token of the worker succeeds, and fails after the token
+// has been revoked. The request has %s in the place of the token.
 func (e *Emulator) CheckRevoked(t *testing.T, order token.Order, request string) {
 	t.Helper()
 	account, _ := e.World().State.Account(Worker)

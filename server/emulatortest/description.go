@@ -42,8 +42,8 @@ func Describe(t *testing.T, handler http.Handler) *Description {
 	return d
 }
 
-// at follows names from the top of the document, and references on the way. It returns nil if the
-// document has no such value.
+// at follows names from the top of the document, and references on the way. If the document has no
+// such value, it returns nil.
 func (d *Description) at(names ...string) (value any, place string) {
 	value = d.document
 	for _, name := range names {

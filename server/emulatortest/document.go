@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Generated checks that a document has a text between the comments <!-- name --> and
-// <!-- end of name -->. If the test has the flag -update, Generated writes the text instead.
-// A test that calls Generated must not be parallel, because others read the document.
+// Generated checks that a document has a text between the comments <!-- name --> and <!-- end of
+// name -->. If the test has the flag -update, Generated writes the text instead. A test with
+// Generated must not be parallel, because others read the document.
 func Generated(t *testing.T, file, name, want string) {
 	t.Helper()
 	begin, end := "<!-- "+name+" -->\n", "<!-- end of "+name+" -->\n"

@@ -84,8 +84,8 @@ func (v Verifier) Verify(token string) (map[string]any, error) {
 	return claims, rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature)
 }
 
-// CheckIDToken checks that an ID token has exactly the given claims besides its issuer and its times,
-// that it verifies with the published keys in either form, and that it does not verify after a
+// CheckIDToken checks that an ID token has exactly the given claims besides its issuer and its times.
+// It also checks that the token verifies with the published keys in either form, but not after a
 // change of one byte.
 func (e *Emulator) CheckIDToken(t *testing.T, token string, want map[string]any) {
 	t.Helper()

@@ -1,6 +1,6 @@
 // Package errorpage holds the parts of answers that Google's front ends add to every server behind
-// them: the header of API answers, and the HTML error pages of the metadata server and every API for
-// requests that do not reach a method.
+// them: the header of API answers, and the HTML error pages. The metadata server and every API send
+// these pages if a request does not reach a method.
 package errorpage
 
 import (
@@ -65,8 +65,7 @@ func Page(r *http.Request, status int, reason string) wire.Response {
 // Error writes the errors that every dialect must know as pages.
 func Error(r *http.Request, err error) wire.Response { return Page(r, StatusOf(err), "") }
 
-// StatusOf returns the status with which the front ends send an error that says no more than
-// one of package wire.
+// StatusOf returns the front ends' status for a bare error of package wire.
 func StatusOf(err error) int {
 	if bare, ok := errors.AsType[*wire.StatusError](err); ok {
 		return bare.Status

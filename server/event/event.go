@@ -79,8 +79,8 @@ type entry struct {
 	Value   any    `json:"value,omitempty"`
 	Another bool   `json:"another,omitempty"` // the value is made from the old one: see another
 
-	// Recorded, if it is not 0, is the number of the entry of the instance's scenario, from 1 on, whose
-	// recording replaces all values.
+	// Recorded is the number of an entry of the instance's scenario, from 1 on, or 0. The recording of
+	// this entry replaces all values.
 	Recorded int `json:"recorded,omitempty"`
 }
 

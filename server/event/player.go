@@ -106,8 +106,8 @@ func (p *Player) Play(instance string, e Event) (Playing, error) {
 }
 
 // Replace ends every event, calls a function that replaces the world in the store, and starts the
-// scenarios of all instances. Concurrent replacements happen one after the other. The error is that of
-// the function; the scenarios of the world that stays begin again then.
+// scenarios of all instances. Concurrent replacements happen one after the other. If the function
+// fails, Replace returns its error, and the scenarios of the old world begin again.
 func (p *Player) Replace(replace func() error) error {
 	p.beginning.Lock()
 	defer p.beginning.Unlock()

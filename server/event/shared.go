@@ -36,19 +36,19 @@ type Keeper interface {
 	BeginRun(run int, scenarios func() []Kept) error
 	// Remove removes an event, and reports whether it existed.
 	Remove(id string) (existed bool, err error)
-	// Step returns the keeper of the version of the world that the next step of an event makes. It counts
-	// the step, and removes the events that the step ends, if the version becomes the newest. It returns
-	// ErrTaken if the step is not the next one any more.
+	// Step returns the keeper of the version of the world after the next step of an event. If this
+	// version becomes the newest, the keeper counts the step, and removes the events that the step ends.
+	// If another step is the next now, it returns ErrTaken.
 	Step(event Kept, ends []string) store.Keeper[*world.World]
 	// Anew returns the keeper of a version of the world that ends all events and begins another run.
 	Anew() store.Keeper[*world.World]
 }
 
-// ErrTaken says that another process has performed a step, or that the event has ended.
+// ErrTaken means that another process has performed a step, or the event has ended.
 var ErrTaken = errors.New("another process has performed the step")
 
-// Keep makes the events those of several processes. Somebody must call PlayShared in one of the
-// processes. Call Keep before the player is used.
+// Keep makes several processes share the events. One of the processes must call PlayShared. Call
+// Keep before the player is used.
 func (p *Player) Keep(keeper Keeper) { p.keeper = keeper }
 
 // run returns the present run of the world that several processes share.
@@ -85,9 +85,9 @@ func (p *Player) shared() []Playing {
 }
 
 // PlayShared begins the scenarios of the present run if no process has, and performs the steps whose time
-// has come, each after settling the one before. Any process may call it at any time: each step happens
+// has come, each after settling the previous step. Any process may call it at any time: each step happens
 // once. It returns the time of the next step, or the zero time if there is none. After an error, such as
-// that of an unreachable keeper, the steps that have not happened are still due.
+// an unreachable keeper, the steps that have not happened are still due.
 func (p *Player) PlayShared() (next time.Time, err error) {
 	if err := p.beginRun(); err != nil {
 		return time.Time{}, err
@@ -108,8 +108,8 @@ func (p *Player) PlayShared() (next time.Time, err error) {
 	}
 }
 
-// Due returns the next step of all events that several processes share, and when it is due. ok is false if
-// there is none.
+// Due returns the next step of all events of several processes, and its time. If there is no step, ok is
+// false.
 func (p *Player) Due() (next Step, due time.Time, ok bool) {
 	first, ok := firstOf(p.keeper.List())
 	if !ok {
@@ -124,7 +124,7 @@ type Step struct {
 	Number int
 }
 
-// firstOf returns the event whose next step is due first.
+// firstOf returns the event with the earliest next step.
 func firstOf(list []Kept) (first Kept, ok bool) {
 	if len(list) == 0 {
 		return Kept{}, false

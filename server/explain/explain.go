@@ -1,9 +1,8 @@
-// Package explain says in sentences what happened lately: it looks for patterns in the latest exchanges
+// Package explain describes the latest events in sentences: it looks for patterns in the latest exchanges
 // of the journal, such as tokens that nobody verified, refusals that repeat, and clients that ask in vain.
 //
-// It owns the rules, each of which is a function over a window of exchanges. It does not own the reasons
-// of refusals, which the exchanges have, and asks nobody for anything: what it says depends on the window
-// alone.
+// It owns the rules. Each rule is a function over a window of exchanges. It does not own the reasons of
+// refusals, which the exchanges have. Its sentences depend on the window alone.
 package explain
 
 import (
@@ -17,7 +16,7 @@ import (
 	"gcp-metadata-emulator/server/journal"
 )
 
-// Window is what is known about the latest time.
+// Window is a view of the latest time.
 type Window struct {
 	Exchanges []journal.Exchange // without secrets, oldest first
 	Dropped   uint64             // the number of earlier exchanges that the journal has forgotten
@@ -36,7 +35,7 @@ type Waiters struct {
 	Since    time.Time // the first of them waits
 }
 
-// Finding is one sentence about what happened.
+// Finding is one sentence about the latest events.
 type Finding struct {
 	Rule     string   `json:"rule"`
 	Sentence string   `json:"sentence"`
@@ -44,7 +43,7 @@ type Finding struct {
 	Requests []uint64 `json:"requests,omitempty"` // the sequence numbers of the exchanges that show it
 }
 
-// rule finds what it is about in a window.
+// rule finds one kind of pattern in a window.
 type rule struct {
 	name string
 	find func(Window) []Finding
@@ -76,7 +75,8 @@ func Names() []string {
 	return names
 }
 
-// Explain returns what the rules find in a window. If they find nothing, it says that nothing was refused.
+// Explain returns the findings of the rules in a window. If there are none, it reports that nothing was
+// refused.
 func Explain(w Window) []Finding {
 	found := []Finding{}
 	for _, r := range rules() {

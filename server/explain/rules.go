@@ -57,7 +57,7 @@ func refusals(w Window) []Finding {
 	return found
 }
 
-// place names what a request was for: its route or, if the emulator plays none, its host.
+// place names the target of a request: its route or, if the emulator plays none, its host.
 func place(e journal.Exchange) string {
 	unrouted := e.Code == reason.NotPlayed || e.Code == reason.ForeignHost || e.Code == reason.NotProxied
 	if unrouted && e.Host != "" {
@@ -94,8 +94,8 @@ func isKeys(e journal.Exchange) bool {
 	return e.Status == 200 && slices.Contains([]string{"keys.jwks", "keys.certs", "oauth2.tokeninfo"}, e.Route)
 }
 
-// givenOut returns the ID tokens that were given out, by audience, with the requests for keys since the
-// first one. A door verifies the tokens for its service by itself.
+// givenOut yields the issued ID tokens, by audience, each with the later requests for keys. A door
+// verifies the tokens for its service by itself.
 func givenOut(w Window, each func(tokens, keys group)) {
 	for _, tokens := range groups(w.Exchanges, func(e journal.Exchange) string {
 		if e.Status != 200 || e.Fault != "" {
@@ -140,7 +140,7 @@ func unverified(w Window) []Finding {
 	return found
 }
 
-// verified finds ID tokens whose receiver has asked for the published keys.
+// verified finds ID tokens with a receiver that has asked for the published keys.
 func verified(w Window) []Finding {
 	var found []Finding
 	givenOut(w, func(tokens, keys group) {
@@ -181,7 +181,7 @@ func polling(w Window) []Finding {
 	return found
 }
 
-// callers finds which instances got requests because of the address that these came from.
+// callers finds the instances that got requests because of the callers' addresses.
 func callers(w Window) []Finding {
 	const many = 5
 	byAddress := func(key func(e journal.Exchange) string) []group {
@@ -250,7 +250,7 @@ func waiting(w Window) []Finding {
 	return found
 }
 
-// forgotten finds that the journal no longer has every exchange, or that not all of them are here.
+// forgotten finds that the journal has forgotten exchanges, or that some of them are missing here.
 func forgotten(w Window) []Finding {
 	number := func(of uint64) string { return count(int(min(of, 1<<31-1)), "earlier request") }
 	var found []Finding

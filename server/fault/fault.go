@@ -201,10 +201,10 @@ func (s *Set) Clear() error {
 	return nil
 }
 
-// None reports whether there are no faults, which is nearly always the case.
+// None reports whether there are no faults, as is nearly always the case.
 func (s *Set) None() bool { return s.armed.Load() == nil }
 
-// Decide returns the fault for a request. ok is false if there is none.
+// Decide returns the fault for a request. If there is none, ok is false.
 func (s *Set) Decide(r Request) (f Fault, ok bool) {
 	list := s.armed.Load()
 	if list == nil {
@@ -218,8 +218,8 @@ func (s *Set) Decide(r Request) (f Fault, ok bool) {
 	return Fault{}, false
 }
 
-// canHave reports whether a token of the route can have the defect. A fault for many routes
-// applies only to the routes whose tokens can.
+// canHave reports whether a token of the route can have the defect. If a fault is for many routes,
+// it applies only to the routes with such tokens.
 func (s *Set) canHave(route, defect string) bool {
 	return defect == "" || slices.Contains(s.defects[route], defect)
 }

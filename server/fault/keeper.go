@@ -24,12 +24,12 @@ type Kept struct {
 	Rule   []byte // nil: it was removed
 }
 
-// Keep makes the set one of several processes'. Each process counts its own requests, so that a fault
-// for N requests strikes N in each of them. Call it before the set is used.
+// Keep makes several processes share the set. Each process counts its own requests, so a fault for N
+// requests strikes N in each of them. Call it before the set is used.
 func (s *Set) Keep(keeper Keeper) { s.keeper = keeper }
 
-// Follow activates and removes rules as a keeper says. The time of a rule begins now. The error is that of
-// the first rule that cannot be read.
+// Follow activates and removes rules as a keeper says. The time of a rule begins now. If rules cannot be
+// read, it returns the error of the first.
 func (s *Set) Follow(changed []Kept) (failure error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

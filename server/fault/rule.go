@@ -119,7 +119,7 @@ func (r Rule) expanded() Rule {
 	return r
 }
 
-// check validates a rule whose outage has not been expanded.
+// check validates a rule before the expansion of its outage.
 func (r Rule) check(routes []string, defects Defects) error {
 	for _, one := range []func() *RuleError{
 		r.checkEffect, r.checkHeader, r.checkOutage, func() *RuleError { return checkRoute(r.expanded().Route, routes) },
@@ -212,8 +212,8 @@ func isReference(text string) bool {
 	return err == nil && at.String() == text
 }
 
-// strikes reports whether the rule can change an answer of this form. An answer may have no
-// body to cut, no token to spoil or no HTTP header.
+// strikes reports whether the rule can change an answer of this form. An answer may have no body to
+// cut, no token to spoil or no HTTP header.
 func (r Rule) strikes(answer Answer) bool {
 	const ok = 200
 	switch answer {
@@ -295,8 +295,8 @@ func (r Rule) checkChoice() *RuleError {
 	return nil
 }
 
-// Replacement returns the rule's body and its content type, in place of the surface's. ok is
-// false if the rule has no body.
+// Replacement returns the rule's body and its content type, in place of the surface's. If the rule
+// has no body, ok is false.
 func (r Rule) Replacement() (body, contentType string, ok bool) {
 	if r.Body == nil {
 		return "", "", false

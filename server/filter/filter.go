@@ -3,7 +3,7 @@
 // them, and the older expressions of Compute Engine with regular expressions.
 //
 // It evaluates them on items as encoding/json decodes them. It does not know which fields an item can
-// have: a field that is missing is not equal to any value.
+// have: a missing field is not equal to any value.
 package filter
 
 import (
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Limits of expressions. They are larger than what Google's tools send.
+// Limits of expressions. They are larger than the expressions of Google's tools.
 const (
 	maxLength  = 8 << 10 // bytes
 	maxDepth   = 50      // nested parentheses and negations
@@ -27,12 +27,12 @@ func (f Filter) AcceptsAll() bool { return f.accepts == nil }
 // Matches reports whether an answer has an item, which encoding/json has decoded.
 func (f Filter) Matches(item any) bool { return f.accepts == nil || f.accepts(item) }
 
-// Language is what the lists of APIs understand differently.
+// Language holds the differences between the lists of APIs.
 type Language struct {
-	// Has is the meaning of the operator ":" for a string, whose argument has no asterisk. Case does
-	// not count.
+	// Has is the meaning of the operator ":" for a string, if the argument has no asterisk. Case
+	// does not count.
 	Has func(value, argument string) bool
-	// Patterns reports whether expressions may have the operators "eq" and "ne", whose arguments are
+	// Patterns reports whether expressions may have the operators "eq" and "ne". Their arguments are
 	// regular expressions.
 	Patterns bool
 }

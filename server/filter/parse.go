@@ -106,7 +106,7 @@ func (p *parser) term(depth int) (func(any) bool, error) {
 	return p.restriction()
 }
 
-// operators are in an order in which none is the beginning of a later one.
+// operators returns the operators in this order: no operator is the beginning of a later one.
 func operators() []string { return []string{"<=", ">=", "!=", "=", "<", ">", ":"} }
 
 func (p *parser) restriction() (func(any) bool, error) {

@@ -17,7 +17,7 @@ func hasPatterns(text string) bool {
 
 func isPatternOperator(word string) bool { return word == "eq" || word == "ne" }
 
-// readPatterns reads comparisons in parentheses, which all must hold, or one comparison. gcloud also
+// readPatterns reads one comparison, or comparisons in parentheses, which all must hold. gcloud also
 // puts several comparisons into further parentheses.
 func readPatterns(text string, depth int) (func(any) bool, error) {
 	if depth > maxDepth {
@@ -68,7 +68,7 @@ func cutParentheses(text string) (inner, rest string, ok bool) {
 	return "", "", false
 }
 
-// readPattern reads one comparison, whose argument must match the whole value.
+// readPattern reads one comparison. Its argument must match the whole value.
 func readPattern(text string) (func(any) bool, error) {
 	name, rest, _ := strings.Cut(text, " ")
 	operator, literal, _ := strings.Cut(strings.TrimSpace(rest), " ")
@@ -108,8 +108,8 @@ func unquoted(literal string) (string, error) {
 	return literal[1 : len(literal)-1], nil
 }
 
-// compile compiles a regular expression in RE2's syntax. It refuses one that would become very large,
-// because a short text can repeat itself many times.
+// compile compiles a regular expression in RE2's syntax. If the result would be very large, it
+// refuses the expression, because a short text can repeat itself many times.
 func compile(literal string) (*regexp.Regexp, error) {
 	tree, err := syntax.Parse(literal, syntax.Perl)
 	if err != nil {
@@ -133,7 +133,7 @@ func size(tree *syntax.Regexp) int {
 	return nodes
 }
 
-// reason returns what is wrong with a regular expression, without the expression.
+// reason returns the mistake in a regular expression, without the expression.
 func reason(err error) string {
 	if mistake, ok := errors.AsType[*syntax.Error](err); ok {
 		return mistake.Code.String()

@@ -29,7 +29,7 @@ func CredentialsMissing() *Error {
 	}
 }
 
-// CredentialsInvalid returns the error for a request whose credential is not valid, of status 401.
+// CredentialsInvalid returns the error, of status 401, for a request with an invalid credential.
 func CredentialsInvalid() *Error {
 	return Unauthenticated("Request had invalid authentication credentials. " + expectedCredential)
 }
@@ -39,8 +39,8 @@ func Unauthenticated(message string) *Error {
 	return &Error{Code: http.StatusUnauthorized, Message: message, Status: "UNAUTHENTICATED", Challenge: challenge + `, error="invalid_token"`}
 }
 
-// ScopesInsufficient returns the error for a request whose token has none of the scopes that the
-// method accepts, of status 403.
+// ScopesInsufficient returns the error, of status 403, for a request with a token without any of
+// the method's scopes.
 func ScopesInsufficient(accepted []string) *Error {
 	err := PermissionDenied("Request had insufficient authentication scopes.")
 	err.Challenge = challenge + `, error="insufficient_scope", scope="` + strings.Join(accepted, " ") + `"`

@@ -33,7 +33,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Status + ": " + e.Message }
 
-// KnownToClients marks the error as one that clients may read.
+// KnownToClients marks the error: clients may read it.
 func (e *Error) KnownToClients() {}
 
 // Because returns the error with a reason that clients do not see.
@@ -43,7 +43,7 @@ func (e *Error) Because(why journal.Refusal) *Error {
 	return &explained
 }
 
-// Refusal returns the reason of the error, or else what clients get to read.
+// Refusal returns the reason of the error, or else its text for clients.
 func (e *Error) Refusal() journal.Refusal {
 	if e.Why.Reason != "" {
 		return e.Why
@@ -125,7 +125,7 @@ func Aborted(message string) *Error {
 	return &Error{Code: http.StatusConflict, Message: message, Status: "ABORTED"}
 }
 
-// FailedPrecondition returns an error of status 400 about a resource whose state does not allow the
+// FailedPrecondition returns an error of status 400. The state of a resource does not allow the
 // request.
 func FailedPrecondition(message string) *Error {
 	return &Error{Code: http.StatusBadRequest, Message: message, Status: "FAILED_PRECONDITION"}
@@ -141,8 +141,8 @@ func Unavailable(message string) *Error {
 	return &Error{Code: http.StatusServiceUnavailable, Message: message, Status: "UNAVAILABLE"}
 }
 
-// OfUnavailable returns the error of status 503 that says why the emulator refuses the request, and what
-// to do.
+// OfUnavailable returns the error of status 503 with the reason why the emulator refuses the request,
+// and a hint.
 func OfUnavailable(refused *wire.UnavailableError) *Error {
 	why := refused.Refusal()
 	return Unavailable(why.Reason + "; hint: " + why.Hint).Because(why)

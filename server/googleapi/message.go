@@ -301,8 +301,8 @@ func (m Message) Mask(field string) ([]string, error) {
 	return MaskPaths(text), err
 }
 
-// MaskPaths returns the paths of a google.protobuf.FieldMask in snake case; none if it is empty. A path that may be a
-// secret stays, so that it is recognised as one in messages about it.
+// MaskPaths returns the paths of a google.protobuf.FieldMask in snake case, or nothing if it is empty. It
+// does not change a path that may be a secret, so that messages recognise and redact it.
 func MaskPaths(text string) []string {
 	if text == "" {
 		return nil

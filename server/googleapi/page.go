@@ -48,8 +48,8 @@ func (s PageSizes) Page(size int, token string) (Page, error) {
 	return Page{min(cmp.Or(size, s.Default), s.Largest), string(after)}, nil
 }
 
-// Cut returns the items of a page, and the token of the next page if there is one. It sorts the
-// items by their names, so that pages stay correct when items come and go meanwhile.
+// Cut returns the items of a page, and the token of the next page, if any. It sorts the items by
+// their names, so that pages stay correct while items come and go.
 func Cut[T any](page Page, items []T, name func(T) string) (part []T, next string) {
 	rest := slices.DeleteFunc(slices.Clone(items), func(item T) bool { return name(item) <= page.after })
 	order.Sort(rest, func(a, b T) int { return cmp.Compare(name(a), name(b)) })

@@ -12,9 +12,9 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// CheckQuery refuses query parameters that are neither the method's own nor among Google's
-// standard parameters (https://cloud.google.com/apis/docs/system-parameters), whose names
-// may begin with a dollar sign, and forms of answers other than JSON.
+// CheckQuery refuses query parameters unless they are the method's own, or among Google's standard
+// parameters (https://cloud.google.com/apis/docs/system-parameters). A standard parameter may begin
+// with a dollar sign. It also refuses forms of answers other than JSON.
 func CheckQuery(r *http.Request, own ...string) error {
 	if r.URL.RawQuery == "" {
 		return nil
@@ -38,7 +38,7 @@ func InvalidSelection(selection string) error {
 	return InvalidArgument("Invalid field selection " + selection)
 }
 
-// CheckPlayed refuses query parameters that a method has at Google and that the emulator would ignore.
+// CheckPlayed refuses query parameters of Google's method that the emulator would ignore.
 func CheckPlayed(r *http.Request, names ...string) error {
 	query := r.URL.Query()
 	for _, name := range names {

@@ -16,9 +16,9 @@ import (
 // is 404, because clients try again after a status of 500 or more.
 func NotPlayed(why journal.Refusal) *Error { return NotFound(unplayed.Body(why)).Because(why) }
 
-// NoMethod answers a request to an API that has no such method here. If Google has the method, the
-// answer says that the emulator does not play it. Otherwise the answer is a page with 404, whatever
-// the HTTP method, as Google's front ends send it.
+// NoMethod answers a request to an API if the emulator does not have the method. If Google has the
+// method, the answer says that the emulator does not play it. Otherwise the answer is a page with
+// 404, for any HTTP method, as Google's front ends send it.
 func NoMethod(r *http.Request) (wire.Response, error) {
 	asked := requestOf(r)
 	if why, known := unplayed.Method(asked); known {
@@ -33,7 +33,7 @@ func NoMethod(r *http.Request) (wire.Response, error) {
 	return response, nil
 }
 
-// Unplayed returns a handler that answers requests to methods of Google that the emulator does not play,
+// Unplayed returns a handler that answers requests to Google's methods that the emulator does not play,
 // and passes all others on.
 func Unplayed(next wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {

@@ -1,6 +1,6 @@
-// Package guard decides who may call a method of a Google API: it reads the bearer token of a
-// request, checks the token and its scopes, and asks the world's policies for permissions. It owns
-// the difference between a strict emulator and any other.
+// Package guard decides who may call a method of a Google API: it reads the bearer token of a request,
+// checks the token and its scopes, and asks the world's policies for permissions. It owns the
+// difference between a strict emulator and any other.
 //
 // Package googleapi has the words of its errors. Package token verifies tokens, and packages world and
 // iam evaluate policies.
@@ -24,14 +24,14 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// API is one of Google's APIs, by the names that callers and errors use.
+// API is one of Google's APIs, with its names for callers and errors.
 type API struct {
 	Host    string   // iamcredentials.googleapis.com
 	Service string   // google.iam.credentials.v1.IAMCredentials
 	Scopes  []string // a caller's token needs at least one of these
 }
 
-// IAM returns the names and scopes of the IAM API, whose methods several packages play.
+// IAM returns the names and scopes of the IAM API. Several packages play its methods.
 func IAM() API {
 	return API{
 		Host:    "iam.googleapis.com",
@@ -40,11 +40,11 @@ func IAM() API {
 	}
 }
 
-// Mode says what becomes of a request that lacks a valid credential or a permission.
+// Mode decides about a request without a valid credential or a permission.
 type Mode string
 
-// The modes. In every mode, access tokens are refused that this emulator has issued and that have
-// expired or were revoked.
+// The modes. In every mode, the emulator refuses its own access tokens after they have expired or
+// been revoked.
 const (
 	Off     Mode = "off"     // it is answered: every other bearer token is accepted, and no policy is asked
 	Audit   Mode = "audit"   // it is answered as with Off, and the journal and the log say why Enforce would refuse it
@@ -58,7 +58,7 @@ type Config struct {
 	Mode   Mode // empty: the world decides
 }
 
-// Guard decides who may call a method of an API.
+// Guard decides about the callers of the methods of an API.
 type Guard struct {
 	Config
 
@@ -97,8 +97,8 @@ type Caller struct {
 	checked bool // the credential has to be valid
 }
 
-// Caller authenticates the caller of a method of an API by the bearer token of the request. The error
-// is either one that clients may read, or says why the keys cannot be read.
+// Caller authenticates the caller of a method of an API by the bearer token of the request. Clients
+// may read the error, unless it reports that the keys cannot be read.
 func (g *Guard) Caller(r *http.Request, api API, method string) (Caller, error) {
 	credential, err := Bearer(r, api, method)
 	if err != nil {
@@ -107,7 +107,8 @@ func (g *Guard) Caller(r *http.Request, api API, method string) (Caller, error) 
 	return g.Authenticate(r.Context(), credential, api, method)
 }
 
-// As returns a principal as the caller, whom another credential than a bearer token has proved.
+// As returns a principal as the caller. Another credential than a bearer token has proved the
+// principal.
 func (g *Guard) As(ctx context.Context, who iam.Principal) Caller {
 	return Caller{Principal: who, ctx: ctx, guard: g, checked: true}
 }
@@ -250,7 +251,8 @@ func (c Caller) has(who iam.Principal, permission string, on world.Resource) boo
 	return c.guard.mode() == Off || c.guard.Worlds.Load().State.May(who, permission, on, c.guard.Issuer.Now())
 }
 
-// lacks explains that a principal lacks a permission, and names the roles that include it.
+// lacks explains that a principal does not have a permission, and names the roles with this
+// permission.
 func (c Caller) lacks(who iam.Principal, permission string, on world.Resource) journal.Refusal {
 	w := c.guard.Worlds.Load().State
 	refusal := journal.Refusal{Caller: who.Member()}
@@ -270,8 +272,7 @@ func (c Caller) lacks(who iam.Principal, permission string, on world.Resource) j
 	return refusal
 }
 
-// unknownRoles ends a sentence about a principal that may have a permission by roles that the emulator
-// does not know.
+// unknownRoles ends a sentence about a principal with unknown roles, which may include a permission.
 func unknownRoles(roles []world.UnknownRole) string {
 	if len(roles) == 0 {
 		return ""
@@ -279,8 +280,8 @@ func unknownRoles(roles []world.UnknownRole) string {
 	return "; the emulator does not know its role " + strconv.Quote(roles[0].Role)
 }
 
-// NoteUnknownRoles has the journal say which roles of the caller are not known, so that a permission which
-// the caller seems to lack may come from them.
+// NoteUnknownRoles makes the journal name the unknown roles of the caller: a permission that the caller
+// seems to lack may come from them.
 func (c Caller) NoteUnknownRoles(on world.Resource) {
 	if unknown := c.guard.Worlds.Load().State.UnknownRolesOf(c.Principal, on, c.guard.Issuer.Now()); len(unknown) > 0 {
 		journal.Refuse(c.ctx, journal.Refusal{
@@ -328,8 +329,8 @@ func (a API) info(name, method string) googleapi.ErrorInfo {
 }
 
 // Bearer returns the bearer token of a request (RFC 6750, section 2; the query parameter is
-// Google's standard parameter access_token). If a request has no credential, or one that is not a
-// bearer token, the error has status 401.
+// Google's standard parameter access_token). If a request has no credential, or another kind of
+// credential, the error has status 401.
 func Bearer(r *http.Request, api API, method string) (string, error) {
 	authorization := r.Header.Get("Authorization")
 	if authorization == "" {

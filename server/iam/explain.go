@@ -1,6 +1,7 @@
 package iam
 
-// Explanation says what a binding, of which a principal is a member, means for a question.
+// Explanation describes the effect of a binding on a question. The principal is a member of the
+// binding.
 type Explanation struct {
 	Binding Binding
 	Member  string // the member of the binding that stands for the principal
@@ -11,8 +12,8 @@ type Explanation struct {
 // Grants reports whether the binding answers the question with yes.
 func (e Explanation) Grants() bool { return e.Gives && e.Holds }
 
-// Explain returns what each binding means whose members include the principal. The policy grants the
-// permission if one of them does.
+// Explain returns the effect of each binding that has the principal as a member. If one of them
+// grants the permission, so does the policy.
 func (p *Policy) Explain(q Question) []Explanation {
 	if p == nil {
 		return nil

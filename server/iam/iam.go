@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// CloudPlatform is the OAuth scope that covers every Google Cloud API, so that the policies
-// alone decide (https://cloud.google.com/compute/docs/access/service-accounts#scopes_best_practice).
+// CloudPlatform is the OAuth scope for every Google Cloud API. With it, the policies alone decide
+// (https://cloud.google.com/compute/docs/access/service-accounts#scopes_best_practice).
 const CloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
 
 // Kind is the kind of a principal.

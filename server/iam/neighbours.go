@@ -12,8 +12,8 @@ const (
 	schemas       = "pubsub.schemas"
 )
 
-// viewStorage are the permissions that a viewer of the project has: its own, and those that every
-// bucket grants by default (https://cloud.google.com/storage/docs/access-control/iam-roles#basic-roles).
+// viewStorage returns the permissions of a viewer of the project: its own, and the default permissions
+// on every bucket (https://cloud.google.com/storage/docs/access-control/iam-roles#basic-roles).
 func viewStorage() []string {
 	return append(of(buckets, "get", "list"), of(objects, "get", "list")...)
 }

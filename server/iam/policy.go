@@ -65,8 +65,8 @@ func (e *BindingError) Error() string { return fmt.Sprintf("binding %d: %v", e.I
 
 func (e *BindingError) Unwrap() error { return e.Err }
 
-// NewPolicy returns a policy with the given bindings, and compiles their conditions. A binding
-// whose condition is broken grants nothing; Check reports it.
+// NewPolicy returns a policy with the given bindings, and compiles their conditions. If the
+// condition of a binding is broken, the binding grants nothing; Check reports it.
 func NewPolicy(bindings []Binding) *Policy {
 	p := &Policy{Bindings: bindings, conditions: make([]*condition.Binding, len(bindings))}
 	for i, binding := range bindings {
@@ -108,7 +108,7 @@ func (p *Policy) index() {
 	}
 }
 
-// Check returns a *BindingError for the first binding whose condition cannot be used.
+// Check returns a *BindingError for the first binding with a broken condition.
 func (p *Policy) Check() error {
 	if p == nil || p.mistake == nil {
 		return nil
@@ -196,7 +196,7 @@ func (p *Policy) Renamed(member, to string) *Policy {
 	return renamed
 }
 
-// Groups are groups of principals by name. The zero value has none.
+// Groups are groups of principals by name. The zero value has no groups.
 type Groups struct {
 	of map[string][]string // by canonical member: the groups that directly contain it, as members
 }

@@ -6,9 +6,8 @@ import (
 )
 
 // predefined returns Google's roles for the APIs that the emulator implements or guards, sorted by name. They
-// have only the permissions that the emulator checks
-// (https://cloud.google.com/iam/docs/roles-permissions). The basic roles do not contain the
-// permissions to issue credentials: not even an owner may do that.
+// have only the permissions that the emulator checks (https://cloud.google.com/iam/docs/roles-permissions).
+// The basic roles do not contain the permissions to issue credentials: not even an owner has them.
 func predefined() []*Role {
 	roles := slices.Concat(basicRoles(), accountRoles(), federationRoles(), servingRoles(), storageRoles(), pubSubRoles(), otherRoles())
 	for _, role := range roles {
@@ -171,7 +170,7 @@ func servingRoles() []*Role {
 	}
 }
 
-// viewMachines returns the permissions to see virtual machines, and where they are.
+// viewMachines returns the permissions to see virtual machines and their places.
 func viewMachines() []string {
 	return slices.Concat(
 		of(instances, "get", "list"), of("compute.instanceGroups", "get", "list"), of("compute.zones", "get", "list"),

@@ -18,8 +18,8 @@ const (
 	ImplicitDelegation = "iam.serviceAccounts.implicitDelegation"
 )
 
-// Role is a set of permissions that a binding gives to members under one name. It does not change
-// once it is made.
+// Role is a set of permissions under one name. A binding gives it to members. A role does not
+// change after it is made.
 type Role struct {
 	Name        string // roles/viewer, or projects/PROJECT/roles/ID
 	Title       string
@@ -32,8 +32,8 @@ type Role struct {
 // Stage is how far the development of a role has come.
 type Stage string
 
-// The stages (https://cloud.google.com/iam/docs/reference/rest/v1/RoleLaunchStage). A role whose
-// stage is Disabled grants nothing.
+// The stages (https://cloud.google.com/iam/docs/reference/rest/v1/RoleLaunchStage). A role of stage
+// Disabled grants nothing.
 const (
 	Alpha      Stage = "ALPHA"
 	Beta       Stage = "BETA"

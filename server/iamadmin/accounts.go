@@ -25,7 +25,7 @@ type accountMessage struct {
 	Disabled       bool   `json:"disabled,omitempty"`
 }
 
-// accountEtag is the etag of every account. The field is deprecated and has no meaning.
+// accountEtag is the etag of every account. The field is deprecated and means nothing.
 const accountEtag = "MDEwMjE5MjA="
 
 func (s *Server) message(account *world.ServiceAccount) accountMessage {
@@ -323,7 +323,7 @@ func withoutWildcard(r *http.Request, w *world.World) *http.Request {
 // Google gives no reason.
 func preconditionFailed() error { return googleapi.FailedPrecondition("Precondition check failed.") }
 
-// readEmpty reads a message whose only field is the resource name.
+// readEmpty reads a message with the resource name as its only field.
 func readEmpty(r *http.Request) error {
 	if err := googleapi.CheckQuery(r); err != nil {
 		return err

@@ -57,8 +57,8 @@ func (s *Server) IAMSignJWT(r *http.Request) (wire.Response, error) {
 	return response, nil
 }
 
-// withExpiry returns the payload of a JWT with a claim exp that is an hour ahead, unless the payload
-// has one. It keeps every other byte.
+// withExpiry returns the payload of a JWT. If the payload has no claim exp, it adds one an hour
+// ahead. It keeps every other byte.
 func (s *Server) withExpiry(payload string) string {
 	var claims map[string]json.RawMessage
 	if json.Unmarshal([]byte(payload), &claims) != nil || claims == nil || claims["exp"] != nil {

@@ -1,10 +1,10 @@
-// Package iamcredentials is the IAM Service Account Credentials API: short-lived credentials
-// for service accounts, and signatures with their system-managed keys
+// Package iamcredentials is the IAM Service Account Credentials API: short-lived credentials for
+// service accounts, and signatures with their system-managed keys
 // (https://cloud.google.com/iam/docs/reference/credentials/rest).
 //
-// Each method is one function of the values in a request, which JSON (rest.go) and gRPC
-// (grpc.go) share. The IAM API still has two deprecated methods that sign (deprecated.go). Package
-// guard authorizes the callers.
+// Each method is one function of the values in a request. JSON (rest.go) and gRPC (grpc.go) share
+// it. The IAM API still has two deprecated methods that sign (deprecated.go). Package guard
+// authorizes the callers.
 package iamcredentials
 
 import (

@@ -12,7 +12,7 @@ func (s *Server) Subject(r *http.Request) wire.Subject {
 	return s.subject(r.PathValue("account"))
 }
 
-// IDTokenSubject is Subject for generateIdToken, whose message also names an audience.
+// IDTokenSubject is Subject for generateIdToken. Its message also names an audience.
 func (s *Server) IDTokenSubject(r *http.Request) wire.Subject {
 	subject := s.Subject(r)
 	var message struct {

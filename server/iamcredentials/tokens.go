@@ -52,8 +52,8 @@ func (r accessTokenRequest) grantedScopes() ([]string, error) {
 	return r.scopes, nil
 }
 
-// grantedLifetime returns the requested lifetime, or an hour if the request has none. It
-// refuses a lifetime above an hour unless the account allows it.
+// grantedLifetime returns the requested lifetime, or an hour if the request has none. If the
+// lifetime is above an hour, the account must allow it.
 func (r accessTokenRequest) grantedLifetime(account *world.ServiceAccount) (time.Duration, error) {
 	switch {
 	case !r.hasLifetime:

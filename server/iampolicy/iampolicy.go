@@ -26,8 +26,8 @@ import (
 // conditionalVersion is the version of policies with conditions.
 const conditionalVersion = 3
 
-// Policies handles the policies of a world. A method whose resource is nil is for the policy of the
-// project.
+// Policies handles the policies of a world. If the resource of a method is nil, the method is for
+// the policy of the project.
 type Policies struct {
 	worlds *store.Store[*world.World]
 }
@@ -42,8 +42,8 @@ type policyMessage struct {
 	Bindings []iam.Binding `json:"bindings,omitempty"`
 }
 
-// message converts a policy for a client that supports the given version. If the client does
-// not support conditions, a role with a condition gets a name that no role has
+// message converts a policy for a client that supports the given version. If the client does not
+// support conditions, a role with a condition gets a name of no role
 // (https://cloud.google.com/iam/docs/troubleshooting-withcond).
 func message(policy *iam.Policy, version int32) policyMessage {
 	m := policyMessage{Etag: policy.Etag()}

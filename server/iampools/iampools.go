@@ -46,7 +46,7 @@ func ofProviders(name, action string) method {
 	return method{name, "iam.workloadIdentityPoolProviders." + action}
 }
 
-// begin authorizes a method, and checks that a request has no query parameters but these.
+// begin authorizes a method, and checks that a request has only these query parameters.
 func (s *Server) begin(r *http.Request, m method, query ...string) error {
 	api := guard.IAM()
 	api.Service = "google.iam.v1.WorkloadIdentityPools"
@@ -64,7 +64,7 @@ func (s *Server) isPurged(deleted time.Time) bool {
 	return !deleted.IsZero() && s.now().Sub(deleted) > kept
 }
 
-// state is what became of a pool or a provider.
+// state is the state of a pool or a provider.
 type state struct {
 	State      string     `json:"state"`
 	Disabled   bool       `json:"disabled,omitempty"`

@@ -17,7 +17,7 @@ type operation struct {
 	Response any      `json:"response"`
 }
 
-// metadata names the type of what Google says about an operation, which is nothing.
+// metadata names the type of an operation's metadata, which is empty at Google.
 type metadata struct {
 	Type string `json:"@type"`
 }

@@ -144,8 +144,8 @@ func checkTexts(displayName, description string) error {
 	}
 }
 
-// maskOf returns the fields that a request changes: those of its update mask, or those that its
-// message has.
+// maskOf returns the fields that a request changes: the fields of its update mask, or else of its
+// message.
 func maskOf(r *http.Request, m googleapi.Message, all []string) []string {
 	if mask := googleapi.MaskPaths(r.URL.Query().Get("updateMask")); len(mask) > 0 {
 		return mask

@@ -78,7 +78,7 @@ func (s *Server) changedProvider(r *http.Request, p fixtures.WorkloadIdentityPro
 	return s.done(r, m.Name, "WorkloadIdentityPoolProvider", m, err)
 }
 
-// index returns where the provider of an ID is among those of a pool.
+// index returns the position of the provider with an ID in a pool.
 func (s *Server) index(pool fixtures.WorkloadIdentityPool, id string) (int, bool) {
 	i := slices.IndexFunc(pool.Providers, func(p fixtures.WorkloadIdentityProvider) bool { return p.ID == id })
 	return i, i >= 0 && !s.isPurged(pool.Providers[i].DeleteTime)

@@ -55,7 +55,7 @@ func (s settings) add(more settings) {
 	}
 }
 
-// readProvider reads what a WorkloadIdentityPoolProvider message sets.
+// readProvider reads the settings in a WorkloadIdentityPoolProvider message.
 func readProvider(r *http.Request) (settings, error) {
 	m, err := googleapi.ReadMessage(r, "name", "display_name", "description", "state", "disabled", "expire_time",
 		"attribute_mapping", "attribute_condition", "oidc", "aws", "saml", "x509")
@@ -130,9 +130,9 @@ func settingsOf(p fixtures.WorkloadIdentityProvider) (settings, error) {
 	return present, nil
 }
 
-// described returns the provider of present settings, of which those that a mask names are as wanted.
-// It refuses what a fixture cannot say. The access keys of an AWS provider, which only a fixture
-// gives, stay.
+// described returns the provider with the present settings, and the wanted settings for the fields in
+// a mask. If a fixture cannot describe the provider, it returns an error. The access keys of an AWS
+// provider, which only a fixture gives, stay.
 func described(present, wanted settings, mask []string) (fixtures.WorkloadIdentityProvider, error) {
 	for _, path := range mask {
 		names, ok := paths()[path]

@@ -16,7 +16,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Fields of the Role message. Requests can write those of changeable.
+// Fields of the Role message. Requests can write the fields of changeable.
 func roleFields() []string {
 	return append(changeable(), "name", "etag", "deleted")
 }
@@ -95,8 +95,8 @@ func change(role *iam.Role, m googleapi.Message, mask []string) error {
 	return check(role)
 }
 
-// check refuses a role that Google does not keep, and has a role without a stage be in the first
-// one (https://cloud.google.com/iam/docs/creating-custom-roles).
+// check refuses a role that Google does not keep. A role without a stage gets the first stage
+// (https://cloud.google.com/iam/docs/creating-custom-roles).
 func check(role *iam.Role) error {
 	const maxTitle, maxDescription, maxSize = 100, 300, 64 << 10 // bytes
 	if role.Stage == "" {

@@ -1,9 +1,9 @@
-// Package iamroles is the part of the Identity and Access Management API that is about roles:
-// predefined ones, the custom roles of the project, and which roles and permissions fit a resource
+// Package iamroles is the part of the Identity and Access Management API about roles: predefined
+// roles, the custom roles of the project, and the roles and permissions that fit a resource
 // (https://cloud.google.com/iam/docs/reference/rest/v1/projects.roles).
 //
-// Package iam knows the predefined roles and what a role grants, and package world keeps the custom
-// roles. Changes last until the world is replaced.
+// Package iam knows the predefined roles and the permissions of a role, and package world keeps the
+// custom roles. Changes last until the world is replaced.
 package iamroles
 
 import (
@@ -90,7 +90,7 @@ func pageOf(page googleapi.Page, roles []*iam.Role, show func(*iam.Role) roleMes
 	return answer
 }
 
-// ListPredefined handles roles.list. Everybody who has a credential may see Google's roles.
+// ListPredefined handles roles.list. Everybody with a credential may see Google's roles.
 func (s *Server) ListPredefined(r *http.Request) (wire.Response, error) {
 	if _, err := s.guard.Caller(r, guard.IAM(), "ListRoles"); err != nil {
 		return wire.Response{}, err

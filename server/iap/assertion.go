@@ -38,13 +38,13 @@ func defectOf(test string) token.Defect {
 // identity is the prefix of the names in the header fields that are not signed.
 const identity = "accounts.google.com:"
 
-// Identity returns the names of an authenticated caller, who need not have access.
+// Identity returns the names of an authenticated caller, with or without access.
 func (v Verdict) Identity() (email, subject string, ok bool) {
 	isKnown := v.assertion != nil || v.Refusal != nil && v.Refusal.Reason.Code == reason.MissingRole
 	return identity + v.Caller.Email, identity + v.Caller.ID, isKnown
 }
 
-// Fields returns the header fields that the proxy adds to a request that is let in.
+// Fields returns the header fields that the proxy adds to an admitted request.
 func (v Verdict) Fields(ctx context.Context, issuer *token.Issuer, at ingress.Door) ([]ingress.Field, error) {
 	var fields []ingress.Field
 	if a := v.assertion; a != nil {
@@ -78,7 +78,7 @@ func agentToken(ctx context.Context, issuer *token.Issuer, at ingress.Door) (str
 	return issued.Text, nil
 }
 
-// claims returns the claims of an assertion besides those that every assertion has. Only users of a
+// claims returns the claims of an assertion without the claims of every assertion. Only users of a
 // hosted domain have the claim hd.
 func (a assertion) claims() map[string]any {
 	claims := map[string]any{"azp": a.audience, "identity_source": "GOOGLE"}

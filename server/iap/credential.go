@@ -79,7 +79,7 @@ func (g gate) invalid(parsed *signer.Parsed, credential ingress.Credential) reas
 	}
 }
 
-// checkID returns what is wrong with a valid ID token, or nil.
+// checkID returns the problem with a valid ID token, or nil.
 func (g gate) checkID(parsed *signer.Parsed, who iam.Principal) *problem {
 	audiences := parsed.Audiences()
 	if !slices.ContainsFunc(audiences, g.isClient) {
@@ -91,13 +91,13 @@ func (g gate) checkID(parsed *signer.Parsed, who iam.Principal) *problem {
 	return nil
 }
 
-// isClient reports whether an audience is an OAuth client whose ID tokens the proxy accepts: a custom
-// audience of the service. Google's own client has no ID tokens.
+// isClient reports whether an audience is an OAuth client with ID tokens that the proxy accepts: a
+// custom audience of the service. Google's own client has no ID tokens.
 func (g gate) isClient(audience string) bool {
 	return slices.Contains(g.Service.Audiences, audience) && !isBackend(audience)
 }
 
-// checkSelfSigned returns what is wrong with a JWT that a service account has signed, or nil
+// checkSelfSigned returns the problem with a JWT that a service account has signed, or nil
 // (https://cloud.google.com/iap/docs/authentication-howto#authenticating_with_a_self-signed_jwt).
 func (g gate) checkSelfSigned(parsed *signer.Parsed, who iam.Principal) *problem {
 	issued, begins := parsed.Time("iat")

@@ -1,10 +1,10 @@
-// Package iap decides who may call a service behind Identity-Aware Proxy, and what the service learns
-// about the caller (https://cloud.google.com/iap/docs/concepts-overview).
+// Package iap decides who may call a service behind Identity-Aware Proxy, and which facts about the
+// caller the service gets (https://cloud.google.com/iap/docs/concepts-overview).
 //
-// [Decide] is pure, as the decision of package ingress is: it takes the facts of a request and the
-// world at a moment, and returns a [Verdict]. [Verdict.Fields] mints the assertion with which the proxy
-// tells the service who calls. The package knows no HTTP: package door reads requests, keeps the
-// sessions of browsers and forwards. Package oauth2 has the page on which people sign in.
+// [Decide] is pure, like the decision of package ingress: it takes the facts of a request and the world
+// at a moment, and returns a [Verdict]. [Verdict.Fields] mints the assertion with which the proxy names
+// the caller to the service. The package knows no HTTP: package door reads requests, keeps the sessions
+// of browsers and forwards. Package oauth2 has the page on which people sign in.
 package iap
 
 import (
@@ -98,8 +98,8 @@ func mayAccess(at ingress.Door, who iam.Principal) bool {
 	return at.World.May(who, iam.AccessViaIAP, at.Service, at.Now)
 }
 
-// Admits reports whether the door lets a principal in, whatever guards the service. The zero value stands
-// for everybody.
+// Admits reports whether the door lets a principal in, for any kind of check. The zero value stands for
+// everybody.
 func Admits(at ingress.Door, who iam.Principal) bool {
 	switch {
 	case !Guards(at.Service):

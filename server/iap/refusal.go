@@ -36,7 +36,7 @@ func Unfinished(why string) *ingress.Refusal {
 	return refusal
 }
 
-// NoIdentity returns the refusal to name a caller who is not known.
+// NoIdentity returns the refusal if an unknown caller asks for its identity.
 func NoIdentity() *ingress.Refusal {
 	refusal := page(unauthorized, "IDENTITY mode is only available to authenticated users.")
 	refusal.Reason = ingress.Reason{Code: reason.NotSignedIn, Sentence: "the request for the caller's identity has no valid credential", Hint: "sign in first"}
@@ -101,7 +101,7 @@ func (g gate) refusal(p problem) *ingress.Refusal {
 	return refusal
 }
 
-// explain returns a sentence about a problem, and a hint about what to change.
+// explain returns a sentence about a problem, and a hint.
 func (g gate) explain(p problem) (sentence, hint string) {
 	name := g.Service.Name
 	ask := fmt.Sprintf("send a JWT that a service account signs: gcp-metadata-emulator token jwt --account EMAIL --audience '%s/*'", g.base())

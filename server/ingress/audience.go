@@ -47,7 +47,7 @@ func (d Door) expected() string {
 	return d.Service.URLs[0]
 }
 
-// audienceHint says what to change if none of the audiences is the service.
+// audienceHint returns the hint if none of the audiences is the service.
 func (d Door) audienceHint(audiences []string) string {
 	ask := fmt.Sprintf("ask for an ID token with the audience %q", d.expected())
 	if len(audiences) == 0 {

@@ -95,7 +95,7 @@ func present(r Request) (presented, *problem) {
 	return presented{header: header, token: text, value: values[0]}, nil
 }
 
-// check returns what is wrong with a token, or nil. It does not check permissions.
+// check returns the problem with a token, or nil. It does not check permissions.
 func (d Door) check(c Credential) *problem {
 	switch {
 	case c.Kind == token.KindAccess:
@@ -114,7 +114,7 @@ func (d Door) check(c Credential) *problem {
 	return nil
 }
 
-// origin returns the code for an invalid token, which depends on the issuer that it names.
+// origin returns the code for an invalid token. The code depends on the issuer in the token.
 func origin(c Credential) reason.Code {
 	const firebase = "https://securetoken.google.com/"
 	switch {

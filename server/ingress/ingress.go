@@ -2,10 +2,10 @@
 // (https://cloud.google.com/run/docs/authenticating/overview).
 //
 // It is pure: [Decide] takes the facts of a request and the world at a moment, and returns a
-// [Verdict]: the caller and what the service gets to see of the credential, or Google's refusal
-// with the [Reason] for it. The package reads tokens by package token, and asks policies by package
-// world. It neither serves nor forwards anything: package door does. Package iap decides about the
-// services that Identity-Aware Proxy guards.
+// [Verdict]: the caller and the credential for the service, or Google's refusal with its [Reason].
+// The package reads tokens by package token, and asks policies by package world. It does not serve
+// or forward anything: package door does. Package iap decides about services behind Identity-Aware
+// Proxy.
 package ingress
 
 import (
@@ -39,7 +39,7 @@ type Verdict struct {
 	Caller  iam.Principal // the principal of the token; the zero value if the door demands no token
 	Refusal *Refusal      // nil: the request is let in
 
-	// Header replaces the credentials of the request whose signature the service must not see.
+	// Header replaces the credentials of the request if the service must not see their signatures.
 	Header []Field
 }
 

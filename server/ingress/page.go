@@ -49,7 +49,8 @@ func frontEnd() []Field {
 	return []Field{{"Server", "Google Frontend"}, {"Alt-Svc", `h3=":443"; ma=2592000`}}
 }
 
-// Page returns the front end's page for a status, without a reason, or nil if there is no such page.
+// Page returns the front end's page for a status, without a reason, or nil if it has no page for
+// this status.
 func Page(status int, path string) *Refusal {
 	switch status {
 	case unauthorized:

@@ -14,7 +14,7 @@ func isReserved(path string) bool {
 	return path == "/healthz" || path == "/eventlog" || path == "/_ah" || strings.HasPrefix(path, "/_ah/")
 }
 
-// permissions returns the permissions of which a caller needs at least one.
+// permissions returns a list of permissions. A caller needs at least one of them.
 func (d Door) permissions() []string {
 	if d.Service.IsFunction {
 		return []string{iam.InvokeRoute, iam.InvokeFunction}

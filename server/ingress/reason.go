@@ -11,7 +11,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Reason says why a request was refused. It is for the people who run the emulator: clients get
+// Reason explains the refusal of a request. It is for the people who run the emulator: clients get
 // Google's page.
 type Reason struct {
 	Code     reason.Code `json:"code"`
@@ -35,8 +35,8 @@ type problem struct {
 	credential Credential
 }
 
-// refusal returns the refusal for a problem with a credential. The status is 403 if there is no
-// credential, and 401 otherwise.
+// refusal returns the refusal for a problem with a credential. If there is no credential, the
+// status is 403; otherwise it is 401.
 func (d Door) refusal(r Request, p problem) *Refusal {
 	refusal := unauthorizedPage(r.Path)
 	if p.code == reason.NoCredential {
@@ -48,7 +48,7 @@ func (d Door) refusal(r Request, p problem) *Refusal {
 	return refusal
 }
 
-// explain returns a sentence about a problem, and a hint about what to change.
+// explain returns a sentence about a problem, and a hint.
 func (d Door) explain(p problem) (sentence, hint string) {
 	name, ask := d.Service.Name, "send an ID token: gcp-metadata-emulator token id --audience "+d.expected()
 	switch p.code { //nolint:exhaustive // every other problem has a sentence
@@ -114,7 +114,7 @@ func (d Door) lacksRole(r Request, who iam.Principal) *Refusal {
 	return refusal
 }
 
-// invokers returns the roles that include one of the permissions, the smallest first.
+// invokers returns the roles with one of the permissions, the smallest first.
 func invokers(permissions []string) []string {
 	var roles []string
 	for _, role := range []string{"roles/run.invoker", "roles/cloudfunctions.invoker", "roles/run.servicesInvoker", "roles/run.admin", "roles/editor", "roles/owner"} {

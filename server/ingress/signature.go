@@ -33,7 +33,7 @@ func (d Door) removesSignature(header string, c Credential) bool {
 	return header == Serverless || c.Principal.Kind == iam.KindUser && slices.ContainsFunc(c.Audiences, isGcloud)
 }
 
-// Untouched returns the header field that replaces a token which the door did not check: only
+// Untouched returns the header field that replaces an unchecked token: only
 // X-Serverless-Authorization loses its signature.
 func (d Door) Untouched(r Request) []Field {
 	if d.Service.Signature == fixtures.SignatureNever || len(r.Serverless) != 1 || strings.Count(r.Serverless[0], ".") != 2 {

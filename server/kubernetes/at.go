@@ -13,8 +13,8 @@ import (
 	"gcp-metadata-emulator/server/reason"
 )
 
-// At returns the name of the instance that plays the pod with an address, or why there is none. It
-// waits a while for a pod that has not been seen yet; the end of ctx ends the wait.
+// At returns the instance of the pod with an address, or the reason if there is none. If the pod
+// has not been seen yet, At waits a while; the end of ctx ends the wait.
 func (w *Watcher) At(ctx context.Context, address netip.Addr) (instance string, refusal *journal.Refusal) {
 	found := w.look(address)
 	if found.refusal == nil {

@@ -26,8 +26,8 @@ const userAgent = "gcp-metadata-emulator"
 // Client asks an API server.
 type Client struct{ rest *rest.RESTClient }
 
-// Connect returns a client for the API server that a kubeconfig file names, or, if the path is
-// empty, for the API server of the pod that this program runs in. It asks nothing yet.
+// Connect returns a client for the API server in a kubeconfig file. If the path is empty, it is the
+// API server of the pod in which this program runs. It asks nothing yet.
 func Connect(kubeconfig string) (*Client, error) {
 	config, err := configOf(kubeconfig)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// claim is what a pod says about its addresses.
+// claim is a pod's description of its addresses.
 type claim struct {
 	pod       string // the name of the instance that plays it
 	account   string // its Kubernetes service account, NAMESPACE/NAME
@@ -36,7 +36,7 @@ type claimant struct {
 	turn uint64 // a higher number came later
 }
 
-// index holds which pod has which address. It is safe for concurrent use.
+// index maps addresses to pods. It is safe for concurrent use.
 type index struct {
 	mu        sync.RWMutex
 	claims    map[string]claim // by UID
@@ -77,11 +77,11 @@ func (i *index) share(address netip.Addr, c claim) {
 	i.shared[address][c.uid] = c.pod
 }
 
-// enter makes a pod the last claimant of an address, which has the address, unless the pod claims it
-// already. An address is given out again only after the pod before has ended: a pod that still claims
-// it has ended, and the news of that are late. The age of pods says nothing about it, because a pod may
-// wait for its address for long. Age decides only between pods of the first list, where nothing else is
-// known.
+// enter makes a pod the last claimant and the owner of an address, unless the pod claims it already. A
+// cluster gives an address to a new pod only after the previous pod has ended. If the previous pod
+// still claims the address, the news of its end is late. The age of pods does not help, because a pod
+// may wait for its address for long. Age decides only between pods of the first list, where nothing
+// else is known.
 func (i *index) enter(address netip.Addr, c claim) {
 	all := i.claimants[address]
 	if at := slices.IndexFunc(all, func(one claimant) bool { return one.uid == c.uid }); at >= 0 {
@@ -100,7 +100,7 @@ func (i *index) enter(address netip.Addr, c claim) {
 	i.claimants[address] = all
 }
 
-// leave ends the claim of a pod to an address, which goes to the last claimant that remains.
+// leave ends the claim of a pod to an address. The address goes to the last remaining claimant.
 func (i *index) leave(address netip.Addr, uid string) {
 	if delete(i.shared[address], uid); len(i.shared[address]) == 0 {
 		delete(i.shared, address)
@@ -129,7 +129,7 @@ func (i *index) claim(uid string) claim {
 }
 
 // find returns the pod with an address, or the names of the pods that share the address with their
-// node. news is closed when the answer may be another one.
+// node. news is closed when the answer may have changed.
 func (i *index) find(address netip.Addr) (owner claim, sharing []string, news <-chan struct{}) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
@@ -143,7 +143,7 @@ func (i *index) find(address netip.Addr) (owner claim, sharing []string, news <-
 	return owner, sharing, i.news
 }
 
-// added tells those who wait for news.
+// added wakes the goroutines that wait for news.
 func (i *index) added() {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -41,7 +41,7 @@ type Issuer struct {
 	pause <-chan time.Time // gets a value when keys may be read again; nil: they never were read
 }
 
-// signing is what the API server says about its tokens.
+// signing is the API server's description of its tokens.
 type signing struct {
 	issuer string
 	keys   map[string][]crypto.PublicKey // by ID

@@ -17,15 +17,16 @@ import (
 // (https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity).
 const annotation = "iam.gke.io/gcp-service-account"
 
-// isAccount reports whether the value of the annotation can be used; it is empty if there is none.
+// isAccount reports whether the value of the annotation can be used. If there is no annotation, the
+// value is empty.
 func isAccount(google string) bool { return google == "" || fixtures.IsEmail(google) }
 
-// defaultAccount is the Kubernetes service account of a pod that names none, as the pods that a kubelet
-// starts from files.
+// defaultAccount is the Kubernetes service account of a pod without one, such as the pods that a
+// kubelet starts from files.
 const defaultAccount = "default"
 
-// claimOf returns what a pod says about its addresses. A pod that has ended has none, although the API
-// server still lists them.
+// claimOf returns a pod's addresses. If a pod has ended, it has no addresses, although the API server
+// still lists them.
 func claimOf(pod *corev1.Pod) claim {
 	if pod == nil {
 		return claim{}
@@ -46,7 +47,7 @@ func claimOf(pod *corev1.Pod) claim {
 	return c
 }
 
-// stripPod returns the part of a pod that the watcher needs, which is a twentieth of it.
+// stripPod returns the part of a pod for the watcher, a twentieth of the whole.
 func stripPod(pod *corev1.Pod) *corev1.Pod {
 	return &corev1.Pod{
 		TypeMeta: pod.TypeMeta, ObjectMeta: stripMeta(pod.ObjectMeta),

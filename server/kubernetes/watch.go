@@ -27,7 +27,7 @@ func newWatch(of string, source cache.ListerWatcher, logger *slog.Logger) *watch
 	return &watch{of: of, source: source, logger: logger}
 }
 
-// observed returns the source of the watch, whose calls tell whether the API server is heard.
+// observed returns the source of the watch. Its calls show whether the API server answers.
 func (s *watch) observed() cache.ListerWatcher {
 	from := cache.ToListerWatcherWithContext(s.source)
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{

@@ -46,8 +46,8 @@ const (
 	// urgentPause is the least time between two calls of Changed for other identities: a script may edit
 	// thousands of annotations, and each call wakes every request that waits.
 	urgentPause = 100 * time.Millisecond
-	// removalsPause is the time between two calls of Changed for pods that were removed. Nothing is
-	// urgent about them, and each call costs every request that waits a look.
+	// removalsPause is the time between two calls of Changed for removed pods. They are not urgent,
+	// and each call costs every waiting request a look.
 	removalsPause = time.Second
 	// maxImpatient limits the number of addresses that do not wait again, because a request from there
 	// has waited in vain.
@@ -93,8 +93,8 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.report(ctx)
 }
 
-// report calls Changed until ctx ends: at once for another identity, unless that was done a moment ago,
-// and now and then for pods that were removed.
+// report calls Changed until ctx ends. For a changed identity it does so at once, or a moment after the
+// previous call; for removed pods, now and then.
 func (w *Watcher) report(ctx context.Context) {
 	urgent := w.urgent
 	var pause, later <-chan time.Time
@@ -149,8 +149,8 @@ func handlers[T any](changed func(event[T])) cache.ResourceEventHandler {
 	}
 }
 
-// podChanged notes what became of a pod. The index names a pod only while the world has the same pod:
-// another one with the name of a removed pod may have another account.
+// podChanged records the new state of a pod. The index names a pod only while the world has the same
+// pod, because another pod with the name of a removed pod may have another account.
 func (w *Watcher) podChanged(news event[corev1.Pod]) {
 	was, is := w.index.claim(claimOf(news.before).uid), claimOf(news.after)
 	is.listed = news.listed
@@ -175,7 +175,7 @@ func (w *Watcher) podChanged(news event[corev1.Pod]) {
 	signal(w.removed) // another pod may have the name
 }
 
-// accountChanged notes what became of a service account.
+// accountChanged records the new state of a service account.
 func (w *Watcher) accountChanged(news event[corev1.ServiceAccount]) {
 	before, after := news.before, news.after
 	if after == nil {
@@ -202,7 +202,7 @@ func (w *Watcher) accountChanged(news event[corev1.ServiceAccount]) {
 	w.index.added()
 }
 
-// transform adapts a function to what informers call for every object.
+// transform adapts a function for informers, which call it for every object.
 func transform[T any](strip func(*T) *T) cache.TransformFunc {
 	return func(seen any) (any, error) {
 		if one, ok := seen.(*T); ok {
@@ -225,8 +225,8 @@ func (s *watch) run(ctx context.Context, of runtime.Object, strip cache.Transfor
 	informer.RunWithContext(ctx)
 }
 
-// Health reports whether the pods of the start have been seen, so that requests can be answered, and
-// what is wrong, if anything is.
+// Health reports whether the first pods have been seen, so that requests can be answered, and the
+// problem, if any.
 func (w *Watcher) Health() (ready bool, problem string) {
 	ready = true
 	var problems []string

@@ -26,8 +26,8 @@ var StyleSource = sync.OnceValue(func() string { //nolint:gochecknoglobals // th
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 })
 
-// Header returns the header fields of a page, given the directives of its Content-Security-Policy that
-// say what it may load.
+// Header returns the header fields of a page. policy has the directives of its Content-Security-Policy
+// for the files that the page may load.
 func Header(policy string) []wire.Field {
 	return []wire.Field{
 		{Name: "Content-Security-Policy", Value: policy + "; base-uri 'none'; frame-ancestors 'none'"},

@@ -1,7 +1,7 @@
 // Package lru makes the caches of the server: each holds a fixed number of entries, and forgets the
-// entry that was least recently used when it needs room.
+// least recently used entry when it needs room.
 //
-// It says nothing about when an entry is out of date; the packages that use a cache do.
+// It does not decide when an entry is out of date; the packages with a cache do.
 package lru
 
 import lru "github.com/hashicorp/golang-lru/v2"

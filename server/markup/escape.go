@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// escape returns a value as the text that may follow what is written so far.
+// escape returns a value as text that may follow the text written so far.
 func escape(written string, value reflect.Value) (string, error) {
 	tag := written[strings.LastIndexByte(written, '<')+1:] // values never add a "<"
 	at := scan(tag)
@@ -95,7 +95,7 @@ func inURL(before string, value reflect.Value) string {
 	return normal(plain)
 }
 
-// normal encodes whatever cannot stand in a URL, and leaves the rest as it is.
+// normal encodes the characters that cannot be in a URL, and leaves the rest unchanged.
 func normal(plain string) string {
 	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!#$&*+,/:;=?@[]%"
 	var out strings.Builder

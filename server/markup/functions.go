@@ -29,7 +29,7 @@ func either(first any, others ...any) any {
 	return first
 }
 
-// equal compares texts, whole numbers or truths, of whatever types.
+// equal compares texts, whole numbers or truths, of any types.
 func equal(a, b any) (bool, error) {
 	one, other := reflect.ValueOf(a), reflect.ValueOf(b)
 	switch {

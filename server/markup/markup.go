@@ -1,10 +1,9 @@
 // Package markup writes the emulator's HTML pages: it executes templates in the language of html/template,
-// and escapes what they contain.
+// and escapes their values.
 //
-// It exists for the size of the program. html/template finds the methods of data by their names, so
-// the linker must keep every exported method of every type in the program, a seventh of its size.
-// These templates see fields, entries of maps, functions, and the methods that a value offers by
-// [Methods].
+// It exists for the size of the program. html/template finds the methods of data by their names, so the
+// linker must keep every exported method of every type in the program, a seventh of its size. These
+// templates see fields, entries of maps, functions, and the methods that a value offers by [Methods].
 //
 // The package knows the syntax of templates from text/template/parse, and no page.
 package markup
@@ -24,7 +23,7 @@ import (
 // nil if the value does not offer a method of this name.
 type Methods interface{ TemplateMethod(name string) any }
 
-// URL is an encoded URL, or part of one. It is not encoded again in an attribute that holds a URL.
+// URL is an encoded URL, or part of a URL. An attribute with a URL does not encode it again.
 type URL string
 
 // CSS is a style sheet. Only CSS may stand in a style element.
@@ -36,8 +35,8 @@ type Template struct {
 	functions map[string]reflect.Value
 }
 
-// Parse reads the templates that texts define with "define". The functions are those that the templates
-// can call: they return a value, or a value and an error.
+// Parse reads the templates that texts define with "define". The templates can call the functions,
+// which return a value, or a value and an error.
 func Parse(functions map[string]any, texts ...string) (*Template, error) {
 	t := &Template{trees: map[string]*parse.Tree{}, functions: map[string]reflect.Value{}}
 	all := builtins()

@@ -61,7 +61,7 @@ func (e *execution) command(dot reflect.Value, command *parse.CommandNode, more 
 	return method(receiver, names[last], arguments)
 }
 
-// operand returns the value of a node that has no arguments.
+// operand returns the value of a node without arguments.
 func (e *execution) operand(dot reflect.Value, node parse.Node) (reflect.Value, error) {
 	switch node := node.(type) {
 	case *parse.StringNode:
@@ -80,7 +80,7 @@ func (e *execution) operand(dot reflect.Value, node parse.Node) (reflect.Value, 
 	return along(value, names)
 }
 
-// selection returns the value with which a node begins, and the names that follow it.
+// selection returns the value at the beginning of a node, and the names after it.
 func (e *execution) selection(dot reflect.Value, node parse.Node) (value reflect.Value, names []string, err error) {
 	switch node := node.(type) {
 	case *parse.DotNode:
@@ -116,8 +116,8 @@ func along(value reflect.Value, names []string) (reflect.Value, error) {
 	return value, nil
 }
 
-// member returns a field of a struct, an entry of a map, or the result of a method without arguments. A
-// map without the entry has no value.
+// member returns a field of a struct, an entry of a map, or the result of a method without arguments.
+// If a map lacks the entry, there is no value.
 func member(value reflect.Value, name string) (reflect.Value, error) {
 	of := bare(value)
 	for of.Kind() == reflect.Pointer && !of.IsNil() {

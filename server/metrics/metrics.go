@@ -2,8 +2,8 @@
 // (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format) together with
 // the state of the Go runtime and of the process.
 //
-// The labels are the names of routes and the classes of statuses, so that the number of time series
-// is bounded, whatever clients ask for. Gauges of other packages are registered by these packages.
+// The labels are the names of routes and the classes of statuses, so the number of time series is
+// bounded for any requests. Other packages register their own gauges.
 package metrics
 
 import (
@@ -41,8 +41,8 @@ type Requests struct {
 	runtime sync.Once
 }
 
-// route has the time series of one route by class of status, which is the first digit of a status, or
-// 0 if there was no answer. A series exists from its first request on.
+// route has the time series of one route by class of status: the first digit of a status, or 0 if
+// there was no answer. A series exists from its first request on.
 type route [6]atomic.Pointer[series]
 
 type series struct {
@@ -82,7 +82,7 @@ func NewRequests(routes []string) *Requests {
 	return r
 }
 
-// Observe measures a request to a route. The status is 0 if there was no answer.
+// Observe measures a request to a route. If there was no answer, the status is 0.
 func (r *Requests) Observe(name string, status int, took time.Duration) {
 	known := r.route(name)
 	if known == nil {
@@ -148,13 +148,13 @@ type Reading struct {
 	Value      func() float64
 }
 
-// Gauge adds a gauge, whose value is read whenever a text is written. Two gauges cannot have the same
+// Gauge adds a gauge. Its value is read whenever a text is written. Two gauges cannot have the same
 // name.
 func (r *Requests) Gauge(name, help string, value func() float64) {
 	r.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, value))
 }
 
-// Text returns all measurements, without metrics that have no time series yet.
+// Text returns all measurements, without metrics whose time series do not exist yet.
 func (r *Requests) Text() (string, error) {
 	r.runtime.Do(func() {
 		r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -76,8 +76,8 @@ func (c Cache) Miss() {
 	}
 }
 
-// KeyWaits adds the measurement of the time for which callers waited until a key was generated, and
-// returns the function that takes these times.
+// KeyWaits adds the measurement of callers' waits for the generation of a key, and returns the
+// function that takes the times.
 func (r *Requests) KeyWaits() func(time.Duration) {
 	waits := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "key_wait_seconds", Help: "Time for which callers waited until a signing key was generated.",

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Lookup returns the address of a name, which has no final dot. The address is invalid if the name has
-// none; exists reports whether there is such a name at all.
+// Lookup returns the address of a name without a final dot. If the name has no address, the address is
+// invalid; exists reports whether the name exists at all.
 type Lookup func(name string) (address netip.Addr, exists bool)
 
 const (
@@ -22,11 +22,11 @@ const (
 	lifetime = 5
 )
 
-// Answer returns the answer to a query, or nil if the message must not be answered: it is an answer
-// itself, or has no header. The answer always fits into UDP.
+// Answer returns the answer to a query. If the message is an answer itself, or has no header, it must
+// not be answered, and Answer returns nil. The answer always fits into UDP.
 //
-// A name that does not exist gets NXDOMAIN, not REFUSED: the resolvers of Go, of glibc and of musl ask
-// again after REFUSED, or report an error that programs take for temporary.
+// If a name does not exist, the answer is NXDOMAIN, not REFUSED: the resolvers of Go, of glibc and of
+// musl ask again after REFUSED, or report an error that programs take for temporary.
 func Answer(query []byte, lookup Lookup) []byte {
 	var parser dnsmessage.Parser
 	header, err := parser.Start(query)

@@ -1,7 +1,7 @@
 // Package nameserver answers DNS queries (RFC 1035), so that the names of Google's servers lead to an
 // emulator, and other names fail at once. It knows A records only, and asks no other server.
 //
-// The caller decides which names there are; package reach knows Google's.
+// The caller decides which names exist; package reach knows Google's.
 package nameserver
 
 import (

@@ -57,7 +57,8 @@ func (n *Neighbours) authorize(r *http.Request, to *world.Neighbour) (iam.Princi
 	return caller.Principal, err
 }
 
-// API returns the names of a neighbour's API, and the scopes of which a request to read from it needs one.
+// API returns the names of a neighbour's API, and its scopes for reading. A request needs one of the
+// scopes.
 func API(to *world.Neighbour) guard.API {
 	_, api := apiOf(to, http.MethodGet, "/")
 	return api

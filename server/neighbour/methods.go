@@ -9,15 +9,15 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// api is what the emulator knows of a Google API that a neighbour emulates.
+// api is the emulator's knowledge of a neighbour's Google API.
 type api struct {
 	prefixes []string // of paths; a path without any of them is matched as it is
 	methods  []method
 	scopes   func(m method) []string
 }
 
-// method is a method of an API, with the permission that it needs. Some methods need a second
-// permission in the cloud, which is not here.
+// method is a method of an API, with its permission. Some methods need a second permission in the
+// cloud; it is not here.
 type method struct {
 	verbs      string // separated by "|"
 	path       string // see matches
@@ -160,8 +160,8 @@ func pubSubCalls() []method {
 	}
 }
 
-// demandOf returns the permission that a request to a neighbour needs, and the scopes of which its token
-// needs one. The path is escaped.
+// demandOf returns the permission for a request to a neighbour, and a list of scopes. The request's
+// token needs one of the scopes. The path is escaped.
 func demandOf(to *world.Neighbour, verb, path string) (permission string, scopes []string) {
 	scopes = []string{iam.CloudPlatform}
 	found := method{permission: to.Permission}

@@ -28,7 +28,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Config holds what neighbours need. Every field is required.
+// Config holds the dependencies of neighbours. Every field is required.
 type Config struct {
 	Worlds *store.Store[*world.World]
 	Keys   *keys.Ring
@@ -93,7 +93,7 @@ func (n *Neighbours) At(r *http.Request) (*world.Neighbour, bool) {
 	return found, true
 }
 
-// storage is the API whose host names can begin with a bucket.
+// storage is the API with buckets at the beginning of its host names.
 const storage = "storage.googleapis.com"
 
 // bucketOf returns the bucket in a Host, as in BUCKET.storage.googleapis.com.

@@ -74,7 +74,7 @@ func (n *Neighbours) authorizeSigned(r *http.Request, to *world.Neighbour) (iam.
 		"send the method, path, query and headers that were signed")
 }
 
-// unsigned refuses a request whose signature is not good.
+// unsigned refuses a request with a bad signature.
 func (*Neighbours) unsigned(r *http.Request, why, hint string) (iam.Principal, error) {
 	journal.Refuse(r.Context(), journal.Refusal{Code: reason.BadSignature, Reason: why, Hint: hint})
 	return iam.Principal{}, googleapi.PermissionDenied("The request signature we calculated does not match the signature you provided. Check your Google secret key and signing method.")
@@ -97,7 +97,7 @@ func expiry(query url.Values, now time.Time) string {
 	}
 }
 
-// canonicalRequest returns the text whose digest is signed
+// canonicalRequest returns the text for the digest of the signature
 // (https://cloud.google.com/storage/docs/authentication/canonical-requests).
 func canonicalRequest(r *http.Request, query url.Values, host string) string {
 	path, _, _ := strings.Cut(wire.Target(r), "?")

@@ -66,8 +66,8 @@ func (s *Server) jwtBearer(r *http.Request, form url.Values) (wire.Response, err
 	return tokens{AccessToken: issued.Text, ExpiresIn: expiresIn, TokenType: oauthapi.TokenTypeBearer, defective: issued.IsDefective()}.response(), nil
 }
 
-// accountIDToken answers with an ID token whose authorized party is the account's e-mail address.
-// The metadata server puts the unique ID there instead.
+// accountIDToken answers with an ID token. Its authorized party is the account's e-mail address;
+// the metadata server puts the unique ID there instead.
 func (s *Server) accountIDToken(ctx context.Context, granted grant) (wire.Response, error) {
 	issued, err := s.issuer.ID(ctx, token.Claims{
 		Audience:        granted.audience,
@@ -185,9 +185,8 @@ func seconds(claim any) (time.Time, bool) {
 	}
 }
 
-// requested returns the grant that the claims ask for: an ID token if target_audience is set,
-// otherwise an access token for scope. A single scope that Google does not define is treated as
-// an audience.
+// requested returns the grant for the claims: an ID token if target_audience is set, otherwise an
+// access token for scope. If Google does not define a single scope, it counts as an audience.
 func requested(account *world.ServiceAccount, claims map[string]any, form url.Values) (grant, error) {
 	if audience, _ := claims["target_audience"].(string); audience != "" {
 		return grant{account: account, audience: audience}, nil
@@ -222,7 +221,7 @@ func (v verifier) checkAudience(claim any) error {
 	return oauthapi.NewError(oauthapi.InvalidGrant, badAudience).Because("the assertion is for %q, and not for this token endpoint", fmt.Sprint(claim))
 }
 
-// subject returns the user whom the account wants to act for, or nil if the account acts for
+// subject returns the user for whom the account wants to act, or nil if the account acts for
 // itself. Acting for a user needs domain-wide delegation of every scope
 // (https://developers.google.com/identity/protocols/oauth2/service-account#delegatingauthority).
 func (v verifier) subject(granted grant, parsed *signer.Parsed) (*world.User, error) {

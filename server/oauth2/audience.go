@@ -19,9 +19,9 @@ func googleURLs() []string {
 }
 
 // isOwnURL reports whether an audience is a URL of this token endpoint: Google's, or any URL that
-// leads here. An assertion has the URL of its key file as audience, whatever Host header the
-// client sends, and the emulator may have written the file for another of its addresses. The
-// request's own Host counts too, because somebody may have mapped the port of a container.
+// leads here. An assertion has the URL of its key file as audience, whatever the Host header, and
+// the emulator may have written the file for another of its addresses. The request's own Host
+// counts too, because somebody may have mapped the port of a container.
 func (s *Server) isOwnURL(requested, audience string) bool {
 	if slices.Contains(googleURLs(), audience) {
 		return true

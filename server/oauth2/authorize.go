@@ -45,8 +45,8 @@ type request struct {
 	choice     choice
 }
 
-// authorize answers a request whose redirect URI is valid. The caller must send an
-// *oauthapi.Error to that URI.
+// authorize answers a request with a valid redirect URI. The caller must send an *oauthapi.Error to
+// this URI.
 func (s *Server) authorize(r *http.Request, w *world.World, back destination, asked request) (wire.Response, error) {
 	wanted, err := readAuthorization(asked.parameters)
 	if err != nil {

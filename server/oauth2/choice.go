@@ -37,13 +37,13 @@ func checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// foreign returns an error about what a web page of another site has sent.
+// foreign returns an error for a request from a web page of another site.
 func foreign(refusal *oauthapi.Error, why string) *oauthapi.Error {
 	return refusal.BecauseOf(journal.Refusal{Code: reason.ForeignOrigin, Reason: why})
 }
 
-// user returns the user who grants the request. If no button was clicked, it is the user named by
-// the client's hint, or else the first user. Every error is an *oauthapi.Error.
+// user returns the user who grants the request. If no button was clicked, it is the user in the
+// client's hint, or else the first user. Every error is an *oauthapi.Error.
 func (c choice) user(w *world.World, wanted authorization) (*world.User, error) {
 	name := c.name
 	if name == "" {

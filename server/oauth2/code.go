@@ -32,7 +32,8 @@ const (
 )
 
 // code is the content of an authorization code. The server stores nothing for a code, unless it is
-// too long. A code has digests of what the client presents again when it exchanges the code.
+// too long. The client presents some values again when it exchanges the code; a code has digests of
+// them.
 type code struct {
 	own    ownCode
 	shared sharedCode
@@ -76,8 +77,8 @@ func digestOf(text string) digest {
 // isOf reports whether d is the digest of text.
 func (d digest) isOf(text string) bool { return subtle.ConstantTimeCompare(d, digestOf(text)) == 1 }
 
-// challenge is a PKCE challenge that the client must answer (RFC 7636). The zero value means that
-// the client sent none.
+// challenge is a PKCE challenge for the client to answer (RFC 7636). If the client sent none, it
+// has the zero value.
 type challenge struct {
 	_ struct{} `cbor:",toarray"`
 
@@ -127,7 +128,7 @@ func (s *Server) seal(granted token.Grant, redirectURI string, wanted authorizat
 }
 
 // RememberedCodes is the number of exchanged codes after which the emulator forgets the oldest. Codes
-// that are as old as the forgotten ones then count as exchanged.
+// as old as the forgotten codes then count as exchanged.
 const RememberedCodes = 1 << 12
 
 // authorizationCode exchanges a code (RFC 6749, section 4.1.3). A second use may be a theft, so
@@ -149,7 +150,7 @@ func (s *Server) authorizationCode(r *http.Request, form url.Values) (wire.Respo
 	return s.issueFirst(r.Context(), current, grant, token.Claims{Nonce: cmp.Or(granted.own.Nonce, granted.shared.Nonce)})
 }
 
-// Redeem exchanges a code for the user who has signed in. It is for clients inside the emulator, which
+// Redeem exchanges a code for the user who has signed in. It is for clients inside the emulator that
 // need no tokens.
 func (s *Server) Redeem(ctx context.Context, code, client, redirectURI string) (*world.User, error) {
 	user, _, err := s.redeem(ctx, s.worlds.Load().State, client, url.Values{"code": {code}, "redirect_uri": {redirectURI}})
@@ -175,7 +176,7 @@ func (s *Server) redeem(ctx context.Context, w *world.World, client string, form
 	return user, granted, nil
 }
 
-// spend records that a code is exchanged. If the code was exchanged before, it revokes the tokens of
+// spend records the exchange of a code. If the code was exchanged before, it revokes the tokens of
 // that exchange, and the error is an *oauthapi.Error.
 func (s *Server) spend(ctx context.Context, granted code) error {
 	again, err := s.spent.Retire(ctx, granted.own.Session)

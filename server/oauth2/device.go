@@ -53,7 +53,8 @@ type device struct {
 	Heard   time.Time `json:"heard"`  // time of the last poll, or of the request for the code
 }
 
-// devices holds the waiting devices. Nobody who asks for many codes makes it forget a device that polls.
+// devices holds the waiting devices. Even if somebody asks for many codes, it does not forget a device
+// that polls.
 type devices struct{ documents Documents }
 
 const (
@@ -64,7 +65,7 @@ const (
 	abandoned = 12 * pollInterval
 )
 
-// readDevice returns the device in a document, or the zero value if there is no document.
+// readDevice returns the device in a document. If there is no document, it returns the zero value.
 func readDevice(document []byte) (d device, ok bool) {
 	return d, document != nil && json.Unmarshal(document, &d) == nil
 }
@@ -106,9 +107,8 @@ func (d devices) find(userCode string, now time.Time) (device, bool) {
 	return known, ok && known.waits(now)
 }
 
-// decide records the decision for the device that waits with userCode: the unique ID of the user
-// who consented, or an empty userID if the user denied access. It reports whether such a device
-// exists.
+// decide records the decision for the device with userCode: the unique ID of the user who
+// consented. If the user denied access, userID is empty. It reports whether such a device exists.
 func (d devices) decide(userCode, userID string, now time.Time) (exists bool, err error) {
 	err = d.documents.Change(userCode, func(old []byte) ([]byte, error) {
 		known, ok := readDevice(old)
@@ -121,8 +121,8 @@ func (d devices) decide(userCode, userID string, now time.Time) (exists bool, er
 	return exists, err
 }
 
-// poll returns the device with userCode, and forgets it, if a user has given consent. Otherwise
-// the error tells the client what to do (RFC 8628, section 3.5).
+// poll returns the device with userCode, and forgets it, if a user has given consent. Otherwise the
+// error advises the client (RFC 8628, section 3.5).
 func (d devices) poll(userCode, client string, now time.Time) (connected device, err error) {
 	var answer error
 	err = d.documents.Change(userCode, func(old []byte) ([]byte, error) {
@@ -206,8 +206,8 @@ func (s *Server) DeviceCode(r *http.Request) (wire.Response, error) {
 	}), nil
 }
 
-// verificationURL returns the URL of the page that the user opens. A client that addressed a host
-// name of Google gets a name that leads to the emulator too; Google's own page is at
+// verificationURL returns the URL of the page for the user. If the client used a host name of
+// Google, the URL has a name that leads to the emulator too; Google's own page is at
 // www.google.com.
 func verificationURL(r *http.Request) string {
 	if hostname.IsGoogle(hostname.Of(r.Host)) {

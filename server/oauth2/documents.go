@@ -11,9 +11,9 @@ type Documents interface {
 	Find(name string) ([]byte, bool)
 	// All returns every document by its name.
 	All() map[string][]byte
-	// Change replaces a document by the result of a function, in one step. The function gets nil if
-	// there is no such document, returns nil to remove it, and may be called again. If it returns an
-	// error, nothing changes.
+	// Change replaces a document by the result of a function, in one step. If there is no such
+	// document, the function gets nil. If it returns nil, the document is removed. It may be called
+	// again. If it returns an error, nothing changes.
 	Change(name string, change func(old []byte) ([]byte, error)) error
 	// Reset removes every document.
 	Reset()

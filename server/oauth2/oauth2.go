@@ -1,9 +1,9 @@
 // Package oauth2 implements Google's OAuth 2.0 authorization server. It exchanges grants for
 // tokens, and has the pages on which users consent.
 //
-// An assertion (RFC 7523) is fully verified, in the order and with the error texts of Google's
-// server; see verify. A user's grant is a refresh token, or starts on a page that lets a person
-// choose one of the fixture's users without a password. The authorization endpoint (RFC 6749,
+// It fully verifies an assertion (RFC 7523), in the order and with the error texts of Google's
+// server; see verify. A user's grant is a refresh token, or starts on a page with the fixture's
+// users. A person chooses a user there without a password. The authorization endpoint (RFC 6749,
 // section 3.1) and the device flow (RFC 8628) each have such a page. Package token decides the
 // content of tokens.
 package oauth2
@@ -43,8 +43,8 @@ func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() tim
 	return &Server{worlds: worlds, issuer: issuer, now: now, answers: answers, spent: retired.NewSet(RememberedCodes), devices: devices{newMemory()}}
 }
 
-// Share replaces what the server remembers of codes and devices by what several processes share. Call it
-// before the server is used.
+// Share makes several processes share the server's memory of codes and devices. Call it before the
+// server is used.
 func (s *Server) Share(spent retired.Set, documents Documents) {
 	s.spent, s.devices = spent, devices{documents}
 }

@@ -66,7 +66,7 @@ func userCodePage(status int, wrong string) wire.Response {
 	return page(status, "user code", struct{ Title, Wrong string }{deviceTitle, wrong})
 }
 
-// consent is the data of a page that asks which user grants a request.
+// consent is the data of a page that asks for the user who grants a request.
 type consent struct {
 	Title, Client string
 	Scopes        []string

@@ -8,8 +8,8 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Subject returns the account that issued the request's assertion, and the audience that the
-// assertion names for an ID token. The assertion has not been verified.
+// Subject returns the account that issued the request's assertion, and the assertion's audience for
+// an ID token. The assertion has not been verified.
 func (s *Server) Subject(r *http.Request) wire.Subject {
 	form, err := oauthapi.ReadForm(r)
 	if err != nil {

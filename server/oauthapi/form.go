@@ -38,7 +38,7 @@ func withBareTokens(parameters url.Values) url.Values {
 // ReadQuery reads the parameters in the query of r.
 func ReadQuery(r *http.Request) url.Values { return withBareTokens(r.URL.Query()) }
 
-// ReadForm reads the parameters in the body of r: form data (RFC 6749), or the JSON object that
+// ReadForm reads the parameters in the body of r: form data (RFC 6749), or a JSON object, which
 // some clients send instead. As on Google's servers, a body without a content type is form data,
 // and a body of any other type has no parameters.
 func ReadForm(r *http.Request) (url.Values, error) {

@@ -1,7 +1,7 @@
 // Package oauthapi holds the vocabulary of the OAuth 2.0 endpoints: the names in RFC 6749 and its
 // extensions, and the form of errors on Google's servers.
 //
-// The surfaces that use it (oauth2, sts, tokeninfo, userinfo) decide which errors to send.
+// Its surfaces (oauth2, sts, tokeninfo, userinfo) decide which errors to send.
 package oauthapi
 
 import (
@@ -82,15 +82,15 @@ func (e *Error) Because(format string, arguments ...any) *Error {
 	return e.BecauseOf(journal.Refusal{Reason: fmt.Sprintf(format, arguments...)})
 }
 
-// BecauseOf returns the error with a reason that clients do not see, and that may have a code of its
-// own.
+// BecauseOf returns the error with a reason that clients do not see. The reason may have its own
+// code.
 func (e *Error) BecauseOf(why journal.Refusal) *Error {
 	explained := *e
 	explained.why = why
 	return &explained
 }
 
-// Refusal returns the reason of the error, or else what clients get to read.
+// Refusal returns the reason of the error, or else its text for clients.
 func (e *Error) Refusal() journal.Refusal {
 	why := e.why
 	why.Code = cmp.Or(why.Code, reason.Code(strings.ReplaceAll(e.Code, "_", "-")))

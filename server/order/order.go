@@ -1,8 +1,8 @@
 // Package order sorts lists of values that are not pointers, strings or numbers.
 //
-// It does what slices.SortFunc and slices.SortStableFunc do. These bring a copy of the whole algorithm
-// for each type of elements, up to 25 kB; package order brings the three methods that package sort calls.
-// It decides no order.
+// It replaces slices.SortFunc and slices.SortStableFunc. They bring a copy of the whole algorithm for each
+// type of elements, up to 25 kB; package order brings the three methods that package sort calls. It decides
+// no order.
 package order
 
 import "sort"

@@ -1,6 +1,6 @@
 // Package oslogin answers the queries of OS Login: which POSIX users and groups a virtual machine has,
-// and who may log in. The programs of google-compute-engine-oslogin ask them at the metadata server
-// (https://github.com/GoogleCloudPlatform/guest-oslogin).
+// and who may log in. The programs of google-compute-engine-oslogin send these queries to the metadata
+// server (https://github.com/GoogleCloudPlatform/guest-oslogin).
 //
 // It owns the users' documents and the rules that select and page them. It does not own paths and
 // answers, which package mds has, and plays no two-factor authentication.
@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	// ErrStranger says that there is no such user.
+	// ErrStranger means that the user does not exist.
 	ErrStranger = errors.New("there is no such user")
 	// ErrQuery says that a parameter of a query has an impossible value.
 	ErrQuery = errors.New("impossible value of a parameter")
@@ -75,7 +75,7 @@ func profile(user *world.User) Profile {
 // id writes a number as Google's JSON has numbers of 64 bits.
 func id(number uint64) string { return strconv.FormatUint(number, 10) }
 
-// ProfilesIn returns the profiles in a document, or in the text of one, that a fixture has in place of its
+// ProfilesIn returns the profiles in a fixture's document, which may be a text, in place of the fixture's
 // users.
 func ProfilesIn(document any) []Profile {
 	if text, isText := document.(string); isText {
@@ -127,8 +127,8 @@ func one(profiles []Profile, field, value string) (any, error) {
 	return nil, ErrStranger
 }
 
-// usernames returns the names of the users in a group. An unknown group has none: programs take an
-// error for one of the network's.
+// usernames returns the names of the users in a group. If the group is unknown, the list is empty,
+// because programs take an error for a failure of the network.
 func usernames(w *world.World, group string) []string {
 	names := []string{}
 	for _, one := range w.PosixGroups {
@@ -160,8 +160,8 @@ func cut[T any](list []T, query url.Values) (page []T, next int, err error) {
 	return list[first:next], next, nil
 }
 
-// Groups answers a query of groups: the one with a name or a GID, those of a user, or all of them. If no
-// group fits, the list is empty; if there is no group at all, there is no list.
+// Groups answers a query of groups: the group with a name or a GID, a user's groups, or all of them. If
+// no group fits, the list is empty; if there is no group at all, there is no list.
 func Groups(w *world.World, query url.Values) (any, error) {
 	fits := func(world.PosixGroup) bool { return true }
 	switch {

@@ -1,9 +1,9 @@
 // Package outward connects to servers other than the emulator.
 //
-// Whoever chooses a name in the DNS chooses the address to which the name leads. A [Dialer] therefore
-// looks at the address to which it is about to connect, and spares the addresses at which machines in a
-// cloud get credentials without a password, and the addresses of the local link, unless a person has
-// named them. The package does not decide which hosts may be reached: packages proxy and door do.
+// The owner of a name in the DNS chooses its address. A [Dialer] therefore checks the address before it
+// connects. It spares the addresses at which machines in a cloud get credentials without a password,
+// and the addresses of the local link, unless a person has named them. The package does not decide
+// which hosts may be reached: packages proxy and door do.
 package outward
 
 import (

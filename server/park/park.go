@@ -5,7 +5,7 @@
 // server: once to write the answer, and again when the client sends its next request. So net/http
 // reads every request and writes every answer, and clients see no difference.
 //
-// The package owns the connections between these moments. It does not know what requests wait for.
+// The package owns the connections between these moments. It does not know the reasons of the waits.
 package park
 
 import (
@@ -15,7 +15,7 @@ import (
 	"sync"
 )
 
-// Waiting is what a request waits for.
+// Waiting is the event for which a request waits.
 type Waiting interface {
 	// Await returns when there may be an answer, or when the context ends. It should keep little on the
 	// stack: thousands of requests may be here at the same time.
@@ -26,9 +26,9 @@ type Waiting interface {
 	Answer(r *http.Request) http.Handler
 }
 
-// Wait waits, and writes the answer. If the connection can be parked, Wait returns at once, and the
-// handler that calls it must return too. A connection with TLS, with HTTP/2 or with a request that
-// has a body stays with its server.
+// Wait waits, and writes the answer. If the connection can be parked, Wait returns at once, and its
+// handler must return too. If a connection has TLS or HTTP/2, or its request has a body, it stays
+// with its server.
 func Wait(w http.ResponseWriter, r *http.Request, waiting Waiting) {
 	isPlain := r.ProtoMajor == 1 && r.TLS == nil && (r.Body == nil || r.Body == http.NoBody)
 	if lot := lotOf(r); lot == nil || !isPlain || !lot.park(w, r, waiting) {
@@ -59,7 +59,7 @@ func lotOf(r *http.Request) *Lot {
 	return parking.lot
 }
 
-// Lot holds the parked connections of one server. It is a listener too: the server accepts the
+// Lot holds the parked connections of one server. It is a listener too: the server accepts
 // connections that come back.
 type Lot struct {
 	server  *http.Server
@@ -87,7 +87,7 @@ func New(serving context.Context, server *http.Server, address net.Addr) *Lot {
 	return l
 }
 
-// Drain waits until the server writes the answers of all requests that have waited, or until the context
+// Drain waits until the server has written the answers of all waiting requests, or until the context
 // ends. Call it after the end of the context of New, and before http.Server.Shutdown, which drops
 // connections that come back later.
 func (l *Lot) Drain(ctx context.Context) {
@@ -167,8 +167,8 @@ func (l *Lot) context(next func(context.Context, net.Conn) context.Context) func
 	}
 }
 
-// track notes which connections can be used again. A connection that has come back has had a request,
-// which the next function must know before it sees the connection.
+// track notes which connections can be used again. If a connection has come back, it has had a
+// request. The next function must learn of this request before it sees the connection.
 func (l *Lot) track(next func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
 	return func(conn net.Conn, state http.ConnState) {
 		answering, isAnswering := conn.(*answering)

@@ -98,7 +98,7 @@ func (s *spot) idle() {
 // anyTarget is the target of the requests that again makes up.
 const anyTarget = "*"
 
-// again returns a request to which net/http writes answers as to r, and which has nothing else of r.
+// again returns a request to which net/http writes the same answers as to r, without the rest of r.
 func again(r *http.Request) []byte {
 	var text bytes.Buffer
 	_, _ = fmt.Fprintf(&text, "%s %s %s\r\nHost: parked\r\n", r.Method, anyTarget, r.Proto)
@@ -110,7 +110,7 @@ func again(r *http.Request) []byte {
 }
 
 // answering is a connection that has come back for the answer to its request. The server reads the
-// request again, and then the end, so that it does not keep the connection.
+// request again, and then the end of the stream, and so does not keep the connection.
 type answering struct {
 	net.Conn
 

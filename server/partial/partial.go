@@ -1,8 +1,8 @@
 // Package partial cuts answers in JSON down to the fields that a request asks for: Google's partial
 // responses (https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response).
 //
-// It works on the bytes of an answer and does not know which fields an answer can have: a name that
-// an answer lacks selects nothing.
+// It works on the bytes of an answer and does not know which fields an answer can have: if an
+// answer lacks a name, the name selects nothing.
 package partial
 
 import (
@@ -19,9 +19,10 @@ import (
 // request.
 const maskHeader = "X-Goog-Fieldmask"
 
-// Answers wraps a handler so that its successful answers in JSON have only the fields that a request
-// asks for (https://cloud.google.com/apis/docs/system-parameters). refuse makes the surface's error
-// for an excerpt of a selection that cannot be read. Such a request does not reach the handler.
+// Answers wraps a handler. Its successful answers in JSON then have only the fields that a request
+// selects (https://cloud.google.com/apis/docs/system-parameters). If a selection cannot be read, the
+// request does not reach the handler, and refuse makes the surface's error for an excerpt of the
+// selection.
 func Answers(refuse func(selection string) error, handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		text := requested(r)

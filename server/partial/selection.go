@@ -129,8 +129,8 @@ func (s *Selection) at(name string) *Selection {
 	return s.below[name]
 }
 
-// Of returns the selected fields of a JSON document, in its form: indented or on one line. It returns
-// a text that is not a JSON document as it is.
+// Of returns the selected fields of a JSON document, in its form: indented or on one line. If a text
+// is not a JSON document, Of returns it unchanged.
 func (s *Selection) Of(document string) string {
 	cut, selected := of([]*Selection{s}, []byte(document))
 	if !selected {
@@ -152,8 +152,8 @@ func indentation(document string) string {
 	return below[:len(below)-len(strings.TrimLeft(below, " "))]
 }
 
-// of returns the part of a value that one of some selections selects. selected is false for a value
-// that is neither an object nor a list: no selection leads into it.
+// of returns the part of a value that at least one selection selects. If the value is neither an
+// object nor a list, no selection leads into it, and selected is false.
 func of(selections []*Selection, value json.RawMessage) (cut []byte, selected bool) {
 	decoder := json.NewDecoder(bytes.NewReader(value))
 	opening, err := decoder.Token()

@@ -1,9 +1,9 @@
-// Package peers asks the replicas that share a world for the state that each of them keeps to itself, such as its
-// journal.
+// Package peers asks the replicas that share a world for the state that each of them keeps to itself, such as
+// its journal.
 //
-// It owns the requests between replicas, and their limits: all answers to a question together cost a bounded time and
-// size, however many replicas there are, and whatever a replica sends. It does not know which replicas exist, which
-// package replica does, and neither chooses the questions nor reads the answers, which package control does.
+// It owns the requests between replicas, and their limits: all answers to a question together cost a bounded
+// time and size, for any number of replicas and any answers. It does not know which replicas exist, which
+// package replica does. It does not choose the questions or read the answers, which package control does.
 package peers
 
 import (
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// Replica is one of the emulators that share a world.
+// Replica is one of the emulators of a shared world.
 type Replica struct {
 	Name string `json:"name"`
 	URL  string `json:"url,omitempty"` // at which the other replicas ask it; empty: they cannot
@@ -67,7 +67,7 @@ type Config struct {
 	Transport http.RoundTripper // nil: connections to the URLs, without a proxy
 }
 
-// Group is all replicas, as one of them sees them. Nil stands for an emulator that is alone.
+// Group is all replicas, as one of them sees them. Nil stands for a single emulator.
 type Group struct {
 	config Config
 	places chan struct{} // one for each open request
@@ -104,8 +104,8 @@ func (g *Group) All() []Replica {
 	return all
 }
 
-// Ask asks replicas a question, all at once. It passes the answers to take, one at a time and as they come, and
-// returns the replicas, in their order, that have not answered or whose answer take has refused.
+// Ask asks replicas a question, all at once. It passes each answer to take when it comes, one at a time. It
+// returns the replicas that have not answered, or whose answer take has refused, in their order.
 func (g *Group) Ask(ctx context.Context, asked Question, of []Replica, take func(of Replica, answer []byte) error) []Unanswered {
 	if len(of) == 0 {
 		return nil
@@ -207,8 +207,8 @@ func (g *Group) read(ctx context.Context, asked Question, of Replica, answers *r
 	return body, err
 }
 
-// request returns a request to a replica. It names the local host, for which every control plane answers, whatever
-// the address is.
+// request returns a request to a replica. It names the local host, because every control plane answers for
+// this name at any address.
 func (g *Group) request(ctx context.Context, asked Question, of Replica) (*http.Request, error) {
 	if of.URL == "" {
 		return nil, errors.New("it has no URL: start it with --advertise")
@@ -250,7 +250,7 @@ func (g *Group) release(bytes int64, answers *room) {
 
 func errTooLarge() error { return fmt.Errorf("its answer is larger than %d MiB", MaxBytes>>20) }
 
-// Check returns an error if an answer names another replica than the one that was asked, or none.
+// Check returns an error if an answer names another replica than the asked one, or none.
 func (r Replica) Check(named string) error {
 	switch named {
 	case r.Name:

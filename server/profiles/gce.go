@@ -8,8 +8,8 @@ import (
 	"net/netip"
 )
 
-// gce returns the metadata of a Compute Engine VM: one boot disk, one network
-// interface in the default network, and values that are consistent with each other.
+// gce returns the metadata of a Compute Engine VM: one boot disk, one network interface in the
+// default network, and consistent values.
 func (w Workload) gce() map[string]any {
 	project := w.projectIDs()
 	project["attributes"] = attributes(w.Project.Attributes)

@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// distrust warns of clients that do not trust the authority. A client says so in an alert, which
-// crypto/tls turns into an error and net/http into a line of its log: nothing else tells the two.
+// distrust warns of clients that do not trust the authority. Such a client sends an alert.
+// crypto/tls turns it into an error, and net/http into a line of its log; there is no other sign.
 type distrust struct {
 	greeted *lru.Cache[string, greeting] // by the address of the client
 	warned  *lru.Cache[string, struct{}]
@@ -39,8 +39,8 @@ func (d *distrust) greet(hello *tls.ClientHelloInfo) {
 	d.greeted.Add(hello.Conn.RemoteAddr().String(), who)
 }
 
-// complain warns of a line in the log of net/http, if the line is about a client that refused the
-// certificate. Each client causes one warning.
+// complain reads a line in the log of net/http. If the line is about a client that refused the
+// certificate, complain warns, once for each client.
 func (d *distrust) complain(ctx context.Context, line string) {
 	failure, isHandshake := strings.CutPrefix(line, "http: TLS handshake error from ")
 	address, problem, _ := strings.Cut(strings.TrimSpace(failure), ": ")
@@ -58,8 +58,8 @@ func (d *distrust) complain(ctx context.Context, line string) {
 }
 
 // refusesCertificate reports whether an error of crypto/tls comes from an alert about the server's
-// certificate (RFC 8446, section 6.2). OpenSSL sends the alert without the encryption that is due at this
-// point, so that it cannot be read; no other client does that.
+// certificate (RFC 8446, section 6.2). OpenSSL sends the alert without encryption, although encryption is
+// due at this point, so it cannot be read; no other client does this.
 func refusesCertificate(problem string) bool {
 	switch problem {
 	case "remote error: tls: bad certificate", "remote error: tls: unsupported certificate",
@@ -71,7 +71,7 @@ func refusesCertificate(problem string) bool {
 	}
 }
 
-// ErrorLog returns the log of an http.Server whose connections are the proxy's. It writes at the level
+// ErrorLog returns the log of an http.Server with the proxy's connections. It writes at the level
 // debug, and warns of programs that do not trust the authority.
 func (p *Proxy) ErrorLog() *log.Logger { //nolint:forbidigo // as above
 	return slog.NewLogLogger(complaints{p.Logger.Handler(), p.secure.distrust}, slog.LevelDebug)

@@ -87,8 +87,8 @@ func (p *Proxy) reach(ctx context.Context, network, address string) (net.Conn, e
 	return p.dial(ctx, network, address)
 }
 
-// isNamed reports whether a person has named an address to connect to, and not only a host whose owner
-// can change where it leads. The metadata server may be named by its name.
+// isNamed reports whether a person has named the address itself, and not only a host whose owner can
+// change its address. The metadata server may be named by its name.
 func (p *Proxy) isNamed(hostport string) bool {
 	_, port, _ := net.SplitHostPort(hostport)
 	host := hostname.Of(hostport)
@@ -96,9 +96,9 @@ func (p *Proxy) isNamed(hostport string) bool {
 		slices.ContainsFunc(p.Allowed, func(t hostname.Target) bool { return t.Names(host, port) })
 }
 
-// newForwarder returns a handler that forwards requests in absolute form and returns the
-// answers. It changes only the fields about connections (RFC 9110, section 7.6.1), so that
-// neither side notices the proxy.
+// newForwarder returns a handler that forwards requests in absolute form and returns the answers.
+// It changes only the fields about connections (RFC 9110, section 7.6.1), so neither side notices
+// the proxy.
 func (p *Proxy) newForwarder() http.Handler {
 	forwarder := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { // ReverseProxy adds no fields if Rewrite is set

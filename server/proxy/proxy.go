@@ -36,7 +36,7 @@ type Config struct {
 	// Authority returns the authority for the emulator's host names.
 	Authority func() (*keys.Authority, error)
 	// Allowed lists further hosts; the proxy passes requests to them on. If an entry means one of
-	// Google's hosts (hostname.Target.MeansGoogles), the emulator does not serve that host.
+	// Google's hosts (hostname.Target.MeansGoogles), the emulator does not serve this host.
 	Allowed []hostname.Target
 	Logger  *slog.Logger
 	// Refused is told of every request that the proxy answers with an error by itself.
@@ -220,7 +220,7 @@ func (p *Proxy) receive(ctx context.Context, conn *tunnel, tunnels *Tunnels) {
 	tunnels.give(carried)
 }
 
-// destination says where a proxied request goes.
+// destination is the destination of a proxied request.
 type destination int
 
 const (

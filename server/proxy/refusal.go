@@ -20,7 +20,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, host string) {
 	}))
 }
 
-// spared answers a request for a host that leads to an address to which the proxy does not connect
+// spared answers a request for a host with a spared address: the proxy does not connect to it
 // unless a person has named the address.
 func (p *Proxy) spared(w http.ResponseWriter, r *http.Request, err *outward.SparedError) {
 	why := fmt.Sprintf("the emulator does not proxy to %q: %v", r.URL.Host, err)

@@ -17,8 +17,8 @@ import (
 // HTTP request starts with it.
 const recordTypeHandshake = 0x16
 
-// secure makes TLS servers with one shared configuration, so that clients can resume sessions
-// on other connections.
+// secure makes TLS servers with one shared configuration. Clients can thus resume sessions on other
+// connections.
 type secure struct {
 	authority func() (*keys.Authority, error)
 	logger    *slog.Logger
@@ -50,10 +50,10 @@ func (s *secure) tls() *tls.Config {
 	return s.config
 }
 
-// forClient returns the configuration for a client's hello, or nil for the usual one. If the
-// client names only protocols that the emulator does not know, RFC 7301, section 3.2, asks for
-// an alert. The emulator serves the client as if it had named none, because "curl --http1.0"
-// offers http/1.0 alone, and Google's documentation calls IAM Credentials that way.
+// forClient returns the configuration for a client's hello, or nil for the usual one. If the client
+// names only protocols unknown to the emulator, RFC 7301, section 3.2, asks for an alert. The
+// emulator serves the client as if it had named none, because "curl --http1.0" offers http/1.0
+// alone, and Google's documentation calls IAM Credentials this way.
 func (s *secure) forClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	ours := func(protocol string) bool { return slices.Contains(s.config.NextProtos, protocol) }
 	if len(hello.SupportedProtos) == 0 || slices.ContainsFunc(hello.SupportedProtos, ours) {

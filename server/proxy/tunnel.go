@@ -68,7 +68,7 @@ func (t *tunnel) Close() error {
 // abandon closes the tunnel and ignores errors, because its callers cannot act on them.
 func (t *tunnel) abandon() { _ = t.Close() }
 
-// Tunnels is a listener whose connections are the tunnels to the emulator.
+// Tunnels is a listener. Its connections are the tunnels to the emulator.
 type Tunnels struct {
 	address net.Addr
 	conns   chan net.Conn

@@ -39,7 +39,7 @@ var formsOnce = sync.OnceValue(func() []form { //nolint:gochecknoglobals // expr
 	}
 })
 
-// isGooglesProject reports whether a project is one of those that have images for everybody.
+// isGooglesProject reports whether a project is one of Google's projects with images for everybody.
 func isGooglesProject(id string) bool { return strings.HasSuffix(id, "-cloud") }
 
 // isMasked reports whether a token is only the form of a token: see Mask.

@@ -37,8 +37,8 @@ func isPlainWord(word string) bool { return plainOnce().plainWord.MatchString(wo
 // IsSecretName reports whether the value under a name is likely a secret.
 func IsSecretName(name string) bool { return plainOnce().secretName.MatchString(name) }
 
-// IsPlain reports whether a value is too plain to be a secret: it is one short line of plain words, none of which
-// announces a secret, and has no escapes.
+// IsPlain reports whether a value is too plain to be a secret: it is one short line of plain words without
+// escapes, and no word announces a secret.
 func IsPlain(value string) bool {
 	const longest, most = 128, 12
 	if len(value) > longest || strings.ContainsAny(value, "\n\r\\") || IsSecretName(value) || plainOnce().credentials.MatchString(value) {
@@ -53,7 +53,7 @@ func IsPlain(value string) bool {
 	return len(found) <= most && isASCII(value)
 }
 
-// isASCII reports whether a text has no letters beyond those that words have.
+// isASCII reports whether a text has only ASCII's printable characters.
 func isASCII(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }

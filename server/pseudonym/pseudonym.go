@@ -1,8 +1,8 @@
-// Package pseudonym replaces identifiers and secrets in a text by names of their kind:
-// EMAIL-1, IP-1, TOKEN-1. Two equal values get the same name, so that a reader can still compare them. It also
-// knows which words are plain, so that a caller can replace every other word.
+// Package pseudonym replaces identifiers and secrets in a text by names of their kind: EMAIL-1, IP-1,
+// TOKEN-1. Two equal values get the same name, so a reader can still compare them. It also knows which words
+// are plain, so a caller can replace every other word.
 //
-// It does not redact the journal and the log: package journal does, without telling secrets apart.
+// It does not redact the journal and the log: package journal does, without distinguishing secrets.
 package pseudonym
 
 import (
@@ -16,7 +16,7 @@ import (
 	"sync"
 )
 
-// Kind is what a value is. It is a part of the value's name.
+// Kind is the kind of a value. It is a part of the value's name.
 type Kind string
 
 // The kinds of values.
@@ -46,11 +46,10 @@ type Names struct {
 	learner *strings.Replacer // of the learnt values; nil: it has to be made
 }
 
-// New returns names for what identifies somebody and for what opens something.
+// New returns names for identifiers and for secrets.
 func New() *Names { return newNames("", forms()) }
 
-// NewOfSecrets returns names only for what opens something, such as keys and tokens. All names begin with a
-// prefix.
+// NewOfSecrets returns names only for secrets, such as keys and tokens. All names begin with a prefix.
 func NewOfSecrets(prefix string) *Names {
 	return newNames(prefix, slices.DeleteFunc(slices.Clone(forms()), func(f form) bool { return !slices.Contains([]Kind{Key, Token, Login}, f.kind) }))
 }
@@ -59,8 +58,8 @@ func newNames(prefix string, forms []form) *Names {
 	return &Names{prefix: prefix, forms: forms, names: map[string]string{}, counted: map[string]int{}, known: map[string]bool{}}
 }
 
-// Learn makes Redact replace a value that has no form of its own, in every usual encoding. It ignores values of
-// one or two letters, which are everywhere.
+// Learn makes Redact replace a value without a form of its own, in every usual encoding. It ignores values of
+// one or two letters, which occur everywhere.
 func (n *Names) Learn(kind Kind, value string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -126,8 +125,9 @@ func (n *Names) RedactForms(text string) string {
 	return n.redactForms(text)
 }
 
-// RedactWords is Redact, and also replaces each word that is neither plain nor allowed. On a line with escapes it
-// also replaces plain words, unless they are very short, because it cannot tell where a word begins after an escape.
+// RedactWords is Redact, and also replaces each word unless it is plain or allowed. On a line with escapes,
+// it also replaces plain words, unless they are very short, because it cannot find the beginning of a word
+// after an escape.
 func (n *Names) RedactWords(text string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -182,8 +182,8 @@ func (n *Names) redactForms(text string) string {
 	return text
 }
 
-// replacer returns what replaces the learnt values in all encodings. A value that has others as parts comes before
-// them.
+// replacer returns a replacer of the learnt values in all encodings. If a value contains others, it comes
+// before them.
 func (n *Names) replacer() *strings.Replacer {
 	instead := map[string]string{}
 	for _, value := range n.learnt {

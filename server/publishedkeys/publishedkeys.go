@@ -38,7 +38,7 @@ type Server struct {
 	latest             atomic.Pointer[validity]
 }
 
-// validity is the header that says for how long clients may keep the answers of one second.
+// validity is the header with the time for which clients may keep the answers of one second.
 type validity struct {
 	second int64
 	header http.Header

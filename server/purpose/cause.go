@@ -148,7 +148,7 @@ func difference(got, want string) string {
 	return differentURL(a, b, say)
 }
 
-// differentURL returns the one part by which two URLs differ, or "" if there are several.
+// differentURL returns the one difference between two URLs, or "" if there are several.
 func differentURL(a, b *url.URL, say func(string) string) string {
 	type part struct{ name, a, b string }
 	different := ""

@@ -76,7 +76,7 @@ func within(value any) (found string, ok bool) {
 	return "", false
 }
 
-// first returns the token in the first of the values that has one.
+// first returns the token in the first value with a token.
 func first(values []any) (found string, ok bool) {
 	for _, value := range values {
 		if found, ok := within(value); ok {
@@ -86,8 +86,8 @@ func first(values []any) (found string, ok bool) {
 	return "", false
 }
 
-// bare removes from a line whatever stands around a token: quotes, the name of a header or of a
-// variable, and the scheme Bearer.
+// bare removes everything around a token in a line: quotes, the name of a header or of a variable,
+// and the scheme Bearer.
 func bare(line string) string {
 	around := regexp.MustCompile(`(?i)^(?:[\s"'` + "`" + `]+|b["']|-h\s+|[a-z][\w-]*:\s*|(?:export\s+)?[a-z_]\w*=|bearer\s+)`)
 	for {

@@ -1,9 +1,9 @@
 // Package purpose decides whether a token is good for a purpose: to call a service, a Google API or a
 // service behind Identity-Aware Proxy, or as an ID token for a verifier with the published keys. A
-// token that is good for one purpose is often refused for another.
+// token for one purpose is often refused for another.
 //
 // It makes no rules: it asks the package that decides about requests of each kind, and adds the
-// likely cause of a refusal. It also reads tokens out of the texts that people paste.
+// likely cause of a refusal. It also finds tokens in pasted texts.
 package purpose
 
 import (
@@ -75,12 +75,13 @@ func (j *Judge) Decide(ctx context.Context, purpose, text, audience string) (Dec
 	return j.decide(ctx, purpose, question{text: text, audience: audience, world: j.Worlds.Load().State})
 }
 
-// Cause returns the likely cause why a token is not valid, in one sentence, or "" if there is none to name.
+// Cause returns the likely cause why a token is not valid, in one sentence. If it finds no cause, it
+// returns "".
 func (j *Judge) Cause(ctx context.Context, text, audience string) (string, error) {
 	return j.cause(ctx, question{text: text, audience: audience, world: j.Worlds.Load().State}, OpenID)
 }
 
-// question is a token and what it is to be good for.
+// question is a token and its purpose.
 type question struct {
 	text, audience string
 	world          *world.World

@@ -65,9 +65,9 @@ func (e Environment) Undo() (set []Variable, unset []string) {
 	return set, unset
 }
 
-// Record returns the variable that tells Before which values the variables replace in this
-// environment. It ends up in files, so it leaves out values with a user and a password: Before treats
-// these variables as not set.
+// Record returns the variable that tells Before the old values of the variables in this environment.
+// It ends up in files, so it leaves out values with a user and a password: Before treats these
+// variables as not set.
 func (e Environment) Record(variables []Variable) Variable {
 	record := map[string]replaced{}
 	for _, variable := range variables {

@@ -31,8 +31,8 @@ type Target struct {
 	NoProxy      string                   // the caller's value of NO_PROXY
 	Proxy        *Proxy                   // nil: programs find the emulator without a proxy
 
-	// MetadataTLS says that the files at MetadataRoots and MetadataClient lead to the emulator, so that
-	// clients may ask for metadata over TLS.
+	// MetadataTLS is true if the files at MetadataRoots and MetadataClient lead to the emulator.
+	// Clients may then ask for metadata over TLS.
 	MetadataTLS bool
 }
 
@@ -94,8 +94,8 @@ func (t Target) own() []Variable {
 	return variables
 }
 
-// universe returns the variables by which clients learn of a universe that is not Google's own. A
-// client refuses credentials of another universe than its own.
+// universe returns the variables that name a universe other than Google's own. A client refuses
+// credentials of another universe than its own.
 func (t Target) universe() []Variable {
 	if t.UniverseDomain == "" || t.UniverseDomain == hostname.DefaultUniverse {
 		return nil
@@ -108,7 +108,7 @@ func (t Target) universe() []Variable {
 
 func (t Target) base() string { return strings.TrimSuffix(t.URL.String(), "/") }
 
-// The files by which a client recognises a metadata server that uses TLS, and authenticates itself
+// The files by which a client recognises a metadata server with TLS, and authenticates itself
 // there. The guest agent of a VM writes them
 // (https://cloud.google.com/compute/docs/metadata/overview#https-mds-certificates).
 const (
@@ -137,8 +137,8 @@ func (t Target) proxy() *Proxy {
 }
 
 // noProxy returns the hosts that clients must contact without a proxy: the hosts of the caller's
-// NO_PROXY, and the emulator, which answers faster that way. Google's names are among them unless
-// the emulator is the proxy.
+// NO_PROXY, and the emulator, which answers faster this way. Unless the emulator is the proxy,
+// Google's names are among them.
 func (t Target) noProxy() string {
 	hosts := strings.FieldsFunc(t.NoProxy, func(r rune) bool { return r == ',' || r == ' ' })
 	direct := []string{t.URL.Hostname(), "127.0.0.1", "localhost"}
@@ -161,8 +161,8 @@ func (t Target) noProxy() string {
 }
 
 // ForService returns the variables that Cloud Run gives the container of a service
-// (https://cloud.google.com/run/docs/container-contract#env-vars). Without an upstream, the container
-// has no port.
+// (https://cloud.google.com/run/docs/container-contract#env-vars). If there is no upstream, the
+// container has no port.
 func ForService(name string, upstream *url.URL) []Variable {
 	variables := []Variable{
 		{"K_SERVICE", name},

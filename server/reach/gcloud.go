@@ -23,9 +23,10 @@ func (t Target) played() []Variable {
 	}
 }
 
-// unplayed returns the variables of all other APIs. At the emulator they get an answer that says so, or
-// a neighbour's, and not Google's. The caller may have another emulator for an API: a variable that the
-// caller has set stays. Behind the proxy, the names of the APIs lead to the emulator by themselves.
+// unplayed returns the variables of all other APIs. They lead to the emulator, which answers that it
+// does not play the API, or to a neighbour, and never to Google. The caller may have another emulator
+// for an API: if the caller has set a variable, it stays. Behind the proxy, the names of the APIs lead
+// to the emulator by themselves.
 func (t Target) unplayed() []Variable {
 	if t.Proxy != nil {
 		return nil
@@ -51,7 +52,7 @@ func (t Target) runAPI() string {
 }
 
 // gcloud returns the variables that keep gcloud from prompting, from contacting other servers, and
-// from using what it has stored about other servers.
+// from using its stored facts about other servers.
 func (t Target) gcloud() []Variable {
 	variables := []Variable{
 		{"CLOUDSDK_CORE_DISABLE_PROMPTS", "1"},

@@ -14,8 +14,8 @@ import (
 // (https://google.aip.dev/auth/4110).
 const UserAccount = "authorized_user"
 
-// Obstacles returns the variables that lead a client away from the emulator whatever else is set: to
-// the caller's own credentials, or past the metadata server.
+// Obstacles returns the variables that always lead a client elsewhere: to the caller's own
+// credentials, or past the metadata server.
 func Obstacles() []string {
 	return append(credentialFiles(),
 		"GOOGLE_PRIVATE_KEY", // Ruby: a key without a file
@@ -68,8 +68,8 @@ func credentialFiles() []string {
 	return []string{"GOOGLE_APPLICATION_CREDENTIALS", "google_application_credentials"}
 }
 
-// IsObstacle reports whether a variable with that value is one of the obstacles. A credential file
-// that leads only to the target is not an obstacle.
+// IsObstacle reports whether a variable with this value is one of the obstacles. If a credential
+// file leads only to the target, it is not an obstacle.
 func (t Target) IsObstacle(name, value string, obstacles []string) bool {
 	if slices.Contains(credentialFiles(), name) && t.isLedToBy(value) {
 		return false
@@ -118,7 +118,7 @@ func hostsIn(value any) []string {
 }
 
 // UserFile is a credential file that some libraries read before they look for a metadata server. No
-// variable prevents that.
+// variable prevents this.
 type UserFile struct {
 	Path    string
 	Readers string // a description of the libraries, for messages

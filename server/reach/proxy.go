@@ -79,8 +79,8 @@ func (p *Proxy) trusting(properties ...string) []Variable {
 }
 
 // java returns the variables that pass properties to a Java virtual machine. They replace preset
-// properties of the same name and keep all others. Of the preset hosts without a proxy, they keep all
-// that are not Google's.
+// properties of the same name and keep all others. From the preset list of hosts without a proxy,
+// they remove Google's.
 func (p *Proxy) java(properties []string) []Variable {
 	var variables []Variable
 	for _, name := range javaoptions.Variables() {

@@ -43,7 +43,8 @@ func UniverseHosts(universe string) []string {
 }
 
 // HostsLines returns lines that map the names of an emulator, and further names, to the two addresses
-// above. They lack regional names (sts.us-east1.rep.googleapis.com), which are too many for a hosts file.
+// above. They lack regional names (sts.us-east1.rep.googleapis.com), because there are too many for a
+// hosts file.
 func HostsLines(further ...string) []HostsLine {
 	apis := []string{"accounts.google.com", "www.gstatic.com"}
 	for _, api := range apiNames() {
@@ -60,8 +61,8 @@ func HostsLines(further ...string) []HostsLine {
 }
 
 // Takeover returns the variables to set and to remove if the emulator takes the place of Google's
-// servers. Programs need no address. Runtimes that do not use the roots of the system need a file of
-// roots, which the target's Proxy names. Variables with other addresses, and proxies, would lead past
+// servers. Programs need no address. If a runtime does not use the roots of the system, it needs the
+// file of roots in the target's Proxy. Variables with other addresses, and proxies, would lead past
 // the emulator, so Takeover removes them.
 func (t Target) Takeover() (set []Variable, unset []string) {
 	set = slices.Concat(t.proxy().trusting(), t.gcloud(), t.withoutCertificates(), t.universe(), t.own())
@@ -76,9 +77,9 @@ func (t Target) Takeover() (set []Variable, unset []string) {
 }
 
 // Resolve returns the address of a name if the emulator takes the place of Google's servers in a
-// universe; it is invalid for a domain that has no address itself. exists reports whether the name is
-// one of Google's, or of this machine. All names of Google's APIs exist, whether or not the emulator
-// plays the API: their clients get an answer at once that says so.
+// universe. If a domain has no address itself, the address is invalid. exists reports whether the
+// name is one of Google's, or of this machine. All names of Google's APIs exist, whether or not the
+// emulator plays the API: it tells their clients at once that it does not.
 func Resolve(name, universe string) (address netip.Addr, exists bool) {
 	host := hostname.Of(name)
 	metadata, apis := netip.MustParseAddr(MetadataAddress), netip.MustParseAddr(TLSAddress)

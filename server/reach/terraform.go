@@ -7,12 +7,12 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// Terraform returns a provider block for Terraform and OpenTofu: the project, the region unless it is
-// empty, and the addresses of the APIs that an emulator plays. Credentials are not part of it: the
-// provider finds them by the variables, as every program in Go does.
+// Terraform returns a provider block for Terraform and OpenTofu: the project, the region unless it is empty,
+// and the addresses of the emulator's APIs. It has no credentials: the provider finds them by the variables,
+// like every program in Go.
 //
-// The provider takes the version of an API for the last part of its address, and removes it where it
-// does not need it (https://registry.terraform.io/providers/hashicorp/google/latest/docs/guides/provider_reference).
+// The provider takes the version of an API for the last part of its address, and removes it if it does not
+// need it (https://registry.terraform.io/providers/hashicorp/google/latest/docs/guides/provider_reference).
 func (t Target) Terraform(region string) string {
 	base := t.base()
 	arguments := []Variable{

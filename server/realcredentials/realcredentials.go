@@ -1,9 +1,8 @@
 // Package realcredentials refuses credentials that Google may have issued.
 //
-// A program that reaches the emulator through the proxy addresses Google, and may hold
-// credentials of a real account. If it sends them here, that is an accident: the package
-// refuses the request and warns the user. The surfaces, which decide on valid credentials,
-// never see these.
+// A program that reaches the emulator through the proxy addresses Google, and may have credentials
+// of a real account. If it sends them here, this is an accident: the package refuses the request
+// and warns the user. The surfaces, which decide on valid credentials, never see these.
 package realcredentials
 
 import (
@@ -41,7 +40,7 @@ func New(worlds *store.Store[*world.World], ring *keys.Ring, issuer *token.Issue
 	return &Guard{worlds: worlds, keys: ring, issuer: issuer, logger: logger}
 }
 
-// API guards a method of a Google API, whose credential is a bearer token.
+// API guards a method of a Google API. Its credential is a bearer token.
 func (g *Guard) API(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		if wire.IsProxied(r.Context()) {
@@ -53,7 +52,7 @@ func (g *Guard) API(handle wire.Handler) wire.Handler {
 	}
 }
 
-// OAuth guards an OAuth 2.0 endpoint, whose credentials are parameters.
+// OAuth guards an OAuth 2.0 endpoint. Its credentials are parameters.
 func (g *Guard) OAuth(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		if wire.IsProxied(r.Context()) {

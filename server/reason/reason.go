@@ -1,8 +1,8 @@
 // Package reason is the vocabulary of reasons: it names the rules by which the emulator refuses
 // requests. The journal, the log, metrics and the page share these names.
 //
-// It owns the names and what they mean. It does not own the sentences, which the package that
-// refuses a request makes, because only that package knows what the request lacks.
+// It owns the names and their meanings. It does not own the sentences: the package that refuses a
+// request makes them, because only this package knows the missing part of the request.
 package reason
 
 import "slices"
@@ -45,7 +45,7 @@ const (
 	NoTunnel          Code = "no-tunnel"
 )
 
-// The codes of requests for which the emulator has no answer of its own.
+// The codes of requests without an answer of the emulator's own.
 const (
 	NotPlayed     Code = "not-played"
 	UnknownMethod Code = "unknown-method"
@@ -117,7 +117,7 @@ func IsKnown(code Code) bool {
 	return slices.ContainsFunc(Vocabulary(), func(entry Entry) bool { return entry.Code == code })
 }
 
-// Hint returns what to change after a refusal with a code, for sentences without a hint of their own.
+// Hint returns the advice for a refusal with a code, for sentences without their own hint.
 func (c Code) Hint() string {
 	for _, entry := range Vocabulary() {
 		if entry.Code == c {

@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/server/order"
 )
 
-// Copy is what a process has seen of the records. Its reader methods are safe for concurrent use, and
-// wait for nothing. Only the process's Store calls Apply and Replace.
+// Copy is a process's copy of the records. Its reader methods are safe for concurrent use, and do not
+// wait. Only the process's Store calls Apply and Replace.
 type Copy struct {
 	applying sync.Mutex // held while changes are applied, so that followers see them in their order
 
@@ -92,9 +92,9 @@ func (c *Copy) Seen() int64 {
 	return c.seen
 }
 
-// Follow calls a function with the present records of a folder, and later with the records that a
-// change has changed there, deleted ones too. Calls come one at a time, in the order of the changes. The
-// function must not commit anything.
+// Follow calls a function with the present records of a folder, and later with the changed records of
+// each change there, also with deleted records. Calls come one at a time, in the order of the changes.
+// The function must not commit anything.
 func (c *Copy) Follow(name string, call func([]Record)) {
 	c.applying.Lock()
 	defer c.applying.Unlock()
@@ -130,8 +130,8 @@ func (c *Copy) Apply(version int64, changed []Record) {
 	c.apply(version, changed)
 }
 
-// Replace applies all records that exist at a version, for a copy that may have missed changes, or has
-// changes that the store has lost. If the version is lower than Seen, the copy goes back.
+// Replace applies all records at a version, if a copy may have missed changes, or has changes that the
+// store has lost. If the version is lower than Seen, the copy goes back.
 func (c *Copy) Replace(version int64, all []Record) {
 	c.applying.Lock()
 	defer c.applying.Unlock()

@@ -1,9 +1,9 @@
 // Package records is the vocabulary of replicas: a set of small named records that several processes
 // share, and a copy of all of them in every process.
 //
-// Reading asks the copy, so that nothing waits for a network. Writing is a [Change] that happens as a
-// whole or not at all, in an order on which all processes agree. The package does not know what the
-// records mean (see package replica), nor how they travel (see package store/etcd).
+// Reading asks the copy, so nothing waits for a network. Writing is a [Change] that happens as a
+// whole or not at all, in the same order for all processes. The package does not know the meaning of
+// the records (see package replica), or how they travel (see package store/etcd).
 package records
 
 import (
@@ -22,7 +22,7 @@ type Record struct {
 	Gone    bool  // the record was deleted by the change with this version, and has no value
 }
 
-// Condition holds if a record has a version. Version 0 means that there is no such record.
+// Condition holds if a record has a version. Version 0 means that the record does not exist.
 type Condition struct {
 	Name    string
 	Version int64
@@ -36,7 +36,7 @@ type Entry struct {
 	Mine  bool          // the record ends soon after this process has ended
 }
 
-// Change is what happens to the records at once, if every condition holds.
+// Change is a change of the records as a whole, if every condition holds.
 type Change struct {
 	If      []Condition
 	Put     []Entry
@@ -51,8 +51,8 @@ const (
 	MaxOperations = 100
 )
 
-// ErrConflict says that a condition of a change does not hold, so that nothing has changed. The copy
-// has the records by which it does not.
+// ErrConflict means that a condition of a change does not hold, so nothing has changed. The copy has
+// the newer records already.
 var ErrConflict = errors.New("the records have changed meanwhile")
 
 // ProblemError is why a store cannot be used, in the words of the store's own settings.
@@ -60,11 +60,11 @@ type ProblemError struct{ Sentence, Advice string }
 
 func (p *ProblemError) Error() string { return p.Sentence }
 
-// Hint suggests what to do.
+// Hint advises the user.
 func (p *ProblemError) Hint() string { return p.Advice }
 
-// UnreachableError says that the shared store does not answer, or that a ProblemError keeps this process from
-// using it. A change may have happened all the same.
+// UnreachableError means that the shared store does not answer, or that a ProblemError keeps this process
+// from using it. A change may have happened all the same.
 type UnreachableError struct{ Err error }
 
 func (e *UnreachableError) Error() string {
@@ -76,7 +76,7 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// Hint suggests what to do.
+// Hint advises the user.
 func (e *UnreachableError) Hint() string {
 	if problem, ok := errors.AsType[*ProblemError](e.Err); ok {
 		return problem.Hint()
@@ -94,8 +94,8 @@ type Store interface {
 	// Sync returns when the copy is at least as new as the records were at the call. The error is an
 	// *UnreachableError.
 	Sync(ctx context.Context) error
-	// Contact returns the last time at which the store answered, by the machine's clock. It returns the
-	// zero time while the copy has changes that the store has lost.
+	// Contact returns the last time at which the store answered, by the machine's clock. While the copy
+	// has changes that the store has lost, it returns the zero time.
 	Contact() time.Time
 	// Problem returns why the store refuses this process at present, as an *UnreachableError of a ProblemError,
 	// or nil.

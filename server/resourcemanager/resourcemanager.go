@@ -39,8 +39,8 @@ func API() guard.API {
 	}
 }
 
-// begin authorizes a caller for the project in the path. It denies permission if there is no
-// such project.
+// begin authorizes a caller for the project in the path. If the project does not exist, it denies
+// permission.
 func (s *Server) begin(r *http.Request, method, permission string) (guard.Caller, world.Project, error) {
 	caller, err := s.guard.Caller(r, API(), method)
 	if err != nil {

@@ -1,9 +1,9 @@
 // Package retired remembers which tokens and codes must not be accepted any more: the revoked tokens,
 // and the codes that were exchanged.
 //
-// A [Set] remembers a bounded number of IDs, but never accepts an ID again because it forgot the ID.
-// The IDs of [NewID] carry the time at which they were made. When a set forgets an ID, it counts all
-// IDs that are as old or older as retired.
+// A [Set] remembers a bounded number of IDs, but never accepts an ID again because it forgot the ID. The
+// IDs of [NewID] carry the time at which they were made. When a set forgets an ID, it counts all IDs of
+// the same age or older as retired.
 //
 // The package does not decide what an ID stands for, or when to retire it: packages token and oauth2 do.
 package retired
@@ -18,8 +18,8 @@ import (
 
 // Set is a set of retired IDs. It is safe for concurrent use.
 type Set interface {
-	// Retire adds an ID. again reports whether the set had the ID, in the sense of Has. Of several
-	// concurrent calls with one ID, again is false for one.
+	// Retire adds an ID. again reports whether the set had the ID, in the sense of Has. If several
+	// concurrent calls have the same ID, again is false for one of them.
 	Retire(ctx context.Context, id string) (again bool, err error)
 	// Has reports whether the ID was retired, or may have been retired. Every use of a token asks this,
 	// so that the answer must not take long.
@@ -28,15 +28,15 @@ type Set interface {
 	Reset()
 }
 
-// NewID returns an ID that no other token or code has: the 16 bytes of a UUID of version 7 (RFC 9562,
+// NewID returns a unique ID for a token or code: the 16 bytes of a UUID of version 7 (RFC 9562,
 // section 5.7). IDs sort in the order in which a process makes them.
 func NewID() string {
 	id := uuid.Must(uuid.NewV7()) // the source of random numbers never fails
 	return string(id[:])
 }
 
-// Age returns the part of an ID by which IDs sort. IDs that NewID did not make, as earlier versions of
-// the emulator sealed them, are older than all others.
+// Age returns the part of an ID by which IDs sort. If NewID did not make an ID, as in tokens of
+// earlier versions of the emulator, it is older than all others.
 func Age(id string) string {
 	const unknown = "\x00"
 	if len(id) != len(uuid.UUID{}) {

@@ -19,7 +19,7 @@ import (
 
 // Entrance decides under which host names the emulator answers. A web page can make its own name
 // resolve to this machine and then read everything that is served under this name (DNS rebinding).
-// It cannot do so with an address, with a name that it does not own, or without a name.
+// With an address, with a foreign name, or without a name, it cannot.
 type Entrance struct {
 	config Config
 	last   atomic.Pointer[answer] // for the previous Host, which is nearly always the next Host as well
@@ -146,7 +146,7 @@ func (e *Entrance) isOurs(host string) bool {
 
 // Answers reports whether the emulator itself answers for the target of a proxied request that
 // arrived at an address. It answers for Google's names on every port. Another name may belong to
-// another server on this machine, unless the port is the one that the request arrived at.
+// another server on this machine, unless the port is the one at which the request arrived.
 func (e *Entrance) Answers(host, port string, at net.Addr) bool {
 	if hostname.IsOfGoogle(host) || e.isOfUniverse(host) {
 		return true

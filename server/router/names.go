@@ -11,7 +11,7 @@ import (
 const (
 	// MetadataName stands for every host name of the metadata server.
 	MetadataName = "metadata"
-	// DeadName stands for Google's host names that the emulator has no surface for.
+	// DeadName stands for Google's host names without a surface in the emulator.
 	DeadName = "dead"
 )
 

@@ -31,9 +31,9 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// NewServer is a server, an http.Handler for HTTP/2, of methods by their full names. Errors that
-// clients must not read are logged. The function unknown is told of every call of another method, with
-// the error that its client gets.
+// NewServer returns a server, an http.Handler for HTTP/2, of methods by their full names. It logs
+// errors that clients must not read. If a client calls another method, it calls unknown with the error
+// for the client.
 func NewServer(logger *slog.Logger, methods map[string]Method, unknown func(context.Context, *googleapi.Error, string)) *grpc.Server {
 	server := grpc.NewServer(
 		grpc.UnaryInterceptor(answer(logger)), grpc.MaxRecvMsgSize(wire.MaxBody),

@@ -18,7 +18,7 @@ type Answer struct {
 	Body    string
 }
 
-// Header returns the value of a header field, whatever the case of its name.
+// Header returns the value of a header field. The case of the name does not matter.
 func (a Answer) Header(name string) (string, bool) {
 	for _, line := range a.Headers {
 		if key, value, _ := strings.Cut(line, ":"); strings.EqualFold(key, name) {
@@ -28,8 +28,8 @@ func (a Answer) Header(name string) (string, bool) {
 	return "", false
 }
 
-// Raw returns the bytes of a request that is written as in the scripts, with more header fields. The host is
-// used if the request has no Host field.
+// Raw returns the bytes of a request in the form of the scripts, with more header fields. If the request has
+// no Host field, it gets the host.
 func Raw(request, host string, fields ...string) string {
 	head, body, _ := strings.Cut(request, "\n\n")
 	body = strings.TrimSuffix(body, "\n")

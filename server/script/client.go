@@ -16,8 +16,8 @@ import (
 // ErrLimit is the error of a request for which the limit leaves no room.
 var ErrLimit = errors.New("the limit of requests is reached")
 
-// UnreachableError is the error of a request that was not sent, because there is no connection to the server: the
-// server cannot be reached, or its certificate cannot be verified.
+// UnreachableError is the error of an unsent request: the server cannot be reached, or its certificate cannot
+// be verified.
 type UnreachableError struct{ Err error }
 
 func (e *UnreachableError) Error() string { return e.Err.Error() }
@@ -26,8 +26,8 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 // patience is how long a server may take to answer, beyond the time that a request asks it to wait.
 const patience = 10 * time.Second
 
-// Client asks a server requests that are written as in the scripts, one after the other, each on a
-// connection of its own.
+// Client sends requests in the form of the scripts to a server, one after the other, each on its
+// own connection.
 type Client struct {
 	Address  string        // HOST:PORT
 	Host     string        // the Host field of requests without one
@@ -51,7 +51,7 @@ func NewClient(at *url.URL, now func() time.Time) *Client {
 	return client
 }
 
-// Lead leads further requests to the server at a URL. They count with those to the servers before.
+// Lead leads further requests to the server at a URL. Their count includes the requests to earlier servers.
 func (c *Client) Lead(at *url.URL) {
 	c.secure = at.Scheme == "https"
 	port := "80"

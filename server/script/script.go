@@ -1,8 +1,8 @@
-// Package script owns the form of the wire scripts: requests, the answers that are expected, and the
-// rules that they show. Tests check the emulator with the scripts, and package compare asks a real
-// server the same requests.
+// Package script owns the form of the wire scripts: requests, the expected answers, and the rules
+// that they show. Tests check the emulator with the scripts, and package compare sends the same
+// requests to a real server.
 //
-// It does not own the scripts themselves, which are files, nor the values of variables, which its
+// It does not own the scripts themselves, which are files, or the values of variables, which its
 // callers know.
 package script
 
@@ -100,7 +100,7 @@ func Read(files fs.FS, pattern string) ([]Script, error) {
 	return scripts, nil
 }
 
-// Of returns the scripts of the routes whose names begin with one of the prefixes.
+// Of returns the scripts of the routes with one of the prefixes.
 func Of(scripts []Script, prefixes ...string) []Script {
 	var found []Script
 	for _, wire := range scripts {

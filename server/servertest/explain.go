@@ -6,7 +6,7 @@ import (
 	"gcp-metadata-emulator/server/explain"
 )
 
-// Explain says in sentences what happened lately, as far as the journal has it.
+// Explain describes the latest events in sentences, as far as the journal has them.
 func (e *Emulator) Explain() []explain.Finding {
 	e.t.Helper()
 	var answer struct {

@@ -23,10 +23,10 @@ type Door struct {
 	http.Handler
 }
 
-// Ingress serves a handler behind the door of a service of the fixture, at a new address. The door
-// answers 401 and 403 to callers that Cloud Run would refuse, whether or not the emulator is strict.
-// The policy of the resource "services/NAME" says who may call. [Emulator.Requests] with the route
-// "ingress.NAME" says why a request was refused.
+// Ingress serves a handler behind the door of a service of the fixture, at a new address. If Cloud Run
+// would refuse a caller, the door answers 401 or 403, whether or not the emulator is strict. The policy
+// of the resource "services/NAME" decides who may call. If a request was refused, [Emulator.Requests]
+// with the route "ingress.NAME" has the reason.
 //
 // Each call replaces the handler for the service's URLs, which lead to the emulator's main address.
 func (e *Emulator) Ingress(service string, handler http.Handler) *Door {

@@ -1,9 +1,9 @@
 // Package stall lets go of clients that do not read the answers to their requests.
 //
 // It owns the write deadlines of connections. A deadline grows with the progress of the client: a slow
-// client gets everything, and a client that reads nothing is let go. A connection on which nothing is
-// being written has no deadline, whatever waits on it: a request, a stream of events or a tunnel. When a
-// server stops, the package closes the connections that stand still. It does not know what is written.
+// client gets everything, but a client that reads nothing is let go. If nothing is being written on a
+// connection, it has no deadline, even while a request, a stream of events or a tunnel waits on it. When
+// a server stops, the package closes idle connections. It does not know the written content.
 package stall
 
 import (
@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	// patience is how long a client may read nothing. The deadline is renewed at most that often, so
-	// that a client has up to twice the time.
+	// patience is the time for which a client may read nothing. The deadline is renewed at most that
+	// often, so a client has up to twice the time.
 	patience = 10 * time.Second
 
 	// piece is how much of an answer a client reads for one deadline.
 	piece = 64 << 10
 )
 
-// Listener returns a listener whose connections end if their clients do not read. Connections with TLS
-// stay as they are: the listener below TLS limits them.
+// Listener returns a listener whose connections end if their clients do not read. It does not change
+// connections with TLS: the listener below TLS limits them.
 func Listener(listener net.Listener) net.Listener { return limited{listener} }
 
 type limited struct{ net.Listener }
@@ -40,7 +40,7 @@ func (l limited) Accept() (net.Conn, error) {
 	return &Conn{Conn: conn, begun: time.Now()}, nil //nolint:forbidigo // deadlines follow the machine's time
 }
 
-// Conn is a connection whose writes fail if the other side does not read.
+// Conn is a connection. If the other side does not read, its writes fail.
 type Conn struct {
 	net.Conn
 

@@ -17,7 +17,7 @@ const (
 // Conns are the open connections of a server.
 type Conns struct{ open sync.Map }
 
-// tracked is what is known of a connection.
+// tracked holds the known facts about a connection.
 type tracked struct {
 	limited *Conn // nil: its progress is not known
 	used    atomic.Bool
@@ -43,15 +43,15 @@ func (c *Conns) Track(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// know returns what is known of a connection, which may be new.
+// know returns the known facts about a connection, which may be new.
 func (c *Conns) know(conn net.Conn) *tracked {
 	one, _ := c.open.LoadOrStore(conn, &tracked{limited: of(conn)})
 	return one.(*tracked)
 }
 
-// Drain closes connections for which a server that shuts down would wait: those without a request so
-// far, and those that stand still although their request is answered. It returns when no connection is
-// left, or when the context ends.
+// Drain closes the connections for which a server that shuts down would wait: connections without a
+// request so far, and connections that stand still although their request is answered. It returns when
+// no connection is left, or when the context ends.
 func (c *Conns) Drain(ctx context.Context) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()

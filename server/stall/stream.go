@@ -15,7 +15,7 @@ func (c *Conns) Context(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c.know(conn))
 }
 
-// Handler limits the streams of HTTP/2, whose clients can stop reading one answer while the connection
+// Handler limits the streams of HTTP/2. A client can stop reading one answer while the connection
 // makes progress.
 func Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -68,10 +68,10 @@ func (s *stream) WriteString(text string) (n int, err error) {
 	}
 }
 
-// Flush sends what has been written.
+// Flush sends the written data.
 func (s *stream) Flush() { _ = s.FlushError() }
 
-// FlushError sends what has been written.
+// FlushError sends the written data.
 func (s *stream) FlushError() (err error) {
 	s.limit(func() { err = s.controller.Flush() })
 	return err

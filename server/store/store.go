@@ -1,8 +1,8 @@
 // Package store keeps one value in immutable versions.
 //
-// A change never edits a value that readers hold. It stores a new value and closes a channel,
-// so readers can wait for changes without registering and miss none. A [Keeper] may keep the versions
-// outside of the process too, so that several processes have the same value. The package knows nothing
+// A change never edits a value that readers hold. It stores a new value and closes a channel, so
+// readers can wait for changes without registering and miss none. A [Keeper] may keep the versions
+// outside of the process too; several processes then have the same value. The package knows nothing
 // about the value.
 package store
 
@@ -26,8 +26,8 @@ type Store[T any] struct {
 
 // Keeper keeps the versions of a value that several processes share.
 type Keeper[T any] interface {
-	// Bound returns the context of an update, which begins now. An update that the context ends has the
-	// cause of the end as its error, even if it has only waited for other updates.
+	// Bound returns the context of an update, which begins now. If the context ends the update, the
+	// error of the update is the cause of the end, even if it has only waited for other updates.
 	Bound() (context.Context, context.CancelFunc)
 	// Replace makes next the newest version, if no process has replaced current before. It calls
 	// Follow of the process's own store before it returns. The error is ErrOutdated if another version
@@ -35,7 +35,7 @@ type Keeper[T any] interface {
 	Replace(ctx context.Context, current, next T) error
 }
 
-// ErrOutdated says that an update was made of a version that is not the newest any more.
+// ErrOutdated means that an update used a version that is not the newest any more.
 var ErrOutdated = errors.New("the version has been replaced meanwhile")
 
 type version[T any] struct {
@@ -58,19 +58,20 @@ func New[T any](state T) *Store[T] {
 	return s
 }
 
-// NewKept returns a store whose updates a keeper decides about. The keeper calls Follow.
+// NewKept returns a store with a keeper, which decides about updates. The keeper calls Follow.
 func NewKept[T any](state T, keeper Keeper[T]) *Store[T] {
 	s := New(state)
 	s.keeper = keeper
 	return s
 }
 
-// Carry sets a function that gives each new version, before anybody can load it, the part of the version
-// before it that only this process knows. It must be called before the store is shared.
+// Carry sets a function that copies into each new version the part of the previous version that only
+// this process knows. The store calls it before anybody can load the new version. Call Carry before the
+// store is shared.
 func (s *Store[T]) Carry(carry func(from, to T)) { s.carry = carry }
 
-// Wake closes the channel of the current version, and counts a version with the same value. Readers that
-// wait look at it again: a part that its versions share has changed.
+// Wake closes the channel of the current version, and counts a version with the same value. Waiting
+// readers look at the value again, because a shared part of its versions has changed.
 func (s *Store[T]) Wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +122,7 @@ func (s *Store[T]) bound() (context.Context, context.CancelFunc) {
 	return s.keeper.Bound()
 }
 
-// Follow replaces the current version by one that is decided.
+// Follow replaces the current version by a decided version.
 func (s *Store[T]) Follow(next T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

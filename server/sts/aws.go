@@ -10,10 +10,10 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// malformedAWS begins the text with which Google's server refuses a request that it cannot read.
+// malformedAWS begins the text of Google's server for a request that it cannot read.
 const malformedAWS = "Invalid format of AWS credentials: "
 
-// proveAWS verifies a signed request for GetCallerIdentity. Its claims are what AWS answers.
+// proveAWS verifies a signed request for GetCallerIdentity. Its claims are AWS's answer.
 func (s *Server) proveAWS(ctx context.Context, provider *world.Provider, subject string) (proof, error) {
 	now := s.now()
 	key, err := awsrequest.Caller(ctx, subject, awsrequest.Expectation{
@@ -29,8 +29,8 @@ func (s *Server) proveAWS(ctx context.Context, provider *world.Provider, subject
 	return proof{}, oauthapi.NewError(oauthapi.InvalidGrant, refusedAWS(err)).Because("%v", err)
 }
 
-// refusedAWS returns the description of a refusal. Google's server tells as little of what AWS
-// answers; the words are ours.
+// refusedAWS returns the description of a refusal. Google's server reveals as little of AWS's
+// answer; the words are ours.
 func refusedAWS(err error) string {
 	switch {
 	case errors.Is(err, awsrequest.ErrTarget):

@@ -31,8 +31,8 @@ type accessBoundary struct {
 	} `json:"accessBoundaryRules"`
 }
 
-// readBoundary reads the access boundary in the parameter "options", or returns nil if there is
-// none. The parameter is JSON, which some clients percent-encode a second time.
+// readBoundary reads the access boundary in the parameter "options". If there is none, it returns
+// nil. The parameter is JSON. Some clients percent-encode it a second time.
 func readBoundary(text string) (json.RawMessage, error) {
 	if text == "" {
 		return nil, nil

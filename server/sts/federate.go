@@ -74,7 +74,7 @@ func (s *Server) federate(ctx context.Context, form parameters, subject string, 
 	}, nil
 }
 
-// proof is what a subject token says, once it is verified.
+// proof is the content of a verified subject token.
 type proof struct {
 	claims  map[string]any // as expressions see them
 	expires time.Time

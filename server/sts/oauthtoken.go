@@ -28,8 +28,8 @@ type introspection struct {
 	Username string `json:"username,omitempty"`
 }
 
-// Introspect describes the access token in the parameter "token" (RFC 7662). Anyone who has a
-// token may ask about it.
+// Introspect describes the access token in the parameter "token" (RFC 7662). Anyone with a token
+// may ask about it.
 func (s *Server) Introspect(r *http.Request) (wire.Response, error) {
 	form, err := readParameters(r)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package sts implements Google's Security Token Service
 // (https://cloud.google.com/iam/docs/reference/sts/rest). It exchanges tokens of other identity
-// providers for access tokens of federated principals, and access tokens for downscoped ones.
+// providers for access tokens of federated principals, and access tokens for downscoped tokens.
 //
 // The package decides which tokens an identity pool accepts, and how it refuses others. Package
 // world maps claims to principals, and package token issues the tokens.
@@ -35,7 +35,7 @@ const (
 	typeX509        = "urn:ietf:params:oauth:token-type:mtls" // defined by Google
 )
 
-// Cluster is a Kubernetes cluster whose tokens providers may trust.
+// Cluster is a Kubernetes cluster. Providers may trust its tokens.
 type Cluster interface {
 	// Keys returns the keys with an ID, and whether issuer is the issuer of the cluster's tokens.
 	Keys(ctx context.Context, issuer, id string) (keys []crypto.PublicKey, known bool)
@@ -162,7 +162,7 @@ func (s *Server) Token(r *http.Request) (wire.Response, error) {
 }
 
 // downscope issues a token with the rights of the subject token, limited by an access boundary.
-// It expires when the subject token does, so the answer has no expires_in.
+// Both tokens expire at the same time, so the answer has no expires_in.
 func (s *Server) downscope(ctx context.Context, subject string, boundary json.RawMessage) (exchanged, error) {
 	source, err := s.recognise(subject)
 	if err != nil {
@@ -188,7 +188,8 @@ func (s *Server) downscope(ctx context.Context, subject string, boundary json.Ra
 	}, nil
 }
 
-// recognise reads an access token of this emulator whose principal still exists and is enabled.
+// recognise reads an access token of this emulator. The token's principal must exist and be
+// enabled.
 func (s *Server) recognise(text string) (token.Access, error) {
 	if !token.IsAccess(text) {
 		return token.Access{}, oauthapi.NewError(oauthapi.InvalidGrant, "The subject token is not an access token.")

@@ -13,13 +13,13 @@ import (
 )
 
 // Grant holds the rights that a token gives to its bearer. In CBOR it has no session, because
-// tokens share it.
+// tokens share the grant.
 type Grant struct {
 	Principal iam.Principal `cbor:"1,keyasint"`
 	Scopes    Scopes        `cbor:"2,keyasint,omitempty"`
 
-	// Client is the ID of the OAuth client that a user's token was issued to, or the unique ID of
-	// the service account that acts for the user.
+	// Client is the ID of the OAuth client of a user's token, or the unique ID of the service
+	// account that acts for the user.
 	Client string `cbor:"3,keyasint,omitempty"`
 	// Offline reports whether the client also has a refresh token.
 	Offline bool `cbor:"4,keyasint,omitempty"`
@@ -113,9 +113,9 @@ func (i *Issuer) CachedAccess(ctx context.Context, account *world.ServiceAccount
 // IsAccess reports whether text looks like one of Google's access tokens.
 func IsAccess(text string) bool { return strings.HasPrefix(text, "ya29.") }
 
-// Recognise reads an access token that an emulator with the same keys issued. The error is
-// ErrUnknown, ErrExpired, ErrRevoked, or a failure to read the keys. With ErrExpired and
-// ErrRevoked it also returns the token's content, which the caller must not change.
+// Recognise reads an access token of this emulator, or of another with the same keys. The error is
+// ErrUnknown, ErrExpired, ErrRevoked, or a failure to read the keys. With ErrExpired and ErrRevoked
+// it also returns the token's content, which the caller must not change.
 func (i *Issuer) Recognise(text string) (Access, error) {
 	access, err := i.open(text)
 	switch {
@@ -130,15 +130,15 @@ func (i *Issuer) Recognise(text string) (Access, error) {
 	}
 }
 
-// IsOver reports whether text is an access token that an emulator with the same keys issued, and
-// that has since expired or been revoked.
+// IsOver reports whether text is an access token of this emulator, or of another with the same
+// keys, and has since expired or been revoked.
 func (i *Issuer) IsOver(text string) bool {
 	access, err := i.open(text)
 	return err == nil && (!i.now().Before(time.Unix(access.Expires, 0)) || i.isRetired(access.ID, access.Session))
 }
 
-// isYetToCome reports whether the token was issued before the clock was set back. It allows for
-// another process whose clock is a little ahead.
+// isYetToCome reports whether the token was issued before the clock was set back. It tolerates
+// another process with a clock a little ahead.
 func (i *Issuer) isYetToCome(access Access) bool {
 	return time.Unix(access.IssuedAt, 0).After(i.now().Add(AllowedSkew))
 }

@@ -12,11 +12,11 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Bearer reads the credential of a call to the Google API on host: an access token, or a JWT that
-// a service account signed for this API (https://google.aip.dev/auth/4111). The token's principal
+// Bearer reads the credential of a call to the Google API on host: an access token, or a JWT that a
+// service account signed for this API (https://google.aip.dev/auth/4111). The token's principal
 // must exist and be enabled. The error is ErrUnknown, ErrExpired, ErrRevoked, ErrInactive, or a
-// failure to read the keys. With ErrExpired, ErrRevoked and ErrInactive it also returns what the
-// credential says, for a message about its holder.
+// failure to read the keys. With ErrExpired, ErrRevoked and ErrInactive it also returns the content
+// of the credential, for a message about its holder.
 func (i *Issuer) Bearer(w *world.World, text, host string) (Access, error) {
 	access, err := i.credential(w, text, host)
 	if err == nil && !isActive(w, access.Principal) {
@@ -74,10 +74,10 @@ func isActive(w *world.World, p iam.Principal) bool {
 	return false
 }
 
-// selfSigned reads a JWT whose issuer and subject are both the service account. Its audience must
-// be the API, unless a scope claim takes the audience's place. Before it verifies the signature,
-// selfSigned refuses a JWT for another purpose, such as an ID token. It checks the times last, so
-// that ErrExpired means that the JWT was valid once.
+// selfSigned reads a JWT with the service account as issuer and as subject. Its audience must be
+// the API, unless a scope claim takes the audience's place. If the JWT is for another purpose, such
+// as an ID token, selfSigned refuses it before it verifies the signature. It checks the times last:
+// ErrExpired therefore means a JWT that was valid once.
 func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	parsed, err := signer.Parse(text)
 	if err != nil {
@@ -108,9 +108,9 @@ func (i *Issuer) selfSigned(w *world.World, text, host string) (Access, error) {
 	return Access{Grant: ForAccount(account, scopes), IssuedAt: issuedAt.Unix(), Expires: expires.Unix()}, nil
 }
 
-// selfSignedScopes returns the scopes in the scope claim, or cloud-platform if there are none. It
-// reports false if the audience is not the API on host. The audience may be missing if there is a
-// scope, and may have a path.
+// selfSignedScopes returns the scopes in the scope claim, or cloud-platform if there are none. If
+// the audience is not the API on host, it reports false. If there is a scope, the audience may be
+// missing. The audience may have a path.
 func selfSignedScopes(parsed *signer.Parsed, hosts []string) ([]string, bool) {
 	scope, _ := parsed.Claims["scope"].(string)
 	scopes := iam.CanonicalScopes(strings.Fields(scope))
@@ -149,9 +149,9 @@ func orUnknown(err error) error {
 	return err
 }
 
-// SignedBy reports whether a key of the service account signed the JWT. The account's keys are
-// its key files, the keys that Google keeps for it, and uploaded keys. If the header names a key,
-// that key must have signed. SignedBy is false for a revoked JWT.
+// SignedBy reports whether a key of the service account signed the JWT. The account's keys are its
+// key files, the keys that Google keeps for it, and uploaded keys. If the header names a key, only
+// this key counts. If the JWT is revoked, SignedBy is false.
 func (i *Issuer) SignedBy(parsed *signer.Parsed, account *world.ServiceAccount) (bool, error) {
 	if !parsed.IsRS256() || i.IsRevoked(parsed) {
 		return false, nil

@@ -11,8 +11,8 @@ import (
 	"gcp-metadata-emulator/server/metrics"
 )
 
-// cache remembers the tokens that were used most recently. It holds no lock while a token is
-// made, and concurrent callers for the same key share one token.
+// cache remembers the most recently used tokens. It holds no lock while it makes a token. If
+// concurrent callers ask for the same key, they share one token.
 type cache[K comparable] struct {
 	now    func() time.Time
 	tokens *lru.Cache[K, Token]
@@ -53,7 +53,7 @@ func (c *cache[K]) get(ctx context.Context, key K, size int, mint func(context.C
 	}
 }
 
-// lookUp is fresh, and counts what it finds.
+// lookUp is fresh, and counts the result.
 func (c *cache[K]) lookUp(key K) (Token, bool) {
 	token, ok := c.fresh(key)
 	if ok {

@@ -103,9 +103,9 @@ func (k Kind) Defects() []Defect {
 
 type defectKey struct{}
 
-// WithDefect returns a context whose tokens are issued with the defect, if their kind can have
-// it. Such tokens are neither cached nor taken from the cache. Token.Defect says whether a token
-// has the defect: a token without an email claim cannot lack one.
+// WithDefect returns a context for issuing tokens with the defect, if their kind can have it. Such
+// tokens are neither cached nor taken from the cache. Token.Defect reports whether a token has the
+// defect: if a token has no email claim, it cannot lose it.
 func WithDefect(ctx context.Context, defect Defect) context.Context {
 	return context.WithValue(ctx, defectKey{}, defect)
 }
@@ -154,8 +154,8 @@ func (d Defect) changes(now time.Time) map[string]any {
 	return nil
 }
 
-// Sign signs the payload of a service account's JWT, a JSON object. It keeps the payload byte for
-// byte unless ctx asks for a defect. The token that it returns has no times.
+// Sign signs the payload of a service account's JWT, a JSON object. Unless ctx asks for a defect,
+// it keeps the payload byte for byte. The returned token has no times.
 func (i *Issuer) Sign(ctx context.Context, key *keys.Key, payload []byte) (Token, error) {
 	return i.sign(ctx, KindJWT, signer.RSA(key), json.RawMessage(payload))
 }
@@ -176,8 +176,8 @@ func (i *Issuer) byStranger(ctx context.Context, kind Kind) (signer.Key, error) 
 	return signer.RSA(key), nil
 }
 
-// sign signs the claims of a JWT, with ctx's defect if the token can have it. The token that it
-// returns has no times.
+// sign signs the claims of a JWT, with ctx's defect if the token can have it. The returned token
+// has no times.
 func (i *Issuer) sign(ctx context.Context, kind Kind, key signer.Key, claims any) (Token, error) {
 	signed, err := i.signMaybeSpoilt(ctx, kind, key, claims)
 	if err == nil {

@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// forgeries are the defects that are not in the claims: signatures that a verifier must not believe,
+// forgeries returns the defects outside of the claims: signatures that a verifier must not believe,
 // and JWTs that two programs could read differently.
 func forgeries() []Defect {
 	return []Defect{
@@ -28,7 +28,7 @@ func (d Defect) isForgery() bool {
 	return d == UnknownKey || d == AlgNone || slices.Contains(forgeries(), d)
 }
 
-// forgery makes JWTs whose header, signature or form is wrong.
+// forgery makes JWTs with a wrong header, signature or form.
 type forgery struct {
 	good     signer.Key // the published key
 	stranger signer.Key // an unpublished key of the same algorithm
@@ -118,8 +118,8 @@ func (f forgery) byPublicKey() (string, error) {
 	return secret.JWT(f.claims)
 }
 
-// twice returns the claims with each one before it with another value. A verifier that reads the first
-// one and a program that reads the last one see different tokens.
+// twice returns the claims, each of them twice, first with another value. If a verifier reads the
+// first value and a program the last, they see different tokens.
 func (f forgery) twice() (string, error) {
 	payload, err := f.payload()
 	if err != nil {
@@ -145,7 +145,8 @@ func (f forgery) trailed() (string, error) {
 	return f.good.Raw(f.good.Header(), append(payload, "{}"...))
 }
 
-// otherEnd returns a good token with another last letter, whose lowest bits count for nothing.
+// otherEnd returns a good token with another last letter. Only the lowest bits of the letter
+// differ, and they mean nothing.
 func (f forgery) otherEnd() (string, error) {
 	text, err := f.good.JWT(f.claims)
 	if err != nil {

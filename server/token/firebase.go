@@ -22,7 +22,7 @@ const (
 	sessionIssuer  = "https://session.firebase.google.com/"
 )
 
-// FirebaseSigner is the account whose keys sign Firebase ID tokens. It belongs to no project.
+// FirebaseSigner is the account of the keys for Firebase ID tokens. It belongs to no project.
 const FirebaseSigner = "securetoken@system.gserviceaccount.com"
 
 // customAudience is the audience of the custom tokens with which a Firebase client signs in
@@ -91,8 +91,9 @@ type signIn struct {
 	Provider   string              `json:"sign_in_provider"`
 }
 
-// mintFirebase issues a Firebase ID token or session cookie. A user of the fixture has signed in
-// with Google; any other ID belongs to a user who has signed in with a custom token.
+// mintFirebase issues a Firebase ID token or session cookie. If the user is in the fixture, the
+// user has signed in with Google. Any other ID belongs to a user who has signed in with a custom
+// token.
 func (i *Issuer) mintFirebase(ctx context.Context, w *world.World, order Order) (Token, error) {
 	key, err := i.firebaseKeys(order.Kind).Active(ctx)
 	if err != nil {
@@ -121,8 +122,8 @@ func (i *Issuer) mintFirebase(ctx context.Context, w *world.World, order Order) 
 	return i.signed(ctx, order.Kind, signer.RSA(key), claims, Token{Issued: issued, Expires: expires})
 }
 
-// firebaseAuthority returns the authority for Firebase tokens whose published key the token
-// names. It makes no keys.
+// firebaseAuthority returns the authority for Firebase tokens whose published key has the token's key ID.
+// It makes no keys.
 func (i *Issuer) firebaseAuthority(parsed *signer.Parsed) (found authority, ok bool, err error) {
 	for _, kind := range []Kind{KindFirebase, KindFirebaseSession} {
 		known, err := i.firebaseKeys(kind).Known()

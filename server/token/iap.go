@@ -17,7 +17,7 @@ const IAPIssuer = "https://cloud.google.com/iap"
 const iapSubject = "accounts.google.com:"
 
 // mintIAP issues the assertion that Identity-Aware Proxy puts into the header
-// x-goog-iap-jwt-assertion. It tells the application which user the proxy admitted
+// x-goog-iap-jwt-assertion. It names the admitted user to the application
 // (https://cloud.google.com/iap/docs/signed-headers-howto).
 func (i *Issuer) mintIAP(ctx context.Context, order Order) (Token, error) {
 	key, err := i.keys.IAP()

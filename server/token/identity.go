@@ -42,14 +42,14 @@ func AccessTokenHash(accessToken string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-// Google is the claim "google", which describes the VM that a token was issued on.
+// Google is the claim "google". It describes the VM on which a token was issued.
 type Google struct {
 	ComputeEngine ComputeEngine  `json:"compute_engine,omitzero"`
 	Organization  NoOrganization `json:"organization_number,omitzero"`
 }
 
 // NoOrganization reports whether the token must have the claim organization_number. A fixture has
-// no organisation, and Google writes that as null.
+// no organisation, and Google then writes null.
 type NoOrganization bool
 
 // MarshalJSON writes null.
@@ -168,8 +168,8 @@ type identityKey struct {
 	audience, keyID string
 }
 
-// CachedID is ID with a cache: it returns the same token again while that stays valid for at
-// least MinimumLeft. Concurrent calls for the same identity and audience cause one signature.
+// CachedID is ID with a cache: while a token stays valid for at least MinimumLeft, it returns the
+// same token again. Concurrent calls for the same identity and audience cause one signature.
 func (i *Issuer) CachedID(ctx context.Context, identity Identity, audience string) (Token, error) {
 	if defectOf(ctx, KindID) != NoDefect {
 		return i.ID(ctx, identity.claimsFor(audience))
@@ -185,8 +185,8 @@ func (i *Issuer) CachedID(ctx context.Context, identity Identity, audience strin
 	return i.sharedID(ctx, key)
 }
 
-// sharedID issues an ID token that is not in the cache. It is a separate function, so that the key is
-// copied to the heap only if it is called.
+// sharedID issues an ID token that is not in the cache. It is a separate function: the key is copied
+// to the heap only if it is called.
 func (i *Issuer) sharedID(ctx context.Context, key identityKey) (Token, error) {
 	return i.identities.get(ctx, key, len(key.audience), func(ctx context.Context) (Token, error) {
 		return i.ID(ctx, key.identity.claimsFor(key.audience))
@@ -213,8 +213,8 @@ func (i *Issuer) VerifyID(ctx context.Context, text string) (*signer.Parsed, err
 	}
 }
 
-// GoogleKey returns the published key of Google's ID tokens with this ID. ok is false if there is
-// no such key.
+// GoogleKey returns the published key of Google's ID tokens with this ID. If there is no such key,
+// ok is false.
 func (i *Issuer) GoogleKey(ctx context.Context, id string) (key *rsa.PublicKey, ok bool, err error) {
 	found, ok, err := i.keys.Google().Find(ctx, id)
 	if err != nil || !ok {

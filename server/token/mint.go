@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Order describes a token to issue without checking who is entitled to it.
+// Order describes a token. The token is issued without a check of the caller's rights.
 type Order struct {
 	Kind      Kind           // any but KindRefresh and KindFirebaseCustom
 	Principal iam.Principal  // not for a Firebase token

@@ -11,7 +11,7 @@ import (
 )
 
 // RememberedRevocations is the number of revocations after which the emulator forgets the oldest.
-// Tokens that are as old as the forgotten ones then count as revoked.
+// Tokens as old as the forgotten tokens then count as revoked.
 const RememberedRevocations = 1 << 16
 
 // isRetired reports whether a token or its session was revoked. session may be empty.
@@ -42,13 +42,13 @@ func (i *Issuer) RevokeSession(ctx context.Context, session string) error {
 	return err
 }
 
-// revokedForm returns the form of the claim jti of the JWTs that are revoked from the start. Only the
-// emulator can seal such a claim, so that no set has to remember these JWTs.
+// revokedForm returns the form of the claim jti of JWTs that are revoked from the start. Only the
+// emulator can seal such a claim, so no set has to remember these JWTs.
 func revokedForm() Form { return Form{Prefix: revokedPrefix} }
 
 const revokedPrefix = "revoked-"
 
-// revokedID returns a claim jti that says that the JWT was revoked.
+// revokedID returns a claim jti that marks the JWT as revoked.
 func (i *Issuer) revokedID() (string, error) { return i.Seal(revokedForm(), nil, nil) }
 
 // IsRevoked reports whether a JWT was revoked. Only a JWT with defect revoked can be.
@@ -57,8 +57,7 @@ func (i *Issuer) IsRevoked(parsed *signer.Parsed) bool {
 	return strings.HasPrefix(id, revokedPrefix) && i.Open(revokedForm(), id, new(any), new(any)) == nil
 }
 
-// Share replaces the set of revoked tokens by one that several processes share. Call it before the issuer
-// is used.
+// Share makes several processes share the set of revoked tokens. Call it before the issuer is used.
 func (i *Issuer) Share(revoked retired.Set) { i.revoked = revoked }
 
 // ForgetCached forgets the cached access tokens, for other processes may have revoked them.

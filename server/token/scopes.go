@@ -12,7 +12,7 @@ import (
 const scopePrefix = "https://www.googleapis.com/auth/"
 
 // frequentScopes are encoded as their index, which takes one byte. Tokens in use contain the
-// indexes, so scopes may be added at the end, up to 24, but neither moved nor removed.
+// indexes. Scopes may therefore be added at the end, up to 24, but not moved or removed.
 func frequentScopes() []string {
 	return []string{
 		"openid",

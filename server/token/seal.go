@@ -117,8 +117,8 @@ type coding struct {
 	cbor.DecMode
 }
 
-// newCoding returns a coding that encodes equal values alike. Parameters of requests may be
-// invalid UTF-8, which CBOR decoders otherwise refuse.
+// newCoding returns a coding that encodes equal values alike. Parameters of requests may be invalid
+// UTF-8, which CBOR decoders otherwise refuse.
 func newCoding() (coding, error) {
 	encoding, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {

@@ -9,9 +9,9 @@ const AllowedSkew = 5 * time.Minute
 const longestSelfSigned = time.Hour
 
 // IsShortLived reports whether Google's servers accept the times of a JWT that a service account
-// signed itself: an assertion, or a bearer token. Each time is compared with now, and not with
-// the other one. Google's PHP library says that it issued the JWT a minute ago and that it
-// expires in an hour, which makes more than an hour between the two.
+// signed itself: an assertion, or a bearer token. Each time is compared with now, not with the
+// other time. Google's PHP library issues a JWT as of a minute ago, for an hour from now, so there
+// is more than an hour between the two.
 func IsShortLived(issued, expires, now time.Time) bool {
 	const limit = longestSelfSigned + AllowedSkew
 	return !issued.Before(now.Add(-limit)) && !issued.After(now.Add(AllowedSkew)) &&

@@ -1,11 +1,11 @@
-// Package token issues and recognises the emulator's credentials: access tokens, refresh tokens
-// and ID tokens.
+// Package token issues and recognises the emulator's credentials: access tokens, refresh tokens and ID
+// tokens.
 //
-// Access and refresh tokens are self-contained (see signer.Sealer), so the emulator stores none
-// of them. They are never longer than Google's: if a grant does not fit, the key ring keeps it,
-// once for all tokens with the same grant. Package retired remembers the revoked tokens. ID tokens
-// are signed with Google's key set. The metadata server returns the same token again while it stays valid; this package
-// holds the bounded caches for that.
+// Access and refresh tokens are self-contained (see signer.Sealer), so the emulator stores none of them. They
+// are never longer than Google's: if a grant does not fit, the key ring keeps it, once for all tokens with
+// the same grant. Package retired remembers the revoked tokens. ID tokens are signed with Google's key set.
+// While a token stays valid, the metadata server returns it again; this package holds the bounded caches for
+// this.
 //
 // The package does not decide who may get a token: the surfaces and package iam do.
 package token
@@ -26,8 +26,8 @@ import (
 // IDTokenLifetime is the lifetime of Google's ID tokens.
 const IDTokenLifetime = time.Hour
 
-// MinimumLeft is the shortest time that a token from the cache stays valid. Google's servers
-// replace a cached token about five minutes before it expires, and clients request a new one up
+// MinimumLeft is the shortest remaining lifetime of a token from the cache. Google's servers
+// replace a cached token about five minutes before it expires, and clients request a new token up
 // to four minutes before it expires.
 const MinimumLeft = 5 * time.Minute
 
@@ -53,19 +53,18 @@ func (t Token) IsDefective() bool { return t.Defect != NoDefect }
 func (t Token) Left() time.Duration { return t.left }
 
 var (
-	// ErrUnknown means that this emulator did not issue the token, or that the token was changed.
+	// ErrUnknown means that this emulator did not issue the token, or somebody changed it.
 	ErrUnknown = errors.New("the token was not issued by this emulator")
-	// ErrExpired means that the token has expired, or that the clock was set back to before its
-	// time.
+	// ErrExpired means that the token has expired, or the clock was set back to before its time.
 	ErrExpired = errors.New("the token has expired")
-	// ErrRevoked means that the token, or the refresh token that it came from, was revoked.
+	// ErrRevoked means that the token, or its refresh token, was revoked.
 	ErrRevoked = errors.New("the token has been revoked")
 	// ErrInactive means that the token's principal is disabled or no longer exists.
 	ErrInactive = errors.New("the token's principal is disabled or does not exist")
 )
 
-// IsRefusal reports whether err is one of the four errors above, that is, a reason to refuse a
-// token.
+// IsRefusal reports whether err is one of the four errors above. All of them are reasons to refuse
+// a token.
 func IsRefusal(err error) bool {
 	return slices.ContainsFunc([]error{ErrUnknown, ErrExpired, ErrRevoked, ErrInactive},
 		func(refusal error) bool { return errors.Is(err, refusal) })

@@ -1,5 +1,5 @@
-// Package trust writes the files that make programs trust a certificate authority in addition
-// to their usual ones.
+// Package trust writes the files that make programs trust a certificate authority in addition to
+// their usual authorities.
 //
 // Package reach knows the environment variable for each file, and package keys limits the
 // authority's names.
@@ -58,11 +58,10 @@ type Files struct {
 	PHP        string // a directory with settings for PHP
 }
 
-// Write writes the files into a folder below dir whose name depends on their content. Files of
-// another authority therefore stay while programs use them. authority and roots are
-// certificates in PEM. Write leaves out everything else in roots, and the certificates of other
-// emulators' authorities. It rewrites existing files atomically, because somebody may have
-// changed them.
+// Write writes the files into a folder below dir. The folder's name depends on their content, so
+// files of another authority stay while programs use them. authority and roots are certificates in
+// PEM. Write leaves out everything else in roots, and the certificates of other emulators'
+// authorities. It rewrites existing files atomically, because somebody may have changed them.
 func Write(dir string, authority string, roots []byte) (Files, error) {
 	all := slices.DeleteFunc(certificates(roots), keys.IsAuthority)
 	all = append(all, certificates([]byte(authority))...)
@@ -97,7 +96,7 @@ func filesIn(folder string) Files {
 // settings returns the path of PHP's settings.
 func (f Files) settings() string { return filepath.Join(f.PHP, phpSettings) }
 
-// makeFolder makes a world-readable folder, whatever the process's umask.
+// makeFolder makes a world-readable folder under any umask.
 func makeFolder(path string) error {
 	if err := os.Mkdir(path, readableFolder); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

@@ -35,7 +35,7 @@ type node struct {
 	methods  map[string]string // names by HTTP method
 }
 
-// apis returns the table. Most programs call only what the emulator plays, so it is read late.
+// apis returns the table. Most programs never need it, so it is read late.
 var apis = sync.OnceValue(func() []*api { return read(unpack(packed)) }) //nolint:gochecknoglobals // one copy serves every emulator
 
 // unpack returns a compressed text.
@@ -127,7 +127,7 @@ func (n *node) find(method string, path []string) string {
 	return ""
 }
 
-// shared is the host of APIs that have no host of their own, or had none.
+// shared is the host of APIs without their own host, now or in the past.
 const shared = "www.googleapis.com"
 
 // Names returns the names of Google's methods for a request, such as compute.instances.insert. There

@@ -1,9 +1,9 @@
 // Package userinfo implements the endpoint that describes the signed-in user to an application
 // (OpenID Connect Core 1.0, section 5.3).
 //
-// The scopes of the bearer token decide which claims it sends. Package token reads the token.
-// Unlike the emulator's other APIs, this endpoint refuses unknown tokens even if the emulator is
-// not strict, because it knows nothing about their users.
+// The scopes of the bearer token decide about the claims in the answer. Package token reads the
+// token. Unlike the emulator's other APIs, this endpoint refuses unknown tokens even if the
+// emulator is not strict, because it knows nothing about their users.
 package userinfo
 
 import (

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// step is one name on the way of a path to its file: a folder, a link, or the file. The last step of a
-// path that leads nowhere is the name that is missing.
+// step is one name on the way of a path to its file: a folder, a link, or the file. If the path leads
+// nowhere, its last step is the missing name.
 type step struct {
 	name   string
 	info   os.FileInfo // nil if the name is missing

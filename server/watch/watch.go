@@ -1,8 +1,8 @@
 // Package watch reports when files may have changed.
 //
-// It owns the question which file a path leads to: the folders, the links and the file itself, by their
-// identity. A folder that is renamed, or replaced by another, is a change of the files in it. The package
-// does not read files: whoever does compares what they hold.
+// It owns the way from a path to its file: the folders, the links and the file itself, by their identity.
+// If a folder is renamed, or replaced by another, the files in it change. The package does not read
+// files: its callers do, and compare the content.
 package watch
 
 import (
@@ -20,7 +20,7 @@ import (
 // write a file in several steps.
 const settling = 100 * time.Millisecond
 
-// glance is the time between two looks at what the paths lead to. The system reports no change of a
+// glance is the time between two looks at the ways of the paths. The system reports no change of a
 // folder further up, of a mounted folder, or of a network's file system.
 const glance = time.Second
 
@@ -120,8 +120,8 @@ func (w *Watch) differs() bool {
 	return !slices.EqualFunc(w.leads, walkAll(w.paths), step.equal)
 }
 
-// Follow watches these files and no others. It reports whether one of them may have changed between
-// the previous call and this one without being watched.
+// Follow watches only these files. It reports whether one of them may have changed unwatched
+// between the previous call and this one.
 func (w *Watch) Follow(paths []string) bool {
 	if w == nil {
 		return false
@@ -141,9 +141,9 @@ func (w *Watch) Follow(paths []string) bool {
 	return isNew
 }
 
-// listen makes the system report changes in these folders and no others. It reports whether the system
-// has begun to report the changes of one of them. A folder that the system refuses to watch is not new at
-// every call: Follow compares what the paths lead to, and run looks at them every second.
+// listen makes the system report changes only in these folders. It reports whether the system has begun
+// to report the changes of one of them. If the system refuses to watch a folder, the folder is not new at
+// every call: Follow compares the ways of the paths, and run looks at them every second.
 func (w *Watch) listen(wanted map[string]bool) (isNew bool) {
 	for folder, before := range w.folders {
 		if !wanted[folder] || !w.isAsked(folder, before) {
@@ -169,8 +169,8 @@ func (w *Watch) listen(wanted map[string]bool) (isNew bool) {
 	return isNew
 }
 
-// isAsked reports whether the folder that has the name now is the folder that the system was asked to
-// watch, and the system still watches it or has refused.
+// isAsked reports whether the folder with this name is the folder that the system was asked to watch,
+// and the system still watches it or has refused.
 func (w *Watch) isAsked(folder string, before listened) bool {
 	now, err := os.Lstat(folder)
 	return err == nil && os.SameFile(before.info, now) && (before.err != nil || slices.Contains(w.notify.WatchList(), folder))

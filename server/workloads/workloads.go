@@ -1,10 +1,9 @@
 // Package workloads decides which instance a request is for, and by which rule.
 //
-// It owns the order of the rules: the listener that the request came in at, the name in its Host, the
-// address of its caller, and at last the first instance. The address counts before the Host if the
-// caller is a pod or is refused. It does not own the addresses of instances
-// (package world) and of pods ([Pods]), and it does not read header fields in which a client or a proxy
-// names another address.
+// It owns the order of the rules: the listener of the request, the name in its Host, the address of its
+// caller, and at last the first instance. If the caller is a pod or is refused, the address counts
+// before the Host. The package does not own the addresses of instances (package world) and of pods
+// ([Pods]), and it does not read header fields in which a client or a proxy names another address.
 package workloads
 
 import (
@@ -47,7 +46,7 @@ type Chooser struct {
 	Pods    Pods             // nil: there is no cluster
 }
 
-// Request is what the choice of an instance depends on, besides the context.
+// Request holds the facts that decide about the instance, besides the context.
 type Request struct {
 	Host string
 	Peer string // the address of the connection's other end, as net/http has it
@@ -169,8 +168,8 @@ func inHost(host string, w *world.World) Choice {
 	return Choice{Instance: instance, Rule: ByHost}
 }
 
-// byPeer chooses by the address of the caller, which is not valid if the caller has none. The choice is
-// without a rule if nobody has the address.
+// byPeer chooses by the address of the caller. If the caller has no address, peer is not valid. If
+// nobody has the address, the choice has no rule.
 func (c Chooser) byPeer(ctx context.Context, w *world.World, peer netip.Addr) Choice {
 	if instance, ok := w.InstanceAt(peer); ok {
 		return Choice{Instance: instance, Rule: ByAddress}
@@ -199,8 +198,8 @@ func Stays(w *world.World, instance string, rule Rule, peer string) bool {
 	return owner.Name == instance
 }
 
-// Peer returns the address in the text that net/http has for the other end of a connection. It is not
-// valid if the connection has none, as connections to a Unix socket.
+// Peer returns the address in net/http's text for the other end of a connection. If the connection
+// has no address, as with a Unix socket, the result is not valid.
 func Peer(text string) netip.Addr {
 	address, err := netip.ParseAddrPort(text)
 	if err != nil {

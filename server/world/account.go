@@ -17,7 +17,7 @@ import (
 var (
 	// ErrNoAccount says that a service account does not exist, or was deleted.
 	ErrNoAccount = errors.New("there is no such service account")
-	// ErrReplaced says that a new service account has the e-mail address of a deleted one.
+	// ErrReplaced means that a new service account has the e-mail address of a deleted account.
 	ErrReplaced = errors.New("there is another service account of that name")
 )
 
@@ -25,8 +25,8 @@ var (
 // (https://cloud.google.com/iam/docs/service-accounts-delete-undelete).
 const undeletable = 30 * 24 * time.Hour
 
-// mostDeleted is the number of deleted service accounts that can be undeleted. The account that was
-// deleted first gives way to a further one.
+// mostDeleted is the number of deleted service accounts that can be undeleted. If there are more,
+// the account that was deleted first goes.
 const mostDeleted = 1000
 
 // deletedAccount is a service account that may be undeleted.
@@ -53,8 +53,8 @@ func (p Project) Owns(email string) bool {
 	return strings.EqualFold(domain, own) || email == p.ComputeAccount()
 }
 
-// ComputeAccount is the e-mail address of the Compute Engine default service account, as which
-// workloads run that name no other one.
+// ComputeAccount is the e-mail address of the Compute Engine default service account. It is the
+// account of workloads without another account.
 func (p Project) ComputeAccount() string { return fixtures.ComputeAccount(p.Number) }
 
 // IsUniqueID reports whether id has the form of a unique ID, which tells it from an e-mail address: it
@@ -76,8 +76,8 @@ func (w *World) NewUniqueID(email string) string {
 	}
 }
 
-// WithAccount returns a world with this service account, which replaces the account with the
-// same unique ID if there is one.
+// WithAccount returns a world with this service account. If there is an account with the same
+// unique ID, the new account replaces it.
 func (w *World) WithAccount(account *ServiceAccount) *World {
 	edited := *w
 	edited.Accounts = slices.Clone(w.Accounts)
@@ -93,9 +93,9 @@ func (w *World) WithAccount(account *ServiceAccount) *World {
 	return &edited
 }
 
-// WithoutAccount returns a world in which a service account was deleted at this time. Policies
-// keep it as a deleted member, and instances that run as it get no tokens. keyIDs are the IDs of
-// all keys of its e-mail address.
+// WithoutAccount returns a world in which a service account was deleted at this time. Policies keep
+// it as a deleted member, and its instances get no tokens. keyIDs are the IDs of all keys of its
+// e-mail address.
 func (w *World) WithoutAccount(account *ServiceAccount, at time.Time, keyIDs ...string) *World {
 	edited := *w
 	edited.Accounts = slices.Clone(w.Accounts)
@@ -121,8 +121,8 @@ func (w *World) WithoutAccount(account *ServiceAccount, at time.Time, keyIDs ...
 	return &edited
 }
 
-// Undeleted returns a world in which a service account that was deleted less than 30 days ago
-// exists again, with its former keys. Newer keys of its e-mail address belong to accounts that had
+// Undeleted returns a world in which a service account exists again, with its former keys, if it
+// was deleted less than 30 days ago. Newer keys of its e-mail address belong to accounts that had
 // the address in the meantime. The error is ErrNoAccount, ErrReplaced, or an error of keyIDs.
 func (w *World) Undeleted(
 	uniqueID string, now time.Time, keyIDs func(*ServiceAccount) ([]string, error),
@@ -170,8 +170,8 @@ func (w *World) addDeleted(account *ServiceAccount, at time.Time) {
 	w.deleted[account.UniqueID] = deletedAccount{account: account, at: at}
 }
 
-// attachable finds the account that an instance runs as, by its unique ID if the fixture gives
-// one, and otherwise by its address. A deleted account gets no tokens.
+// attachable finds the account of an instance: by its unique ID if the fixture gives one, and
+// otherwise by its address. A deleted account gets no tokens.
 func (w *World) attachable(f fixtures.AttachedAccount) (*ServiceAccount, bool) {
 	id := cmp.Or(f.UniqueID, f.Email)
 	if account, ok := w.Account(id); ok {

@@ -14,8 +14,8 @@ func (w *World) clusterPoolID() string {
 	return fixtures.Dotted(w.Project.ID) + fixtures.ClusterPoolSuffix
 }
 
-// workloadAccount returns the account of a pod whose Kubernetes service account is annotated with
-// no Google service account: a member of the project's pool, whose ID stands in the place of an
+// workloadAccount returns the account of a pod if its Kubernetes service account has no annotation
+// with a Google service account: a member of the project's pool, with its ID in the place of an
 // e-mail address.
 func workloadAccount(w *World, kubernetes string) AttachedAccount {
 	principal := w.KubernetesPrincipal(kubernetes)
@@ -55,9 +55,8 @@ const (
 	accountUIDAttribute = "kubernetes.serviceaccount.uid"
 )
 
-// clusterMapping is the attribute mapping of the providers of a pool of clusters that have none
-// of their own. The subject of a token that Kubernetes issues is
-// system:serviceaccount:NAMESPACE:NAME.
+// clusterMapping is the attribute mapping of a provider of a pool of clusters, if the provider has
+// no mapping. The subject of Kubernetes' tokens is system:serviceaccount:NAMESPACE:NAME.
 func clusterMapping() map[string]string {
 	return map[string]string{
 		subjectAttribute: `assertion.sub.matches('^system:serviceaccount:[^:]+:[^:]+$')` +

@@ -67,8 +67,8 @@ func locate(document any, path string) (place, error) {
 	return to, nil
 }
 
-// keyIn returns the key in a directory that a key or a name stands for. Keys of a recording can
-// have any form. If the directory has no such key, keyIn returns the usual form.
+// keyIn returns the key of a directory for a key or a name. Keys of a recording can have any form.
+// If the directory has no such key, keyIn returns the usual form.
 func keyIn(directory map[string]any, text string, naming fixtures.Naming) string {
 	if _, exists := directory[text]; exists || naming.AreChosen() {
 		return text
@@ -138,7 +138,7 @@ func (w *World) WithMetadata(instance *Instance, path string, value any) (*World
 	return edited, nil
 }
 
-// fitsTree refuses a value at a path where a fixture could not have it.
+// fitsTree refuses a value at a path if a fixture could not have it there.
 func (i *Instance) fitsTree(path string, value any) error {
 	if _, limited := i.Profile.Metadata("instance"); limited {
 		return nil
@@ -183,8 +183,8 @@ func (w *World) set(instance *Instance, path string, value any) (*World, error) 
 	})
 }
 
-// WithRecording returns a world in which an instance's metadata is that of another recording, with what the
-// fixture puts over it. Edits since the world was made are gone, as they are from the recorded server.
+// WithRecording returns a world in which an instance has the metadata of another recording, with the
+// fixture's metadata merged over it. Earlier edits are gone, as they are from the recorded server.
 func (w *World) WithRecording(instance *Instance, recording fixtures.Recording) *World {
 	at := slices.IndexFunc(w.origin.Instances, func(f fixtures.Instance) bool { return f.Name == instance.Name })
 	origin := *w.origin
@@ -306,8 +306,8 @@ func serves(profile fixtures.Profile, to place) bool {
 	return !limited || slices.Contains(keys, key)
 }
 
-// checkSize refuses an edit that makes attributes exceed Google's limits. Guest attributes, which
-// the instance itself writes, have the same limits.
+// checkSize refuses an edit if attributes then exceed Google's limits. The instance itself writes
+// guest attributes; they have the same limits.
 func (p place) checkSize(before, after map[string]any) error {
 	if _, key := p.entry(); key != "attributes" && key != "guestAttributes" {
 		return nil

@@ -34,7 +34,7 @@ func (e *AttributeTypeError) Error() string {
 	return fmt.Sprintf("the mapped attribute %q is not a %s", e.Attribute, e.Want)
 }
 
-// SubjectSizeError says that the claims of a token are mapped to a subject that is too long.
+// SubjectSizeError means that the subject, mapped from the claims of a token, is too long.
 type SubjectSizeError struct{ Limit int }
 
 func (e *SubjectSizeError) Error() string {
@@ -51,8 +51,9 @@ type mappedAttribute struct {
 // (https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.providers).
 const mostCustomAttributes = 50
 
-// compile compiles the mapping and the condition of a provider, whose path in the fixture is at.
-// A broken expression has no value. The error gives the position of the first broken expression.
+// compile compiles the mapping and the condition of a provider. at is the provider's path in the
+// fixture. A broken expression has no value. The error gives the position of the first broken
+// expression.
 func (p *Provider) compile(f *fixtures.Fixture, described fixtures.WorkloadIdentityProvider, at fixtures.Path) error {
 	var mistake error
 	custom := 0
@@ -84,7 +85,7 @@ func (p *Provider) compile(f *fixtures.Fixture, described fixtures.WorkloadIdent
 	return mistake
 }
 
-// defaultMapping returns the mapping of a provider that is described without one. If it is nil,
+// defaultMapping returns the mapping of a provider without a mapping in the fixture. If it is nil,
 // the principal has the token's subject.
 func (p *Provider) defaultMapping() map[string]string {
 	switch {

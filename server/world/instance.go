@@ -36,8 +36,8 @@ type Instance struct {
 	Scenario []fixtures.Happening // package event plays it
 }
 
-// checkScenario sets the values of a scenario one after the other, and returns an error for the
-// first value that cannot be set.
+// checkScenario sets the values of a scenario one after the other. If a value cannot be set, it
+// returns the error of the first.
 func (w *World) checkScenario(name string, scenario []fixtures.Happening) error {
 	inOrder := slices.Clone(scenario)
 	order.SortStable(inOrder, func(a, b fixtures.Happening) int { return cmp.Compare(a.At, b.At) })

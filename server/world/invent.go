@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// The emulator derives the numbers that Google assigns from names, so that a fixture describes the
-// same world in every run and in every process.
+// The emulator derives Google's numbers from names, so a fixture describes the same world in every
+// run and in every process.
 
 // number hashes a name to 63 bits.
 func number(name string) uint64 {

@@ -6,7 +6,7 @@ import (
 	"gcp-metadata-emulator/fixtures"
 )
 
-// Neighbour is an emulator of another Google API, which runs beside this one.
+// Neighbour is an emulator of another Google API beside this one.
 type Neighbour struct {
 	Host       string // the API's name
 	Upstream   *url.URL

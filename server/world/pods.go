@@ -22,12 +22,12 @@ type Pod struct {
 	Addresses []netip.Addr // its own, by which the emulator knows it
 }
 
-// Pods are the pods and the Kubernetes service accounts of a cluster at present. A pod whose service
-// account is known is an instance of every world with these pods.
+// Pods are the present pods and Kubernetes service accounts of a cluster. If the service account of a
+// pod is known, the pod is an instance of every world with these pods.
 //
-// The versions of a world share the pods, so that a change costs the same however many pods there are:
-// no request can wait for a pod that does not exist yet. If a pod is removed or gets another identity,
-// the requests that wait must be woken (see store.Store.Wake). Pods are safe for concurrent use.
+// The versions of a world share the pods, so the cost of a change does not depend on their number: no
+// request can wait for a pod that does not exist yet. If a pod is removed or gets another identity,
+// waiting requests must be woken (see store.Store.Wake). Pods are safe for concurrent use.
 type Pods struct {
 	pods     sync.Map // *pod by name
 	accounts sync.Map // *kubernetesAccount by NAMESPACE/NAME
@@ -44,7 +44,7 @@ type pod struct {
 	played atomic.Pointer[played]
 }
 
-// played is the instance that plays a pod, and what the instance was made of.
+// played is the instance that plays a pod, and its sources.
 type played struct {
 	of       part
 	instance *Instance
@@ -70,7 +70,7 @@ func (p part) is(other part) bool {
 // kubernetesAccount is a Kubernetes service account.
 type kubernetesAccount struct{ google string } // the Google service account of the annotation; may be empty
 
-// kubernetesIdentity holds what the Kubernetes service accounts are in a project.
+// kubernetesIdentity holds the identities of the Kubernetes service accounts in a project.
 type kubernetesIdentity struct {
 	changes uint64
 	pool    string
@@ -95,7 +95,7 @@ func (p *Pods) Annotate(account, google string) bool {
 	return known
 }
 
-// RemoveAccount removes a Kubernetes service account. Its pods are no instances any more.
+// RemoveAccount removes a Kubernetes service account. Its pods stop being instances.
 func (p *Pods) RemoveAccount(account string) {
 	if _, known := p.accounts.LoadAndDelete(account); known {
 		p.changes.Add(1)
@@ -115,8 +115,8 @@ func (w *World) TakePods(pods *Pods) {
 	}
 }
 
-// TakePodsOf gives a world that nobody else has yet the pods of another one. A world that was another
-// one's successor before may be shared: it has these pods already.
+// TakePodsOf gives a new world, which nobody else has yet, the pods of another. If a world was the
+// other's successor before, it may be shared, but it has these pods already.
 func (w *World) TakePodsOf(other *World) { w.TakePods(other.pods) }
 
 // Pods returns the pods of the world, sorted by name.
@@ -154,7 +154,7 @@ func (p *Pods) instance(w *World, name string) (*Instance, bool) {
 	}
 }
 
-// attached returns what a Kubernetes service account stands for in a world.
+// attached returns the account of a Kubernetes service account in a world.
 func (p *Pods) attached(w *World, name string) (AttachedAccount, bool) {
 	found, ok := p.accounts.Load(name)
 	if !ok {
@@ -181,8 +181,8 @@ func (p *Pods) account(w *World, id string) (*ServiceAccount, bool) {
 	return account, true
 }
 
-// identity derives what the Kubernetes service accounts are in the project of a world. What was
-// derived before stays the same in memory.
+// identity derives the identities of the Kubernetes service accounts in the project of a world.
+// Earlier results stay the same in memory.
 func (p *Pods) identity(w *World) *kubernetesIdentity {
 	pool := w.clusterPoolID()
 	if derived := p.derived.Load(); derived.isOf(pool, p.changes.Load()) {
@@ -230,8 +230,8 @@ func (k *kubernetesIdentity) add(w *World, before *kubernetesIdentity, name, goo
 	k.byID[email], k.byID[account.UniqueID] = account, account
 }
 
-// newPod returns the instance that plays a pod. All pods have the zone and the attributes of the
-// fixture's first instance of profile gke, like, which may be nil.
+// newPod returns the instance that plays a pod. All pods have the zone and the attributes of like,
+// the fixture's first instance of profile gke. like may be nil.
 func newPod(w *World, one Pod, attached AttachedAccount, like *Instance) *Instance {
 	f := fixtures.Instance{Name: cmp.Or(one.Node, one.Name), Profile: fixtures.GKE, Zone: fixtures.DefaultZone}
 	attributes := map[string]any{}

@@ -120,7 +120,7 @@ func policyKey(on Resource) string {
 	return on.policyKey()
 }
 
-// Policy returns the policy of a resource. It is nil if there is none.
+// Policy returns the policy of a resource, or nil if the resource has no policy.
 func (w *World) Policy(on Resource) *iam.Policy { return w.policies[policyKey(on)] }
 
 // WithPolicy returns a world in which a resource has another policy.
@@ -146,8 +146,8 @@ func (w *World) May(who iam.Principal, permission string, on Resource, at time.T
 	return w.Policy(nil).Grants(q) || policyKey(on) != projectPolicy && w.Policy(on).Grants(q)
 }
 
-// Explain returns why May is true or false: what each binding means that is about the principal. The
-// keys are the names of the resources whose policies have the bindings.
+// Explain returns why May is true or false: the effect of each binding about the principal. The keys
+// are the names of the resources whose policies have the bindings.
 func (w *World) Explain(who iam.Principal, permission string, on Resource, at time.Time) map[string][]iam.Explanation {
 	q := w.question(who, permission, on, at)
 	explained := map[string][]iam.Explanation{w.ResourceName(nil): w.Policy(nil).Explain(q)}

@@ -22,7 +22,7 @@ type Pool struct {
 }
 
 // Provider is an identity provider that a pool trusts: an OpenID Connect issuer, an account of AWS,
-// or a SAML 2.0 identity provider. Of Issuer, AWS and SAML, it has one.
+// or a SAML 2.0 identity provider. It has exactly one of Issuer, AWS and SAML.
 type Provider struct {
 	Name     string // POOL/providers/ID
 	Disabled bool   // or deleted
@@ -59,7 +59,7 @@ func (w *World) addPools(f *fixtures.Fixture) error {
 	return mistake
 }
 
-// newPool makes a pool, whose path in the fixture is at. The error names the first broken expression.
+// newPool makes a pool. at is its path in the fixture. The error names the first broken expression.
 func (w *World) newPool(f *fixtures.Fixture, described fixtures.WorkloadIdentityPool, at fixtures.Path) (*Pool, error) {
 	pool := &Pool{
 		Name: w.PoolName(described.ID), Disabled: described.Disabled || !described.DeleteTime.IsZero(), described: described,
@@ -95,8 +95,8 @@ func (w *World) poolIndex(id string) int {
 	return slices.IndexFunc(w.Pools, func(pool *Pool) bool { return pool.described.ID == id })
 }
 
-// WithPool returns a world that has a pool, in the place of the one with the same ID if there is one.
-// The error names a broken expression of the pool's providers.
+// WithPool returns a world with a pool. If there is a pool with the same ID, the new pool replaces
+// it. The error names a broken expression of the pool's providers.
 func (w *World) WithPool(described fixtures.WorkloadIdentityPool) (*World, error) {
 	pool, err := w.newPool(&fixtures.Fixture{}, described, nil)
 	if err != nil {

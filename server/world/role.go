@@ -30,12 +30,12 @@ func (w *World) Role(name string) (*iam.Role, bool) {
 	return role, ok
 }
 
-// RolesGranting returns the names of the roles that give a permission, those with the fewest
-// permissions first.
+// RolesGranting returns the names of the roles with a permission. Roles with few permissions come
+// first.
 func (w *World) RolesGranting(permission string) []string { return w.roles.Granting(permission) }
 
-// WithRole returns a world with this custom role, which replaces the role with the same name if there
-// is one.
+// WithRole returns a world with this custom role. If there is a role with the same name, the new role
+// replaces it.
 func (w *World) WithRole(role *iam.Role) *World {
 	edited := *w
 	edited.CustomRoles = slices.Clone(w.CustomRoles)
@@ -49,7 +49,7 @@ func (w *World) WithRole(role *iam.Role) *World {
 	return &edited
 }
 
-// WithoutRole returns a world that lacks a custom role and the bindings that give it.
+// WithoutRole returns a world without a custom role and the bindings that give it.
 func (w *World) WithoutRole(name string) *World {
 	edited := *w
 	edited.CustomRoles = slices.DeleteFunc(slices.Clone(w.CustomRoles), func(r *iam.Role) bool { return r.Name == name })

@@ -77,8 +77,8 @@ func (i *Instance) region() string {
 	return zone
 }
 
-// Path returns the resource name of the service in a project, which is also the audience that
-// Identity-Aware Proxy uses for it.
+// Path returns the resource name of the service in a project. It is also the service's audience for
+// Identity-Aware Proxy.
 func (s *Service) Path(p Project) string {
 	return "/projects/" + strconv.FormatUint(p.Number, 10) + "/locations/" + s.Region + "/services/" + s.Name
 }
@@ -131,7 +131,7 @@ func (w *World) addServiceURLs(service *Service) {
 }
 
 // ServiceAt finds a service by the host and the path of one of its URLs. The host is in lower case
-// and has no port. A host with the prefix of a tag, as in TAG---HOST, leads to the same
+// and has no port. If the host has the prefix of a tag, as in TAG---HOST, it leads to the same
 // service (https://cloud.google.com/run/docs/rollouts-rollbacks-traffic-migration#tags).
 func (w *World) ServiceAt(host, path string) (*Service, bool) {
 	addresses, known := w.servicesByHost[host]

@@ -11,8 +11,8 @@ import (
 	"gcp-metadata-emulator/server/iam"
 )
 
-// UnknownRole is a role that a policy gives, and whose permissions the emulator does not know. Nobody gets
-// a permission by it.
+// UnknownRole is a role of a policy with permissions unknown to the emulator. Nobody gets a permission by
+// it.
 type UnknownRole struct {
 	Role     string
 	Resource string // whose policy gives the role
@@ -24,7 +24,7 @@ func (r UnknownRole) String() string {
 	return fmt.Sprintf("the emulator does not know the role %q in the policy of %q, so that it gives no permission", r.Role, r.Resource)
 }
 
-// Hint returns what to change.
+// Hint advises the user.
 func (r UnknownRole) Hint() string {
 	if r.Nearest != "" {
 		return fmt.Sprintf("did you mean %q?", r.Nearest)
@@ -65,7 +65,7 @@ func (w *World) addUnknown(list []UnknownRole, role, resource string) []UnknownR
 	return append(list, UnknownRole{role, resource, nearest})
 }
 
-// nameOfPolicy returns the name of the resource whose policy has a key.
+// nameOfPolicy returns the name of the resource for the key of its policy.
 func (w *World) nameOfPolicy(key string) string {
 	if name, isService := strings.CutPrefix(key, "services/"); isService {
 		if service, ok := w.Service(name); ok {

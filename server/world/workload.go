@@ -13,8 +13,8 @@ import (
 // ErrLastInstance says that an instance cannot be removed because it is the only instance.
 var ErrLastInstance = errors.New("the only instance cannot be removed")
 
-// WithInstance returns a world with this instance, which replaces the instance with the same name if
-// there is one.
+// WithInstance returns a world with this instance. If there is an instance with the same name, the
+// new instance replaces it.
 func (w *World) WithInstance(f fixtures.Instance) *World {
 	edited := *w
 	edited.accountsByID = maps.Clone(w.accountsByID) // a pod adds its own account
@@ -88,8 +88,8 @@ func (w *World) deriveFromInstances() {
 	}
 }
 
-// Keeping returns the world with the instances of an earlier world in place of equal ones. Whoever has
-// derived something of an instance, such as its rendered metadata, need not do so again.
+// Keeping returns the world with the equal instances of an earlier world in place of its own. Values
+// derived from an instance, such as its rendered metadata, thus stay valid.
 func (w *World) Keeping(earlier *World) *World {
 	if earlier == nil {
 		return w

@@ -1,10 +1,10 @@
-// Package world is the state of an emulator: the project, accounts, users and instances
-// that it plays.
+// Package world is the state of an emulator: the project, accounts, users and instances that it
+// plays.
 //
-// A [World] is complete and indexed, whereas the fixture that describes it may leave values out.
-// It is immutable, so any number of goroutines may read it without a lock. Package server/store
-// keeps and replaces worlds, package server/iam decides what a policy means, and the surfaces
-// decide how a world looks on the wire.
+// A [World] is complete and indexed, whereas its fixture may leave values out. It is immutable, so
+// any number of goroutines may read it without a lock. Package server/store keeps and replaces
+// worlds, package server/iam evaluates policies, and the surfaces decide how a world looks on the
+// wire.
 package world
 
 import (
@@ -18,7 +18,7 @@ import (
 	"gcp-metadata-emulator/server/iam"
 )
 
-// World is everything that is emulated, at one moment.
+// World is the complete emulated state at one moment.
 type World struct {
 	Project        Project
 	UniverseDomain string
@@ -136,7 +136,7 @@ func New(f *fixtures.Fixture) *World {
 	return w
 }
 
-// build makes a world that can be used even if it returns an error, which names the first broken
+// build makes a usable world even if it returns an error. The error names the first broken
 // expression of the fixture.
 func build(f *fixtures.Fixture) (*World, error) {
 	w := &World{
@@ -278,8 +278,8 @@ func (w *World) Account(id string) (*ServiceAccount, bool) {
 	return account, ok
 }
 
-// EmailOf returns the e-mail address of the service account with an ID, or the ID itself if there
-// is no such account.
+// EmailOf returns the e-mail address of the service account with an ID. If there is no such
+// account, it returns the ID itself.
 func (w *World) EmailOf(id string) string {
 	if account, ok := w.Account(id); ok {
 		return account.Email
@@ -296,5 +296,5 @@ func (w *World) Instance(name string) (*Instance, bool) {
 	return instance, ok
 }
 
-// DefaultInstance returns the first instance, to which requests go that name no instance.
+// DefaultInstance returns the first instance. It gets the requests that name no instance.
 func (w *World) DefaultInstance() *Instance { return w.Instances[0] }

@@ -29,9 +29,9 @@ func Script(shell string) (string, error) {
 // Candidate is a word that may stand at the end of a command line.
 type Candidate struct{ Word, Help string }
 
-// Candidates returns what may replace the last of the words that follow the program's name. The
-// last word may be empty. No candidates means that the shell completes the names of files. The tag
-// "values" of a flag names the variable of vars that lists values of the flag, if it has no enum.
+// Candidates returns the candidates for the last of the words after the program's name. The last
+// word may be empty. If there are no candidates, the shell completes the names of files. If a flag
+// has no enum, its tag "values" names a variable in vars with a list of its values.
 func Candidates(model *kong.Application, vars kong.Vars, words []string) []Candidate {
 	if len(words) == 0 {
 		return nil
@@ -65,7 +65,7 @@ type place struct {
 	arguments int        // number of arguments of the node so far
 }
 
-// walk follows words from a node. ok is false when what follows belongs to another program.
+// walk follows words from a node. If the words after them belong to another program, ok is false.
 func walk(node *kong.Node, words []string) (at place, ok bool) {
 	at.node = node
 	for _, word := range words {

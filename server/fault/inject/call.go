@@ -50,7 +50,7 @@ func failure(met fault.Fault) error {
 	return known
 }
 
-// messageIn returns the message of the JSON error in a body, or the body if it has none.
+// messageIn returns the message of the JSON error in a body. If there is none, it returns the body.
 func messageIn(body string) string {
 	var document struct {
 		Error googleapi.Error `json:"error"`

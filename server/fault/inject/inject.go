@@ -1,8 +1,8 @@
 // Package inject spoils the answers of requests that meet a fault: it puts a status, a body, a
 // delay, a hang-up, a broken body, a missing or wrong header field or a defective token in place.
 //
-// It owns the effects of faults on answers over HTTP and in gRPC. Package fault owns the rules,
-// and decides which request meets which fault; package observer asks both for each request.
+// It owns the effects of faults on answers over HTTP and in gRPC. Package fault owns the rules, and
+// decides about the fault of each request. Package observer asks both for each request.
 package inject
 
 import (
@@ -27,8 +27,8 @@ type Outcome struct {
 	Response wire.Response
 	HungUp   bool // the connection ends, and the response is not sent
 
-	// Struck reports whether the fault made a difference: a token cannot have a defect if the
-	// answer has no token, and an answer cannot lack a field that it never had.
+	// Struck reports whether the fault made a difference. If the answer has no token, it cannot get
+	// a defect. If the answer never had a field, the fault cannot remove it.
 	Struck bool
 }
 

@@ -1,5 +1,5 @@
-// Package outwardtest has a dialer for tests, to which names lead where the test says. It does not dial
-// differently from the dialer of package outward.
+// Package outwardtest has a dialer for tests, which choose the addresses of names. Otherwise, it dials
+// like the dialer of package outward.
 package outwardtest
 
 import (

@@ -2,13 +2,13 @@
 // its options: Java programs learn of a proxy and of trusted roots from these options alone.
 //
 // It knows the syntax of the variables. Package reach decides which options lead a program to an
-// emulator, and package doctor finds out where given options lead.
+// emulator, and package doctor follows given options.
 package javaoptions
 
 import "strings"
 
-// NonProxyHosts is the property that lists the hosts that Java asks without its proxy, for http and
-// https. If it is not set, these are the names and addresses of the machine itself
+// NonProxyHosts is the property with the hosts that Java asks without its proxy, for http and
+// https. If it is not set, Java does this for the names and addresses of the machine itself
 // (https://docs.oracle.com/en/java/javase/21/core/java-networking.html).
 const NonProxyHosts = "-Dhttp.nonProxyHosts"
 
@@ -47,8 +47,8 @@ func Split(value string) []string {
 	return options
 }
 
-// Quote returns an option in the form that Split reads. An option that contains both kinds of quotes
-// cannot be written.
+// Quote returns an option in the form that Split reads. If an option contains both kinds of quotes,
+// it cannot be written.
 func Quote(option string) string {
 	switch {
 	case option != "" && !strings.ContainsAny(option, " \t\n'\""):

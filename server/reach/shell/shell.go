@@ -1,5 +1,5 @@
-// Package shell writes environment variables for shells and for files that other programs read. No
-// value, however odd, can do more than set its variable.
+// Package shell writes environment variables for shells and for files that other programs read. A
+// value, however odd, only sets its variable.
 //
 // Package reach decides which variables there are.
 package shell
@@ -31,7 +31,7 @@ func Formats() []string {
 func Unsets(format string) bool { return format != Dotenv && format != GitHub }
 
 // Write returns statements that set variables and unset names. It leaves out names that no shell
-// allows. A format that cannot unset variables ignores names to unset.
+// allows. If a format cannot unset variables, it ignores names to unset.
 func Write(format string, set []reach.Variable, unset []string) (string, error) {
 	if format == JSON {
 		return inJSON(set, unset)
@@ -138,13 +138,14 @@ func (e *ValueError) Error() string {
 	return fmt.Sprintf("the value of %q cannot be written as %s, because the programs that read this format disagree about its characters", e.Name, e.Format)
 }
 
-// Hint says what to do.
+// Hint advises the user.
 func (e *ValueError) Hint() string {
 	return "use --shell json, or unset " + e.Name
 }
 
-// inDotenv writes a line that a shell, Docker Compose, Node, Python and Ruby read alike. A value of
-// harmless characters has no quotes, which "docker run --env-file" takes literally.
+// inDotenv writes a line that a shell, Docker Compose, Node, Python and Ruby read alike. If a value
+// has only harmless characters, it gets no quotes, because "docker run --env-file" takes quotes
+// literally.
 func inDotenv(name, value string) (string, error) {
 	switch {
 	case isHarmless(value):

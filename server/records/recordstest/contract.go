@@ -14,8 +14,8 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// Contract tests that a store keeps what records.Store promises. join returns the access of another
-// replica to the same records, of which there are none at first.
+// Contract tests that a store keeps the promises of records.Store. join returns the access of
+// another replica to the same records. At first, there are no records.
 func Contract(t *testing.T, join func() records.Store) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, string, func() records.Store){

@@ -27,8 +27,9 @@ type Etcd struct {
 	ended          chan struct{} // closed when the process has ended
 }
 
-// StartEtcd starts a server of etcd that ends with the test. The server is the program that the variable
-// ETCD names, or else the machine's program "etcd", or else built from the module integration/etcd.
+// StartEtcd starts a server of etcd that ends with the test. The variable ETCD names the program. If it
+// is not set, the program is the machine's "etcd", or else the one built from the module
+// integration/etcd.
 func StartEtcd(t testing.TB) *Etcd {
 	t.Helper()
 	return start(t, "http")
@@ -63,10 +64,10 @@ func newEtcd(t testing.TB, name, scheme string, flags ...string) *Etcd {
 	}
 }
 
-// member returns what servers that are one store know of this one.
+// member returns the description of this server for the other servers of its store.
 func (e *Etcd) member() string { return e.name + "=http://" + e.peers }
 
-// StartEtcds starts servers of etcd that are one store, and end with the test.
+// StartEtcds starts several servers of etcd with one store. They end with the test.
 func StartEtcds(t testing.TB, count int) []*Etcd {
 	t.Helper()
 	all, members := make([]*Etcd, count), make([]string, count)
@@ -98,7 +99,7 @@ func program(t testing.TB) string {
 	return output(t, "go", "-C", filepath.Join(root, "integration", "etcd"), "tool", "-n", "go.etcd.io/etcd/server/v3")
 }
 
-// output returns what a command prints, without the end of the line.
+// output returns the output of a command, without the end of the line.
 func output(t testing.TB, name string, arguments ...string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), name, arguments...)
@@ -196,8 +197,8 @@ func (e *Etcd) Backup(t testing.TB) (restore func()) {
 	}
 }
 
-// Elsewhere starts the server at another address, after Kill, so that nobody else finds it there. The
-// function that it returns ends this, and starts the server at its own address again.
+// Elsewhere starts the server at another address, after Kill, so that no other process finds it
+// there. back ends it, and starts the server at its own address again.
 func (e *Etcd) Elsewhere(t testing.TB) (back func()) {
 	t.Helper()
 	home := e.Address

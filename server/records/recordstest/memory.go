@@ -179,8 +179,7 @@ func (m *Memory) expire(record records.Record) {
 	}
 }
 
-// make changes the records on behalf of a replica, and returns those that have changed. The caller must
-// hold mu.
+// make changes the records for a replica, and returns the changed records. The caller must hold mu.
 func (m *Memory) make(by *Replica, change records.Change) []records.Record {
 	m.version++
 	var changed []records.Record

@@ -93,8 +93,9 @@ func MainOf(host string) string {
 	}
 }
 
-// Path begins the paths that name one of Google's API hosts, for programs that can be given a URL but
-// cannot look up the host: /hosts/pubsub.googleapis.com/v1/topics stands for /v1/topics of that host.
+// Path is the beginning of paths that name one of Google's API hosts, for programs that can be given
+// a URL but cannot look up the host: /hosts/pubsub.googleapis.com/v1/topics stands for /v1/topics of
+// this host.
 const Path = "/hosts/"
 
 // IsMetadata reports whether a host, in the form of Of, is a name of the metadata server.

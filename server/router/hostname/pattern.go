@@ -56,8 +56,9 @@ func (p Pattern) String() string {
 	return p.name
 }
 
-// UnmarshalText reads HOST, *.DOMAIN, a range of addresses in CIDR notation, or *. It refuses a text that stands for no host or that seems to
-// mean something else, so that no pattern matches nothing, or everything, by accident.
+// UnmarshalText reads HOST, *.DOMAIN, a range of addresses in CIDR notation, or *. If a text stands for no
+// host, or seems to mean something else, it refuses the text. A pattern therefore cannot match nothing, or
+// everything, by accident.
 func (p *Pattern) UnmarshalText(text []byte) error {
 	name := strings.ToLower(string(text))
 	if name == anyHost {
@@ -83,8 +84,8 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ofNetwork returns the pattern for a range of addresses. It refuses a range that a host in the form of Of
-// is never in, and the range of all addresses, which few people mean.
+// ofNetwork returns the pattern for a range of addresses. It refuses a range if no host in the form of Of
+// can be in it, and also the range of all addresses, because few people mean it.
 func ofNetwork(text string, network netip.Prefix) (Pattern, error) {
 	switch {
 	case network.Addr().Is4In6():
@@ -103,13 +104,13 @@ type PatternError struct{ Text, hint string }
 // Error implements error.
 func (e *PatternError) Error() string { return strconv.Quote(e.Text) + " is not a host" }
 
-// Hint returns what to write instead.
+// Hint shows the right form.
 func (e *PatternError) Hint() string { return e.hint }
 
 // forms is the hint for a text that resembles no pattern.
 const forms = "write example.com, *.example.com for the hosts below a domain, 10.4.0.0/16 for the addresses of a range, or * for all hosts"
 
-// instead returns a hint about what to write in the place of a text that is not a host.
+// instead returns a hint if a text is not a host: it shows the right form.
 func instead(text string) string {
 	_, afterScheme, isURL := strings.Cut(text, "://")
 	host, _, _ := strings.Cut(afterScheme, "/")
@@ -156,7 +157,7 @@ const (
 )
 
 // isName reports whether a text without a final dot can be a name in the DNS, or in a container
-// network, whose names may have underscores. The last label of a name is not a number, so that a
+// network, where names may have underscores. The last label of a name is not a number, so a
 // misspelt IPv4 address is not a name.
 func isName(text string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Target is a destination that a proxy may connect to: a pattern of hosts, on one port or on all
-// ports. The zero value matches no host.
+// Target is a possible destination of a proxy: a pattern of hosts, on one port or on all ports. The
+// zero value matches no host.
 type Target struct {
 	Pattern
 
@@ -27,9 +27,10 @@ func (t Target) Names(host, port string) bool {
 	return t.name == host && !t.isBelow && t.Includes(host, port)
 }
 
-// MeansGoogles reports whether a target includes this port of one of Google's hosts, which is in the form
-// of Of, and its author meant a host of Google's: the target names the host, or stands for the names below
-// a domain that is Google's. A wider target, such as *.com or a range of addresses, includes it by accident.
+// MeansGoogles reports whether a target includes this port of one of Google's hosts, in the form of Of, and
+// its author meant a host of Google's. This is so if the target names the host, or stands for the names
+// below one of Google's domains. A wider target, such as *.com or a range of addresses, includes the host by
+// accident.
 func (t Target) MeansGoogles(host, port string) bool {
 	return t.Names(host, port) || t.isBelow && t.Includes(host, port) && isGoogles(t.name)
 }

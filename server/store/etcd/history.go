@@ -15,11 +15,11 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// After a backup was restored, other changes may have the versions of those that were lost, so that no
-// version tells the histories apart. The values of the tick do: each change gives it one of its own.
+// After a backup was restored, other changes may have the versions of the lost changes, so versions
+// cannot distinguish the histories. The values of the tick can: each change gives it a new value.
 
-// history is how far the changes that the servers have are known to continue those that were loaded. The two
-// watches may get changes at different times, and so from different servers: they must get the same ticks.
+// history records how far the servers' changes are known to continue the loaded changes. The two watches may
+// get changes at different times, and so from different servers: they must get the same ticks.
 type history struct {
 	seen    int64          // the version up to which they do
 	last    records.Record // the tick at this version
@@ -41,9 +41,9 @@ func (s *Store) begin() *history {
 	return &history{seen: s.copied.Seen(), last: last, isKnown: isKnown}
 }
 
-// compare compares each change with the change before it, until the context ends or the servers cannot say
-// what the change before was. It finds other changes under versions that the copy has seen if there are
-// still more of them, which the watch gets.
+// compare compares each change with the change before it, until the context ends or the servers do not
+// know the earlier change. If other changes have the versions of changes that the copy has seen, compare
+// finds them as long as there are still more of them; the watch gets these.
 func (s *Store) compare(ctx context.Context) error {
 	known := s.compared
 	for news := range s.client().Watch(ctx, s.prefix+tick, clientv3.WithPrevKV(), clientv3.WithRev(known.seen+1)) {
@@ -73,7 +73,7 @@ func (h *history) follow(event *clientv3.Event) error {
 	return h.meet(ofTick, event.Kv)
 }
 
-// meet compares a tick that one watch has got with the tick that the other one gets.
+// meet compares a tick of one watch with the same tick of the other watch.
 func (h *history) meet(watch int, got *mvccpb.KeyValue) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,8 +89,8 @@ func (h *history) meet(watch int, got *mvccpb.KeyValue) error {
 	return nil
 }
 
-// continues returns an error unless what the servers have goes on from the tick that the copy had, or compare
-// gets to know whether it does. seen is the version that the copy had, and now the tick of the servers since.
+// continues returns an error unless the servers' changes continue from the copy's tick, or compare will find
+// out. seen is the copy's version, and now the later ticks of the servers.
 func (s *Store) continues(ctx context.Context, seen int64, known records.Record, now []*mvccpb.KeyValue) error {
 	switch {
 	case len(now) > 0 && (isRecord(now[0], known) || now[0].ModRevision > seen):

@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// leases ends records. Records that last as long share a lease for a while, so that most changes are
+// leases ends records. Records with the same lifetime share a lease for a while, so most changes are
 // one request.
 type leases struct {
 	running context.Context //nolint:containedctx // the life of the store, in which the own lease is kept alive
@@ -28,7 +28,7 @@ type timed struct {
 	until time.Time // records that begin later need another lease
 }
 
-// ownTTL is the time in seconds after which the records of a process that was killed end.
+// ownTTL is the time in seconds after which the records of a killed process end.
 const ownTTL = 5
 
 // of returns the lease of an entry, or none.
@@ -86,8 +86,9 @@ func (l *leases) keep(client *clientv3.Client) {
 	}()
 }
 
-// keepWhile keeps a lease alive until etcd's client gives up, which it does if no server answers for as long
-// as the lease lasts. It reports whether to go on: servers that start again give each lease all its time.
+// keepWhile keeps a lease alive until etcd's client gives up. The client gives up if no server answers for
+// the lifetime of the lease. keepWhile reports whether to continue: if servers start again, they give each
+// lease all its time.
 func (l *leases) keepWhile(ctx context.Context, client *clientv3.Client, id clientv3.LeaseID) bool {
 	const again = 500 * time.Millisecond
 	alive, err := client.KeepAlive(ctx, id)

@@ -18,7 +18,8 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// explain returns what an error of the servers means for the person who runs this program, or the error.
+// explain returns the meaning of a server's error for the person who runs this program. If it has no
+// explanation, it returns the error.
 func (c Config) explain(err error) error {
 	switch {
 	case errors.Is(err, rpctypes.ErrAuthFailed):
@@ -66,7 +67,7 @@ func (c Config) find(ctx context.Context, err error) error {
 	return err
 }
 
-// try connects to a server, and returns what is wrong with the connection, or nil.
+// try connects to a server, and returns the problem with the connection, or nil.
 func (c Config) try(ctx context.Context, address string) error {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -135,7 +136,7 @@ func (c Config) shake(ctx context.Context, plain net.Conn, address string) error
 	}
 }
 
-// untrusted suggests what to do about a certificate of a server that is not trusted.
+// untrusted returns advice about an untrusted certificate of a server.
 func untrusted(err error) string {
 	if _, isOther := errors.AsType[x509.HostnameError](err); isOther {
 		return "use a name or an address in --store that the certificate of the server has"

@@ -25,7 +25,7 @@ type session struct {
 	password string
 }
 
-// prefix returns what the names of all records begin with.
+// prefix returns the beginning of all records' names.
 func (c Config) prefix() string { return strings.Trim(c.Prefix, "/") + "/" }
 
 // connect connects to the servers with the user's present password. The error is an *UnreachableError, or
@@ -61,8 +61,8 @@ func (c Config) connect(ctx context.Context) (*session, error) {
 	return made, nil
 }
 
-// often makes the client try to connect every second or so, however long the servers are away, so that it is
-// back before the leases end to which servers that start again give all their time.
+// often makes the client try to connect every second or so, for as long as the servers are away. If servers
+// start again, they give all leases all their time, and the client is back before the leases end.
 func often() backoff.Config {
 	config := backoff.DefaultConfig
 	config.BaseDelay, config.MaxDelay = time.Second/10, time.Second
@@ -100,8 +100,8 @@ func (s *Store) Problem() error {
 	return nil
 }
 
-// renew connects again after an error, if that helps: etcd has forgotten the token of the connection, or
-// the user has another password by now. The records that are to last as long as this process stay.
+// renew connects again after an error, if this helps: etcd has forgotten the token of the connection, or
+// the user has another password by now. The records with the lifetime of this process stay.
 func (s *Store) renew(ctx context.Context, after error) {
 	isStale := errors.Is(after, errStale)
 	if !isStale && !errors.Is(after, rpctypes.ErrAuthFailed) {

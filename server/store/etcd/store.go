@@ -21,7 +21,7 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// Config says where the servers are. Endpoints, Prefix, Timeout and Logger are required.
+// Config holds the servers and the limits. Endpoints, Prefix, Timeout and Logger are required.
 type Config struct {
 	Endpoints []string // HOST:PORT
 	Prefix    string   // of the names of all records, without slashes at its ends
@@ -80,7 +80,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	return s, nil
 }
 
-// Close ends the access, and with it what is only to last as long as this process.
+// Close ends the access, and the records with the lifetime of this process.
 func (s *Store) Close() {
 	s.leases.revoke(s.client())
 	s.end()
@@ -90,7 +90,7 @@ func (s *Store) Close() {
 
 func (s *Store) client() *clientv3.Client { return s.session.Load().client }
 
-// failed returns the error for one that etcd's client returns.
+// failed returns the error for an error of etcd's client.
 func (s *Store) failed(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -112,8 +112,8 @@ func unreachable(err error) error {
 // Copy returns the copy of the records in this process.
 func (s *Store) Copy() *records.Copy { return s.copied }
 
-// Contact returns the last time at which a server answered, or the zero time while the copy has changes
-// that the servers have lost.
+// Contact returns the last time at which a server answered. While the copy has changes that the servers
+// have lost, it returns the zero time.
 func (s *Store) Contact() time.Time {
 	if s.isAhead.Load() {
 		return time.Time{}
@@ -127,8 +127,8 @@ func (s *Store) touch() {
 
 var errLost = errors.New("the store has lost changes: its servers were restored from a backup, or their data was deleted")
 
-// answered notes an answer. seen is the version that the copy had before the request: no server that has
-// kept its data answers with a lower revision.
+// answered notes an answer. seen is the copy's version before the request. If a server has kept its
+// data, it never answers with a lower revision.
 func (s *Store) answered(header *etcdserverpb.ResponseHeader, seen int64) error {
 	if header.GetRevision() >= seen {
 		s.touch()
@@ -312,7 +312,8 @@ func problemOf(news clientv3.WatchResponse) error {
 	return news.Err()
 }
 
-// apply applies events, those of one change together, up to a change of a history that the servers have lost.
+// apply applies events, the events of one change together, until it meets a change of a history that the
+// servers have lost.
 func (s *Store) apply(events []*clientv3.Event) error {
 	for len(events) > 0 {
 		version := events[0].Kv.ModRevision

@@ -1,4 +1,4 @@
-// Package awsrequest verifies the requests by which workloads of AWS prove who they are: requests
+// Package awsrequest verifies the requests by which workloads of AWS prove their identity: requests
 // for GetCallerIdentity that they have signed and do not send themselves
 // (https://cloud.google.com/iam/docs/workload-identity-federation-with-other-clouds).
 //
@@ -48,7 +48,7 @@ const (
 	hostField     = "Host"
 )
 
-// Expectation is what a request must fit.
+// Expectation holds the expected values of a request.
 type Expectation struct {
 	Target   string // the full resource name of the provider
 	Provider fixtures.AWSProvider
@@ -56,7 +56,7 @@ type Expectation struct {
 }
 
 // Caller verifies a request, as a client writes it in a subject token, and returns the access key
-// that has signed it. The error wraps one of the reasons of this package.
+// of its signature. The error wraps one of the reasons of this package.
 func Caller(ctx context.Context, subject string, want Expectation) (fixtures.AWSAccessKey, error) {
 	r, err := parse(subject)
 	if err != nil {
@@ -82,7 +82,7 @@ func Caller(ctx context.Context, subject string, want Expectation) (fixtures.AWS
 	return key, nil
 }
 
-// request is a request for GetCallerIdentity whose form is right.
+// request is a request for GetCallerIdentity in the right form.
 type request struct {
 	host      string
 	query     string
@@ -124,7 +124,7 @@ func parse(subject string) (*request, error) {
 	return r, r.readSignature()
 }
 
-// header returns the header of the request. A field that is there twice has no certain value.
+// header returns the header of the request. If a field is there twice, its value is ambiguous.
 func (s serialized) header() (http.Header, error) {
 	header := http.Header{}
 	for _, field := range s.Headers {
@@ -188,7 +188,7 @@ func (r *request) readSignature() error {
 	return r.checkFields()
 }
 
-// checkFields demands that the signature covers what AWS says it must cover: the host, and every
+// checkFields checks that the signature covers all fields that AWS demands: the host, and every
 // field of AWS's own.
 func (r *request) checkFields() error {
 	for name := range r.header {

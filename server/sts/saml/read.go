@@ -9,7 +9,7 @@ import (
 	"github.com/beevik/etree"
 )
 
-// reader reads an assertion whose signature is verified.
+// reader reads an assertion with a verified signature.
 type reader struct {
 	assertion *etree.Element
 	want      Expectation
@@ -50,8 +50,8 @@ func (a reader) checkIssuer() error {
 	return err
 }
 
-// checkAudience demands that the assertion is restricted to audiences, and that each restriction
-// names one of the provider's.
+// checkAudience checks that the assertion is restricted to audiences, and that each restriction has
+// one of the provider's audiences.
 func (a reader) checkAudience() error {
 	conditions, err := only(a.assertion, "Conditions")
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package saml verifies the assertions of SAML 2.0 identity providers
 // (https://docs.oasis-open.org/security/saml/v2.0/saml-core-2.0-os.pdf).
 //
-// It reads only what the signature covers. It does not know pools or attribute mappings, and
-// answers no request of SAML's protocols.
+// It reads only the signed content. It does not know pools or attribute mappings, and answers no
+// request of SAML's protocols.
 package saml
 
 import (
@@ -36,7 +36,7 @@ const (
 	bearer             = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
 )
 
-// Expectation is what an assertion must fit.
+// Expectation holds the expected values of an assertion.
 type Expectation struct {
 	Trust      fixtures.SAMLTrust
 	IsAudience func(audience string) bool
@@ -44,7 +44,7 @@ type Expectation struct {
 	Skew       time.Duration // by which the clock of the identity provider may differ
 }
 
-// Assertion is what an identity provider says of a subject.
+// Assertion is an identity provider's statement about a subject.
 type Assertion struct {
 	Subject    string
 	Attributes map[string][]string
@@ -81,8 +81,8 @@ func Read(token string, want Expectation) (Assertion, error) {
 	return Assertion{Subject: subject, Attributes: attributes, Expires: expires}, err
 }
 
-// parse reads the document. A document with a type could define entities, and a document that is
-// not one of SAML's two has nothing to verify.
+// parse reads the document. It refuses a document with a type, which could define entities, and a
+// document of another kind than SAML's two, which has nothing to verify.
 func parse(token string) (*etree.Element, error) {
 	text := strings.TrimRight(strings.Join(strings.Fields(token), ""), "=")
 	content, err := base64.RawStdEncoding.DecodeString(text)
@@ -106,8 +106,8 @@ func parse(token string) (*etree.Element, error) {
 }
 
 // verified returns the assertion of a document as the identity provider has signed it: from the
-// signature of the response, or from the assertion's own. Nothing else of the document counts, so
-// that content that somebody has wrapped around a signed element is never read.
+// signature of the response, or from the assertion's own. Nothing else of the document counts. If
+// somebody has wrapped content around a signed element, the content is therefore never read.
 func (e Expectation) verified(root *etree.Element) (*etree.Element, error) {
 	if !isSigned(root) && is(root, protocolNamespace, "Response") {
 		assertion, err := onlyAssertion(root)
@@ -173,8 +173,8 @@ func (e Expectation) validate(element *etree.Element) (*etree.Element, error) {
 	return signed, nil
 }
 
-// usesSHA1 reports whether a signature within an element uses SHA-1. Two documents can be made that
-// have the same digest of SHA-1, so that the signature of one is good for the other.
+// usesSHA1 reports whether a signature within an element uses SHA-1. An attacker can make two
+// documents with the same digest of SHA-1, and the signature of one is then valid for the other.
 func usesSHA1(element *etree.Element) bool {
 	broken := []string{dsig.RSASHA1SignatureMethod, dsig.ECDSASHA1SignatureMethod, "http://www.w3.org/2000/09/xmldsig#sha1"}
 	return slices.ContainsFunc(element.FindElements(".//*"), func(within *etree.Element) bool {
