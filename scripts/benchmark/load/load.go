@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// grace is the time for the last answer after the end of a run.
-const grace = 10 * time.Second
+// grace is the time for the last answer after the end of a run. It is far longer than an answer takes on a
+// busy machine.
+const grace = 5 * time.Minute
 
 // Limits end a run as soon as one of them is reached.
 type Limits struct {
