@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
@@ -40,10 +41,18 @@ func (s *watch) observed() cache.ListerWatcher {
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (apiwatch.Interface, error) {
 			stream, err := from.WatchWithContext(ctx, options)
-			s.heard(ctx, err)
+			if !refusesList(err, options) {
+				s.heard(ctx, err)
+			}
 			return stream, err
 		},
 	}, s.source)
+}
+
+// refusesList reports whether an API server does not begin a watch with the list of all objects, which older ones
+// cannot. The informer then lists the objects, and watches them without a list.
+func refusesList(err error, options metav1.ListOptions) bool {
+	return options.SendInitialEvents != nil && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err))
 }
 
 // heard notes the end of an attempt to watch or to list. A watch that works ends the loss.
