@@ -25,11 +25,12 @@ type visit struct {
 	request *http.Request
 	perform Perform
 
-	Form    url.Values     // the fields of the form that was sent, or of the query
-	Notice  string         // what has been done
-	Problem string         // why something has not been done, or cannot be shown
-	Result  map[string]any // the answer to the form
-	Data    any            // of the page
+	Form     url.Values     // the fields of the form that was sent, or of the query
+	Notice   string         // what has been done
+	Cautions []string       // what the visitor must know of it
+	Problem  string         // why something has not been done, or cannot be shown
+	Result   map[string]any // the answer to the form
+	Data     any            // of the page
 
 	status  int   // of the first operation that failed
 	trouble error // a mistake of the emulator
@@ -76,11 +77,30 @@ func (v *visit) act(of section) (to string, done bool) {
 		v.Result = answer
 		return "", false
 	}
+	if v.Cautions = cautions(answer); len(v.Cautions) > 0 {
+		v.Notice = wanted.said
+		return "", false // the page that a browser is led to would not have them
+	}
 	query := url.Values{"done": {v.Form.Get("do")}}
 	if kept := v.Form.Get(wanted.keep); kept != "" {
 		query.Set(wanted.keep, kept)
 	}
 	return of.path + "?" + query.Encode(), true
+}
+
+// cautions returns the warnings of an answer, and the replicas that have not answered.
+func cautions(answer map[string]any) (list []string) {
+	warnings, _ := answer["warnings"].([]any)
+	for _, one := range warnings {
+		list = append(list, fmt.Sprint(one))
+	}
+	silent, _ := answer["unanswered"].([]any)
+	for _, one := range silent {
+		if of, ok := one.(map[string]any); ok {
+			list = append(list, fmt.Sprintf("The replica %v has not said that it did this too: %v.", of["name"], of["reason"]))
+		}
+	}
+	return list
 }
 
 // ask performs an operation, decodes the answer, and reports whether it succeeded.
