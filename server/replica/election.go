@@ -35,7 +35,10 @@ func (r *Replica) ShareEvents(player *event.Player) {
 		kept.follow(changed)
 		e.tell()
 	})
-	r.store.Copy().Follow(playerFolder, func([]records.Record) { e.tell() })
+	r.store.Copy().Follow(playerFolder, func([]records.Record) {
+		kept.followCount()
+		e.tell()
+	})
 	r.whenRestarted(e.tell)
 	go e.run(r.running)
 }

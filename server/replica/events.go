@@ -46,6 +46,7 @@ type events struct {
 
 	mu    sync.Mutex
 	known []known // in the order of their names
+	begun int     // the newest run whose scenarios have all begun
 }
 
 // known is an event and its record.
@@ -89,6 +90,14 @@ func (e *events) follow(changed []records.Record) {
 	order.Sort(e.known, func(a, b known) int { return cmp.Compare(a.name, b.name) })
 }
 
+// followCount is told of changes of the count, after follow was told of the same change.
+func (e *events) followCount() {
+	now, _, _ := e.count() // BeginRun returns the error
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.begun = now.Begun
+}
+
 // find returns an event by its ID.
 func (e *events) find(id string) (known, bool) {
 	e.mu.Lock()
@@ -103,14 +112,15 @@ func (e *events) find(id string) (known, bool) {
 // Run returns the present run of the world.
 func (e *events) Run() int { return e.worlds.run() }
 
-// List returns the events of the present run.
+// List returns the events of the present run, and none before all its scenarios have begun, so that nobody sees
+// some of them.
 func (e *events) List() []event.Kept {
 	run := e.worlds.run()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var list []event.Kept
 	for _, one := range e.known {
-		if one.event.Run == run {
+		if one.event.Run == run && run <= e.begun {
 			list = append(list, one.event)
 		}
 	}
@@ -134,6 +144,13 @@ func (e *events) commit(change records.Change) error {
 	ctx, cancel := e.bounds.commit()
 	defer cancel()
 	return e.store.Commit(ctx, change)
+}
+
+// await returns when this process has followed the change with a version.
+func (e *events) await(version int64) error {
+	ctx, cancel := e.bounds.commit()
+	defer cancel()
+	return e.store.Copy().Await(ctx, version)
 }
 
 // entriesOf returns the records of as many events of a list as fit into one change, under the numbers after
@@ -188,8 +205,11 @@ func (e *events) BeginRun(run int, scenarios func() []event.Kept) error {
 	var list []event.Kept
 	for {
 		now, version, err := e.count()
-		if err != nil || now.Begun >= run || now.Beginning > run {
+		if err != nil || now.Beginning > run {
 			return err
+		}
+		if now.Begun >= run {
+			return e.await(version)
 		}
 		if now.Beginning < run {
 			now.Beginning, now.Added = run, 0
