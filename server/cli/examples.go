@@ -46,7 +46,7 @@ func (*requestsCommand) Help() string {
 
 Examples:
   gcp-metadata-emulator requests --status 4xx
-  gcp-metadata-emulator requests --replica all
+  gcp-metadata-emulator requests --replica all --limit 20
   gcp-metadata-emulator requests --follow --route 'mds.*'`
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -25,6 +26,7 @@ type requestsCommand struct {
 	Follow bool   `short:"f" env:"-" help:"Go on to print requests as they are answered, until interrupted. If the emulator is restarted, go on with the new one."`
 	Route  string `env:"-" placeholder:"ROUTE" help:"Only requests for this route, such as mds.token or iamcredentials.*."`
 	Status string `env:"-" placeholder:"STATUS" help:"Only requests that were answered with this status, such as 403 or 4xx."`
+	Limit  *int   `env:"-" placeholder:"N" help:"Only the newest N requests; with --follow, and all later ones."`
 }
 
 // Run prints exchanges of the journal.
@@ -38,7 +40,7 @@ func (c *requestsCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	table := exchangeTable{out: std.out, ofAll: c.Replica == "all"}
-	last, err := c.list(ctx, std, query, &table)
+	last, err := c.list(ctx, std, c.limited(query), &table)
 	if err != nil {
 		return err
 	}
@@ -56,6 +58,9 @@ func (c *requestsCommand) query() (url.Values, error) {
 	if c.Follow && c.Replica != "" {
 		return nil, &usageError{errors.New("--follow prints what the emulator at --url answers, and cannot follow another replica: leave out --replica, or give the URL of that replica")}
 	}
+	if c.Limit != nil && *c.Limit <= 0 {
+		return nil, &usageError{fmt.Errorf("--limit: %d is not a positive number of requests", *c.Limit)}
+	}
 	filter := journal.Filter{Route: c.Route}
 	if c.Status == "" {
 		return c.ask(filter.Query()), nil
@@ -65,6 +70,16 @@ func (c *requestsCommand) query() (url.Values, error) {
 		return nil, &usageError{fmt.Errorf("--status: %w", err)}
 	}
 	return c.ask(filter.Query()), nil
+}
+
+// limited returns a query of the journal with the limit, which a query of later exchanges does not have.
+func (c *requestsCommand) limited(query url.Values) url.Values {
+	if c.Limit == nil {
+		return query
+	}
+	limited := maps.Clone(query)
+	limited.Set("limit", strconv.Itoa(*c.Limit))
+	return limited
 }
 
 // list prints the exchanges in the journal, and returns the number of the newest one.
