@@ -13,8 +13,9 @@ import (
 	"gcp-metadata-emulator/scripts/benchmark/load"
 )
 
-// readiness limits the time in which an emulator makes its keys.
-const readiness = time.Minute
+// readiness limits the time in which an emulator makes its keys. It is far longer than that takes on a busy
+// machine.
+const readiness = 5 * time.Minute
 
 // startEmulator starts an emulator for the load, and waits until it has keys and has answered. It
 // uses the folder of the given name.

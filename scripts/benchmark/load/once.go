@@ -14,8 +14,9 @@ const (
 	// retry is the interval of attempts to connect to a starting server: long enough to leave
 	// it the processor, short enough to keep the measurement exact.
 	retry = 200 * time.Microsecond
-	// patience is the time in which a server must accept a connection, and then answer.
-	patience = 10 * time.Second
+	// patience is the time in which a server must accept a connection, and then answer. A starting emulator
+	// makes keys before it answers.
+	patience = grace
 	// largest is the maximum size of a body that Once keeps, in bytes.
 	largest = 16 << 20
 )
