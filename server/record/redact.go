@@ -61,7 +61,7 @@ func (r *redactor) value(path []string, text string) string {
 	switch {
 	case isSwitch, isNumber && !isSecret, isName(text):
 		return text
-	case isGoogles(path) && !isOfUser(path), slices.Contains(googlesAttributes(), name):
+	case isGoogles(path) && !isOfUser(path), has(googlesAttributes(), name):
 		return r.names.RedactForms(text)
 	case !pseudonym.IsPlain(text), isSecret, isOfUser(path) && !isSetting(name, text):
 		return r.hide(text)
@@ -92,25 +92,6 @@ func nameOf(path []string) string {
 		}
 	}
 	return ""
-}
-
-// googlesAttributes returns attributes that Google sets on machines of clusters and groups, whose values have words that are not plain.
-func googlesAttributes() []string {
-	return []string{"cluster-name", "cluster-location", "cluster-uid", "created-by", "instance-template"}
-}
-
-// isSetting reports whether an attribute is one that Google documents and whose values are words of a list, and whether
-// its value is a word: https://cloud.google.com/compute/docs/metadata/predefined-metadata-keys.
-func isSetting(name, text string) bool {
-	return !strings.Contains(text, " ") && slices.Contains([]string{
-		"block-project-ssh-keys", "cos-update-strategy", "disable-account-manager", "disable-https-mds-setup",
-		"disable-legacy-endpoints", "enable-access-token-enforce-scopes", "enable-guest-attributes", "enable-os-inventory",
-		"enable-osconfig", "enable-oslogin", "enable-oslogin-2fa", "enable-oslogin-certificates", "enable-oslogin-sk",
-		"enable-windows-ssh", "enable-workload-certificate", "gci-ensure-gke-docker", "gci-metrics-enabled",
-		"gci-update-strategy", "google-compute-default-region", "google-compute-default-zone", "google-logging-enabled",
-		"google-logging-use-fluentbit", "google-monitoring-enabled", "osconfig-disabled-features", "osconfig-log-level",
-		"serial-port-enable", "serial-port-logging-enable", "vmdnssetting",
-	}, strings.ToLower(name))
 }
 
 // isOfUser reports whether a user sets the value at a path: an attribute, or the description.
