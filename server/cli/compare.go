@@ -80,7 +80,7 @@ func (c *compareCommand) Run(ctx context.Context, std streams) error {
 	}
 	result, err := compare.Run(ctx, c.options(target, scripts, interval, std))
 	if err != nil {
-		return c.advised(err)
+		return c.advised(ctx, err)
 	}
 	return c.print(result, std)
 }
@@ -110,33 +110,54 @@ func (c *compareCommand) checkReport() error {
 	if c.Report == "" {
 		return nil
 	}
-	var err error
+	err := checkWritable(filepath.Dir(c.Report))
 	if info, known := os.Stat(c.Report); known == nil && info.IsDir() {
 		err = syscall.EISDIR
-	} else if probe, failed := os.CreateTemp(filepath.Dir(c.Report), ".report-*"); failed != nil {
-		err = rootCause(failed)
-	} else {
-		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
 	}
 	if err != nil {
-		return fmt.Errorf("cannot write the report %q: %w", c.Report, err)
+		return &hintError{
+			message: fmt.Sprintf("cannot write the report %q: %v", c.Report, err), cause: err,
+			hint: "name a file in a directory that exists and that you may write to with --report",
+		}
 	}
 	return nil
 }
 
-// advised returns the error of a comparison, with a hint if a server cannot be reached.
-func (c *compareCommand) advised(err error) error {
-	if _, isUnreachable := errors.AsType[*script.UnreachableError](err); !isUnreachable {
-		return err
+// checkWritable returns an error if no file can be made in a directory.
+func checkWritable(dir string) error {
+	probe, err := os.CreateTemp(dir, ".writable-*")
+	if err != nil {
+		return rootCause(err)
 	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// advised returns the error of a comparison, with a hint if a server does not answer as it should.
+func (c *compareCommand) advised(ctx context.Context, err error) error {
 	hint := "name a server that this machine can reach with --real"
 	if c.with != nil {
 		hint += " and --with"
 	}
+	if _, isUnreachable := errors.AsType[*script.UnreachableError](err); !isUnreachable && c.Surface != "" {
+		hint = "check that the account of the key file and its key still exist"
+	}
 	if _, isUntrusted := errors.AsType[*tls.CertificateVerificationError](err); isUntrusted {
 		hint = "if you trust the server, name the file with the certificate of its authority in SSL_CERT_FILE, or name another server with --real"
 	}
-	return &hintError{message: err.Error(), hint: hint, cause: err}
+	return advised(ctx, err, hint)
+}
+
+// advised returns the error of the first requests to a server, with a hint unless it has one.
+func advised(ctx context.Context, err error, hint string) error {
+	var hinted interface{ Hint() string }
+	switch {
+	case errors.As(err, &hinted):
+		return err
+	case ctx.Err() != nil:
+		return errors.New("it was interrupted before there was anything to keep")
+	default:
+		return &hintError{message: err.Error(), hint: hint, cause: err}
+	}
 }
 
 // metadataServer returns the URL in a flag, without TLS and without a path.
@@ -198,8 +219,8 @@ func emulate(ctx context.Context, fixture []byte, std streams) (*url.URL, error)
 	return e.url, nil
 }
 
-// print writes the table and the report. It fails if there is a difference, or if requests were left out and
-// could have shown one.
+// print writes the table and the report. It fails if there is a difference, or if there could be one in answers that
+// nobody has compared.
 func (c *compareCommand) print(result compare.Report, std streams) error {
 	if len(result.Differences) > 0 {
 		if err := result.WriteTable(std.out); err != nil {
@@ -212,16 +233,19 @@ func (c *compareCommand) print(result compare.Report, std streams) error {
 			return fmt.Errorf("write the report %q: %w", c.Report, rootCause(err))
 		}
 	}
-	if len(result.Differences) > 0 {
-		return fmt.Errorf("%q and the emulator differ", withoutPassword(c.Real))
-	}
-	if result.LeftOut > 0 {
+	switch {
+	case result.LeftOut > 0 && len(result.Differences) == 0:
 		return &hintError{
 			message: fmt.Sprintf("the comparison is not complete: %d requests were left out because of the limit", result.LeftOut),
 			hint:    fmt.Sprintf("compare a server with fewer entries: at most %d requests are sent", realRequests),
 		}
+	case result.Ended != nil && result.LeftOut == 0:
+		return &hintError{message: "the comparison is not complete: " + result.Ended.String(), hint: "compare again when both servers answer"}
+	case len(result.Differences) > 0:
+		return fmt.Errorf("%q and the emulator differ", withoutPassword(c.Real))
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (c *compareCommand) write(result compare.Report) error {

@@ -57,7 +57,7 @@ func (c *compareCommand) runSurface(ctx context.Context, std streams) error {
 	}
 	result, err := compare.RunSurface(ctx, c.options(target, scripts, interval, std), surface, account)
 	if err != nil {
-		return c.advised(err)
+		return c.advised(ctx, err)
 	}
 	return c.print(result, std)
 }
@@ -77,7 +77,9 @@ func (c *compareCommand) account(ctx context.Context) (compare.Account, error) {
 	}
 	content, err := input.ReadNamed(ctx, c.Key)
 	if err != nil {
-		return compare.Account{}, fmt.Errorf("cannot read the key file %q: %w", c.Key, err)
+		return compare.Account{}, &hintError{
+			message: fmt.Sprintf("cannot read the key file %q: %v", c.Key, err), cause: err, hint: "name the key file of a throw-away account with --key",
+		}
 	}
 	file, key, err := credentials.ReadKeyFile(content)
 	switch {
@@ -87,7 +89,9 @@ func (c *compareCommand) account(ctx context.Context) (compare.Account, error) {
 			hint: "create a key of a throw-away account with gcloud iam service-accounts keys create FILE --iam-account EMAIL",
 		}
 	case err != nil:
-		return compare.Account{}, fmt.Errorf("cannot use the key file %q: %w", c.Key, err)
+		return compare.Account{}, &hintError{
+			message: fmt.Sprintf("cannot use the key file %q: %v", c.Key, err), cause: err, hint: "create another key of the account; the file must be as Google made it",
+		}
 	}
 	return compare.Account{Email: file.ClientEmail, UniqueID: file.ClientID, Project: file.ProjectID, Universe: file.UniverseDomain, Key: key}, nil
 }

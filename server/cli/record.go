@@ -29,6 +29,8 @@ type recordCommand struct {
 	Yes     bool          `env:"-" short:"y" help:"Do not ask before the first request."`
 }
 
+const recordPoll = 5 * time.Second // see record.Options
+
 // Help returns examples.
 func (*recordCommand) Help() string {
 	return `Writes down everything that the metadata server of a workload says: its tree, the header and every form of each value, listings, error pages, the claims of its ID tokens, and what changes while it is watched. serve --metadata DIR plays it elsewhere, the changes at their times. At most 400 requests are sent, 5 a second, and they change nothing; while it watches, at most one request a second follows, until it has seen 900 changes. With --secrets it plays exactly what was recorded; without it, names replace the values of attributes. Access tokens and signatures of the server itself are never kept. An interrupt ends it: what was recorded until then can be played. The exit code is 1 if anything was left out.
@@ -41,6 +43,9 @@ Examples:
 
 // Run records, and writes the files.
 func (c *recordCommand) Run(ctx context.Context, std streams) error {
+	if c.For < 0 {
+		return &usageError{&hintError{message: fmt.Sprintf("--for: %s is negative", c.For), hint: "write how long to watch, such as 1h, or leave out --for"}}
+	}
 	target, err := metadataServer("--real", c.Real)
 	if err == nil {
 		err = c.checkDir()
@@ -57,12 +62,12 @@ func (c *recordCommand) Run(ctx context.Context, std streams) error {
 	}
 	recording, err := record.Run(ctx, record.Options{
 		Real: target, Scripts: scripts, For: c.For, Secrets: c.Secrets, Profile: fixtures.Profile(c.Profile), Keep: c.write,
-		Interval: interval, Pace: time.Second, Limit: realRequests, Now: time.Now,
+		Interval: interval, Pace: time.Second, Poll: recordPoll, Limit: realRequests, Now: time.Now,
 	})
-	if err == nil {
-		err = c.write(recording)
-	}
 	if err != nil {
+		return advised(ctx, err, "name a metadata server that this machine can reach with --real")
+	}
+	if err := c.write(recording); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(std.err, "recorded %s in %q: %d requests, %d left out, %d changes, %d secrets redacted\n",
@@ -82,8 +87,13 @@ func (c *recordCommand) lacking(recording record.Recording) error {
 			message: fmt.Sprintf("no emulator can play the recording in %q: %s", c.Output, rootCause(recording.Unplayable)),
 			hint:    "edit its files, or report what the server said",
 		}
-	case recording.Interrupted:
-		return &hintError{message: "the recording was interrupted, and lacks answers", hint: playable}
+	case recording.Ended != nil:
+		return &hintError{message: "the recording is not complete: " + recording.Ended.String(), hint: playable}
+	case recording.Silent > 0:
+		return &hintError{
+			message: fmt.Sprintf("the server has not answered in the last %s of the watch, so that changes can be missing", recording.Silent.Round(time.Second)),
+			hint:    playable,
+		}
 	case recording.Unwatched > 0:
 		return &hintError{
 			message: fmt.Sprintf("the watch ended %s too early, because the server had changed %d times", recording.Unwatched.Round(time.Second), recording.Changes),
@@ -94,18 +104,32 @@ func (c *recordCommand) lacking(recording record.Recording) error {
 			message: fmt.Sprintf("the recording lacks the answers to %d requests, because it sends at most %d", recording.LeftOut, realRequests),
 			hint:    fmt.Sprintf("the tree is whole, and %s; only %s lacks the last requests", playable, record.ExchangesFile),
 		}
+	case recording.Unanswered > 0:
+		return &hintError{
+			message: fmt.Sprintf("the recording lacks the answers to %d requests, because the server did not answer", recording.Unanswered),
+			hint:    fmt.Sprintf("the tree is whole, and %s; only %s lacks them", playable, record.ExchangesFile),
+		}
 	}
 	return nil
 }
 
-// checkDir refuses a directory with files, which could be another recording's.
+// checkDir refuses a directory with files, which could be another recording's, and a directory that cannot be written,
+// before any request is sent.
 func (c *recordCommand) checkDir() error {
+	const hint = "name a new directory with --output"
 	entries, err := os.ReadDir(c.Output)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the directory %q: %w", c.Output, rootCause(err))
+		return &hintError{message: fmt.Sprintf("cannot read the directory %q: %v", c.Output, rootCause(err)), hint: hint, cause: err}
 	}
 	if len(entries) > 0 {
-		return &hintError{message: fmt.Sprintf("the directory %q is not empty", c.Output), hint: "name a new directory with --output"}
+		return &hintError{message: fmt.Sprintf("the directory %q is not empty", c.Output), hint: hint}
+	}
+	existing := c.Output
+	for _, err := os.Stat(existing); errors.Is(err, fs.ErrNotExist); _, err = os.Stat(existing) {
+		existing = filepath.Dir(existing)
+	}
+	if err := checkWritable(existing); err != nil {
+		return &hintError{message: fmt.Sprintf("cannot write the directory %q: %v", c.Output, err), hint: hint, cause: err}
 	}
 	return nil
 }
@@ -114,15 +138,16 @@ func (c *recordCommand) checkDir() error {
 // fixture's files exist.
 func (c *recordCommand) write(recording record.Recording) error {
 	const private, privateDir = 0o600, 0o700 // it may have secrets that nothing recognised
+	const hint = "free some space, or name another directory with --output"
 	if err := os.MkdirAll(c.Output, privateDir); err != nil {
-		return fmt.Errorf("make the directory %q: %w", c.Output, rootCause(err))
+		return &hintError{message: fmt.Sprintf("cannot make the directory %q: %v", c.Output, rootCause(err)), hint: hint, cause: err}
 	}
 	isFixture := func(name string) bool { return name == fixtures.RecordedFixture }
 	others := slices.DeleteFunc(slices.Sorted(maps.Keys(recording.Files)), isFixture)
 	for _, name := range append(others, fixtures.RecordedFixture) {
 		path := filepath.Join(c.Output, name)
 		if err := replaceFile(path, string(recording.Files[name]), private); err != nil {
-			return fmt.Errorf("write %q: %w", path, rootCause(err))
+			return &hintError{message: fmt.Sprintf("cannot write %q: %v", path, rootCause(err)), hint: hint, cause: err}
 		}
 	}
 	return nil

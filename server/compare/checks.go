@@ -46,12 +46,13 @@ func checks() []check {
 
 // check runs a check on both servers.
 func (c *comparison) check(ctx context.Context, check check) error {
+	c.at = "the check " + check.name
 	theirs, err := check.run(ctx, c.real)
 	switch {
 	case isFinal(ctx, err):
 		return c.named(err)
 	case err != nil:
-		c.found.add(Difference{Aspect: Silence, Request: "the check " + check.name, Real: err.Error(), Emulated: "an answer"}, c.found.rulesOf(check.name))
+		c.found.add(Difference{Aspect: Silence, Request: c.at, Real: err.Error(), Emulated: "an answer"}, c.found.rulesOf(check.name))
 		return nil //nolint:nilerr // the error is a difference
 	}
 	ours, err := check.run(ctx, c.emulated)
@@ -59,10 +60,10 @@ func (c *comparison) check(ctx context.Context, check check) error {
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("check %q of the emulator: %w", check.name, err)
+		return c.unemulated(err)
 	}
 	for _, d := range judgeFacts(Behaviour, theirs, ours) {
-		d.Request = "the check " + check.name
+		d.Request = c.at
 		c.found.add(d, c.found.rulesOf(check.name))
 	}
 	return nil

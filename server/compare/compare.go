@@ -26,6 +26,7 @@ import (
 const (
 	MaxRequests = 400                    // that a comparison sends to a server
 	Interval    = 200 * time.Millisecond // between two of them
+	Patience    = 5                      // requests in a row without a proper answer, after which no more are sent
 )
 
 // Options say which servers are compared, and how.
@@ -59,8 +60,17 @@ type Report struct {
 	Surface     string       `json:"surface,omitempty"` // of a public host
 	Requests    int          `json:"requests"`          // to the real server
 	LeftOut     int          `json:"leftOut"`           // requests for which the limit left no room
+	Ended       *Ending      `json:"ended,omitempty"`   // nil: everything was compared
 	Differences []Difference `json:"differences"`
 }
+
+// Ending says why and where a comparison ended before everything was compared.
+type Ending struct {
+	At  string `json:"at"` // the first request, or check, that was left out
+	Why string `json:"why"`
+}
+
+func (e Ending) String() string { return fmt.Sprintf("it ended early, at %q: %s", e.At, e.Why) }
 
 // Difference is one way in which the servers differ.
 type Difference struct {
@@ -91,6 +101,8 @@ type comparison struct {
 	found          *findings
 	names          *pseudonym.Names
 	leftOut        int
+	ended          *Ending
+	at             string // the request, or check, that the real server is asked
 
 	planned []Probe         // of the scripts
 	asked   map[string]bool // requests that both servers were asked
@@ -104,12 +116,12 @@ type comparison struct {
 func newComparison(options Options, names *pseudonym.Names) *comparison {
 	c := &comparison{options: options, found: newFindings(options.Scripts), names: names, asked: map[string]bool{}}
 	c.real = script.NewClient(options.Real, options.Now)
-	c.real.Interval, c.real.Limit, c.real.Roots = options.Interval, options.Limit, options.Roots
+	c.real.Interval, c.real.Limit, c.real.Roots, c.real.Patience = options.Interval, options.Limit, options.Roots, Patience
 	return c
 }
 
-// Run compares. It returns an error if the real server does not answer, or if its answer cannot be
-// emulated.
+// Run compares. It returns an error if the real server does not answer at the beginning, or if its answer cannot be
+// emulated. Whatever ends it later is in the report.
 func Run(ctx context.Context, options Options) (Report, error) {
 	c := newComparison(options, pseudonym.New())
 	c.judge, c.frame = judge, func(a script.Answer) string { return a.Body }
@@ -129,9 +141,7 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	if _, err := c.emulated.Ask(ctx, script.Get(root+"?recursive=true")); err != nil { // it teaches names
 		return Report{}, fmt.Errorf("the emulator does not answer ?recursive=true: %w", err)
 	}
-	if err := c.compare(ctx); err != nil {
-		return Report{}, err
-	}
+	c.end(ctx, c.compare(ctx))
 	report := c.report()
 	report.Profile = string(c.document.Profile)
 	return report, nil
@@ -167,7 +177,7 @@ func (c *comparison) lead(at *url.URL) {
 	c.emulated = script.NewClient(at, c.options.Now)
 	c.emulated.Host = c.real.Host
 	if c.options.With != nil {
-		c.emulated.Interval, c.emulated.Limit = c.options.WithInterval, c.options.Limit
+		c.emulated.Interval, c.emulated.Limit, c.emulated.Patience = c.options.WithInterval, c.options.Limit, Patience
 	}
 }
 
@@ -220,16 +230,30 @@ func (c *comparison) probes(ctx context.Context, probes []Probe) error {
 
 // left counts a request that the limit left out.
 func (c *comparison) left(err error) error {
-	if errors.Is(err, script.ErrLimit) {
-		c.leftOut++
-		return nil
+	if !errors.Is(err, script.ErrLimit) {
+		return err
 	}
-	return err
+	c.leftOut++
+	if c.ended == nil {
+		c.ended = &Ending{c.at, fmt.Sprintf("at most %d requests are sent to a server", c.options.Limit)}
+	}
+	return nil
+}
+
+// end keeps in mind where and why the comparison ends before its time, if there is an error.
+func (c *comparison) end(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		c.ended = &Ending{c.at, "it was interrupted"}
+	default:
+		c.ended = &Ending{c.at, err.Error()}
+	}
 }
 
 func (c *comparison) report() Report {
 	report := Report{
-		Server: c.names.Redact(c.options.Real.String()), Requests: c.real.Asked, LeftOut: c.leftOut,
+		Server: c.names.Redact(c.options.Real.String()), Requests: c.real.Asked, LeftOut: c.leftOut, Ended: c.ended,
 		Differences: c.found.described(),
 	}
 	for _, wire := range c.options.Scripts {
@@ -239,6 +263,9 @@ func (c *comparison) report() Report {
 	}
 	for i := range report.Differences {
 		report.Differences[i].redact(c.names)
+	}
+	if c.ended != nil {
+		report.Ended = &Ending{c.names.RedactWords(c.ended.At), c.names.RedactWords(c.ended.Why)}
 	}
 	return report
 }
@@ -265,7 +292,7 @@ func (d *Difference) redactBody(names *pseudonym.Names, body string) string {
 
 // probe asks both servers one request, and returns the answer of the real server.
 func (c *comparison) probe(ctx context.Context, p Probe) (script.Answer, error) {
-	c.asked[p.Request] = true
+	c.asked[p.Request], c.at = true, p.line()
 	theirs, err := c.ask(ctx, p)
 	if isFinal(ctx, err) {
 		return theirs, c.named(err)
@@ -276,7 +303,7 @@ func (c *comparison) probe(ctx context.Context, p Probe) (script.Answer, error) 
 	case errors.Is(own, script.ErrLimit):
 		return theirs, own
 	case own != nil:
-		return theirs, fmt.Errorf("the emulator does not answer %q: %w", c.names.RedactWords(p.line()), own)
+		return theirs, c.unemulated(own)
 	case err != nil:
 		c.found.add(Difference{Aspect: Silence, Request: p.line(), Real: err.Error(), Emulated: brief(ours)}, p.Rules)
 		return theirs, nil //nolint:nilerr // the error is a difference
@@ -301,20 +328,38 @@ func (c *comparison) ask(ctx context.Context, p Probe) (script.Answer, error) {
 // isFinal reports whether an error of the real server ends the comparison, or a part of it: other errors
 // are differences.
 func isFinal(ctx context.Context, err error) bool {
-	_, isUnreachable := errors.AsType[*script.UnreachableError](err)
-	return err != nil && (isUnreachable || errors.Is(err, script.ErrLimit) || ctx.Err() != nil)
+	return err != nil && (isLost(err) || errors.Is(err, script.ErrLimit) || ctx.Err() != nil)
 }
 
-// named returns the error of a real server that cannot be reached with the URL of the server.
+// isLost reports whether an error says that it is of no use to ask a server anything else.
+func isLost(err error) bool {
+	_, isUnreachable := errors.AsType[*script.UnreachableError](err)
+	_, isGone := errors.AsType[*script.GoneError](err)
+	return isUnreachable || isGone
+}
+
+// named returns the error of a real server that is lost with the URL of the server.
 func (c *comparison) named(err error) error {
-	if _, isUnreachable := errors.AsType[*script.UnreachableError](err); isUnreachable {
+	if isLost(err) {
 		return fmt.Errorf("cannot ask %q: %w", c.options.Real, err)
 	}
 	return err
 }
 
-// changes reports whether a value of the real server is another one when it is asked again.
+// unemulated returns the error of the server that the real server is compared with.
+func (c *comparison) unemulated(err error) error {
+	if c.options.With != nil {
+		return fmt.Errorf("cannot ask %q: %w", c.options.With, err)
+	}
+	return fmt.Errorf("the emulator does not answer: %w", err)
+}
+
+// changes reports whether a value of the real server is another one when it is asked again, or may be one, because
+// nobody can ask any more.
 func (c *comparison) changes(ctx context.Context, p Probe, before script.Answer) bool {
 	again, err := c.ask(ctx, p)
-	return err == nil && c.frame(again) != c.frame(before)
+	if err != nil {
+		return isLost(err) || ctx.Err() != nil
+	}
+	return c.frame(again) != c.frame(before)
 }

@@ -43,7 +43,11 @@ func (r Report) Summary() string {
 	if r.Surface != "" {
 		kind = "surface " + r.Surface
 	}
-	return fmt.Sprintf("%d requests to %s (%s)%s: %d differences", r.Requests, r.Server, kind, left, len(r.Differences))
+	summary := fmt.Sprintf("%d requests to %s (%s)%s: %d differences", r.Requests, r.Server, kind, left, len(r.Differences))
+	if r.Ended != nil {
+		summary += "; " + r.Ended.String()
+	}
+	return summary
 }
 
 // WriteJSON writes the report as JSON.

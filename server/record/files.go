@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"gcp-metadata-emulator/fixtures"
+	"gcp-metadata-emulator/server/compare"
 	"gcp-metadata-emulator/server/script"
 )
 
@@ -24,17 +25,21 @@ const (
 
 // Recording is a recording, in files.
 type Recording struct {
-	Files       map[string][]byte // by name
-	Requests    int
-	LeftOut     int             // requests for which the limit left no room
-	Changes     int             // that were seen
-	Redacted    int             // values that were replaced
-	Dropped     map[string]bool // paths of entries that no emulator can play
-	Interrupted bool            // not everything was asked
-	Unplayable  error           // why no emulator can play it; nil: one can
+	Files      map[string][]byte // by name
+	Requests   int
+	LeftOut    int             // requests for which the limit left no room
+	Changes    int             // that were seen
+	Redacted   int             // values that were replaced
+	Dropped    map[string]bool // paths of entries that no emulator can play
+	Unanswered int             // requests that the server did not answer
+	Ended      *compare.Ending // nil: everything was asked
+	Unplayable error           // why no emulator can play it; nil: one can
 
 	// Unwatched is how long the server was not watched, because it had changed MaxChanges times.
 	Unwatched time.Duration
+
+	// Silent is how long the server had not answered when the watch ended.
+	Silent time.Duration
 }
 
 // instance is the instance of the fixture.
@@ -54,7 +59,13 @@ type happening struct {
 // recording puts everything into files, without secrets unless they are wanted.
 func (r *recorder) recording(ctx context.Context) (Recording, error) {
 	played := instance{Name: r.document.Name(), Profile: r.document.Profile}
-	made := Recording{Files: map[string][]byte{}, Dropped: map[string]bool{}, Requests: r.client.Asked, LeftOut: r.leftOut, Changes: len(r.changes), Unwatched: r.unwatched}
+	made := Recording{
+		Files: map[string][]byte{}, Dropped: map[string]bool{}, Requests: r.client.Asked, LeftOut: r.leftOut, Unanswered: r.unanswered,
+		Changes: len(r.changes), Unwatched: r.unwatched,
+	}
+	if !r.silentSince.IsZero() {
+		made.Silent = r.options.Now().Sub(r.silentSince)
+	}
 	r.learn()
 	played.Recording = made.add(ctx, TreeFile, r.shown(string(r.document.Whole)), r.document.Profile)
 	for i, change := range r.changes {

@@ -35,23 +35,27 @@ type Options struct {
 
 	Interval time.Duration // between two requests
 	Pace     time.Duration // between two requests while changes are watched, if that is longer
+	Poll     time.Duration // between two requests to a server that does not answer while changes are watched, or that cannot wait
 	Limit    int           // of requests before changes are watched
 	Now      func() time.Time
 }
 
 // recorder asks a server, and keeps what it says.
 type recorder struct {
-	client     *script.Client
-	options    Options
-	redactor   *redactor // nil: secrets are kept
-	document   *compare.Document
-	etag       string // of the document
-	exchanges  []exchange
-	identities map[string]identity
-	changes    []change
-	leftOut    int
-	unwatched  time.Duration // see Recording
-	values     []string      // paths of values that directories list
+	client      *script.Client
+	options     Options
+	redactor    *redactor // nil: secrets are kept
+	document    *compare.Document
+	etag        string // of the document
+	exchanges   []exchange
+	identities  map[string]identity
+	changes     []change
+	leftOut     int
+	unanswered  int
+	at          string        // the request that was sent last
+	unwatched   time.Duration // see Recording
+	silentSince time.Time     // zero: the server answers while changes are watched
+	values      []string      // paths of values that directories list
 }
 
 // exchange is a request with its answer.
@@ -73,7 +77,7 @@ func Run(ctx context.Context, options Options) (Recording, error) {
 	if !options.Secrets {
 		r.redactor = newRedactor()
 	}
-	r.client.Interval, r.client.Limit = options.Interval, options.Limit
+	r.client.Interval, r.client.Limit, r.client.Patience = options.Interval, options.Limit, compare.Patience
 	began := options.Now()
 	whole, err := r.client.Ask(ctx, script.Get(root+"?recursive=true"))
 	if err != nil {
@@ -85,8 +89,8 @@ func Run(ctx context.Context, options Options) (Recording, error) {
 	r.document.Profile = cmp.Or(options.Profile, r.document.Profile)
 	r.etag, _ = whole.Header("ETag")
 	r.keep("tree", script.Get(root+"?recursive=true"), whole)
-	interrupted := r.survey(ctx) != nil
-	if !interrupted && options.For > 0 {
+	ended := r.ending(ctx, r.survey(ctx))
+	if ended == nil && options.For > 0 {
 		if err := r.save(ctx); err != nil {
 			return Recording{}, err
 		}
@@ -95,13 +99,25 @@ func Run(ctx context.Context, options Options) (Recording, error) {
 		}
 	}
 	recording, err := r.recording(context.WithoutCancel(ctx))
-	recording.Interrupted = interrupted
+	recording.Ended = ended
 	return recording, err
+}
+
+// ending says where and why an error ended the recording.
+func (r *recorder) ending(ctx context.Context, err error) *compare.Ending {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return &compare.Ending{At: r.at, Why: "it was interrupted"}
+	default:
+		return &compare.Ending{At: r.at, Why: err.Error()}
+	}
 }
 
 const root = "/computeMetadata/v1/"
 
-// survey asks for everything once. Its only error is that of the context.
+// survey asks for everything once. Its error is that of the context, or of a server that answers no more.
 func (r *recorder) survey(ctx context.Context) (err error) {
 	if r.identities, err = r.askIdentities(ctx); err == nil {
 		err = r.walk(ctx, root)
@@ -120,19 +136,28 @@ func (r *recorder) survey(ctx context.Context) (err error) {
 			_, err = r.ask(ctx, probe.Name, probe.Request)
 		}
 	}
+	if err == nil {
+		err = r.client.Gone() // after the last request
+	}
 	return err
 }
 
-// ask asks and keeps the exchange. A request for which the limit leaves no room is counted, and a request
-// that is not answered is left out.
+// ask asks and keeps the exchange. Requests for which the limit leaves no room, and requests that are not answered, are
+// counted.
 func (r *recorder) ask(ctx context.Context, name, request string) (script.Answer, error) {
+	r.at = script.Line(request)
 	answer, err := r.client.Ask(ctx, request)
+	_, isGone := errors.AsType[*script.GoneError](err)
 	switch {
-	case errors.Is(err, script.ErrLimit):
-		r.leftOut++
 	case ctx.Err() != nil:
 		return answer, ctx.Err()
-	case err == nil:
+	case isGone:
+		return answer, err
+	case errors.Is(err, script.ErrLimit):
+		r.leftOut++
+	case err != nil:
+		r.unanswered++
+	default:
 		r.keep(name, request, answer)
 	}
 	return answer, nil

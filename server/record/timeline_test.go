@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -131,35 +130,6 @@ func TestOddEntriesAreLeftOut(t *testing.T) {
 	}
 	if !strings.Contains(string(recording.Files[record.ExchangesFile]), "odd name") {
 		t.Error("the answers lack an odd name")
-	}
-}
-
-// Whenever a recording is interrupted, what it has can be played.
-func TestInterrupted(t *testing.T) {
-	t.Parallel()
-	for _, after := range []int64{2, 5, 9, 20, 33} {
-		t.Run(strconv.FormatInt(after, 10), func(t *testing.T) {
-			t.Parallel()
-			ctx, cancel := context.WithCancel(t.Context())
-			var requests atomic.Int64
-			d := newDouble()
-			d.tree = vm(map[string]any{"a": "b", "password": "swordfish"}, nil)
-			d.asked = func(*http.Request) {
-				if requests.Add(1) == after {
-					cancel()
-				}
-			}
-			served := httptest.NewServer(d)
-			defer served.Close()
-			recording, err := record.Run(ctx, record.Options{Real: emulatortest.Must[*url.URL](t)(url.Parse(served.URL)), For: time.Hour, Limit: 60, Now: time.Now})
-			if err != nil || !recording.Interrupted || recording.Requests > int(after)+1 {
-				t.Fatalf("%v: interrupted: %t, after %d requests", err, recording.Interrupted, recording.Requests)
-			}
-			again := emulate(t, fixtures.Files{Recording: written(t, recording)})
-			if _, body := again.Metadata(t, "instance/attributes/?recursive=true"); body != `{"a":"REDACTED-VALUE-1","password":"REDACTED-VALUE-2"}` {
-				t.Errorf("the attributes are %s", body)
-			}
-		})
 	}
 }
 

@@ -13,15 +13,12 @@ import (
 // MaxChanges is how many changes are recorded. An emulator plays up to 1,000 events at a time.
 const MaxChanges = 900
 
-const (
-	longestWait = time.Minute     // that one request asks for
-	pollEvery   = 5 * time.Second // of a server without ETags, which cannot wait
-)
+const longestWait = time.Minute // that one request asks for
 
 // watch waits for changes of the tree until the time is over, the context ends or there are too many changes.
 func (r *recorder) watch(ctx context.Context, began time.Time) error {
 	known := r.document
-	r.client.Limit, r.client.Interval = 0, max(r.client.Interval, r.options.Pace)
+	r.client.Limit, r.client.Patience, r.client.Interval = 0, 0, max(r.client.Interval, r.options.Pace)
 	for until := r.options.Now().Add(r.options.For); ; {
 		left := until.Sub(r.options.Now())
 		if left <= 0 {
@@ -37,15 +34,25 @@ func (r *recorder) watch(ctx context.Context, began time.Time) error {
 		}
 		current, odd := compare.ReadDocument(answer)
 		if err != nil || odd != nil {
-			pause(ctx, pollEvery) // a metadata server is not available for a moment during a migration
+			r.miss(ctx)
 			continue
 		}
+		r.silentSince = time.Time{}
 		r.etag, _ = answer.Header("ETag")
 		if err := r.change(ctx, known, current, began); err != nil {
 			return err
 		}
 		known = current
 	}
+}
+
+// miss waits after a request without a proper answer: a metadata server is not available for a moment during a
+// migration.
+func (r *recorder) miss(ctx context.Context) {
+	if r.silentSince.IsZero() {
+		r.silentSince = r.options.Now()
+	}
+	pause(ctx, r.options.Poll)
 }
 
 // change keeps what the server says now, if it differs from what was known.
@@ -59,8 +66,8 @@ func (r *recorder) change(ctx context.Context, known, current *compare.Document,
 
 // next returns the tree when it has changed, or after a while.
 func (r *recorder) next(ctx context.Context, while time.Duration) (script.Answer, error) {
-	if r.etag == "" {
-		pause(ctx, min(while, pollEvery))
+	if r.etag == "" { // the server cannot wait
+		pause(ctx, min(while, r.options.Poll))
 		return r.client.Ask(ctx, script.Get(root+"?recursive=true"))
 	}
 	seconds := max(1, int(while/time.Second))

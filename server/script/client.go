@@ -6,8 +6,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -23,8 +25,19 @@ type UnreachableError struct{ Err error }
 func (e *UnreachableError) Error() string { return e.Err.Error() }
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// patience is how long a server may take to answer, beyond the time that a request asks it to wait.
-const patience = 10 * time.Second
+// GoneError is the error of a request that was not sent, because the server has failed to answer too many requests in
+// a row.
+type GoneError struct {
+	failed int
+	last   string
+}
+
+func (e *GoneError) Error() string {
+	return fmt.Sprintf("%d requests in a row had no answer, or one of the status 5xx; the last of them: %s", e.failed, e.last)
+}
+
+// longestSilence is how long a server may take to answer, beyond the time that a request asks it to wait.
+const longestSilence = 10 * time.Second
 
 // Client sends requests in the form of the scripts to a server, one after the other, each on its
 // own connection.
@@ -34,6 +47,7 @@ type Client struct {
 	Interval time.Duration // between two requests
 	Limit    int           // of requests; 0: none
 	Asked    int           // requests so far
+	Patience int           // requests in a row that may fail before Ask sends no more; 0: any number
 	Now      func() time.Time
 	Roots    *x509.CertPool // of servers with TLS; nil: the roots of the system
 
@@ -42,6 +56,7 @@ type Client struct {
 
 	last   time.Time
 	secure bool
+	failed []string // what was wrong with the latest answers in a row
 }
 
 // NewClient returns a client of the server at a URL.
@@ -61,7 +76,8 @@ func (c *Client) Lead(at *url.URL) {
 	c.Address, c.Host = net.JoinHostPort(at.Hostname(), cmp.Or(at.Port(), port)), at.Host
 }
 
-// Ask sends a request and reads the answer. The error is ErrLimit if the limit is reached.
+// Ask sends a request and reads the answer. The error is ErrLimit if the limit is reached, and a [GoneError] if the
+// server has failed too often.
 func (c *Client) Ask(ctx context.Context, request string) (Answer, error) {
 	return c.AskFor(ctx, request, 0)
 }
@@ -71,11 +87,44 @@ func (c *Client) AskFor(ctx context.Context, request string, while time.Duration
 	if c.Limit > 0 && c.Asked >= c.Limit {
 		return Answer{}, ErrLimit
 	}
+	if err := c.Gone(); err != nil {
+		return Answer{}, err
+	}
 	c.Asked++
 	if err := c.pace(ctx); err != nil {
 		return Answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, while+patience)
+	answer, err := c.send(ctx, request, while)
+	c.judge(answer, err)
+	if err == nil && c.Heard != nil {
+		c.Heard(request, answer)
+	}
+	return answer, err
+}
+
+// Gone returns a [GoneError] if the server has failed too often in a row.
+func (c *Client) Gone() error {
+	if c.Patience == 0 || len(c.failed) < c.Patience {
+		return nil
+	}
+	return &GoneError{len(c.failed), c.failed[len(c.failed)-1]}
+}
+
+// judge keeps in mind what was wrong with an answer.
+func (c *Client) judge(answer Answer, err error) {
+	switch {
+	case err != nil:
+		c.failed = append(c.failed, err.Error())
+	case answer.Status >= http.StatusInternalServerError:
+		c.failed = append(c.failed, fmt.Sprintf("status %d", answer.Status))
+	default:
+		c.failed = nil
+	}
+}
+
+// send sends a request and reads the answer.
+func (c *Client) send(ctx context.Context, request string, while time.Duration) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, while+longestSilence)
 	defer cancel()
 	conn, err := c.dial(ctx)
 	if err != nil {
@@ -87,11 +136,7 @@ func (c *Client) AskFor(ctx context.Context, request string, while time.Duration
 		return Answer{}, err
 	}
 	method, _, _ := strings.Cut(request, " ")
-	answer, err := ReadAnswer(conn, method)
-	if err == nil && c.Heard != nil {
-		c.Heard(request, answer)
-	}
-	return answer, err
+	return ReadAnswer(conn, method)
 }
 
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {

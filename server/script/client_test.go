@@ -2,11 +2,13 @@ package script_test
 
 import (
 	"crypto/x509"
+	"errors"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +41,32 @@ func TestClient(t *testing.T) {
 	}
 	if _, err := client.Ask(t.Context(), "GET /c\n\n"); err != script.ErrLimit { //nolint:errorlint // it must not be wrapped
 		t.Errorf("the fourth request: %v", err)
+	}
+}
+
+// A client sends no more requests to a server that fails too often in a row, but one good answer is a new beginning.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	statuses := []int{503, 200, 500, 0, 503}
+	sent := 0
+	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		sent++
+		if statuses[sent-1] == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(statuses[sent-1])
+	}))
+	t.Cleanup(served.Close)
+	client := script.NewClient(parsed(t, served.URL), time.Now)
+	client.Patience = 3
+	for i, status := range statuses {
+		if answer, err := client.Ask(t.Context(), "GET /a\n\n"); answer.Status != status || (err != nil) != (status == 0) {
+			t.Errorf("request %d: status %d, %v, want the status %d", i, answer.Status, err, status)
+		}
+	}
+	_, err := client.Ask(t.Context(), "GET /a\n\n")
+	if _, isGone := errors.AsType[*script.GoneError](err); !isGone || sent != len(statuses) || !strings.HasSuffix(err.Error(), ": status 503") {
+		t.Errorf("after %d requests, the error is %v", sent, err)
 	}
 }
 
