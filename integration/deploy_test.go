@@ -9,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v4"
-
 	"gcp-metadata-emulator/server/records/recordstest"
+	"go.yaml.in/yaml/v4"
 )
 
 // deployment is the part of a deployment file that has to agree with the emulator.
