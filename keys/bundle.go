@@ -126,7 +126,7 @@ func CheckFiles(files map[string][]byte, now func() time.Time) error {
 	if _, err := ring.IAP(); err != nil {
 		return err
 	}
-	uses := map[string]Use{"system": SystemManaged(""), "user": UserManaged("")}
+	uses := map[string]purpose{"system": systemManaged(""), "user": userManaged("")}
 	for name := range files {
 		folder := path.Dir(name)
 		use, ok := uses[path.Base(folder)]

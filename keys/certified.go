@@ -98,9 +98,9 @@ func (c *Certified) JWK() JWK {
 // Errors of [ParsePublic]. Each text names the content found instead of one public RSA key.
 var (
 	ErrPrivateKey = errors.New("a private key instead of a public key")
-	ErrNotRSA     = errors.New("a key that is not RSA")
-	ErrShort      = errors.New("a key shorter than 1024 bits")
-	ErrSeveral    = errors.New("more than one public key")
+	errNotRSA     = errors.New("a key that is not RSA")
+	errShort      = errors.New("a key shorter than 1024 bits")
+	errSeveral    = errors.New("more than one public key")
 	ErrNoKey      = errors.New("no public key")
 	ErrBroken     = errors.New("a public key that cannot be read")
 )
@@ -118,7 +118,7 @@ func ParsePublic(data []byte) (*Certified, error) {
 			return nil, err
 		}
 		if found != nil {
-			return nil, ErrSeveral
+			return nil, errSeveral
 		}
 		found = key
 	}
@@ -151,9 +151,9 @@ func parsePublicBlock(block *pem.Block) (*Certified, error) {
 	const leastBytes = 1024 / 8
 	switch {
 	case !ok:
-		return nil, ErrNotRSA
+		return nil, errNotRSA
 	case public.Size() < leastBytes:
-		return nil, ErrShort
+		return nil, errShort
 	case cert != nil:
 		return new(certified(public, cert)), nil
 	default:

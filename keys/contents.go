@@ -146,7 +146,7 @@ func (r *Ring) KeptContent(id ContentID) (content []byte, ok bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
-	if IsSystemError(err) {
+	if isSystemError(err) {
 		return nil, false, err
 	}
 	if err != nil {

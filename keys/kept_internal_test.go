@@ -161,7 +161,7 @@ func (unlinkable) Link(from, to string) error {
 func TestUnfinishedFileIsRemoved(t *testing.T) {
 	t.Parallel()
 	_, err := newRing(directory{disk.NewFolderOn("/state", unlinkable{newVolatile(-1)})}, newPool(), time.Now).Secret()
-	if file, ok := errors.AsType[*FileError](err); !ok || !IsSystemError(err) || file.Path != "/state/keys/token.secret" {
+	if file, ok := errors.AsType[*FileError](err); !ok || !isSystemError(err) || file.Path != "/state/keys/token.secret" {
 		t.Errorf("got %v, want a FileError of the system", err)
 	}
 }

@@ -32,7 +32,7 @@ type Key struct {
 }
 
 // newKey certifies an RSA private key for a use, valid from notBefore.
-func newKey(private private, use Use, notBefore time.Time) (*Key, error) {
+func newKey(private private, use purpose, notBefore time.Time) (*Key, error) {
 	usage, err := clientAuthUsage()
 	if err != nil {
 		return nil, err
@@ -119,13 +119,13 @@ func (p *pool) decode(data []byte) (*Key, error) {
 }
 
 // pairForm returns the form of the files of a use's keys.
-func pairForm(use Use, pool *pool) form[*Key] {
+func pairForm(use purpose, pool *pool) form[*Key] {
 	return form[*Key]{decode: pool.decode, encode: (*Key).encode, verify: func(k *Key) error { return k.verify(use) }}
 }
 
 // verify checks that the key's certificate is signed with the key, and made for a use. Package x509
 // refuses to check signatures with SHA-1.
-func (k *Key) verify(use Use) error {
+func (k *Key) verify(use purpose) error {
 	cert, err := x509.ParseCertificate(k.certificate())
 	if err != nil {
 		return fmt.Errorf("parse the certificate: %w", err)

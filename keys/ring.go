@@ -54,9 +54,9 @@ func newRing(vault vault, pool *pool, now func() time.Time) *Ring {
 	kept := newKept(vault)
 	r := &Ring{vault: kept, pool: pool, users: pool, now: now, accounts: map[string]*Set{}, contents: newContents(kept)}
 	kept.lost = func() { pool.start(r.Check) }
-	r.google = newSet(FederatedSignon(), "keys/google", kept, r.pool, now)
-	r.firebase = newSet(Firebase(), "keys/firebase", kept, r.pool, now)
-	r.session = newSet(FirebaseSession(), "keys/firebase-session", kept, r.pool, now)
+	r.google = newSet(federatedSignon(), "keys/google", kept, r.pool, now)
+	r.firebase = newSet(firebase(), "keys/firebase", kept, r.pool, now)
+	r.session = newSet(firebaseSession(), "keys/firebase-session", kept, r.pool, now)
 	return r
 }
 
@@ -130,19 +130,19 @@ func (r *Ring) Own() []*Set { return []*Set{r.google, r.firebase, r.session} }
 
 // System returns the set of Google's signatures for a service account (signJwt, signBlob).
 func (r *Ring) System(email string) *Set {
-	return r.account("system", email, SystemManaged(email), r.pool)
+	return r.account("system", email, systemManaged(email), r.pool)
 }
 
 // User returns the set of the keys in a service account's key files.
 func (r *Ring) User(email, uniqueID string) *Set {
-	return r.account("user", email, UserManaged(uniqueID), r.users)
+	return r.account("user", email, userManaged(uniqueID), r.users)
 }
 
 // Made returns the existing published keys of a service account's two sets. It creates no sets,
 // so callers may ask about any e-mail address without using memory.
 func (r *Ring) Made(email string) ([]*Key, error) {
 	var made []*Key
-	for kind, use := range map[string]Use{"system": SystemManaged(email), "user": UserManaged("")} {
+	for kind, use := range map[string]purpose{"system": systemManaged(email), "user": userManaged("")} {
 		folder := accountFolder(kind, email)
 		r.mu.Lock()
 		set, ok := r.accounts[folder]
@@ -165,7 +165,7 @@ func accountFolder(kind, email string) string {
 	return accountsFolder + "/" + folderName(email) + "/" + kind
 }
 
-func (r *Ring) account(kind, email string, use Use, pool *pool) *Set {
+func (r *Ring) account(kind, email string, use purpose, pool *pool) *Set {
 	folder := accountFolder(kind, email)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 // set back to before a key's NotBefore, the key is neither used nor published until the clock
 // reaches it. Keys of key files are exempt, because their holders keep using them.
 type Set struct {
-	use    Use
+	use    purpose
 	folder string
 	vault  *kept
 	pool   *pool
@@ -49,7 +49,7 @@ type numbered struct {
 // passing is the first number of keys that are only in memory. No directory reaches it.
 const passing = 1 << 30
 
-func newSet(use Use, folder string, vault *kept, pool *pool, now func() time.Time) *Set {
+func newSet(use purpose, folder string, vault *kept, pool *pool, now func() time.Time) *Set {
 	return &Set{use: use, folder: folder, vault: vault, pool: pool, now: now, begun: time.Now()} //nolint:forbidigo // see refresh
 }
 

@@ -2,9 +2,9 @@ package keys
 
 import "time"
 
-// Use is the purpose of a set's keys. It determines the name and validity of their
+// purpose is the purpose of a set's keys. It determines the name and validity of their
 // certificates.
-type Use struct {
+type purpose struct {
 	commonName string
 	lifetime   time.Duration // 0: until 9999-12-31
 	ahead      bool          // the set publishes a next key before it becomes active
@@ -28,35 +28,35 @@ const (
 )
 
 // FederatedSignon returns the use of Google's keys for ID tokens.
-func FederatedSignon() Use {
-	return Use{commonName: "federated-signon.system.gserviceaccount.com", lifetime: federatedLifetime, ahead: true}
+func federatedSignon() purpose {
+	return purpose{commonName: "federated-signon.system.gserviceaccount.com", lifetime: federatedLifetime, ahead: true}
 }
 
 // Firebase returns the use of Google's keys for Firebase ID tokens. They are the keys of the
 // account securetoken@system.gserviceaccount.com.
-func Firebase() Use {
-	return Use{commonName: "securetoken.system.gserviceaccount.com", lifetime: federatedLifetime, ahead: true}
+func firebase() purpose {
+	return purpose{commonName: "securetoken.system.gserviceaccount.com", lifetime: federatedLifetime, ahead: true}
 }
 
 // FirebaseSession returns the use of Google's keys for Firebase session cookies. Google does not
 // document the common name of their certificates.
-func FirebaseSession() Use {
-	return Use{commonName: "session.firebase.google.com", lifetime: federatedLifetime, ahead: true}
+func firebaseSession() purpose {
+	return purpose{commonName: "session.firebase.google.com", lifetime: federatedLifetime, ahead: true}
 }
 
 // SystemManaged returns the use of the IAM Credentials API's keys for a service account. The
 // common name of their certificates is the e-mail address with a dot for the at sign.
-func SystemManaged(email string) Use {
-	return Use{commonName: dotted(email), lifetime: systemLifetime}
+func systemManaged(email string) purpose {
+	return purpose{commonName: dotted(email), lifetime: systemLifetime}
 }
 
 // UserManaged returns the use of the keys in service account key files. The common name of
 // their certificates is the account's unique ID, and they do not expire.
-func UserManaged(uniqueID string) Use {
-	return Use{commonName: uniqueID, handedOut: true}
+func userManaged(uniqueID string) purpose {
+	return purpose{commonName: uniqueID, handedOut: true}
 }
 
-func (u Use) notAfter(notBefore time.Time) time.Time {
+func (u purpose) notAfter(notBefore time.Time) time.Time {
 	notAfter := notBefore.Add(u.lifetime)
 	if u.lifetime == 0 || notAfter.After(endOfTime()) {
 		return endOfTime()
@@ -71,7 +71,7 @@ func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.
 // notBefore returns the start of validity for a key made now. usable is the number of usable keys
 // in the set. If the use has a next key, a key that becomes active at once is dated back. The two
 // keys then do not expire together.
-func (u Use) notBefore(now time.Time, usable int) time.Time {
+func (u purpose) notBefore(now time.Time, usable int) time.Time {
 	if u.ahead && usable == 0 {
 		return now.Add(-backdate - stagger)
 	}
@@ -79,12 +79,12 @@ func (u Use) notBefore(now time.Time, usable int) time.Time {
 }
 
 // isBegun reports whether key's validity has begun. Keys of key files count as begun.
-func (u Use) isBegun(key *Key, now time.Time) bool {
+func (u purpose) isBegun(key *Key, now time.Time) bool {
 	return u.handedOut || !key.NotBefore().After(now)
 }
 
 // wanted returns a set's minimum number of usable keys.
-func (u Use) wanted() int {
+func (u purpose) wanted() int {
 	if u.ahead {
 		return 2
 	}

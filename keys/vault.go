@@ -140,15 +140,15 @@ func (e *FileError) Hint() string {
 		return "free some space, or name another directory with --state-dir"
 	case errors.Is(e.Err, errReplaced):
 		return "restart this emulator, so that all processes with the directory use the same keys"
-	case IsSystemError(e.Err):
+	case isSystemError(e.Err):
 		return "use a writable directory: name another with --state-dir, or run with --ephemeral"
 	}
 	return "restore the file from a copy, or delete it so that a new one is made; or run with --ephemeral or another --state-dir"
 }
 
-// IsSystemError reports whether err comes from the operating system, and does not mean that a file is
+// isSystemError reports whether err comes from the operating system, and does not mean that a file is
 // damaged. Such an error may go away by itself.
-func IsSystemError(err error) bool {
+func isSystemError(err error) bool {
 	_, isSystem := errors.AsType[syscall.Errno](err)
 	return isSystem
 }

@@ -24,7 +24,6 @@ import (
 type Shared interface {
 	store.Keeper[*world.World]
 	Feed(of *store.Store[*world.World])
-	Start() *world.World
 	Restart(next *world.World) error
 	Reset() error
 	WhenReset(forget func())
@@ -44,7 +43,6 @@ type Shared interface {
 
 // loaded is the world that Reset restores.
 type loaded interface {
-	world() *world.World
 	// replace makes another world the present world too.
 	replace(w *world.World) error
 	// whenRestored sets the function that forgets what this process remembers beside the world.
@@ -80,8 +78,6 @@ type ownWorld struct {
 	forget func()
 }
 
-func (o *ownWorld) world() *world.World { return o.start.Load() }
-
 func (o *ownWorld) replace(w *world.World) error {
 	o.start.Store(w)
 	return o.store.Update(func(*world.World) (*world.World, error) { return w, nil })
@@ -90,7 +86,7 @@ func (o *ownWorld) replace(w *world.World) error {
 func (o *ownWorld) whenRestored(forget func()) { o.forget = forget }
 
 func (o *ownWorld) restore() error {
-	err := o.store.Update(func(*world.World) (*world.World, error) { return o.world(), nil })
+	err := o.store.Update(func(*world.World) (*world.World, error) { return o.start.Load(), nil })
 	if err == nil {
 		o.forget()
 	}
@@ -99,8 +95,6 @@ func (o *ownWorld) restore() error {
 
 // sharedWorld is the world of replicas.
 type sharedWorld struct{ worlds Shared }
-
-func (s sharedWorld) world() *world.World { return s.worlds.Start() }
 
 func (s sharedWorld) replace(w *world.World) error { return s.worlds.Restart(w) }
 

@@ -97,11 +97,3 @@ func rs256(key crypto.Signer, text []byte) ([]byte, error) {
 
 // JWT signs claims with RS256; see [Key.JWT].
 func JWT(key *keys.Key, claims any) (string, error) { return RSA(key).JWT(claims) }
-
-// RawJWT signs the exact bytes of payload with RS256, as the signJwt method does.
-func RawJWT(key *keys.Key, payload []byte) (string, error) {
-	return RSA(key).JWT(json.RawMessage(payload))
-}
-
-// ES256 signs claims with a P-256 key.
-func ES256(key *keys.ECKey, claims any) (string, error) { return EC(key).JWT(claims) }

@@ -19,8 +19,8 @@ type Sealer struct {
 	aead   cipher.AEAD
 }
 
-// ErrNotSealed reports a text that is not a token of this sealer.
-var ErrNotSealed = errors.New("not a token made with this secret")
+// errNotSealed reports a text that is not a token of this sealer.
+var errNotSealed = errors.New("not a token made with this secret")
 
 // NewSealer returns a sealer for one kind of token. The prefix names the kind and is part of
 // the key, so replacing a token's prefix does not turn it into another kind.
@@ -47,22 +47,22 @@ func (s *Sealer) Seal(content []byte) string {
 	return s.prefix + base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, content, nil))
 }
 
-// Open returns the content of a token from Seal. The error is always ErrNotSealed. It accepts only the
+// Open returns the content of a token from Seal. The error is always errNotSealed. It accepts only the
 // exact text of Seal, because a revoked token must not be valid in another spelling: base64 may have
 // meaningless bits, and its decoder skips line breaks.
 func (s *Sealer) Open(token string) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(token, s.prefix)
 	if !ok {
-		return nil, ErrNotSealed
+		return nil, errNotSealed
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	size := s.aead.NonceSize()
 	if err != nil || strings.ContainsAny(encoded, "\r\n") || len(sealed) < size {
-		return nil, ErrNotSealed
+		return nil, errNotSealed
 	}
 	content, err := s.aead.Open(nil, sealed[:size], sealed[size:], nil)
 	if err != nil {
-		return nil, ErrNotSealed
+		return nil, errNotSealed
 	}
 	return content, nil
 }

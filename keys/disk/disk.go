@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// MaxBytes is the size of the largest file that a Folder reads.
-const MaxBytes = 16 << 20
+// maxBytes is the size of the largest file that a Folder reads.
+const maxBytes = 16 << 20
 
 // temporaries is the folder of unfinished files, and unfinished is the prefix of their names.
 // Earlier versions wrote files with the same prefix in earlierTemporaries, or beside the finished
@@ -45,8 +45,8 @@ const (
 
 // Errors of files that a Folder does not read.
 var (
-	ErrNotRegular = errors.New("it is not a regular file")
-	ErrTooLarge   = fmt.Errorf("it is larger than %d bytes", MaxBytes)
+	errNotRegular = errors.New("it is not a regular file")
+	errTooLarge   = fmt.Errorf("it is larger than %d bytes", maxBytes)
 )
 
 // Folder is a directory with files that only their owner can read. Its methods take
@@ -126,9 +126,9 @@ func (f *Folder) Read(name string) ([]byte, fs.FileInfo, error) {
 	case err != nil:
 		return nil, nil, err
 	case !info.Mode().IsRegular():
-		return nil, nil, ErrNotRegular
-	case info.Size() > MaxBytes:
-		return nil, nil, ErrTooLarge
+		return nil, nil, errNotRegular
+	case info.Size() > maxBytes:
+		return nil, nil, errTooLarge
 	}
 	data := make([]byte, info.Size())
 	read, err := io.ReadFull(file, data)

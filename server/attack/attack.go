@@ -18,9 +18,6 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// Assertion is the header field in which Identity-Aware Proxy sends its assertions.
-const Assertion = "X-Goog-Iap-Jwt-Assertion"
-
 // Order describes a token, in the form of the control plane's operation that mints tokens.
 type Order struct {
 	Kind     token.Kind     `json:"kind"`
@@ -127,7 +124,7 @@ func (t Target) scheme() string {
 
 // kind returns the kind of the good token.
 func (t Target) kind() token.Kind {
-	if strings.EqualFold(t.Header, Assertion) {
+	if strings.EqualFold(t.Header, token.IAPHeader) {
 		return token.KindIAP
 	}
 	return token.KindID

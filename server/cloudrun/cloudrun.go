@@ -3,7 +3,7 @@
 // form of Knative, the methods that read services and handle policies.
 //
 // A service of the API is an instance of the world with an ingress. It has the instance's identity, metadata
-// server and door. Nothing runs its container: the annotation UpstreamAnnotation has the address at which the
+// server and door. Nothing runs its container: the annotation upstreamAnnotation has the address at which the
 // service listens. Package world makes the changes, and package iampolicy has the methods for policies.
 // Changes last until the world is replaced.
 package cloudrun

@@ -20,9 +20,9 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// UpstreamAnnotation is the annotation with the address at which a service listens, as in
+// upstreamAnnotation is the annotation with the address at which a service listens, as in
 // "http://127.0.0.1:8080".
-const UpstreamAnnotation = "gcp-metadata-emulator/upstream"
+const upstreamAnnotation = "gcp-metadata-emulator/upstream"
 
 // Cloud Run's defaults (https://cloud.google.com/run/docs/container-contract), and the image of
 // services without an image.

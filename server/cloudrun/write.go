@@ -68,8 +68,8 @@ func (e edit) write(f fixtures.Instance, asked *runpb.Service) (fixtures.Instanc
 	if timeout := asked.GetTemplate().GetTimeout(); timeout != nil {
 		ingress.RequestTimeout = fixtures.Duration(timeout.AsDuration())
 	}
-	_, hadUpstream := written(ingress.Resource).GetAnnotations()[UpstreamAnnotation]
-	if upstream, has := asked.GetAnnotations()[UpstreamAnnotation]; has || hadUpstream {
+	_, hadUpstream := written(ingress.Resource).GetAnnotations()[upstreamAnnotation]
+	if upstream, has := asked.GetAnnotations()[upstreamAnnotation]; has || hadUpstream {
 		ingress.Upstream = upstream
 	}
 	ingress.HTTP2 = speaksHTTP2(asked) && !strings.HasPrefix(ingress.Upstream, "https:")
@@ -146,7 +146,7 @@ func check(ingress fixtures.Ingress, asked *runpb.Service) error {
 		return googleapi.InvalidArgument(fmt.Sprintf("template.timeout: %s is not from 1s to 3600s.", timeout))
 	case ingress.Upstream != "" && !fixtures.IsUpstream(ingress.Upstream):
 		return googleapi.InvalidArgument(fmt.Sprintf(
-			"The annotation %q is %q, which is not scheme, host and port, as in \"http://127.0.0.1:8080\".", UpstreamAnnotation, ingress.Upstream))
+			"The annotation %q is %q, which is not scheme, host and port, as in \"http://127.0.0.1:8080\".", upstreamAnnotation, ingress.Upstream))
 	case !fixtures.AreCustomAudiences(ingress.CustomAudiences):
 		return googleapi.InvalidArgument(fmt.Sprintf(
 			"custom_audiences: an audience is empty, or all of them are longer than %d characters together.", fixtures.MaxCustomAudiences))

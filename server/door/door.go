@@ -40,12 +40,12 @@ type Config struct {
 	// SignIn lets people sign in to services behind Identity-Aware Proxy. Without it only programs get in.
 	SignIn SignIn
 	// Patience limits how long a request waits for an upstream that still refuses connections. Zero
-	// means DefaultPatience; if it is negative, requests do not wait.
+	// means defaultPatience; if it is negative, requests do not wait.
 	Patience time.Duration
 }
 
-// DefaultPatience limits how long a request waits for an upstream to start.
-const DefaultPatience = 10 * time.Second
+// defaultPatience limits how long a request waits for an upstream to start.
+const defaultPatience = 10 * time.Second
 
 // Passage describes a request to a door and its outcome.
 type Passage struct {
@@ -67,7 +67,7 @@ type Doors struct {
 // New returns the doors of an emulator.
 func New(config Config) *Doors {
 	if config.Patience == 0 {
-		config.Patience = DefaultPatience
+		config.Patience = defaultPatience
 	}
 	d := &Doors{config: config}
 	d.upstreams = newUpstreams(config.Logger, config.Patience, hooks{

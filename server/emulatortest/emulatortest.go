@@ -22,10 +22,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// Now is the time at which emulators start and stay.
-const Now = "2026-11-21T12:00:00Z"
-
-// Noon is Now.
+// Noon returns the time at which emulators start and stay.
 func Noon() time.Time { return time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC) }
 
 // Names in fixture.yaml.

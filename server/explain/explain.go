@@ -66,15 +66,6 @@ func rules() []rule {
 	}
 }
 
-// Names returns the names of all rules, in order.
-func Names() []string {
-	var names []string
-	for _, r := range rules() {
-		names = append(names, r.name)
-	}
-	return names
-}
-
 // Explain returns the findings of the rules in a window. If there are none, it reports that nothing was
 // refused.
 func Explain(w Window) []Finding {

@@ -39,7 +39,11 @@ func TestFields(t *testing.T) {
 	boolean := func(f *googleapi.Fields) any { return f.Bool("some_field") }
 	number := func(f *googleapi.Fields) any { return f.Int32("some_field") }
 	data := func(f *googleapi.Fields) any { return f.Bytes("some_field") }
-	mask := func(f *googleapi.Fields) any { return f.Mask("some_field") }
+	mask := func(f *googleapi.Fields) any {
+		paths, err := f.Message.Mask("some_field")
+		f.Err = err
+		return paths
+	}
 	duration := func(f *googleapi.Fields) any { return f.Duration("some_field") }
 	for _, test := range []struct {
 		body    string

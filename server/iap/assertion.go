@@ -55,7 +55,7 @@ func (v Verdict) Fields(ctx context.Context, issuer *token.Issuer, at ingress.Do
 			return nil, fmt.Errorf("sign the assertion of Identity-Aware Proxy: %w", err)
 		}
 		fields = []ingress.Field{
-			{Name: "X-Goog-Iap-Jwt-Assertion", Value: minted.Text},
+			{Name: token.IAPHeader, Value: minted.Text},
 			{Name: "X-Goog-Authenticated-User-Email", Value: identity + a.who.Email},
 			{Name: "X-Goog-Authenticated-User-Id", Value: identity + a.who.ID},
 		}

@@ -27,7 +27,7 @@ func (s *Server) isOwnURL(requested, audience string) bool {
 		return true
 	}
 	parsed, err := url.Parse(audience)
-	if err != nil || !slices.Contains(Paths(), parsed.Path) || audience != parsed.Scheme+"://"+parsed.Host+parsed.Path {
+	if err != nil || !slices.Contains(paths(), parsed.Path) || audience != parsed.Scheme+"://"+parsed.Host+parsed.Path {
 		return false
 	}
 	usual, ok := map[string]string{"http": "80", "https": "443"}[parsed.Scheme]

@@ -20,8 +20,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Paths returns the paths of the token endpoint on all of Google's hosts.
-func Paths() []string {
+// paths returns the paths of the token endpoint on all of Google's hosts.
+func paths() []string {
 	return []string{"/token", "/oauth2/v3/token", "/oauth2/v4/token", "/o/oauth2/token"}
 }
 

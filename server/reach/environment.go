@@ -112,9 +112,9 @@ func (t Target) base() string { return strings.TrimSuffix(t.URL.String(), "/") }
 // there. The guest agent of a VM writes them
 // (https://cloud.google.com/compute/docs/metadata/overview#https-mds-certificates).
 const (
-	MetadataFolder = "/run/google-mds-mtls"
-	MetadataRoots  = MetadataFolder + "/root.crt"
-	MetadataClient = MetadataFolder + "/client.key" // the certificate and its key
+	metadataFolder = "/run/google-mds-mtls"
+	MetadataRoots  = metadataFolder + "/root.crt"
+	MetadataClient = metadataFolder + "/client.key" // the certificate and its key
 )
 
 // withoutCertificates returns the variables that keep clients from using client certificates on this

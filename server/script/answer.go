@@ -46,13 +46,13 @@ func Raw(request, host string, fields ...string) string {
 	return strings.Join(append(raw, "", body), "\r\n")
 }
 
-// MaxBody is the largest body that ReadAnswer takes, in bytes. A metadata server's largest values
+// maxBody is the largest body that ReadAnswer takes, in bytes. A metadata server's largest values
 // together have half a megabyte.
-const MaxBody = 16 << 20
+const maxBody = 16 << 20
 
 // ReadAnswer reads an answer of HTTP/1.1 in answer to a request with a method.
 func ReadAnswer(from io.Reader, method string) (Answer, error) {
-	reader := bufio.NewReader(io.LimitReader(from, 2*MaxBody))
+	reader := bufio.NewReader(io.LimitReader(from, 2*maxBody))
 	var got Answer
 	var head strings.Builder
 	for first := true; ; first = false {
@@ -74,12 +74,12 @@ func ReadAnswer(from io.Reader, method string) (Answer, error) {
 		return Answer{}, errors.New("the answer is not HTTP/1.1") // the error may quote the answer, which can have secrets
 	}
 	defer response.Body.Close() //nolint:errcheck // it was read to its end
-	body, err := io.ReadAll(io.LimitReader(response.Body, MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	switch {
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return Answer{}, fmt.Errorf("read the body: %w", err)
-	case len(body) > MaxBody:
-		return Answer{}, fmt.Errorf("the body is larger than %d MiB", MaxBody>>20)
+	case len(body) > maxBody:
+		return Answer{}, fmt.Errorf("the body is larger than %d MiB", maxBody>>20)
 	}
 	got.Status, got.Body = response.StatusCode, string(body)
 	return got, nil
@@ -91,7 +91,7 @@ func Mismatches(response string, got Answer) []string {
 	var found []string
 	head, body, hasBody := strings.Cut(response, "\n\n")
 	lines := strings.Split(strings.TrimSuffix(head, "\n"), "\n")
-	if want := lines[0]; !Pattern(want).MatchString(strconv.Itoa(got.Status)) {
+	if want := lines[0]; !pattern(want).MatchString(strconv.Itoa(got.Status)) {
 		found = append(found, fmt.Sprintf("status is %d, want %s", got.Status, want))
 	}
 	for _, line := range lines[1:] {
@@ -101,16 +101,16 @@ func Mismatches(response string, got Answer) []string {
 			}
 			continue
 		}
-		if !slices.ContainsFunc(got.Headers, Pattern(line).MatchString) {
+		if !slices.ContainsFunc(got.Headers, pattern(line).MatchString) {
 			found = append(found, fmt.Sprintf("no header %q in:\n%s", line, strings.Join(got.Headers, "\n")))
 		}
 	}
-	if want := Body(body); hasBody && !Pattern(want).MatchString(got.Body) {
+	if want := expectedBody(body); hasBody && !pattern(want).MatchString(got.Body) {
 		found = append(found, fmt.Sprintf("body is\n%s\nwant\n%s", got.Body, want))
 	}
 	return found
 }
 
-// Body returns the body of a response as the server has to send it. A script's file ends in a newline. If
+// expectedBody returns the body of a response as the server has to send it. A script's file ends in a newline. If
 // the body does not, the last line of the script is "<<>>".
-func Body(body string) string { return strings.ReplaceAll(body, "<<>>\n", "") }
+func expectedBody(body string) string { return strings.ReplaceAll(body, "<<>>\n", "") }

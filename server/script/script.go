@@ -213,8 +213,8 @@ func (s *Script) RulesOf(exchange string) []Rule {
 	return rules
 }
 
-// Pattern returns a regular expression for a text with <<REGEXP>> in it.
-func Pattern(text string) *regexp.Regexp {
+// pattern returns a regular expression for a text with <<REGEXP>> in it.
+func pattern(text string) *regexp.Regexp {
 	var out strings.Builder
 	for rest := text; ; {
 		literal, after, more := strings.Cut(rest, "<<")

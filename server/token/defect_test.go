@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"regexp"
 	"slices"
@@ -190,7 +191,7 @@ func TestSign(t *testing.T) {
 		t.Fatal(err)
 	}
 	payload := []byte(`{"z": 1,  "a":"<&>","exp":12345678901234567890}`)
-	want, err := signer.RawJWT(key, payload)
+	want, err := signer.JWT(key, json.RawMessage(payload))
 	if err != nil {
 		t.Fatal(err)
 	}

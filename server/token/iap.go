@@ -16,9 +16,11 @@ const IAPIssuer = "https://cloud.google.com/iap"
 // iapSubject is the prefix of the subject in these assertions; the unique ID follows.
 const iapSubject = "accounts.google.com:"
 
-// mintIAP issues the assertion that Identity-Aware Proxy puts into the header
-// x-goog-iap-jwt-assertion. It names the admitted user to the application
-// (https://cloud.google.com/iap/docs/signed-headers-howto).
+// IAPHeader is the header field in which Identity-Aware Proxy sends its assertions.
+const IAPHeader = "X-Goog-Iap-Jwt-Assertion"
+
+// mintIAP issues the assertion that Identity-Aware Proxy puts into IAPHeader. It names the admitted user
+// to the application (https://cloud.google.com/iap/docs/signed-headers-howto).
 func (i *Issuer) mintIAP(ctx context.Context, order Order) (Token, error) {
 	key, err := i.keys.IAP()
 	if err != nil {

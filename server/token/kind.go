@@ -16,7 +16,7 @@ const (
 	KindFirebaseCustom  Kind = "firebase-custom"  // signed by a service account, to sign in to Firebase
 )
 
-// Kinds returns all kinds of token.
-func Kinds() []Kind {
+// allKinds returns all kinds of token.
+func allKinds() []Kind {
 	return []Kind{KindAccess, KindRefresh, KindID, KindJWT, KindIAP, KindFirebase, KindFirebaseSession, KindFirebaseCustom}
 }

@@ -117,7 +117,7 @@ const (
 // issuer is used.
 func (i *Issuer) Measure(requests *metrics.Requests) {
 	var kinds []string
-	for _, kind := range Kinds() {
+	for _, kind := range allKinds() {
 		kinds = append(kinds, string(kind))
 	}
 	i.counts = requests.Tokens(kinds, []string{cacheAccess, cacheID, cacheSignature, cacheContent})

@@ -229,7 +229,7 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := signer.RawJWT(system, []byte(`{"any":"thing"}`))
+	signed, err := signer.JWT(system, json.RawMessage(`{"any":"thing"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

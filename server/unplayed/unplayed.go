@@ -1,6 +1,6 @@
 // Package unplayed describes requests that the emulator does not play: it knows the REST methods of
-// the Google APIs that programs call most, and makes the reason for a request to a method or a host
-// of Google without a surface.
+// the Google APIs that programs call most, and makes the reason for a request to a method of Google
+// without a surface.
 //
 // It owns the table of methods, in methods.txt, and the sentence. It does not decide whether a method
 // is played, and writes no answer.
@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// prefix begins every sentence about a method or a host that is not played.
+// prefix begins every sentence about what is not played.
 const prefix = "not played: "
 
 // Request is a request that no surface answers.
@@ -36,12 +36,6 @@ func Method(r Request) (why journal.Refusal, known bool) {
 	}
 	why.Reason = fmt.Sprintf("%s%s (%s)", prefix, strings.Join(names, " or "), target)
 	return why, true
-}
-
-// Host returns the reason for a request, a tunnel or a look-up of a host name of Google that the
-// emulator does not play.
-func Host(host string) journal.Refusal {
-	return journal.Refusal{Code: reason.NotPlayed, Reason: prefix + host, Hint: hint(host)}
 }
 
 // Call returns the reason for a call in gRPC to a method, by its full name.

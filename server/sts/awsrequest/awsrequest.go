@@ -36,8 +36,8 @@ var (
 	ErrAccount   = errors.New("the access key belongs to another account")
 )
 
-// Window is how far the time of a request may be from the present, as AWS allows.
-const Window = 15 * time.Minute
+// window is how far the time of a request may be from the present, as AWS allows.
+const window = 15 * time.Minute
 
 // The header fields that matter here.
 const (
@@ -65,7 +65,7 @@ func Caller(ctx context.Context, subject string, want Expectation) (fixtures.AWS
 	if target := r.header.Get(targetField); strings.TrimPrefix(target, "https:") != want.Target {
 		return fixtures.AWSAccessKey{}, fmt.Errorf("%w: its x-goog-cloud-target-resource is %q", ErrTarget, target)
 	}
-	if r.signed.Before(want.Now.Add(-Window)) || r.signed.After(want.Now.Add(Window)) {
+	if r.signed.Before(want.Now.Add(-window)) || r.signed.After(want.Now.Add(window)) {
 		return fixtures.AWSAccessKey{}, fmt.Errorf("%w: its x-amz-date is %s", ErrTime, r.signed.Format(dateForm))
 	}
 	at := slices.IndexFunc(want.Provider.AccessKeys, func(key fixtures.AWSAccessKey) bool { return key.ID == r.scope.keyID })
