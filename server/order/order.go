@@ -3,6 +3,10 @@
 // It replaces slices.SortFunc and slices.SortStableFunc. They bring a copy of the whole algorithm for each
 // type of elements, up to 25 kB; package order brings the three methods that package sort calls. It decides
 // no order.
+//
+// So there is one way to sort each list. Lists of pointers, strings and numbers go to package slices, because
+// all pointers share one copy. Lists of other values come here. The exception is server/control: it sorts
+// with sort.Slice what replicas have answered, because that compares large elements without copying them.
 package order
 
 import "sort"

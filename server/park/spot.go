@@ -99,6 +99,12 @@ func (s *spot) idle() {
 const anyTarget = "*"
 
 // again returns a request to which net/http writes the same answers as to r, without the rest of r.
+//
+// Only net/http knows how to write an answer: whether in chunks, with which header fields, and whether
+// the connection closes afterwards. But it writes answers only to requests that it reads, and it has read r
+// already. So it gets this request to read, and ServeHTTP of handler runs the answer in place of it. What
+// decides about the form of an answer is repeated: the method, the version and Connection. The rest is left
+// out, because net/http would act on it a second time: it would wait for a body, or send 100 Continue.
 func again(r *http.Request) []byte {
 	var text bytes.Buffer
 	_, _ = fmt.Fprintf(&text, "%s %s %s\r\nHost: parked\r\n", r.Method, anyTarget, r.Proto)
