@@ -15,6 +15,19 @@ import (
 	"time"
 )
 
+// keptAuthority makes an authority, and returns its directory, its file and what the file contains.
+func keptAuthority(t *testing.T) (dir, file string, data []byte) {
+	t.Helper()
+	dir = t.TempDir()
+	_ = authority(t, certifier(t, dir, time.Now))
+	file = filepath.Join(dir, "ca", "1.pem")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, file, data
+}
+
 // An authority with weaker constraints is not used, even if there is no other.
 func TestLaxAuthorityIsReplaced(t *testing.T) {
 	t.Parallel()
@@ -27,13 +40,7 @@ func TestLaxAuthorityIsReplaced(t *testing.T) {
 		"names below a host": func(root, _ *x509.Certificate) { root.ExcludedDNSDomains = nil },
 		"any subject":        func(_, issuer *x509.Certificate) { issuer.ExtraExtensions = nil },
 	} {
-		dir := t.TempDir()
-		_ = authority(t, certifier(t, dir, time.Now))
-		file := filepath.Join(dir, "ca", "1.pem")
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		dir, file, data := keptAuthority(t)
 		rootBlock, rest := pem.Decode(data)
 		issuerBlock, keyPEM := pem.Decode(rest)
 		issuer, key := parsePair(t, issuerBlock.Bytes, keyPEM)
@@ -76,13 +83,7 @@ func TestLaxAuthorityIsReplaced(t *testing.T) {
 // its file stays.
 func TestAuthorityWithoutAnIssuerIsReplaced(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	_ = authority(t, certifier(t, dir, time.Now))
-	file := filepath.Join(dir, "ca", "1.pem")
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, file, data := keptAuthority(t)
 	_, rest := pem.Decode(data)
 	block, keyPEM := pem.Decode(rest)
 	cert, key := parsePair(t, block.Bytes, keyPEM)

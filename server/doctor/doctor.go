@@ -2,8 +2,9 @@
 // credentials and for Google's APIs on this machine: the emulator, Google, another server or
 // nothing. Each prediction has the rule that leads there, and the change that would help.
 //
-// The rules of each client are data, in clients.go; rules.go explains the columns. Package reach has the environment variables that
-// lead clients to an emulator; the command line probes servers and writes the report.
+// The rules of each client are data, in clients.go; rules.go explains the columns. Package reach has the
+// environment variables that lead clients to an emulator; the command line probes servers and writes the
+// report.
 package doctor
 
 import (

@@ -13,6 +13,24 @@ import (
 	"gcp-metadata-emulator/server/fault"
 )
 
+// checkRefusals checks why a set refuses rules. An empty reason means that it takes the rule.
+func checkRefusals(t *testing.T, reasons map[string]string) {
+	t.Helper()
+	for rule, want := range reasons {
+		var read fault.Rule
+		if err := json.Unmarshal([]byte(rule), &read); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if _, err := newSet().Add(read); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", rule, got, want)
+		}
+	}
+}
+
 func newSet() *fault.Set {
 	return fault.New([]string{"mds.identity", "mds.metadata", "mds.token", "oauth2.token"}, fault.Defects{
 		"mds.identity": {"expired", "wrong-audience"}, "mds.token": {"expired"},
@@ -188,7 +206,7 @@ func TestFor(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	for rule, want := range map[string]string{
+	checkRefusals(t, map[string]string{
 		`{}`:                                               `a fault needs an effect: "status", "body", "delay", "hangUp", "malformed", "withoutHeader", "withHeader", "outage" or "defect"`,
 		`{"status":503}`:                                   `"route": a fault needs the name of a route, such as "mds.token" or "mds.*"`,
 		`{"route":"mds.tokn","status":503}`:                `"route": there is no route "mds.tokn"; did you mean "mds.token"?`,
@@ -223,19 +241,7 @@ func TestRefusals(t *testing.T) {
 		`{"route":"mds.token","defect":"expired","hangUp":true}`: `"defect": a defect needs an answer with a token: leave out "status", "body", "outage" and "hangUp": "before"`,
 		`{"defect":"expired"}`:                                   `"route": a fault needs the name of a route, such as "mds.token" or "mds.*"`,
 		`{"route":"*","defect":"expired","delay":"1s"}`:          "",
-	} {
-		var read fault.Rule
-		if err := json.Unmarshal([]byte(rule), &read); err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		if _, err := newSet().Add(read); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("%s:\n%s\nwant\n%s", rule, got, want)
-		}
-	}
+	})
 	s := newSet()
 	for range 1000 {
 		add(t, s, `{"route":"*","status":503}`)
