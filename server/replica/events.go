@@ -211,25 +211,30 @@ func (e *events) BeginRun(run int, scenarios func() []event.Kept) error {
 		if now.Begun >= run {
 			return e.await(version)
 		}
-		if now.Beginning < run {
-			now.Beginning, now.Added = run, 0
-		}
 		if list == nil {
 			list = scenarios()
 		}
-		rest := list[min(now.Added, len(list)):]
-		entries, err := entriesOf(rest, now.Last)
-		if err != nil {
-			return err
-		}
-		now.Last, now.Added = now.Last+len(entries), now.Added+len(entries)
-		if len(entries) == len(rest) {
-			now.Begun, now.Added = run, 0
-		}
-		if err = e.add(entries, now, version); err != nil && !errors.Is(err, records.ErrConflict) {
+		if err = e.beginMore(run, list, now, version); err != nil && !errors.Is(err, records.ErrConflict) {
 			return err
 		}
 	}
+}
+
+// beginMore keeps as many of a run's scenarios as fit into one change, after those that the count says were kept.
+func (e *events) beginMore(run int, list []event.Kept, now count, version int64) error {
+	if now.Beginning < run {
+		now.Beginning, now.Added = run, 0
+	}
+	rest := list[min(now.Added, len(list)):]
+	entries, err := entriesOf(rest, now.Last)
+	if err != nil {
+		return err
+	}
+	now.Last, now.Added = now.Last+len(entries), now.Added+len(entries)
+	if len(entries) == len(rest) {
+		now.Begun, now.Added = run, 0
+	}
+	return e.add(entries, now, version)
 }
 
 // Remove removes an event.
