@@ -11,21 +11,24 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// The program carries the methods of Google's APIs as methods.txt has them.
-func TestReadmeMethodsArePacked(t *testing.T) {
-	const file = "unplayed/methods.gz"
-	want := emulatortest.Must[[]byte](t)(os.ReadFile("unplayed/methods.txt"))
-	if flag.Lookup("update").Value.String() == "true" {
-		var packed bytes.Buffer
-		writer := emulatortest.Must[*gzip.Writer](t)(gzip.NewWriterLevel(&packed, gzip.BestCompression))
-		_, err := writer.Write(want)
-		if err != nil || writer.Close() != nil || os.WriteFile(file, packed.Bytes(), 0o644) != nil { //nolint:gosec // as git writes it
-			t.Fatal("the methods cannot be packed")
+// The program carries the methods of Google's APIs and the description of the control plane as their texts have them.
+func TestReadmeTextsArePacked(t *testing.T) {
+	for file, of := range map[string]string{
+		"unplayed/methods.gz": "unplayed/methods.txt", "control/openapi.gz": "control/openapi.yaml",
+	} {
+		want := emulatortest.Must[[]byte](t)(os.ReadFile(of))
+		if flag.Lookup("update").Value.String() == "true" {
+			var packed bytes.Buffer
+			writer := emulatortest.Must[*gzip.Writer](t)(gzip.NewWriterLevel(&packed, gzip.BestCompression))
+			_, err := writer.Write(want)
+			if err != nil || writer.Close() != nil || os.WriteFile(file, packed.Bytes(), 0o644) != nil { //nolint:gosec // as git writes it
+				t.Fatalf("%s cannot be packed", of)
+			}
+			continue
 		}
-		return
-	}
-	reader := emulatortest.Must[*gzip.Reader](t)(gzip.NewReader(bytes.NewReader(emulatortest.Must[[]byte](t)(os.ReadFile(file)))))
-	if got := emulatortest.Must[[]byte](t)(io.ReadAll(reader)); !bytes.Equal(got, want) {
-		t.Errorf("%s is not of unplayed/methods.txt; go test -run %s -update writes it", file, t.Name())
+		reader := emulatortest.Must[*gzip.Reader](t)(gzip.NewReader(bytes.NewReader(emulatortest.Must[[]byte](t)(os.ReadFile(file)))))
+		if got := emulatortest.Must[[]byte](t)(io.ReadAll(reader)); !bytes.Equal(got, want) {
+			t.Errorf("%s is not of %s; go test -run %s -update writes it", file, of, t.Name())
+		}
 	}
 }

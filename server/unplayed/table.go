@@ -13,7 +13,7 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// packed holds the methods of APIs, compressed from methods.txt to a sixth of its size (TestReadmeMethodsArePacked in
+// packed holds the methods of APIs, compressed from methods.txt to a sixth of its size (TestReadmeTextsArePacked in
 // package server writes it). They come from Google's discovery documents
 // (https://www.googleapis.com/discovery/v1/apis). A line without an indent names an API and its host.
 // Every other line adds segments to the path of the nearest line above it with a smaller indent, and
