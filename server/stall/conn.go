@@ -91,6 +91,9 @@ func (c *Conn) renew() {
 
 // SetWriteDeadline replaces the deadlines of this package until the time is zero again.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() && c.due.Load() != never {
+		return nil // net/http asks for this after each request
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.due.Store(0)

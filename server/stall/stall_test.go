@@ -105,6 +105,48 @@ func TestForeignDeadline(t *testing.T) {
 	})
 }
 
+// counted counts how often the deadline of writes is set.
+type counted struct {
+	net.Conn
+
+	set *int
+}
+
+func (c counted) SetWriteDeadline(t time.Time) error {
+	*c.set++
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// net/http takes its deadline back after each answer, although it has set none. This neither costs anything
+// nor lets a client off that reads nothing.
+func TestNoForeignDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		listener, set := make(pipes, 1), 0
+		client, there := net.Pipe()
+		listener <- counted{there, &set}
+		limited, err := stall.Listener(listener).Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = io.CopyN(io.Discard, client, 40) }()
+		for range 10 {
+			if n, err := limited.Write([]byte("text")); n != 4 || err != nil {
+				t.Errorf("wrote %d bytes, %v", n, err)
+			}
+			if err := limited.SetWriteDeadline(time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if set != 1 {
+			t.Errorf("the deadline was set %d times for ten answers of one moment, want once", set)
+		}
+		if n, err := limited.Write([]byte("text")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("to a client that reads nothing: wrote %d bytes, %v", n, err)
+		}
+	})
+}
+
 // endless answers until the client has gone, and reports that.
 type endless struct{ begun, ended chan error }
 
