@@ -69,15 +69,26 @@ func (e *Exchange) texts() [10]*string {
 	return [...]*string{&e.Method, &e.Path, &e.Instance, &e.Account, &e.Audience, &e.UserAgent, &e.Host, &e.Caller, &e.Reason, &e.Hint}
 }
 
-// redact removes the secrets from the texts of the client. If it finds any, it copies all
-// texts: each may be part of a longer string with the secret in it. It does not search texts that equal
-// those of another exchange, which has no secrets, and shares their memory.
-func (e *Exchange) redact(other [10]string) {
-	e.redactMissing()
+// share makes the exchange share the memory of the texts that equal those of another exchange, which has no
+// secrets. It returns the indexes of the texts that differ, as a set of bits.
+func (e *Exchange) share(other *Exchange) (different uint) {
+	known := other.texts()
+	for i, text := range e.texts() {
+		if *text == *known[i] {
+			*text = *known[i]
+		} else {
+			different |= 1 << i
+		}
+	}
+	return different
+}
+
+// redact removes the secrets from those texts of the client whose indexes are in a set of bits. If it finds
+// any, it copies all texts: each may be part of a longer string with the secret in it.
+func (e *Exchange) redact(different uint) {
 	hidden := false
 	for i, text := range e.texts() {
-		if *text == other[i] {
-			*text = other[i]
+		if different>>i&1 == 0 {
 			continue
 		}
 		shown := Redacted(*text)
@@ -119,7 +130,8 @@ func (e *Exchange) redactMissing() {
 // Redacted returns a copy of the exchange without the secrets of the client.
 func (e *Exchange) Redacted() *Exchange {
 	shown := *e
-	shown.redact([10]string{})
+	shown.redactMissing()
+	shown.redact(shown.share(&Exchange{}))
 	return &shown
 }
 
@@ -148,9 +160,14 @@ func New() *Journal { return &Journal{} }
 
 // Append records an exchange without its secrets, and numbers it.
 func (j *Journal) Append(e Exchange) {
-	e.redact(j.newest())
+	e.redactMissing()
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if different := e.share(j.newest()); different != 0 {
+		j.mu.Unlock() // while it searches
+		e.redact(different)
+		j.mu.Lock()
+	}
 	j.last++
 	e.Sequence = j.last
 	size := e.size()
@@ -169,16 +186,13 @@ func (j *Journal) Append(e Exchange) {
 	}
 }
 
-// newest returns the texts of the newest exchange. The next one often has the same.
-func (j *Journal) newest() (texts [10]string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.count > 0 {
-		for i, text := range j.ring[(j.first+j.count-1)%len(j.ring)].texts() {
-			texts[i] = *text
-		}
+// newest returns the newest exchange, or an empty one if there is none. The texts of the next one are often
+// the same. The caller must hold mu.
+func (j *Journal) newest() *Exchange {
+	if j.count == 0 {
+		return &Exchange{}
 	}
-	return texts
+	return &j.ring[(j.first+j.count-1)%len(j.ring)]
 }
 
 // drop removes the oldest exchange. The caller must hold mu.
