@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gcp-metadata-emulator/server/guard"
@@ -32,25 +33,51 @@ type Server struct {
 	worlds *store.Store[*world.World]
 	issuer *token.Issuer
 	now    func() time.Time
+
+	current, old form
 }
 
 // New returns a tokeninfo endpoint. now is its clock.
 func New(worlds *store.Store[*world.World], issuer *token.Issuer, now func() time.Time) *Server {
-	return &Server{worlds: worlds, issuer: issuer, now: now}
+	return &Server{worlds: worlds, issuer: issuer, now: now, current: form{info: accessInfoOf}, old: form{info: oldAccessInfoOf}}
+}
+
+// form is a form of the description of access tokens.
+type form struct {
+	info func(known token.Access, left int64) any
+	last atomic.Pointer[described]
+}
+
+// described is the last answer about a token. For a second, the next one about it is the same.
+type described struct {
+	text     string
+	left     int64
+	response wire.Response
+}
+
+// describe answers with the description of an access token that is good for so many seconds.
+func (f *form) describe(text string, known token.Access, left int64) wire.Response {
+	if last := f.last.Load(); last != nil && last.text == text && last.left == left {
+		return last.response
+	}
+	response := oauthapi.JSON(f.info(known, left))
+	response.About = &wire.Subject{Account: known.Principal.Email}
+	f.last.Store(&described{strings.Clone(text), left, response}) // clone, so that the whole request line is freed
+	return response
 }
 
 // Describe answers in the form of version 3, in which every value is a string.
 func (s *Server) Describe(r *http.Request) (wire.Response, error) {
-	return s.describe(r, s.accessInfo)
+	return s.describe(r, &s.current)
 }
 
 // DescribeOld answers in the form of versions 1 and 2, with the names of OAuth 2.0 drafts.
 func (s *Server) DescribeOld(r *http.Request) (wire.Response, error) {
-	return s.describe(r, s.oldAccessInfo)
+	return s.describe(r, &s.old)
 }
 
-// describe answers with the claims of an ID token, or with form's description of an access token.
-func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Response, error) {
+// describe answers with the claims of an ID token, or with the description of an access token in a form.
+func (s *Server) describe(r *http.Request, form *form) (wire.Response, error) {
 	access, id, err := tokens(r)
 	if err != nil {
 		return wire.Response{}, err
@@ -68,18 +95,16 @@ func (s *Server) describe(r *http.Request, form func(token.Access) any) (wire.Re
 	if known.Principal.Kind == iam.KindFederated { // Google's endpoint does not know federated tokens
 		return wire.Response{}, oauthapi.NewError(oauthapi.InvalidToken, invalidValue).Because("the token speaks for %q, and tokeninfo does not know federated tokens", known.Principal.Member())
 	}
-	response := oauthapi.JSON(form(known))
-	response.About = &wire.Subject{Account: known.Principal.Email}
-	return response, nil
+	return form.describe(access, known, known.Expires-s.now().Unix()), nil
 }
 
-func (s *Server) accessInfo(known token.Access) any {
+func accessInfoOf(known token.Access, left int64) any {
 	info := accessInfo{
 		AuthorizedParty: party(known),
 		Audience:        party(known),
 		Scope:           strings.Join(known.Scopes, " "),
 		Expires:         strconv.FormatInt(known.Expires, 10),
-		ExpiresIn:       strconv.FormatInt(s.left(known), 10),
+		ExpiresIn:       strconv.FormatInt(left, 10),
 		AccessType:      accessType(known),
 	}
 	if oauthapi.TellIdentity(known.Scopes) {
@@ -116,12 +141,12 @@ type accessInfo struct {
 	AccessType      string `json:"access_type"`
 }
 
-func (s *Server) oldAccessInfo(known token.Access) any {
+func oldAccessInfoOf(known token.Access, left int64) any {
 	info := oldAccessInfo{
 		IssuedTo:   party(known),
 		Audience:   party(known),
 		Scope:      strings.Join(known.Scopes, " "),
-		ExpiresIn:  s.left(known),
+		ExpiresIn:  left,
 		AccessType: accessType(known),
 	}
 	if oauthapi.TellIdentity(known.Scopes) {
@@ -164,8 +189,6 @@ func (s *Server) describeID(ctx context.Context, text string) (wire.Response, er
 	}
 	return oauthapi.JSON(info), nil
 }
-
-func (s *Server) left(access token.Access) int64 { return access.Expires - s.now().Unix() }
 
 // refuse turns a refusal of the token into an error for the client, and returns other errors as
 // they are.
