@@ -62,7 +62,7 @@ func TestDistrustIsTold(t *testing.T) {
 	// a client that hangs up has not said that it does not trust anybody
 	_ = dial(t, secure.Addr().String()).Close()
 	if curl, err := exec.LookPath("curl"); err == nil {
-		command := exec.CommandContext(t.Context(), curl, "-sS", "--max-time", "20", "--proxy", "http://"+plain.Addr().String(), "https://oauth2.googleapis.com/")
+		command := exec.CommandContext(t.Context(), curl, "-sS", "--max-time", "300", "--proxy", "http://"+plain.Addr().String(), "https://oauth2.googleapis.com/")
 		command.Env = []string{}
 		if out, err := command.CombinedOutput(); err == nil {
 			t.Errorf("curl trusts the emulator: %s", out)

@@ -2,6 +2,7 @@ package stall_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -186,7 +187,8 @@ func dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// requestHTTP2 begins a request in HTTP/2, and grants nothing for the answer.
+// requestHTTP2 begins a request in HTTP/2, and grants nothing for the answer. It writes everything at once,
+// because a server waits two seconds for the settings after the preface.
 func requestHTTP2(conn net.Conn) error {
 	var fields strings.Builder
 	encoder := hpack.NewEncoder(&fields)
@@ -195,10 +197,12 @@ func requestHTTP2(conn net.Conn) error {
 			return err
 		}
 	}
-	framer := http2.NewFramer(conn, conn)
-	_, err := io.WriteString(conn, http2.ClientPreface)
-	return errors.Join(err, framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}),
+	begin := bytes.NewBufferString(http2.ClientPreface)
+	framer := http2.NewFramer(begin, nil)
+	err := errors.Join(framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}),
 		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte(fields.String()), EndStream: true, EndHeaders: true}))
+	_, writeErr := begin.WriteTo(conn)
+	return errors.Join(err, writeErr)
 }
 
 // A server that stops does not wait for clients that do not read, however many they are. The context
