@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,6 +44,9 @@ func TestMain(m *testing.M) {
 // The scripts check output, exit codes and files.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	if signal.Ignored(os.Interrupt) { // as in what a shell without job control starts with "&"; the scripts' shells could not trap it
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

@@ -28,7 +28,7 @@ const endOfOutput = "-- end of the output of a command of a README --"
 
 // patience limits a wait that would otherwise have no end. It is far longer than any step takes on a
 // busy machine.
-const patience = 5 * time.Minute
+const patience = 30 * time.Minute
 
 // isolated returns a shell command with a network and processes of its own, which all end with it.
 func isolated(ctx context.Context, command string) *exec.Cmd {
