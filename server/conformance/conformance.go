@@ -20,7 +20,6 @@ type Outcome string
 const (
 	Succeeds Outcome = "succeeds" // with exit status 0
 	Fails    Outcome = "fails"    // with another exit status, in time
-	Ends     Outcome = "ends"     // in time
 )
 
 // Behaviour is something that servers do.
