@@ -127,7 +127,7 @@ func (s surfaces) entrance(allowed []hostname.Pattern, to *doors, beside *neighb
 }
 
 // everything returns the handler that leads a request to a surface by its path alone. If a program
-// uses this address in place of a Google API, it may call methods that the emulator does not play.
+// uses this address instead of a Google API, it may call methods that the emulator does not play.
 func (s surfaces) everything() http.Handler {
 	all := s.table().without(peersName) // the control plane has the same paths
 	all[0].Unknown = fallback{all[0].Dialect, googleapi.Unplayed(all[0].Unknown.Handle)}
@@ -140,8 +140,8 @@ func (s surfaces) everything() http.Handler {
 // at returns the handler for an address that has only some surfaces.
 func (s surfaces) at(name string) http.Handler { return s.handler(s.table().at(name)) }
 
-// named returns the handler for a host name of the table. It also answers gRPC if one of the
-// name's surfaces has calls.
+// named returns the handler for a host name of the table. It also answers gRPC if a surface of the
+// name has calls.
 func (s surfaces) named(name string) http.Handler {
 	at := s.table().at(name)
 	if len(at.calls()) == 0 {

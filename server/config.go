@@ -33,8 +33,8 @@ type Config struct {
 	// present, by name.
 	InstanceURLs func() map[string]string
 
-	// DoorURLs returns the base URLs of the doors that have an address of their own at present, by
-	// the names of their services. If it is nil, no door has one.
+	// DoorURLs returns the base URLs of the doors that have an address of their own at present, by the names
+	// of their services. If it is nil, no door has an address of its own.
 	DoorURLs func() map[string]string
 
 	// Explain makes doors tell clients why they were refused, in the header X-Emulator-Reason.
@@ -52,8 +52,7 @@ type Config struct {
 	// 1 s.
 	ReplicaTimeout time.Duration
 
-	// Pods are the pods of a cluster that is watched, which are instances too. If they are nil, no cluster
-	// is watched.
+	// Pods are the pods of a watched cluster. They are instances too. If Pods is nil, no cluster is watched.
 	Pods *world.Pods
 
 	// Cluster knows the keys of the watched cluster's tokens. If no cluster is watched, it is nil.

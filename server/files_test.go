@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// ownFiles are the source files that open files in another way than package input does, because nobody
-// else can have put a pipe in their place, or because they open folders, and only regular files in them.
+// ownFiles are the source files that open files without package input. No other program can have put a
+// pipe in their place, or they open folders, and only regular files in them.
 func ownFiles() []string {
 	return []string{
 		"fixtures/input/input.go", "server/background/log.go", "server/background/background.go", "server/background/system_unix.go",

@@ -45,10 +45,10 @@ type Shared interface {
 type loaded interface {
 	// replace makes another world the present world too.
 	replace(w *world.World) error
-	// whenRestored sets the function that forgets what this process remembers beside the world.
+	// whenRestored sets the function that clears this process's own memory beside the world.
 	whenRestored(forget func())
-	// restore makes it the present world, and forgets, in each process that shares it, what happened since. If it
-	// is refused, nobody forgets anything.
+	// restore makes it the present world. In each process that shares it, restore also clears the memory of later
+	// events. If it returns an error, no process forgets anything.
 	restore() error
 }
 
@@ -113,8 +113,8 @@ func (c Config) share(issuer *token.Issuer, authorization *oauth2.Server) {
 	authorization.Share(c.Replica.Retired(replica.SpentName, oauth2.RememberedCodes, func() {}), c.Replica.Documents(replica.DevicesName, deviceLasts))
 }
 
-// begin starts the scenarios. If there are replicas, it shares the faults and the events: one of the
-// replicas plays them.
+// begin starts the scenarios. If there are replicas, it shares the faults and the events, and a single replica
+// plays them.
 func (c Config) begin(s *Server) {
 	if c.Replica == nil {
 		s.Events.Begin()
@@ -124,8 +124,8 @@ func (c Config) begin(s *Server) {
 	c.Replica.ShareEvents(s.Events)
 }
 
-// forgetting returns a function that calls others, and that clears the faults and makes the clock follow the
-// machine's, unless replicas share them: then restore does both.
+// forgetting returns a function that calls other functions. Without replicas, it also clears the faults, and
+// makes the clock follow the machine's. If replicas share them, restore does both.
 func (s *Server) forgetting(c Config, others ...func()) func() {
 	return func() {
 		if c.Replica == nil {

@@ -365,8 +365,7 @@ func (s surfaces) peers() surface {
 	}
 }
 
-// gathered returns the routes for the state that each replica keeps to itself. choice is the parameter that
-// chooses replicas.
+// gathered returns the routes for the own state of each replica. choice is the parameter that chooses replicas.
 func (s surfaces) gathered(choice query) []route {
 	return []route{
 		{"control.waiters", http.MethodGet, emulatorPath + "/waiters", s.control.Waiters, aboutNothing(), nothing, choice.also("limit")},

@@ -11,7 +11,7 @@ import (
 //go:embed scripts.gz
 var packedScripts []byte
 
-// Scripts returns the wire scripts with rules, of the routes with one of the prefixes.
+// Scripts returns the wire scripts with rules, of the routes with any of the prefixes.
 func Scripts(prefixes ...string) ([]script.Script, error) {
 	scripts, err := script.Unpack(packedScripts)
 	return script.Of(scripts, prefixes...), err

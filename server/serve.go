@@ -17,7 +17,7 @@ import (
 )
 
 // Limits of connections. Writing has no limit here, because a client may wait for a change of metadata
-// for any time: package stall limits the time for which a client does not read.
+// for any time. Package stall limits the time without reads by a client.
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = time.Minute
@@ -34,7 +34,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return s.serveAPIs(ctx, context.WithoutCancel(ctx), listener)
 }
 
-// TLS returns a listener whose connections use TLS, with certificates of the emulator's authority.
+// TLS returns a listener with TLS. The certificates are of the emulator's authority.
 func (s *Server) TLS(listener net.Listener) net.Listener {
 	return s.proxy.TLS(stall.Listener(listener))
 }
@@ -44,20 +44,20 @@ func (s *Server) MutualTLS(listener net.Listener, clients *x509.CertPool) net.Li
 	return s.proxy.MutualTLS(stall.Listener(listener), clients)
 }
 
-// ServeInstance is Serve for the address of one instance: the instance's metadata server answers
-// there, beside every other surface.
+// ServeInstance is Serve for the address of an instance: the instance's metadata server answers there,
+// beside every other surface.
 func (s *Server) ServeInstance(ctx context.Context, listener net.Listener, name string) error {
 	return s.serveAPIs(ctx, workloads.Named(context.WithoutCancel(ctx), name, workloads.ByListener), listener)
 }
 
-// ServeDoor is Serve for an address of one service: every request is for this service.
+// ServeDoor is Serve for an address of a service: every request is for this service.
 func (s *Server) ServeDoor(ctx context.Context, listener net.Listener, service string) error {
 	handler, end := s.doors.serveAt(listener, service)
 	defer end()
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return handler })
 }
 
-// ServeNeighbour is Serve for an address of the neighbour of one API, by its host name.
+// ServeNeighbour is Serve for an address of an API's neighbour, by the host name of the API.
 func (s *Server) ServeNeighbour(ctx context.Context, listener net.Listener, host string) error {
 	handler := s.neighbours.to(host)
 	return s.serve(ctx, context.WithoutCancel(ctx), listener, func(*proxy.Tunnels) http.Handler { return handler })
@@ -127,9 +127,9 @@ func unlessClosed(err error) error {
 	return err
 }
 
-// httpServer returns the server of one address, or of the tunnels that begin there. It speaks
-// HTTP/2 if TLS negotiates it, and to clients that start with it (RFC 9113, section 3.3), as
-// clients of gRPC do.
+// httpServer returns the server of an address, or of the tunnels that begin there. It speaks HTTP/2 if
+// TLS negotiates it. It also speaks HTTP/2 to clients that start with it (RFC 9113, section 3.3), as
+// gRPC clients do.
 func (s *Server) httpServer(requests context.Context, conns *stall.Conns, handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)

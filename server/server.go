@@ -45,7 +45,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Server is an emulator. It is an http.Handler, and any number of them run in one process.
+// Server is an emulator. It is an http.Handler, and a process can run any number of them.
 type Server struct {
 	http.Handler
 
@@ -90,9 +90,9 @@ func (s *Server) FollowPods() {
 // World returns the world that is served at present.
 func (s *Server) World() store.Snapshot[*world.World] { return s.worlds.Load() }
 
-// Reset restores the world that New or Replace was given last, and the machine's time. It clears
-// faults, events, the journal, revocations, unfinished flows and spent codes, and starts scenarios
-// again, in all replicas that share the world. Keys stay. The error is like that of Replace.
+// Reset restores the last world of New or Replace, and the machine's time. It clears faults, events,
+// the journal, revocations, unfinished flows and spent codes, and starts scenarios again, in all
+// replicas that share the world. Keys stay. The error is like the error of Replace.
 func (s *Server) Reset() error { return s.Events.Replace(s.loaded.restore) }
 
 // New composes an emulator.

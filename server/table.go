@@ -14,8 +14,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// surface is one API that the emulator implements, with its routes. Only Routes, Entries and Calls
-// may be empty; a test names a surface with another empty field.
+// surface is an API of the emulator, with its routes. Only Routes, Entries and Calls may be empty; a
+// test names a surface with another empty field.
 type surface struct {
 	Name    string
 	Hosts   []string     // Google's host names of the API

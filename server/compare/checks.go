@@ -15,7 +15,7 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// check is a sequence of requests to one server, and the facts that the answers show. Rules of the scripts
+// check is a sequence of requests to one server, with the facts from the answers. Rules of the scripts
 // name checks.
 type check struct {
 	name string

@@ -64,7 +64,7 @@ type Report struct {
 	Differences []Difference `json:"differences"`
 }
 
-// Ending says why and where a comparison ended before everything was compared.
+// Ending gives the reason for an early end of a comparison, and the request or check at which it ended.
 type Ending struct {
 	At  string `json:"at"` // the first request, or check, that was left out
 	Why string `json:"why"`
@@ -72,7 +72,7 @@ type Ending struct {
 
 func (e Ending) String() string { return fmt.Sprintf("it ended early, at %q: %s", e.At, e.Why) }
 
-// Difference is one way in which the servers differ.
+// Difference is a difference between the servers.
 type Difference struct {
 	Aspect   Aspect `json:"aspect"`
 	Rule     string `json:"rule"`           // of the table of rules, or several of them
@@ -85,15 +85,15 @@ type Difference struct {
 
 	rules []script.Rule // that Rule, RestsOn and Here describe
 
-	// theirs and ours, if they differ, are the bodies that Real and Emulated are parts of: a part of a secret is
-	// not known to be one.
+	// theirs and ours, if they differ, are the whole bodies around Real and Emulated. A part of a secret cannot be
+	// recognised as a secret.
 	theirs, ours string
 
 	// isChosen is true if a user chose the bodies, which can be too short for a name to be learnt.
 	isChosen bool
 }
 
-// comparison is one run.
+// comparison holds the state of a run.
 type comparison struct {
 	options        Options
 	real, emulated *script.Client
@@ -121,7 +121,7 @@ func newComparison(options Options, names *pseudonym.Names) *comparison {
 }
 
 // Run compares. It returns an error if the real server does not answer at the beginning, or if its answer cannot be
-// emulated. Whatever ends it later is in the report.
+// emulated. If an error ends the comparison later, the report has it.
 func Run(ctx context.Context, options Options) (Report, error) {
 	c := newComparison(options, pseudonym.New())
 	c.judge, c.frame = judge, func(a script.Answer) string { return a.Body }
@@ -191,8 +191,8 @@ func (*unplayableError) Hint() string {
 	return "report the answer as a bug, or name an emulator with a fixture of your own with --with"
 }
 
-// compare asks all requests: first everything that the real server lists, then the checks, then the other requests
-// of the scripts. When the limit is reached, it goes on with counting the requests that are left out.
+// compare sends all requests: first for each entry in the real server's list, then the checks, then the other
+// requests of the scripts. When it reaches the limit, it only counts the remaining requests.
 func (c *comparison) compare(ctx context.Context) error {
 	c.planned = c.document.Probes(c.options.Scripts, c.options.Write)
 	values, err := c.walk(ctx, root)
@@ -240,7 +240,7 @@ func (c *comparison) left(err error) error {
 	return nil
 }
 
-// end keeps in mind where and why the comparison ends before its time, if there is an error.
+// end records an early end of the comparison, with the request or check and the reason, if there is an error.
 func (c *comparison) end(ctx context.Context, err error) {
 	switch {
 	case err == nil:
@@ -270,7 +270,7 @@ func (c *comparison) report() Report {
 	return report
 }
 
-// redact replaces everything that nobody else should see.
+// redact replaces every value that must stay private.
 func (d *Difference) redact(names *pseudonym.Names) {
 	if d.theirs == d.ours {
 		d.Real, d.Emulated = names.RedactWords(d.Real), names.RedactWords(d.Emulated)
@@ -290,7 +290,7 @@ func (d *Difference) redactBody(names *pseudonym.Names, body string) string {
 	return names.RedactWords(body)
 }
 
-// probe asks both servers one request, and returns the answer of the real server.
+// probe sends a request to both servers, and returns the answer of the real server.
 func (c *comparison) probe(ctx context.Context, p Probe) (script.Answer, error) {
 	c.asked[p.Request], c.at = true, p.line()
 	theirs, err := c.ask(ctx, p)
@@ -354,8 +354,8 @@ func (c *comparison) unemulated(err error) error {
 	return fmt.Errorf("the emulator does not answer: %w", err)
 }
 
-// changes reports whether a value of the real server is another one when it is asked again, or may be one, because
-// nobody can ask any more.
+// changes reports whether a value of the real server changes from request to request. It returns true too if the
+// server cannot be asked again.
 func (c *comparison) changes(ctx context.Context, p Probe, before script.Answer) bool {
 	again, err := c.ask(ctx, p)
 	if err != nil {

@@ -59,8 +59,8 @@ func (d *Document) section(keys ...string) map[string]any {
 	return section
 }
 
-// variables returns the values of the variables that scripts have in their paths. A variable that the
-// real server has no value for is missing.
+// variables returns the values of the variables in the paths of scripts. If the real server has no value
+// for a variable, the variable is missing.
 func (d *Document) variables() map[string]string {
 	values := map[string]string{}
 	if email, ok := d.section("instance", "serviceAccounts", "default")["email"].(string); ok {

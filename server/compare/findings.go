@@ -33,8 +33,9 @@ func (f *findings) rulesOf(check string) []script.Rule {
 	return rules
 }
 
-// add adds a difference that breaks rules. If many answers have the same header, the difference in the
-// header is one. Differences in the body of the same request are one.
+// add adds a difference and the broken rules. If the list already has an equal difference, either of the header
+// or with the same rules, add only counts it there. All differences in the order of header fields count as
+// equal.
 func (f *findings) add(d Difference, rules []script.Rule) {
 	d.Count, d.rules = 1, rules
 	if d.Aspect.isOfHeader() {

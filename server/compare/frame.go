@@ -15,8 +15,8 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// judgePublic compares the answers of public hosts to one request: header fields, the bodies without the
-// values that differ from answer to answer, and the members of JSON Web Tokens.
+// judgePublic compares the answers of public hosts to a request: header fields, bodies, and the members of
+// JSON Web Tokens. Values in a body do not count if they differ from answer to answer.
 func judgePublic(theirs, ours script.Answer, names *pseudonym.Names) []Difference {
 	if theirs.Status != ours.Status {
 		return []Difference{{Aspect: Status, Real: brief(theirs), Emulated: brief(ours)}}
@@ -98,7 +98,7 @@ var expressions = sync.OnceValue(func() patterns { //nolint:gochecknoglobals // 
 	}
 })
 
-// frame returns a body in which values that differ from answer to answer are replaced by their form. Keys are
+// frame returns a body with forms instead of values, if the values differ from answer to answer. Keys are
 // sets: equal forms count once, and members in any order.
 func frame(a script.Answer, names *pseudonym.Names) string {
 	e := expressions()

@@ -34,12 +34,12 @@ const (
 	Behaviour    Aspect = "behaviour" // of several requests: see the checks
 )
 
-// isOfHeader reports whether an aspect is one of the header, which many answers share.
+// isOfHeader reports whether an aspect belongs to the header. Many answers share a header.
 func (a Aspect) isOfHeader() bool {
 	return slices.Contains([]Aspect{MissingField, ExtraField, FieldValue, FieldCase, FieldOrder}, a)
 }
 
-// judge compares the answers to one request.
+// judge compares the answers to a request.
 func judge(theirs, ours script.Answer) []Difference {
 	if theirs.Status != ours.Status {
 		return []Difference{{Aspect: Status, Real: brief(theirs), Emulated: brief(ours)}}
@@ -99,7 +99,7 @@ func isHiddenToken(a script.Answer) bool {
 	return a.Body == "" && kind == "application/json"
 }
 
-// joined returns header fields, with the values of fields of one name in one field.
+// joined returns header fields, and joins the values of fields with the same name.
 func joined(fields []string) []string {
 	var all []string
 	for _, field := range fields {
@@ -164,7 +164,7 @@ func sortedLines(text string) []string {
 	return slices.Sorted(slices.Values(strings.Split(text, "\n")))
 }
 
-// excerpt returns a part of a text around the place where it differs.
+// excerpt returns a part of a text around the offset of a difference.
 func excerpt(text string, at int) string {
 	const before, after = 40, 80
 	from, to := max(0, at-before), min(len(text), at+after)

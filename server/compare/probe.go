@@ -11,14 +11,15 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// Probe is one request to a real server.
+// Probe is a request to a real server.
 type Probe struct {
 	Name    string        // of the exchange; empty: it is not of a script
 	Request string        // ${NAME} stands for a value that depends on the server
 	Rules   []script.Rule // that a difference breaks
 }
 
-// line returns the request line, after the name of a POST, whose body says more than the line.
+// line returns the request line. If the request is a POST, its name comes first, because the line alone says less than
+// the body.
 func (p Probe) line() string {
 	line := script.Line(p.Request)
 	if strings.HasPrefix(line, http.MethodPost) && p.Name != "" {
@@ -27,10 +28,10 @@ func (p Probe) line() string {
 	return line
 }
 
-// Probes returns the requests of the scripts that the real server can be asked: without write, requests that
-// change nothing. If exchanges for several profiles have the same request, the exchanges for the real server's profile
-// show its rules. An exchange without a Host is for a VM, and shows the rules of other profiles unless they have one of
-// their own.
+// Probes returns the scripts' requests to the real server. Without write, it leaves out requests that change something.
+// If exchanges for several profiles have the same request, the exchanges for the real server's profile show its rules.
+// An exchange without a Host is for a VM. It also shows the rules of other profiles, unless they have such an exchange
+// of their own.
 func (d *Document) Probes(scripts []script.Script, write bool) []Probe {
 	own := d.probesOf(scripts, write, func(isAbout bool) bool { return isAbout || d.Profile == fixtures.GCE })
 	for _, p := range d.probesOf(scripts, write, func(isAbout bool) bool { return !isAbout && d.Profile != fixtures.GCE }) {
@@ -41,7 +42,7 @@ func (d *Document) Probes(scripts []script.Script, write bool) []Probe {
 	return own
 }
 
-// probesOf returns the requests of the exchanges that are for an instance, or for none.
+// probesOf returns the requests of the wanted exchanges. isWanted decides by whether an exchange is for an instance.
 func (d *Document) probesOf(scripts []script.Script, write bool, isWanted func(isAbout bool) bool) []Probe {
 	values := d.variables()
 	var probes []Probe
@@ -117,8 +118,8 @@ func profileOf(request string) (fixtures.Profile, bool) {
 	}
 }
 
-// bind puts the real server's values in the place of variables, and removes the Host of an instance. It
-// returns false if a variable has no value.
+// bind replaces variables by the real server's values, and removes the Host of an instance. It returns false if a
+// variable has no value.
 func bind(request string, values map[string]string) (string, bool) {
 	for name, value := range values {
 		request = strings.ReplaceAll(request, "${"+name+"}", value)
@@ -127,8 +128,8 @@ func bind(request string, values map[string]string) (string, bool) {
 	return request, !strings.Contains(request, "${")
 }
 
-// listed returns the request for an entry that the real server lists. It shows the rules of a check, and the rules of
-// the script that has the same request.
+// listed returns the request for an entry in the real server's list. It shows the rules of a check, and the rules of
+// the script with the same request.
 func (c *comparison) listed(path, check string) Probe {
 	p := Probe{Request: script.Get(path)}
 	if i := slices.IndexFunc(c.planned, p.isLike); i >= 0 {

@@ -24,7 +24,7 @@ func (r Report) WriteTable(to io.Writer) error {
 	return table.Flush()
 }
 
-// short returns a cell of one line.
+// short returns a text on a single line, for a cell.
 func short(text string, most int) string {
 	text = strings.NewReplacer("\n", "⏎", "\t", " ", "\r", "").Replace(text)
 	if letters := []rune(text); len(letters) > most {
@@ -33,7 +33,7 @@ func short(text string, most int) string {
 	return text
 }
 
-// Summary is one sentence about the comparison.
+// Summary returns a sentence about the comparison.
 func (r Report) Summary() string {
 	left := ""
 	if r.LeftOut > 0 {

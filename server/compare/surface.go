@@ -17,7 +17,7 @@ import (
 	"gcp-metadata-emulator/signer"
 )
 
-// Surface is a host of Google's public API, and the routes whose scripts have the requests for it.
+// Surface is a host of Google's public API, with the routes of its scripts.
 type Surface struct {
 	Name   string
 	Host   string
@@ -39,8 +39,8 @@ func Surfaces() []Surface {
 // URL returns the URL of the surface's host in a universe; "" is Google's own.
 func (s Surface) URL(universe string) string { return "https://" + inUniverse(s.Host, universe) }
 
-// TokenHosts returns the further server that is asked if the server of the surface is at a URL: the server that
-// gives tokens to the account. There is none if it is the same server.
+// TokenHosts returns the server that gives tokens to the account, if the server of the surface is at a URL. It
+// returns nothing if the two are the same server.
 func (s Surface) TokenHosts(at *url.URL, universe string) []string {
 	if endpoint := tokenEndpoint(at, universe); !s.isPublic && endpoint.Host != at.Host {
 		return []string{endpoint.String()}
@@ -57,8 +57,8 @@ type Account struct {
 	Key      signer.Key
 }
 
-// RunSurface compares a public host with an emulator that knows the account. The private key does not
-// leave the process: servers get assertions that are good for them alone, and tokens that they have issued.
+// RunSurface compares a public host with an emulator that knows the account. The private key does not leave the
+// process. Each server gets only assertions that it alone accepts, and tokens that it has issued.
 func RunSurface(ctx context.Context, options Options, surface Surface, account Account) (Report, error) {
 	c := newComparison(options, account.names())
 	c.judge = func(theirs, ours script.Answer) []Difference { return judgePublic(theirs, ours, c.names) }
@@ -121,8 +121,8 @@ func (c *comparison) compareSurface(ctx context.Context, surface Surface, checks
 	return nil
 }
 
-// probes returns the requests of the scripts for whose variables there are values. None of them changes
-// anything.
+// probes returns the requests of the scripts if there are values for their variables. None of the requests
+// changes anything.
 func (s Surface) probes(scripts []script.Script, values map[string]string) []Probe {
 	var probes []Probe
 	for _, wire := range scripts {

@@ -41,7 +41,7 @@ const (
 	smallScope   = "small-scope"
 )
 
-// certificates returns certificates in PEM by key ID, or the status if there are none.
+// certificates returns certificates in PEM by key ID. If there are no certificates, it returns the status.
 func certificates(ctx context.Context, s *script.Client) (map[string]string, string, error) {
 	answer, err := s.Ask(ctx, "GET /oauth2/v1/certs\n\n")
 	if err != nil {
@@ -122,7 +122,7 @@ func (a Account) checkOwnKey(ctx context.Context, s *script.Client) ([]fact, err
 	return []fact{{"the key of the key file", is}}, err
 }
 
-// step is one of the requests of a check.
+// step is a request of a check.
 type step struct{ about, request string }
 
 // checkRevokedToken revokes an access token of the account.
@@ -146,7 +146,7 @@ func (c *comparison) checkPermissions(ctx context.Context, s *script.Client) ([]
 	})
 }
 
-// checkSmallScope asks with a token whose scope is too small.
+// checkSmallScope sends a request with a token of too small a scope.
 func (c *comparison) checkSmallScope(ctx context.Context, s *script.Client) ([]fact, error) {
 	return c.steps(ctx, s, []step{
 		{"a token with the scope email", impersonating("generateAccessToken", "access:email-only", `{"scope":["https://www.googleapis.com/auth/cloud-platform"]}`)},

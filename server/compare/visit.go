@@ -29,7 +29,7 @@ func tokenEndpoint(at *url.URL, universe string) *url.URL {
 	return at
 }
 
-// inUniverse returns the name that one of Google's API hosts has in a universe.
+// inUniverse returns the name of one of Google's API hosts in a universe.
 func inUniverse(host, universe string) string {
 	api, ok := strings.CutSuffix(host, hostname.DefaultUniverse)
 	if !ok {
@@ -38,8 +38,7 @@ func inUniverse(host, universe string) string {
 	return api + cmp.Or(universe, hostname.DefaultUniverse)
 }
 
-// visit makes the values that an account has for a server: assertions, and tokens that the server
-// gives for them.
+// visit makes the values of an account for a server: assertions, and the server's tokens for them.
 type visit struct {
 	surface  Surface
 	account  Account
@@ -57,9 +56,8 @@ func newVisit(surface Surface, account Account, names *pseudonym.Names, now func
 	return visit{surface, account, signer.Private(account.Key.ID(), stranger), names, now}, nil
 }
 
-// enter returns the values of the variables in scripts for a server. The assertions are for the token
-// endpoint of the same server, or for Google's if the server is one of Google's, so that no server can
-// use them elsewhere.
+// enter returns the values of the scripts' variables for a server. The assertions name the token endpoint of the
+// same server, or Google's endpoint if the server is Google's. So no server can use them elsewhere.
 func (v visit) enter(ctx context.Context, client *script.Client, at *url.URL) (map[string]string, error) {
 	escaped := url.QueryEscape(v.account.Email)
 	values := map[string]string{

@@ -15,9 +15,9 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Environment writes the variables that lead programs here, as the command env does for an environment
-// that has none of them yet. The parameter "shell" names the format, and "instance" an instance with an
-// address of its own.
+// Environment writes the variables that lead programs here. It writes the same as the command env if the
+// caller has no such variables yet. The parameter "shell" names the format, and "instance" an instance
+// with an address of its own.
 func (s *Server) Environment(r *http.Request) (wire.Response, error) {
 	format := r.URL.Query().Get("shell")
 	if format == "" {
@@ -64,8 +64,8 @@ func (s *Server) target(r *http.Request) (reach.Target, error) {
 	return reach.Target{URL: parsed, ControlURL: wire.BaseURL(r), ProjectID: current.Project.ID, UniverseDomain: current.UniverseDomain}, nil
 }
 
-// Clients predicts what each client library finds with the variables of Environment, as the command doctor
-// does for the environment in which it runs.
+// Clients predicts the findings of each client library with the variables of Environment, as the command
+// doctor does for its own environment.
 func (s *Server) Clients(r *http.Request) (wire.Response, error) {
 	target, err := s.target(r)
 	if err != nil {

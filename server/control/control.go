@@ -62,7 +62,8 @@ type Config struct {
 
 // Part is something outside of the process on which the emulator depends.
 type Part struct {
-	// Health reports whether requests can be answered, and what is wrong; problem is empty if nothing is.
+	// Health reports whether requests can be answered. problem describes a problem, and is empty if there
+	// is none.
 	Health   func() (ready bool, problem string)
 	Readings []metrics.Reading
 }
@@ -125,8 +126,9 @@ func (s *Server) Guard(handle wire.Handler) wire.Handler {
 	}
 }
 
-// GuardProbe wraps a handler of a probe or of measurements, which have no secrets. It refuses requests
-// from web pages of other origins only, because what probes and scrapes in a cluster asks by an address.
+// GuardProbe wraps a handler of a probe or of measurements, which have no secrets. It refuses only
+// requests from web pages of other origins. It accepts any Host, because probes and scrapers in a cluster
+// use an address as the Host.
 func (s *Server) GuardProbe(handle wire.Handler) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		if origin := r.Header.Get("Origin"); origin != "" && origin != wire.BaseURL(r) {
@@ -163,8 +165,8 @@ func (s *Server) Live(*http.Request) (wire.Response, error) {
 	return googleapi.JSON(s.status()), nil
 }
 
-// Ready reports that a signing key exists, and that the parts outside of the process let requests be
-// answered. If there is no key, Ready starts its generation and answers with an error.
+// Ready reports that a signing key exists, and that no part outside of the process prevents answers. If
+// there is no key, Ready starts its generation and answers with an error.
 func (s *Server) Ready(*http.Request) (wire.Response, error) {
 	ready, err := s.keys.Google().Ready()
 	if err != nil {

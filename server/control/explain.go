@@ -13,14 +13,14 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// finding is a finding about one replica, or about several.
+// finding is a finding about a replica, or about several.
 type finding struct {
 	explain.Finding
 
 	Evidence []evidence `json:"evidence,omitempty"` // in place of Requests, if the finding is about all replicas
 }
 
-// evidence names the exchanges of one replica that show a finding.
+// evidence names the exchanges of a replica that show a finding.
 type evidence struct {
 	Replica  string   `json:"replica"`
 	Requests []uint64 `json:"requests"` // their sequence numbers
@@ -29,7 +29,7 @@ type evidence struct {
 // considered is the number of exchanges of all replicas together that are looked at.
 const considered = 8000
 
-// ExplainLately says in sentences what happened lately, in this replica or in others.
+// ExplainLately explains recent exchanges and waiting requests in sentences, for this replica or for others.
 func (s *Server) ExplainLately(r *http.Request) (wire.Response, error) {
 	found, waiting, err := s.lately(r)
 	if err != nil {
@@ -64,9 +64,9 @@ func (s *Server) ExplainLately(r *http.Request) (wire.Response, error) {
 	}{findings, of}), nil
 }
 
-// lately returns the exchanges and the waiting requests that a request is about. It asks for both at once. A replica
-// that has not answered one of the questions counts as unanswered. The more replicas there are, the fewer exchanges
-// each of them is asked for.
+// lately returns the exchanges and the waiting requests of the replicas named in a request. It asks for both at
+// once. If a replica has not answered both questions, it counts as unanswered. If all replicas are asked, the more
+// there are, the fewer exchanges each is asked for.
 func (s *Server) lately(r *http.Request) (recorded, waiterList, error) {
 	share := lookUp{limit: considered}
 	if r.URL.Query().Get(replicaParameter) == allReplicas {

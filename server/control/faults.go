@@ -15,21 +15,21 @@ import (
 // faultsPath is the path of the faults.
 const faultsPath = "/emulator/v1/faults"
 
-// shown is a fault with the counters of one replica, or with the sums of all.
+// shown is a fault with the counters of a replica, or with the sums of all.
 type shown struct {
 	fault.Fault
 
 	Replicas []counters `json:"replicas,omitempty"` // of all replicas
 }
 
-// counters are the counters of a fault in one replica.
+// counters are the counters of a fault in a replica.
 type counters struct {
 	Name     string `json:"name"` // of the replica
 	Requests int    `json:"requests"`
 	Hits     int    `json:"hits"`
 }
 
-// faultList is the list of faults of one replica.
+// faultList is the list of faults of a replica.
 type faultList struct {
 	gathering
 

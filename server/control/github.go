@@ -14,8 +14,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// A job of GitHub Actions asks for its ID token at the URL that the runner gives it, to which it adds
-// the audience, with a bearer token that the runner gives it too
+// A job of GitHub Actions asks for its ID token at a URL from the runner. It adds the audience to the
+// URL, and sends a bearer token from the runner
 // (https://docs.github.com/en/actions/reference/security/oidc).
 
 // The lifetime of such a token, and how long before its issue it is valid.
@@ -33,8 +33,8 @@ func isRepository(text string) bool {
 		name != "" && len(name) <= longestName && strings.Trim(name, alphanumeric+"._-") == ""
 }
 
-// GitHubToken issues an ID token of GitHub Actions for a job of the repository in the query. It is
-// signed with the emulator's keys, so that a provider whose issuer is github-actions accepts it.
+// GitHubToken issues an ID token of GitHub Actions for a job of the repository in the query. The
+// emulator's keys sign it, so a provider with the issuer github-actions accepts it.
 func (s *Server) GitHubToken(r *http.Request) (wire.Response, error) {
 	if scheme, credential, _ := strings.Cut(r.Header.Get("Authorization"), " "); !strings.EqualFold(scheme, "bearer") || credential == "" {
 		return wire.Response{}, &googleapi.Error{
@@ -87,8 +87,8 @@ func (j githubJob) subject() string {
 	return "repo:" + j.repository + ":ref:" + j.ref
 }
 
-// claims returns the payload but for its audience and times. Numbers are invented, and the same for
-// every job. What an ID token of Google's has besides is removed.
+// claims returns the payload without its audience and times. Numbers are invented, and the same for
+// every job. A null removes a claim that only Google's own ID tokens have.
 func (j githubJob) claims(now time.Time) map[string]any {
 	const workflow = "/.github/workflows/emulator.yaml@"
 	const commit = "0123456789abcdef0123456789abcdef01234567"

@@ -48,7 +48,7 @@ type serviceDoor struct {
 	Upstream string `json:"upstream,omitempty"` // the address of the service itself; empty: not known
 }
 
-// single returns addresses as networks of one address each.
+// single returns a network for each address, with this address alone.
 func single(addresses []netip.Addr) []fixtures.Network {
 	networks := make([]fixtures.Network, len(addresses))
 	for i, address := range addresses {
@@ -57,7 +57,7 @@ func single(addresses []netip.Addr) []fixtures.Network {
 	return networks
 }
 
-// Instances lists the instances, the default one first and the pods of a cluster last, and says which one the caller is.
+// Instances lists the instances, the default one first and the pods of a cluster last, and names the caller's instance.
 func (s *Server) Instances(r *http.Request) (wire.Response, error) {
 	var list struct {
 		Instances []instance `json:"instances"`

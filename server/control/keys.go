@@ -60,8 +60,9 @@ func (s *Server) signingKeys() ([]signingKey, error) {
 	return list, nil
 }
 
-// RotateKeys retires the active signing keys of Google's own tokens, and answers like Keys. The member
-// "keep" limits how many retired keys remain published. A warning says so if nobody else hears of the rotation.
+// RotateKeys retires the active signing keys of Google's own tokens, and answers like Keys. The member "keep"
+// limits how many retired keys remain published. If no other process learns of the rotation, the answer has a
+// warning.
 func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Keep *int32 `json:"keep"`
@@ -85,8 +86,8 @@ func (s *Server) RotateKeys(r *http.Request) (wire.Response, error) {
 	return googleapi.JSON(keyList{Keys: list, Warnings: s.warnOfRotation(r.Context())}), nil
 }
 
-// warnOfRotation logs and returns a warning if the keys are those of a directory that is only read: other
-// emulators may have begun with the same keys, and do not follow.
+// warnOfRotation logs and returns a warning if the keys come from a directory that is only read. Other
+// emulators may have begun with the same keys, and do not follow the rotation.
 func (s *Server) warnOfRotation(ctx context.Context) []string {
 	if s.givenKeys == "" {
 		return nil

@@ -34,7 +34,7 @@ func (m *merging) add(one *part[recorded]) {
 	m.journals++
 }
 
-// order puts the exchanges in the order of time, and removes those that are too many.
+// order sorts the exchanges by time, and removes the oldest if there are more than the limit.
 func (m *merging) order() {
 	list := m.recorded.Requests
 	sort.Slice(list, func(i, j int) bool { // slices.SortFunc takes much more space in the program, because an exchange is large

@@ -15,8 +15,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// replicaParameter is the parameter that names the replica that a request is about, or all of them. Without it, the
-// request is about this replica.
+// replicaParameter names the replica, or all replicas, for a request. Without it, the request is about this replica.
 const (
 	replicaParameter = "replica"
 	allReplicas      = "all"
@@ -38,7 +37,7 @@ func (s *Server) Replicas(*http.Request) (wire.Response, error) {
 	}{list}), nil
 }
 
-// gathering names the replicas that have answered a request, and those that have not.
+// gathering lists the replicas with an answer to a request, and the replicas without an answer.
 type gathering struct {
 	Replica    string             `json:"replica,omitempty"`    // the only one that was asked
 	Replicas   []peers.Replica    `json:"replicas,omitempty"`   // that have answered, if all were asked
@@ -49,7 +48,7 @@ type gathering struct {
 // from returns the replica that an answer names.
 func (g gathering) from() string { return g.Replica }
 
-// without moves replicas that have not answered another question to those that have not answered.
+// without marks replicas as unanswered if they have not answered another question.
 func (g gathering) without(silent []peers.Unanswered) gathering {
 	for _, one := range silent {
 		before := len(g.Replicas)
@@ -67,15 +66,15 @@ type part[T any] struct {
 	has T
 }
 
-// source is a question to replicas, whose answers have a type.
+// source is a question to replicas, with the type of their answers.
 type source[T interface{ from() string }] struct {
 	asked peers.Question
 	own   func() T           // returns this replica's own answer
 	add   func(one *part[T]) // handles each answer as it comes, one at a time, and may make it smaller; nil: keeps it
 }
 
-// gather returns the answers of the replicas that a request is about, this one first and then by name. Only if all
-// replicas are wanted, some of them need not answer.
+// gather asks the replicas named in a request, and returns their answers: this replica's first, then by name. An
+// unanswered question is an error, unless all replicas are asked.
 func gather[T interface{ from() string }](s *Server, r *http.Request, from source[T]) ([]part[T], gathering, error) {
 	var parts []part[T]
 	keep := func(one part[T]) {
@@ -149,8 +148,8 @@ func (c chosen) gathering(silent []peers.Unanswered) gathering {
 	return gathering{Replicas: answered, Unanswered: silent}
 }
 
-// chosen returns the replicas that a request is about. Another replica may only ask for this one, so that no question
-// is passed on.
+// chosen returns the replicas named in a request. Another replica may only ask for this one, so no question is passed
+// on.
 func (s *Server) chosen(r *http.Request) (chosen, error) {
 	value := r.URL.Query().Get(replicaParameter)
 	if from := r.Header.Get(peers.Marker); from != "" && value != "" {
@@ -192,7 +191,8 @@ func (s *Server) everybody() chosen {
 	return chosen{own: &own, others: others, all: true}
 }
 
-// settle returns when the other replicas have seen what this one has changed, and names those that do not say so.
+// settle waits until the other replicas have seen the changes of this one. It returns the replicas that have not
+// confirmed it.
 func (s *Server) settle(ctx context.Context) gathering {
 	everybody := s.everybody()
 	asked := peers.Question{Method: http.MethodGet, Path: requestsPath, Query: url.Values{"limit": {"1"}}}

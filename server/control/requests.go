@@ -48,8 +48,8 @@ type recorded struct {
 	gathering
 }
 
-// Requests lists exchanges in the journal, or in those of other replicas. If the query has an expectation
-// that is not met, it answers with an error.
+// Requests lists exchanges in the journal, or in the journals of other replicas. If the query has an
+// expectation and it is not met, Requests answers with an error.
 func (s *Server) Requests(r *http.Request) (wire.Response, error) {
 	wanted, err := s.readLookUp(r.URL.Query())
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Server) RouteNames(*http.Request) (wire.Response, error) {
 	}{names}), nil
 }
 
-// ClearRequests clears the journal, or those of other replicas.
+// ClearRequests clears the journal, or the journals of other replicas.
 func (s *Server) ClearRequests(r *http.Request) (wire.Response, error) {
 	_, of, err := gather(s, r, source[gathering]{
 		asked: peers.Question{Method: http.MethodDelete, Path: requestsPath},
@@ -122,9 +122,8 @@ func (l *lookUp) find(remembered journal.Snapshot) recorded {
 	return found
 }
 
-// check returns an error if the expectation is not met, with the counts that were found. The
-// expectation must hold however many of the forgotten exchanges matched, and of those of a replica that has
-// not answered.
+// check returns an error if the expectation is not met, with the counts. The expectation must hold for any
+// number of matches among the forgotten exchanges, and among the exchanges of an unanswered replica.
 func (l *lookUp) check(r *http.Request, parts []part[recorded], of gathering, summary string) error {
 	found, forgotten := 0, uint64(0)
 	for _, one := range parts {

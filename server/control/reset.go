@@ -7,8 +7,8 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Reset restores the emulator's state at its start. If replicas share the state, it answers when the others have
-// forgotten theirs too, and names those that do not say so.
+// Reset restores the emulator's state at its start. If replicas share the state, Reset answers after the others
+// have forgotten their own state too, and names the replicas that have not confirmed it.
 func (s *Server) Reset(r *http.Request) (wire.Response, error) {
 	if err := s.reset(); err != nil {
 		return wire.Response{}, err

@@ -19,10 +19,10 @@ func (s *Server) State(r *http.Request) (wire.Response, error) {
 	return describe(r, s.worlds.Load().State)
 }
 
-// SetState replaces the world with the one that the fixture in the body describes, and answers
-// with it. It wakes requests that wait for values that change. If the fixture is invalid, nothing
-// changes. The fixture may not name files, because a client of the control plane must not read
-// the machine's files.
+// SetState replaces the world with the fixture in the body, and answers with it. If a value
+// changes, SetState wakes the requests that wait for it. If the fixture is invalid, nothing
+// changes. The fixture may not name files, because a client of the control plane must not read the
+// machine's files.
 func (s *Server) SetState(r *http.Request) (wire.Response, error) {
 	body, err := wire.ReadBodyUpTo(r, fixtures.MaxBytes)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// Mint issues a token. It does not check who asks.
+// Mint issues a token. It does not check the caller.
 func (s *Server) Mint(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Kind     token.Kind     `json:"kind"`
@@ -129,9 +129,9 @@ func newBearer(verified token.Verified) bearer {
 	return who
 }
 
-// Verify describes a token of any kind, or gives the reason, in one sentence, why it is not
-// valid, or why the receiver that is named does not take it. Without a receiver, it says of every
-// receiver whether it takes the token.
+// Verify describes a token of any kind. If the token is not valid, or the named receiver does not accept
+// it, the answer has the reason in a sentence. Without a receiver, the answer lists the decision of every
+// receiver.
 func (s *Server) Verify(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Token    string `json:"token"` // also with other text around it
@@ -191,7 +191,7 @@ func (s *Server) verifyFor(ctx context.Context, receiver, text string, demand to
 		if err != nil {
 			return wire.Response{}, err
 		}
-		// Whoever only has the published keys takes tokens that the emulator itself refuses.
+		// A receiver with only the published keys accepts tokens that the emulator itself refuses.
 		if described.Valid || receiver != purpose.OpenID || demand.Email != "" {
 			answer = described
 		}

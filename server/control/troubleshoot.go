@@ -22,7 +22,7 @@ const (
 	notIncluded = "ROLE_PERMISSION_NOT_INCLUDED"
 )
 
-// bindingExplanation says what a binding means for a principal and a permission.
+// bindingExplanation explains the effect of a binding on a principal and a permission.
 type bindingExplanation struct {
 	Access         string         `json:"access"`
 	Resource       string         `json:"resource"` // whose policy has the binding
@@ -33,8 +33,8 @@ type bindingExplanation struct {
 	Holds          bool           `json:"conditionHolds"` // also true if there is no condition
 }
 
-// Troubleshoot says whether a principal has a permission on a resource, and what each binding means that
-// is about the principal. The decision is the one that strict emulators make.
+// Troubleshoot decides whether a principal has a permission on a resource, and explains the effect of
+// each binding for the principal. The decision is the same as in a strict emulator.
 func (s *Server) Troubleshoot(r *http.Request) (wire.Response, error) {
 	var asked struct {
 		Principal  string `json:"principal"` // an e-mail address or a unique ID, or a member such as user:…

@@ -25,7 +25,7 @@ type Waiter struct {
 // waitersPath is the path of the waiting requests.
 const waitersPath = "/emulator/v1/waiters"
 
-// waiterList has the waiting requests of one replica, or of several.
+// waiterList has the waiting requests of a replica, or of several.
 type waiterList struct {
 	gathering
 

@@ -32,7 +32,8 @@ func ClaimsIn(text string) Claims {
 	}
 }
 
-// MarshalJSON returns the claims as a JSON object, without possible secrets, or null if they are not one.
+// MarshalJSON returns the claims as a JSON object without possible secrets. If the claims are not an
+// object, it returns null.
 func (c Claims) MarshalJSON() ([]byte, error) {
 	var object map[string]json.RawMessage
 	plain, err := base64.RawURLEncoding.DecodeString(string(c))
@@ -45,7 +46,7 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 	return []byte("null"), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads the result of MarshalJSON.
 func (c *Claims) UnmarshalJSON(data []byte) error {
 	*c = ""
 	if string(data) != "null" {

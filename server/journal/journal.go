@@ -34,7 +34,7 @@ type Exchange struct {
 	UserAgent string            `json:"userAgent,omitempty"`
 	Fault     string            `json:"fault,omitempty"` // the ID of the fault that applied
 
-	// Of a request that a door has let in or refused, and of other refusals that have a reason.
+	// For requests that a door has decided about, and for other refusals with a reason.
 	Host    string      `json:"host,omitempty"`
 	Caller  string      `json:"caller,omitempty"` // the principal, as policies name it
 	Code    reason.Code `json:"code,omitempty"`   // of the reason
@@ -46,7 +46,7 @@ type Exchange struct {
 	Got     Claims `json:"got,omitzero"`     // of the token in the answer
 }
 
-// Missing is the permission that a caller lacks, and the roles that would grant it.
+// Missing is a caller's missing permission, with the roles that would grant it.
 type Missing struct {
 	Permission string   `json:"permission"`
 	Resource   string   `json:"resource"`
@@ -64,13 +64,14 @@ func (e *Exchange) size() int {
 	return size
 }
 
-// texts returns the client's own texts, whose length is unlimited.
+// texts returns the client's own texts. Their length is unlimited.
 func (e *Exchange) texts() [10]*string {
 	return [...]*string{&e.Method, &e.Path, &e.Instance, &e.Account, &e.Audience, &e.UserAgent, &e.Host, &e.Caller, &e.Reason, &e.Hint}
 }
 
-// share makes the exchange share the memory of the texts that equal those of another exchange, which has no
-// secrets. It returns the indexes of the texts that differ, as a set of bits.
+// share compares the texts with the texts of another exchange, which has no secrets. If two texts are
+// equal, the exchange shares the memory of the other text. share returns the indexes of the different
+// texts, as a set of bits.
 func (e *Exchange) share(other *Exchange) (different uint) {
 	known := other.texts()
 	for i, text := range e.texts() {
@@ -83,8 +84,8 @@ func (e *Exchange) share(other *Exchange) (different uint) {
 	return different
 }
 
-// redact removes the secrets from those texts of the client whose indexes are in a set of bits. If it finds
-// any, it copies all texts: each may be part of a longer string with the secret in it.
+// redact removes the secrets from the client's texts with an index in a set of bits. If it finds a secret,
+// it copies all texts: each may be part of a longer string with the secret in it.
 func (e *Exchange) redact(different uint) {
 	hidden := false
 	for i, text := range e.texts() {
@@ -100,7 +101,7 @@ func (e *Exchange) redact(different uint) {
 	}
 }
 
-// copyTexts copies all texts, in one piece of memory.
+// copyTexts copies all texts, into a single piece of memory.
 func (e *Exchange) copyTexts() {
 	var all strings.Builder
 	size := 0
@@ -141,8 +142,7 @@ const (
 	maxBytes     = 1 << 20
 )
 
-// Journal is the journal of one emulator. It is safe for concurrent use, and readers do not
-// block writers.
+// Journal is the journal of an emulator. It is safe for concurrent use, and readers do not block writers.
 type Journal struct {
 	mu      sync.Mutex
 	ring    []Exchange // grows up to maxExchanges
@@ -186,8 +186,8 @@ func (j *Journal) Append(e Exchange) {
 	}
 }
 
-// newest returns the newest exchange, or an empty one if there is none. The texts of the next one are often
-// the same. The caller must hold mu.
+// newest returns the newest exchange, or an empty exchange if the journal is empty. The next exchange often
+// has the same texts. The caller must hold mu.
 func (j *Journal) newest() *Exchange {
 	if j.count == 0 {
 		return &Exchange{}
@@ -226,7 +226,7 @@ func (j *Journal) Clear() {
 	j.ring, j.first, j.count, j.bytes, j.dropped, j.latest = nil, 0, 0, 0, 0, time.Time{}
 }
 
-// Snapshot is the content of a journal at one moment.
+// Snapshot is the content of a journal at a moment.
 type Snapshot struct {
 	Exchanges []Exchange      // oldest first
 	Dropped   uint64          // the number of requested exchanges that have been dropped

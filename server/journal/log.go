@@ -6,9 +6,9 @@ import (
 	"log/slog"
 )
 
-// RedactAttribute replaces an attribute of a log by one without possible secrets. It is for
-// slog.HandlerOptions.ReplaceAttr, so that no line of a log has to think of secrets. A value of any type is
-// replaced by a text if what a handler writes of it has a secret.
+// RedactAttribute removes possible secrets from an attribute of a log. It is for
+// slog.HandlerOptions.ReplaceAttr, so that callers of the log need not care about secrets. If the text of a
+// value of any type has a secret, the redacted text replaces the value.
 func RedactAttribute(_ []string, attribute slog.Attr) slog.Attr {
 	switch kind := attribute.Value.Kind(); kind { //nolint:exhaustive // numbers and times have no secrets
 	case slog.KindString:
@@ -24,7 +24,7 @@ func RedactAttribute(_ []string, attribute slog.Attr) slog.Attr {
 	return attribute
 }
 
-// written returns what handlers for texts and for JSON write of a value.
+// written returns the texts of a value in the output of handlers for text and for JSON.
 func written(value any) []string {
 	switch value := value.(type) {
 	case error:

@@ -38,8 +38,8 @@ func (f Filter) Query() url.Values {
 	return query
 }
 
-// With returns the filter with another value for the field of a parameter, and reports whether there
-// is such a parameter. The error says what is wrong with the value.
+// With returns the filter with another value for the field of a parameter. known reports whether
+// there is such a parameter. The error describes the mistake in the value.
 func (f Filter) With(parameter, value string) (changed Filter, known bool, err error) {
 	if parameter == since {
 		if f.From, err = time.Parse(time.RFC3339, value); err != nil {
@@ -58,7 +58,7 @@ func (f Filter) With(parameter, value string) (changed Filter, known bool, err e
 	return f, true, nil
 }
 
-// isStatus reports whether text is a status, or the class of one.
+// isStatus reports whether text is a status, or a class of statuses.
 func isStatus(text string) bool {
 	const digits = "0123456789"
 	class, isClass := strings.CutSuffix(text, "xx")

@@ -34,7 +34,7 @@ func Redacted(text string) string {
 	return out.String()
 }
 
-// withoutSecrets replaces secrets, except percent-encoded ones.
+// withoutSecrets replaces secrets, except if they are percent-encoded.
 func withoutSecrets(text string) string {
 	var out strings.Builder
 	from, to := secret(text)
@@ -51,9 +51,8 @@ func withoutSecrets(text string) string {
 	return out.String()
 }
 
-// withoutHiddenSecret handles one part of a URL: the path or a query pair, with its final
-// separator. If an escape hides a secret in it, the function replaces all of the possibly
-// secret part.
+// withoutHiddenSecret handles a part of a URL: the path or a query pair, with its final separator. If an
+// escape hides a secret in it, the function replaces all of the possibly secret part.
 func withoutHiddenSecret(part string) string {
 	if from, to := secret(unescaped(part)); from == to {
 		return part
@@ -74,7 +73,7 @@ func withoutHiddenSecret(part string) string {
 	return kept + redacted + end
 }
 
-// secret returns the range of the first secret in text. from equals to if there is none.
+// secret returns the range of the first secret in text. If there is no secret, from equals to.
 func secret(text string) (from, to int) {
 	for i := range len(text) {
 		switch text[i] {

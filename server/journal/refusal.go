@@ -18,15 +18,15 @@ type Refusal struct {
 
 type refusalKey struct{}
 
-// Watched returns a context with a place for the refusal of a request. The place stays empty if
-// nobody calls Refuse.
+// Watched returns a context with a place for the refusal of a request. The place stays empty until a call
+// of Refuse.
 func Watched(ctx context.Context) (context.Context, *Refusal) {
 	place := &watched{Context: ctx}
 	return place, &place.refusal
 }
 
-// watched is a context with a place for a refusal. It is a type of its own because most requests need one
-// and are not refused: a context and a place apart would cost twice as many allocations.
+// watched is a context with a place for a refusal. Most requests need such a place, although they are not
+// refused. A type for both halves the allocations of a separate context and place.
 type watched struct {
 	context.Context //nolint:containedctx // the parent
 
@@ -41,8 +41,8 @@ func (w *watched) Value(key any) any {
 	return w.Context.Value(key)
 }
 
-// Refuse notes why a request is refused, for its exchange. The first refusal counts: it reports
-// false if there is one already, or if nobody watches.
+// Refuse notes the reason of a refusal, for the request's exchange. The first refusal counts. Refuse
+// returns false if there is a refusal already, or if the context is not Watched.
 func Refuse(ctx context.Context, refusal Refusal) bool {
 	place, watched := ctx.Value(refusalKey{}).(*Refusal)
 	if !watched || place.Reason != "" {

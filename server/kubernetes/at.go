@@ -13,8 +13,8 @@ import (
 	"gcp-metadata-emulator/server/reason"
 )
 
-// At returns the instance of the pod with an address, or the reason if there is none. If the pod
-// has not been seen yet, At waits a while; the end of ctx ends the wait.
+// At returns the instance of the pod with an address. If there is no such pod, it returns the
+// reason. If the pod has not been seen yet, At waits a while; the end of ctx ends the wait.
 func (w *Watcher) At(ctx context.Context, address netip.Addr) (instance string, refusal *journal.Refusal) {
 	found := w.look(address)
 	if found.refusal == nil {
@@ -40,14 +40,14 @@ func (w *Watcher) At(ctx context.Context, address netip.Addr) (instance string, 
 	}
 }
 
-// isImpatient reports whether a request from an address has waited in vain a moment ago. Another one
-// need not wait too.
+// isImpatient reports whether a request from an address has just waited in vain. If so, the next
+// request from there need not wait.
 func (w *Watcher) isImpatient(address netip.Addr) bool {
 	at, known := w.impatient.Get(address.String())
 	return known && time.Since(at) < w.config.Patience
 }
 
-// finding is the result of one look.
+// finding is the result of a look.
 type finding struct {
 	instance string
 	refusal  *journal.Refusal

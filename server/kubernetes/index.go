@@ -80,8 +80,8 @@ func (i *index) share(address netip.Addr, c claim) {
 // enter makes a pod the last claimant and the owner of an address, unless the pod claims it already. A
 // cluster gives an address to a new pod only after the previous pod has ended. If the previous pod
 // still claims the address, the news of its end is late. The age of pods does not help, because a pod
-// may wait for its address for long. Age decides only between pods of the first list, where nothing
-// else is known.
+// may wait for its address for long. Age decides only between pods of the first list, because nothing
+// else is known about them.
 func (i *index) enter(address netip.Addr, c claim) {
 	all := i.claimants[address]
 	if at := slices.IndexFunc(all, func(one claimant) bool { return one.uid == c.uid }); at >= 0 {

@@ -21,8 +21,8 @@ const annotation = "iam.gke.io/gcp-service-account"
 // value is empty.
 func isAccount(google string) bool { return google == "" || fixtures.IsEmail(google) }
 
-// defaultAccount is the Kubernetes service account of a pod without one, such as the pods that a
-// kubelet starts from files.
+// defaultAccount is the Kubernetes service account of a pod that names no account, such as the pods
+// that a kubelet starts from files.
 const defaultAccount = "default"
 
 // claimOf returns a pod's addresses. If a pod has ended, it has no addresses, although the API server

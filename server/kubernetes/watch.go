@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// watch is the watch of one kind of objects.
+// watch watches one kind of objects.
 type watch struct {
 	of     string // what is watched, in the plural
 	source cache.ListerWatcher
@@ -49,7 +49,7 @@ func (s *watch) observed() cache.ListerWatcher {
 	}, s.source)
 }
 
-// refusesList reports whether an API server does not begin a watch with the list of all objects, which older ones
+// refusesList reports whether an API server cannot begin a watch with the list of all objects. Older servers
 // cannot. The informer then lists the objects, and watches them without a list.
 func refusesList(err error, options metav1.ListOptions) bool {
 	return options.SendInitialEvents != nil && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err))

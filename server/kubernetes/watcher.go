@@ -119,7 +119,7 @@ func (w *Watcher) report(ctx context.Context) {
 	}
 }
 
-// signal puts a value into a channel, unless there is one.
+// signal puts a value into a channel, unless it is full.
 func signal(to chan struct{}) {
 	select {
 	case to <- struct{}{}:

@@ -43,8 +43,8 @@ func (s *Server) boundToken(r *http.Request, account *world.ServiceAccount, scop
 	return t.profile.tell(issued, jsonType, accessText(issued, int64(world.DefaultTokenLifetime/time.Second))), nil
 }
 
-// checkChain demands a certificate chain: one text in PEM, or a list of such texts, the workload's own
-// certificate first.
+// checkChain checks that a body has a certificate chain: a text in PEM, or a list of such texts, the
+// workload's own certificate first.
 func checkChain(body []byte) error {
 	var asked struct {
 		Chain json.RawMessage `json:"certificate_chain"`

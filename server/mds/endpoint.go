@@ -54,10 +54,10 @@ func (s *Server) grant(r *http.Request, n *node, t *tree, q *query) (wire.Respon
 	return s.accessToken(r.Context(), n.account.Account, scopes, t, q)
 }
 
-// scopes returns the scopes of an access token. On a VM these are the account's scopes on the
-// instance. If the request, or an attribute of the instance or the project, enforces scopes,
-// they are the requested scopes. ok is false if the instance lacks one of these. Other
-// workloads have no scopes of their own and get the requested scopes.
+// scopes returns the scopes of an access token. On a VM these are the account's scopes on the instance.
+// If the request, or an attribute of the instance or the project, enforces scopes, they are the requested
+// scopes. ok is false if the instance lacks a requested scope. Other workloads have no scopes of their
+// own and get the requested scopes.
 func (t *tree) scopes(attached *world.AttachedAccount, q *query) ([]string, bool) {
 	if t.profile.anyScopes {
 		if len(q.scopes) == 0 {
@@ -99,7 +99,8 @@ func (s *Server) accessToken(ctx context.Context, account *world.ServiceAccount,
 	return t.profile.tell(issued, jsonType, last.text), nil
 }
 
-// accessBody is the body of the last answer with an access token. For a second, the next one is the same.
+// accessBody is the body of the last answer with an access token. For a second, the next body is the
+// same.
 type accessBody struct {
 	token string
 	left  int64
@@ -133,16 +134,16 @@ func (s *Server) identity(r *http.Request, attached *world.AttachedAccount, t *t
 	return t.profile.tell(issued, "text/html", issued.Text), nil
 }
 
-// contents says what an ID token tells besides its subject.
+// contents describes the claims of an ID token besides its subject.
 type contents struct{ full, licenses bool }
 
-// identified is an account whose ID tokens have certain contents.
+// identified is an account with the contents of its ID tokens.
 type identified struct {
 	account *world.ServiceAccount
 	contents
 }
 
-// identity returns what an account's ID tokens claim, whatever their audience.
+// identity returns the claims of an account's ID tokens. They do not depend on the audience.
 func (t *tree) identity(account *world.ServiceAccount, has contents) token.Identity {
 	if known, ok := t.identities.Load(identified{account, has}); ok {
 		return known.(token.Identity)

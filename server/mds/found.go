@@ -114,8 +114,8 @@ func (f Found) Subject(r *http.Request) wire.Subject {
 	return subject
 }
 
-// lookUp finds the entry at a raw path: Google's server does not decode percent escapes.
-// Repeated slashes count as one.
+// lookUp finds the entry at a raw path: Google's server does not decode percent escapes. Repeated
+// slashes count as a single slash.
 func (t *tree) lookUp(path string) place {
 	found := place{node: t.root}
 	rest, isBelow := strings.CutPrefix(path, "/computeMetadata/v1/")
@@ -147,7 +147,7 @@ func (t *tree) lookUp(path string) place {
 	return found
 }
 
-// recognise notes the meaning of a name below one of the tree's special directories.
+// recognise notes the meaning of a name below a special directory of the tree.
 func (t *tree) recognise(found *place, above *node, name string) {
 	switch above {
 	case t.accounts:

@@ -12,8 +12,8 @@ import (
 )
 
 // impersonate answers a pod with a token for the Google service account of its annotation, if the
-// policies let its Kubernetes service account have one. GKE's metadata server gets such tokens from the
-// IAM Credentials API with a token of the pod
+// policies allow it for the pod's Kubernetes service account. GKE's metadata server gets such tokens
+// from the IAM Credentials API with a token of the pod
 // (https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity).
 func (s *Server) impersonate(r *http.Request, n *node, t *tree, q *query) (wire.Response, error) {
 	what, permission := "access token", iam.GetAccessToken

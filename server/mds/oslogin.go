@@ -38,8 +38,9 @@ func loginOf(name string) login {
 	}
 }
 
-// osLogin answers a query of OS Login. A document in the tree comes before the users of the world; of the
-// users in a document, a query gets its own. Without OS Login and without a document, there is no entry.
+// osLogin answers a query of OS Login. A document in the tree takes precedence over the users of the
+// world. If a query names users of the document, the answer has only these users. Without OS Login and
+// without a document, there is no entry.
 func (s *Server) osLogin(r *http.Request, found Found) (wire.Response, error) {
 	query := r.URL.Query()
 	document, p, name := found.node, found.tree.profile, found.tree.instance.Name

@@ -99,8 +99,8 @@ func (p *profile) complete(found *rendering) wire.Response {
 	return response
 }
 
-// refuseUnseen refuses requests that the server refuses whatever their path: requests from proxies, and
-// requests with a Host that the server does not accept.
+// refuseUnseen refuses requests regardless of their path: requests from proxies, and requests with a
+// Host that the server does not accept.
 func (p *profile) refuseUnseen(r *http.Request) (wire.Response, bool) {
 	if _, forwarded := r.Header["X-Forwarded-For"]; forwarded {
 		return because(p.refuse(r, http.StatusForbidden, ""), reason.Forwarded, "the request for %q has the header X-Forwarded-For, so that a proxy has sent it", r.URL.Path), true

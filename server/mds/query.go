@@ -89,7 +89,7 @@ func forms(alt string) form {
 	}
 }
 
-// isAsked reads a boolean parameter. It removes a final slash, which one known client appends.
+// isAsked reads a boolean parameter. It removes a final slash, because a known client appends a slash.
 func isAsked(text string) bool { return isTrue(strings.TrimSuffix(text, "/")) }
 
 // isTrue reads a boolean as Google's server does: it accepts some words for true, in any case,
@@ -113,8 +113,8 @@ func (q *query) waitsFor(etag string) bool {
 	return q.wait && etag != "" && etag == q.lastETag
 }
 
-// end returns a channel that is closed when the client's timeout has passed, and a function that stops
-// the timeout. The channel is nil if there is no timeout.
+// end returns a channel, closed after the client's timeout, and a function that stops the timeout. The
+// channel is nil if there is no timeout.
 func (q *query) end(emulator *clock.Clock) (over <-chan struct{}, stop func()) {
 	if q.timeout == 0 {
 		return nil, func() {}

@@ -38,8 +38,8 @@ func (p *profile) removed(r *http.Request) wire.Response {
 	return because(p.refuse(r, http.StatusServiceUnavailable, ""), reason.NoInstance, "the instance of the request for %q has been removed", r.URL.Path)
 }
 
-// moved refuses a request that has waited on an instance, and whose caller's address is no longer this
-// instance's.
+// moved refuses a request that has waited on an instance, if the caller's address no longer belongs to
+// the instance.
 func (p *profile) moved(r *http.Request, instance string) wire.Response {
 	refused := because(p.refuse(r, http.StatusServiceUnavailable, ""), reason.NoInstance,
 		"the address of the caller is no longer of the instance %q, on which the request for %q waited", instance, r.URL.Path)

@@ -58,8 +58,7 @@ func (s *Server) Waiters() []Waiter {
 	return list
 }
 
-// AwaitWaiter returns when is holds for one of the waiting requests, or with the cause of ctx's
-// end.
+// AwaitWaiter waits until is holds for a waiting request. If ctx ends first, it returns the cause.
 func (s *Server) AwaitWaiter(ctx context.Context, is func(Waiter) bool) error {
 	for {
 		arrival := s.nextArrival() // before the check, to miss no request
@@ -184,8 +183,8 @@ func (s *Server) Answer(r *http.Request, found Found) (wire.Response, error) {
 	return s.read(r, found)
 }
 
-// without answers a request that has no instance, because of a refusal or because the instance has
-// been removed.
+// without answers a request that has no instance, because of a refusal or because the instance has been
+// removed.
 func (s *Server) without(r *http.Request, refusal *journal.Refusal) wire.Response {
 	p := s.profiles[fixtures.GCE]
 	if refusal == nil {
@@ -194,7 +193,7 @@ func (s *Server) without(r *http.Request, refusal *journal.Refusal) wire.Respons
 	return p.unknownCaller(r, refusal)
 }
 
-// gone answers a request that has waited on an instance that is no longer its instance.
+// gone answers a request that has waited on an instance, if the instance is no longer the request's.
 func (s *Server) gone(r *http.Request, found *Found) wire.Response {
 	name := found.tree.instance.Name
 	if _, exists := s.worlds.Load().State.Instance(name); !exists {
@@ -245,7 +244,7 @@ func (s *Server) park(r *http.Request, found Found, q query) *parking {
 	return p
 }
 
-// wait returns a response whose answer comes after the next change.
+// wait returns a response with its answer after the next change.
 func (p *parking) wait() wire.Response {
 	p.looked(p.found.Revision)
 	return wire.Response{Later: &wire.Later{Await: p.await, Then: p.answer}}

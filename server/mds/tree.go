@@ -89,7 +89,7 @@ func build(instance *world.Instance, before *node) *node {
 	return above("", above("computeMetadata", tree))
 }
 
-// above returns a directory with one entry.
+// above returns a directory with a single entry.
 func above(name string, child *node) *node {
 	return &node{kind: directory, name: name, key: name, children: []*node{child}}
 }

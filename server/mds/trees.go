@@ -9,7 +9,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// tree is the content for one version of an instance.
+// tree is the content for a version of an instance.
 type tree struct {
 	instance      *world.Instance
 	profile       *profile
@@ -25,7 +25,7 @@ type tree struct {
 	identities    sync.Map // token.Identity by identified
 }
 
-// trees holds the trees of one version of the world. They are built on demand.
+// trees holds the trees of a version of the world. They are built on demand.
 type trees struct {
 	world  *world.World
 	made   sync.Map // of *lazyTree, by *world.Instance
@@ -103,8 +103,8 @@ func (t *trees) inherit(from *trees) {
 	})
 }
 
-// Forget drops the trees of instances that the world does not have any more although it has no newer
-// version: pods that were removed, or that have another identity.
+// Forget drops trees of instances that the world no longer has, although its version is the same:
+// pods that were removed, or that have another identity.
 func (s *Server) Forget() {
 	current := s.trees.Load()
 	if current == nil {

@@ -24,9 +24,8 @@ type Call struct {
 	Subject func(message any) wire.Subject
 }
 
-// Call returns a method in gRPC, observed. Statuses are the statuses of HTTP to which the codes
-// correspond. A fault has the effect that a client of gRPC would see of it; a fault of header
-// fields strikes no call.
+// Call returns a method in gRPC, observed. Statuses are the statuses of HTTP for the codes. A fault has
+// the effect that a gRPC client would see; a fault of header fields strikes no call.
 func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
 	return method.Around(func(ctx context.Context, message any, answer func(context.Context) (rpc.Answer, error)) (rpc.Answer, error) {
 		now, begun := o.clock.Both()
@@ -57,8 +56,8 @@ func (o *Observer) Call(call Call, method rpc.Method) rpc.Method {
 	})
 }
 
-// UnknownCall returns a function that records a call of a method that the emulator does not play, under
-// the name of a route.
+// UnknownCall returns a function that records a call under the name of a route, if the emulator does
+// not play the method.
 func (o *Observer) UnknownCall(route string) func(context.Context, *googleapi.Error, string) {
 	return func(ctx context.Context, refused *googleapi.Error, method string) {
 		now, begun := o.clock.Both()

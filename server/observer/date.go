@@ -23,7 +23,7 @@ func (o *Observer) Unobserved(route string, answer wire.Answer) wire.Answer {
 	}
 }
 
-// Dated returns a handler whose answers are dated by the emulator's clock.
+// Dated returns a handler that dates the answers of next by the emulator's clock.
 func (o *Observer) Dated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if now, differs := dateOf(o.clock); differs {

@@ -34,7 +34,7 @@ type Observer struct {
 	issued  atomic.Pointer[issued]
 }
 
-// issued is the last answer with a JSON Web Token. The next one is often the same, from a cache.
+// issued is the last answer with a JSON Web Token. The next answer is often the same, from a cache.
 type issued struct {
 	body   string
 	claims journal.Claims
@@ -58,9 +58,9 @@ func New(c Config) *Observer {
 
 // Operation describes an operation to an Observer.
 //
-// A surface that serves several operations under one path looks a request up before anything
-// strikes it; Found is the result of this look-up, which the answer and the subject use too.
-// Found is passed by value, so that the look-up allocates nothing.
+// If a surface serves several operations under one path, it looks up a request before any fault strikes it.
+// Found is the result of this look-up, and the answer and the subject use it too. Found is passed by value,
+// so that the look-up allocates nothing.
 type Operation[Found any] struct {
 	Find    func(*http.Request) Found
 	Name    func(Found) string
@@ -85,10 +85,10 @@ func Named(name string, subject func(*http.Request) wire.Subject, dialect wire.D
 	return op
 }
 
-// Observe returns the answer of an operation, observed. It records an exchange before the answer is
-// sent, so that a client that has the answer finds it in the journal.
+// Observe returns the answer of an operation, observed. It records an exchange before it sends the answer,
+// so a client with the answer finds the exchange in the journal.
 //
-// It observes an answer that comes later when it comes.
+// If an answer comes later, Observe records it then.
 func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
 	return func(r *http.Request) wire.Response {
 		var seen sighting
@@ -121,8 +121,8 @@ func Observe[Found any](o *Observer, op Operation[Found]) wire.Answer {
 	}
 }
 
-// later returns a function that observes an answer when it is known. It is a separate function, so that its
-// arguments are copied to the heap only if it is called.
+// later returns a function that observes an answer when it is known. If this were not a function of its
+// own, its arguments would be copied to the heap for every answer.
 func later[Found any](o *Observer, op *Operation[Found], found Found, seen sighting) func(*http.Request, *wire.Response) {
 	return func(r *http.Request, answer *wire.Response) {
 		settle(*op, r, found, &seen, answer)
@@ -147,7 +147,7 @@ type sighting struct {
 	body  *wire.Body // nil if the request has none
 }
 
-// watched returns a request whose handler can say why it refuses the request.
+// watched returns a request with a place for the reason of a refusal.
 func (s *sighting) watched(r *http.Request) *http.Request {
 	var ctx context.Context
 	ctx, s.refusal = journal.Watched(r.Context())

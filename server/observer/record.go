@@ -28,7 +28,8 @@ func (o *Observer) record(ctx context.Context, host string, e *journal.Exchange,
 	o.log(ctx, host, e)
 }
 
-// log logs an exchange: at level info why its request was refused, and at level debug every other one.
+// log logs an exchange. If its request was refused, log logs the reason at level info; otherwise it logs
+// the exchange at level debug.
 func (o *Observer) log(ctx context.Context, host string, e *journal.Exchange) {
 	if e.Code == "" {
 		o.trace(ctx, host, e)
@@ -73,8 +74,8 @@ func attributes(e *journal.Exchange) []any {
 	}
 }
 
-// Refused returns a function that records a request that a part of the emulator besides its operations
-// has refused, under the name of a route.
+// Refused returns a function that records a refused request under the name of a route. It is for
+// refusals by parts of the emulator besides its operations.
 func (o *Observer) Refused(route string) func(*http.Request, wire.Response) {
 	o.counts.Also(route)
 	return func(r *http.Request, answer wire.Response) {

@@ -12,8 +12,8 @@ import (
 )
 
 // Stream puts faults in front of a handler that writes its own answers. The handler calls Note for
-// each request that reaches it. Faults with a status, a body, a delay or a hang-up before the answer
-// apply; faults that change the bytes of an answer do not.
+// each request that reaches it. If a fault has a status, a body, a delay or a hang-up before the
+// answer, it applies. If it changes the bytes of an answer, it does not.
 func (o *Observer) Stream(route string, dialect wire.Dialect, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if o.faults.None() {

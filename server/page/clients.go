@@ -34,7 +34,7 @@ func shells() []shell {
 	return []shell{{"posix", "sh, bash, zsh"}, {"fish", "fish"}, {"powershell", "PowerShell"}, {"dotenv", ".env file"}, {"github", "GitHub Actions"}}
 }
 
-// finding is what a client library finds.
+// finding is the prediction for a client library.
 type finding struct {
 	Client  string   `json:"client"`
 	For     string   `json:"for"`
@@ -45,7 +45,7 @@ type finding struct {
 	Change  string   `json:"change"`
 }
 
-// clients is what the page of clients shows.
+// clients holds the data of the page of clients.
 type clients struct {
 	Environment environment
 	Shells      []shell

@@ -35,7 +35,7 @@ type faulty struct {
 	Replicas                   any // the counts of each replica
 }
 
-// faults is what the page of faults and the clock shows.
+// faults holds the data of the page of faults and the clock.
 type faults struct {
 	Faults  []faulty
 	Clock   clockState

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// functions are what the templates can call.
+// functions returns the functions for the templates.
 func functions() map[string]any {
 	return map[string]any{
 		"join":    strings.Join,

@@ -20,7 +20,7 @@ type troubleshooting struct {
 	} `json:"bindingExplanations"`
 }
 
-// policies is what the page of IAM shows.
+// policies holds the data of the page of IAM.
 type policies struct {
 	World     world
 	Services  []service

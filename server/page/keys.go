@@ -22,7 +22,7 @@ type keyList struct {
 	Keys []key `json:"keys"`
 }
 
-// signing is what the page of keys shows.
+// signing holds the data of the page of keys.
 type signing struct {
 	keyList
 

@@ -2,8 +2,8 @@ package page
 
 import "strings"
 
-// libraries are the client libraries and tools that name themselves in the header User-Agent. The first
-// that matches counts: libraries often name the HTTP client that they use too.
+// libraries are the client libraries and tools with a name in the header User-Agent. The first match
+// counts, because libraries often name their HTTP client too.
 func libraries() [][2]string {
 	return [][2]string{
 		{"google-cloud-sdk", "gcloud"},

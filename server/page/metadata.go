@@ -42,7 +42,7 @@ type node struct {
 	Nodes []node
 }
 
-// metadata is what the page of metadata shows.
+// metadata holds the data of the page of metadata.
 type metadata struct {
 	Instances []instance
 	Instance  string

@@ -87,7 +87,7 @@ type status struct {
 	IAM string `json:"iam"`
 }
 
-// overview is what the first page shows.
+// overview holds the data of the first page.
 type overview struct {
 	World    world
 	Base     environment
@@ -102,14 +102,14 @@ type overview struct {
 	Replicas replicas
 }
 
-// explanation is a sentence about what happened lately.
+// explanation is a sentence about recent requests.
 type explanation struct {
 	Sentence string   `json:"sentence"`
 	Hint     string   `json:"hint"`
 	Requests []uint64 `json:"requests"`
 }
 
-// Signing returns the ID of the key that signs ID tokens, or "" while there is none.
+// Signing returns the ID of the key that signs ID tokens, or "" if there is no key yet.
 func (o overview) Signing() string {
 	for _, key := range o.Keys {
 		if key.Use == "id-token" && key.State == "active" {

@@ -26,7 +26,7 @@ func New(perform Perform) *Server { return &Server{perform} }
 // Root is the path of the first page. The other pages are below it.
 const Root = "/emulator/"
 
-// section is one of the pages.
+// section describes a page.
 type section struct {
 	name  string // also the name of its template
 	title string
@@ -35,7 +35,7 @@ type section struct {
 	acts  map[string]act     // what its forms do, by the value of the field "do"
 }
 
-// act is what a form does.
+// act is the effect of a form.
 type act struct {
 	said string // what the page says afterwards; empty: it shows the answer of the operation instead
 	op   func(form url.Values) (Operation, error)
@@ -57,7 +57,7 @@ func sections() []section {
 	}
 }
 
-// Show returns the handler of the page with a name. GET shows it, and POST does what a form of it says.
+// Show returns the handler of the page with a name. GET shows the page, and POST does the act of a form.
 func (s *Server) Show(name string) wire.Handler {
 	return func(r *http.Request) (wire.Response, error) {
 		for _, section := range sections() {
@@ -84,7 +84,7 @@ func (s *Server) show(of section, r *http.Request) (wire.Response, error) {
 	return v.render(of)
 }
 
-// seeOther leads a browser to a page, so that loading the page again does not repeat what a form did.
+// seeOther leads a browser to a page, so that loading the page again does not repeat the act of a form.
 func seeOther(to string) wire.Response {
 	return wire.Response{Status: http.StatusSeeOther, Header: []wire.Field{{Name: "Location", Value: to}, {Name: "Cache-Control", Value: "no-store"}}}
 }

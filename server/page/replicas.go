@@ -2,7 +2,7 @@ package page
 
 import "net/url"
 
-// replica is one of the emulators that share a world.
+// replica is an emulator that shares the world.
 type replica struct {
 	Name   string `json:"name"`
 	URL    string `json:"url"`
@@ -10,12 +10,12 @@ type replica struct {
 	Reason string `json:"reason"` // why it has not answered
 }
 
-// gathering is the part of an answer that names the replicas that have not answered.
+// gathering is the part of an answer with the replicas that have not answered.
 type gathering struct {
 	Unanswered []replica `json:"unanswered"`
 }
 
-// replicas are the replicas, for the choice of those that a page is about.
+// replicas is the list of replicas, from which a visitor chooses the replicas for a page.
 type replicas struct {
 	All    []replica // none: the emulator is alone
 	Chosen string    // empty: the one that shows the page

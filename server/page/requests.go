@@ -94,7 +94,7 @@ func readRequests(v *visit, query map[string]string) (list journalled) {
 	return list
 }
 
-// requests is what the page of requests shows.
+// requests holds the data of the page of requests.
 type requests struct {
 	journalled
 
@@ -145,7 +145,7 @@ func (r requests) Link(e exchange, before string) markup.URL {
 // TemplateMethod returns the methods for templates.
 func (r requests) TemplateMethod(name string) any { return map[string]any{"Link": r.Link}[name] }
 
-// with returns a query with one more parameter.
+// with returns a query with a further parameter.
 func with(query url.Values, name, value string) markup.URL {
 	more := maps.Clone(query)
 	more.Set(name, value)

@@ -28,7 +28,7 @@ type serviceList struct {
 	Services []service `json:"services"`
 }
 
-// services is what the page of services shows.
+// services holds the data of the page of services.
 type services struct {
 	Services  []service
 	Members   []string // who may call

@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/server/token"
 )
 
-// tokens is what the page of tokens shows.
+// tokens holds the data of the page of tokens.
 type tokens struct {
 	World   world
 	Kinds   []token.Kind

@@ -20,7 +20,7 @@ type Operation struct {
 	Body  any // encoded as JSON; nil: none
 }
 
-// visit is one request for a page, with what the templates need of it.
+// visit is a request for a page, with the data for the templates.
 type visit struct {
 	request *http.Request
 	perform Perform
@@ -54,7 +54,7 @@ func (v *visit) read() error {
 	return nil
 }
 
-// act does what the form says. It reports whether the browser is to be led to the page again.
+// act does the act of the form. done reports whether the browser must be led to the page again, at to.
 func (v *visit) act(of section) (to string, done bool) {
 	if v.Problem != "" {
 		return "", false

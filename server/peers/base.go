@@ -6,9 +6,9 @@ import (
 	"net/url"
 )
 
-// Base reads the URL of a replica and returns it in one spelling. The URL has a host and nothing else: a
-// path, a query or a fragment would change the question to the replica, and readers of the list of replicas
-// would see a password. The error shows no password.
+// Base reads the URL of a replica and returns it in canonical form. The URL has a host and nothing else:
+// a path, a query or a fragment would change the question to the replica, and readers of the list of
+// replicas would see a password. The error shows no password.
 func Base(text string) (*url.URL, error) {
 	base, err := url.Parse(text)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// Replica is one of the emulators of a shared world.
+// Replica is an emulator of a shared world.
 type Replica struct {
 	Name string `json:"name"`
 	URL  string `json:"url,omitempty"` // at which the other replicas ask it; empty: they cannot
@@ -42,8 +42,8 @@ type Question struct {
 // Marker is the header field of a request from another replica, with the name of that replica.
 const Marker = "X-Emulator-Replica"
 
-// seenMarker is the header field with the version of the newest change that the asking replica has seen. The answer
-// is given after that change.
+// seenMarker is the header field with the version of the newest change that the asking replica has seen. The other
+// replica answers after it has seen this change too.
 const seenMarker = "X-Emulator-Seen"
 
 // Limits of the requests to other replicas.
@@ -67,7 +67,7 @@ type Config struct {
 	Transport http.RoundTripper // nil: connections to the URLs, without a proxy
 }
 
-// Group is all replicas, as one of them sees them. Nil stands for a single emulator.
+// Group is all replicas, from the view of one of them. Nil stands for a single emulator.
 type Group struct {
 	config Config
 	places chan struct{} // one for each open request
@@ -84,7 +84,7 @@ func New(config Config) *Group {
 	return &Group{config: config, places: make(chan struct{}, atOnce), bytes: room{free: maxAll}}
 }
 
-// Own returns the name of this replica, or an empty one if the emulator is alone.
+// Own returns the name of this replica. It is empty if the emulator is alone.
 func (g *Group) Own() string {
 	if g == nil {
 		return ""
@@ -92,7 +92,7 @@ func (g *Group) Own() string {
 	return g.config.Own
 }
 
-// All returns all replicas, and none if the emulator is alone.
+// All returns all replicas. It returns nothing if the emulator is alone.
 func (g *Group) All() []Replica {
 	if g == nil {
 		return nil
@@ -104,8 +104,9 @@ func (g *Group) All() []Replica {
 	return all
 }
 
-// Ask asks replicas a question, all at once. It passes each answer to take when it comes, one at a time. It
-// returns the replicas that have not answered, or whose answer take has refused, in their order.
+// Ask asks replicas a question, all at once. It passes each answer to take when it comes, one at a time. If a
+// replica has not answered, or if take has refused its answer, the result lists the replica, in the order of the
+// replicas.
 func (g *Group) Ask(ctx context.Context, asked Question, of []Replica, take func(of Replica, answer []byte) error) []Unanswered {
 	if len(of) == 0 {
 		return nil
@@ -145,8 +146,8 @@ func (g *Group) Ask(ctx context.Context, asked Question, of []Replica, take func
 	return silent
 }
 
-// CatchUp waits, if a request is from another replica, until this one has seen what the other one had seen when it
-// asked. If that takes longer than the other one waits for the answer, CatchUp returns too.
+// CatchUp waits, if a request is from another replica, until this replica has seen every change that the other
+// replica had seen when it asked. CatchUp also returns when the other replica no longer waits for the answer.
 func (g *Group) CatchUp(r *http.Request) {
 	version, err := strconv.ParseInt(r.Header.Get(seenMarker), 10, 64)
 	if g == nil || g.config.CatchUp == nil || err != nil {
@@ -225,7 +226,8 @@ func (g *Group) request(ctx context.Context, asked Question, of Replica) (*http.
 	return (&http.Request{Method: asked.Method, URL: at, Host: "localhost", Header: headers}).WithContext(ctx), nil
 }
 
-// admit takes room for an answer before it is read. An answer of unknown length gets as much as the longest one.
+// admit takes room for an answer before it is read. If the length of an answer is unknown, admit takes the room of
+// the longest possible answer.
 func (g *Group) admit(length int64, answers *room) (taken int64, err error) {
 	if length < 0 {
 		length = MaxBytes
@@ -250,7 +252,7 @@ func (g *Group) release(bytes int64, answers *room) {
 
 func errTooLarge() error { return fmt.Errorf("its answer is larger than %d MiB", MaxBytes>>20) }
 
-// Check returns an error if an answer names another replica than the asked one, or none.
+// Check returns an error if an answer does not name the asked replica.
 func (r Replica) Check(named string) error {
 	switch named {
 	case r.Name:

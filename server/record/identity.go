@@ -12,7 +12,7 @@ import (
 
 const account = "/computeMetadata/v1/instance/service-accounts/default/"
 
-// identity is an ID token without its signature, so that nobody can use it.
+// identity is an ID token without its signature, so it cannot be used.
 type identity struct {
 	Header json.RawMessage `json:"header"`
 	Claims json.RawMessage `json:"claims"`

@@ -44,7 +44,8 @@ func (r *redactor) studyDocument(document string) {
 	}
 }
 
-// pathOf returns a path of keys or names as one text, and whether its last key is that of a document.
+// pathOf returns a path of keys or names as a single text. isDocument reports whether the last key
+// belongs to a document.
 func pathOf(path []string) (text string, isDocument bool) {
 	var naming fixtures.Naming
 	keys := make([]string, len(path))

@@ -9,8 +9,9 @@ import (
 	"gcp-metadata-emulator/fixtures"
 )
 
-// add adds a document of the tree, and returns the name of the file to play. If no emulator can play the document because
-// of entries that no metadata server should have, that is another file without them.
+// add adds a document of the tree, and returns the name of the file to play. A document may have entries that no
+// metadata server should have. If no emulator can play it for this reason, add returns another file without these
+// entries.
 func (r *Recording) add(ctx context.Context, file, document string, profile fixtures.Profile) string {
 	r.Files[file] = []byte(document)
 	err := play(ctx, document, profile)

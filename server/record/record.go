@@ -20,7 +20,7 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// Options say what is recorded.
+// Options configure a recording.
 type Options struct {
 	Real    *url.URL        // of the metadata server, without TLS
 	Scripts []script.Script // whose requests are recorded too
@@ -40,7 +40,7 @@ type Options struct {
 	Now      func() time.Time
 }
 
-// recorder asks a server, and keeps what it says.
+// recorder asks a server, and keeps its answers.
 type recorder struct {
 	client      *script.Client
 	options     Options
@@ -65,7 +65,7 @@ type exchange struct {
 	answer  script.Answer
 }
 
-// change is what the server says from a time on.
+// change is a new document of the server, with the time of the change.
 type change struct {
 	at       time.Duration // after the beginning of the recording
 	document string
@@ -103,7 +103,7 @@ func Run(ctx context.Context, options Options) (Recording, error) {
 	return recording, err
 }
 
-// ending says where and why an error ended the recording.
+// ending describes the end of the recording, with its last request and the reason, if there is an error.
 func (r *recorder) ending(ctx context.Context, err error) *compare.Ending {
 	switch {
 	case err == nil:
@@ -117,7 +117,7 @@ func (r *recorder) ending(ctx context.Context, err error) *compare.Ending {
 
 const root = "/computeMetadata/v1/"
 
-// survey asks for everything once. Its error is that of the context, or of a server that answers no more.
+// survey asks for everything once. It returns an error if the context ends or the server stops answering.
 func (r *recorder) survey(ctx context.Context) (err error) {
 	if r.identities, err = r.askIdentities(ctx); err == nil {
 		err = r.walk(ctx, root)
@@ -142,8 +142,8 @@ func (r *recorder) survey(ctx context.Context) (err error) {
 	return err
 }
 
-// ask asks and keeps the exchange. Requests for which the limit leaves no room, and requests that are not answered, are
-// counted.
+// ask sends a request, and keeps the exchange. It counts a request if the limit leaves no room for it, or if it gets no
+// answer.
 func (r *recorder) ask(ctx context.Context, name, request string) (script.Answer, error) {
 	r.at = script.Line(request)
 	answer, err := r.client.Ask(ctx, request)

@@ -13,9 +13,9 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// redactor replaces secrets. It keeps what Google's server makes of the properties of a workload, unless it has
-// the form of a key or of a token. It keeps nothing that a user has set but switches and numbers, and of everything
-// else only what is plain.
+// redactor replaces secrets. It keeps the values that Google's server derives from the properties of a workload,
+// unless they have the form of a key or of a token. Of the values that a user has set, it keeps only switches and
+// numbers. Of all other values, it keeps only plain ones.
 type redactor struct {
 	names *pseudonym.Names
 	paths map[string]bool // of the entries of the tree, see pathOf
@@ -69,13 +69,13 @@ func (r *redactor) value(path []string, text string) string {
 	return r.names.Redact(text) // an attribute may have the same value
 }
 
-// isName reports whether a text is a name that replaces a value, maybe one of an earlier recording.
+// isName reports whether a text is the name of a replaced value, maybe of an earlier recording.
 func isName(text string) bool {
 	return regexp.MustCompile(`\AREDACTED-[A-Z]+-[0-9]+\z`).MatchString(text)
 }
 
-// hide returns the name of a value. Every other answer gets this name in place of the value too, unless the value is
-// a short word or stands in what is kept.
+// hide returns the name of a value. In every other answer, the name replaces the value too, unless the value is a
+// short word or a part of the kept texts.
 func (r *redactor) hide(text string) string {
 	isShort := pseudonym.IsPlain(text) && len(text) < len("password")
 	if isShort || strings.Contains(r.kept.String(), text) {
@@ -126,8 +126,8 @@ func isGoogles(path []string) bool {
 	return path[0] == "instance" && !isOwn && (misfit == nil || misfit.IsOfType())
 }
 
-// steps returns the path of the tree that a request is for, and whether it is for the tree, in any spelling that a
-// server may take for its own.
+// steps returns the path of a request in the tree, and reports whether the request is for the tree. It accepts any
+// spelling that a server may accept.
 func steps(request string) ([]string, bool) {
 	target, _, _ := strings.Cut(strings.TrimPrefix(script.Line(request), "GET "), "?")
 	if decoded, err := url.PathUnescape(target); err == nil {
@@ -217,7 +217,7 @@ func (r *redactor) claims(text string) (string, error) {
 	return (&rewriter{keys: keys, values: values}).rewrite(text)
 }
 
-// identity returns an ID token whose signature is masked.
+// identity returns an ID token with a masked signature.
 func (r *redactor) identity(token string) (string, bool) {
 	parts := strings.Split(token, ".")
 	const whole = 3
@@ -238,8 +238,8 @@ func (r *redactor) identity(token string) (string, bool) {
 	return strings.Join(append(parts[:2], strings.Repeat("x", len(parts[2]))), "."), true
 }
 
-// masked returns the answer to a request for a token without access tokens and without signatures, whose lengths stay.
-// Nobody needs them. Every other answer stays.
+// masked returns the answer to a request for a token, with access tokens and signatures masked: only their lengths
+// stay. It returns every other answer as it is.
 func masked(request string, answer script.Answer) script.Answer {
 	if path, _ := steps(request); !isOfToken(path) {
 		return answer

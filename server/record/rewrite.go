@@ -17,7 +17,7 @@ type level struct {
 	index    int    // of the value, in an array
 }
 
-// replacement returns what stands in the place of a string below a path: of a key, or of a value.
+// replacement returns the new text for a string below a path: a key or a value.
 type replacement func(path []string, text string) string
 
 // rewriter replaces the strings of a JSON text.

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// setting is an attribute whose value stays in a recording: Google documents its name, and its values are words of a
-// list, or Google's software sets it.
+// setting is an attribute with a value that stays in a recording. Either Google documents the attribute and a list of
+// its values, or Google's software sets it.
 type setting struct {
 	name   string
 	source string // what says so
@@ -23,7 +23,7 @@ const (
 	ofNodes    = "https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/NodeConfig, reserved keys of metadata"
 )
 
-// settings returns the attributes that Google documents and whose values are words of a list.
+// settings returns the attributes with a documented list of values.
 func settings() []setting {
 	return []setting{
 		{"block-project-ssh-keys", effective},
@@ -57,8 +57,8 @@ func settings() []setting {
 	}
 }
 
-// googlesAttributes returns attributes that Google sets on machines of clusters and groups, whose values have words that
-// are not plain.
+// googlesAttributes returns attributes that Google sets on machines of clusters and groups. Their values have words
+// that are not plain.
 func googlesAttributes() []setting {
 	return []setting{
 		{"cluster-location", ofNodes},
@@ -69,7 +69,7 @@ func googlesAttributes() []setting {
 	}
 }
 
-// isSetting reports whether an attribute is one of the settings, and its value one word.
+// isSetting reports whether an attribute is a setting and its value is a single word.
 func isSetting(name, text string) bool {
 	return !strings.Contains(text, " ") && has(settings(), strings.ToLower(name))
 }

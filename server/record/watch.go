@@ -55,7 +55,7 @@ func (r *recorder) miss(ctx context.Context) {
 	pause(ctx, r.options.Poll)
 }
 
-// change keeps what the server says now, if it differs from what was known.
+// change keeps the server's current document if it differs from the known document.
 func (r *recorder) change(ctx context.Context, known, current *compare.Document, began time.Time) error {
 	if reflect.DeepEqual(known.Tree, current.Tree) {
 		return nil

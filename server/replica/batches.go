@@ -6,8 +6,9 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// batches is a change that may be larger than the store takes at once. The records to put are new names
-// that nothing refers to before the last change, and those to remove are named by nothing after it.
+// batches is a change of any size, larger than the store takes at once. The new records have new names,
+// and no other record refers to them before the last change. After the last change, no record refers to
+// the records to remove.
 type batches struct {
 	store  records.Store
 	put    []records.Entry
@@ -15,8 +16,8 @@ type batches struct {
 	last   records.Change // its first condition and its first entry are about the record that refers to the others
 }
 
-// commit commits the change. If the last step conflicts, the error is records.ErrConflict, and what was
-// put is litter, which the next large change removes.
+// commit commits the change. If the last step conflicts, the error is records.ErrConflict. The new
+// records are then litter, which the next large change removes.
 func (b *batches) commit(ctx context.Context) error {
 	room, operations := records.MaxBytes, records.MaxOperations-len(b.last.Put)-len(b.last.Delete)
 	for _, entry := range b.last.Put {
@@ -39,8 +40,8 @@ func (b *batches) commit(ctx context.Context) error {
 	return nil
 }
 
-// sweep removes the rest of what is not needed any more. It changes the version of the head too, so that
-// no other process can refer to something that is being removed. If it fails, litter stays.
+// sweep removes the remaining records to remove. It changes the version of the head too, so no other
+// process can refer to them meanwhile. If it fails, litter stays.
 func (b *batches) sweep(ctx context.Context) {
 	head := b.last.Put[0]
 	for len(b.remove) > 0 {
@@ -63,7 +64,7 @@ func fits(entries []records.Entry, room, operations int) bool {
 	return prefix(entries, room, operations) == len(entries)
 }
 
-// prefix returns how many of the first entries fit, at least one.
+// prefix returns how many of the first entries fit. It returns at least 1.
 func prefix(entries []records.Entry, room, operations int) int {
 	for i, entry := range entries {
 		room -= len(entry.Name) + len(entry.Value)

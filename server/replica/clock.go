@@ -27,7 +27,7 @@ type Clock struct {
 	course  clock.Course
 }
 
-// Share makes a clock one of the replicas', whatever its course was before.
+// Share makes all replicas share a clock. The clock's earlier course does not matter.
 func (r *Replica) Share(of *clock.Clock) {
 	c := &Clock{store: r.store, bounds: r.bounds, logger: r.logger, of: of, course: clock.Machine()}
 	r.clock = of

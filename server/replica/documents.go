@@ -38,8 +38,9 @@ func (d *Documents) All() map[string][]byte {
 	return all
 }
 
-// Change replaces a document by the result of a function, which is called again if another replica was
-// faster. The function gets nil for a document that does not exist, and returns nil to remove one.
+// Change replaces a document by the result of a function. If another replica was faster, Change calls
+// the function again. The function gets nil for a document that does not exist, and returns nil to
+// remove a document.
 func (d *Documents) Change(name string, change func(old []byte) ([]byte, error)) error {
 	ctx, cancel := d.bounds.commit()
 	defer cancel()

@@ -9,8 +9,8 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// electedName is the record that names the replica that plays events. It ends with the replica's process,
-// and the first replica to put it again is elected.
+// electedName is the record with the name of the replica that plays events. It ends with the replica's
+// process. Then the first replica to put it again is elected.
 const electedName = playerFolder + "/elected"
 
 // election makes one of the replicas play the events of all.
@@ -24,8 +24,8 @@ type election struct {
 	told  event.Step // that the log names last as late
 }
 
-// ShareEvents makes the events of a player those of the replicas. While this replica is elected and the
-// context of Begin has not ended, it plays them.
+// ShareEvents makes all replicas share the events of a player. While this replica is elected and the context
+// of Begin has not ended, it plays them.
 func (r *Replica) ShareEvents(player *event.Player) {
 	kept := newEvents(r)
 	player.Keep(kept)
@@ -74,8 +74,8 @@ func (e *election) run(ctx context.Context) {
 	}
 }
 
-// play plays what is due if this replica is elected, or if the replica that is elected has not played it. It
-// returns the time of the next step by the shared clock, or else the time after which it wants to look again.
+// play plays the due events if this replica is elected, or if the elected replica has not played them. It
+// returns the time of the next step by the shared clock, or else the time after which to look again.
 func (e *election) play() (next time.Time, again time.Duration) {
 	const retry = time.Second
 	elected, err := e.elect()
@@ -102,10 +102,10 @@ func (e *election) warn() {
 	}
 }
 
-// watch looks at the next step, which another replica must play. It returns the time of the step, or else
-// how much longer this replica waits for the other one, which hangs perhaps. While the store does not answer,
-// no replica can play it, and no wait begins. Without either, late is the step that this replica has waited
-// for long enough, or there is no step at all.
+// watch looks at the next step, which another replica must play. It returns the time of the step, or else how
+// much longer this replica waits for the other replica, which may hang. While the store does not answer, no
+// replica can play the step, and no wait begins. If watch returns neither, either this replica has waited
+// long enough for the step late, or there is no step at all.
 func (e *election) watch() (due time.Time, wait time.Duration) {
 	next, due, ok := e.player.Due()
 	if !ok || due.After(e.replica.clock.Now()) {
@@ -122,7 +122,7 @@ func (e *election) watch() (due time.Time, wait time.Duration) {
 	return time.Time{}, max(0, e.replica.grace-time.Since(e.since))
 }
 
-// elect elects this replica, unless another one is elected.
+// elect elects this replica, unless another replica is elected.
 func (e *election) elect() (elected bool, err error) {
 	r := e.replica
 	for {

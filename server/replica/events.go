@@ -20,15 +20,15 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// The records of events: one for each event, with the number of its steps that have happened, and one that
-// counts the events and says of which run of the world the scenarios have begun.
+// The records of events. Each event has a record, with the number of its steps that have happened. Another record
+// counts the events, and has the newest run of the world for which the scenarios have begun.
 const (
 	eventsFolder = "events"
 	playerFolder = "player"
 	countName    = playerFolder + "/count"
 )
 
-// count is what the record countName says.
+// count is the content of the record countName.
 type count struct {
 	Last  int `json:"last"`  // the number of the newest event
 	Begun int `json:"begun"` // the newest run whose scenarios have begun
@@ -112,8 +112,8 @@ func (e *events) find(id string) (known, bool) {
 // Run returns the present run of the world.
 func (e *events) Run() int { return e.worlds.run() }
 
-// List returns the events of the present run, and none before all its scenarios have begun, so that nobody sees
-// some of them.
+// List returns the events of the present run. Before all its scenarios have begun, List returns nothing, so that
+// no reader sees only some of them.
 func (e *events) List() []event.Kept {
 	run := e.worlds.run()
 	e.mu.Lock()
@@ -153,8 +153,8 @@ func (e *events) await(version int64) error {
 	return e.store.Copy().Await(ctx, version)
 }
 
-// entriesOf returns the records of as many events of a list as fit into one change, under the numbers after
-// the last one.
+// entriesOf returns the records of the first events of a list, as many as fit into one change. Their numbers
+// follow last.
 func entriesOf(list []event.Kept, last int) ([]records.Entry, error) {
 	entries := make([]records.Entry, len(list))
 	for i, one := range list {
@@ -199,8 +199,8 @@ func (e *events) Add(one event.Kept) (event.Kept, error) {
 	}
 }
 
-// BeginRun keeps the scenarios of a run, unless a replica has done so. If a replica has kept some of them,
-// because they do not fit into one change, it goes on from there.
+// BeginRun keeps the scenarios of a run, unless a replica has done so. If they do not fit into one change and a
+// replica has kept only some, BeginRun goes on from there.
 func (e *events) BeginRun(run int, scenarios func() []event.Kept) error {
 	var list []event.Kept
 	for {
@@ -220,7 +220,8 @@ func (e *events) BeginRun(run int, scenarios func() []event.Kept) error {
 	}
 }
 
-// beginMore keeps as many of a run's scenarios as fit into one change, after those that the count says were kept.
+// beginMore keeps more of a run's scenarios, as many as fit into one change. It skips the scenarios that the
+// count has already.
 func (e *events) beginMore(run int, list []event.Kept, now count, version int64) error {
 	if now.Beginning < run {
 		now.Beginning, now.Added = run, 0
@@ -268,7 +269,7 @@ type step struct {
 // Bound returns the context of the step.
 func (s step) Bound() (context.Context, context.CancelFunc) { return s.events.bounds.commit() }
 
-// Replace makes the version of the world the newest and counts the step, in one change.
+// Replace makes next the newest version of the world, and counts the step, in one change.
 func (s step) Replace(ctx context.Context, current, next *world.World) error {
 	found, ok := s.events.find(s.of.ID)
 	if !ok || found.event.Done != s.of.Done || found.event.Run != s.events.Run() {

@@ -22,7 +22,7 @@ type faults struct {
 	bounds bounds
 }
 
-// ShareFaults makes a set of faults one of the replicas'.
+// ShareFaults makes all replicas share a set of faults.
 func (r *Replica) ShareFaults(set *fault.Set) {
 	set.Keep(faults{r.store, r.bounds})
 	r.store.Copy().Follow(faultsFolder, func(changed []records.Record) {

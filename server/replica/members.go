@@ -32,8 +32,8 @@ func (r *Replica) CatchUp(ctx context.Context, version int64) error {
 	return r.store.Copy().Await(ctx, version)
 }
 
-// Announce tells the other replicas a URL at which they can ask this one, as peers.Base has it, until the context ends.
-// It tells them again if the store has lost the record.
+// Announce tells the other replicas the URL of this replica, in the form of peers.Base, until the context ends. It
+// tells them again if the store has lost the record.
 func (r *Replica) Announce(ctx context.Context, url string) {
 	own := records.Entry{Name: membersFolder + "/" + r.name, Value: []byte(url), Mine: true}
 	news := make(chan struct{}, 1)

@@ -6,9 +6,9 @@ import (
 	"math"
 )
 
-// A text is kept in parts, each named by its digest, so that an edit of a large text writes only a few
-// small records. Where a part ends depends on the bytes before its end alone: beyond an edit, the parts
-// are the same as before.
+// A text is kept in parts, and each part's name is its digest. So an edit of a large text writes only a
+// few small records. The end of a part depends only on the bytes before it: beyond an edit, the parts
+// stay the same.
 const (
 	smallestPart = 8 << 10
 	usualPart    = 32 << 10
@@ -26,9 +26,9 @@ func split(text []byte) [][]byte {
 	return parts
 }
 
-// endOfPart returns the length of the first part of a text: up to the first place whose sum is small, or
-// else up to the place with the smallest sum. The sum over the bytes forgets a byte after 64 others,
-// because each byte shifts it by one bit.
+// endOfPart returns the length of the first part of a text. The part ends at the first small sum, or
+// else at the smallest sum. The sum over the bytes forgets a byte after 64 others, because each byte
+// shifts it by one bit.
 func endOfPart(text []byte) int {
 	const small = 1 << 63 / (usualPart / 2)
 	if len(text) <= smallestPart {

@@ -23,7 +23,7 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
-// The names of what the replicas share of tokens.
+// The names of the data about tokens that the replicas share.
 const (
 	RevokedName = "revoked"
 	SpentName   = "spent"
@@ -61,8 +61,8 @@ func newName(host string) string {
 	return strings.TrimPrefix(host+"-"+strings.ToLower(rand.Text()[:enough]), "-")
 }
 
-// Begin joins the replicas with a world. It returns their world, which is the given one if they have had
-// none. The replica does what it does by itself until the context ends.
+// Begin joins the replicas with a world. It returns the replicas' world. If they had no world, this is the
+// given world. The replica works in the background until the context ends.
 func (r *Replica) Begin(ctx context.Context, own *world.World) (*world.World, error) {
 	worlds, err := openWorlds(ctx, r.store, r.bounds, r.logger, own)
 	if err != nil {
@@ -78,7 +78,7 @@ const usual = 2 * time.Second
 // silence returns for how long the store has not answered. It is very long while the store has lost changes.
 func (r *Replica) silence() time.Duration { return time.Since(r.store.Contact()) }
 
-// Health reports whether the store has answered lately, and what is wrong if not.
+// Health reports whether the store has answered lately. If it has not, problem says so.
 func (r *Replica) Health() (ready bool, problem string) {
 	silent := r.silence().Round(time.Second)
 	problem = fmt.Sprintf("the store that the replicas share has not answered for %v", silent)

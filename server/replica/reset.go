@@ -7,7 +7,7 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// Reset restores the world, and removes whatever else a reset removes, in one change.
+// Reset restores the world, and clears the other shared state of a reset, in one change.
 func (w *Worlds) Reset() error {
 	ctx, cancel := w.Bound()
 	defer cancel()
@@ -30,8 +30,8 @@ func forgetting() []string {
 	return []string{retiredFolder + "/" + SpentName, retiredFolder + "/" + RevokedName, forgottenFolder, documentsFolder + "/" + DevicesName, stateFolder, faultsFolder, eventsFolder}
 }
 
-// WhenReset makes the world call a function when this process sees that it or another one has reset the replicas.
-// The function must not use the world.
+// WhenReset makes the world call a function when this process sees a reset, of its own or of another process. The
+// function must not use the world.
 func (w *Worlds) WhenReset(forget func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -17,8 +17,8 @@ const (
 	forgottenFolder = retiredFolder + "/forgotten"
 )
 
-// Retired is a set of IDs that every replica counts as retired. It implements retired.Set: of all calls
-// in all replicas, one is the first to retire an ID.
+// Retired is a set of IDs. If an ID is in it, every replica counts the ID as retired. It implements
+// retired.Set: of all calls in all replicas, exactly one is the first to retire an ID.
 type Retired struct {
 	store  records.Store
 	bounds bounds

@@ -17,8 +17,8 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// The records of the world. Whoever changes the head must have seen the version before, and changes the
-// parts in the same step, so that no part that a head names is ever missing.
+// The records of the world. A change of the head is conditional on the version before, and changes the
+// parts in the same step. So no part of a head is ever missing.
 const (
 	worldFolder = "world"
 	headName    = worldFolder + "/head"
@@ -62,7 +62,7 @@ type Worlds struct {
 	forget  func()          // called when this or another process has reset the world
 }
 
-// sighted is a head that this process has seen. The zero value stands for none.
+// sighted is a head that this process has seen. The zero value means that it has seen no head.
 type sighted struct {
 	version int64
 	head    head
@@ -74,7 +74,7 @@ type kept struct {
 	text  []byte
 }
 
-// openWorlds joins the replicas with a world. If they have one, the result's world is theirs.
+// openWorlds joins the replicas with a world. If they have a world already, the result has their world.
 func openWorlds(ctx context.Context, shared records.Store, within bounds, logger *slog.Logger, own *world.World) (*Worlds, error) {
 	w := &Worlds{records: shared, bounds: within, logger: logger, pending: map[string]kept{}, ended: func() {}, forget: func() {}}
 	if err := shared.Sync(ctx); err != nil {
@@ -114,7 +114,8 @@ func (w *Worlds) run() int {
 	return w.seen.head.Run
 }
 
-// prefer takes an equal world that this process has made itself, which knows the lines of its fixture.
+// prefer takes an equal world that this process has made itself, because that world knows the lines of
+// its fixture.
 func (w *Worlds) prefer(own kept) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -366,8 +367,8 @@ func encode(w *world.World) ([]byte, error) {
 	return compact.Bytes(), nil
 }
 
-// decode makes the world of a description. It keeps the instances of an earlier world that have not
-// changed, so that nobody renders them again.
+// decode makes the world of a description. If an instance has not changed since an earlier world, decode
+// keeps the earlier instance, so that its tree is not rendered again.
 func decode(text []byte, earlier *world.World) (*world.World, error) {
 	f, err := fixtures.ParseAlone("world of the replicas", text)
 	if err != nil {

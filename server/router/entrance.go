@@ -18,8 +18,8 @@ import (
 )
 
 // Entrance decides under which host names the emulator answers. A web page can make its own name
-// resolve to this machine and then read everything that is served under this name (DNS rebinding).
-// With an address, with a foreign name, or without a name, it cannot.
+// resolve to this machine and then read every answer under this name (DNS rebinding). With an
+// address, with a foreign name, or without a name, it cannot.
 type Entrance struct {
 	config Config
 	last   atomic.Pointer[answer] // for the previous Host, which is nearly always the next Host as well
@@ -31,8 +31,8 @@ type Config struct {
 	IsInstance func(name string) bool // reports whether the instance exists now
 	Universe   func() string          // returns the domain below which the APIs also have names now
 
-	// Service returns the handler of the service or the neighbour to which the Host and the path of a
-	// request lead, or nil if there is none.
+	// Service returns the handler of a service or a neighbour for the Host and the path of a request.
+	// It returns nil if they lead to neither.
 	Service func(r *http.Request) http.Handler
 
 	Everything http.Handler // answers by path, whatever the host name
@@ -146,7 +146,7 @@ func (e *Entrance) isOurs(host string) bool {
 
 // Answers reports whether the emulator itself answers for the target of a proxied request that
 // arrived at an address. It answers for Google's names on every port. Another name may belong to
-// another server on this machine, unless the port is the one at which the request arrived.
+// another server on this machine, unless the request arrived at the same port.
 func (e *Entrance) Answers(host, port string, at net.Addr) bool {
 	if hostname.IsOfGoogle(host) || e.isOfUniverse(host) {
 		return true
@@ -161,7 +161,8 @@ func (e *Entrance) isInstance(host string) bool {
 	if !e.config.IsInstance(label) {
 		return false
 	}
-	// demo-vm, demo-vm.localhost, and its name in Google's internal DNS, which nobody can own.
+	// The names are demo-vm, demo-vm.localhost, and a name in Google's internal DNS, which cannot be
+	// registered.
 	return rest == "" || isOurs(rest) || hostname.IsMetadata(rest) || hostname.IsListed(rest, e.config.Allowed) || strings.HasSuffix(rest, ".internal")
 }
 

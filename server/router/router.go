@@ -36,10 +36,10 @@ type Route struct {
 	Unknown func() http.Handler // answers paths that begin with the same segment and match no route
 }
 
-// New routes requests in two steps: by the first segment of the path, and then by the routes
-// that begin with this segment, so that a request is never matched against the routes of other
-// surfaces. Routes with the same first segment are tried in their order; the Unknown of the first
-// answers if no route matches. The parameter unknown answers paths whose first segment no route has.
+// New routes requests in two steps: by the first segment of the path, and then by the routes with this
+// segment. So a request is never matched against the routes of other surfaces. Routes with the same
+// first segment are tried in their order. If no route matches, the Unknown of the first route answers.
+// If no route has the first segment, the parameter unknown answers.
 func New(routes []Route, unknown func() http.Handler) http.Handler {
 	segments := map[string][]Route{}
 	for _, route := range routes {
@@ -94,9 +94,9 @@ func newSegment(routes []Route) http.Handler {
 	})
 }
 
-// patterns routes by patterns of paths. Matching a pattern is slow, so a request is matched only
-// against the patterns that end in the same word, as in "…/{account}:signBlob", and those that end
-// in a variable; and the paths that were matched most recently are remembered.
+// patterns routes by patterns of paths. Matching a pattern is slow, so a request is matched only against
+// the patterns with the same last word, as in "…/{account}:signBlob", and the patterns with a variable
+// at the end. The most recently matched paths are remembered.
 type patterns struct {
 	byWord  map[string]*mux.Router
 	others  *mux.Router
@@ -199,8 +199,8 @@ func firstSegment(path string) string {
 	return segment
 }
 
-// withoutLeadingSlashes removes doubled slashes from the beginning of a path. Some clients join a
-// base URL that ends with a slash and a path that begins with a slash.
+// withoutLeadingSlashes removes doubled slashes from the beginning of a path. Some clients join a base
+// URL and a path without removing a slash of either.
 func withoutLeadingSlashes(r *http.Request) *http.Request {
 	if !strings.HasPrefix(r.URL.Path, "//") {
 		return r

@@ -35,7 +35,7 @@ type Keeper[T any] interface {
 	Replace(ctx context.Context, current, next T) error
 }
 
-// ErrOutdated means that an update used a version that is not the newest any more.
+// ErrOutdated means that an update used an older version than the newest.
 var ErrOutdated = errors.New("the version has been replaced meanwhile")
 
 type version[T any] struct {
@@ -44,14 +44,14 @@ type version[T any] struct {
 	changed chan struct{}
 }
 
-// Snapshot is one version of the value.
+// Snapshot is a version of the value.
 type Snapshot[T any] struct {
 	State    T
 	Revision uint64          // 1 for the first version, then counting up
 	Changed  <-chan struct{} // closed when there is a newer version
 }
 
-// New returns a store whose first version is state.
+// New returns a store with state as its first version.
 func New[T any](state T) *Store[T] {
 	s := &Store[T]{updating: make(chan struct{}, 1)}
 	s.replace(state, 1)
@@ -65,9 +65,9 @@ func NewKept[T any](state T, keeper Keeper[T]) *Store[T] {
 	return s
 }
 
-// Carry sets a function that copies into each new version the part of the previous version that only
-// this process knows. The store calls it before anybody can load the new version. Call Carry before the
-// store is shared.
+// Carry sets a function that copies a part of the previous version into each new version: the part that
+// only this process knows. The store calls it before a reader can load the new version. Call Carry
+// before the store is shared.
 func (s *Store[T]) Carry(carry func(from, to T)) { s.carry = carry }
 
 // Wake closes the channel of the current version, and counts a version with the same value. Waiting

@@ -26,7 +26,8 @@ func Compact(value any) string {
 	return string(bytes.TrimSuffix(p.compact.Bytes(), []byte("\n")))
 }
 
-// printer encodes one value at a time. Printers are reused, because nearly every answer needs one.
+// printer encodes values, one after the other. Printers are reused, because nearly every answer needs a
+// printer.
 type printer struct {
 	encoder  *json.Encoder
 	compact  bytes.Buffer // to which encoder writes
@@ -58,8 +59,8 @@ func (p *printer) release() {
 	}
 }
 
-// appendIndented does the same as json.Indent, in a third of the time: the text is what encoding/json has
-// written, so that it need not be checked.
+// appendIndented does the same as json.Indent, in a third of the time. It does not check the text,
+// because encoding/json has written it.
 func appendIndented(out, compact []byte, indent string) []byte {
 	depth := 0
 	line := func() {

@@ -12,8 +12,8 @@ type Later struct {
 	Await func(ctx context.Context)
 
 	// Then returns the answer, or a response that has it still later. After the end of the request's
-	// context it returns the answer. The context may be another one than before. Then has no errors if
-	// an Answer has returned it.
+	// context it returns the answer. The context may differ from the context before. If an Answer has
+	// returned the response, Then never returns an error.
 	Then Handler
 }
 
@@ -26,8 +26,8 @@ func (response Response) Now(r *http.Request) Response {
 	return response
 }
 
-// Finally returns the response, whose answer comes later, with a function that is called when the answer
-// is known, and may change it.
+// Finally returns the response, which has its answer later, with a function to call. The response calls
+// the function when the answer is known, and the function may change the answer.
 func (response Response) Finally(call func(*http.Request, *Response)) Response {
 	then := response.Later.Then
 	response.Later = &Later{response.Later.Await, func(r *http.Request) (Response, error) {
@@ -50,7 +50,7 @@ func (d Dialect) later(logger *slog.Logger, response *Response) {
 	response.Later = &Later{response.Later.Await, func(r *http.Request) (Response, error) { return answer(r), nil }}
 }
 
-// waiting is a request whose answer is not known yet.
+// waiting is a request without an answer so far.
 type waiting struct {
 	response Response
 	common   http.Header

@@ -8,11 +8,11 @@ import (
 	"gcp-metadata-emulator/server/router/hostname"
 )
 
-// IsForeign reports whether a web page on the internet has made a browser send the request. The pages
-// of the emulator and of this machine are not foreign. Other programs are not either: they send none
-// of the fields by which browsers say who asks
+// IsForeign reports whether a web page on the internet has made a browser send the request. The pages of
+// the emulator and of this machine are not foreign. Other programs are not foreign either: they do not send
+// the fields with which browsers name the page
 // (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site). Browsers send
-// Sec-Fetch-Site only to https:// and to this machine, and Origin not for images and links, so that
+// Sec-Fetch-Site only to https:// and to this machine, and do not send Origin for images and links. So
 // Referer alone may name the page. A page can leave out Referer too: IsForeign does not see such a request.
 func IsForeign(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")

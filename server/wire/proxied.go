@@ -4,8 +4,8 @@ import "context"
 
 type proxiedKey struct{}
 
-// WithProxied marks the requests of a context as requests through the forward proxy, whose
-// clients address another server.
+// WithProxied marks the requests of a context as requests through the forward proxy. Their clients
+// address another server.
 func WithProxied(ctx context.Context) context.Context {
 	return context.WithValue(ctx, proxiedKey{}, true)
 }

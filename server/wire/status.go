@@ -7,7 +7,7 @@ type StatusError struct{ Status int }
 
 func (e *StatusError) Error() string { return StatusText(e.Status) }
 
-// KnownToClients marks the error as one that clients may read.
+// KnownToClients marks the error as safe for clients to read.
 func (e *StatusError) KnownToClients() {}
 
 // StatusText returns the words of a status. A status that is not registered has the words of its

@@ -5,8 +5,7 @@ import (
 	"net/http"
 )
 
-// Subject describes a request by its own data, none of which is verified. Unknown fields are
-// empty.
+// Subject describes a request by its own data, without verification. Unknown fields are empty.
 type Subject struct {
 	Instance string // the instance whose metadata server gets the request
 	ChosenBy string // the rule by which the instance was chosen (see package workloads)
@@ -33,7 +32,7 @@ type Body struct {
 // Rewind lets readers start from the beginning again.
 func (b *Body) Rewind() { b.at = 0 }
 
-// Remembered lets readers read the kept bytes again and then reports the end, so that nobody
+// Remembered lets readers read the kept bytes again and then reports the end, so that no handler
 // waits for a slow client.
 func (b *Body) Remembered() { b.at, b.whole = 0, true }
 

@@ -34,10 +34,10 @@ func Unavailable(err error) (_ *UnavailableError, ok bool) {
 
 func (e *UnavailableError) Error() string { return e.cause.Error() }
 
-// KnownToClients marks the error as one that clients may read.
+// KnownToClients marks the error as safe for clients to read.
 func (e *UnavailableError) KnownToClients() {}
 
-// Unwrap returns what a dialect needs to know.
+// Unwrap returns the errors that a dialect needs: the status and the cause.
 func (e *UnavailableError) Unwrap() []error {
 	return []error{&StatusError{Status: http.StatusServiceUnavailable}, e.cause}
 }

@@ -33,8 +33,8 @@ type Response struct {
 	Header      []Field // further headers
 	Body        string
 
-	// Shared holds common header fields of many answers, named as they are sent. Nobody may
-	// change it.
+	// Shared holds common header fields of many answers, named as they are sent. It must not be
+	// changed.
 	Shared http.Header
 
 	// Stream, if set, writes the body in pieces, in place of Body. Each write is sent at once,
@@ -44,8 +44,7 @@ type Response struct {
 	// Later, if set, has the answer later. Everything else in this response then means nothing.
 	Later *Later
 
-	// Abandoned means that the client left while the handler waited, so nobody receives the
-	// answer.
+	// Abandoned means that the client left while the handler waited, so the answer is not sent.
 	Abandoned bool
 
 	// Defective reports whether the answer carries a token with the defect that the context of the
@@ -55,13 +54,13 @@ type Response struct {
 	// About is the subject of the request if the handler knows it, or else nil.
 	About *Subject
 
-	// Refusal says why the request is refused, for the people who run the emulator; nil if nobody
-	// knows. Clients do not see it.
+	// Refusal is the reason of a refusal, for the people who run the emulator, or nil if it is
+	// unknown. Clients do not see it.
 	Refusal *journal.Refusal
 }
 
-// Field is one header field. Its name is sent in this spelling. An empty value removes the
-// dialect's field of that name.
+// Field is a header field. Its name is sent in this spelling. An empty value removes the dialect's
+// field of that name.
 type Field struct{ Name, Value string }
 
 // Handler answers a request, or returns the error to answer with.
@@ -74,8 +73,7 @@ type Answer func(r *http.Request) Response
 type Dialect struct {
 	// Header is part of every answer.
 	Header []Field
-	// Error writes an error, which is Known or one of this package's errors, such as a
-	// StatusError.
+	// Error writes an error: a Known error or an error of this package, such as a StatusError.
 	Error func(r *http.Request, err error) Response
 }
 
@@ -90,7 +88,7 @@ var (
 	ErrTooLarge = errors.New("request body is too large")
 	// ErrUnread reports a malformed or incomplete request body.
 	ErrUnread = errors.New("request body cannot be read")
-	// ErrInternal replaces an error whose text clients must not see.
+	// ErrInternal replaces an error if clients must not see its text.
 	ErrInternal = errors.New("internal error")
 	// ErrStopping is the cause with which a stopping server cancels the contexts of waiting
 	// requests.
@@ -105,8 +103,8 @@ type Known interface {
 	KnownToClients()
 }
 
-// Explained is a Known error that has a reason for the people who run the emulator. Clients do not
-// see it.
+// Explained is a Known error with a reason for the people who run the emulator. Clients do not see
+// the reason.
 type Explained interface {
 	Known
 	Refusal() journal.Refusal
@@ -129,7 +127,7 @@ func (d Dialect) Answer(logger *slog.Logger, handle Handler) Answer {
 	}
 }
 
-// AnswerFound is Dialect.Answer of a handler that is given the result of a look-up too. Found is
+// AnswerFound is Dialect.Answer of a handler that also takes the result of a look-up. Found is
 // passed by value, so that the look-up allocates nothing.
 func AnswerFound[Found any](
 	d Dialect, logger *slog.Logger, handle func(*http.Request, Found) (Response, error),
@@ -260,8 +258,8 @@ func remove(header http.Header, name string) {
 	header[http.CanonicalHeaderKey(name)] = nil
 }
 
-// safely calls a handler. A panic of the handler is an error, so that it is logged and answered
-// like one.
+// safely calls a handler. It turns a panic of the handler into an error, which is logged and
+// answered like any other.
 func safely(response *Response, r *http.Request, handle Handler) (err error) {
 	defer recovered(&err)
 	*response, err = handle(r)

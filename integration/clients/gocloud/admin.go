@@ -21,7 +21,7 @@ type adminReport struct {
 	Deleted  int         `json:"deleted"`
 }
 
-// administer creates a service account, uses one of its keys, sets its policy and deletes it.
+// administer creates a service account, uses a key of it, sets its policy and deletes it.
 func administer(ctx context.Context, accountID, member string) (report adminReport, err error) {
 	service, err := iam.NewService(ctx, option.WithEndpoint(emulator()))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/oauth2/google"
 )
 
-// fileReport holds the results of two libraries with one credential file: a token or an error.
+// fileReport holds the results of two libraries with a credential file: a token or an error.
 type fileReport struct {
 	Auth        accessToken `json:"auth"`
 	AuthError   string      `json:"authError"`
@@ -82,7 +82,7 @@ func oauth2FileToken(ctx context.Context, file string) (accessToken, error) {
 	return oauth2Token(found.TokenSource)
 }
 
-// downscopedToken limits the metadata server's token to one bucket.
+// downscopedToken limits the metadata server's token to a single bucket.
 func downscopedToken(ctx context.Context) (accessToken, error) {
 	source, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{cloudPlatform}})
 	if err != nil {
@@ -107,7 +107,7 @@ func downscopedToken(ctx context.Context) (accessToken, error) {
 	return authToken(ctx, creds)
 }
 
-// instead sends every request to one server.
+// instead sends every request to a single server.
 type instead struct{ server *url.URL }
 
 func (i instead) RoundTrip(request *http.Request) (*http.Response, error) {

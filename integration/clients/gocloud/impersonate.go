@@ -18,7 +18,7 @@ type packagesReport struct {
 	Federated       string      `json:"federated"`
 }
 
-// packageTokens uses packages that accept no address, or need none.
+// packageTokens uses packages that accept or need no address.
 func packageTokens(ctx context.Context, target, audience string) (report packagesReport, err error) {
 	creds, err := impersonate.NewCredentials(&impersonate.CredentialsOptions{TargetPrincipal: target, Scopes: []string{cloudPlatform}})
 	if err != nil {

@@ -1,7 +1,6 @@
-// Command gocloud is a typical user of the emulator: it uses Google's own Go libraries,
-// unmodified, and knows nothing about an emulator except if a library needs an address in code.
-// Each subcommand does one thing that such a program does, and prints the results as JSON; the
-// tests that run it check the values.
+// Command gocloud is a typical user of the emulator. It uses Google's own Go libraries, unmodified.
+// It knows nothing about an emulator, except if a library needs an address in code. Each subcommand
+// does a task of such a program, and prints the results as JSON; the tests check the values.
 package main
 
 import (

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// tamper returns three copies of the token, each with one byte changed: in the header, in the
+// tamper returns three copies of the token, each with a changed byte: in the header, in the
 // payload, in the signature.
 func tamper(token string) ([]string, error) {
 	parts := strings.Split(token, ".")

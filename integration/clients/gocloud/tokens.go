@@ -181,8 +181,8 @@ func keyFileTokens(ctx context.Context, file, audience string) (report keyFileRe
 	return report, err
 }
 
-// impersonatedTokens gets access tokens of the target account with an
-// impersonated_service_account file whose source is a key file.
+// impersonatedTokens gets access tokens of the target account with an impersonated_service_account
+// file. The file's source is a key file.
 func impersonatedTokens(ctx context.Context, keyFile, target string) (report accessReport, err error) {
 	file := filepath.Join(filepath.Dir(keyFile), "impersonated.json")
 	data, err := writeImpersonated(file, keyFile, target)

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Nearly all of Google's API hosts are below one domain.
+// Hosts of Google's APIs. Nearly all other API hosts are below apis.
 const (
 	apis     = "googleapis.com"
 	accounts = "accounts.google.com"
@@ -93,9 +93,8 @@ func MainOf(host string) string {
 	}
 }
 
-// Path is the beginning of paths that name one of Google's API hosts, for programs that can be given
-// a URL but cannot look up the host: /hosts/pubsub.googleapis.com/v1/topics stands for /v1/topics of
-// this host.
+// Path is the beginning of paths that name an API host of Google, for programs that take a URL but
+// cannot look up the host: /hosts/pubsub.googleapis.com/v1/topics stands for /v1/topics of this host.
 const Path = "/hosts/"
 
 // IsMetadata reports whether a host, in the form of Of, is a name of the metadata server.
@@ -120,8 +119,8 @@ func IsService(host string) bool {
 	return strings.HasSuffix(host, "."+services) || strings.HasSuffix(host, "."+functions)
 }
 
-// IsOfGoogle reports whether a host, in the form of Of, is one of Google's: an API host, a service,
-// or a name or an address of the metadata server.
+// IsOfGoogle reports whether a host, in the form of Of, belongs to Google: an API host, a service, or
+// a name or an address of the metadata server.
 func IsOfGoogle(host string) bool {
 	return IsGoogle(host) || IsService(host) || IsMetadata(host) || IsMetadataAddress(host)
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Pattern stands for hosts: for one, for all names below a domain, for all addresses of a range, or for
-// all. The zero value stands for none.
+// Pattern matches hosts: a single host, all names below a domain, all addresses of a range, or all hosts.
+// The zero value matches no host.
 type Pattern struct {
 	name    string       // in the form of Of
 	isBelow bool         // all names below name
@@ -43,7 +43,7 @@ func (p Pattern) Matches(host string) bool {
 	}
 }
 
-// IsListed reports whether one of the patterns stands for a host, which is in the form of Of.
+// IsListed reports whether a pattern of a list matches a host, which is in the form of Of.
 func IsListed(host string, patterns []Pattern) bool {
 	return slices.ContainsFunc(patterns, func(p Pattern) bool { return p.Matches(host) })
 }
@@ -156,9 +156,9 @@ const (
 	longestLabel = 63
 )
 
-// isName reports whether a text without a final dot can be a name in the DNS, or in a container
-// network, where names may have underscores. The last label of a name is not a number, so a
-// misspelt IPv4 address is not a name.
+// isName reports whether a text without a final dot can be a name in the DNS or in a container network. In
+// container networks, names may have underscores. The last label of a name is not a number, so a misspelt
+// IPv4 address is not a name.
 func isName(text string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_"
 	labels := strings.Split(text, ".")

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Target is a possible destination of a proxy: a pattern of hosts, on one port or on all ports. The
+// Target is a possible destination of a proxy: a pattern of hosts, on a single port or on all ports. The
 // zero value matches no host.
 type Target struct {
 	Pattern
@@ -27,15 +27,14 @@ func (t Target) Names(host, port string) bool {
 	return t.name == host && !t.isBelow && t.Includes(host, port)
 }
 
-// MeansGoogles reports whether a target includes this port of one of Google's hosts, in the form of Of, and
-// its author meant a host of Google's. This is so if the target names the host, or stands for the names
-// below one of Google's domains. A wider target, such as *.com or a range of addresses, includes the host by
-// accident.
+// MeansGoogles reports whether a target includes this port of a host of Google's, in the form of Of, and its
+// author meant a host of Google's. This is so if the target names the host, or stands for the names below a
+// domain of Google's. A wider target, such as *.com or a range of addresses, includes the host by accident.
 func (t Target) MeansGoogles(host, port string) bool {
 	return t.Names(host, port) || t.isBelow && t.Includes(host, port) && isGoogles(t.name)
 }
 
-// isGoogles reports whether a domain is one of Domains, or below one.
+// isGoogles reports whether a domain is in Domains, or below a domain of Domains.
 func isGoogles(domain string) bool {
 	return slices.ContainsFunc(Domains(), func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) })
 }

@@ -73,7 +73,7 @@ func (h *history) follow(event *clientv3.Event) error {
 	return h.meet(ofTick, event.Kv)
 }
 
-// meet compares a tick of one watch with the same tick of the other watch.
+// meet compares a tick of a watch with the same tick of the other watch.
 func (h *history) meet(watch int, got *mvccpb.KeyValue) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

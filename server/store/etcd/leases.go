@@ -12,8 +12,8 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// leases ends records. Records with the same lifetime share a lease for a while, so most changes are
-// one request.
+// leases ends records. Records with the same lifetime share a lease for a while, so most changes need a
+// single request.
 type leases struct {
 	running context.Context //nolint:containedctx // the life of the store, in which the own lease is kept alive
 
@@ -31,7 +31,7 @@ type timed struct {
 // ownTTL is the time in seconds after which the records of a killed process end.
 const ownTTL = 5
 
-// of returns the lease of an entry, or none.
+// of returns the lease of an entry. If the entry needs no lease, it returns clientv3.NoLease.
 func (l *leases) of(ctx context.Context, client *clientv3.Client, entry records.Entry) (clientv3.LeaseID, error) {
 	switch {
 	case entry.Mine:
@@ -99,7 +99,7 @@ func (l *leases) keepWhile(ctx context.Context, client *clientv3.Client, id clie
 	return l.isKnown(ctx, client, id) && pause(ctx, again)
 }
 
-// isKnown reports whether the servers may know an own lease. If they do not, later changes use another one.
+// isKnown reports whether the servers may know an own lease. If they do not, later changes use a new lease.
 func (l *leases) isKnown(ctx context.Context, client *clientv3.Client, id clientv3.LeaseID) bool {
 	left, err := client.TimeToLive(ctx, id)
 	if err != nil || left.TTL >= 0 {
@@ -124,8 +124,8 @@ func (l *leases) move(to *clientv3.Client) {
 	}
 }
 
-// forget makes later changes use new leases, because the servers do not know one of them. The own lease
-// stays if they know it.
+// forget makes later changes use new leases, because the servers do not know a lease. The own lease stays
+// if they know it.
 func (l *leases) forget(ctx context.Context, client *clientv3.Client) {
 	l.mu.Lock()
 	clear(l.timed)

@@ -34,7 +34,7 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
-// Store is the access of one process. It implements records.Store.
+// Store is the access of a process. It implements records.Store.
 type Store struct {
 	config  Config
 	prefix  string
@@ -112,8 +112,8 @@ func unreachable(err error) error {
 // Copy returns the copy of the records in this process.
 func (s *Store) Copy() *records.Copy { return s.copied }
 
-// Contact returns the last time at which a server answered. While the copy has changes that the servers
-// have lost, it returns the zero time.
+// Contact returns the time of the servers' last answer. If the servers have lost changes that the copy
+// still has, it returns the zero time.
 func (s *Store) Contact() time.Time {
 	if s.isAhead.Load() {
 		return time.Time{}
@@ -162,7 +162,7 @@ func (s *Store) Sync(ctx context.Context) error {
 	return unreachable(s.copied.Await(ctx, got.Kvs[0].ModRevision))
 }
 
-// Commit makes a change in one transaction.
+// Commit makes a change in a single transaction.
 func (s *Store) Commit(ctx context.Context, change records.Change) error {
 	seen := s.copied.Seen()
 	got, err := s.transact(ctx, change)
@@ -312,8 +312,8 @@ func problemOf(news clientv3.WatchResponse) error {
 	return news.Err()
 }
 
-// apply applies events, the events of one change together, until it meets a change of a history that the
-// servers have lost.
+// apply applies events, and applies the events of a change together. It stops at a change of a history that
+// the servers have lost.
 func (s *Store) apply(events []*clientv3.Event) error {
 	for len(events) > 0 {
 		version := events[0].Kv.ModRevision
