@@ -99,8 +99,8 @@ func (j *job) run(t *testing.T, script string, environment map[string]string, va
 	return string(output)
 }
 
-// follow takes over what a step has written for the steps that follow it. No value of the emulator
-// needs the form of several lines.
+// follow takes over the output of a step for the steps after it. No value of the emulator needs the
+// form of several lines.
 func (j *job) follow(t *testing.T) {
 	t.Helper()
 	for _, line := range lines(t, j.environment["GITHUB_ENV"]) {
@@ -127,7 +127,7 @@ func lines(t *testing.T, file string) []string {
 	return strings.FieldsFunc(string(content), func(letter rune) bool { return letter == '\n' })
 }
 
-// The actions start an emulator that the following steps find, and keep what it was asked.
+// The actions start an emulator for the following steps, and keep its journal.
 func TestAction(t *testing.T) {
 	t.Parallel()
 	j := newJob(t)

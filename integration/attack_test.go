@@ -14,8 +14,8 @@ import (
 	"google.golang.org/api/option"
 )
 
-// Google's library for Go lets in no token that the attack counts as a hole, and exactly those tokens
-// about which the attack says so.
+// The attack is right about Google's library for Go: the library accepts a token exactly if the
+// attack says so, and accepts no token that the attack counts as a hole.
 func TestAttackOnGoReceiver(t *testing.T) {
 	t.Parallel()
 	const audience = "https://orders.example.com"

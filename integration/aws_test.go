@@ -17,7 +17,8 @@ const (
 	awsRole = "arn:aws:sts::123456789012:assumed-role/worker/session"
 )
 
-// awsFixture has a provider of AWS and its access key, whose session token must be escaped in URLs.
+// awsFixture has a provider of AWS and its access key. The session token of the key must be escaped
+// in URLs.
 const awsFixture = `{"workloadIdentityPools": [{"id": "aws-pool", "providers": [{"id": "aws-provider", "aws": {
 	"accountId": "123456789012",
 	"accessKeys": [{"id": "ASIAIOSFODNN7EXAMPLE", "secret": "a secret/of+AWS=", "sessionToken": "a+session/token==", "arn": "` + awsRole + `"}]

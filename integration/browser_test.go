@@ -20,7 +20,7 @@ policies: [{resource: services/console, bindings: [{role: roles/iap.httpsResourc
 instances: [{name: console, profile: cloud-run, ingress: {authentication: iap}}]
 `
 
-// signedIn is what browser.mjs prints.
+// signedIn is the output of browser.mjs.
 type signedIn struct {
 	SignIn, Shown, SameSite, Visible string
 	HTTPOnly                         bool
@@ -62,7 +62,7 @@ func TestBrowserSignsIn(t *testing.T) {
 	}
 }
 
-// complaint returns what a program that failed has printed about it.
+// complaint returns the error output of a failed program.
 func complaint(err error) string {
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		return string(failed.Stderr)

@@ -55,7 +55,7 @@ func readComposition(t *testing.T, name string) composition {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// In Compose, two dollars stand for one.
+	// In Compose, two dollars stand for a single dollar.
 	decoder := yaml.NewDecoder(strings.NewReader(strings.ReplaceAll(string(content), "$$", "$")))
 	decoder.KnownFields(true)
 	var file composition
@@ -65,14 +65,15 @@ func readComposition(t *testing.T, name string) composition {
 	return file
 }
 
-// engine runs containers with Podman as root, in a namespace of its own: what Podman leaves behind in a
-// network, and the mounts that it needs in a container with few rights, end with the namespace.
+// engine runs containers with Podman as root, in a namespace of its own. Podman needs mounts in a container
+// with few rights, and leaves networks behind: both end with the namespace.
 type engine struct {
 	images imageBuilder
 	keeper string // the ID of a process in the namespace
 }
 
-// inNamespace makes Podman work where control groups are of both versions and /var/lib/cni is read-only.
+// inNamespace makes Podman work on machines with control groups of both versions and a read-only
+// /var/lib/cni.
 const inNamespace = `mount --make-rprivate /
 ip link set lo up
 mkdir -p /var/lib/cni && mount -t tmpfs tmpfs /var/lib/cni
@@ -100,7 +101,7 @@ func newEngine(t *testing.T) engine {
 	return e
 }
 
-// podman runs a command of Podman, and returns what it prints.
+// podman runs a command of Podman, and returns its output.
 func (e engine) podman(arguments ...string) (string, error) {
 	common := []string{
 		"--target", e.keeper, "--mount", "--net", "--", "podman", "--cgroup-manager", "cgroupfs", "--events-backend", "file",
@@ -112,7 +113,7 @@ func (e engine) podman(arguments ...string) (string, error) {
 	return string(output), err
 }
 
-// composing is a file for Compose whose services run.
+// composing is a file for Compose with running services.
 type composing struct {
 	engine
 	composition
@@ -120,7 +121,7 @@ type composing struct {
 	addresses map[string]string // by service; Compose's name server knows them
 }
 
-// The network of services that name none in the file.
+// The network of services without a network in the file.
 const (
 	otherNetwork = "composed" // "default" has a meaning for Podman
 	otherSubnet  = "10.89.77.0/24"
@@ -156,8 +157,8 @@ func (e engine) up(t *testing.T, file composition) composing {
 	return c
 }
 
-// run runs a service at an address, with flags of Podman and with a command in place of its own if there
-// is one.
+// run runs a service at an address, with flags of Podman. If there is a command, it replaces the service's
+// own.
 func (c composing) run(name, address string, flags, command []string) (string, error) {
 	service := c.Services[name]
 	network := otherNetwork
@@ -196,7 +197,7 @@ func (c composing) run(name, address string, flags, command []string) (string, e
 	return c.podman(slices.Concat(line, flags, []string{image}, command)...)
 }
 
-// start starts the services on which another one depends, and waits until they are healthy.
+// start starts the services on which another service depends, and waits until they are healthy.
 func (c composing) start(t *testing.T, of string) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(c.Services[of].DependsOn)) {
@@ -305,7 +306,7 @@ func newComposeEngine(t *testing.T) engine {
 	return e
 }
 
-// Each example for Compose does what it says with a real engine: Podman does what the file says.
+// Each example for Compose works with a real engine: Podman does the same as the file.
 func TestComposeEngine(t *testing.T) {
 	e := newComposeEngine(t)
 	t.Run("plain", func(t *testing.T) {

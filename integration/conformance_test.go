@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Google's own libraries survive what their servers are known for. Of the libraries, that for Go does not look at
-// the header field that says whose server it is.
+// Google's own libraries survive the known behaviours of their servers. Only the library for Go does not look at
+// the header field that identifies the metadata server.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -43,7 +43,8 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// checkConformance runs a client under all behaviours, and expects a row of its own besides those of all clients.
+// checkConformance runs a client under all behaviours. It expects a row of the client's own, besides the rows of
+// all clients.
 func (r *rig) checkConformance(t *testing.T, own string, client ...string) {
 	t.Helper()
 	report := filepath.Join(t.TempDir(), "report.xml")

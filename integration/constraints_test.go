@@ -24,7 +24,7 @@ import (
 	"gcp-metadata-emulator/server/trust"
 )
 
-// thief is somebody who has stolen the key of an emulator's authority.
+// thief has stolen the key of an emulator's authority.
 type thief struct {
 	issuer *x509.Certificate
 	key    any

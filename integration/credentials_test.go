@@ -171,7 +171,7 @@ func TestNodeFiles(t *testing.T) {
 	}
 }
 
-// Attempts of libraries that have Google's token endpoints compiled in, whatever a file says.
+// Attempts of libraries with Google's token endpoints compiled in. No file changes these endpoints.
 const (
 	asksTokens   = "oauth2.googleapis.com"
 	asksOldToken = "www.googleapis.com"

@@ -56,7 +56,7 @@ func (d deployment) check(t *testing.T) {
 	}
 }
 
-// The example for Compose gives the application what the emulator answers to.
+// The example for Compose gives the application the names and addresses at which the emulator answers.
 func TestComposeNetwork(t *testing.T) {
 	t.Parallel()
 	var file struct {
@@ -70,7 +70,7 @@ func TestComposeNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// In Compose, two dollars stand for one.
+	// In Compose, two dollars stand for a single dollar.
 	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(string(content), "$$", "$")), &file); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,8 @@ func (p probe) line(ports map[string]string) []string {
 	return []string{"curl", "-sS", "--fail", "--header", "Host: 10.4.0.5", "http://" + ports[p.HTTPGet.Port] + p.HTTPGet.Path}
 }
 
-// The manifests for Kubernetes give the application what the emulator answers to.
+// The manifests for Kubernetes give the application the names and addresses at which the emulator
+// answers.
 func TestKubernetesManifests(t *testing.T) {
 	t.Parallel()
 	content, err := os.Open("../scripts/kubernetes/plain/plain.yaml")
@@ -152,8 +153,8 @@ func TestKubernetesManifests(t *testing.T) {
 	d.check(t)
 }
 
-// withoutPorts returns arguments that need no address which another test may have: probes are served at
-// the given one.
+// withoutPorts returns arguments without addresses that another test may have. Probes are served at the
+// given address.
 func withoutPorts(arguments []string, probes string) []string {
 	addresses := map[string]string{"--listen": "127.0.0.1:0", "--control-listen": "127.0.0.1:0", "--probe-listen": probes}
 	changed := slices.Clone(arguments)

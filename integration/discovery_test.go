@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestPrometheus finds machines with the service discovery of Prometheus, whose API's host is compiled
-// in.
+// TestPrometheus finds machines with the service discovery of Prometheus. It has the host of the API
+// compiled in.
 func TestPrometheus(t *testing.T) {
 	promtool := lookPath(t, "promtool", "Prometheus is not installed:")
 	r := newRig(t)

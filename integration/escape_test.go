@@ -19,8 +19,8 @@ const (
 	exampleAddress = "192.0.2.1"
 )
 
-// layTripwires listens at every port that a client looking for Google could reach in a namespace
-// whose addresses all belong to this machine: the ports of HTTP and HTTPS, and the machine's name
+// layTripwires listens at every port that a client looking for Google could reach in a namespace in
+// which all addresses belong to this machine: the ports of HTTP and HTTPS, and the machine's name
 // servers.
 func layTripwires(escapes string) error {
 	log, err := os.OpenFile(escapes, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestJWTByHand runs the example that does by hand what every library does.
+// TestJWTByHand runs the example that does by hand the work of the libraries.
 func TestJWTByHand(t *testing.T) {
 	node := lookPath(t, "node", "the example is for Node:")
 	r := newRig(t)

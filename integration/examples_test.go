@@ -49,8 +49,8 @@ func (e example) run(t *testing.T, emulator string) (string, error) {
 	return said.String(), err
 }
 
-// check checks that an example is as short as the README says, and that it passes whatever
-// credentials the developer has. If the emulator fails, the example must fail too and leave no
+// check checks that an example is as short as the README says, and that it passes with any
+// credentials of the developer. If the emulator fails, the example must fail too and leave no
 // process running.
 func (e example) check(t *testing.T) {
 	t.Helper()
@@ -89,7 +89,7 @@ func TestPytestExample(t *testing.T) {
 	pytest(t, example{file: "examples/pytest/test_worker.py", folder: "examples/pytest", says: "1 passed"}).check(t)
 }
 
-// The plugin for pytest starts an emulator, and also joins one that is running.
+// The plugin for pytest starts an emulator, and also joins a running emulator.
 func TestPytestPlugin(t *testing.T) {
 	e := pytest(t, example{
 		file: "examples/pytest-plugin/gcp_metadata_emulator.py", folder: "examples/pytest-plugin", says: "3 passed", lines: 80,
@@ -102,8 +102,8 @@ func TestPytestPlugin(t *testing.T) {
 func pytest(t *testing.T, e example) example {
 	t.Helper()
 	_, folder := googleAuth(t)
-	// gcloud's directory also contains Python's own modules, which must not take precedence over
-	// those of this Python.
+	// gcloud's directory also contains modules of Python itself. They must not take precedence over
+	// the modules of this Python.
 	site := appendToPython(t, folder)
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
 		if exec.Command(python, "-m", "pytest", "--version").Run() != nil {
@@ -197,7 +197,7 @@ func TestNodeTestExample(t *testing.T) {
 	example{file: file, folder: besideModules(t, file), command: []string{theStage().Node, "--test"}, says: "pass 1"}.check(t)
 }
 
-// The helper for Node starts an emulator, and also joins one that is running.
+// The helper for Node starts an emulator, and also joins a running emulator.
 func TestNodeHelper(t *testing.T) {
 	needNode(t, theStage())
 	const folder = "examples/node-helper/"

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// gcloudCommand is a row of the table of commands that end at servers other than those of most commands.
+// gcloudCommand is a row of the table of commands that use other servers than most commands.
 type gcloudCommand struct {
 	name, title string
 	compiledIn  string // the attempt to leave the machine that environment variables do not prevent; empty: none

@@ -9,8 +9,8 @@ import (
 // metadataFiles is the folder of the files by which clients use the metadata server with TLS.
 const metadataFiles = "/run/google-mds-mtls"
 
-// overTLS runs a client in a namespace whose metadata server uses TLS too, and returns everything that the
-// client says.
+// overTLS runs a client in a namespace in which the metadata server uses TLS too, and returns all output
+// of the client.
 func (r *rig) overTLS(t *testing.T, client ...string) (string, error) {
 	t.Helper()
 	needNamespace(t)

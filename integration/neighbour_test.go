@@ -54,8 +54,8 @@ neighbours: [{host: storage.googleapis.com, upstream: "`+fake.URL()+`"}]
 `))...), fake.URL()
 }
 
-// storageClient returns a client of Cloud Storage. It sends a token of an account, or none if the
-// account is empty.
+// storageClient returns a client of Cloud Storage. It sends a token of an account. If the account is
+// empty, it sends no token.
 func storageClient(t *testing.T, emu *servertest.Emulator, account, scope string, options ...option.ClientOption) *storage.Client {
 	t.Helper()
 	carrier := emu.Client()

@@ -33,7 +33,7 @@ instances:
   - {name: orders, profile: cloud-run, ingress: {}}
 `
 
-// walkReport is what pages.mjs prints.
+// walkReport is the output of pages.mjs.
 type walkReport struct {
 	Home, Overview, Verified, Refused, Reason, Edited, Played, Fault, Answer, Condition, Callers, FirstFocus string
 
@@ -42,8 +42,8 @@ type walkReport struct {
 	Violations, Errors                                []string
 }
 
-// A person drives the emulator with its web page, in a browser with scripts and in one without. axe-core
-// finds nothing to object to, and pictures of each page are artifacts of the test.
+// A person drives the emulator with its web page, in a browser with scripts and in a browser without.
+// axe-core has no objections, and pictures of each page are artifacts of the test.
 func TestBrowserWalksThePage(t *testing.T) {
 	prepared := theStage()
 	needNode(t, prepared)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestPresetEnvironment runs clients whose caller has variables that lead away from the emulator.
+// TestPresetEnvironment runs clients with variables of their caller that lead away from the
+// emulator.
 func TestPresetEnvironment(t *testing.T) {
 	const elsewhere = "203.0.113.1:80" // an address for examples; the namespace records connections to it
 	r := newRig(t)

@@ -37,8 +37,8 @@ const (
 // patience limits how long a client or the emulator's start may take on a slow machine.
 const patience = 10 * time.Minute
 
-// rig is a state directory with its emulators: one that stands for the service, which reads the
-// published keys, and one for each client, which exec starts and stops.
+// rig is a state directory with its emulators: one for the service, which reads the published keys,
+// and one for each client, which exec starts and stops.
 type rig struct {
 	stage   stage
 	state   string // the state directory
@@ -59,8 +59,8 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// environment returns the complete environment of exec's caller. It contains none of the
-// developer's variables for proxies, certificates or Google.
+// environment returns the complete environment of exec's caller. It contains no variable of the
+// developer for proxies, certificates or Google.
 func (r *rig) environment() []string {
 	least := []string{
 		"PATH=" + os.Getenv("PATH"),

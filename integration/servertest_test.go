@@ -168,7 +168,7 @@ func TestServertestStorage(t *testing.T) {
 	}
 }
 
-// With environment variables alone, default credentials are those of the instance.
+// With environment variables alone, default credentials are the credentials of the instance.
 func TestServertestSetenv(t *testing.T) {
 	emu := servertest.New(t)
 	emu.Setenv(t)

@@ -8,7 +8,8 @@ import (
 
 const testcontainersFolder = "examples/testcontainers"
 
-// The example for Node is well formed. scripts/test vets the one for Go, which is a module of its own.
+// The example for Node is well formed. The example for Go is a module of its own, and scripts/test
+// vets it.
 func TestTestcontainersForNodeParse(t *testing.T) {
 	t.Parallel()
 	node := lookPath(t, "node", "without Node:")

@@ -173,7 +173,7 @@ func TestBinaryLinksNoTestCode(t *testing.T) {
 	}
 }
 
-// What only clusters need costs nobody else anything.
+// The default binary does not pay for the code of clusters.
 func TestBinaryLinksNoClusterCode(t *testing.T) {
 	t.Parallel()
 	isOfCluster := func(path string) bool {

@@ -32,13 +32,13 @@ func BenchmarkAround(b *testing.B) {
 	}
 }
 
-// cost is what the process uses.
+// cost is the process's use of the machine.
 type cost struct {
 	cpu                time.Duration
 	allocations, bytes float64
 }
 
-// usedBy returns what the process uses during a call.
+// usedBy returns the cost of a call.
 func usedBy(t testing.TB, call func()) cost {
 	t.Helper()
 	before := used(t)
@@ -47,7 +47,7 @@ func usedBy(t testing.TB, call func()) cost {
 	return cost{after.cpu - before.cpu, after.allocations - before.allocations, after.bytes - before.bytes}
 }
 
-// used returns what the process has used so far.
+// used returns the cost of the process so far.
 func used(t testing.TB) cost {
 	t.Helper()
 	var times syscall.Rusage

@@ -131,7 +131,7 @@ func TestAddressesComeLast(t *testing.T) {
 	}
 }
 
-// A caller whose address nobody has is refused if callers must be known, and the answer says why: its
+// If callers must be known, an unknown caller is refused. The answer gives the reason, because the program's
 // author sees nothing else.
 func TestUnknownCaller(t *testing.T) {
 	t.Parallel()

@@ -178,9 +178,8 @@ func addresses(of net.Addr) []string {
 	return list
 }
 
-// HandleService has a handler in this process answer the requests that the door of a service lets
-// in, in place of the service's upstream. It affects doors that are served later, and the main
-// address.
+// HandleService has a handler in this process answer the requests that the door of a service lets in,
+// instead of the service's upstream. It affects doors only if they are served later, and the main address.
 func (s *Server) HandleService(service string, handler http.Handler) {
 	s.doors.handle(service, handler)
 }

@@ -16,7 +16,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// slow is a cluster whose news of a pod come only while a request waits for them.
+// slow is a cluster with late news: the news of a pod come only while a request waits for them.
 type slow struct {
 	watched
 

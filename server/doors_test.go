@@ -127,8 +127,8 @@ func doorToken(t *testing.T, e *emulatortest.Emulator, who string, order token.O
 	return issued.Text
 }
 
-// The scripts in testdata/doors are the rows of what is known of Cloud Run's front end. They hold
-// whether or not the emulator is strict.
+// The scripts in testdata/doors show the known rules of Cloud Run's front end. The rules hold for
+// strict emulators and for others.
 func TestDoors(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []guard.Mode{guard.Off, guard.Enforce} {
@@ -236,8 +236,8 @@ func TestServeDoor(t *testing.T) {
 	}
 }
 
-// A verdict about a token is the door's own decision: the sentence and the hint are those that the
-// door gives to a request with this token.
+// A verdict about a token is the door's own decision: the door gives the same sentence and hint to a
+// request with this token.
 func TestVerifyForService(t *testing.T) {
 	t.Parallel()
 	e := newDoors(t, func(config *server.Config) { config.Explain = true })
@@ -318,7 +318,7 @@ type verdict struct {
 	Missing   *journal.Missing `json:"missing"`
 }
 
-// said returns what X-Emulator-Reason says of a refusal.
+// said returns the header field X-Emulator-Reason of a refusal.
 func (v verdict) said() string {
 	if v.Hint == "" {
 		return v.Reason
@@ -336,8 +336,8 @@ func verifyFor(t *testing.T, e *emulatortest.Emulator, service, text string) ver
 	return got
 }
 
-// Faults that replace an answer or end a connection strike at doors; those that change the bytes of
-// an answer do not, and say so by their count.
+// Faults that replace an answer or end a connection strike at doors. Faults that change the bytes of
+// an answer do not, and their count shows it.
 func TestDoorFaults(t *testing.T) {
 	t.Parallel()
 	e := newDoors(t, func(*server.Config) {})

@@ -101,8 +101,7 @@ func TestEventsWakeWaitersInOrder(t *testing.T) {
 	}
 }
 
-// crowd is a number of clients that wait for the same entry, to show that none of them misses a
-// value.
+// crowd is a number of clients that wait for the same entry. No client must miss a value.
 type crowd struct {
 	answered [20]chan string
 }

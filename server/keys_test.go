@@ -68,8 +68,8 @@ func checkSigns(t *testing.T, e *emulatortest.Emulator, name, path, order string
 	}
 }
 
-// The keys of Firebase rotate together with those of ID tokens: old tokens stay good, new ones
-// have new keys, and a key that is not kept is published no more.
+// The keys of Firebase rotate together with the keys of ID tokens: old tokens stay good, new tokens
+// have new keys, and a key that is not kept is no longer published.
 func TestFirebaseKeysRotate(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

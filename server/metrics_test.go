@@ -21,7 +21,7 @@ func series(t *testing.T, e *emulatortest.Emulator) map[string]string {
 	return found
 }
 
-// The measurements follow what the emulator does: each step changes the series that it names, by one.
+// The measurements follow the emulator's work: each step changes its series by 1.
 func TestMetricsFollowTokens(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

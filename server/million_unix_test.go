@@ -111,7 +111,7 @@ func (s stamp) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) 
 	return make([]byte, keys.Bits/8), nil
 }
 
-// home is where the requests are sent to.
+// home is the base URL of the requests.
 const home = "http://127.0.0.1:8254"
 
 func (*million) audience(i int) *http.Request {
@@ -137,7 +137,7 @@ func (*million) accessToken(i int) *http.Request {
 	return r
 }
 
-// subject returns a token exchange for a subject that nobody has named before.
+// subject returns a token exchange for a new subject.
 func (m *million) subject(i int) *http.Request {
 	const provider = "iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/demo-pool/providers/demo-provider"
 	id := emulatortest.Must[token.Token](m.T)(m.issuer.ID(context.Background(), token.Claims{
@@ -176,17 +176,17 @@ func (m *million) ask(r *http.Request) {
 }
 
 const (
-	// kept is the largest number of things of one kind that the emulator remembers. Until it remembers as
+	// kept is the largest number of things of a kind that the emulator remembers. Before it remembers this
 	// many, a request costs less.
 	kept = 1000
 	// numbers is a number with as many digits as the numbers after it, so that requests are equally long.
 	numbers = 4_000_000
-	// batch is the number of requests whose cost is measured at once.
+	// batch is the number of requests in a measurement.
 	batch = 100
 )
 
-// repeat sends many requests of a kind, and compares the cost of those in the first tenth with the cost of
-// those in the last. It compares allocations, because other programs change the CPU time.
+// repeat sends many requests of a kind. It compares the cost of the first tenth of the requests with the
+// cost of the last. It compares allocations, because other programs change the CPU time.
 func (m *million) repeat(name string, count int, request func(i int) *http.Request) {
 	m.Helper()
 	first, last := costs{}, costs{}

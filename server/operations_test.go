@@ -83,8 +83,8 @@ func TestOperationIsThatOfTheEntry(t *testing.T) {
 	}
 }
 
-// The journal has the instance that a request addresses. A request that addresses an unknown instance
-// has no instance, and the route "unknown".
+// The journal has the instance of a request. If a request addresses an unknown instance, it has no
+// instance, and the route "unknown".
 func TestOperationOfInstances(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

@@ -23,7 +23,7 @@ func sent(t *testing.T, e *emulatortest.Emulator, path, form string) string {
 	return texts(parsed, "main")
 }
 
-// The page that answers a form shows the warnings of the operation, beside what has been done.
+// The answer to a form shows the warnings of the operation, beside its result.
 func TestPagesShowWarnings(t *testing.T) {
 	t.Parallel()
 	given := emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) { config.GivenKeys = "/given" })

@@ -71,8 +71,8 @@ func attribute(n *html.Node, name string) (string, bool) {
 	return n.Attr[at].Val, true
 }
 
-// Whatever clients send is text on the pages: there are no scripts and no handlers of events but the
-// page's own script, no forms of others, and nothing of another origin.
+// Texts of clients are text on the pages: the pages have no scripts and no handlers of events but the
+// page's own script, no forms of other sites, and nothing of another origin.
 func TestPagesAreHarmless(t *testing.T) {
 	t.Parallel()
 	e := eventful(t)
@@ -107,7 +107,7 @@ func TestPagesAreHarmless(t *testing.T) {
 	}
 }
 
-// The page of faults names every effect of a fault, also those that are objects.
+// The page of faults names every effect of a fault, also effects that are objects.
 func TestPageOfFaultsShowsEffects(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

@@ -11,8 +11,8 @@ import (
 	"gcp-metadata-emulator/server/metrics"
 )
 
-// An emulator is ready when everything that it depends on is. A part that is lost and can be done without
-// is named, and so is what a part measures.
+// An emulator is ready if every necessary part is. If a part is lost but not necessary, the answer names
+// it. The emulator also reports the measurements of a part.
 func TestParts(t *testing.T) {
 	t.Parallel()
 	ready, problem := false, "the pods have not been seen yet"

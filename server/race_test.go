@@ -3,5 +3,5 @@
 package server_test
 
 // ofRace is the number of allocations that the race detector may add to a request: it lets pools forget
-// some of what they are given.
+// some of their content.
 const ofRace = 2

@@ -51,8 +51,8 @@ func TestReadmeListsPackages(t *testing.T) {
 	emulatortest.Generated(t, "README.md", "packages", emulatortest.TableOf(rows...))
 }
 
-// The READMEs list the rules of the metadata server and of Google's public hosts: those that a script
-// shows. Each exchange of their scripts shows a rule.
+// The READMEs list the rules of the metadata server and of Google's public hosts, if a script shows
+// them. Each exchange of their scripts shows a rule.
 func TestReadmeListsRules(t *testing.T) {
 	unnamed := compare.Checks()
 	type table struct {
@@ -113,7 +113,7 @@ func TestReadmeScriptsArePacked(t *testing.T) {
 // code returns words as code.
 func code(words ...string) string { return "`" + strings.Join(words, "`, `") + "`" }
 
-// briefly returns sorted permissions, with those of one kind of resource together:
+// briefly returns sorted permissions, and joins the permissions on one kind of resource:
 // `iam.roles.{get,list}`.
 func briefly(permissions []string) string {
 	var kinds, parts []string

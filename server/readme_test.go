@@ -81,7 +81,7 @@ func TestReadmesHaveGoodFixtures(t *testing.T) {
 	}
 }
 
-// Every link of a README leads to a file or folder of the repository, or to one of its headings.
+// Every link of a README leads to a file or folder of the repository, or to a heading.
 func TestReadmesHaveGoodLinks(t *testing.T) {
 	t.Parallel()
 	texts := readmes(t)

@@ -123,7 +123,7 @@ func checkTestExists(t *testing.T, test string) {
 	}
 }
 
-// checkReason checks what the journal and the log say of an answer, and returns its code.
+// checkReason checks the journal and the log of an answer, and returns its code.
 func checkReason(t *testing.T, e *emulatortest.Emulator, got script.Answer, logged string) reason.Code {
 	t.Helper()
 	seen := e.Last(t)
@@ -139,8 +139,8 @@ func checkReason(t *testing.T, e *emulatortest.Emulator, got script.Answer, logg
 	return seen.Code
 }
 
-// checkPage checks that the page, which answers loopback addresses and which no fault reaches, says of
-// the last request what the journal says.
+// checkPage checks that the page and the journal agree about the last request. The page answers
+// loopback addresses, and no fault strikes it.
 func checkPage(t *testing.T, e *emulatortest.Emulator) {
 	t.Helper()
 	seen := e.Last(t)

@@ -21,8 +21,9 @@ func drive(ctx context.Context, s *server.Server, call, body string) (int, strin
 	return recorder.Code, recorder.Body.String()
 }
 
-// Whatever is asked of the control plane while the world is replaced: it is either done or refused. An
-// event of an instance that is replaced between its request and its beginning is a conflict.
+// While the world is replaced, every request to the control plane is either done or refused. If an
+// event's instance is replaced between the request and the beginning of the event, the event is a
+// conflict.
 func TestControlPlaneWhileWorldIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := emulatortest.Unserved(t, "instances: [{name: there}]")

@@ -72,8 +72,8 @@ func elected(all []oneOf, asked oneOf) int {
 	return slices.IndexFunc(all, func(one oneOf) bool { return one.shared.Name() == string(found.Value) })
 }
 
-// If the replica that plays events ends, another one plays the rest. Each step happens once, even if all
-// replicas try, and also if the first replica goes on when the others do not expect it any more.
+// If the replica that plays events ends, another replica plays the rest. Each step happens once, even if all
+// replicas try, and even if the first replica goes on unexpectedly.
 func TestAnotherReplicaPlaysTheRest(t *testing.T) {
 	t.Parallel()
 	all := newReplicas(t, 3)
@@ -128,7 +128,7 @@ func TestAnotherReplicaPlaysTheRest(t *testing.T) {
 	}
 }
 
-// The replica that is elected stays so, but does nothing any more: another one plays its steps.
+// If the elected replica hangs but stays elected, another replica plays its steps.
 func TestElectedReplicaHangs(t *testing.T) {
 	t.Parallel()
 	all := newReplicasOf(t, 3, time.Second/20)
@@ -152,7 +152,7 @@ func TestElectedReplicaHangs(t *testing.T) {
 	}
 }
 
-// Events that were due while nobody reached the store happen afterwards.
+// If no replica reached the store when an event was due, the event happens afterwards.
 func TestEventsWaitForTheStore(t *testing.T) {
 	t.Parallel()
 	one := newReplicas(t, 1)[0]
@@ -183,7 +183,8 @@ func (r refusing) Commit(ctx context.Context, change records.Change) error {
 	return r.Store.Commit(ctx, change)
 }
 
-// A replica ends after it has begun some of many scenarios: another one begins the others. Nobody sees some of them.
+// A replica ends after it has begun some of many scenarios. Another replica begins the others, and no reader sees
+// only some of them.
 func TestScenariosBegunInPart(t *testing.T) {
 	t.Parallel()
 	const count = 250

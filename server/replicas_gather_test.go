@@ -72,7 +72,7 @@ type gathered struct {
 	Alone bool `json:"alone"`
 }
 
-// gather asks the control plane of a replica, whose answer must be as described.
+// gather asks the control plane of a replica. The answer must be as described.
 func (o oneOf) gather(t *testing.T, path string) (answer gathered) {
 	t.Helper()
 	text := o.ok(t, http.MethodGet, local+"/emulator/v1/"+path, "")

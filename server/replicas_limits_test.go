@@ -75,7 +75,7 @@ func TestJournalsTogetherHaveASize(t *testing.T) {
 	t.Error("explain does not say that it leaves requests out")
 }
 
-// Questions to replicas do not wait for each other, so that a page takes no longer than a replica that hangs.
+// Questions to replicas do not wait for each other, so a page takes no longer than a hanging replica.
 func TestQuestionsAreAskedAtOnce(t *testing.T) {
 	t.Parallel()
 	for path, questions := range map[string]int{"/emulator/v1/explain?replica=all": 2, "/emulator/?replica=all": 4} {
@@ -101,7 +101,8 @@ func TestQuestionsAreAskedAtOnce(t *testing.T) {
 	}
 }
 
-// A replica is asked for its own state alone, whatever its record says and whatever another replica asks for.
+// A replica is asked only for its own state. Neither its record nor a question of another replica can change
+// this.
 func TestQuestionsAreNotPassedOn(t *testing.T) {
 	t.Parallel()
 	all := newKnown(t, 2)
@@ -125,7 +126,8 @@ func TestQuestionsAreNotPassedOn(t *testing.T) {
 	}
 }
 
-// Any replica clears the journals of all or of one, and names those that are not cleared.
+// Any replica clears the journals of all or of a single replica, and names the replicas with uncleared
+// journals.
 func TestJournalsAreCleared(t *testing.T) {
 	t.Parallel()
 	all := newKnown(t, 3)

@@ -30,8 +30,8 @@ func share(t *testing.T, config *server.Config, of replica.Config) *replica.Repl
 	return shared
 }
 
-// A signature takes a key that nobody has made yet, and without the store nobody can: in JSON and in gRPC
-// the client learns why, and may try again.
+// A signature needs a new key, and without the store no replica can make a key: in JSON and in gRPC the
+// client learns the reason, and may try again.
 func TestSignaturesWithoutTheStore(t *testing.T) {
 	t.Parallel()
 	link := recordstest.New().Join()
@@ -68,7 +68,8 @@ func TestSignaturesWithoutTheStore(t *testing.T) {
 	}
 }
 
-// Nobody can spend a code without the store, neither at the token endpoint nor at the door of a service.
+// No client can spend a code without the store, neither at the token endpoint nor at the door of a
+// service.
 func TestCodesWithoutTheStore(t *testing.T) {
 	t.Parallel()
 	const why = "the store that the replicas share does not answer"

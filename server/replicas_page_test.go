@@ -28,7 +28,7 @@ func texts(of *html.Node, name string) string {
 	return strings.Join(all, "\n")
 }
 
-// The pages show what one replica has, or all of them, and say what is missing.
+// The pages show the data of a replica, or of all replicas, and name the missing replicas.
 func TestPagesOfReplicas(t *testing.T) {
 	t.Parallel()
 	all := newKnown(t, 2)

@@ -20,7 +20,7 @@ import (
 	"gcp-metadata-emulator/server/world"
 )
 
-// watched is a cluster as one replica sees it.
+// watched is a cluster from the view of a replica.
 type watched struct {
 	pods world.Pods
 	seen sync.Map // names of pods by address
@@ -46,7 +46,7 @@ func (w *watched) remove(name string, address netip.Addr) {
 	w.pods.Remove(name)
 }
 
-// observed notes what is written to a store.
+// observed notes the writes to a store.
 type observed struct {
 	*recordstest.Replica
 

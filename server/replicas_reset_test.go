@@ -9,8 +9,8 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// A reset at one replica makes every replica forget what it keeps to itself: its journal, cached tokens, and
-// how often guest attributes were queried. A replica that the store does not reach forgets it later.
+// A reset at a replica makes every replica forget its own state: its journal, cached tokens, and the counts of
+// queries for guest attributes. If the store does not reach a replica, the replica forgets later.
 func TestResetReachesEveryReplica(t *testing.T) {
 	t.Parallel()
 	all := newReplicas(t, 3)
@@ -42,8 +42,8 @@ func TestResetReachesEveryReplica(t *testing.T) {
 	}
 }
 
-// A reset is answered after the other replicas have seen it, so that none clears its journal later. Only a replica
-// that cannot be asked need not have.
+// A reset is answered after the other replicas have seen it, so no replica clears its journal later. The answer
+// does not wait for a replica that cannot be asked.
 func TestResetWaitsForReplicas(t *testing.T) {
 	t.Parallel()
 	all := newKnown(t, 3)
@@ -80,8 +80,8 @@ func TestResetWaitsForReplicas(t *testing.T) {
 	}
 }
 
-// Nothing but a reset clears a journal: neither another world, nor the removal of all faults, nor the loss of
-// the world, whose next edit writes it again.
+// Only resets clear a journal. Another world, the removal of all faults, and the loss of the world do not. After
+// the loss, the next edit writes the world again.
 func TestOnlyResetsClearJournals(t *testing.T) {
 	t.Parallel()
 	all := newReplicas(t, 2)

@@ -60,7 +60,7 @@ const (
 	guestAttribute  = "http://full-vm/computeMetadata/v1/instance/guest-attributes/ns/told"
 )
 
-// ask sends a request to one of the replicas.
+// ask sends a request to a replica.
 func (o oneOf) ask(ctx context.Context, method, url, body string) *httptest.ResponseRecorder {
 	request := httptest.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	request.Header.Set("Metadata-Flavor", "Google")
@@ -70,7 +70,7 @@ func (o oneOf) ask(ctx context.Context, method, url, body string) *httptest.Resp
 	return recorder
 }
 
-// ok is ask, whose answer must be a success.
+// ok is ask for an answer that must be a success.
 func (o oneOf) ok(t *testing.T, method, url, body string) string {
 	t.Helper()
 	got := o.ask(t.Context(), method, url, body)
@@ -114,7 +114,7 @@ func TestReplicasShareWhatChanges(t *testing.T) {
 	}
 }
 
-// A replica that has lost the store answers what changes nothing, and refuses the rest with a reason.
+// Without the store, a replica answers requests without changes, and refuses the rest with a reason.
 func TestReplicaWithoutItsStore(t *testing.T) {
 	t.Parallel()
 	all := newReplicas(t, 2)
@@ -148,7 +148,7 @@ func TestReplicaWithoutItsStore(t *testing.T) {
 	}
 }
 
-// at is ask of the control plane, whose answer must be a success.
+// at is ask of the control plane. The answer must be a success.
 func (o oneOf) at(t *testing.T, method, path, body string) {
 	t.Helper()
 	o.ok(t, method, local+"/emulator/v1/"+path, body)
@@ -178,7 +178,7 @@ func TestReplicasShareCodesAndTokens(t *testing.T) {
 	all := newReplicas(t, 3)
 	a, b, c := all[0], all[1], all[2]
 
-	// Of all exchanges of one code, in all replicas, one succeeds.
+	// If all replicas exchange the same code, exactly one exchange succeeds.
 	code := a.newCode(t)
 	var spent atomic.Int32
 	var group sync.WaitGroup
@@ -206,7 +206,8 @@ func TestReplicasShareCodesAndTokens(t *testing.T) {
 		t.Errorf("a token that was revoked elsewhere has status %d", got)
 	}
 
-	// A device asks at one replica, a person decides at another, and the device polls at a third.
+	// A device asks at the first replica, a person decides at the second, and the device polls at the
+	// third.
 	_, device := a.post(t, "/device/code", url.Values{"client_id": {"x"}, "scope": {"email"}})
 	poll := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {"x"}, "device_code": {device["device_code"].(string)}}
 	if status, _ := c.post(t, "/token", poll); status != http.StatusPreconditionRequired {

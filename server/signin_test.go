@@ -22,7 +22,7 @@ type browser struct {
 	base string
 }
 
-// page is what a browser shows.
+// page is the content of a browser.
 type page struct {
 	*http.Response
 
@@ -143,7 +143,7 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// The session ends if the person says so, and belongs to one service.
+// The session ends if the person asks for it, and belongs to a single service.
 func TestEndOfSession(t *testing.T) {
 	t.Parallel()
 	e, base := console(t)
@@ -174,7 +174,7 @@ func TestEndOfSession(t *testing.T) {
 	}
 }
 
-// Nobody gets a session by a sign-in that another browser has begun, that was denied, or twice.
+// No sign-in of another browser, no denied sign-in and no second use of a sign-in leads to a session.
 func TestUnfinishedSignIn(t *testing.T) {
 	t.Parallel()
 	const text = "There was a problem with your request. Please reference https://cloud.google.com/iap/docs/faq#error_codes. Error code 9"

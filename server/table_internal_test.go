@@ -85,7 +85,7 @@ func TestRowsOfAnOperationAgree(t *testing.T) {
 	}
 }
 
-// Every operation that the metadata tree can lead to has one row.
+// Every operation of the metadata tree has a single row.
 func TestEveryEntryHasARow(t *testing.T) {
 	t.Parallel()
 	var rows [mds.Operations][]string

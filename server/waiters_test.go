@@ -97,8 +97,8 @@ func memory() uint64 {
 	return stats.HeapInuse + stats.StackInuse
 }
 
-// A request that waits takes less than half of what it takes in net/http (28 to 31 kB), whether its
-// connection has had answers before or not. The clients' ends are counted too, at about 1 kB.
+// A waiting request takes less than half of its memory in net/http (28 to 31 kB), with or without
+// earlier answers on its connection. The clients' ends are counted too, at about 1 kB.
 func TestWaitersTakeLittleMemory(t *testing.T) { //nolint:paralleltest // measures the memory of the process
 	const (
 		clients = 2000
@@ -162,7 +162,7 @@ func waitsIn(snapshot journal.Snapshot) (waits []journal.Exchange) {
 	return waits
 }
 
-// A server that stops answers all requests that wait, and then closes their connections.
+// If a server stops, it answers all waiting requests, and then closes their connections.
 func TestStopAnswersWaiters(t *testing.T) {
 	t.Parallel()
 	c := gather(t, 500)

@@ -41,7 +41,7 @@ type jwtForm struct {
 	after           func(text string) string
 }
 
-// sign returns the JWT. The signature is valid for its text, whatever its form.
+// sign returns the JWT. The signature is valid for its text in any form.
 func (f jwtForm) sign(t *testing.T, key *keys.Key) string {
 	t.Helper()
 	encode := f.encode
@@ -158,8 +158,8 @@ func verifyingSurfaces() map[string]verifyingSurface {
 	}
 }
 
-// Every surface that verifies JWTs takes only well-formed ones, and none before its time. Google's
-// token endpoint takes two more forms of base64.
+// Every surface that verifies JWTs takes only well-formed JWTs, and no JWT before its time.
+// Google's token endpoint takes two more forms of base64.
 func TestEverySurfaceDemandsWellFormedJWTs(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "world.yaml")

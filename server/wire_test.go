@@ -17,8 +17,8 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// The scripts in testdata/wire, one for each route, show the bytes on the wire and the rules behind them:
-// package script owns their form. In a request, ${NAME} stands for a value that wireValues makes.
+// The scripts in testdata/wire show the bytes on the wire and the rules behind them. There is a script
+// for each route. Package script owns their form. In a request, ${NAME} stands for a value of wireValues.
 
 func TestWire(t *testing.T) {
 	t.Parallel()
@@ -57,7 +57,7 @@ func TestWire(t *testing.T) {
 	})
 }
 
-// The control plane reads a body as what it must be, whatever its type: curl -d sends the type of a
+// The control plane reads a body in its own format, with any content type: curl -d sends the type of a
 // form.
 func TestControlPlaneReadsWhatCurlSends(t *testing.T) {
 	t.Parallel()
@@ -108,8 +108,8 @@ func checkExplained(t *testing.T, e *emulatortest.Emulator, got script.Answer) {
 	t.Errorf("the journal has no exchange with status %d and %d bytes", got.Status, len(got.Body))
 }
 
-// drives reports whether a script changes the emulator for other scripts. Such a script has an
-// emulator of its own, and its requests run one after the other.
+// drives reports whether a script changes the emulator for other scripts. Such a script has an emulator
+// of its own, and its requests run one after the other.
 func drives(route string) bool {
 	return slices.ContainsFunc([]string{
 		"control.clock", "control.explain", "control.faults", "page.faults", "control.instances.events", "control.metrics", "control.requests", "control.reset", "control.state", "run.",

@@ -60,8 +60,8 @@ func wireValues(t *testing.T, e *emulatortest.Emulator) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// furtherClaims returns the changes to the claims of assertions that name what only the fixture has, are
-// at the very end of a time, or are for another API.
+// furtherClaims returns changes to the claims of assertions. The changes name things that only the
+// fixture has, are at the very end of a time, or are for another API.
 func furtherClaims(now int64) map[string]map[string]any {
 	return map[string]map[string]any{
 		"aud-v4":           {"aud": []string{"https://www.googleapis.com/oauth2/v4/token"}},

@@ -47,8 +47,8 @@ const (
 	issuer     = "https://kubernetes.default.svc.cluster.local"
 )
 
-// startAPIServer starts an API server, or skips the test if the variable names none. Everything else that is
-// missing fails the test.
+// startAPIServer starts an API server. If the variable is not set, it skips the test. If anything else is
+// missing, the test fails.
 func startAPIServer(t *testing.T) cluster {
 	t.Helper()
 	program, named := os.LookupEnv(binary)

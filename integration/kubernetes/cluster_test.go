@@ -171,8 +171,8 @@ func (s *scene) get(ctx context.Context, address, path string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// expect asks for the e-mail address of an address' default account until it is the wanted one. An empty
-// one stands for a refusal.
+// expect asks for the e-mail address of an address' default account until it is the wanted address. An empty
+// address stands for a refusal.
 func (s *scene) expect(address, want string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
@@ -192,7 +192,7 @@ func (s *scene) expect(address, want string) {
 	s.t.Fatalf("%s: status %d, %s; want %q", address, status, got, want)
 }
 
-// identities checks what pods are, from their birth to their end.
+// identities checks the identities of pods, from their birth to their end.
 func (s *scene) identities() {
 	s.t.Helper()
 	s.account("plain", "")
@@ -253,7 +253,7 @@ func (s *scene) late() {
 	s.t.Errorf("none of %d requests before their pods waited; the last one got %s", most, got)
 }
 
-// loss ends the API server, which comes back. token is one of the cluster's.
+// loss ends the API server, which comes back. token is a token of the cluster.
 func (s *scene) loss(token string) {
 	s.t.Helper()
 	s.api.kill()
@@ -274,8 +274,8 @@ func (s *scene) loss(token string) {
 	s.expect("127.4.0.5", "demo-project.svc.id.goog")
 }
 
-// The emulator watches an API server, which is killed and comes back: one that the test plays, and a real one
-// if there is one, with the rights that the manifests give the emulator.
+// The emulator watches an API server, which is killed and comes back. The test plays an API server. If there
+// is a real API server, the emulator watches it too, with the rights of the manifests.
 func TestFakeAndRealCluster(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -23,8 +23,8 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// fakeAPI plays an API server: over HTTP, the emulator gets what client-go's fake clientset has, and the keys
-// of the tokens. Everybody may read everything, and objects are sent in JSON.
+// fakeAPI plays an API server: over HTTP, the emulator gets the objects of client-go's fake clientset, and
+// the keys of the tokens. Every client may read everything, and objects are sent in JSON.
 type fakeAPI struct {
 	t      *testing.T
 	signer *fakeSigner
@@ -37,7 +37,7 @@ type fakeAPI struct {
 	lists   int               // the number of lists so far
 }
 
-// listed is a list that was sent, with the stream of what happens afterwards.
+// listed is a list that was sent, with the stream of the changes after it.
 type listed struct {
 	version string
 	stream  *stream
@@ -45,7 +45,7 @@ type listed struct {
 
 func newFakeAPI(t *testing.T) cluster {
 	t.Helper()
-	// The other fake takes ten times as long, because it also knows who owns which field.
+	// The other fake takes ten times as long, because it also knows the owners of fields.
 	a := &fakeAPI{t: t, fake: fake.NewSimpleClientset(), streams: map[*stream]bool{}, next: map[string]listed{}}
 	a.signer = newFakeSigner(t, a.fake)
 	a.fake.PrependReactor("*", "*", func(clienttesting.Action) (bool, apiruntime.Object, error) {
@@ -74,7 +74,7 @@ func (a *fakeAPI) serve(at string) {
 	a.server.Start()
 }
 
-// kill breaks all connections, and nobody can connect any more.
+// kill breaks all connections, and refuses new ones.
 func (a *fakeAPI) kill() {
 	_ = a.server.Listener.Close()
 	a.server.CloseClientConnections()
@@ -112,7 +112,7 @@ func (a *fakeAPI) send(w http.ResponseWriter, document any) {
 	_, _ = w.Write(append(text, '\n')) // an error comes from a client that has gone
 }
 
-// list answers with the objects of a kind. What happens from now on is for the watch that follows.
+// list answers with the objects of a kind. The watch after it gets the changes from now on.
 func (a *fakeAPI) list(w http.ResponseWriter, r *http.Request) {
 	kind := path.Base(r.URL.Path)
 	kinds := map[string]string{"pods": "Pod", "serviceaccounts": "ServiceAccount"}
@@ -187,7 +187,7 @@ func (a *fakeAPI) open(kind string, opened *stream) string {
 	return version
 }
 
-// watch sends what happens after a list, as long as the client listens.
+// watch sends the changes after a list, as long as the client listens.
 func (a *fakeAPI) watch(w http.ResponseWriter, r *http.Request) {
 	kind := path.Base(r.URL.Path)
 	a.mu.Lock()

@@ -23,7 +23,7 @@ import (
 
 const manifests = "../../scripts/kubernetes"
 
-// built returns what kubectl apply -k would send, by kind.
+// built returns the objects of kubectl apply -k, by kind.
 func built(t *testing.T, dir string) map[string][]any {
 	t.Helper()
 	if err := monitoringv1.AddToScheme(scheme.Scheme); err != nil {
@@ -70,8 +70,8 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// Pods cannot drive the emulator, whose control plane issues tokens for any account. The kubelet and the
-// command ready ask where it listens.
+// Pods cannot reach the emulator's control plane, which issues tokens for any account. The kubelet and
+// the command ready use the addresses at which it listens.
 func TestControlPlaneIsClosed(t *testing.T) {
 	for folder, pod := range emulatorPods(t) {
 		emulator := pod.Containers[0]
@@ -169,7 +169,7 @@ func TestComponents(t *testing.T) {
 	}
 }
 
-// builtOfUser returns what a user's kustomization has with the components.
+// builtOfUser returns the objects of a user's kustomization with the components.
 func builtOfUser(t *testing.T) map[string][]any {
 	t.Helper()
 	dir := t.TempDir()

@@ -27,7 +27,7 @@ const (
 	fromCloud   = "the server of the cloud"
 )
 
-// The commands of the DaemonSet lead what pods send to 169.254.169.254 to the emulator, which knows the
+// The commands of the DaemonSet lead packets of pods for 169.254.169.254 to the emulator, which knows the
 // pods by their own addresses. The test plays a node and its pods in networks of their own.
 func TestRedirect(t *testing.T) {
 	if os.Getenv(onNode) != "" {
@@ -50,7 +50,7 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// nodeScene is a scene on a node, whose network the process is in.
+// nodeScene is a scene on a node. The process is in the node's network.
 type nodeScene struct {
 	*scene
 
@@ -176,7 +176,7 @@ func (s *nodeScene) ask(address string) string {
 	return run(s.t, line[0], line[1:]...)
 }
 
-// expectAnswers checks what the pods and the node get.
+// expectAnswers checks the answers to the pods and the node.
 func (s *nodeScene) expectAnswers(when string, want map[string]string) {
 	s.t.Helper()
 	for address, text := range want {

@@ -57,7 +57,8 @@ func templates(kinds map[string][]any) map[string]corev1.PodSpec {
 	return pods
 }
 
-// Pods do what namespaces of the level "restricted" allow. Only the redirect on a node needs more.
+// Pods keep to the rules of namespaces of the level "restricted". Only the redirect on a node needs
+// more.
 func TestPodSecurity(t *testing.T) {
 	ofNode := []string{
 		`host namespaces (hostNetwork=true)`,

@@ -35,7 +35,7 @@ func newFakeSigner(t *testing.T, of *fake.Clientset) *fakeSigner {
 	return s
 }
 
-// keys returns what an API server publishes.
+// keys returns the published keys of an API server.
 func (s *fakeSigner) keys() jose.JSONWebKeySet {
 	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{s.key.Public()}}
 }

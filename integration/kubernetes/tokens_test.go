@@ -21,7 +21,7 @@ const (
 	lifetime = 600 // seconds, the shortest that an API server grants
 )
 
-// tokens exchanges tokens that the cluster issues, and returns one that is good for some minutes.
+// tokens exchanges tokens of the cluster, and returns a token that is good for some minutes.
 func (s *scene) tokens() string {
 	s.t.Helper()
 	s.account("exchanger", "")
@@ -59,7 +59,7 @@ func (s *scene) withoutProvider(token string) {
 	s.federated(token)
 }
 
-// administer changes a provider with the token of a pod, whose account may do so.
+// administer changes a provider with the token of a pod. The pod's account has the permission.
 func (s *scene) administer(method, path string) {
 	s.t.Helper()
 	var own struct {
@@ -73,7 +73,7 @@ func (s *scene) administer(method, path string) {
 	}
 }
 
-// clusterToken returns what "kubectl create token NAME --audience AUDIENCE" prints.
+// clusterToken returns the output of "kubectl create token NAME --audience AUDIENCE".
 func (s *scene) clusterToken(name, audience string) string {
 	s.t.Helper()
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}, ExpirationSeconds: new(int64(lifetime))}}

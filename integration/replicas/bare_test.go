@@ -8,7 +8,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// bare is two clients of etcd, one of which watches what the other changes.
+// bare is two clients of etcd. The first changes records, and the second watches them.
 type bare struct {
 	writer *clientv3.Client
 	news   clientv3.WatchChan

@@ -16,9 +16,9 @@ import (
 	"gcp-metadata-emulator/server/records/recordstest"
 )
 
-// BenchmarkReads reads a metadata value from 1, 2, … replicas, each client over one connection. The number
-// of replicas is that of the variable REPLICAS, or 3. Each replica gets one core, if the machine has as many
-// besides the one for the clients.
+// BenchmarkReads reads a metadata value from 1, 2, … replicas, each client over a single connection. The
+// variable REPLICAS is the number of replicas; the default is 3. Each replica gets a core, if the machine
+// has as many besides the clients' core.
 func BenchmarkReads(b *testing.B) {
 	b.Setenv("GOMAXPROCS", "1")
 	most, err := strconv.Atoi(os.Getenv("REPLICAS"))

@@ -10,8 +10,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Three servers of etcd are one store, and the one that leads is killed again and again: no edit that was
-// answered is lost, and all replicas stay members.
+// Three servers of etcd are a single store, and the leader is killed again and again: no edit with an answer
+// is lost, and all replicas stay members.
 func TestLeaderIsKilled(t *testing.T) {
 	t.Parallel()
 	servers := recordstest.StartEtcds(t, 3)
@@ -45,8 +45,8 @@ func TestLeaderIsKilled(t *testing.T) {
 	}
 }
 
-// leaderOf returns the server that leads the others. On a busy machine there may be none for a moment, because
-// the others have not heard from it in time.
+// leaderOf returns the leader of the servers. On a busy machine there may be no leader for a moment, because
+// the other servers have not heard from it in time.
 func leaderOf(t *testing.T, servers []*recordstest.Etcd) (leader *recordstest.Etcd) {
 	t.Helper()
 	until(t, "a server leads", func() bool {

@@ -52,8 +52,8 @@ func (r *replica) ownName() string {
 	return ""
 }
 
-// Any replica answers with the journals and the counts of all, names a replica that hangs, and forgets one
-// that has ended.
+// Any replica answers with the journals and the counts of all. It names a hanging replica, and forgets an
+// ended replica.
 func TestJournalsAreGathered(t *testing.T) {
 	t.Parallel()
 	server := recordstest.StartEtcd(t)

@@ -10,7 +10,8 @@ import (
 	"gcp-metadata-emulator/server/records/recordstest"
 )
 
-// A replica is stopped, and goes on later. Meanwhile another one plays the events, and nothing happens twice.
+// A replica is stopped, and goes on later. Meanwhile another replica plays the events, and nothing happens
+// twice.
 func TestReplicaHangs(t *testing.T) {
 	t.Parallel()
 	all := newReplicas(t, recordstest.StartEtcd(t))

@@ -46,8 +46,8 @@ func (w *written) until(t *testing.T) int {
 	return all
 }
 
-// A world of 4 MB, more than twice what etcd takes in a request, is written in parts, and an edit writes few of
-// them.
+// A world of 4 MB is written in parts, because it is more than twice as large as a request to etcd may be. An
+// edit writes few of the parts.
 func TestLargeWorld(t *testing.T) {
 	t.Parallel()
 	server := recordstest.StartEtcd(t)

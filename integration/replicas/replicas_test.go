@@ -69,8 +69,8 @@ type answer struct {
 	at     time.Time
 }
 
-// An edit at one replica wakes a waiter at another, usually within 200 ms. On a busy machine, it may take
-// longer if etcd itself does: a change of etcd reaches a watch of another client later then, too.
+// An edit at a replica wakes a waiter at another replica, usually within 200 ms. On a busy machine it may
+// take longer if etcd is slower: a change of etcd then reaches the watch of any client later.
 func TestWaitersElsewhereAreWoken(t *testing.T) {
 	t.Parallel()
 	server := recordstest.StartEtcd(t)
@@ -243,8 +243,8 @@ func TestKills(t *testing.T) {
 	}
 }
 
-// A replica that the network cuts off from the store answers what changes nothing, is not ready after a
-// while, and catches up afterwards.
+// The network cuts a replica off from the store. The replica answers requests without changes, is not
+// ready after a while, and catches up afterwards.
 func TestPartition(t *testing.T) {
 	t.Parallel()
 	server := recordstest.StartEtcd(t)

@@ -10,8 +10,8 @@ import (
 	"gcp-metadata-emulator/server/records/recordstest"
 )
 
-// A reset at one replica clears the journals and the faults of all before it is answered. A replica that is
-// stopped meanwhile clears its journal when it goes on.
+// A reset at a replica clears the journals and the faults of all replicas before its answer. If a replica
+// is stopped meanwhile, it clears its journal when it goes on.
 func TestResetClearsEveryJournal(t *testing.T) {
 	t.Parallel()
 	all := newReplicas(t, recordstest.StartEtcd(t))

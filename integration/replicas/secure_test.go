@@ -255,8 +255,8 @@ func TestSecureStore(t *testing.T) {
 	}
 }
 
-// The server forgets the tokens of its clients, and the password of their user changes: replicas go on
-// with what the password's file has then.
+// The server forgets the tokens of its clients, and the password of their user changes: replicas go on with
+// the new content of the password's file.
 func TestPasswordChanges(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)

@@ -18,7 +18,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// The emulator does not differ from itself, whatever kind of workload it plays.
+// The emulator does not differ from itself, for any kind of workload.
 func TestSelf(t *testing.T) {
 	t.Parallel()
 	const attributes = "{instance: {attributes: {some-key: some value, other: '<a>'}}}"

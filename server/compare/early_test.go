@@ -14,7 +14,7 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// end is a way in which a comparison can end early, with the words that say why.
+// end is an early end of a comparison, with the words of its reason.
 type end struct {
 	does func(a *script.Answer, cancel func())
 	why  string
@@ -28,8 +28,8 @@ func ends() map[string]end {
 	}
 }
 
-// A comparison that ends early reports what was compared so far, and says why and where it ended, whichever of the
-// servers is lost.
+// If a comparison ends early, it reports its differences so far, with the reason of its end and the request at
+// which it ended. Either server may be lost.
 func TestEndedEarly(t *testing.T) {
 	t.Parallel()
 	const after, never = 40, 1 << 30
@@ -75,7 +75,7 @@ func ending(after int64, does func(a *script.Answer, cancel func()), cancel func
 	}}
 }
 
-// checkEnded checks that every form of a report says why and where the comparison ended.
+// checkEnded checks that every form of a report has the reason of the end and the request at which it ended.
 func checkEnded(t *testing.T, report compare.Report, why string) {
 	t.Helper()
 	if report.Ended == nil {

@@ -18,8 +18,8 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// plant is a mistake of a server, and the differences that show it: aspects, with a text that the request or
-// one of the sides has.
+// plant is a mistake of a server, and the differences that show it: aspects, with a text from the request or
+// from either side.
 type plant struct {
 	name  string
 	ask   func(request string) string            // nil: the request stays
@@ -32,8 +32,8 @@ type shown struct {
 	by     string
 }
 
-// fits reports whether a difference is the expected one. A request line must be the whole line of
-// the difference.
+// fits reports whether a difference is the expected difference. A request line must be the whole line of the
+// difference.
 func (s shown) fits(d compare.Difference) bool {
 	if d.Aspect != s.aspect {
 		return false

@@ -11,7 +11,8 @@ import (
 	"gcp-metadata-emulator/server/script"
 )
 
-// secrets returns what a report must not have by its kind, each with a part that no form of it keeps.
+// secrets returns secrets by their kind. A report must have none of them. Each comes with a part that no form of it
+// keeps.
 func secrets() map[string][2]string {
 	return map[string][2]string{
 		"a password":       {"pa55+word/with=<odd> & letters", "pa55"},
@@ -35,7 +36,7 @@ func secrets() map[string][2]string {
 	}
 }
 
-// plantSecret returns plants of one secret in every position of an answer.
+// plantSecret returns plants of a secret in every position of an answer.
 func plantSecret(secret string) plant {
 	return plant{name: "a secret", spoil: func(request string, a *script.Answer) {
 		target, _, _ := strings.Cut(strings.TrimPrefix(request, "GET "), " HTTP")
@@ -67,7 +68,7 @@ func quoted(text string) string {
 	return string(encoded)
 }
 
-// withClaim returns an ID token with one more claim.
+// withClaim returns an ID token with a further claim.
 func withClaim(token, claim string) string {
 	parts := strings.Split(token, ".")
 	if len(parts) < 3 {

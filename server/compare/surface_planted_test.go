@@ -46,7 +46,7 @@ func answering(text string, status int) func(string, *script.Answer) {
 	}
 }
 
-// claims replaces an expression in a part of each JWT of a body whose claims have a text.
+// claims replaces an expression in a part of each JWT of a body, if its claims have a text.
 func claims(part int, having, expression, by string) func(string, *script.Answer) {
 	jwt := regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
 	return func(_ string, a *script.Answer) {
@@ -167,7 +167,7 @@ func TestPlantedInSurfaces(t *testing.T) {
 	}
 }
 
-// A report has none of the values that a server repeats, in a header field or a body.
+// A report has no value that a server repeats, in a header field or a body.
 func TestSurfacesAreRedacted(t *testing.T) {
 	t.Parallel()
 	for _, surface := range compare.Surfaces() {

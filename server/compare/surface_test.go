@@ -91,7 +91,8 @@ func accountOf(t *testing.T, e *emulatortest.Emulator) compare.Account {
 	return compare.Account{Email: emulatortest.Worker, UniqueID: emulatortest.WorkerID, Project: "demo-project", Key: signer.RSA(key)}
 }
 
-// A permission that an account has at one server only is a difference, with the refusal's reason.
+// If an account has a permission at only one of the servers, this is a difference, with the refusal's
+// reason.
 func TestPermissionsDiffer(t *testing.T) {
 	t.Parallel()
 	surface := compare.Surfaces()[1]

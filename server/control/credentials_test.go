@@ -28,7 +28,7 @@ func TestCredentialsHaveGoodKey(t *testing.T) {
 	}
 }
 
-// A key file works whatever the clock says.
+// A key file works at every time of the clock.
 func TestKeyFileWorksAtEveryTime(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

@@ -11,8 +11,8 @@ import (
 	"gcp-metadata-emulator/server/emulatortest"
 )
 
-// Replacing the world wakes only requests that wait for values that change. An invalid fixture,
-// or an equal world, wakes none.
+// If a replaced world changes a value, the requests that wait for it wake. An invalid fixture, or
+// an equal world, wakes no request.
 func TestReplacedStateWakesWhomItConcerns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

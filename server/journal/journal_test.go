@@ -248,8 +248,8 @@ func TestExpectation(t *testing.T) {
 	}
 }
 
-// If a number is known only as a range, an expectation may be met by all of the range, some of
-// it or none.
+// If a number is known only as a range, an expectation may be met by all of the range, by some of
+// it, or by nothing in it.
 func TestExpectationOfAnUnknownNumber(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][2]bool{ // met by 2, 3 and 4; possible

@@ -87,7 +87,7 @@ func TestRedacted(t *testing.T) {
 	}
 }
 
-// The journal records no secrets, whatever a client sends.
+// The journal records no secrets of any request.
 func TestNothingSecretIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	j := journal.New()

@@ -74,8 +74,8 @@ func edited(pod *corev1.Pod, addresses ...string) *corev1.Pod {
 	return after
 }
 
-// olderPod gives an address to a pod that is older than the pod before. The order in which pods get an
-// address decides, and not their age. A pod gets an address back if the pod after it gives the address up.
+// olderPod gives an address to a pod that is older than the pod before. The order of the pods' claims
+// decides, and not their age. If a pod gives the address up, the pod before gets it back.
 func olderPod(t *testing.T, r *rig) {
 	t.Helper()
 	r.account("old", google)
@@ -116,7 +116,7 @@ func olderPod(t *testing.T, r *rig) {
 	}
 }
 
-// Of the pods that are there at the start the youngest has the address that several claim.
+// If several pods claim an address at the start, the youngest has it.
 func TestFirstList(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -34,8 +34,8 @@ func connected(t *testing.T, server http.Handler) *kubernetes.Client {
 	return client
 }
 
-// The API server is asked for the pods of one node if there is one, and always for the service accounts of
-// all namespaces.
+// The API server is asked for the pods of a node if the configuration names a node, and always for the
+// service accounts of all namespaces.
 func TestSources(t *testing.T) {
 	t.Parallel()
 	asked := make(chan string, 1)

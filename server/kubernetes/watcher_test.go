@@ -69,7 +69,7 @@ func (i *into) Put(one world.Pod) {
 
 const patience = 2 * time.Second
 
-// start returns a rig whose watcher runs.
+// start returns a rig with a running watcher.
 func start(t *testing.T) *rig {
 	t.Helper()
 	r := prepare(t)
@@ -77,7 +77,7 @@ func start(t *testing.T) *rig {
 	return r
 }
 
-// prepare returns a rig whose watcher does not run yet.
+// prepare returns a rig with a watcher that does not run yet.
 func prepare(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{
@@ -125,7 +125,8 @@ func (r *rig) account(name, google string) *corev1.ServiceAccount {
 	return one
 }
 
-// newPod returns a running pod of the namespace web, whose service account has the name of the pod.
+// newPod returns a running pod of the namespace web. The pod's service account has the name of the
+// pod.
 func newPod(name string, addresses ...string) *corev1.Pod {
 	one := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "web", UID: types.UID("uid-of-" + name), CreationTimestamp: metav1.Now()},
@@ -141,7 +142,8 @@ func newPod(name string, addresses ...string) *corev1.Pod {
 	return one
 }
 
-// at returns the instance of an address with its account, or the reason why there is none.
+// at returns the instance of an address with its account. If there is no instance, it returns the
+// reason.
 func (r *rig) at(address string) string {
 	r.t.Helper()
 	name, refusal := r.At(r.t.Context(), netip.MustParseAddr(address))
@@ -170,7 +172,7 @@ const (
 	another = "b@my-project.iam.gserviceaccount.com"
 )
 
-// A pod is known by all its addresses as what its service account stands for.
+// A pod is known by all its addresses, with the identity of its service account.
 func TestIdentities(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -313,7 +315,8 @@ func TestChanges(t *testing.T) {
 	})
 }
 
-// A watcher that does not hear the API server serves what it has seen, says so, and goes on later.
+// If a watcher does not hear the API server, it serves its old state, reports the loss, and goes on
+// later.
 func TestLostWatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

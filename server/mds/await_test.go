@@ -12,7 +12,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// AwaitWaiter finds a request that waits already, and one that comes later.
+// AwaitWaiter finds a request that waits already, and a request that comes later.
 func TestAwaitWaiter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

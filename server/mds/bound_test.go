@@ -10,7 +10,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// Only an instance whose fixture says so issues tokens for a certificate chain, and each is new.
+// An instance issues tokens for a certificate chain only if its fixture says so. Each token is new.
 func TestBoundTokens(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)

@@ -107,7 +107,7 @@ func (a author) scalar() any {
 
 func (a author) text() string { return a.letters("ab \n\t\"\\<>&é\u2028\x00€/", 8) }
 
-// letters returns a random text of one to most letters.
+// letters returns a random text of 1 to most letters.
 func (a author) letters(alphabet string, most int) string {
 	runes := []rune(alphabet)
 	var out strings.Builder
@@ -289,7 +289,7 @@ func TestEndpointsReplaceWhatWasRecorded(t *testing.T) {
 	}
 }
 
-// Two keys with the same name become one entry, always of the same key.
+// Two keys with the same name become a single entry, always of the same key.
 func TestOneEntryForEachName(t *testing.T) {
 	t.Parallel()
 	for range 20 {

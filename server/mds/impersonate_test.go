@@ -28,7 +28,8 @@ func (c cluster) At(ctx context.Context, address netip.Addr) (string, *journal.R
 	return string(c), nil
 }
 
-// inCluster starts an emulator for a cluster with one pod, whose account may have an annotation.
+// inCluster starts an emulator for a cluster with a single pod. The pod's account may have an
+// annotation.
 func inCluster(t *testing.T, pod cluster, annotation, members string, mode guard.Mode) *emulatortest.Emulator {
 	t.Helper()
 	text := `

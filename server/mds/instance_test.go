@@ -76,7 +76,7 @@ func TestDefaultThatMoves(t *testing.T) {
 	})
 }
 
-// reloading is a request body whose end replaces the world.
+// reloading is a request body with an end that replaces the world.
 type reloading struct {
 	io.Reader
 

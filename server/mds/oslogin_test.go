@@ -8,7 +8,8 @@ import (
 	"gcp-metadata-emulator/server/reason"
 )
 
-// The project's policy decides who may log in, also if the emulator does not enforce policies.
+// The project's policy decides which users may log in, also if the emulator does not enforce
+// policies.
 func TestLogIn(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)

@@ -15,8 +15,8 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// recording returns the path of a recording: vm.json has a VM's answers, with addresses changed
-// by its owner, and emulator.json those of another emulator.
+// recording returns the path of a recording. vm.json has a VM's answers, with addresses changed by
+// its owner. emulator.json has the answers of another emulator.
 func recording(t *testing.T, name string) string {
 	t.Helper()
 	return worldtest.Testdata(t, filepath.Join("recordings", name))

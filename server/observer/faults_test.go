@@ -140,7 +140,7 @@ func TestWithoutHeader(t *testing.T) {
 	}
 }
 
-// A field that is set replaces the usual one, in whatever spelling.
+// A field of a fault replaces the usual field, in any spelling.
 func TestWithHeader(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)
@@ -182,7 +182,7 @@ func TestDelay(t *testing.T) {
 	})
 }
 
-// A malformed answer is not JSON, whatever the answer would have been.
+// A malformed answer is never JSON.
 func TestMalformedIsNoJSON(t *testing.T) {
 	t.Parallel()
 	e := emulatortest.New(t)

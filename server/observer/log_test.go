@@ -59,7 +59,8 @@ func logging(t *testing.T, level slog.Level, mode guard.Mode) (*emulatortest.Emu
 	return e, log
 }
 
-// At level debug, the log has one line for each request, whoever answers it, without secrets.
+// At level debug, the log has a line for each request, without secrets. It does not matter which
+// part of the emulator answers.
 func TestRequestsAreLogged(t *testing.T) {
 	t.Parallel()
 	e, log := logging(t, slog.LevelDebug, guard.Off)
@@ -87,7 +88,8 @@ func TestRequestsAreLogged(t *testing.T) {
 	}
 }
 
-// A refusal is one line, at level info, whatever else is logged. Metrics count it by its code.
+// A refusal is a single line of level info, also if the log has level debug. Metrics count the
+// refusal by its code.
 func TestRefusalsAreLoggedOnce(t *testing.T) {
 	t.Parallel()
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelDebug} {

@@ -35,8 +35,8 @@ func TestBodiesAreFreed(t *testing.T) { // not parallel: it measures the memory 
 	}
 }
 
-// A request whose client has left gets no answer. A request that waits when the server stops gets an
-// answer.
+// If a client has left, its request gets no answer. If a request waits when the server stops, it
+// gets an answer.
 func TestWhoHasGoneGotNoAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"gcp-metadata-emulator/server/wire"
 )
 
-// What nobody plays is a warning once for each client and host. Other refusals are not.
+// An unplayed name or method is a warning once for each client and host. Other refusals are not.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -52,7 +52,7 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("request %d: %q", i, line)
 		}
 	}
-	// what is remembered is bounded: after many others, a client is told again
+	// The memory of warnings is bounded: after many others, a client gets a warning again.
 	for i := range 1000 {
 		request := httptest.NewRequest(http.MethodGet, "http://host"+strconv.Itoa(i)+".googleapis.com/v1", http.NoBody)
 		refused(request, wire.Response{Status: http.StatusNotFound, Refusal: &journal.Refusal{Code: reason.NotPlayed, Reason: "no"}})

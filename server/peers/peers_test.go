@@ -78,8 +78,7 @@ const foreign = "its answer is not one of a replica of this version: run the sam
 
 func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// A replica that does not answer as it should costs a second at most, whatever is wrong with it, and the
-// others' answers are there.
+// A faulty replica costs a second at most, with any fault, and does not hinder the answers of the others.
 func TestAsk(t *testing.T) {
 	t.Parallel()
 	var asked []string
@@ -139,7 +138,7 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// However many replicas hang, a question takes as long as one of them. A replica that could not be asked is named.
+// A question takes as long with many hanging replicas as with one. A replica that could not be asked is named.
 func TestAskMany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -209,7 +208,7 @@ func TestAnswersTogether(t *testing.T) {
 	}))
 }
 
-// An answer that take refuses leaves its room to later ones.
+// If take refuses an answer, later answers get its room.
 func TestRefusedAnswersTakeNoRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 	"gcp-metadata-emulator/server/record"
 )
 
-// Whatever ends a recording early, and wherever, the recording says so, and what it has can be played.
+// If a recording ends early, for any reason and at any request, it says so, and its content so far can be
+// played.
 func TestEndedEarly(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]struct {

@@ -32,7 +32,7 @@ func TestTooManyChanges(t *testing.T) {
 	}
 }
 
-// A watch goes on after more requests than the limit of everything before, each a while after the one before.
+// A watch goes on after more requests than the limit for the time before. The requests are a while apart.
 func TestPaceOfAWatch(t *testing.T) {
 	t.Parallel()
 	const changes, pace, limit = 12, 20 * time.Millisecond, 9

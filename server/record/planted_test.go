@@ -169,7 +169,7 @@ func vm(attributes, instance map[string]any) map[string]any {
 	return map[string]any{"instance": below, "project": map[string]any{"projectId": "some-project", "numericProjectId": 42, "attributes": map[string]any{}}}
 }
 
-// nameOfAttribute is a position in which words stay, because they say what the value is.
+// nameOfAttribute is a position in which words stay, because they describe the value.
 const nameOfAttribute = "the name of an attribute"
 
 // ofWords returns the kinds of secrets that are made of words.
@@ -177,7 +177,7 @@ func ofWords() []string {
 	return []string{"words", "lines of words", "a script of words", "a command", "a user"}
 }
 
-// positions are the places where a server can have a text.
+// positions are the places of a server's texts.
 func positions() map[string]func(d *double, text string) {
 	tree := func(instance map[string]any) func(*double, string) {
 		return func(d *double, _ string) { d.tree = vm(map[string]any{}, instance) }
@@ -280,7 +280,7 @@ func newDouble() *double {
 	}
 }
 
-// checkHidden records a server until it has no further change, and looks for parts of a secret.
+// checkHidden records a server until it does not change any more, and looks for parts of a secret.
 func checkHidden(t *testing.T, d *double, about string, parts ...string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

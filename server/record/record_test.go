@@ -25,7 +25,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// An emulator of a recording does not differ from what was recorded.
+// An emulator of a recording does not differ from the recorded server.
 func TestRecordedIsTheSame(t *testing.T) {
 	t.Parallel()
 	const attributes = "{instance: {attributes: {some-key: some value, other: '<a>'}, tags: [web]}}"
@@ -59,7 +59,7 @@ func TestRecordedIsTheSame(t *testing.T) {
 	}
 }
 
-// What changes while a server is recorded is played at its time.
+// If a server changes while it is recorded, the emulator plays the change at its time.
 func TestChangesAreAScenario(t *testing.T) {
 	t.Parallel()
 	original := emulate(t, fixtures.Files{Fixture: "fixture", Text: []byte("instances: [{name: some-vm, metadata: {instance: {attributes: {gone: x, stays: y}}}}]")})
@@ -188,7 +188,7 @@ func (e *emulator) awaitWaiter(t *testing.T, after time.Time) time.Time {
 	return since
 }
 
-// emulate starts an emulator whose clock runs.
+// emulate starts an emulator with a running clock.
 func emulate(t *testing.T, files fixtures.Files) *emulator {
 	t.Helper()
 	return &emulator{emulatortest.NewOf(t, files, func(config *server.Config) {

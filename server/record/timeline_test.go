@@ -23,7 +23,8 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// timeline are documents of one server, one after the other. They differ in ways in which no VM differs, too.
+// timeline returns documents of a server, one after the other. They also differ in ways in which no VM
+// differs.
 func timeline() []map[string]any {
 	account := func(email string, more ...any) map[string]any {
 		return map[string]any{"serviceAccounts": map[string]any{"default": map[string]any{"aliases": []any{"default"}, "email": email, "scopes": append([]any{}, more...)}}}
@@ -49,7 +50,7 @@ func timeline() []map[string]any {
 	}
 }
 
-// An emulator plays whatever changed while a server was recorded, at its times.
+// An emulator plays every change of a recorded server, at its time.
 func TestOddChangesArePlayed(t *testing.T) {
 	t.Parallel()
 	documents := timeline()
@@ -108,7 +109,7 @@ func decoded(t *testing.T, text string) (document map[string]any) {
 	return document
 }
 
-// Entries that no fixture can have are left out of what is played, and stay among the answers.
+// Entries that no fixture can have are not played, and stay among the answers.
 func TestOddEntriesAreLeftOut(t *testing.T) {
 	t.Parallel()
 	d := newDouble()
@@ -133,7 +134,7 @@ func TestOddEntriesAreLeftOut(t *testing.T) {
 	}
 }
 
-// Equal secrets get equal names, and different ones different names.
+// Equal secrets get equal names, and different secrets different names.
 func TestNamesOfSecrets(t *testing.T) {
 	t.Parallel()
 	d := newDouble()

@@ -43,7 +43,7 @@ type player struct {
 	log  *strings.Builder
 }
 
-// newPlayers returns three replicas. The first one is elected.
+// newPlayers returns three replicas. The first is elected.
 func newPlayers(t *testing.T) []player {
 	t.Helper()
 	memory := recordstest.New()
@@ -68,8 +68,8 @@ func newPlayers(t *testing.T) []player {
 	return all
 }
 
-// A step that nobody can play, because nobody reaches the store, is not the fault of the replica that is
-// elected: it plays the step when the store answers again. If it hangs, the others say so once.
+// If no replica reaches the store, no replica can play a step, and the elected replica is not at fault:
+// it plays the step when the store answers again. If it hangs, the others log it once.
 func TestLateStep(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -22,7 +22,7 @@ import (
 	"gcp-metadata-emulator/server/world/worldtest"
 )
 
-// part is one replica of a test.
+// part is a replica of a test.
 type part struct {
 	*replica.Replica
 
@@ -92,7 +92,7 @@ func TestReplicasHaveOneWorld(t *testing.T) {
 		}
 	}
 
-	// What one replica sets, another restores.
+	// A replica restores the world that another replica has set.
 	if err := b.Restart(worldtest.Parse(t, "instances: [{name: new}]")); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestReplicasHaveOneWorld(t *testing.T) {
 	}
 }
 
-// Of updates of the same version, one happens first, and the others see it.
+// If several updates have the same version, they happen in turn, and each sees the update before.
 func TestNoUpdateIsLost(t *testing.T) {
 	t.Parallel()
 	memory := recordstest.New()
@@ -190,7 +190,7 @@ func TestHealth(t *testing.T) {
 	})
 }
 
-// counting counts what a change writes.
+// counting counts the writes of a change.
 type counting struct {
 	records.Store
 
@@ -239,7 +239,7 @@ func TestLargeWorld(t *testing.T) {
 	if b := join(t, memory, "{}"); b.text(t) != (part{worlds: worlds}).text(t) {
 		t.Error("another replica reads another world")
 	}
-	// Afterwards a small world replaces it, and nothing of the large one stays.
+	// Afterwards a small world replaces it, and nothing of the large world stays.
 	if err := a.Restart(worldtest.Parse(t, "{}")); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // FuzzEntrance checks that no path leads a request with a stranger's host name past the refusal, and that
-// a path of the emulator's own names leads to no host but Google's.
+// a path under the emulator's own names leads to no host but Google's.
 func FuzzEntrance(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"", "/"},

@@ -10,8 +10,8 @@ import (
 	"gcp-metadata-emulator/server/router"
 )
 
-// A path leads to the same route with the same variables when it is asked for again, and a variable of one
-// request is not seen by another.
+// If a path is requested again, it leads to the same route with the same variables. A request does not see
+// the variables of another request.
 func TestPatterns(t *testing.T) {
 	t.Parallel()
 	says := func(name string) func() http.Handler {

@@ -62,7 +62,8 @@ func TestNoLostWakeUp(t *testing.T) {
 	group.Wait()
 }
 
-// What only this process knows goes on from version to version, and readers are woken when it changes.
+// This process's own part of the value goes on from version to version, and readers are woken when it
+// changes.
 func TestCarryAndWake(t *testing.T) {
 	t.Parallel()
 	type value struct {

@@ -50,7 +50,7 @@ func TestPatternsAreWrittenAsTheyAreRead(t *testing.T) {
 	}
 }
 
-// hints are texts that are not hosts, and what to write instead.
+// hints are texts that are not hosts, with the right texts.
 func hints() map[string]string {
 	const forms = "write example.com, *.example.com for the hosts below a domain, 10.4.0.0/16 for the addresses of a range, or * for all hosts"
 	return map[string]string{
@@ -162,7 +162,7 @@ func TestTarget(t *testing.T) {
 	}
 }
 
-// A target that is wider than Google's domains does not mean the hosts of Google's that it includes.
+// If a target is wider than Google's domains, it does not mean Google's hosts in it.
 func TestTargetsThatMeanGoogles(t *testing.T) {
 	t.Parallel()
 	for host, targets := range map[string]map[string]bool{

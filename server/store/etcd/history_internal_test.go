@@ -13,7 +13,7 @@ import (
 	"gcp-metadata-emulator/server/records"
 )
 
-// The two watches may get changes of two histories, one before and one after a backup was restored.
+// The two watches may get changes of two histories, from before and after the restore of a backup.
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	type got struct {

@@ -28,7 +28,8 @@ func newClient(t *testing.T, server *recordstest.Etcd) *clientv3.Client {
 	return client
 }
 
-// compactLater changes a record that no store has, and makes the server forget all changes before this one.
+// compactLater changes a record that the stores do not keep, and makes the server forget all changes before
+// this change.
 func compactLater(t *testing.T, server *recordstest.Etcd) {
 	t.Helper()
 	client := newClient(t, server)
@@ -44,9 +45,9 @@ func compactLater(t *testing.T, server *recordstest.Etcd) {
 	}
 }
 
-// The server comes back from a backup, and as many changes happen to it as were lost, or more, before the
-// copies ask it again: the copies have what the server has. That the last change before the copies was
-// forgotten, because other programs have changed much since, does not matter.
+// The server comes back from a backup. It then gets fewer changes than were lost, as many or more, before
+// the copies ask it again. The copies have the server's content. It does not matter that the server has
+// forgotten the last change before the copies, because other programs have changed much since.
 func TestServerIsRestoredFromABackup(t *testing.T) {
 	t.Parallel()
 	for name, changes := range map[string]int{"as far as before": 3, "further than before": 5, "not so far": 2} {

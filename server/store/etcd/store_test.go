@@ -38,7 +38,7 @@ func TestContract(t *testing.T) {
 	recordstest.Contract(t, func() records.Store { return open(t, server.Address) })
 }
 
-// The copy survives the death of the server, and gets what happened meanwhile.
+// The copy survives the death of the server, and gets the changes in between.
 func TestServerDiesAndComesBack(t *testing.T) {
 	t.Parallel()
 	server := recordstest.StartEtcd(t)
