@@ -17,7 +17,7 @@ import (
 )
 
 // Limits of connections. Writing has no limit here, because a client may wait for a change of metadata
-// for any time. Package stall limits the time without reads by a client.
+// for any time. Package stall limits how long a client may read nothing.
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = time.Minute

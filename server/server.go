@@ -69,7 +69,7 @@ type Server struct {
 	proxy      *proxy.Proxy // handles CONNECT, other hosts and TLS
 	drives     http.Handler // the control plane alone
 	probes     http.Handler // probes and measurements alone
-	peers      http.Handler // what other replicas ask alone
+	peers      http.Handler // answers only requests of other replicas
 }
 
 // Replace serves another world from the next request on. It answers the requests that wait for a

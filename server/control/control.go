@@ -49,8 +49,8 @@ type Config struct {
 	DoorURLs     func() map[string]string             // base URLs by name of the services whose door has its own address; nil: none
 	InstanceURLs func() map[string]string             // base URLs by name of the instances that have their own address; nil: none
 	PublicURL    func() string                        // returns the base URL of the surfaces; nil: same as the control plane's
-	Purposes     *purpose.Judge                       // decides what tokens are good for
-	IAMMode      func() string                        // says what becomes of requests that policies would refuse
+	Purposes     *purpose.Judge                       // decides about the uses of tokens
+	IAMMode      func() string                        // returns the mode for requests that policies would refuse
 	Workload     func(*http.Request) workloads.Choice // returns the instance of which the caller would get the metadata
 	Parts        []Part                               // on which the emulator depends
 	Waiters      func() []Waiter                      // lists the requests that wait for a metadata change

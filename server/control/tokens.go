@@ -97,7 +97,7 @@ type verdict struct {
 	Hint     string             `json:"hint,omitempty"`     // likewise, from a receiver
 	Cause    string             `json:"cause,omitempty"`    // the likely cause, if not valid
 	Missing  *journal.Missing   `json:"missing,omitempty"`  // the permission that the principal lacks at a receiver
-	Purposes []purpose.Decision `json:"purposes,omitempty"` // what the token is good for, unless the request names a purpose
+	Purposes []purpose.Decision `json:"purposes,omitempty"` // the uses of the token, unless the request names a purpose
 	Kind     token.Kind         `json:"kind,omitempty"`
 	Claims   map[string]any     `json:"claims,omitempty"`
 	Warnings []string           `json:"warnings,omitempty"`

@@ -29,7 +29,7 @@ const waitersPath = "/emulator/v1/waiters"
 type waiterList struct {
 	gathering
 
-	Waiters   []shownWaiter `json:"waiters"`   // those that have waited longest
+	Waiters   []shownWaiter `json:"waiters"`   // the requests with the longest waits
 	Count     int           `json:"count"`     // of waiting requests, listed or not
 	Instances []waitedFor   `json:"instances"` // all that requests wait for
 }

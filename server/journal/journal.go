@@ -39,7 +39,7 @@ type Exchange struct {
 	Caller  string      `json:"caller,omitempty"` // the principal, as policies name it
 	Code    reason.Code `json:"code,omitempty"`   // of the reason
 	Reason  string      `json:"reason,omitempty"` // why the request was refused, in one sentence
-	Hint    string      `json:"hint,omitempty"`   // what to change
+	Hint    string      `json:"hint,omitempty"`   // the change to make
 	Missing *Missing    `json:"missing,omitempty"`
 
 	Carried Claims `json:"carried,omitzero"` // of the token with which the request came

@@ -12,7 +12,7 @@ type Refusal struct {
 	Code    reason.Code
 	Caller  string // the principal, as policies name it
 	Reason  string // one sentence
-	Hint    string // what to change
+	Hint    string // the change to make
 	Missing *Missing
 }
 

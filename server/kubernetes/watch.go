@@ -16,7 +16,7 @@ import (
 
 // watch watches one kind of objects.
 type watch struct {
-	of     string // what is watched, in the plural
+	of     string // the kind of objects, in the plural
 	source cache.ListerWatcher
 	logger *slog.Logger
 

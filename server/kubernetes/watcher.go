@@ -23,7 +23,7 @@ import (
 type Config struct {
 	Pods     cache.ListerWatcher // of the pods to follow
 	Accounts cache.ListerWatcher // of the service accounts of all namespaces
-	Into     Into                // gets what is seen
+	Into     Into                // gets the pods and accounts
 	Changed  func()              // called after a pod has got another identity or was removed
 	Logger   *slog.Logger
 	Node     string // of the pods to follow, for error messages; empty: of all nodes
@@ -83,7 +83,7 @@ func New(config Config) *Watcher {
 
 // Run follows the cluster until ctx ends.
 func (w *Watcher) Run(ctx context.Context) {
-	ctx = klog.NewContext(ctx, logr.Discard()) // the watches log what users need to know
+	ctx = klog.NewContext(ctx, logr.Discard()) // the watches log all that users need
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { w.pods.run(ctx, &corev1.Pod{}, transform(stripPod), handlers(w.podChanged)) })

@@ -23,7 +23,7 @@ type profile struct {
 	bareHost        bool // the server's own names and addresses are refused if a port follows them
 	oldFlavor       bool // X-Google-Metadata-Request counts as the flavor header
 	etags           bool
-	anyScopes       bool // tokens get the requested scopes, whatever the instance has
+	anyScopes       bool // tokens get the requested scopes, even if the instance lacks them
 	alwaysEmail     bool // ID tokens in the standard format have the e-mail address too
 	describesVM     bool // ID tokens in the full format describe the VM
 }

@@ -26,7 +26,7 @@ type keyList struct {
 type signing struct {
 	keyList
 
-	Base string // where the keys are published
+	Base string // the URL below which the keys are published
 }
 
 func loadKeys(v *visit) any {

@@ -31,13 +31,13 @@ type section struct {
 	name  string // also the name of its template
 	title string
 	path  string
-	load  func(v *visit) any // returns what the template shows
-	acts  map[string]act     // what its forms do, by the value of the field "do"
+	load  func(v *visit) any // returns the data for the template
+	acts  map[string]act     // the effects of its forms, by the value of the field "do"
 }
 
 // act is the effect of a form.
 type act struct {
-	said string // what the page says afterwards; empty: it shows the answer of the operation instead
+	said string // the text of the page afterwards; empty: it shows the answer of the operation instead
 	op   func(form url.Values) (Operation, error)
 	keep string // the field that the page keeps
 }

@@ -31,7 +31,7 @@ type serviceList struct {
 // services holds the data of the page of services.
 type services struct {
 	Services  []service
-	Members   []string // who may call
+	Members   []string // the permitted callers
 	Decisions journalled
 }
 

@@ -26,8 +26,8 @@ type visit struct {
 	perform Perform
 
 	Form     url.Values     // the fields of the form that was sent, or of the query
-	Notice   string         // what has been done
-	Cautions []string       // what the visitor must know of it
+	Notice   string         // the effect of the form
+	Cautions []string       // warnings about the effect
 	Problem  string         // why something has not been done, or cannot be shown
 	Result   map[string]any // the answer to the form
 	Data     any            // of the page

@@ -106,7 +106,7 @@ func (r *recorder) learn() {
 	}
 	for _, wire := range r.options.Scripts {
 		for _, e := range wire.Exchanges {
-			r.redactor.kept.WriteString(e.Request) // with variables in the place of what a user has named
+			r.redactor.kept.WriteString(e.Request) // with variables instead of users' names
 		}
 	}
 	r.redactor.kept.WriteString(script.Get(root + account)) // and of requests without a script

@@ -64,7 +64,7 @@ type line struct {
 
 // lines returns the text form of a directory, or of a value.
 func (r *redactor) lines(path []string, body string) string {
-	found := []line{{path: path}} // what stands before the first name is the value of the whole
+	found := []line{{path: path}} // the text before the first name is the value of the whole
 	for text := range strings.Lines(r.names.Redact(body)) {
 		name, value, _ := strings.Cut(text, " ")
 		below := append(slices.Clone(path), strings.Split(name, "/")...)

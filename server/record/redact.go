@@ -19,7 +19,7 @@ import (
 type redactor struct {
 	names *pseudonym.Names
 	paths map[string]bool // of the entries of the tree, see pathOf
-	kept  strings.Builder // texts of the answers that stay, whatever has the same value
+	kept  strings.Builder // texts of the answers that stay, even if a secret has the same value
 }
 
 func newRedactor() *redactor {
@@ -180,7 +180,7 @@ func (r *redactor) entry(path []string, request string, answer script.Answer) st
 	case strings.Contains(query, "recursive"):
 		return r.lines(path, answer.Body)
 	case strings.HasSuffix(target, "/"):
-		return answer.Body // a listing: its words are those of the tree
+		return answer.Body // a listing: the tree has the same words
 	default:
 		return r.value(path, answer.Body)
 	}

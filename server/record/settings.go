@@ -9,7 +9,7 @@ import (
 // its values, or Google's software sets it.
 type setting struct {
 	name   string
-	source string // what says so
+	source string // the evidence
 }
 
 // The sources of settings.

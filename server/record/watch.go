@@ -30,7 +30,7 @@ func (r *recorder) watch(ctx context.Context, began time.Time) error {
 		}
 		answer, err := r.next(ctx, min(left, longestWait))
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // what was seen so far counts
+			return nil //nolint:nilerr // the changes so far count
 		}
 		current, odd := compare.ReadDocument(answer)
 		if err != nil || odd != nil {

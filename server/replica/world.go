@@ -54,7 +54,7 @@ type Worlds struct {
 	mu      sync.Mutex
 	store   *store.Store[*world.World]
 	current kept // the newest version
-	start   kept // what a reset restores
+	start   kept // the world after a reset
 	seen    sighted
 	pending map[string]kept // the versions that this process commits at the moment, by the text of their head
 	unread  error           // why the newest version cannot be read; nil: it was read

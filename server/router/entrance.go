@@ -35,7 +35,7 @@ type Config struct {
 	// It returns nil if they lead to neither.
 	Service func(r *http.Request) http.Handler
 
-	Everything http.Handler // answers by path, whatever the host name
+	Everything http.Handler // answers by path, for any host name
 	Probes     []string     // the paths that Everything answers for other host names too
 	Nowhere    http.Handler // answers requests for names that only services have, and that no service has
 	Refused    http.Handler // answers requests for other host names

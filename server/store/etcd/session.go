@@ -73,7 +73,7 @@ var errStale = status.Error(codes.Unauthenticated, "etcd has forgotten the token
 
 // stale replaces the error of etcd up to 3.4 that the request for a new token has an old token. For this
 // error, etcd's client would make the same request again, for ever.
-func stale( //nolint:revive // its arguments are those of a grpc.UnaryClientInterceptor
+func stale( //nolint:revive // it has the arguments of a grpc.UnaryClientInterceptor
 	ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
 ) error {
 	err := invoke(ctx, method, request, reply, conn, options...)
