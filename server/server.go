@@ -182,8 +182,8 @@ const proxyRoute = "proxy"
 // further returns the names of the routes that the present world adds.
 func (s *Server) further() []string { return slices.Concat(s.doors.routes(), s.neighbours.routes()) }
 
-// AwaitWaiter returns as soon as a request that waits for a change of metadata satisfies is, or
-// with the cause of the context's end.
+// AwaitWaiter waits until is holds for a request that waits for a change of metadata. If the context
+// ends first, it returns the cause.
 func (s *Server) AwaitWaiter(ctx context.Context, is func(mds.Waiter) bool) error {
 	return s.metadata.AwaitWaiter(ctx, is)
 }

@@ -41,7 +41,7 @@ func targetOf(request string) string {
 	return rest
 }
 
-// pathOf returns the keys of the document that lead to the entry at a path, and whether the path is in the tree.
+// pathOf returns the keys of the document for the entry at a path. It returns false if the path is not in the tree.
 func pathOf(path string) ([]string, bool) {
 	names := strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
 	at := slices.Index(names, "v1")
@@ -128,8 +128,8 @@ func teachText(names *pseudonym.Names, path []string, text string) {
 // shortestLearnt is the length of the shortest values that names learn.
 const shortestLearnt = 3
 
-// teachLines makes names of the values in a document in the form of text, which has a line with the path of each value
-// before the value. A line without a slash in its first word can also be a further line of the value before it.
+// teachLines makes names of the values in a document in the form of text. In this form, each value has a line, with
+// its path first. A line without a slash in its first word can also be a further line of the value before it.
 func teachLines(names *pseudonym.Names, base []string, text string) {
 	isBelow := false
 	for line := range strings.Lines(text) {

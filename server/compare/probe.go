@@ -97,8 +97,7 @@ func (d *Document) canWrite(route string, exchange script.Exchange) bool {
 	return (!isAbout || about == d.Profile) && strings.HasPrefix(exchange.Response, "405") && route != "mds.guest-attributes"
 }
 
-// profileOf returns the profile of the instance that a request of the scripts is for, and whether it is
-// for an instance.
+// profileOf returns the profile of a request's instance. It returns false if the request is not for an instance.
 func profileOf(request string) (fixtures.Profile, bool) {
 	found := regexp.MustCompile(`(?m)^Host: ([a-z-]+)\.localhost$`).FindStringSubmatch(request)
 	if found == nil {

@@ -21,9 +21,9 @@ const (
 )
 
 // Events streams server-sent events
-// (https://html.spec.whatwg.org/multipage/server-sent-events.html): "request" for each exchange
-// that matches the query, "dropped" if the client was too slow to get some exchanges, and
-// "revision" for each new version of the world. A slow client may miss versions.
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html). It sends "request" for each
+// exchange that matches the query, and "revision" for each new version of the world. If the client
+// was too slow to get some exchanges, it sends "dropped". A slow client may miss versions.
 func (s *Server) Events(r *http.Request) (wire.Response, error) {
 	wanted, err := s.readLookUp(r.URL.Query())
 	if err != nil {

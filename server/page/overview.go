@@ -122,7 +122,7 @@ func (o overview) Signing() string {
 // TemplateMethod returns the methods for templates.
 func (o overview) TemplateMethod(name string) any { return map[string]any{"Signing": o.Signing}[name] }
 
-// loadOverview asks for the answers of replicas at once, because each of them may take as long as a replica that hangs.
+// loadOverview asks for the answers of replicas at once, because a hanging replica delays each of them.
 func loadOverview(v *visit) any {
 	of := readReplicas(v)
 	page := overview{Replicas: of}

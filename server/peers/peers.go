@@ -146,7 +146,7 @@ func (g *Group) Ask(ctx context.Context, asked Question, of []Replica, take func
 	return silent
 }
 
-// CatchUp waits, if a request is from another replica, until this replica has seen every change that the other
+// CatchUp acts on requests from another replica. It waits until this replica has seen every change that the other
 // replica had seen when it asked. CatchUp also returns when the other replica no longer waits for the answer.
 func (g *Group) CatchUp(r *http.Request) {
 	version, err := strconv.ParseInt(r.Header.Get(seenMarker), 10, 64)

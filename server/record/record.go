@@ -29,8 +29,8 @@ type Options struct {
 
 	Profile fixtures.Profile // of the server; empty: it is guessed, see compare.ReadDocument
 
-	// Keep, if it is not nil, is called before changes are watched and after each of them, with all that is
-	// recorded so far: the program may be killed while it waits.
+	// Keep, if it is not nil, is called with the recording so far: before changes are watched, and after each change.
+	// The program may be killed while it waits.
 	Keep func(Recording) error
 
 	Interval time.Duration // between two requests

@@ -103,8 +103,8 @@ func isOfUser(path []string) bool {
 	return slices.Contains(ofUsers, fixtures.Naming{}.Canonical(path[1]))
 }
 
-// isGoogles reports whether Google chooses the value at a path, or a form for it that no secret has, as for the
-// name of an instance.
+// isGoogles reports whether Google chooses the value at a path, or a form that no secret has, as for the name of
+// an instance.
 func isGoogles(path []string) bool {
 	if len(path) < 2 {
 		return true // instance, project

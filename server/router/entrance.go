@@ -77,8 +77,8 @@ func (e *Entrance) foreign(r *http.Request) http.Handler {
 	return e.config.Refused
 }
 
-// atHost returns the request to the host that a path with hostname.Path names, or the same request if
-// the path names no API host. Only requests to the emulator itself can name a host.
+// atHost returns the request to the API host of a path with hostname.Path. If the path names no API
+// host, it returns the same request. Only requests to the emulator itself can name a host.
 func (e *Entrance) atHost(r *http.Request) *http.Request {
 	name, path, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), hostname.Path), "/")
 	host := hostname.Of(name)

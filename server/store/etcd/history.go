@@ -41,9 +41,9 @@ func (s *Store) begin() *history {
 	return &history{seen: s.copied.Seen(), last: last, isKnown: isKnown}
 }
 
-// compare compares each change with the change before it, until the context ends or the servers do not
-// know the earlier change. If other changes have the versions of changes that the copy has seen, compare
-// finds them as long as there are still more of them; the watch gets these.
+// compare compares each change with the change before it, until the context ends or the servers do not know
+// the earlier change. Other changes may have the versions of changes that the copy has seen. compare finds
+// them as long as there are still more of them; the watch gets these.
 func (s *Store) compare(ctx context.Context) error {
 	known := s.compared
 	for news := range s.client().Watch(ctx, s.prefix+tick, clientv3.WithPrevKV(), clientv3.WithRev(known.seen+1)) {

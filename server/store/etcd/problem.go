@@ -106,8 +106,8 @@ func greet(plain net.Conn, address string) error {
 	}
 }
 
-// shake begins TLS, and waits for the first byte, because a server that refuses the certificate of a client
-// says so only after the handshake.
+// shake begins TLS, and waits for the first byte. If a server refuses the certificate of a client, it says
+// so only after the handshake.
 func (c Config) shake(ctx context.Context, plain net.Conn, address string) error {
 	config := c.TLS.Clone()
 	config.ServerName, _, _ = net.SplitHostPort(address)

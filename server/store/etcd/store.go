@@ -335,8 +335,8 @@ func (s *Store) apply(events []*clientv3.Event) error {
 	return nil
 }
 
-// ping asks for an answer every second, so that a loss of the servers, or of their data, is noticed
-// without a change.
+// ping asks for an answer every second. So a loss of the servers, or of their data, is noticed even if
+// nothing changes.
 func (s *Store) ping(ctx context.Context) {
 	const every = time.Second
 	for pause(ctx, every) {
