@@ -26,7 +26,7 @@ import (
 const (
 	MaxRequests = 400                    // that a comparison sends to a server
 	Interval    = 200 * time.Millisecond // between two of them
-	Patience    = 5                      // requests in a row without a proper answer, after which no more are sent
+	Patience    = 5                      // requests in a row without an answer of the server, after which no more are sent
 )
 
 // Options say which servers are compared, and how.
@@ -139,7 +139,7 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	}
 	c.emulated.Heard = c.real.Heard
 	if _, err := c.emulated.Ask(ctx, script.Get(root+"?recursive=true")); err != nil { // it teaches names
-		return Report{}, fmt.Errorf("the emulator does not answer ?recursive=true: %w", err)
+		return Report{}, c.unemulated(err)
 	}
 	c.end(ctx, c.compare(ctx))
 	report := c.report()

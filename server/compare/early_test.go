@@ -24,7 +24,7 @@ func ends() map[string]end {
 	return map[string]end{
 		"an interrupt":  {func(_ *script.Answer, cancel func()) { cancel() }, "it was interrupted"},
 		"a lost server": {func(a *script.Answer, _ func()) { a.Status = 0 }, "5 requests in a row had no answer"},
-		"only errors":   {func(a *script.Answer, _ func()) { a.Status = 503 }, "the last of them: status 503"},
+		"a gateway":     {func(a *script.Answer, _ func()) { a.Status = 502 }, "the last of them: status 502"},
 	}
 }
 

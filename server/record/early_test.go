@@ -28,7 +28,7 @@ func TestEndedEarly(t *testing.T) {
 	}{
 		"an interrupt":    {func(_ http.ResponseWriter, cancel func()) bool { cancel(); return false }, "it was interrupted", 0},
 		"a lost server":   {func(http.ResponseWriter, func()) bool { panic(http.ErrAbortHandler) }, "5 requests in a row had no answer", compare.Patience - 1},
-		"only errors":     {func(w http.ResponseWriter, _ func()) bool { w.WriteHeader(http.StatusBadGateway); return true }, "the last of them: status 502", compare.Patience - 1},
+		"a gateway":       {func(w http.ResponseWriter, _ func()) bool { w.WriteHeader(http.StatusBadGateway); return true }, "the last of them: status 502", compare.Patience - 1},
 		"the limit":       {func(http.ResponseWriter, func()) bool { return false }, "", 0},
 		"a short silence": {nil, "", 0},
 	} {

@@ -33,7 +33,7 @@ type GoneError struct {
 }
 
 func (e *GoneError) Error() string {
-	return fmt.Sprintf("%d requests in a row had no answer, or one of the status 5xx; the last of them: %s", e.failed, e.last)
+	return fmt.Sprintf("%d requests in a row had no answer of the server; the last of them: %s", e.failed, e.last)
 }
 
 // longestSilence is how long a server may take to answer, beyond the time that a request asks it to wait.
@@ -110,12 +110,14 @@ func (c *Client) Gone() error {
 	return &GoneError{len(c.failed), c.failed[len(c.failed)-1]}
 }
 
-// judge keeps in mind what was wrong with an answer.
+// judge keeps in mind what was wrong with an answer. Other errors are answers of the server, which may have an
+// endpoint that always fails; a gateway uses these two if the server behind it does not answer (RFC 9110,
+// sections 15.6.3 and 15.6.5).
 func (c *Client) judge(answer Answer, err error) {
 	switch {
 	case err != nil:
 		c.failed = append(c.failed, err.Error())
-	case answer.Status >= http.StatusInternalServerError:
+	case answer.Status == http.StatusBadGateway, answer.Status == http.StatusGatewayTimeout:
 		c.failed = append(c.failed, fmt.Sprintf("status %d", answer.Status))
 	default:
 		c.failed = nil

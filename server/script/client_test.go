@@ -44,10 +44,10 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// A client sends no more requests to a server that fails too often in a row, but one good answer is a new beginning.
+// A client sends no more requests to a server that fails too often in a row, but each answer of the server is a new beginning, an error too.
 func TestPatience(t *testing.T) {
 	t.Parallel()
-	statuses := []int{503, 200, 500, 0, 503}
+	statuses := []int{504, 500, 504, 503, 502, 0, 504}
 	sent := 0
 	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		sent++
@@ -65,7 +65,7 @@ func TestPatience(t *testing.T) {
 		}
 	}
 	_, err := client.Ask(t.Context(), "GET /a\n\n")
-	if _, isGone := errors.AsType[*script.GoneError](err); !isGone || sent != len(statuses) || !strings.HasSuffix(err.Error(), ": status 503") {
+	if _, isGone := errors.AsType[*script.GoneError](err); !isGone || sent != len(statuses) || !strings.HasSuffix(err.Error(), ": status 504") {
 		t.Errorf("after %d requests, the error is %v", sent, err)
 	}
 }
