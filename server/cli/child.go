@@ -72,7 +72,7 @@ const (
 func notRun(command string, err error) error {
 	status, hint := cannotRun, "check that the file is a program for this machine, and that you may run it"
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		status, hint = notFound, "check that the command is in PATH; its arguments follow it: exec -- COMMAND ARG..."
+		status, hint = notFound, "check that the command is in PATH; its arguments follow it: -- COMMAND ARG..."
 	}
 	return &notRunError{
 		hintError: hintError{message: fmt.Sprintf("cannot run %q: %v", command, rootCause(err)), hint: hint, cause: err},

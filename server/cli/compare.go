@@ -10,12 +10,10 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"gcp-metadata-emulator/fixtures"
@@ -71,7 +69,7 @@ func (c *compareCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkReport(); err != nil {
+	if err := checkFile("report", c.Report, "--report"); err != nil {
 		return err
 	}
 	scripts, interval, err := prepared(ctx, c.Yes, target, std, c.farWith()...)
@@ -103,33 +101,6 @@ func (c *compareCommand) farWith() []string {
 		return nil
 	}
 	return []string{c.with.String()}
-}
-
-// checkReport refuses a file that the report cannot be written to, before any request is sent.
-func (c *compareCommand) checkReport() error {
-	if c.Report == "" {
-		return nil
-	}
-	err := checkWritable(filepath.Dir(c.Report))
-	if info, known := os.Stat(c.Report); known == nil && info.IsDir() {
-		err = syscall.EISDIR
-	}
-	if err != nil {
-		return &hintError{
-			message: fmt.Sprintf("cannot write the report %q: %v", c.Report, err), cause: err,
-			hint: "name a file in a directory that exists and that you may write to with --report",
-		}
-	}
-	return nil
-}
-
-// checkWritable returns an error if no file can be made in a directory.
-func checkWritable(dir string) error {
-	probe, err := os.CreateTemp(dir, ".writable-*")
-	if err != nil {
-		return rootCause(err)
-	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // advised returns the error of a comparison, with a hint if a server does not answer as it should.

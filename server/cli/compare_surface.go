@@ -40,7 +40,7 @@ func (c *compareCommand) runSurface(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkReport(); err != nil {
+	if err := checkFile("report", c.Report, "--report"); err != nil {
 		return err
 	}
 	scripts, err := server.Scripts(surface.Routes...)

@@ -62,19 +62,21 @@ func (c *conformanceCommand) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	results, err := c.runAll(behaviours, command, std)
-	if err != nil {
+	if err := checkFile("results", c.JUnit, "--junit"); err != nil {
 		return err
 	}
-	if err := conformance.WriteTable(std.out, results); err != nil {
-		return err
+	results, stopped := c.runAll(behaviours, command, std)
+	if len(results) > 0 {
+		if err := errors.Join(conformance.WriteTable(std.out, results), c.writeJUnit(results)); err != nil {
+			return err
+		}
 	}
-	if err := c.writeJUnit(results); err != nil {
-		return err
+	if stopped != nil {
+		return stopped
 	}
 	bad := slices.DeleteFunc(results, func(r conformance.Result) bool { return r.Verdict != conformance.Bad })
 	if len(bad) > 0 {
-		return fmt.Errorf("%q failed under %d behaviours, the first of which is %q", command[0], len(bad), bad[0].Behaviour.Name)
+		return fmt.Errorf("%q failed under %d of %d behaviours, the first of which is %q", command[0], len(bad), len(results), bad[0].Behaviour.Name)
 	}
 	return nil
 }
@@ -99,7 +101,8 @@ func (c *conformanceCommand) chosen() ([]conformance.Behaviour, error) {
 	}), nil
 }
 
-// runAll runs the command under each behaviour. Without a good baseline it stops.
+// runAll runs the command under each behaviour. Without a good baseline it stops. If an error or a signal stops it
+// earlier, it also returns the results until then.
 func (c *conformanceCommand) runAll(behaviours []conformance.Behaviour, command []string, std streams) ([]conformance.Result, error) {
 	serving, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -123,7 +126,7 @@ func (c *conformanceCommand) runAll(behaviours []conformance.Behaviour, command 
 			err = statusError(bySignal + int(number))
 		}
 		if err != nil {
-			return nil, err
+			return results, err
 		}
 		if b.Name == conformance.Baseline {
 			usual = seen

@@ -125,8 +125,12 @@ func (c *recordCommand) checkDir() error {
 		return &hintError{message: fmt.Sprintf("the directory %q is not empty", c.Output), hint: hint}
 	}
 	existing := c.Output
-	for _, err := os.Stat(existing); errors.Is(err, fs.ErrNotExist); _, err = os.Stat(existing) {
-		existing = filepath.Dir(existing)
+	for _, err := os.Lstat(existing); errors.Is(err, fs.ErrNotExist); _, err = os.Lstat(existing) {
+		parent := filepath.Dir(existing)
+		if parent == existing { // a volume that does not exist
+			break
+		}
+		existing = parent
 	}
 	if err := checkWritable(existing); err != nil {
 		return &hintError{message: fmt.Sprintf("cannot write the directory %q: %v", c.Output, err), hint: hint, cause: err}
