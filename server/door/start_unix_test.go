@@ -28,6 +28,7 @@ func reserve(t *testing.T) (address string, listen func() net.Listener) {
 	}
 	file := os.NewFile(uintptr(socket), "socket")
 	t.Cleanup(func() { _ = file.Close() })
+	syscall.CloseOnExec(socket)
 	err = syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
 	bound, nameErr := syscall.Getsockname(socket)
 	if err := errors.Join(err, nameErr); err != nil {
