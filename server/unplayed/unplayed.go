@@ -1,6 +1,6 @@
 // Package unplayed describes requests that the emulator does not play: it knows the REST methods of
-// the Google APIs that programs call most, and makes the reason for a request to a method of Google
-// without a surface.
+// the Google APIs that programs call most, and makes the reason for a request to a method or a
+// host of Google that the emulator does not play.
 //
 // It owns the table of methods, in methods.txt, and the sentence. It does not decide whether a method
 // is played, and writes no answer.
