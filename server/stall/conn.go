@@ -1,9 +1,9 @@
 // Package stall lets go of clients that do not read the answers to their requests.
 //
 // It owns the write deadlines of connections. A deadline grows with the progress of the client: a slow
-// client gets everything, but a client that reads nothing is let go. If nothing is being written on a
-// connection, it has no deadline, even while a request, a stream of events or a tunnel waits on it. When
-// a server stops, the package closes idle connections. It does not know the written content.
+// client gets everything, but a client that reads nothing is let go. The deadline of a write stays
+// after it, and is renewed before the next one, so that no deadline ends a request, a stream of events or a
+// tunnel while it waits. When a server stops, the package closes idle connections. It does not know the written content.
 package stall
 
 import (

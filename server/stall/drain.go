@@ -35,9 +35,6 @@ func (c *Conns) Track(conn net.Conn, state http.ConnState) {
 		c.know(conn)
 	case http.StateIdle: // after a request
 	case http.StateActive:
-		if limited, ok := conn.(*Conn); ok && limited.written.Load() > 0 {
-			return // its first request came earlier
-		}
 		if one, known := c.open.Load(conn); known {
 			one.(*tracked).used.Store(true)
 		}
