@@ -161,13 +161,24 @@ func New() *Journal { return &Journal{} }
 // Append records an exchange without its secrets, and numbers it.
 func (j *Journal) Append(e Exchange) {
 	e.redactMissing()
+	if different := j.shareNewest(&e); different != 0 {
+		e.redact(different)
+	}
+	j.keep(e)
+}
+
+// shareNewest makes an exchange share the texts of the newest exchange. It returns the indexes of the different
+// texts, as a set of bits.
+func (j *Journal) shareNewest(e *Exchange) (different uint) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if different := e.share(j.newest()); different != 0 {
-		j.mu.Unlock() // while it searches
-		e.redact(different)
-		j.mu.Lock()
-	}
+	return e.share(j.newest())
+}
+
+// keep numbers an exchange without secrets, and records it.
+func (j *Journal) keep(e Exchange) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.last++
 	e.Sequence = j.last
 	size := e.size()
