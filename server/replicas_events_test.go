@@ -183,30 +183,46 @@ func (r refusing) Commit(ctx context.Context, change records.Change) error {
 	return r.Store.Commit(ctx, change)
 }
 
+// manyScenarios do not fit into one change.
+const manyScenarios = 250
+
+// scenarios returns a world with many scenarios.
+func scenarios() string {
+	instances := make([]string, manyScenarios)
+	for i := range instances {
+		instances[i] = fmt.Sprintf(`{"name": "vm-%d", "scenario": [{"at": "1h", "event": "preempt"}]}`, i)
+	}
+	return `{"instances": [` + strings.Join(instances, ",") + `]}`
+}
+
+// newRefusing starts two emulators that share a store. The store counts the changes with events, and refuses the
+// second of them.
+func newRefusing(t *testing.T, changes *atomic.Int32, grace time.Duration) (all [2]oneOf) {
+	t.Helper()
+	memory := recordstest.New()
+	for i := range all {
+		link := memory.Join()
+		all[i].link = link
+		all[i].Emulator = emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
+			all[i].shared = share(t, config, replica.Config{Host: string(rune('a' + i)), Store: refusing{link, changes}, Grace: grace})
+		})
+	}
+	return all
+}
+
 // A replica ends after it has begun some of many scenarios. Another replica begins the others, and no reader sees
 // only some of them.
 func TestScenariosBegunInPart(t *testing.T) {
 	t.Parallel()
-	const count = 250
-	memory, changes := recordstest.New(), &atomic.Int32{}
-	var all [2]*emulatortest.Emulator
-	for i := range all {
-		link := memory.Join()
-		all[i] = emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
-			share(t, config, replica.Config{Host: string(rune('a' + i)), Store: refusing{link, changes}})
-		})
-	}
-	instances := make([]string, count)
-	for i := range instances {
-		instances[i] = fmt.Sprintf(`{"name": "vm-%d", "scenario": [{"at": "1h", "event": "preempt"}]}`, i)
-	}
-	got := oneOf{Emulator: all[0]}.ask(t.Context(), http.MethodPut, local+"/emulator/v1/state", `{"instances": [`+strings.Join(instances, ",")+`]}`)
-	isWhole := func(of *emulatortest.Emulator) bool {
+	changes := &atomic.Int32{}
+	all := newRefusing(t, changes, 0)
+	got := all[0].ask(t.Context(), http.MethodPut, local+"/emulator/v1/state", scenarios())
+	isWhole := func(of oneOf) bool {
 		seen := len(of.Events.List())
-		if seen != 0 && seen != count {
-			t.Errorf("a replica shows %d of %d events", seen, count)
+		if seen != 0 && seen != manyScenarios {
+			t.Errorf("a replica shows %d of %d events", seen, manyScenarios)
 		}
-		return seen == count
+		return seen == manyScenarios
 	}
 	await(t, "the scenarios do not begin", func() bool { return isWhole(all[0]) && isWhole(all[1]) })
 	if _, err := all[0].Events.PlayShared(); err != nil || changes.Load() != 4 {
@@ -216,7 +232,19 @@ func TestScenariosBegunInPart(t *testing.T) {
 	for _, one := range all[0].Events.List() {
 		names[one.Instance] = true
 	}
-	if len(names) != count {
+	if len(names) != manyScenarios {
 		t.Errorf("%d instances have a scenario", len(names))
 	}
+}
+
+// If the elected replica hangs, another replica also begins the scenarios of which only some have begun.
+func TestElectedReplicaBeginsNothing(t *testing.T) {
+	t.Parallel()
+	all := newRefusing(t, &atomic.Int32{}, time.Millisecond)
+	await(t, "no replica is elected", func() bool { return elected(all[:], all[0]) >= 0 })
+	hanging := elected(all[:], all[0])
+	other := all[1-hanging]
+	all[hanging].link.Cut()
+	other.ask(t.Context(), http.MethodPut, local+"/emulator/v1/state", scenarios())
+	await(t, "the scenarios do not begin", func() bool { return len(other.Events.List()) == manyScenarios })
 }

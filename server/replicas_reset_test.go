@@ -6,7 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"gcp-metadata-emulator/server"
+	"gcp-metadata-emulator/server/emulatortest"
 	"gcp-metadata-emulator/server/records"
+	"gcp-metadata-emulator/server/records/recordstest"
+	"gcp-metadata-emulator/server/replica"
 )
 
 // A reset at a replica makes every replica forget its own state: its journal, cached tokens, and the counts of
@@ -59,7 +63,7 @@ func TestResetWaitsForReplicas(t *testing.T) {
 	await(t, "the reset does not happen", func() bool { return all[1].gather(t, "requests").Count == 0 })
 	select {
 	case answer := <-answered:
-		t.Errorf("before a replica has seen the reset, the answer is %s", answer)
+		t.Fatalf("before a replica has seen the reset, the answer is %s", answer)
 	default:
 	}
 	late.link.Connect()
@@ -78,6 +82,28 @@ func TestResetWaitsForReplicas(t *testing.T) {
 	if _, unanswered, _ := strings.Cut(answer, `"unanswered"`); strings.Count(unanswered, `"name": "gone"`) != 1 {
 		t.Errorf("without a replica, the answer is %s", answer)
 	}
+}
+
+// A replica also sees a reset that happened while it was cut off, after the store had gone back before another
+// reset.
+func TestResetAfterABackup(t *testing.T) {
+	t.Parallel()
+	memory := recordstest.New()
+	var all [2]oneOf
+	for i := range all {
+		all[i].link = memory.Join()
+		all[i].Emulator = emulatortest.NewOf(t, emulatortest.Fixture(t), func(config *server.Config) {
+			all[i].shared = share(t, config, replica.Config{Host: string(rune('a' + i)), Store: all[i].link})
+		})
+	}
+	restore := memory.Backup()
+	all[0].at(t, http.MethodPost, "reset", "")
+	all[1].value(t, "full-vm", "name")
+	all[1].link.Cut()
+	restore()
+	all[0].at(t, http.MethodPost, "reset", "")
+	all[1].link.Connect()
+	await(t, "the journal is not cleared", func() bool { return all[1].gather(t, "requests").Count == 0 })
 }
 
 // Only resets clear a journal. Another world, the removal of all faults, and the loss of the world do not. After

@@ -17,6 +17,7 @@ const electedName = playerFolder + "/elected"
 type election struct {
 	replica *Replica
 	player  *event.Player
+	kept    *events
 	news    chan struct{} // has an element if something that matters may have changed
 
 	late  event.Step // that was due when the replica looked last, and not its own to play; only run knows it
@@ -29,7 +30,7 @@ type election struct {
 func (r *Replica) ShareEvents(player *event.Player) {
 	kept := newEvents(r)
 	player.Keep(kept)
-	e := &election{replica: r, player: player, news: make(chan struct{}, 1)}
+	e := &election{replica: r, player: player, kept: kept, news: make(chan struct{}, 1)}
 	e.tell()
 	r.store.Copy().Follow(eventsFolder, func(changed []records.Record) {
 		kept.follow(changed)
@@ -102,12 +103,16 @@ func (e *election) warn() {
 	}
 }
 
-// watch looks at the next step, which another replica must play. It returns the time of the step, or else how
+// watch looks at the next step, which another replica must play. To begin the scenarios of a run is a step too.
+// It returns the time of the step, or else how
 // much longer this replica waits for the other replica, which may hang. While the store does not answer, no
 // replica can play the step, and no wait begins. If watch returns neither, either this replica has waited
 // long enough for the step late, or there is no step at all.
 func (e *election) watch() (due time.Time, wait time.Duration) {
 	next, due, ok := e.player.Due()
+	if run := e.kept.Run(); e.kept.isBeginning(run) {
+		next, due, ok = event.Step{Event: "scenarios", Number: run}, e.replica.clock.Now(), true
+	}
 	if !ok || due.After(e.replica.clock.Now()) {
 		e.late = event.Step{}
 		return due, 0

@@ -92,7 +92,11 @@ func (e *events) follow(changed []records.Record) {
 
 // followCount is told of changes of the count, after follow was told of the same change.
 func (e *events) followCount() {
-	now, _, _ := e.count() // BeginRun returns the error
+	now, _, err := e.count()
+	if err != nil {
+		e.logger.Error("cannot read the count of events that the replicas share", "error", err)
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.begun = now.Begun
@@ -111,6 +115,13 @@ func (e *events) find(id string) (known, bool) {
 
 // Run returns the present run of the world.
 func (e *events) Run() int { return e.worlds.run() }
+
+// isBeginning reports whether not all scenarios of a run have begun.
+func (e *events) isBeginning(run int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return run > e.begun
+}
 
 // List returns the events of the present run. Before all its scenarios have begun, List returns nothing, so that
 // no reader sees only some of them.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"gcp-metadata-emulator/fixtures"
 	"gcp-metadata-emulator/server/records"
@@ -33,7 +34,10 @@ type head struct {
 	Start []string `json:"start"`
 	Run   int      `json:"run,omitempty"` // counts how often the world was restarted, which ends events
 
-	Resets int `json:"resets,omitempty"` // counts the resets, at which each replica forgets what it keeps to itself
+	// Resets grows with each reset, at which each replica forgets the state of its own. It is the time of the
+	// reset in Unix milliseconds: a store that was restored from a backup must not give the same number to
+	// another reset.
+	Resets int64 `json:"resets,omitempty"`
 }
 
 // names reports whether the head needs a part.
@@ -216,7 +220,7 @@ func (w *Worlds) commit(ctx context.Context, seen sighted, fresh, start kept, al
 		next.Run++
 	}
 	if slices.Contains(also.Folders, faultsFolder) { // a reset
-		next.Resets++
+		next.Resets = max(next.Resets+1, time.Now().UnixMilli()) //nolint:forbidigo // a frozen clock would repeat a number
 	}
 	parts := map[string][]byte{}
 	next.World = divide(fresh.text, parts)
