@@ -84,7 +84,8 @@ func (s *Server) show(of section, r *http.Request) (wire.Response, error) {
 	return v.render(of)
 }
 
-// seeOther leads a browser to a page, so that loading the page again does not repeat the act of a form.
+// seeOther leads a browser to a page, so that loading the page again does not repeat the act of a form. If
+// the act has cautions, the page answers the form itself: a browser asks before it repeats that request.
 func seeOther(to string) wire.Response {
 	return wire.Response{Status: http.StatusSeeOther, Header: []wire.Field{{Name: "Location", Value: to}, {Name: "Cache-Control", Value: "no-store"}}}
 }

@@ -150,7 +150,7 @@ func (g *Group) Ask(ctx context.Context, asked Question, of []Replica, take func
 // replica had seen when it asked. CatchUp also returns when the other replica no longer waits for the answer.
 func (g *Group) CatchUp(r *http.Request) {
 	version, err := strconv.ParseInt(r.Header.Get(seenMarker), 10, 64)
-	if g == nil || g.config.CatchUp == nil || err != nil {
+	if g == nil || g.config.CatchUp == nil || err != nil || r.Header.Get(Marker) == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), g.config.Patience)
