@@ -254,7 +254,7 @@ func (c *comparison) end(ctx context.Context, err error) {
 func (c *comparison) report() Report {
 	report := Report{
 		Server: c.names.Redact(c.options.Real.String()), Requests: c.real.Asked, LeftOut: c.leftOut, Ended: c.ended,
-		Differences: c.found.described(),
+		Differences: append([]Difference{}, c.found.described()...), // in JSON, an empty list
 	}
 	for _, wire := range c.options.Scripts {
 		for _, exchange := range wire.Exchanges {

@@ -56,7 +56,7 @@ type Client struct {
 
 	last   time.Time
 	secure bool
-	failed []string // what was wrong with the latest answers in a row
+	gone   GoneError // the latest failures in a row
 }
 
 // NewClient returns a client of the server at a URL.
@@ -104,23 +104,24 @@ func (c *Client) AskFor(ctx context.Context, request string, while time.Duration
 
 // Gone returns a [GoneError] if the server has failed too often in a row.
 func (c *Client) Gone() error {
-	if c.Patience == 0 || len(c.failed) < c.Patience {
+	if c.Patience == 0 || c.gone.failed < c.Patience {
 		return nil
 	}
-	return &GoneError{len(c.failed), c.failed[len(c.failed)-1]}
+	gone := c.gone
+	return &gone
 }
 
-// judge keeps in mind what was wrong with an answer. Other errors are answers of the server, which may have an
+// judge counts failures in a row. Other errors are answers of the server, which may have an
 // endpoint that always fails; a gateway uses these two if the server behind it does not answer (RFC 9110,
 // sections 15.6.3 and 15.6.5).
 func (c *Client) judge(answer Answer, err error) {
 	switch {
 	case err != nil:
-		c.failed = append(c.failed, err.Error())
+		c.gone = GoneError{c.gone.failed + 1, err.Error()}
 	case answer.Status == http.StatusBadGateway, answer.Status == http.StatusGatewayTimeout:
-		c.failed = append(c.failed, fmt.Sprintf("status %d", answer.Status))
+		c.gone = GoneError{c.gone.failed + 1, fmt.Sprintf("status %d", answer.Status)}
 	default:
-		c.failed = nil
+		c.gone = GoneError{}
 	}
 }
 
