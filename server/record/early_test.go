@@ -101,12 +101,12 @@ func TestSilenceDuringAWatch(t *testing.T) {
 			d := newDouble()
 			d.header = http.Header{"ETag": {"00c61b00c61b00c6"}}
 			d.changes = []map[string]any{vm(map[string]any{"late": "x"}, nil)}
-			waits := 0
+			var waits atomic.Int64
 			d.asked = func(r *http.Request) {
 				if !r.URL.Query().Has("wait_for_change") {
 					return
 				}
-				if waits++; waits <= test.silent {
+				if waits.Add(1) <= int64(test.silent) {
 					panic(http.ErrAbortHandler)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,13 +49,13 @@ func TestClient(t *testing.T) {
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	statuses := []int{504, 500, 504, 503, 502, 0, 504}
-	sent := 0
+	var sent atomic.Int64
 	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		sent++
-		if statuses[sent-1] == 0 {
+		status := statuses[sent.Add(1)-1]
+		if status == 0 {
 			panic(http.ErrAbortHandler)
 		}
-		w.WriteHeader(statuses[sent-1])
+		w.WriteHeader(status)
 	}))
 	t.Cleanup(served.Close)
 	client := script.NewClient(parsed(t, served.URL), time.Now)
@@ -65,8 +66,8 @@ func TestPatience(t *testing.T) {
 		}
 	}
 	_, err := client.Ask(t.Context(), "GET /a\n\n")
-	if _, isGone := errors.AsType[*script.GoneError](err); !isGone || sent != len(statuses) || !strings.HasSuffix(err.Error(), ": status 504") {
-		t.Errorf("after %d requests, the error is %v", sent, err)
+	if _, isGone := errors.AsType[*script.GoneError](err); !isGone || int(sent.Load()) != len(statuses) || !strings.HasSuffix(err.Error(), ": status 504") {
+		t.Errorf("after %d requests, the error is %v", sent.Load(), err)
 	}
 }
 
